@@ -1,0 +1,18 @@
+//! QuecThing OTA without I/O: the part that firmware, the center and the simulator share.
+//!
+//! Rooms, bottom to top: [`wire`] (pure codec), [`ota`] and [`cloud`] (sans-I/O state machines), [`agent`]
+//! (one device over a [`platform`]). No heap, no panic, no unsafe code; every capacity stands in [`limits`].
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod agent;
+pub mod cloud;
+pub mod limits;
+pub mod ota;
+pub mod platform;
+pub mod text;
+pub mod wire;

@@ -1,0 +1,48 @@
+//! Every capacity of the device side, in one place. Bytes unless a name says otherwise.
+
+/// Product key, longest (QUECTHING.md 1.2).
+pub const PRODUCT_KEY: usize = 32;
+/// Product secret, longest.
+pub const PRODUCT_SECRET: usize = 32;
+/// Device key, longest: the hardware id (IMEI, MAC) or an application's own key.
+pub const DEVICE_KEY: usize = 32;
+/// Device secret, longest (32 characters are what platforms hand out).
+pub const DEVICE_SECRET: usize = 32;
+/// MQTT client id: `qd` + product key + device key (QUECTHING.md 4.1).
+pub const CLIENT_ID: usize = 2 + PRODUCT_KEY + DEVICE_KEY;
+/// MQTT password of the longest bootstrap (QUECTHING.md 4.2).
+pub const PASSWORD: usize = 256;
+/// MQTT user name set by configuration, for brokers that demand one.
+pub const USER_NAME: usize = 64;
+/// Address of the platform, with scheme and port.
+pub const SERVER_URL: usize = 64;
+/// Firmware URL (DECISIONS: 1024).
+pub const FIRMWARE_URL: usize = 1024;
+/// Longest topic: prefix, client id, leaf and a peer.
+pub const TOPIC: usize = 160;
+/// Component identifier (QUECTHING.md 3.2).
+pub const COMPONENT: usize = 32;
+/// Version of a component.
+pub const VERSION: usize = 64;
+/// MCU list `a:1;b:2` (QUECTHING.md 1.2).
+pub const MCU_LIST: usize = 511;
+/// Session key of the payload encryption.
+pub const SESSION_KEY: usize = 16;
+/// Text of the longest event value, without its NUL: a plan event with every field at its limit.
+pub const EVENT_TEXT: usize = 256;
+/// Status reports that wait while offline.
+pub const STATUS_QUEUE: usize = 16;
+/// Events that wait for the application.
+pub const EVENT_QUEUE: usize = 32;
+/// Plans in one list; a longer list is refused whole (QUECTHING.md 3.2).
+pub const PLAN_LIST: usize = 20;
+/// Files of one module package.
+pub const PACKAGE_FILES: usize = 5;
+/// Receive buffer that the caller provides, at least.
+pub const RECEIVE_BUFFER_MIN: usize = 2048;
+/// Longest uplink frame of the agent, stuffing included.
+pub const SEND_BUFFER: usize = 2048;
+/// A progress record is written once per interval of downloaded bytes.
+pub const PROGRESS_INTERVAL: u32 = 16 * 1024;
+/// Nesting of TTLV structs that is followed.
+pub const TTLV_DEPTH: usize = 8;

@@ -1,0 +1,179 @@
+//! What firmware provides: transport, storage and system services.
+//!
+//! Every call returns at once or within the time of a flash operation: what takes longer is started here and
+//! answered later through the `on_*` calls of [`crate::agent::Agent`]. A platform must never answer from inside one
+//! of these calls. Where calls may come from several threads, the caller of the agent holds one lock around it.
+
+/// Everything together; implemented for any type that has the three parts.
+pub trait Platform: Transport + Storage + System {}
+impl<T: Transport + Storage + System> Platform for T {}
+
+/// The platform cannot start what was asked for now. The agent tries again by its own timers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the platform refused to start the operation")]
+pub struct Refused;
+
+/// Quality of service of a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Qos {
+    /// At most once.
+    AtMostOnce = 0,
+    /// At least once.
+    AtLeastOnce = 1,
+    /// Exactly once.
+    ExactlyOnce = 2,
+}
+
+/// One MQTT connection (QUECTHING.md 4.1). Borrowed for the call only.
+#[derive(Debug, Clone, Copy)]
+pub struct Connect<'a> {
+    /// `mqtt://host:port` or `mqtts://host:port`.
+    pub url: &'a str,
+    /// `qd` + product key + device key.
+    pub client_id: &'a str,
+    /// Empty: no user name, as QuecThing devices connect.
+    pub user_name: &'a str,
+    /// Credentials of QUECTHING.md 4.2.
+    pub password: &'a str,
+    /// Seconds.
+    pub keep_alive: u16,
+}
+
+/// Names one publish between [`Transport::publish`] and `Agent::on_sent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendId(pub u16);
+
+/// Bytes `start .. start + length` of a URL. `length` is never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// First byte.
+    pub start: u32,
+    /// Bytes wanted.
+    pub length: u32,
+}
+
+/// MQTT and HTTP. One connection and one fetch at a time.
+pub trait Transport {
+    /// Starts to connect; answered by `Agent::on_link`. Whatever connection was there is closed first.
+    fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused>;
+    /// Closes the connection; no answer is needed.
+    fn disconnect(&mut self);
+    /// Subscribes with QoS 1; answered by `Agent::on_link(Link::Subscribed)`.
+    fn subscribe(&mut self, filter: &str) -> Result<(), Refused>;
+    /// Sends; answered by `Agent::on_sent` once the peer has it (QoS 0: once it is handed on). The agent has one
+    /// publish under way at a time.
+    fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos, id: SendId) -> Result<(), Refused>;
+    /// Starts `GET url` with `Range`; answered by `Agent::on_fetch_begin`, `_data`..., `_end`.
+    fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused>;
+    /// Gives the fetch up. Answers that are under way may still come and are ignored by the agent.
+    fn fetch_cancel(&mut self);
+}
+
+/// Which storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Area {
+    /// The staged image (or piece of one).
+    Image = 0,
+    /// Progress and configuration; see `docs/journal.md`.
+    Journal = 1,
+}
+
+/// How an area behaves. Constant while the agent lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Bytes in all; a multiple of `erase`.
+    pub size: u32,
+    /// Smallest unit that can be erased; a power of two, at least 16.
+    pub erase: u32,
+    /// Smallest unit that can be written: 1, 4, 8 ... 256; writes start and end on its multiples.
+    pub program: u32,
+    /// What an erased byte reads as: 0xFF or 0x00.
+    pub erased: u8,
+}
+
+/// Storage did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// Outside the area, or not aligned.
+    #[error("outside the storage area or not aligned to its units")]
+    Range,
+    /// No room left (a file on a full disk).
+    #[error("no room left in storage")]
+    Full,
+    /// The device failed.
+    #[error("storage failed")]
+    Failed,
+}
+
+/// Two areas with flash semantics: a byte is written once between two erases.
+pub trait Storage {
+    /// The shape of `area`.
+    fn geometry(&self, area: Area) -> Geometry;
+    /// Fills `buffer` from `offset`; no alignment is needed.
+    fn read(&mut self, area: Area, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError>;
+    /// Writes `data` at `offset`; both multiples of `program`, the bytes erased before.
+    fn write(&mut self, area: Area, offset: u32, data: &[u8]) -> Result<(), StorageError>;
+    /// Erases; both multiples of `erase`.
+    fn erase(&mut self, area: Area, offset: u32, length: u32) -> Result<(), StorageError>;
+    /// Everything written before is there after a power cut once this returns.
+    fn sync(&mut self, area: Area) -> Result<(), StorageError>;
+}
+
+/// How much a log line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// Something is lost or refused.
+    Error = 1,
+    /// Something is odd but handled.
+    Warn = 2,
+    /// The course of things.
+    Info = 3,
+    /// Detail.
+    Debug = 4,
+}
+
+/// What the platform did with a module image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It will reboot into the new firmware within this many milliseconds.
+    Within(u32),
+    /// It refuses the image.
+    Refused,
+}
+
+/// The device around the agent.
+pub trait System {
+    /// Milliseconds of a clock that never stops; wraps at 2^32.
+    fn millis(&mut self) -> u32;
+    /// Fills `out` with random bytes, good enough for nonces.
+    fn random(&mut self, out: &mut [u8]);
+    /// One line, without line end.
+    fn log(&mut self, level: Level, line: &str);
+    /// Per cent, when known.
+    fn battery(&mut self) -> Option<u8>;
+    /// Supply voltage in millivolts, when known.
+    fn voltage(&mut self) -> Option<u16> {
+        None
+    }
+    /// RSSI in dBm, when known.
+    fn signal(&mut self) -> Option<i16>;
+    /// RSRP in dBm, when known.
+    fn rsrp(&mut self) -> Option<i16> {
+        None
+    }
+    /// Bytes that the device reports as free for firmware, when it differs from the image area.
+    fn free_space(&mut self) -> Option<u32> {
+        None
+    }
+    /// The hardware id (IMEI or MAC), 1..=16 letters and digits. Copied at once.
+    fn device_key(&mut self) -> &str;
+    /// The module's model. Copied at once.
+    fn module_model(&mut self) -> &str;
+    /// The module firmware's version, at most 64 bytes. Copied at once.
+    fn module_version(&mut self) -> &str;
+    /// Module firmware `0..size` of the image area is verified: take it over.
+    fn apply(&mut self, size: u32) -> Applied;
+}

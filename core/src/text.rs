@@ -1,0 +1,131 @@
+//! Text of bounded length without a heap.
+
+/// A string of at most `N` bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Text<const N: usize> {
+    len: usize,
+    bytes: [u8; N],
+}
+
+/// The text does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("text of {len} bytes; at most {max} fit")]
+pub struct TooLong {
+    /// Bytes that were given (for [`Text::push`]: bytes that would have been).
+    pub len: usize,
+    /// Bytes that fit.
+    pub max: usize,
+}
+
+impl<const N: usize> Text<N> {
+    /// The empty text.
+    pub const fn new() -> Self {
+        Text { len: 0, bytes: [0; N] }
+    }
+
+    /// A copy of `text`.
+    pub fn of(text: &str) -> Result<Self, TooLong> {
+        let mut copy = Self::new();
+        copy.push(text)?;
+        Ok(copy)
+    }
+
+    /// Replaces the content, or leaves it as it was.
+    pub fn set(&mut self, text: &str) -> Result<(), TooLong> {
+        *self = Self::of(text)?;
+        Ok(())
+    }
+
+    /// Appends `text`, or leaves the content as it was.
+    pub fn push(&mut self, text: &str) -> Result<(), TooLong> {
+        let end = self.len.saturating_add(text.len());
+        let Some(room) = self.bytes.get_mut(self.len..end) else {
+            return Err(TooLong { len: end, max: N });
+        };
+        for (to, from) in room.iter_mut().zip(text.as_bytes()) {
+            *to = *from;
+        }
+        self.len = end;
+        Ok(())
+    }
+
+    /// Appends a number in decimal.
+    pub fn push_number(&mut self, number: i64) -> Result<(), TooLong> {
+        let mut digits = [0u8; 20];
+        let mut rest = number.unsigned_abs();
+        let mut used = 0;
+        for place in digits.iter_mut().rev() {
+            *place = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            used += 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        let before = *self;
+        let signed = if number < 0 { self.push("-") } else { Ok(()) };
+        let from = digits.len().saturating_sub(used);
+        let number = digits.get(from..).and_then(|d| core::str::from_utf8(d).ok()).unwrap_or("0");
+        signed.and_then(|()| self.push(number)).inspect_err(|_| *self = before)
+    }
+
+    /// The content.
+    pub fn as_str(&self) -> &str {
+        // Only whole strings were ever pushed.
+        self.bytes.get(..self.len).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("")
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Empties it.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> core::fmt::Debug for Text<N> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        core::fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl<const N: usize> core::ops::Deref for Text<N> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn a_text_that_does_not_fit_leaves_the_old_one() {
+        let mut text = Text::<4>::of("abc").unwrap();
+        assert_eq!(text.push("de"), Err(TooLong { len: 5, max: 4 }));
+        assert_eq!(text.set("vwxyz"), Err(TooLong { len: 5, max: 4 }));
+        assert_eq!(text.push_number(-1), Err(TooLong { len: 5, max: 4 }));
+        assert_eq!(&*text, "abc");
+    }
+
+    #[test]
+    fn numbers_read_as_they_print() {
+        for number in [0, 7, -113, 698_000, i64::MAX, i64::MIN] {
+            let mut text = Text::<20>::new();
+            text.push_number(number).unwrap();
+            assert_eq!(text.as_str(), number.to_string());
+        }
+    }
+}
