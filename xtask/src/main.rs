@@ -1,1 +1,42 @@
-fn main() {}
+//! `cargo xtask demo | test | size | headers`: the project's commands. Standard library only, so that they start
+//! at once on a machine that has nothing yet.
+
+mod demo;
+mod postgres;
+mod process;
+mod setup;
+mod test;
+
+use process::{Outcome, fail};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask demo      a C application is upgraded by a plan of a local center, step by step
+cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
+cargo xtask size      sizes of libquecota.a on a Cortex-M4
+cargo xtask headers   makes the C headers in include/ anew
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match command(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(words: &[&str]) -> Outcome {
+    match words {
+        ["demo"] => demo::run(),
+        ["test", stages @ ..] => test::run(stages),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => fail(format!("`{}` is no command; there are:\n{HELP}", words.join(" "))),
+    }
+}

@@ -1,0 +1,90 @@
+//! What the commands need from Debian, and how it gets there.
+
+use crate::process::{Outcome, fail, run};
+use std::path::Path;
+use std::process::Command;
+
+/// A Debian package and what it is for.
+pub type Package = (&'static str, &'static str);
+
+/// What `demo` needs.
+pub const DEMO: &[Package] =
+    &[("cmake", "builds the library and the C examples"), ("ninja-build", "builds what CMake describes")];
+
+/// What `test` needs beside that.
+pub const TEST: &[Package] = &[
+    ("cbindgen-web", "makes the C headers"),
+    ("valgrind", "runs the C tests once more"),
+    ("g++", "compiles the headers as C++"),
+    ("mosquitto", "a broker that is not ours"),
+    ("postgresql", "the center's second database"),
+];
+
+/// What `size` needs, and the bare-metal part of `test`.
+pub const FIRMWARE: &[Package] = &[
+    ("rustc-web", "Rust for bare metal"),
+    ("cargo-web", "Rust for bare metal"),
+    ("rust-web-src", "Rust for bare metal"),
+    ("libstd-rust-web-dev", "Rust for bare metal"),
+    ("gcc-arm-none-eabi", "links the bare-metal image"),
+    ("libnewlib-arm-none-eabi", "C library of the bare-metal image"),
+];
+
+/// Installs what is missing, and says so.
+pub fn packages(wanted: &[&[Package]]) -> Outcome {
+    let missing: Vec<_> =
+        wanted.iter().flat_map(|list| list.iter()).filter(|(name, _)| !installed(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing from Debian, by apt-get:");
+    for (name, purpose) in &missing {
+        println!("  {name:<24} {purpose}");
+    }
+    let quiet = DaemonsStayDown::set();
+    run(&mut apt(&["update", "-qq"]))?;
+    let mut install = apt(&["install", "-y", "-qq", "--no-install-recommends"]);
+    install.args(missing.iter().map(|(name, _)| name));
+    let result = run(&mut install);
+    drop(quiet);
+    result.or_else(|error| fail(format!("{error}\ninstall these packages yourself, then start again")))
+}
+
+fn installed(package: &str) -> bool {
+    let query = Command::new("dpkg-query").args(["-W", "-f=${Status}", package]).output();
+    query.is_ok_and(|answer| answer.stdout.starts_with(b"install ok installed"))
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
+    let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
+    if !root {
+        command.arg("DEBIAN_FRONTEND=noninteractive").arg("apt-get");
+    }
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(std::process::Stdio::null());
+    command
+}
+
+/// Debian starts a server when it installs one; the tests start their own.
+struct DaemonsStayDown(bool);
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl DaemonsStayDown {
+    fn set() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let ours = !Path::new(POLICY).exists()
+            && std::fs::write(POLICY, "#!/bin/sh\nexit 101\n").is_ok()
+            && std::fs::set_permissions(POLICY, std::fs::Permissions::from_mode(0o755)).is_ok();
+        DaemonsStayDown(ours)
+    }
+}
+
+impl Drop for DaemonsStayDown {
+    fn drop(&mut self) {
+        if self.0 {
+            // A policy file left behind only keeps later installs from starting their servers.
+            let _ = std::fs::remove_file(POLICY);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `cargo xtask test`: all stages, or the ones named.
+
+use crate::postgres::Cluster;
+use crate::process::{Outcome, cargo, fail, root, run as run_command};
+use crate::setup;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A named part of the tests.
+type Stage = (&'static str, fn() -> Outcome);
+
+const STAGES: &[Stage] = &[("form", form), ("c", c), ("rust", rust)];
+
+/// Runs the stages and says how long each took.
+pub fn run(names: &[&str]) -> Outcome {
+    let known: Vec<_> = STAGES.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+        return fail(format!("`{unknown}` is no stage; there are: {}", known.join(", ")));
+    }
+    setup::packages(&[setup::DEMO, setup::TEST, setup::FIRMWARE])?;
+    let mut times = Vec::new();
+    let mut failed = Vec::new();
+    for (name, stage) in STAGES.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+        println!("\n=== {name} ===");
+        let start = Instant::now();
+        let result = stage();
+        times.push((*name, start.elapsed(), result.is_ok()));
+        if let Err(why) = result {
+            eprintln!("{name}: {why}");
+            failed.push(*name);
+        }
+    }
+    summary(&times);
+    if failed.is_empty() { Ok(()) } else { fail(format!("failed: {}", failed.join(", "))) }
+}
+
+fn summary(times: &[(&str, Duration, bool)]) {
+    println!("\n{:<10} {:>7}", "stage", "seconds");
+    for (name, time, passed) in times {
+        println!("{name:<10} {:>7.1}  {}", time.as_secs_f64(), if *passed { "passed" } else { "FAILED" });
+    }
+    let passed = times.iter().filter(|(_, _, passed)| *passed).count();
+    println!("stages: {passed} passed, {} failed", times.len() - passed);
+}
+
+/// Formatting, lints and generated files.
+fn form() -> Outcome {
+    run_cargo(&["fmt", "--all", "--check"])?;
+    run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+}
+
+/// The library and the examples by CMake, and the C tests.
+fn c() -> Outcome {
+    let build = c_build()?;
+    run_command(Command::new("ctest").current_dir(build).args(["--output-on-failure", "--timeout", "120"]))
+}
+
+/// Every Rust test; those end to end use the C example, a broker and PostgreSQL.
+fn rust() -> Outcome {
+    let example = c_build()?.join("sota");
+    run_cargo(&["build", "--locked", "-p", "quecota-center"])?;
+    let cluster = Cluster::start()?;
+    let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env("QUECOTA_SOTA", example);
+    run_command(&mut tests)
+}
+
+/// Builds what `CMakeLists.txt` describes; gives the folder.
+pub fn c_build() -> Outcome<PathBuf> {
+    let build = root().join("target").join("cmake");
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(root()).arg("-B").arg(&build).args(["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]);
+    run_command(configure.stdout(std::process::Stdio::null()))?;
+    run_command(Command::new("cmake").arg("--build").arg(&build))?;
+    Ok(build)
+}
+
+fn run_cargo(arguments: &[&str]) -> Outcome {
+    run_command(&mut cargo(arguments))
+}
