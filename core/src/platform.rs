@@ -93,6 +93,55 @@ pub struct Geometry {
     pub erased: u8,
 }
 
+/// The shape of an area is not one that flash can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GeometryError {
+    /// Not a power of two, or outside 1..=256.
+    #[error("program size {0}; it must be a power of two from 1 to 256")]
+    Program(u32),
+    /// Not a power of two, below 16, or below the program size.
+    #[error("erase size {0}; it must be a power of two, at least 16 and the program size")]
+    Erase(u32),
+    /// No multiple of the erase size, or nothing.
+    #[error("area of {0} bytes; it must be a multiple of the erase size and not 0")]
+    Size(u32),
+    /// Flash erases to all ones or all zeros.
+    #[error("erased value {0:#04x}; it must be 0xff or 0x00")]
+    Erased(u8),
+}
+
+impl Geometry {
+    /// Largest program size that is served.
+    pub const PROGRAM_MAX: usize = 256;
+
+    /// Checks the rules of each field, so that nothing behind this has to.
+    pub fn check(&self) -> Result<(), GeometryError> {
+        if !self.program.is_power_of_two() || self.program as usize > Self::PROGRAM_MAX {
+            return Err(GeometryError::Program(self.program));
+        }
+        if !self.erase.is_power_of_two() || self.erase < 16 || self.erase < self.program {
+            return Err(GeometryError::Erase(self.erase));
+        }
+        if self.size == 0 || floor_to(self.size, self.erase) != self.size {
+            return Err(GeometryError::Size(self.size));
+        }
+        match self.erased {
+            0x00 | 0xFF => Ok(()),
+            other => Err(GeometryError::Erased(other)),
+        }
+    }
+}
+
+/// The multiple of `unit` (a power of two) at or below `value`.
+pub const fn floor_to(value: u32, unit: u32) -> u32 {
+    value & !unit.wrapping_sub(1)
+}
+
+/// The multiple of `unit` (a power of two) at or above `value`; wraps beyond 4 GB.
+pub const fn ceil_to(value: u32, unit: u32) -> u32 {
+    floor_to(value.wrapping_add(unit.wrapping_sub(1)), unit)
+}
+
 /// Storage did not do what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {

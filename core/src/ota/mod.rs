@@ -1,1 +1,4 @@
 //! ota
+
+pub mod digest;
+pub mod staging;

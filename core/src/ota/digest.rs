@@ -1,0 +1,445 @@
+//! MD5, CRC-32 and SHA-256 of one stream in one pass, whichever the platform announced (QUECTHING.md 4.5, ids 3, 15, 16).
+//!
+//! The compression functions come from `md-5` and `sha2`; the buffering is ours, because one block buffer serves both
+//! and because the state between two bytes has to go into the journal and come back after a reboot.
+
+/// Bytes of one block of MD5 and SHA-256.
+const BLOCK: usize = 64;
+
+/// Longest saved form of [`Digests`]: flags, length, MD5, CRC-32, SHA-256, and a block that is not complete.
+pub const SAVED_MAX: usize = 1 + 4 + 16 + 4 + 32 + (BLOCK - 1);
+
+const HAS_MD5: u8 = 1;
+const HAS_CRC32: u8 = 2;
+const HAS_SHA256: u8 = 4;
+
+/// What the platform announced of an image. Equal announcements mean the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Announced {
+    /// Id 3.
+    pub md5: Option<[u8; 16]>,
+    /// Id 15. The platform's polynomial is not known; taken as CRC-32/ISO-HDLC.
+    pub crc32: Option<u32>,
+    /// Id 16, only in SHA-256 mode.
+    pub sha256: Option<[u8; 32]>,
+}
+
+/// What the bytes of a whole stream came to, for the digests that were announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sums {
+    /// MD5.
+    pub md5: Option<[u8; 16]>,
+    /// CRC-32/ISO-HDLC.
+    pub crc32: Option<u32>,
+    /// SHA-256.
+    pub sha256: Option<[u8; 32]>,
+}
+
+/// Whether an image is what was announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every announced digest matches.
+    Match,
+    /// MD5 or SHA-256 match and CRC-32 does not: worth a log line, since its polynomial is a guess.
+    MatchExceptCrc32,
+    /// The bytes are others than announced.
+    Mismatch,
+    /// Nothing was announced, so nothing can be said.
+    NothingAnnounced,
+}
+
+impl Announced {
+    /// Judges the sums of a whole stream. CRC-32 decides only where it stands alone.
+    pub fn judge(&self, sums: &Sums) -> Verdict {
+        let md5 = self.md5.map(|announced| Some(announced) == sums.md5);
+        let sha256 = self.sha256.map(|announced| Some(announced) == sums.sha256);
+        let crc32 = self.crc32.map(|announced| Some(announced) == sums.crc32);
+        match (md5, sha256, crc32) {
+            (None, None, None) => Verdict::NothingAnnounced,
+            (Some(false), _, _) | (_, Some(false), _) | (None, None, Some(false)) => Verdict::Mismatch,
+            (_, _, Some(false)) => Verdict::MatchExceptCrc32,
+            _ => Verdict::Match,
+        }
+    }
+}
+
+/// The announced digests of a stream, so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    length: u32,
+    md5: Option<[u32; 4]>,
+    crc32: Option<Crc32>,
+    sha256: Option<[u32; 8]>,
+    /// The first `length % 64` bytes are those that do not fill a block yet; the rest is 0.
+    block: [u8; BLOCK],
+}
+
+impl Digests {
+    /// Before the first byte; computes what `announced` holds.
+    pub fn of(announced: &Announced) -> Self {
+        Digests {
+            length: 0,
+            md5: announced.md5.map(|_| MD5_START),
+            crc32: announced.crc32.map(|_| Crc32::new()),
+            sha256: announced.sha256.map(|_| SHA256_START),
+            block: [0; BLOCK],
+        }
+    }
+
+    /// Bytes hashed so far. Images are smaller than 4 GB (id 2 of 0x0113 is kept in 32 bits).
+    pub fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// The next bytes.
+    pub fn update(&mut self, data: &[u8]) {
+        if let Some(crc) = &mut self.crc32 {
+            crc.update(data);
+        }
+        let held = self.held();
+        self.length = self.length.wrapping_add(data.len() as u32);
+        if self.md5.is_none() && self.sha256.is_none() {
+            return;
+        }
+
+        let (head, data) = data.split_at(data.len().min(BLOCK - held));
+        copy(self.block.iter_mut().skip(held), head);
+        if held + head.len() < BLOCK {
+            return;
+        }
+        let full = self.block;
+        self.compress(&[full]);
+        let (blocks, rest) = data.as_chunks::<BLOCK>();
+        self.compress(blocks);
+        self.block = [0; BLOCK];
+        copy(self.block.iter_mut(), rest);
+    }
+
+    /// The sums, as if the stream ended here.
+    pub fn finish(&self) -> Sums {
+        let bits = u64::from(self.length).wrapping_mul(8);
+        let (mut md5, mut sha256) = (self.md5, self.sha256);
+        if let Some(state) = &mut md5 {
+            let (blocks, last) = self.padded(bits.to_le_bytes());
+            md5::block_api::compress(state, blocks.as_slice());
+            md5::block_api::compress(state, &[last]);
+        }
+        if let Some(state) = &mut sha256 {
+            let (blocks, last) = self.padded(bits.to_be_bytes());
+            sha2::block_api::compress256(state, blocks.as_slice());
+            sha2::block_api::compress256(state, &[last]);
+        }
+        Sums {
+            md5: md5.map(|state| bytes_of(state.map(u32::to_le_bytes))),
+            crc32: self.crc32.map(|crc| crc.finish()),
+            sha256: sha256.map(|state| bytes_of(state.map(u32::to_be_bytes))),
+        }
+    }
+
+    /// Writes the state between two bytes to `out` and returns how much of it is used.
+    ///
+    /// Flags (bit 0 MD5, 1 CRC-32, 2 SHA-256), length; then, where the flag is set, MD5 (4 words), CRC-32, SHA-256
+    /// (8 words), and with MD5 or SHA-256 the `length % 64` bytes that do not fill a block. Numbers little-endian.
+    pub fn save(&self, out: &mut [u8; SAVED_MAX]) -> usize {
+        let flags = self.md5.map_or(0, |_| HAS_MD5)
+            | self.crc32.map_or(0, |_| HAS_CRC32)
+            | self.sha256.map_or(0, |_| HAS_SHA256);
+        let held = if flags & (HAS_MD5 | HAS_SHA256) == 0 { 0 } else { self.held() };
+        let mut used = 0;
+        let saved = core::iter::once(flags)
+            .chain(self.length.to_le_bytes())
+            .chain(self.md5.into_iter().flatten().flat_map(u32::to_le_bytes))
+            .chain(self.crc32.into_iter().flat_map(|crc| crc.finish().to_le_bytes()))
+            .chain(self.sha256.into_iter().flatten().flat_map(u32::to_le_bytes))
+            .chain(self.block.into_iter().take(held));
+        for (place, byte) in out.iter_mut().zip(saved) {
+            *place = byte;
+            used += 1;
+        }
+        used
+    }
+
+    /// The state that [`Digests::save`] wrote; `None` if `saved` is not one, to the byte.
+    pub fn restore(saved: &[u8]) -> Option<Self> {
+        let (&flags, rest) = saved.split_first()?;
+        if flags & !(HAS_MD5 | HAS_CRC32 | HAS_SHA256) != 0 {
+            return None;
+        }
+        let mut words = Words(rest);
+        let mut digests =
+            Digests { length: words.next()?, md5: None, crc32: None, sha256: None, block: [0; BLOCK] };
+        if flags & HAS_MD5 != 0 {
+            digests.md5 = Some(words.array()?);
+        }
+        if flags & HAS_CRC32 != 0 {
+            digests.crc32 = Some(Crc32::resume(words.next()?));
+        }
+        if flags & HAS_SHA256 != 0 {
+            digests.sha256 = Some(words.array()?);
+        }
+        let held = if flags & (HAS_MD5 | HAS_SHA256) == 0 { 0 } else { digests.held() };
+        if words.0.len() != held {
+            return None;
+        }
+        copy(digests.block.iter_mut(), words.0);
+        Some(digests)
+    }
+
+    /// Whether it computes exactly what `announced` holds.
+    pub fn computes(&self, announced: &Announced) -> bool {
+        self.md5.is_some() == announced.md5.is_some()
+            && self.crc32.is_some() == announced.crc32.is_some()
+            && self.sha256.is_some() == announced.sha256.is_some()
+    }
+
+    fn held(&self) -> usize {
+        self.length as usize % BLOCK
+    }
+
+    fn compress(&mut self, blocks: &[[u8; BLOCK]]) {
+        if let Some(state) = &mut self.md5 {
+            md5::block_api::compress(state, blocks);
+        }
+        if let Some(state) = &mut self.sha256 {
+            sha2::block_api::compress256(state, blocks);
+        }
+    }
+
+    /// The end of the stream: 0x80, zeros, the length in bits at the end of the last block; a block before it where
+    /// the length would not fit.
+    fn padded(&self, bits: [u8; 8]) -> (Option<[u8; BLOCK]>, [u8; BLOCK]) {
+        let held = self.held();
+        let mut block = self.block;
+        copy(block.iter_mut().skip(held), &[0x80]);
+        let first = (held >= BLOCK - bits.len()).then_some(block);
+        let mut last = if first.is_some() { [0; BLOCK] } else { block };
+        copy(last.iter_mut().skip(BLOCK - bits.len()), &bits);
+        (first, last)
+    }
+}
+
+const MD5_START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+const SHA256_START: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+/// Copies without a length check that could panic: the shorter of the two decides.
+fn copy<'t>(to: impl Iterator<Item = &'t mut u8>, from: &[u8]) {
+    for (to, from) in to.zip(from) {
+        *to = *from;
+    }
+}
+
+fn bytes_of<const WORDS: usize, const BYTES: usize>(words: [[u8; 4]; WORDS]) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    copy(bytes.iter_mut(), words.as_flattened());
+    bytes
+}
+
+/// Little-endian words taken from the front of a saved state.
+struct Words<'s>(&'s [u8]);
+
+impl Words<'_> {
+    fn next(&mut self) -> Option<u32> {
+        let (word, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*word))
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u32; N]> {
+        let mut words = [0; N];
+        for word in &mut words {
+            *word = self.next()?;
+        }
+        Some(words)
+    }
+}
+
+/// CRC-32/ISO-HDLC of a stream so far: polynomial 0x04C11DB7 reflected, start and final value all ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crc32(u32);
+
+impl Crc32 {
+    /// Before the first byte.
+    pub const fn new() -> Self {
+        Crc32(0)
+    }
+
+    /// After the bytes whose CRC is `crc`.
+    pub const fn resume(crc: u32) -> Self {
+        Crc32(crc)
+    }
+
+    /// The CRC of the bytes so far.
+    pub const fn finish(self) -> u32 {
+        self.0
+    }
+
+    /// The next bytes, with tables of 16 KB.
+    #[cfg(feature = "crc32fast")]
+    pub fn update(&mut self, data: &[u8]) {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
+        hasher.update(data);
+        self.0 = hasher.finalize();
+    }
+
+    /// The next bytes, with a table of 64 bytes.
+    #[cfg(not(feature = "crc32fast"))]
+    pub fn update(&mut self, data: &[u8]) {
+        self.0 = by_nibbles(self.0, data);
+    }
+}
+
+impl Default for Crc32 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One table entry per nibble: 64 bytes of flash where `crc32fast` takes 16 KB.
+#[cfg(any(test, not(feature = "crc32fast")))]
+fn by_nibbles(crc: u32, data: &[u8]) -> u32 {
+    const POLYNOMIAL: u32 = 0xedb8_8320;
+    const TABLE: [u32; 16] = {
+        let mut table = [0; 16];
+        let mut nibble = 0;
+        while nibble < 16 {
+            let mut crc = nibble as u32;
+            let mut bit = 0;
+            while bit < 4 {
+                crc = if crc & 1 == 1 { (crc >> 1) ^ POLYNOMIAL } else { crc >> 1 };
+                bit += 1;
+            }
+            table[nibble] = crc;
+            nibble += 1;
+        }
+        table
+    };
+    let step = |crc: u32| (crc >> 4) ^ TABLE[(crc & 15) as usize];
+    !data.iter().fold(!crc, |crc, &byte| step(step(crc ^ u32::from(byte))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use md5::Digest;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const EVERYTHING: Announced = Announced { md5: Some([0; 16]), crc32: Some(0), sha256: Some([0; 32]) };
+
+    fn by_the_crates(data: &[u8]) -> Sums {
+        Sums {
+            md5: Some(md5::Md5::digest(data).into()),
+            crc32: Some(by_nibbles(0, data)),
+            sha256: Some(sha2::Sha256::digest(data).into()),
+        }
+    }
+
+    fn bytes(count: usize) -> Vec<u8> {
+        (0..count).map(|i| (i * 7 + i / 251) as u8).collect()
+    }
+
+    #[test]
+    fn standard_vectors_come_out() {
+        let mut digests = Digests::of(&EVERYTHING);
+        digests.update(b"123456789");
+        let sums = digests.finish();
+        assert_eq!(hex::encode(sums.md5.unwrap()), "25f9e794323b453885f5181f1b624d0b");
+        assert_eq!(sums.crc32, Some(0xcbf4_3926));
+        assert_eq!(
+            hex::encode(sums.sha256.unwrap()),
+            "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
+        );
+    }
+
+    #[test]
+    fn every_length_around_the_blocks_matches_the_crates() {
+        let data = bytes(200);
+        for length in 0..=data.len() {
+            let mut digests = Digests::of(&EVERYTHING);
+            digests.update(&data[..length]);
+            assert_eq!(digests.finish(), by_the_crates(&data[..length]), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn continuing_from_every_saved_state_gives_the_same_sums() {
+        let data = bytes(300);
+        let expected = by_the_crates(&data);
+        for cut in 0..=data.len() {
+            let mut before = Digests::of(&EVERYTHING);
+            before.update(&data[..cut]);
+            let mut saved = [0xa5; SAVED_MAX];
+            let used = before.save(&mut saved);
+            let mut after = Digests::restore(&saved[..used]).unwrap();
+            assert_eq!(after, before, "cut at {cut}");
+            after.update(&data[cut..]);
+            assert_eq!(after.finish(), expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn only_announced_digests_are_computed_and_saved() {
+        let only_crc = Announced { crc32: Some(1), ..Announced::default() };
+        let mut digests = Digests::of(&only_crc);
+        digests.update(&bytes(70));
+        assert_eq!(digests.finish(), Sums { crc32: Some(by_nibbles(0, &bytes(70))), ..Sums::default() });
+        let mut saved = [0; SAVED_MAX];
+        assert_eq!(digests.save(&mut saved), 1 + 4 + 4);
+        assert!(digests.computes(&only_crc) && !digests.computes(&EVERYTHING));
+    }
+
+    #[test]
+    fn a_saved_state_of_the_wrong_length_is_none() {
+        let mut digests = Digests::of(&EVERYTHING);
+        digests.update(&bytes(100));
+        let mut saved = [0; SAVED_MAX];
+        let used = digests.save(&mut saved);
+        assert!(Digests::restore(&saved[..used - 1]).is_none());
+        assert!(Digests::restore(&saved[..used + 1]).is_none());
+        assert!(Digests::restore(&[]).is_none());
+        assert!(Digests::restore(&[8, 0, 0, 0, 0]).is_none());
+    }
+
+    #[test]
+    fn crc32_alone_decides_only_where_it_stands_alone() {
+        let sums = by_the_crates(b"image");
+        let wrong = sums.crc32.map(|crc| !crc);
+        let announced = Announced { md5: sums.md5, crc32: wrong, sha256: None };
+        assert_eq!(announced.judge(&sums), Verdict::MatchExceptCrc32);
+        assert_eq!(Announced { crc32: wrong, ..Announced::default() }.judge(&sums), Verdict::Mismatch);
+        let announced = Announced { md5: Some([0; 16]), crc32: sums.crc32, sha256: sums.sha256 };
+        assert_eq!(announced.judge(&sums), Verdict::Mismatch);
+        assert_eq!(Announced::default().judge(&sums), Verdict::NothingAnnounced);
+        let announced = Announced { md5: sums.md5, crc32: sums.crc32, sha256: sums.sha256 };
+        assert_eq!(announced.judge(&sums), Verdict::Match);
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_matches_the_crates(data in prop::collection::vec(any::<u8>(), 0..2000), cuts in prop::collection::vec(0usize..300, 0..20)) {
+            let mut digests = Digests::of(&EVERYTHING);
+            let mut rest = &data[..];
+            for cut in cuts {
+                let (head, tail) = rest.split_at(cut.min(rest.len()));
+                digests.update(head);
+                rest = tail;
+            }
+            digests.update(rest);
+            prop_assert_eq!(digests.finish(), by_the_crates(&data));
+        }
+
+        #[test]
+        fn restoring_never_panics(saved in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(digests) = Digests::restore(&saved) {
+                let _ = digests.finish();
+            }
+        }
+
+        #[test]
+        fn nibble_table_matches_crc32fast(data in prop::collection::vec(any::<u8>(), 0..300), cut in 0usize..300) {
+            let (head, tail) = data.split_at(cut.min(data.len()));
+            prop_assert_eq!(by_nibbles(by_nibbles(0, head), tail), crc32fast::hash(&data));
+        }
+    }
+}
