@@ -1,0 +1,98 @@
+//! 0x0115: is there an upgrade plan for these versions?
+
+use super::{Field, Fields, MessageError, WriteFields, field, finish};
+use crate::wire::{NoRoom, ttlv::Writer};
+
+const MODULE_VERSION: Field = field(25, "module version");
+const MCU_LIST: Field = field(26, "MCU list");
+
+/// The versions that a device has; empty where they are not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Versions<'a> {
+    /// Of the module's firmware, with the application's suffix.
+    pub module: &'a str,
+    /// Of the MCU components, `a:1;b:2`.
+    pub mcu: &'a str,
+}
+
+impl<'a> Versions<'a> {
+    pub(super) fn read(fields: Fields<'a>) -> Result<Self, MessageError> {
+        Ok(Versions {
+            module: fields.text(MODULE_VERSION, usize::MAX)?,
+            mcu: fields.text(MCU_LIST, usize::MAX)?,
+        })
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+        writer.text_unless_empty(MODULE_VERSION, self.module).text_unless_empty(MCU_LIST, self.mcu);
+    }
+
+    /// The MCU components one by one.
+    pub fn components(&self) -> McuList<'a> {
+        McuList(self.mcu)
+    }
+}
+
+/// Components and versions of a text `a:1;b:2`. An entry without a component or a version is left out.
+#[derive(Debug, Clone, Copy)]
+pub struct McuList<'a>(pub &'a str);
+
+impl<'a> Iterator for McuList<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<(&'a str, &'a str)> {
+        while !self.0.is_empty() {
+            let (entry, rest) = self.0.split_once(';').unwrap_or((self.0, ""));
+            self.0 = rest;
+            match entry.split_once(':') {
+                Some((component, version)) if !component.is_empty() && !version.is_empty() => {
+                    return Some((component, version));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+/// 0x0115.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlanRequest<'a> {
+    /// The versions that the device has.
+    pub versions: Versions<'a>,
+}
+
+impl<'a> PlanRequest<'a> {
+    /// Reads the payload.
+    pub fn parse(payload: &'a [u8]) -> Result<PlanRequest<'a>, MessageError> {
+        Ok(PlanRequest { versions: Versions::read(Fields::parse(payload)?)? })
+    }
+
+    /// Writes the payload; gives its length.
+    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
+        let mut writer = Writer::new(out);
+        self.versions.write(&mut writer);
+        finish(&mut writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn an_mcu_list_is_read_entry_by_entry() {
+        let list: Vec<_> = McuList("MCU:1;STM32:1_0:0;;bare;:2;x:").collect();
+        assert_eq!(list, [("MCU", "1"), ("STM32", "1_0:0")]);
+    }
+
+    #[test]
+    fn a_device_without_mcu_sends_its_module_version_only() {
+        let request = PlanRequest { versions: Versions { module: "FWV1", mcu: "" } };
+        let mut out = [0; 16];
+        let length = request.emit(&mut out).unwrap();
+        assert_eq!(out.get(..length), Some(&b"\x00\xcb\x00\x04FWV1"[..]));
+        assert_eq!(PlanRequest::parse(out.get(..length).unwrap()), Ok(request));
+    }
+}
