@@ -1,1 +1,3 @@
-//! x
+//! Simulated flash, platform, server and faults for tests; never shipped.
+
+pub mod http;

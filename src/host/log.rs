@@ -1,0 +1,85 @@
+//! Log lines on stderr, with the time.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use quecota_core::platform::Level;
+
+/// Prints lines up to a level.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Log {
+    most: Level,
+}
+
+impl Log {
+    /// Prints lines of `most` and everything more important.
+    pub fn new(most: Level) -> Self {
+        Log { most }
+    }
+
+    /// One line: `2026-11-22T01:17:09.042Z warn quecota: ...`.
+    pub fn line(self, level: Level, line: &str) {
+        if level > self.most {
+            return;
+        }
+        let name = match level {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let text = format!("{} {name} quecota: {line}\n", timestamp(now));
+        // One write, so that lines of several threads do not mix. With stderr closed there is nobody to tell.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds, of the time since 1970.
+fn timestamp(since_1970: Duration) -> String {
+    let seconds = since_1970.as_secs();
+    let (mut days, time) = (seconds / 86_400, seconds % 86_400);
+    let mut year = 1970;
+    loop {
+        let length = if is_leap(year) { 366 } else { 365 };
+        if days < length {
+            break;
+        }
+        days -= length;
+        year += 1;
+    }
+    let february = if is_leap(year) { 29 } else { 28 };
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (day, hour, minute, second) = (days + 1, time / 3600, time / 60 % 60, time % 60);
+    let millis = since_1970.subsec_millis();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+fn is_leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_agree_with_known_instants() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_798_761_599_042, "2026-12-31T23:59:59.042Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(timestamp(Duration::from_millis(millis)), text);
+        }
+    }
+}

@@ -1,0 +1,631 @@
+//! One MQTT connection in a thread of its own. Reconnecting is the agent's business.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quecota_core::agent::Link;
+use quecota_core::platform::{Connect, Level, Qos, Refused, SendId};
+use rumqttc::{
+    AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Outgoing,
+    Packet, Publish, QoS, SubscribeReasonCode, TlsConfiguration, Transport,
+};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::answer::{Answer, Ear, Heard, Ticket};
+use super::log::Log;
+use super::signal::block_broken_pipe;
+use super::trust::Trust;
+
+/// Name, TCP, TLS and CONNACK.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// SUBACK, PUBACK, PUBREC, PUBCOMP, PINGRESP: a peer that stays silent for longer is gone. The vendor's device
+/// gives up after three tries 5 s apart (QUECTHING.md 4.1).
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// When a message that the agent had no room for is offered again.
+const OFFER_AGAIN: Duration = Duration::from_millis(20);
+/// Messages that may wait for room. A broker sends few at a time and waits for their acknowledgements.
+const REFUSED_MAX: usize = 64;
+/// Messages and requests on their way to the connection's thread.
+const REQUESTS: usize = 64;
+/// Longest packet that is read. The agent drops what its buffer cannot hold; a limit here would drop the connection.
+const PACKET_MAX: usize = 1024 * 1024;
+
+/// Everything a connection needs beside its address.
+#[derive(Clone)]
+pub(super) struct Dialer {
+    /// Who hears the answers.
+    pub ear: Arc<dyn Ear>,
+    /// Whom `mqtts` trusts.
+    pub trust: Arc<Trust>,
+    /// Where trouble is told.
+    pub log: Log,
+}
+
+/// A connection. Dropping it closes TCP without DISCONNECT, as QuecThing devices do (QUECTHING.md 4.1).
+pub(super) struct Connection {
+    requests: mpsc::Sender<Request>,
+}
+
+enum Request {
+    Subscribe(String),
+    Publish { topic: String, payload: Vec<u8>, qos: QoS, id: SendId },
+}
+
+impl Connection {
+    /// Asks for a subscription with QoS 1.
+    pub fn subscribe(&self, filter: &str) -> Result<(), Refused> {
+        self.request(Request::Subscribe(filter.to_owned()))
+    }
+
+    /// Sends.
+    pub fn publish(&self, topic: &str, payload: &[u8], qos: Qos, id: SendId) -> Result<(), Refused> {
+        let qos = match qos {
+            Qos::AtMostOnce => QoS::AtMostOnce,
+            Qos::AtLeastOnce => QoS::AtLeastOnce,
+            Qos::ExactlyOnce => QoS::ExactlyOnce,
+        };
+        self.request(Request::Publish { topic: topic.to_owned(), payload: payload.to_vec(), qos, id })
+    }
+
+    fn request(&self, request: Request) -> Result<(), Refused> {
+        self.requests.try_send(request).map_err(|_| Refused)
+    }
+}
+
+impl Dialer {
+    /// Starts to connect; the answers come under `ticket`.
+    pub fn connect(&self, to: &Connect<'_>, ticket: Ticket) -> Result<Connection, Refused> {
+        let refused = |why: &str| {
+            self.log.line(Level::Error, &format!("cannot connect to {}: {why}", to.url));
+            Refused
+        };
+        let address = Address::parse(to.url).map_err(|e| refused(&e.to_string()))?;
+        let mut options = MqttOptions::new(to.client_id, address.host, address.port);
+        options
+            .set_clean_session(true)
+            .set_keep_alive(Duration::from_secs(u64::from(to.keep_alive)))
+            // An empty user name is left out of CONNECT: flags 0x42, as QuecThing devices send.
+            .set_credentials(to.user_name, to.password)
+            .set_max_packet_size(PACKET_MAX, PACKET_MAX)
+            .set_manual_acks(true);
+        if address.tls {
+            let tls = self.trust.rustls().map_err(|e| refused(&e.to_string()))?;
+            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| refused(&e.to_string()))?;
+        let (requests, inbox) = mpsc::channel(REQUESTS);
+        let (client, events) = AsyncClient::new(options, REQUESTS);
+        let session = Session {
+            dialer: self.clone(),
+            url: to.url.to_owned(),
+            ticket,
+            client,
+            unsent: VecDeque::new(),
+            sent: Vec::new(),
+            refused: VecDeque::new(),
+            awaited: 0,
+            deadline: None,
+        };
+        std::thread::Builder::new()
+            .name("quecota-mqtt".to_owned())
+            .spawn(move || {
+                block_broken_pipe();
+                runtime.block_on(session.run(events, inbox));
+                // A name lookup may still be under way in a helper thread; it is not waited for.
+                runtime.shutdown_background();
+            })
+            .map_err(|e| refused(&e.to_string()))?;
+        Ok(Connection { requests })
+    }
+}
+
+/// Where a broker is.
+#[derive(Debug, PartialEq, Eq)]
+struct Address {
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("must be mqtt://host:port or mqtts://host:port")]
+struct NotAnAddress;
+
+impl Address {
+    fn parse(url: &str) -> Result<Self, NotAnAddress> {
+        let (scheme, rest) = url.split_once("://").ok_or(NotAnAddress)?;
+        let (tls, usual_port) = match scheme {
+            "mqtt" => (false, 1883),
+            "mqtts" => (true, 8883),
+            _ => return Err(NotAnAddress),
+        };
+        // The last colon is the port's, unless it stands inside the brackets of an IPv6 address.
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| NotAnAddress)?),
+            _ => (rest, usual_port),
+        };
+        let bad = host.is_empty() || port == 0 || host.contains(['/', '@', ' ']);
+        if bad { Err(NotAnAddress) } else { Ok(Address { host: host.to_owned(), port, tls }) }
+    }
+}
+
+/// One connection from CONNECT to its end.
+struct Session {
+    dialer: Dialer,
+    url: String,
+    ticket: Ticket,
+    client: AsyncClient,
+    /// Publishes handed to the client that have no packet id yet, in order.
+    unsent: VecDeque<SendId>,
+    /// Publishes that wait for PUBACK or PUBCOMP, by packet id.
+    sent: Vec<(u16, SendId)>,
+    /// Messages that the agent had no room for, oldest first; later ones queue behind them.
+    refused: VecDeque<Publish>,
+    /// Answers that the peer owes.
+    awaited: u32,
+    /// When it must have given one.
+    deadline: Option<Instant>,
+}
+
+/// Why a session ended.
+enum Ending {
+    /// The agent wants no more of it, or has forgotten it.
+    Unwanted,
+    /// CONNACK with this code.
+    Refused(u8),
+    /// Everything else.
+    Lost(String),
+}
+
+impl Session {
+    async fn run(mut self, events: EventLoop, inbox: mpsc::Receiver<Request>) {
+        let ending = self.live(events, inbox).await;
+        let link = match ending {
+            Ending::Unwanted => return,
+            Ending::Refused(code) => {
+                self.dialer.log.line(Level::Warn, &format!("{} answered CONNACK {code}", self.url));
+                Link::Refused(code)
+            }
+            Ending::Lost(why) => {
+                self.dialer.log.line(Level::Warn, &format!("connection to {}: {why}", self.url));
+                Link::Lost
+            }
+        };
+        let open: Vec<SendId> = self.unsent.drain(..).chain(self.sent.drain(..).map(|(_, id)| id)).collect();
+        for id in open {
+            if self.tell(Answer::Sent { id, delivered: false }) == Heard::Stop {
+                return;
+            }
+        }
+        // The last word: its reply decides nothing.
+        let _ = self.tell(Answer::Link(link));
+    }
+
+    async fn live(&mut self, mut events: EventLoop, mut inbox: mpsc::Receiver<Request>) -> Ending {
+        events.network_options.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
+        match self.while_connected(timeout(CONNECT_TIMEOUT, events.poll()), &mut inbox).await {
+            Ok(Ok(Ok(_))) => {
+                if self.tell(Answer::Link(Link::Connected)) == Heard::Stop {
+                    return Ending::Unwanted;
+                }
+            }
+            Ok(Ok(Err(e))) => return ending(e),
+            Ok(Err(_)) => return Ending::Lost("no CONNACK in time".to_owned()),
+            Err(ending) => return ending,
+        }
+        loop {
+            let event = match self.while_connected(events.poll(), &mut inbox).await {
+                Ok(Ok(event)) => event,
+                Ok(Err(e)) => return ending(e),
+                Err(ending) => return ending,
+            };
+            if let Err(ending) = self.happened(event) {
+                return ending;
+            }
+        }
+    }
+
+    /// Waits for the event loop, and meanwhile takes requests, offers refused messages and looks at the deadline.
+    /// The loop's future is kept to its end: dropping it half-way could lose a half-written packet.
+    async fn while_connected<T>(
+        &mut self,
+        event: impl Future<Output = T>,
+        inbox: &mut mpsc::Receiver<Request>,
+    ) -> Result<T, Ending> {
+        let mut event = pin!(event);
+        loop {
+            let deadline = self.deadline;
+            let offer = (!self.refused.is_empty()).then(|| Instant::now() + OFFER_AGAIN);
+            tokio::select! {
+                event = &mut event => return Ok(event),
+                request = inbox.recv() => match request {
+                    None => return Err(Ending::Unwanted),
+                    Some(request) => self.request(request)?,
+                },
+                () = at(offer) => self.offer_again()?,
+                () = at(deadline) => return Err(Ending::Lost(
+                    format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request) -> Result<(), Ending> {
+        match request {
+            Request::Subscribe(filter) => {
+                queued(self.client.try_subscribe(filter, QoS::AtLeastOnce))?;
+                self.owe();
+            }
+            Request::Publish { topic, payload, qos, id } => {
+                queued(self.client.try_publish(topic, qos, false, payload))?;
+                self.unsent.push_back(id);
+                if qos != QoS::AtMostOnce {
+                    self.owe();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn happened(&mut self, event: Event) -> Result<(), Ending> {
+        match event {
+            Event::Outgoing(Outgoing::Publish(packet)) => match (self.unsent.pop_front(), packet) {
+                (Some(id), 0) => return self.sent(id),
+                (Some(id), packet) => self.sent.push((packet, id)),
+                (None, _) => {}
+            },
+            Event::Outgoing(Outgoing::PingReq) => self.owe(),
+            Event::Incoming(Packet::PingResp) => self.paid(),
+            Event::Incoming(Packet::PubRec(_)) => self.deadline = Some(Instant::now() + ANSWER_TIMEOUT),
+            Event::Incoming(Packet::PubAck(ack)) => return self.acknowledged(ack.pkid),
+            Event::Incoming(Packet::PubComp(comp)) => return self.acknowledged(comp.pkid),
+            Event::Incoming(Packet::SubAck(ack)) => {
+                self.paid();
+                let granted =
+                    ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
+                let link = if granted { Link::Subscribed } else { Link::SubscribeRefused };
+                return self.tell(Answer::Link(link)).go_on();
+            }
+            Event::Incoming(Packet::Publish(message)) => {
+                // Order matters: nothing may overtake a message that waits.
+                self.refused.push_back(message);
+                if self.refused.len() > REFUSED_MAX {
+                    return Err(Ending::Lost("the broker sends more than the device can take".to_owned()));
+                }
+                return self.offer_again();
+            }
+            Event::Incoming(Packet::Disconnect) => {
+                return Err(Ending::Lost("the broker sent DISCONNECT".to_owned()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Hands messages over as long as the agent has room. Each is acknowledged once it was taken: what a crash
+    /// leaves unacknowledged the broker has still to deliver.
+    fn offer_again(&mut self) -> Result<(), Ending> {
+        while let Some(message) = self.refused.front() {
+            match self.tell(Answer::Message { topic: &message.topic, payload: &message.payload }) {
+                Heard::Stop => return Err(Ending::Unwanted),
+                Heard::NoRoom => return Ok(()),
+                Heard::Taken => {
+                    queued(self.client.try_ack(message))?;
+                    self.refused.pop_front();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn acknowledged(&mut self, packet: u16) -> Result<(), Ending> {
+        self.paid();
+        let Some(at) = self.sent.iter().position(|(id, _)| *id == packet) else { return Ok(()) };
+        let (_, id) = self.sent.swap_remove(at);
+        self.sent(id)
+    }
+
+    fn sent(&self, id: SendId) -> Result<(), Ending> {
+        self.tell(Answer::Sent { id, delivered: true }).go_on()
+    }
+
+    fn tell(&self, answer: Answer<'_>) -> Heard {
+        self.dialer.ear.tell(&self.ticket, answer)
+    }
+
+    /// The peer owes one more answer.
+    fn owe(&mut self) {
+        self.awaited = self.awaited.saturating_add(1);
+        self.deadline = Some(Instant::now() + ANSWER_TIMEOUT);
+    }
+
+    /// It gave one.
+    fn paid(&mut self) {
+        self.awaited = self.awaited.saturating_sub(1);
+        self.deadline = (self.awaited > 0).then(|| Instant::now() + ANSWER_TIMEOUT);
+    }
+}
+
+impl Heard {
+    fn go_on(self) -> Result<(), Ending> {
+        if self == Heard::Stop { Err(Ending::Unwanted) } else { Ok(()) }
+    }
+}
+
+/// Sleeps until `instant`; for ever without one.
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
+    }
+}
+
+/// The client's own queue is as long as ours and is read by the same thread: full means that TCP is stuck.
+fn queued(result: Result<(), ClientError>) -> Result<(), Ending> {
+    result.map_err(|e| Ending::Lost(e.to_string()))
+}
+
+fn ending(error: ConnectionError) -> Ending {
+    match error {
+        ConnectionError::ConnectionRefused(code) => Ending::Refused(match code {
+            ConnectReturnCode::Success => 0,
+            ConnectReturnCode::RefusedProtocolVersion => 1,
+            ConnectReturnCode::BadClientId => 2,
+            ConnectReturnCode::ServiceUnavailable => 3,
+            ConnectReturnCode::BadUserNamePassword => 4,
+            ConnectReturnCode::NotAuthorized => 5,
+        }),
+        other => Ending::Lost(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::answer::Turnstile;
+    use crate::host::answer::listening::{Listener, Told};
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    /// A broker's end of one connection, byte by byte.
+    struct Peer(TcpStream);
+
+    impl Peer {
+        fn accept(listener: &TcpListener) -> Self {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            Peer(stream)
+        }
+
+        /// First byte and body of the next packet.
+        fn packet(&mut self) -> (u8, Vec<u8>) {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).unwrap();
+            let first = byte[0];
+            let (mut length, mut shift) = (0, 0);
+            loop {
+                self.0.read_exact(&mut byte).unwrap();
+                length |= usize::from(byte[0] & 0x7F) << shift;
+                shift += 7;
+                if byte[0] & 0x80 == 0 {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            self.0.read_exact(&mut body).unwrap();
+            (first, body)
+        }
+
+        fn send(&mut self, bytes: &[u8]) {
+            self.0.write_all(bytes).unwrap();
+        }
+
+        /// Nothing more comes but the end.
+        fn is_closed(&mut self) -> bool {
+            matches!(self.0.read(&mut [0; 16]), Ok(0))
+        }
+    }
+
+    struct Scene {
+        listener: TcpListener,
+        ear: Arc<Listener>,
+        gate: Turnstile,
+        dialer: Dialer,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let ear = Arc::new(Listener::default());
+            let dialer = Dialer {
+                ear: Arc::clone(&ear) as Arc<dyn Ear>,
+                trust: Arc::new(Trust::new(None)),
+                log: Log::new(Level::Error),
+            };
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            Scene { listener, ear, gate: Turnstile::default(), dialer }
+        }
+
+        fn connect(&self, user_name: &str) -> Connection {
+            let url = format!("mqtt://{}", self.listener.local_addr().unwrap());
+            let to = Connect {
+                url: &url,
+                client_id: "qdp1abcd860000000000001",
+                user_name,
+                password: "secret",
+                keep_alive: 120,
+            };
+            self.dialer.connect(&to, self.gate.next()).unwrap()
+        }
+
+        fn connected(&self) -> (Connection, Peer) {
+            let connection = self.connect("");
+            let mut peer = Peer::accept(&self.listener);
+            assert_eq!(peer.packet().0, 0x10);
+            peer.send(&[0x20, 2, 0, 0]);
+            assert_eq!(self.ear.next(), Told::Link(Link::Connected));
+            (connection, peer)
+        }
+    }
+
+    #[test]
+    fn connect_without_user_name_sends_flags_42() {
+        let scene = Scene::new();
+        let _connection = scene.connect("");
+        let (first, body) = Peer::accept(&scene.listener).packet();
+        assert_eq!(first, 0x10);
+        assert_eq!(body[..10], [0, 4, b'M', b'Q', b'T', b'T', 4, 0x42, 0, 120]);
+        assert_eq!(body[10..], *b"\0\x17qdp1abcd860000000000001\0\x06secret");
+    }
+
+    #[test]
+    fn connect_with_user_name_sends_flags_c2() {
+        let scene = Scene::new();
+        let _connection = scene.connect("me");
+        let (_, body) = Peer::accept(&scene.listener).packet();
+        assert_eq!(body[7], 0xC2);
+        assert!(body.ends_with(b"\0\x02me\0\x06secret"));
+    }
+
+    #[test]
+    fn each_connack_code_is_told() {
+        for code in 1..=5 {
+            let scene = Scene::new();
+            let _connection = scene.connect("");
+            let mut peer = Peer::accept(&scene.listener);
+            peer.packet();
+            peer.send(&[0x20, 2, 0, code]);
+            assert_eq!(scene.ear.next(), Told::Link(Link::Refused(code)));
+            assert!(peer.is_closed());
+        }
+    }
+
+    #[test]
+    fn a_port_without_listener_is_a_lost_link() {
+        let scene = Scene::new();
+        let url = format!("mqtt://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+        let to = Connect { url: &url, client_id: "c", user_name: "", password: "p", keep_alive: 21 };
+        let _connection = scene.dialer.connect(&to, scene.gate.next()).unwrap();
+        assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+    }
+
+    #[test]
+    fn the_connection_is_not_made_again_by_itself() {
+        let scene = Scene::new();
+        let (_connection, peer) = scene.connected();
+        drop(peer);
+        assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+        scene.listener.set_nonblocking(true).unwrap();
+        assert_eq!(scene.ear.within(Duration::from_millis(300)), None);
+        assert!(scene.listener.accept().is_err());
+    }
+
+    #[test]
+    fn a_subscription_is_told_as_granted_or_refused() {
+        for (code, link) in [(1, Link::Subscribed), (0x80, Link::SubscribeRefused)] {
+            let scene = Scene::new();
+            let (connection, mut peer) = scene.connected();
+            connection.subscribe("q/1/d/x/+").unwrap();
+            let (first, body) = peer.packet();
+            assert_eq!((first, &body[2..]), (0x82, &b"\0\x09q/1/d/x/+\x01"[..]));
+            peer.send(&[0x90, 3, body[0], body[1], code]);
+            assert_eq!(scene.ear.next(), Told::Link(link));
+        }
+    }
+
+    #[test]
+    fn qos_2_counts_as_sent_only_at_pubcomp() {
+        let scene = Scene::new();
+        let (connection, mut peer) = scene.connected();
+        connection.publish("q/2/d/x/ota", b"frame", Qos::ExactlyOnce, SendId(7)).unwrap();
+        let (first, body) = peer.packet();
+        assert_eq!(first, 0x34);
+        let id = [body[13], body[14]];
+        peer.send(&[0x50, 2, id[0], id[1]]);
+        assert_eq!(peer.packet(), (0x62, id.to_vec()));
+        assert_eq!(scene.ear.within(Duration::from_millis(100)), None);
+        peer.send(&[0x70, 2, id[0], id[1]]);
+        assert_eq!(scene.ear.next(), Told::Sent(SendId(7), true));
+    }
+
+    #[test]
+    fn a_publish_that_the_link_loses_is_told_before_the_loss() {
+        let scene = Scene::new();
+        let (connection, mut peer) = scene.connected();
+        connection.publish("t", b"frame", Qos::AtLeastOnce, SendId(9)).unwrap();
+        peer.packet();
+        drop(peer);
+        assert_eq!(scene.ear.next(), Told::Sent(SendId(9), false));
+        assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+    }
+
+    #[test]
+    fn a_message_is_acknowledged_only_once_the_agent_took_it_and_none_overtakes_it() {
+        let scene = Scene::new();
+        let (connection, mut peer) = scene.connected();
+        scene.ear.reply([Heard::NoRoom, Heard::NoRoom, Heard::NoRoom]);
+        peer.send(b"\x32\x06\x00\x01t\x00\x05A");
+        peer.send(b"\x32\x06\x00\x01t\x00\x06B");
+        // Meanwhile the connection goes on working.
+        connection.publish("t", b"x", Qos::AtMostOnce, SendId(1)).unwrap();
+        assert_eq!(peer.packet().0, 0x30);
+        assert_eq!(peer.packet(), (0x40, vec![0, 5]));
+        assert_eq!(peer.packet(), (0x40, vec![0, 6]));
+        let mut order = Vec::new();
+        while order.last() != Some(&b"B".to_vec()) {
+            if let Told::Message(_, payload) = scene.ear.next() {
+                order.push(payload);
+            }
+        }
+        order.dedup();
+        assert_eq!(order, [b"A", b"B"]);
+    }
+
+    #[test]
+    fn what_an_old_connection_brings_is_never_told() {
+        let scene = Scene::new();
+        let (connection, mut peer) = scene.connected();
+        scene.gate.close();
+        peer.send(b"\x30\x04\x00\x01tA");
+        assert_eq!(scene.ear.within(Duration::from_millis(200)), None);
+        drop(connection);
+        assert!(peer.is_closed());
+        assert_eq!(scene.ear.within(Duration::from_millis(100)), None);
+    }
+
+    #[test]
+    fn dropping_the_connection_closes_tcp_without_disconnect() {
+        let scene = Scene::new();
+        let (connection, mut peer) = scene.connected();
+        drop(connection);
+        assert!(peer.is_closed());
+    }
+
+    #[test]
+    fn a_message_of_64_kib_arrives_whole() {
+        let scene = Scene::new();
+        let (_connection, mut peer) = scene.connected();
+        let payload = vec![0xA5; 65536];
+        peer.send(&[0x30, 0x83, 0x80, 0x04, 0, 1, b't']);
+        peer.send(&payload);
+        assert_eq!(scene.ear.next(), Told::Message("t".to_owned(), payload));
+    }
+
+    #[test]
+    fn addresses_are_parsed_or_refused() {
+        let parsed = |url| Address::parse(url).map(|a| (a.host, a.port, a.tls)).ok();
+        assert_eq!(parsed("mqtt://h.example:1884"), Some(("h.example".to_owned(), 1884, false)));
+        assert_eq!(parsed("mqtts://h.example"), Some(("h.example".to_owned(), 8883, true)));
+        assert_eq!(parsed("mqtt://[::1]:99"), Some(("[::1]".to_owned(), 99, false)));
+        assert_eq!(parsed("mqtt://[::1]"), Some(("[::1]".to_owned(), 1883, false)));
+        for bad in ["h.example:1883", "http://h:1", "mqtt://", "mqtt://h:0", "mqtt://h:65536", "mqtt://u@h/x"]
+        {
+            assert_eq!(parsed(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a host's platform is told by environment variables.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use quecota_core::limits;
+use quecota_core::platform::Level;
+
+/// Erase unit of the image file; its size is rounded up to it.
+pub(super) const ERASE_UNIT: u32 = 4096;
+/// Image area when `QUECOTA_STAGING` says nothing.
+const DEFAULT_STAGING: u32 = 64 * 1024 * 1024;
+/// Largest image area: offsets are 32 bit and the size is a multiple of the erase unit.
+const MAX_STAGING: u32 = 0x8000_0000;
+
+/// Settings of one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// `QUECOTA_DIR`: folder of image, journal and lock.
+    pub folder: PathBuf,
+    /// `QUECOTA_DEVICE_KEY`: hardware id, 1..=16 letters and digits. `None`: made once and kept in the folder.
+    pub device_key: Option<String>,
+    /// `QUECOTA_STAGING`: bytes of the image area, a multiple of [`ERASE_UNIT`].
+    pub staging: u32,
+    /// `QUECOTA_USER_NAME`: MQTT user name where the application gave none.
+    pub user_name: String,
+    /// `QUECOTA_CA_FILE`: PEM file of certificates trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// `QUECOTA_MODULE_VERSION`: version of the module firmware.
+    pub module_version: String,
+    /// `QUECOTA_BATTERY`: per cent.
+    pub battery: Option<u8>,
+    /// `QUECOTA_SIGNAL`: RSSI in dBm.
+    pub signal: Option<i16>,
+    /// `QUECOTA_LOG`: least important level that is still printed.
+    pub log: Level,
+}
+
+/// A variable holds what it must not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}={value:?}: {rule}")]
+pub(super) struct SettingError {
+    name: &'static str,
+    value: String,
+    rule: &'static str,
+}
+
+impl Settings {
+    /// Reads the process's environment.
+    pub fn from_environment() -> Result<Self, SettingError> {
+        Self::read(|name| std::env::var_os(name))
+    }
+
+    /// Reads variables by `lookup`. An empty one counts as unset.
+    pub fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, SettingError> {
+        let path = |name: &'static str| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let text = |name: &'static str| match lookup(name).filter(|value| !value.is_empty()) {
+            None => Ok(None),
+            Some(value) => value.into_string().map(Some).map_err(|raw| SettingError {
+                name,
+                value: raw.to_string_lossy().into_owned(),
+                rule: "must be UTF-8",
+            }),
+        };
+        let checked = |name: &'static str, rule: &'static str, good: &dyn Fn(&str) -> bool| match text(name)?
+        {
+            Some(value) if !good(&value) => Err(SettingError { name, value, rule }),
+            value => Ok(value),
+        };
+
+        let device_key = checked("QUECOTA_DEVICE_KEY", "must be 1 to 16 letters and digits", &is_device_key)?;
+        let staging = checked("QUECOTA_STAGING", STAGING_RULE, &|v| staging_bytes(v).is_some())?;
+        let user_name =
+            checked("QUECOTA_USER_NAME", "must be at most 64 bytes", &|v| v.len() <= limits::USER_NAME)?;
+        let module_version =
+            checked("QUECOTA_MODULE_VERSION", "must be at most 64 bytes", &|v| v.len() <= limits::VERSION)?;
+        let battery = checked("QUECOTA_BATTERY", "must be a per cent, 0 to 100", &|v| percent(v).is_some())?;
+        let signal =
+            checked("QUECOTA_SIGNAL", "must be a number of dBm, such as -71", &|v| v.parse::<i16>().is_ok())?;
+        let log = checked("QUECOTA_LOG", "must be error, warn, info or debug", &|v| log_level(v).is_some())?;
+
+        Ok(Settings {
+            folder: path("QUECOTA_DIR").unwrap_or_else(|| PathBuf::from("quecota-data")),
+            device_key,
+            staging: staging.as_deref().and_then(staging_bytes).unwrap_or(DEFAULT_STAGING),
+            user_name: user_name.unwrap_or_default(),
+            ca_file: path("QUECOTA_CA_FILE"),
+            module_version: module_version.unwrap_or_else(|| "quecota-host".to_owned()),
+            battery: battery.as_deref().and_then(percent),
+            signal: signal.and_then(|v| v.parse().ok()),
+            log: log.as_deref().and_then(log_level).unwrap_or(Level::Warn),
+        })
+    }
+}
+
+/// 1..=16 letters and digits (QUECTHING.md 1.2).
+pub(super) fn is_device_key(text: &str) -> bool {
+    (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+const STAGING_RULE: &str = "must be a number of bytes, 1 to 2147483648";
+
+fn staging_bytes(text: &str) -> Option<u32> {
+    let bytes: u32 = text.parse().ok()?;
+    (1..=MAX_STAGING).contains(&bytes).then(|| bytes.next_multiple_of(ERASE_UNIT))
+}
+
+fn percent(text: &str) -> Option<u8> {
+    text.parse().ok().filter(|percent| *percent <= 100)
+}
+
+fn log_level(text: &str) -> Option<Level> {
+    match text {
+        "error" => Some(Level::Error),
+        "warn" => Some(Level::Warn),
+        "info" => Some(Level::Info),
+        "debug" => Some(Level::Debug),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, SettingError> {
+        Settings::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, v)| OsString::from(v)))
+    }
+
+    #[test]
+    fn an_empty_environment_gives_the_documented_defaults() {
+        let settings = read(&[("QUECOTA_USER_NAME", "")]).unwrap();
+        assert_eq!(settings.folder, PathBuf::from("quecota-data"));
+        assert_eq!(settings.staging, 64 * 1024 * 1024);
+        assert_eq!(settings.module_version, "quecota-host");
+        assert_eq!((settings.battery, settings.signal, settings.device_key), (None, None, None));
+        assert_eq!(settings.log, Level::Warn);
+    }
+
+    #[test]
+    fn staging_is_rounded_up_to_whole_erase_units() {
+        assert_eq!(read(&[("QUECOTA_STAGING", "65536")]).unwrap().staging, 65536);
+        assert_eq!(read(&[("QUECOTA_STAGING", "65537")]).unwrap().staging, 69632);
+        assert_eq!(read(&[("QUECOTA_STAGING", "2147483648")]).unwrap().staging, 0x8000_0000);
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_its_name_value_and_rule() {
+        for (name, value) in [
+            ("QUECOTA_STAGING", "0"),
+            ("QUECOTA_STAGING", "64M"),
+            ("QUECOTA_STAGING", "2147483649"),
+            ("QUECOTA_BATTERY", "101"),
+            ("QUECOTA_SIGNAL", "strong"),
+            ("QUECOTA_LOG", "loud"),
+            ("QUECOTA_DEVICE_KEY", "860000000000001-"),
+            ("QUECOTA_DEVICE_KEY", "86000000000000123"),
+        ] {
+            let message = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{name}={value:?}: must be ")), "{message}");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Image and journal in files with flash semantics, in a folder that one process owns.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use quecota_core::platform::{Area, Geometry, Level, StorageError};
+
+use super::log::Log;
+use super::settings::ERASE_UNIT;
+
+/// Bytes of the journal file.
+const JOURNAL_SIZE: u32 = 64 * 1024;
+/// What an erased byte reads as.
+const ERASED: u8 = 0xFF;
+
+/// The folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FolderError {
+    /// Two processes on one journal would destroy it.
+    #[error("{} is in use by another process; give each its own QUECOTA_DIR", .0.display())]
+    Busy(PathBuf),
+    /// The file system refused.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Says of an I/O result what was tried on which path.
+trait Doing<T> {
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T, FolderError>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T, FolderError> {
+        self.map_err(|source| FolderError::Io { doing, path: path.to_owned(), source })
+    }
+}
+
+/// A folder that this process holds until it ends.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Locked while it is open; the system unlocks it even after SIGKILL.
+    _lock: File,
+}
+
+impl Folder {
+    /// Creates the folder where it is missing and takes it for this process.
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        fs::create_dir_all(path).doing("create the folder", path)?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .doing("open", &lock_path)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Folder { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(FolderError::Busy(path.to_owned())),
+            Err(TryLockError::Error(e)) => Err(e).doing("lock", &lock_path),
+        }
+    }
+
+    /// Path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Puts a whole new file in place of `name`: a reader sees the old content or the new, never a part.
+    pub fn replace(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), FolderError> {
+        let (path, draft) = (self.file(name), self.file(&format!("{name}.new")));
+        let written = File::create(&draft).and_then(|mut file| {
+            fill(&mut file)?;
+            file.sync_all()
+        });
+        if let Err(e) = written.and_then(|()| fs::rename(&draft, &path)) {
+            // The draft is of no use to anyone; that it cannot be removed changes nothing about the error.
+            let _ = fs::remove_file(&draft);
+            return Err(e).doing("write", &path);
+        }
+        self.sync()
+    }
+
+    /// Makes names that were created or renamed last.
+    fn sync(&self) -> Result<(), FolderError> {
+        File::open(&self.path).and_then(|dir| dir.sync_all()).doing("sync", &self.path)
+    }
+}
+
+/// The two areas.
+#[derive(Debug)]
+pub(super) struct Files {
+    image: FlashFile,
+    journal: FlashFile,
+}
+
+impl Files {
+    /// Opens `image` (`staging` bytes, sparse) and `journal` in `folder`.
+    pub fn open(folder: &Folder, staging: u32, log: Log) -> Result<Self, FolderError> {
+        let image = FlashFile::open(folder.file("image"), staging, log)?;
+        let journal = FlashFile::open(folder.file("journal"), JOURNAL_SIZE, log)?;
+        folder.sync()?;
+        Ok(Files { image, journal })
+    }
+
+    /// The file behind `area`.
+    pub fn area(&mut self, area: Area) -> &mut FlashFile {
+        match area {
+            Area::Image => &mut self.image,
+            Area::Journal => &mut self.journal,
+        }
+    }
+
+    /// The shape of `area`.
+    pub fn geometry(&self, area: Area) -> Geometry {
+        match area {
+            Area::Image => self.image.geometry(),
+            Area::Journal => self.journal.geometry(),
+        }
+    }
+}
+
+/// One area in one file. A byte that was never erased or written reads as 0.
+#[derive(Debug)]
+pub(super) struct FlashFile {
+    file: File,
+    path: PathBuf,
+    size: u32,
+    log: Log,
+}
+
+impl FlashFile {
+    fn open(path: PathBuf, size: u32, log: Log) -> Result<Self, FolderError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .doing("open", &path)?;
+        // No blocks are taken yet: a device that never downloads needs no disk.
+        file.set_len(u64::from(size)).doing("resize", &path)?;
+        Ok(FlashFile { file, path, size, log })
+    }
+
+    /// Size and units.
+    pub fn geometry(&self) -> Geometry {
+        Geometry { size: self.size, erase: ERASE_UNIT, program: 1, erased: ERASED }
+    }
+
+    /// Fills `buffer` from `offset`.
+    pub fn read(&self, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError> {
+        self.check(offset, buffer.len())?;
+        self.file.read_exact_at(buffer, u64::from(offset)).map_err(|e| self.failed("read", offset, &e))
+    }
+
+    /// Writes `data` at `offset`.
+    pub fn write(&self, offset: u32, data: &[u8]) -> Result<(), StorageError> {
+        self.check(offset, data.len())?;
+        self.file.write_all_at(data, u64::from(offset)).map_err(|e| self.failed("write", offset, &e))
+    }
+
+    /// Fills whole erase units with [`ERASED`].
+    pub fn erase(&self, offset: u32, length: u32) -> Result<(), StorageError> {
+        self.check(offset, length as usize)?;
+        if !offset.is_multiple_of(ERASE_UNIT) || !length.is_multiple_of(ERASE_UNIT) {
+            return Err(StorageError::Range);
+        }
+        let unit = [ERASED; ERASE_UNIT as usize];
+        for at in (offset..offset.saturating_add(length)).step_by(ERASE_UNIT as usize) {
+            self.file.write_all_at(&unit, u64::from(at)).map_err(|e| self.failed("erase", at, &e))?;
+        }
+        Ok(())
+    }
+
+    /// Returns once everything written is on the disk.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        self.file.sync_data().map_err(|e| self.failed("sync", 0, &e))
+    }
+
+    fn check(&self, offset: u32, length: usize) -> Result<(), StorageError> {
+        let end = u64::from(offset).saturating_add(length as u64);
+        if end <= u64::from(self.size) { Ok(()) } else { Err(StorageError::Range) }
+    }
+
+    fn failed(&self, doing: &str, offset: u32, error: &io::Error) -> StorageError {
+        let path = self.path.display();
+        self.log.line(Level::Error, &format!("cannot {doing} {path} at byte {offset}: {error}"));
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                StorageError::Full
+            }
+            _ => StorageError::Failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
+
+    fn quiet() -> Log {
+        Log::new(Level::Error)
+    }
+
+    #[test]
+    fn erase_gives_ff_and_writes_stay_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let folder = Folder::open(dir.path()).unwrap();
+            let mut files = Files::open(&folder, 8192, quiet()).unwrap();
+            let image = files.area(Area::Image);
+            image.write(0, &[7; 8192]).unwrap();
+            image.erase(4096, 4096).unwrap();
+            image.write(4097, b"new").unwrap();
+            image.sync().unwrap();
+        }
+        let folder = Folder::open(dir.path()).unwrap();
+        let mut files = Files::open(&folder, 8192, quiet()).unwrap();
+        let mut bytes = [0; 8];
+        files.area(Area::Image).read(4093, &mut bytes).unwrap();
+        assert_eq!(bytes, [7, 7, 7, 0xFF, b'n', b'e', b'w', 0xFF]);
+    }
+
+    #[test]
+    fn a_fresh_image_of_64_mib_takes_no_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let files = Files::open(&folder, 64 << 20, quiet()).unwrap();
+        assert_eq!(files.geometry(Area::Image).size, 64 << 20);
+        let meta = fs::metadata(folder.file("image")).unwrap();
+        assert_eq!(meta.len(), 64 << 20);
+        assert!(meta.blocks() * 512 < 1 << 20, "{} blocks", meta.blocks());
+    }
+
+    #[test]
+    fn accesses_outside_the_area_or_across_units_are_range_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let mut files = Files::open(&folder, 8192, quiet()).unwrap();
+        let image = files.area(Area::Image);
+        assert_eq!(image.write(8190, b"abc"), Err(StorageError::Range));
+        assert_eq!(image.read(u32::MAX, &mut [0; 2]), Err(StorageError::Range));
+        assert_eq!(image.erase(0, 100), Err(StorageError::Range));
+        assert_eq!(image.erase(100, 4096), Err(StorageError::Range));
+        assert_eq!(image.erase(8192, 4096), Err(StorageError::Range));
+    }
+
+    #[test]
+    fn a_full_disk_is_reported_as_full() {
+        let path = PathBuf::from("/dev/full");
+        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let image = FlashFile { file, path, size: 8192, log: quiet() };
+        assert_eq!(image.write(0, b"x"), Err(StorageError::Full));
+        assert_eq!(image.erase(0, 4096), Err(StorageError::Full));
+    }
+
+    #[test]
+    fn a_second_owner_of_the_folder_is_refused_until_the_first_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Folder::open(dir.path()).unwrap();
+        let message = Folder::open(dir.path()).unwrap_err().to_string();
+        assert!(message.contains("in use by another process"), "{message}");
+        assert!(message.contains(&dir.path().display().to_string()), "{message}");
+        drop(first);
+        Folder::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let message = Folder::open(&file.join("sub")).unwrap_err().to_string();
+        assert!(message.starts_with("cannot create the folder "), "{message}");
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_the_old_file_and_no_draft() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        folder.replace("module.bin", |f| f.write_all(b"old")).unwrap();
+        let failed = folder.replace("module.bin", |f| {
+            f.write_all(b"half of the n")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read(folder.file("module.bin")).unwrap(), b"old");
+        assert!(!folder.file("module.bin.new").exists());
+    }
+}
