@@ -1,11 +1,29 @@
-//! The C ABI of quecota.
-#![cfg_attr(not(feature = "host"), no_std)]
+//! The C ABI of quecota: the only room with unsafe code.
+//!
+//! [`native`] is `quecota_*`: many devices, each in memory of the caller. [`ql_iot`] is the drop-in API over one
+//! process-wide device. Every export has three beats: a panic [`boundary`], pointers turned to references by its
+//! macros, and a call into safe Rust.
+#![cfg_attr(not(any(feature = "host", test)), no_std)]
+#![allow(non_camel_case_types)] // the names are those that C programs see
 
+#[macro_use]
+mod boundary;
 #[cfg(feature = "host")]
 mod host;
+pub mod native;
 
-#[cfg(not(feature = "host"))]
+#[cfg(not(any(feature = "host", test)))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // With the proof on, an image in which any panic can be reached does not link (DECISIONS, proof of no panic).
+    #[cfg(feature = "no-panic-proof")]
+    {
+        unsafe extern "C" {
+            fn quecota_a_panic_is_reachable() -> !;
+        }
+        // SAFETY: never linked, so never called.
+        unsafe { quecota_a_panic_is_reachable() }
+    }
+    #[cfg(not(feature = "no-panic-proof"))]
     loop {}
 }

@@ -1,0 +1,227 @@
+//! The C platform table as the traits that the core asks for.
+
+use core::ffi::{c_char, c_void};
+use core::ptr;
+
+use quecota_core::limits;
+use quecota_core::platform::{
+    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, Storage, StorageError, System,
+    Transport,
+};
+
+use super::table::{
+    QUECOTA_LENGTH_UNKNOWN, QUECOTA_UNKNOWN, Table, quecota_area_t, quecota_connect_t,
+    quecota_storage_result_t,
+};
+use crate::boundary::{Terminated, raw_string};
+
+/// Longest log line, with its NUL.
+const LOG_LINE: usize = 192;
+
+/// A borrowed table. Made only by `quecota_t::enter`, so only while the lock is held.
+pub struct Port<'a>(pub &'a Table);
+
+fn started(result: Option<i32>) -> Result<(), Refused> {
+    if result == Some(0) { Ok(()) } else { Err(Refused) }
+}
+
+fn stored(result: Option<quecota_storage_result_t>) -> Result<(), StorageError> {
+    match result {
+        Some(0) => Ok(()),
+        Some(1) => Err(StorageError::Range),
+        Some(2) => Err(StorageError::Full),
+        _ => Err(StorageError::Failed),
+    }
+}
+
+fn length(slice: &[u8]) -> u32 {
+    u32::try_from(slice.len()).unwrap_or(u32::MAX)
+}
+
+// Every block below calls a function of the table with the `ctx` that the firmware gave for it, with pointers that
+// live through the call: the contract of the table.
+
+impl Transport for Port<'_> {
+    fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
+        let table = &self.0.transport;
+        let url = Terminated::<{ limits::SERVER_URL + 16 }>::of(to.url);
+        let client_id = Terminated::<{ limits::CLIENT_ID + 1 }>::of(to.client_id);
+        let user_name = Terminated::<{ limits::USER_NAME + 1 }>::of(to.user_name);
+        let password = Terminated::<{ limits::PASSWORD + 1 }>::of(to.password);
+        let to = quecota_connect_t {
+            url: url.as_ptr(),
+            client_id: client_id.as_ptr(),
+            user_name: if to.user_name.is_empty() { ptr::null() } else { user_name.as_ptr() },
+            password: password.as_ptr(),
+            keep_alive: to.keep_alive,
+        };
+        // SAFETY: see above.
+        started(table.connect.map(|connect| unsafe { connect(table.ctx, &raw const to) }))
+    }
+
+    fn disconnect(&mut self) {
+        let table = &self.0.transport;
+        if let Some(disconnect) = table.disconnect {
+            // SAFETY: see above.
+            unsafe { disconnect(table.ctx) }
+        }
+    }
+
+    fn subscribe(&mut self, filter: &str) -> Result<(), Refused> {
+        let table = &self.0.transport;
+        let filter = Terminated::<{ limits::TOPIC + 1 }>::of(filter);
+        // SAFETY: see above.
+        started(table.subscribe.map(|subscribe| unsafe { subscribe(table.ctx, filter.as_ptr()) }))
+    }
+
+    fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos, id: SendId) -> Result<(), Refused> {
+        let table = &self.0.transport;
+        let topic = Terminated::<{ limits::TOPIC + 1 }>::of(topic);
+        started(table.publish.map(|publish| {
+            // SAFETY: see above.
+            unsafe { publish(table.ctx, topic.as_ptr(), payload.as_ptr(), length(payload), qos as u8, id.0) }
+        }))
+    }
+
+    fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
+        let table = &self.0.transport;
+        let url = Terminated::<{ limits::FIRMWARE_URL + 1 }>::of(url);
+        // SAFETY: see above.
+        started(table.fetch.map(|fetch| unsafe { fetch(table.ctx, url.as_ptr(), range.start, range.length) }))
+    }
+
+    fn fetch_cancel(&mut self) {
+        let table = &self.0.transport;
+        if let Some(cancel) = table.fetch_cancel {
+            // SAFETY: see above.
+            unsafe { cancel(table.ctx) }
+        }
+    }
+}
+
+impl Storage for Port<'_> {
+    fn geometry(&self, area: Area) -> Geometry {
+        let quecota_area_t { size, erase, program, erased } = match area {
+            Area::Image => self.0.storage.image,
+            Area::Journal => self.0.storage.journal,
+        };
+        Geometry { size, erase, program, erased }
+    }
+
+    fn read(&mut self, area: Area, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError> {
+        let table = &self.0.storage;
+        let room = length(buffer);
+        // SAFETY: see above.
+        stored(
+            table.read.map(|read| unsafe { read(table.ctx, area as i32, offset, buffer.as_mut_ptr(), room) }),
+        )
+    }
+
+    fn write(&mut self, area: Area, offset: u32, data: &[u8]) -> Result<(), StorageError> {
+        let table = &self.0.storage;
+        stored(table.write.map(|write| {
+            // SAFETY: see above.
+            unsafe { write(table.ctx, area as i32, offset, data.as_ptr(), length(data)) }
+        }))
+    }
+
+    fn erase(&mut self, area: Area, offset: u32, length: u32) -> Result<(), StorageError> {
+        let table = &self.0.storage;
+        // SAFETY: see above.
+        stored(table.erase.map(|erase| unsafe { erase(table.ctx, area as i32, offset, length) }))
+    }
+
+    fn sync(&mut self, area: Area) -> Result<(), StorageError> {
+        let table = &self.0.storage;
+        match table.sync {
+            None => Ok(()),
+            // SAFETY: see above.
+            Some(sync) => stored(Some(unsafe { sync(table.ctx, area as i32) })),
+        }
+    }
+}
+
+impl Port<'_> {
+    fn number(&self, ask: Option<unsafe extern "C" fn(*mut c_void) -> i32>) -> Option<i32> {
+        // SAFETY: see above.
+        ask.map(|ask| unsafe { ask(self.0.system.ctx) }).filter(|value| *value != QUECOTA_UNKNOWN)
+    }
+
+    /// What the platform answers, or nothing when that is NULL, endless or no UTF-8.
+    fn text(&self, ask: Option<unsafe extern "C" fn(*mut c_void) -> *const c_char>) -> &str {
+        // SAFETY: see above.
+        let answer = ask.map_or(ptr::null(), |ask| unsafe { ask(self.0.system.ctx) });
+        if answer.is_null() {
+            return "";
+        }
+        // SAFETY: a string of the platform, valid until its next call; the agent copies it at once.
+        unsafe { raw_string(answer) }.and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
+    }
+}
+
+impl System for Port<'_> {
+    fn millis(&mut self) -> u32 {
+        let table = &self.0.system;
+        // SAFETY: see above.
+        table.millis.map_or(0, |millis| unsafe { millis(table.ctx) })
+    }
+
+    fn random(&mut self, out: &mut [u8]) {
+        let table = &self.0.system;
+        if let Some(random) = table.random {
+            // SAFETY: see above.
+            unsafe { random(table.ctx, out.as_mut_ptr(), length(out)) }
+        }
+    }
+
+    fn log(&mut self, level: Level, line: &str) {
+        let table = &self.0.system;
+        if let Some(log) = table.log {
+            let line = Terminated::<LOG_LINE>::of(line);
+            let length = u32::try_from(line.length()).unwrap_or(0);
+            // SAFETY: see above.
+            unsafe { log(table.ctx, level as i32, line.as_ptr(), length) }
+        }
+    }
+
+    fn battery(&mut self) -> Option<u8> {
+        self.number(self.0.system.battery).and_then(|value| u8::try_from(value).ok())
+    }
+
+    fn voltage(&mut self) -> Option<u16> {
+        self.number(self.0.system.voltage).and_then(|value| u16::try_from(value).ok())
+    }
+
+    fn signal(&mut self) -> Option<i16> {
+        self.number(self.0.system.signal).and_then(|value| i16::try_from(value).ok())
+    }
+
+    fn rsrp(&mut self) -> Option<i16> {
+        self.number(self.0.system.rsrp).and_then(|value| i16::try_from(value).ok())
+    }
+
+    fn free_space(&mut self) -> Option<u32> {
+        let table = &self.0.system;
+        // SAFETY: see above.
+        table.free_space.map(|ask| unsafe { ask(table.ctx) }).filter(|value| *value != QUECOTA_LENGTH_UNKNOWN)
+    }
+
+    fn device_key(&mut self) -> &str {
+        self.text(self.0.system.device_key)
+    }
+
+    fn module_model(&mut self) -> &str {
+        self.text(self.0.system.module_model)
+    }
+
+    fn module_version(&mut self) -> &str {
+        self.text(self.0.system.module_version)
+    }
+
+    fn apply(&mut self, size: u32) -> Applied {
+        let table = &self.0.system;
+        // SAFETY: see above.
+        let within = table.apply.map_or(-1, |apply| unsafe { apply(table.ctx, size) });
+        u32::try_from(within).map_or(Applied::Refused, Applied::Within)
+    }
+}

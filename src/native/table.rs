@@ -1,0 +1,426 @@
+//! The platform table: what firmware provides, as C structs of function pointers.
+
+use core::ffi::{c_char, c_void};
+use core::mem::offset_of;
+
+use quecota_core::limits;
+
+use super::device::quecota_t;
+use super::error::{
+    Error, QUECOTA_ERROR_AREA, QUECOTA_ERROR_PLATFORM, QUECOTA_ERROR_RECEIVE, QUECOTA_ERROR_STRUCT,
+};
+
+/// One MQTT 3.1.1 connection. All strings live for the call only.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct quecota_connect_t {
+    /// `mqtt://host:port` or `mqtts://host:port`.
+    pub url: *const c_char,
+    /// Client id.
+    pub client_id: *const c_char,
+    /// NULL: send no user name, although there is a password, as QuecThing devices do.
+    pub user_name: *const c_char,
+    /// Password.
+    pub password: *const c_char,
+    /// Keep-alive in seconds. Clean session is always 1.
+    pub keep_alive: u16,
+}
+
+/// MQTT and HTTP: one connection and one fetch at a time.
+///
+/// Each function returns at once: 0 when the operation is started, anything else when it cannot be started now (the
+/// library tries again by its own timers). What becomes of it is told by the quecota_on_*() calls, never from inside
+/// these functions. No member but `ctx` may be NULL.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct quecota_transport_t {
+    /// sizeof(quecota_transport_t).
+    pub size: u32,
+    /// Handed to each function.
+    pub ctx: *mut c_void,
+    /// Starts to connect; a connection that is there is closed first. Answer: quecota_on_link().
+    pub connect: Option<unsafe extern "C" fn(ctx: *mut c_void, to: *const quecota_connect_t) -> i32>,
+    /// Closes the connection; no answer.
+    pub disconnect: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+    /// Subscribes with QoS 1. Answer: quecota_on_link() with QUECOTA_LINK_SUBSCRIBED.
+    pub subscribe: Option<unsafe extern "C" fn(ctx: *mut c_void, filter: *const c_char) -> i32>,
+    /// Sends `length` bytes with QoS 0, 1 or 2. One publish is under way at a time. Answer: quecota_on_sent() with `id`
+    /// once the peer has it (QoS 0: once it is handed on). Topic and payload live for the call only.
+    pub publish: Option<
+        unsafe extern "C" fn(
+            ctx: *mut c_void,
+            topic: *const c_char,
+            payload: *const u8,
+            length: u32,
+            qos: u8,
+            id: u16,
+        ) -> i32,
+    >,
+    /// Starts `GET url` with the range `start .. start + length - 1`; http:// or https://. Answer:
+    /// quecota_on_fetch_begin(), quecota_on_fetch_data() as often as needed, quecota_on_fetch_end(). The url lives for
+    /// the call only.
+    pub fetch:
+        Option<unsafe extern "C" fn(ctx: *mut c_void, url: *const c_char, start: u32, length: u32) -> i32>,
+    /// Gives the fetch up. Answers that are under way may still come and are ignored.
+    pub fetch_cancel: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+}
+
+/// Which storage; the `area` argument of the functions of quecota_storage_t.
+pub type quecota_area_id_t = i32;
+
+/// Values of quecota_area_id_t.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_area_id_values {
+    /// The staged image, or one piece of it.
+    QUECOTA_AREA_IMAGE = 0,
+    /// Progress and configuration.
+    QUECOTA_AREA_JOURNAL = 1,
+}
+
+/// The shape of a storage area. Constant while the device lives.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct quecota_area_t {
+    /// Bytes in all; a multiple of `erase`, not 0. The journal needs two erase blocks at least.
+    pub size: u32,
+    /// Smallest unit that can be erased; a power of two, 16 at least.
+    pub erase: u32,
+    /// Smallest unit that can be written; a power of two, 1..=256 and not more than `erase`.
+    pub program: u32,
+    /// What an erased byte reads as: 0xFF or 0x00.
+    pub erased: u8,
+}
+
+/// What the functions of quecota_storage_t return.
+pub type quecota_storage_result_t = i32;
+
+/// Values of quecota_storage_result_t.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_storage_result_values {
+    /// Done.
+    QUECOTA_STORAGE_OK = 0,
+    /// Outside the area, or not aligned.
+    QUECOTA_STORAGE_RANGE = 1,
+    /// No room left (a file on a full disk).
+    QUECOTA_STORAGE_FULL = 2,
+    /// The storage failed.
+    QUECOTA_STORAGE_FAILED = 3,
+}
+
+/// Two areas with flash semantics: a byte is written once between two erases. No member but `ctx` and `sync` may be
+/// NULL.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct quecota_storage_t {
+    /// sizeof(quecota_storage_t).
+    pub size: u32,
+    /// Handed to each function.
+    pub ctx: *mut c_void,
+    /// The staged image: firmware of a module must fit whole, that of an MCU comes in pieces of this size.
+    pub image: quecota_area_t,
+    /// The journal.
+    pub journal: quecota_area_t,
+    /// Fills `data` from `offset`; no alignment is promised.
+    pub read: Option<
+        unsafe extern "C" fn(
+            ctx: *mut c_void,
+            area: quecota_area_id_t,
+            offset: u32,
+            data: *mut u8,
+            length: u32,
+        ) -> quecota_storage_result_t,
+    >,
+    /// Writes; `offset` and `length` are multiples of `program`, the bytes were erased before.
+    pub write: Option<
+        unsafe extern "C" fn(
+            ctx: *mut c_void,
+            area: quecota_area_id_t,
+            offset: u32,
+            data: *const u8,
+            length: u32,
+        ) -> quecota_storage_result_t,
+    >,
+    /// Erases; `offset` and `length` are multiples of `erase`.
+    pub erase: Option<
+        unsafe extern "C" fn(
+            ctx: *mut c_void,
+            area: quecota_area_id_t,
+            offset: u32,
+            length: u32,
+        ) -> quecota_storage_result_t,
+    >,
+    /// Everything written before is there after a power cut once this returns. NULL: writes are durable at once.
+    pub sync:
+        Option<unsafe extern "C" fn(ctx: *mut c_void, area: quecota_area_id_t) -> quecota_storage_result_t>,
+}
+
+/// How much a log line matters.
+pub type quecota_level_t = i32;
+
+/// Values of quecota_level_t.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_level_values {
+    /// Something is lost or refused.
+    QUECOTA_LEVEL_ERROR = 1,
+    /// Something is odd but handled.
+    QUECOTA_LEVEL_WARN = 2,
+    /// The course of things.
+    QUECOTA_LEVEL_INFO = 3,
+    /// Detail.
+    QUECOTA_LEVEL_DEBUG = 4,
+}
+
+/// The value is not known.
+pub const QUECOTA_UNKNOWN: i32 = 0x7FFF_FFFF;
+
+/// The length is not known.
+pub const QUECOTA_LENGTH_UNKNOWN: u32 = 0xFFFF_FFFF;
+
+/// The device around the library. `millis`, `random` and `device_key` may not be NULL; of the others, NULL means what
+/// is said with each.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct quecota_system_t {
+    /// sizeof(quecota_system_t).
+    pub size: u32,
+    /// Handed to each function.
+    pub ctx: *mut c_void,
+    /// Milliseconds of a clock that never stops; wraps at 2^32.
+    pub millis: Option<unsafe extern "C" fn(ctx: *mut c_void) -> u32>,
+    /// Fills `data` with random bytes, good enough for nonces.
+    pub random: Option<unsafe extern "C" fn(ctx: *mut c_void, data: *mut u8, length: u32)>,
+    /// The hardware id (IMEI or MAC): 1..16 letters and digits. Copied at once.
+    pub device_key: Option<unsafe extern "C" fn(ctx: *mut c_void) -> *const c_char>,
+    /// Takes the lock of this device; not needed to be recursive. NULL: all calls come from one context.
+    pub lock: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+    /// Gives the lock back. NULL exactly if `lock` is.
+    pub unlock: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+    /// There is work: let quecota_poll() run soon, whatever it returned last. Called without the lock, from whatever
+    /// context made the work. NULL: the poll's return value is not slept through anyway.
+    pub wake: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+    /// One line without line end; `line` ends with NUL, which `length` does not count. NULL: no log.
+    pub log: Option<
+        unsafe extern "C" fn(ctx: *mut c_void, level: quecota_level_t, line: *const c_char, length: u32),
+    >,
+    /// Battery in per cent, or QUECOTA_UNKNOWN, as NULL.
+    pub battery: Option<unsafe extern "C" fn(ctx: *mut c_void) -> i32>,
+    /// Supply voltage in millivolts, or QUECOTA_UNKNOWN, as NULL.
+    pub voltage: Option<unsafe extern "C" fn(ctx: *mut c_void) -> i32>,
+    /// RSSI in dBm, or QUECOTA_UNKNOWN, as NULL.
+    pub signal: Option<unsafe extern "C" fn(ctx: *mut c_void) -> i32>,
+    /// RSRP in dBm, or QUECOTA_UNKNOWN, as NULL.
+    pub rsrp: Option<unsafe extern "C" fn(ctx: *mut c_void) -> i32>,
+    /// Bytes to report as free for firmware, or QUECOTA_LENGTH_UNKNOWN, as NULL: the size of the image area.
+    pub free_space: Option<unsafe extern "C" fn(ctx: *mut c_void) -> u32>,
+    /// The module's model. Copied at once. NULL: none.
+    pub module_model: Option<unsafe extern "C" fn(ctx: *mut c_void) -> *const c_char>,
+    /// The module firmware's version, at most 64 characters. Copied at once. NULL: none.
+    pub module_version: Option<unsafe extern "C" fn(ctx: *mut c_void) -> *const c_char>,
+    /// Module firmware, the first `length` bytes of the image area, is verified: take it over. Returns the
+    /// milliseconds within which the module reboots into it, or a negative number to refuse it, as NULL.
+    pub apply: Option<unsafe extern "C" fn(ctx: *mut c_void, length: u32) -> i32>,
+    /// Called by quecota_start() at its end, without the lock: a platform with a task of its own lets it call
+    /// quecota_poll() from now on, and learns here which device to answer to. Returns 0, or anything else when that
+    /// cannot be. NULL: the application polls.
+    pub run: Option<unsafe extern "C" fn(ctx: *mut c_void, device: *mut quecota_t) -> i32>,
+    /// Called by quecota_deinit() at its beginning, without the lock: once it returns, nobody calls into the device
+    /// any more. NULL: the application sees to that.
+    pub stop: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+}
+
+/// The platform of a device. The structs are copied by quecota_init(); what the `ctx` pointers point to must outlive
+/// the device.
+///
+/// Every function but `lock`, `wake`, `run` and `stop` is called with the device's lock held, from the context of
+/// quecota_poll() or of whatever call needed it. It must not call quecota_*() of the same device: such a call is
+/// refused with QUECOTA_ERROR_REENTRY if the lock is NULL or recursive, and waits for ever on any other lock.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct quecota_platform_t {
+    /// sizeof(quecota_platform_t).
+    pub size: u32,
+    /// MQTT and HTTP.
+    pub transport: *const quecota_transport_t,
+    /// Image and journal.
+    pub storage: *const quecota_storage_t,
+    /// Clock, lock, random, facts about the device.
+    pub system: *const quecota_system_t,
+}
+
+/// Event for the application. Called from the context of quecota_poll(), with no lock held and after the state has
+/// changed, so every call of this library is welcome in it (but quecota_poll() and quecota_deinit()).
+///
+/// `value` is a copy of `length` bytes with a NUL behind them, which the callback may write on; it lives for the call
+/// only. NULL and 0 when the event has no value.
+pub type quecota_event_cb_t =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, event: u32, code: i32, value: *mut c_void, length: u32)>;
+
+/// The event conventions.
+pub type quecota_dialect_t = i32;
+
+/// Values of quecota_dialect_t.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_dialect_values {
+    /// All event values are text; "not authenticated any more" is event 10 (SDK 2.10).
+    QUECOTA_DIALECT_2_10 = 0,
+    /// The value of 10707 is a binary uint32_t; "not authenticated any more" is event 9 (SDK 2.9).
+    QUECOTA_DIALECT_2_9 = 1,
+}
+
+/// What the application provides beside the platform.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct quecota_config_t {
+    /// sizeof(quecota_config_t).
+    pub size: u32,
+    /// QUECOTA_DIALECT_*.
+    pub dialect: quecota_dialect_t,
+    /// Room for messages from the platform until they are handled; belongs to the device until quecota_deinit().
+    pub receive: *mut u8,
+    /// Bytes of `receive`; QUECOTA_RECEIVE_MIN at least.
+    pub receive_size: u32,
+    /// May be NULL: events then wait until quecota_set_event_callback().
+    pub event: quecota_event_cb_t,
+    /// Handed to `event`.
+    pub event_ctx: *mut c_void,
+}
+
+/// Smallest receive buffer, in bytes.
+pub const QUECOTA_RECEIVE_MIN: u32 = 2048;
+const _: () = assert!(QUECOTA_RECEIVE_MIN as usize == limits::RECEIVE_BUFFER_MIN);
+
+/// A struct that C hands in and that may grow at its end: one compiled against an older header is shorter, and what
+/// it lacks is NULL.
+///
+/// # Safety
+/// The struct is `repr(C)`, begins with its size as u32, and all bytes zero are a valid value.
+unsafe trait Growing: Copy {
+    /// Bytes of its first published version.
+    const FIRST: usize;
+
+    /// # Safety
+    /// A pointer that is not NULL points to as many readable bytes as its first member says.
+    unsafe fn copied(from: *const Self) -> Result<Self, Error> {
+        if from.is_null() {
+            return Err(Error::QUECOTA_ERROR_NULL);
+        }
+        // SAFETY: it begins with its size.
+        let given = unsafe { from.cast::<u32>().read() } as usize;
+        if given < Self::FIRST {
+            return Err(QUECOTA_ERROR_STRUCT);
+        }
+        // SAFETY: zeros are a valid value; the caller promises `given` readable bytes; both are plain bytes.
+        unsafe {
+            let mut copy: Self = core::mem::zeroed();
+            let bytes = given.min(size_of::<Self>());
+            core::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut copy).cast::<u8>(), bytes);
+            Ok(copy)
+        }
+    }
+}
+
+// SAFETY: repr(C), size first; NULL pointers, absent functions and zeros are valid values.
+unsafe impl Growing for quecota_transport_t {
+    const FIRST: usize = offset_of!(quecota_transport_t, fetch_cancel) + size_of::<usize>();
+}
+// SAFETY: as above.
+unsafe impl Growing for quecota_storage_t {
+    const FIRST: usize = offset_of!(quecota_storage_t, sync) + size_of::<usize>();
+}
+// SAFETY: as above.
+unsafe impl Growing for quecota_system_t {
+    const FIRST: usize = offset_of!(quecota_system_t, stop) + size_of::<usize>();
+}
+// SAFETY: as above.
+unsafe impl Growing for quecota_platform_t {
+    const FIRST: usize = offset_of!(quecota_platform_t, system) + size_of::<usize>();
+}
+// SAFETY: as above.
+unsafe impl Growing for quecota_config_t {
+    const FIRST: usize = offset_of!(quecota_config_t, event_ctx) + size_of::<usize>();
+}
+
+/// The device's own copy of its platform, complete and checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// MQTT and HTTP.
+    pub transport: quecota_transport_t,
+    /// Image and journal.
+    pub storage: quecota_storage_t,
+    /// The device around.
+    pub system: quecota_system_t,
+}
+
+impl Table {
+    /// Copies and checks.
+    ///
+    /// # Safety
+    /// Pointers that are not NULL point to structs of the size that their first member gives.
+    pub unsafe fn copied(platform: *const quecota_platform_t) -> Result<Self, Error> {
+        // SAFETY: the caller's promise, for each.
+        let table = unsafe {
+            let platform = quecota_platform_t::copied(platform)?;
+            Table {
+                transport: quecota_transport_t::copied(platform.transport)?,
+                storage: quecota_storage_t::copied(platform.storage)?,
+                system: quecota_system_t::copied(platform.system)?,
+            }
+        };
+        let (transport, storage, system) = (&table.transport, &table.storage, &table.system);
+        let complete = transport.connect.is_some()
+            && transport.disconnect.is_some()
+            && transport.subscribe.is_some()
+            && transport.publish.is_some()
+            && transport.fetch.is_some()
+            && transport.fetch_cancel.is_some()
+            && storage.read.is_some()
+            && storage.write.is_some()
+            && storage.erase.is_some()
+            && system.millis.is_some()
+            && system.random.is_some()
+            && system.device_key.is_some()
+            && system.lock.is_some() == system.unlock.is_some();
+        if !complete {
+            return Err(QUECOTA_ERROR_PLATFORM);
+        }
+        if !storage.image.is_sound(1) || !storage.journal.is_sound(2) {
+            return Err(QUECOTA_ERROR_AREA);
+        }
+        Ok(table)
+    }
+}
+
+impl quecota_area_t {
+    fn is_sound(&self, blocks: u32) -> bool {
+        self.erase.is_power_of_two()
+            && self.erase >= 16
+            && self.program.is_power_of_two()
+            && self.program <= 256
+            && self.program <= self.erase
+            && self.size & self.erase.wrapping_sub(1) == 0
+            && self.size >= self.erase.saturating_mul(blocks)
+            && matches!(self.erased, 0x00 | 0xFF)
+    }
+}
+
+impl quecota_config_t {
+    /// Copies and checks.
+    ///
+    /// # Safety
+    /// As [`Table::copied`].
+    pub unsafe fn checked(config: *const quecota_config_t) -> Result<Self, Error> {
+        // SAFETY: the caller's promise.
+        let config = unsafe { quecota_config_t::copied(config)? };
+        if config.receive.is_null() || config.receive_size < QUECOTA_RECEIVE_MIN {
+            return Err(QUECOTA_ERROR_RECEIVE);
+        }
+        if !matches!(config.dialect, 0 | 1) {
+            return Err(Error::QUECOTA_ERROR_VALUE);
+        }
+        Ok(config)
+    }
+}
