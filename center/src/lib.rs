@@ -1,2 +1,7 @@
 //! A self-hosted Developer Center for OTA (DESIGN: `quecota-center`).
 #![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod engine;
+pub mod rules;
+pub mod store;

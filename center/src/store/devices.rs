@@ -1,0 +1,359 @@
+//! Devices: identity, connection, and what they reported.
+
+use std::ops::DerefMut;
+
+use serde::{Deserialize, Serialize};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Writer};
+use crate::clock::Millis;
+use crate::rules::names::client_id;
+use crate::rules::progress::Presence;
+use crate::rules::{ComponentNo, DeviceKey, DeviceSecret, ProductKey};
+
+/// Number of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeviceId(pub i64);
+
+/// A value that a device reported, and when on its present connection; `at` is none for a value of an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Reading {
+    /// The value.
+    pub value: i64,
+    /// When it came on this connection.
+    pub at: Option<Millis>,
+}
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// Number.
+    pub id: DeviceId,
+    /// Product key.
+    pub product: ProductKey,
+    /// Device key.
+    pub key: DeviceKey,
+    /// MQTT client id.
+    pub client_id: String,
+    /// Device secret: the protocol needs it in the clear.
+    #[serde(skip)]
+    pub secret: DeviceSecret,
+    /// Fixed place in a spread push, 0..=9999.
+    #[serde(skip)]
+    pub push_slot: i64,
+    /// First connect, or entry by the operator.
+    pub created: Millis,
+    /// Last word from it.
+    pub last_seen: Option<Millis>,
+    /// Owner of its connection now; none: offline.
+    pub session: Option<String>,
+    /// Since when it is online.
+    pub online_since: Option<Millis>,
+    /// Since when it is offline.
+    pub offline_since: Option<Millis>,
+    /// Module model.
+    pub model: Option<String>,
+    /// Module version.
+    pub module_version: Option<String>,
+    /// When it reported its versions on this connection.
+    pub versions_at: Option<Millis>,
+    /// SDK version (info id 11).
+    pub sdk_version: Option<String>,
+    /// Battery, %.
+    pub battery: Option<Reading>,
+    /// Voltage, V, as reported.
+    pub voltage: Option<String>,
+    /// RSSI, dBm.
+    pub signal: Option<i64>,
+    /// RSRP, dBm.
+    pub rsrp: Option<Reading>,
+    /// Free space, bytes.
+    pub free_space: Option<i64>,
+    /// When it was asked for its status on this connection.
+    #[serde(skip)]
+    pub asked_status_at: Option<Millis>,
+    /// The last committed uplink of this connection.
+    #[serde(skip)]
+    pub last_uplink: Option<String>,
+}
+
+impl Device {
+    /// Whether it has a connection.
+    pub fn presence(&self) -> Presence {
+        if self.session.is_some() { Presence::Online } else { Presence::Offline }
+    }
+}
+
+/// Version of an MCU component, as its device reported it last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReportedVersion {
+    /// The component.
+    pub component: ComponentNo,
+    /// Its version: the device's own text.
+    pub version: String,
+}
+
+fn device(row: &AnyRow) -> Result<Device> {
+    let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
+    let reading = |column, at| -> Result<Option<Reading>> {
+        let at = time(at)?;
+        Ok(row.maybe_int(column)?.map(|value| Reading { value, at }))
+    };
+    Ok(Device {
+        id: DeviceId(row.int("id")?),
+        product: row.word("pk")?,
+        key: row.word("dk")?,
+        client_id: row.text("client_id")?,
+        secret: row.word("secret")?,
+        push_slot: row.int("push_slot")?,
+        created: Millis(row.int("created_at")?),
+        last_seen: time("last_seen")?,
+        session: row.maybe_text("session")?,
+        online_since: time("online_since")?,
+        offline_since: time("offline_since")?,
+        model: row.maybe_text("model")?,
+        module_version: row.maybe_text("module_version")?,
+        versions_at: time("versions_at")?,
+        sdk_version: row.maybe_text("sdk_version")?,
+        battery: reading("battery", "battery_at")?,
+        voltage: row.maybe_text("voltage")?,
+        signal: row.maybe_int("signal")?,
+        rsrp: reading("rsrp", "rsrp_at")?,
+        free_space: row.maybe_int("free_space")?,
+        asked_status_at: time("asked_status_at")?,
+        last_uplink: row.maybe_text("last_uplink")?,
+    })
+}
+
+impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+    /// The device that connects with this client id, if there is one.
+    pub async fn find_device_by_client_id(&mut self, client_id: &str) -> Result<Option<Device>> {
+        let row = sqlx::query("SELECT * FROM devices WHERE client_id = $1")
+            .bind(client_id)
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(device).transpose()
+    }
+
+    /// The device, if there is one.
+    pub async fn find_device(&mut self, product: &ProductKey, key: &DeviceKey) -> Result<Option<Device>> {
+        let row = sqlx::query("SELECT * FROM devices WHERE pk = $1 AND dk = $2")
+            .bind(product.as_str())
+            .bind(key.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(device).transpose()
+    }
+
+    /// The device, or [`StoreError::NotFound`].
+    pub async fn device(&mut self, product: &ProductKey, key: &DeviceKey) -> Result<Device> {
+        self.find_device(product, key)
+            .await?
+            .ok_or_else(|| StoreError::missing("device", format!("{key} of product {product}")))
+    }
+
+    /// The device with this number, or [`StoreError::NotFound`].
+    pub async fn device_by_id(&mut self, id: DeviceId) -> Result<Device> {
+        let row = sqlx::query("SELECT * FROM devices WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(self.connection())
+            .await?;
+        device(&row.ok_or_else(|| StoreError::missing("device", id.0))?)
+    }
+
+    /// A page of the product's devices, oldest first; `after` is the number of the last one seen, 0 at the beginning.
+    pub async fn devices(&mut self, product: &ProductKey, after: i64, limit: i64) -> Result<Page<Device>> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let rows = sqlx::query("SELECT * FROM devices WHERE pk = $1 AND id > $2 ORDER BY id LIMIT $3")
+            .bind(product.as_str())
+            .bind(after)
+            .bind(limit + 1)
+            .fetch_all(self.connection())
+            .await?;
+        let rows = rows.iter().map(device).collect::<Result<Vec<_>>>()?;
+        Ok(Page::of(rows, limit, |device| device.id.0))
+    }
+
+    /// The MCU versions that the device reported last, by component.
+    pub async fn device_versions(&mut self, id: DeviceId) -> Result<Vec<ReportedVersion>> {
+        let rows = sqlx::query(
+            "SELECT component, version FROM device_versions WHERE device_id = $1 ORDER BY component",
+        )
+        .bind(id.0)
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ReportedVersion { component: row.word("component")?, version: row.text("version")? })
+            })
+            .collect()
+    }
+
+    /// Online devices of a product whose push slot is in `from..until`, at most `limit`, in the order of slots.
+    pub async fn online_in_slots(
+        &mut self,
+        product: &ProductKey,
+        from: i64,
+        until: i64,
+        limit: i64,
+    ) -> Result<Vec<Device>> {
+        let rows = sqlx::query(
+            "SELECT * FROM devices WHERE pk = $1 AND online = 1 AND push_slot >= $2 AND push_slot < $3 \
+             ORDER BY push_slot LIMIT $4",
+        )
+        .bind(product.as_str())
+        .bind(from)
+        .bind(until)
+        .bind(limit)
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(device).collect()
+    }
+
+    /// How many devices of the product are online.
+    pub async fn count_online(&mut self, product: &ProductKey) -> Result<i64> {
+        let row = sqlx::query("SELECT COUNT(*) AS devices FROM devices WHERE pk = $1 AND online = 1")
+            .bind(product.as_str())
+            .fetch_one(self.connection())
+            .await?;
+        row.int("devices")
+    }
+}
+
+impl Writer {
+    /// The device, made with `secret` if it is new; one that is there keeps its own secret.
+    pub async fn enter_device(
+        &mut self,
+        product: &ProductKey,
+        key: &DeviceKey,
+        secret: &DeviceSecret,
+        now: Millis,
+    ) -> Result<Device> {
+        let client_id = client_id(product, key);
+        // Any fixed spread over the slots serves; a digest of the name gives one without a random source.
+        let push_slot = i64::from(crc32fast::hash(client_id.as_bytes()) % PUSH_SLOTS);
+        let row = sqlx::query(
+            "INSERT INTO devices (pk, dk, client_id, secret, push_slot, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (pk, dk) DO UPDATE SET client_id = excluded.client_id RETURNING *",
+        )
+        .bind(product.as_str())
+        .bind(key.as_str())
+        .bind(client_id)
+        .bind(secret.as_str())
+        .bind(push_slot)
+        .bind(now.0)
+        .fetch_one(self.connection())
+        .await?;
+        device(&row)
+    }
+
+    /// The device, locked until the end of the transaction.
+    pub async fn lock_device(&mut self, id: DeviceId) -> Result<Device> {
+        let query = self.locked("SELECT * FROM devices WHERE id = $1");
+        let row = sqlx::query(query).bind(id.0).fetch_optional(self.connection()).await?;
+        device(&row.ok_or_else(|| StoreError::missing("device", id.0))?)
+    }
+
+    /// A new connection owns the device; what it reported before is not of this connection.
+    pub async fn set_online(&mut self, id: DeviceId, session: &str, now: Millis) -> Result<()> {
+        sqlx::query(
+            "UPDATE devices SET session = $2, online = 1, online_since = $3, offline_since = NULL, last_seen = $3, \
+             versions_at = NULL, battery_at = NULL, rsrp_at = NULL, asked_status_at = NULL, last_uplink = NULL \
+             WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(session)
+        .bind(now.0)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// The connection has ended; says whether it still owned the device (a newer one may have taken over).
+    pub async fn set_offline(&mut self, id: DeviceId, session: &str, now: Millis) -> Result<WasOwner> {
+        let done = sqlx::query(
+            "UPDATE devices SET session = NULL, online = 0, offline_since = $3 WHERE id = $1 AND session = $2",
+        )
+        .bind(id.0)
+        .bind(session)
+        .bind(now.0)
+        .execute(self.connection())
+        .await?;
+        Ok(if done.rows_affected() > 0 { WasOwner::Yes } else { WasOwner::No })
+    }
+
+    /// Devices whose session begins with `owner`: connections of a process that is gone.
+    pub async fn sessions_of(&mut self, owner: &str, limit: i64) -> Result<Vec<Device>> {
+        let (from, until) = (format!("{owner}/"), format!("{owner}0"));
+        let rows = sqlx::query(
+            "SELECT * FROM devices WHERE session IS NOT NULL AND session >= $1 AND session < $2 LIMIT $3",
+        )
+        .bind(from)
+        .bind(until)
+        .bind(limit)
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(device).collect()
+    }
+
+    /// Stores what the device reported, and that it was seen. The identity and the connection stay as they are.
+    pub async fn save_device(&mut self, device: &Device) -> Result<()> {
+        sqlx::query(
+            "UPDATE devices SET last_seen = $2, model = $3, module_version = $4, versions_at = $5, sdk_version = $6, \
+             battery = $7, battery_at = $8, voltage = $9, signal = $10, rsrp = $11, rsrp_at = $12, free_space = $13, \
+             asked_status_at = $14, last_uplink = $15 WHERE id = $1",
+        )
+        .bind(device.id.0)
+        .bind(device.last_seen.map(|at| at.0))
+        .bind(device.model.as_deref())
+        .bind(device.module_version.as_deref())
+        .bind(device.versions_at.map(|at| at.0))
+        .bind(device.sdk_version.as_deref())
+        .bind(device.battery.map(|battery| battery.value))
+        .bind(device.battery.and_then(|battery| battery.at).map(|at| at.0))
+        .bind(device.voltage.as_deref())
+        .bind(device.signal)
+        .bind(device.rsrp.map(|rsrp| rsrp.value))
+        .bind(device.rsrp.and_then(|rsrp| rsrp.at).map(|at| at.0))
+        .bind(device.free_space)
+        .bind(device.asked_status_at.map(|at| at.0))
+        .bind(device.last_uplink.as_deref())
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// The device's MCU list is now exactly this one.
+    pub async fn set_device_versions(&mut self, id: DeviceId, versions: &[ReportedVersion]) -> Result<()> {
+        sqlx::query("DELETE FROM device_versions WHERE device_id = $1")
+            .bind(id.0)
+            .execute(self.connection())
+            .await?;
+        for reported in versions {
+            sqlx::query(
+                "INSERT INTO device_versions (device_id, component, version) VALUES ($1, $2, $3) \
+                 ON CONFLICT (device_id, component) DO UPDATE SET version = excluded.version",
+            )
+            .bind(id.0)
+            .bind(reported.component.as_str())
+            .bind(reported.version.as_str())
+            .execute(self.connection())
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Places in a spread push.
+pub(crate) const PUSH_SLOTS: u32 = 10_000;
+
+/// Whether a session owned its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WasOwner {
+    /// It did.
+    Yes,
+    /// Another one does, or none.
+    No,
+}

@@ -1,0 +1,329 @@
+//! SQL: the same queries on SQLite and PostgreSQL.
+//!
+//! [`Store::read`] gives a connection that can only look; [`Store::write`] gives a transaction that counts from its
+//! `commit` on. Both have every query as a method. SQLite has one writer and four readers, PostgreSQL a pool of eight.
+
+mod devices;
+mod packages;
+mod plans;
+mod products;
+mod upgrades;
+
+use std::fmt::Display;
+use std::ops::DerefMut;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
+
+pub use devices::{Device, DeviceId, Reading, ReportedVersion};
+pub use packages::{Digests, NewPackage, Package, PackageFile, PackageId, PackageKind};
+pub use plans::{Plan, PlanId};
+pub use products::{Component, Product};
+pub use upgrades::{ComponentUpgrade, LogEntry, NewLogEntry, Upgrade, UpgradeId};
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such thing.
+    #[error("{what} {id:?} does not exist")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// By which name or number.
+        id: String,
+    },
+    /// It contradicts what is there.
+    #[error("{what} {id:?}: {reason}")]
+    Conflict {
+        /// What was to be written.
+        what: &'static str,
+        /// Its name or number.
+        id: String,
+        /// What stands against it, and what would be right.
+        reason: String,
+    },
+    /// Trouble of the moment: the database is away, full, locked or overloaded. Trying again may help; a device must not
+    /// take it for a refusal (DECISIONS.md "CONNACK").
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database cannot be used as it is.
+    #[error("the database cannot be used: {0}")]
+    Unusable(String),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, StoreError::Unavailable(_))
+    }
+
+    pub(crate) fn missing(what: &'static str, id: impl Display) -> Self {
+        StoreError::NotFound { what, id: id.to_string() }
+    }
+
+    pub(crate) fn conflict(what: &'static str, id: impl Display, reason: impl Into<String>) -> Self {
+        StoreError::Conflict { what, id: id.to_string(), reason: reason.into() }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            // A value that this version does not know: another version wrote it, or the file is damaged.
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
+                StoreError::Unusable(error.to_string())
+            }
+            error => StoreError::Unavailable(error),
+        }
+    }
+}
+
+/// Result of the store.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Which database stands behind a [`Store`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// The center's memory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    backend: Backend,
+    readers: AnyPool,
+    writers: AnyPool,
+}
+
+/// Connections that read at the same time from SQLite.
+const SQLITE_READERS: u32 = 4;
+/// Connections to PostgreSQL.
+const POSTGRES_CONNECTIONS: u32 = 8;
+/// Longest wait for a connection; then the database counts as not available.
+const ACQUIRE_DEADLINE: Duration = Duration::from_secs(5);
+
+impl Store {
+    /// The SQLite file, made if it is not there. Every commit is on the disk when it returns (synchronous FULL).
+    pub async fn sqlite(file: &Path) -> Result<Self> {
+        let path = file.to_str().filter(|path| !path.contains(['?', '#', '%'])).ok_or_else(|| {
+            StoreError::Unusable(format!("{}: the path must be UTF-8 without ? # and %", file.display()))
+        })?;
+        let url = format!("sqlite://{path}?mode=rwc");
+        let pool = |connections| sqlite_pool(connections).connect_lazy(&url);
+        let store = Store { backend: Backend::Sqlite, readers: pool(SQLITE_READERS)?, writers: pool(1)? };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// A database that lives as long as this value: for tests. It has one connection, so hold one at a time.
+    pub async fn in_memory() -> Result<Self> {
+        let pool = sqlite_pool(1).idle_timeout(None).max_lifetime(None).connect("sqlite::memory:").await?;
+        let store = Store { backend: Backend::Sqlite, readers: pool.clone(), writers: pool };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// The database at `url`: `sqlite://FILE` or `postgres://...`.
+    pub async fn connect(url: &str) -> Result<Self> {
+        if let Some(file) = url.strip_prefix("sqlite://") {
+            return Self::sqlite(Path::new(file)).await;
+        }
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            // The URL may hold a password: only its scheme is shown.
+            let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+            return Err(StoreError::Unusable(format!(
+                "the database URL begins with {scheme:?}; postgres:// and sqlite:// are known"
+            )));
+        }
+        sqlx::any::install_default_drivers();
+        let pool = AnyPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_DEADLINE)
+            .test_before_acquire(false)
+            .connect(url)
+            .await?;
+        let store = Store { backend: Backend::Postgres, readers: pool.clone(), writers: pool };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        let migrator = match self.backend {
+            Backend::Sqlite => sqlx::migrate!("migrations/sqlite"),
+            Backend::Postgres => sqlx::migrate!("migrations/postgres"),
+        };
+        migrator.run(&self.writers).await.map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
+            error => StoreError::Unusable(error.to_string()),
+        })
+    }
+
+    /// A connection to look with.
+    pub async fn read(&self) -> Result<Reader> {
+        Ok(Queries { backend: self.backend, connection: self.readers.acquire().await? })
+    }
+
+    /// A transaction; dropped without [`Writer::commit`] it leaves nothing behind.
+    pub async fn write(&self) -> Result<Writer> {
+        let connection = match self.backend {
+            // A deferred BEGIN would fail at its first write when another process writes.
+            Backend::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await?,
+            Backend::Postgres => self.writers.begin().await?,
+        };
+        Ok(Queries { backend: self.backend, connection })
+    }
+
+    /// Closes every connection; what was committed stays.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}
+
+fn sqlite_pool(connections: u32) -> AnyPoolOptions {
+    sqlx::any::install_default_drivers();
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_DEADLINE)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection
+                    .execute(
+                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
+                         PRAGMA foreign_keys = ON;",
+                    )
+                    .await?;
+                Ok(())
+            })
+        })
+}
+
+/// Every query, over a connection that may read, and over a transaction that may also write.
+pub struct Queries<C> {
+    backend: Backend,
+    connection: C,
+}
+
+/// May read.
+pub type Reader = Queries<PoolConnection<Any>>;
+/// May read and write.
+pub type Writer = Queries<Transaction<'static, Any>>;
+
+impl Writer {
+    /// From here on it counts.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.connection.commit().await?)
+    }
+
+    /// Makes two creations of the same kind wait for each other; SQLite's single writer does so by itself.
+    async fn lock_table(&mut self, table: &'static str) -> Result<()> {
+        if self.backend == Backend::Postgres {
+            // The name is one of ours, never a user's.
+            let lock = AssertSqlSafe(format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"));
+            sqlx::query(lock).execute(&mut *self.connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Appends a row lock for PostgreSQL.
+    fn locked(&self, query: &'static str) -> AssertSqlSafe<String> {
+        let lock = if self.backend == Backend::Postgres { " FOR UPDATE" } else { "" };
+        AssertSqlSafe(format!("{query}{lock}"))
+    }
+}
+
+impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+    fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.connection
+    }
+}
+
+/// One page of a list, by keyset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Give it as `after` to get the next page; none: this is the last one.
+    pub next: Option<i64>,
+}
+
+/// Rows of a page at most.
+pub const PAGE_MAX: i64 = 1_000;
+
+impl<T> Page<T> {
+    /// Cuts `rows`, read with one more than `limit`, to a page.
+    fn of(mut rows: Vec<T>, limit: i64, id: impl Fn(&T) -> i64) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(0);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = if more { rows.last().map(id) } else { None };
+        Page { rows, next }
+    }
+}
+
+/// How a row is read: columns by name, into types that hold their rules.
+trait Columns {
+    fn int(&self, column: &'static str) -> Result<i64>;
+    fn maybe_int(&self, column: &'static str) -> Result<Option<i64>>;
+    fn text(&self, column: &'static str) -> Result<String>;
+    fn maybe_text(&self, column: &'static str) -> Result<Option<String>>;
+
+    /// A text that obeys the rule of its type.
+    fn word<T: std::str::FromStr<Err: Display>>(&self, column: &'static str) -> Result<T> {
+        let text = self.text(column)?;
+        text.parse().map_err(|error| StoreError::Unusable(format!("column {column}: {error}")))
+    }
+
+    fn maybe_word<T: std::str::FromStr<Err: Display>>(&self, column: &'static str) -> Result<Option<T>> {
+        self.maybe_text(column)?
+            .map(|text| {
+                text.parse().map_err(|error| StoreError::Unusable(format!("column {column}: {error}")))
+            })
+            .transpose()
+    }
+
+    /// A whole number in the range of its type.
+    fn number<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T> {
+        let value = self.int(column)?;
+        T::try_from(value)
+            .map_err(|_| StoreError::Unusable(format!("column {column}: {value} is out of its range")))
+    }
+
+    fn maybe_number<T: TryFrom<i64>>(&self, column: &'static str) -> Result<Option<T>> {
+        self.maybe_int(column)?
+            .map(|value| {
+                T::try_from(value).map_err(|_| {
+                    StoreError::Unusable(format!("column {column}: {value} is out of its range"))
+                })
+            })
+            .transpose()
+    }
+}
+
+impl Columns for AnyRow {
+    fn int(&self, column: &'static str) -> Result<i64> {
+        Ok(self.try_get(column)?)
+    }
+
+    fn maybe_int(&self, column: &'static str) -> Result<Option<i64>> {
+        Ok(self.try_get(column)?)
+    }
+
+    fn text(&self, column: &'static str) -> Result<String> {
+        Ok(self.try_get(column)?)
+    }
+
+    fn maybe_text(&self, column: &'static str) -> Result<Option<String>> {
+        Ok(self.try_get(column)?)
+    }
+}
+
+/// Whether the error says that a key is there already.
+fn is_duplicate(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_unique_violation())
+}

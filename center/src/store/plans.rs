@@ -1,0 +1,400 @@
+//! Upgrade plans.
+
+use std::ops::DerefMut;
+
+use serde::{Deserialize, Serialize};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Writer, is_duplicate};
+use crate::clock::Millis;
+use crate::rules::plan::{Halt, List, Overlap, PlanComponent, PlanSettings, PlanState, Strategy};
+use crate::rules::window::{PushPeriod, TimeOfDay};
+use crate::rules::{ComponentNo, DeviceKey, ProductKey};
+
+/// Number of an upgrade plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanId(pub i64);
+
+/// An upgrade plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// Number.
+    pub id: PlanId,
+    /// What the operator entered.
+    #[serde(flatten)]
+    pub settings: PlanSettings,
+    /// Where it is in its life.
+    pub state: PlanState,
+    /// Where it resumes to when it is suspended.
+    #[serde(skip)]
+    pub suspended_from: Option<PlanState>,
+    /// Since when.
+    pub created: Millis,
+    /// When it was activated.
+    pub activated: Option<Millis>,
+    /// When it was terminated or ended.
+    pub over: Option<Millis>,
+    /// How far its push at the present 10-minute mark is.
+    #[serde(skip)]
+    pub mark: Mark,
+}
+
+/// A push at a 10-minute mark, spread over some time by the devices' slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// The mark; none before the first one.
+    pub at: Option<Millis>,
+    /// Its offers are spread over this span.
+    pub spread: Millis,
+    /// Slots below this one are done.
+    pub done: i64,
+}
+
+fn plan(row: &AnyRow) -> Result<Plan> {
+    let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
+    let time_of_day = |column| -> Result<Option<TimeOfDay>> {
+        Ok(row.maybe_int(column)?.and_then(TimeOfDay::from_minutes))
+    };
+    let push_period = match (time_of_day("period_from")?, time_of_day("period_until")?) {
+        (Some(from), Some(until)) => Some(PushPeriod { from, until }),
+        _ => None,
+    };
+    let halt = match (row.maybe_number("halt_percent")?, row.maybe_number("halt_after")?) {
+        (Some(percent), Some(after)) => Some(Halt { percent, after }),
+        _ => None,
+    };
+    let texts = serde_json::from_str(&row.text("texts")?)
+        .map_err(|error| StoreError::Unusable(format!("column texts: {error}")))?;
+    Ok(Plan {
+        id: PlanId(row.int("id")?),
+        settings: PlanSettings {
+            name: row.word("name")?,
+            product: row.word("pk")?,
+            components: Vec::new(),
+            time_zone: row.word("time_zone")?,
+            push_period,
+            start: time("start_at")?,
+            end: time("end_at")?,
+            mode: row.word("mode")?,
+            push: row.word("push")?,
+            outside_period: row.word("outside_period")?,
+            strategy: Strategy {
+                retries: row.number("retries")?,
+                refusal_delay: row.number("refusal_delay")?,
+                min_rsrp: row.maybe_number("min_rsrp")?,
+                min_battery: row.maybe_number("min_battery")?,
+                first_devices: row.maybe_number("first_devices")?,
+                halt,
+                max_in_flight: row.maybe_number("max_in_flight")?,
+                max_per_minute: row.maybe_number("max_per_minute")?,
+            },
+            texts,
+        },
+        state: row.word("state")?,
+        suspended_from: row.maybe_word("suspended_from")?,
+        created: Millis(row.int("created_at")?),
+        activated: time("activated_at")?,
+        over: time("over_at")?,
+        mark: Mark {
+            at: time("mark_at")?,
+            spread: Millis(row.int("mark_spread")?),
+            done: row.int("mark_done")?,
+        },
+    })
+}
+
+impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+    async fn with_components(&mut self, mut plan: Plan) -> Result<Plan> {
+        let rows = sqlx::query("SELECT * FROM plan_components WHERE plan_id = $1 ORDER BY position")
+            .bind(plan.id.0)
+            .fetch_all(self.connection())
+            .await?;
+        plan.settings.components = rows
+            .iter()
+            .map(|row| {
+                Ok(PlanComponent { component: row.word("component")?, package: row.int("package_id")? })
+            })
+            .collect::<Result<_>>()?;
+        Ok(plan)
+    }
+
+    async fn all_with_components(&mut self, rows: &[AnyRow]) -> Result<Vec<Plan>> {
+        let mut plans = Vec::with_capacity(rows.len());
+        for row in rows {
+            plans.push(self.with_components(plan(row)?).await?);
+        }
+        Ok(plans)
+    }
+
+    /// The plan, or [`StoreError::NotFound`].
+    pub async fn plan(&mut self, id: PlanId) -> Result<Plan> {
+        let row = sqlx::query("SELECT * FROM plans WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(self.connection())
+            .await?;
+        let row = row.ok_or_else(|| StoreError::missing("upgrade plan", id.0))?;
+        self.with_components(plan(&row)?).await
+    }
+
+    /// A page of all plans, oldest first; `after` is the last number seen, 0 at the beginning.
+    pub async fn plans(&mut self, after: i64, limit: i64) -> Result<Page<Plan>> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let rows = sqlx::query("SELECT * FROM plans WHERE id > $1 ORDER BY id LIMIT $2")
+            .bind(after)
+            .bind(limit + 1)
+            .fetch_all(self.connection())
+            .await?;
+        let plans = self.all_with_components(&rows).await?;
+        Ok(Page::of(plans, limit, |plan| plan.id.0))
+    }
+
+    /// The product's plans that are offered now, newest activation first.
+    pub async fn offered_plans(&mut self, product: &ProductKey) -> Result<Vec<Plan>> {
+        let rows = sqlx::query(
+            "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading') \
+             ORDER BY activated_at DESC, id DESC",
+        )
+        .bind(product.as_str())
+        .fetch_all(self.connection())
+        .await?;
+        self.all_with_components(&rows).await
+    }
+
+    /// Every plan that is activated and not over.
+    pub async fn running_plans(&mut self) -> Result<Vec<Plan>> {
+        let rows = sqlx::query(
+            "SELECT * FROM plans WHERE state IN ('activated', 'upgrading', 'suspended') ORDER BY state, id",
+        )
+        .fetch_all(self.connection())
+        .await?;
+        self.all_with_components(&rows).await
+    }
+
+    /// Plans of the product that are active, other than `id`, and have one of its components.
+    pub async fn overlaps(&mut self, id: PlanId) -> Result<Vec<Overlap>> {
+        let rows = sqlx::query(
+            "SELECT plans.id AS id, plans.name AS name, theirs.component AS component \
+             FROM plans AS own JOIN plan_components AS ours ON ours.plan_id = own.id \
+             JOIN plans ON plans.pk = own.pk AND plans.state IN ('activated', 'upgrading', 'suspended') \
+             JOIN plan_components AS theirs ON theirs.plan_id = plans.id AND theirs.component = ours.component \
+             WHERE own.id = $1 AND plans.id <> own.id ORDER BY plans.id, theirs.position",
+        )
+        .bind(id.0)
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Overlap {
+                    plan: row.int("id")?,
+                    name: row.word("name")?,
+                    component: row.word("component")?,
+                })
+            })
+            .collect()
+    }
+
+    /// For each component of the plan: the newer plans that take its place.
+    pub async fn superseded_by(&mut self, id: PlanId) -> Result<Vec<(ComponentNo, PlanId)>> {
+        let rows =
+            sqlx::query("SELECT component, newer FROM plan_supersedes WHERE older = $1 ORDER BY newer")
+                .bind(id.0)
+                .fetch_all(self.connection())
+                .await?;
+        rows.iter().map(|row| Ok((row.word("component")?, PlanId(row.int("newer")?)))).collect()
+    }
+
+    /// How many devices stand in the plan's list.
+    pub async fn count_listed(&mut self, id: PlanId, list: List) -> Result<i64> {
+        let row =
+            sqlx::query("SELECT COUNT(*) AS devices FROM plan_devices WHERE plan_id = $1 AND list = $2")
+                .bind(id.0)
+                .bind(list.as_str())
+                .fetch_one(self.connection())
+                .await?;
+        row.int("devices")
+    }
+
+    /// Whether the plan's list has any device at all.
+    pub async fn has_list(&mut self, id: PlanId, list: List) -> Result<bool> {
+        let row = sqlx::query("SELECT dk FROM plan_devices WHERE plan_id = $1 AND list = $2 LIMIT 1")
+            .bind(id.0)
+            .bind(list.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Whether the device stands in the plan's list.
+    pub async fn is_listed(&mut self, id: PlanId, list: List, device: &DeviceKey) -> Result<bool> {
+        let row = sqlx::query("SELECT dk FROM plan_devices WHERE plan_id = $1 AND list = $2 AND dk = $3")
+            .bind(id.0)
+            .bind(list.as_str())
+            .bind(device.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// The device keys in the plan's list after `after`, at most `limit`, in order.
+    pub async fn listed(
+        &mut self,
+        id: PlanId,
+        list: List,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<DeviceKey>> {
+        let rows = sqlx::query(
+            "SELECT dk FROM plan_devices WHERE plan_id = $1 AND list = $2 AND dk > $3 ORDER BY dk LIMIT $4",
+        )
+        .bind(id.0)
+        .bind(list.as_str())
+        .bind(after)
+        .bind(limit.clamp(1, PAGE_MAX))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(|row| row.word("dk")).collect()
+    }
+}
+
+impl Writer {
+    /// Adds a plan in state Saved. The settings must have no faults, and the product its components.
+    pub async fn create_plan(&mut self, settings: &PlanSettings, now: Millis) -> Result<Plan> {
+        self.product(&settings.product).await?;
+        let strategy = &settings.strategy;
+        let inserted = sqlx::query(
+            "INSERT INTO plans (pk, name, state, mode, time_zone, push, outside_period, period_from, period_until, \
+             start_at, end_at, retries, refusal_delay, min_battery, min_rsrp, first_devices, halt_percent, halt_after, \
+             max_in_flight, max_per_minute, texts, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
+             RETURNING *",
+        )
+        .bind(settings.product.as_str())
+        .bind(settings.name.as_str())
+        .bind(PlanState::Saved.as_str())
+        .bind(settings.mode.as_str())
+        .bind(settings.time_zone.name())
+        .bind(settings.push.as_str())
+        .bind(settings.outside_period.as_str())
+        .bind(settings.push_period.map(|period| period.from.minutes()))
+        .bind(settings.push_period.map(|period| period.until.minutes()))
+        .bind(settings.start.map(|at| at.0))
+        .bind(settings.end.map(|at| at.0))
+        .bind(i64::from(strategy.retries))
+        .bind(i64::from(strategy.refusal_delay))
+        .bind(strategy.min_battery.map(i64::from))
+        .bind(strategy.min_rsrp.map(i64::from))
+        .bind(strategy.first_devices.map(i64::from))
+        .bind(strategy.halt.map(|halt| i64::from(halt.percent)))
+        .bind(strategy.halt.map(|halt| i64::from(halt.after)))
+        .bind(strategy.max_in_flight.map(i64::from))
+        .bind(strategy.max_per_minute.map(i64::from))
+        .bind(serde_json::json!(settings.texts).to_string())
+        .bind(now.0)
+        .fetch_one(self.connection())
+        .await;
+        let row = match inserted {
+            Ok(row) => row,
+            Err(error) if is_duplicate(&error) => {
+                let reason = "there is a plan with this name already";
+                return Err(StoreError::conflict("upgrade plan", &settings.name, reason));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let id = PlanId(row.int("id")?);
+        for (position, selected) in (0i64..).zip(&settings.components) {
+            self.component(&settings.product, &selected.component).await?;
+            sqlx::query(
+                "INSERT INTO plan_components (plan_id, position, component, package_id) VALUES ($1, $2, $3, $4)",
+            )
+            .bind(id.0)
+            .bind(position)
+            .bind(selected.component.as_str())
+            .bind(selected.package)
+            .execute(self.connection())
+            .await?;
+        }
+        self.plan(id).await
+    }
+
+    /// Deletes a plan; the caller has checked that it is Saved, so no device knows of it.
+    pub async fn delete_plan(&mut self, id: PlanId) -> Result<()> {
+        let tables = [
+            "DELETE FROM plan_components WHERE plan_id = $1",
+            "DELETE FROM plan_devices WHERE plan_id = $1",
+            "DELETE FROM plans WHERE id = $1",
+        ];
+        for table in tables {
+            sqlx::query(table).bind(id.0).execute(self.connection()).await?;
+        }
+        Ok(())
+    }
+
+    /// The plan, locked until the end of the transaction.
+    pub async fn lock_plan(&mut self, id: PlanId) -> Result<Plan> {
+        let query = self.locked("SELECT * FROM plans WHERE id = $1");
+        let row = sqlx::query(query).bind(id.0).fetch_optional(self.connection()).await?;
+        let row = row.ok_or_else(|| StoreError::missing("upgrade plan", id.0))?;
+        self.with_components(plan(&row)?).await
+    }
+
+    /// Puts devices into one of the plan's lists; one that is there already stays.
+    pub async fn list_devices(&mut self, id: PlanId, list: List, devices: &[DeviceKey]) -> Result<()> {
+        // One bind for many keys: a million keys are a thousand statements.
+        for keys in devices.chunks(1_000) {
+            let json = serde_json::json!(keys).to_string();
+            sqlx::query(
+                "INSERT INTO plan_devices (plan_id, list, dk) SELECT $1, $2, value FROM json_each($3) WHERE true \
+                 ON CONFLICT (plan_id, list, dk) DO NOTHING",
+            )
+            .bind(id.0)
+            .bind(list.as_str())
+            .bind(json)
+            .execute(self.connection())
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Stores where the plan is in its life.
+    pub async fn save_plan_state(&mut self, plan: &Plan) -> Result<()> {
+        sqlx::query(
+            "UPDATE plans SET state = $2, suspended_from = $3, activated_at = $4, over_at = $5 WHERE id = $1",
+        )
+        .bind(plan.id.0)
+        .bind(plan.state.as_str())
+        .bind(plan.suspended_from.map(PlanState::as_str))
+        .bind(plan.activated.map(|at| at.0))
+        .bind(plan.over.map(|at| at.0))
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Stores how far the plan's push is.
+    pub async fn save_plan_mark(&mut self, id: PlanId, mark: Mark) -> Result<()> {
+        sqlx::query("UPDATE plans SET mark_at = $2, mark_spread = $3, mark_done = $4 WHERE id = $1")
+            .bind(id.0)
+            .bind(mark.at.map(|at| at.0))
+            .bind(mark.spread.0)
+            .bind(mark.done)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// From now on `newer` takes the place of `older` for this component.
+    pub async fn supersede(&mut self, older: PlanId, component: &ComponentNo, newer: PlanId) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO plan_supersedes (older, component, newer) VALUES ($1, $2, $3) \
+             ON CONFLICT (older, component, newer) DO NOTHING",
+        )
+        .bind(older.0)
+        .bind(component.as_str())
+        .bind(newer.0)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+}

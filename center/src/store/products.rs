@@ -1,0 +1,180 @@
+//! Products and their components.
+
+use std::ops::DerefMut;
+
+use serde::{Deserialize, Serialize};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::{Columns, Queries, Result, StoreError, Writer, is_duplicate};
+use crate::clock::Millis;
+use crate::rules::{Admission, ComponentKind, ComponentNo, ProductKey, ProductSecret, Title};
+
+/// A product. Its secret is never printed, and serialized only by who means to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Product {
+    /// Product key.
+    pub key: ProductKey,
+    /// Product secret: the protocol needs it in the clear.
+    #[serde(skip)]
+    pub secret: ProductSecret,
+    /// Its name.
+    pub name: Title,
+    /// Which devices it takes.
+    pub admission: Admission,
+    /// Since when.
+    pub created: Millis,
+}
+
+/// A component of a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// Product key.
+    pub product: ProductKey,
+    /// Identifier, unique in the product.
+    pub no: ComponentNo,
+    /// Module or MCU firmware.
+    pub kind: ComponentKind,
+    /// Since when.
+    pub created: Millis,
+}
+
+fn product(row: &AnyRow) -> Result<Product> {
+    Ok(Product {
+        key: row.word("pk")?,
+        secret: row.word("secret")?,
+        name: row.word("name")?,
+        admission: row.word("admission")?,
+        created: Millis(row.int("created_at")?),
+    })
+}
+
+fn component(row: &AnyRow) -> Result<Component> {
+    Ok(Component {
+        product: row.word("pk")?,
+        no: row.word("no")?,
+        kind: row.word("kind")?,
+        created: Millis(row.int("created_at")?),
+    })
+}
+
+impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+    /// The product, if there is one.
+    pub async fn find_product(&mut self, key: &ProductKey) -> Result<Option<Product>> {
+        let row = sqlx::query("SELECT * FROM products WHERE pk = $1")
+            .bind(key.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(product).transpose()
+    }
+
+    /// The product, or [`StoreError::NotFound`].
+    pub async fn product(&mut self, key: &ProductKey) -> Result<Product> {
+        self.find_product(key).await?.ok_or_else(|| StoreError::missing("product", key))
+    }
+
+    /// All products, by key.
+    pub async fn products(&mut self) -> Result<Vec<Product>> {
+        let rows = sqlx::query("SELECT * FROM products ORDER BY pk").fetch_all(self.connection()).await?;
+        rows.iter().map(product).collect()
+    }
+
+    /// The product's component, if there is one.
+    pub async fn find_component(&mut self, key: &ProductKey, no: &ComponentNo) -> Result<Option<Component>> {
+        let row = sqlx::query("SELECT * FROM components WHERE pk = $1 AND no = $2")
+            .bind(key.as_str())
+            .bind(no.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(component).transpose()
+    }
+
+    /// The product's component, or [`StoreError::NotFound`].
+    pub async fn component(&mut self, key: &ProductKey, no: &ComponentNo) -> Result<Component> {
+        self.find_component(key, no)
+            .await?
+            .ok_or_else(|| StoreError::missing("component", format!("{no} of product {key}")))
+    }
+
+    /// The product's components, by identifier.
+    pub async fn components(&mut self, key: &ProductKey) -> Result<Vec<Component>> {
+        let rows = sqlx::query("SELECT * FROM components WHERE pk = $1 ORDER BY no")
+            .bind(key.as_str())
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(component).collect()
+    }
+}
+
+impl Writer {
+    /// Adds a product. [`StoreError::Conflict`] if the key is taken, or if it and another begin alike so that client ids
+    /// (product key and device key without a border, QUECTHING.md 4.1) could belong to both.
+    pub async fn create_product(
+        &mut self,
+        key: &ProductKey,
+        secret: &ProductSecret,
+        name: &Title,
+        admission: Admission,
+        now: Millis,
+    ) -> Result<Product> {
+        self.lock_table("products").await?;
+        if self.find_product(key).await?.is_some() {
+            return Err(StoreError::conflict("product", key, "there is a product with this key already"));
+        }
+        // As no key is the beginning of another, only the neighbours in the order of keys can be.
+        let neighbours = [
+            "SELECT pk FROM products WHERE pk < $1 ORDER BY pk DESC LIMIT 1",
+            "SELECT pk FROM products WHERE pk > $1 ORDER BY pk LIMIT 1",
+        ];
+        for query in neighbours {
+            let row = sqlx::query(query).bind(key.as_str()).fetch_optional(self.connection()).await?;
+            let Some(other) = row.map(|row| row.text("pk")).transpose()? else { continue };
+            if key.as_str().starts_with(&other) || other.starts_with(key.as_str()) {
+                let reason = format!(
+                    "it and product key {other:?} begin alike; a key must not be the beginning of another one"
+                );
+                return Err(StoreError::conflict("product", key, reason));
+            }
+        }
+        let row = sqlx::query(
+            "INSERT INTO products (pk, secret, name, admission, created_at) VALUES ($1, $2, $3, $4, $5) RETURNING *",
+        )
+        .bind(key.as_str())
+        .bind(secret.as_str())
+        .bind(name.as_str())
+        .bind(admission.as_str())
+        .bind(now.0)
+        .fetch_one(self.connection())
+        .await?;
+        product(&row)
+    }
+
+    /// Adds a component to a product.
+    pub async fn create_component(
+        &mut self,
+        key: &ProductKey,
+        no: &ComponentNo,
+        kind: ComponentKind,
+        now: Millis,
+    ) -> Result<Component> {
+        self.product(key).await?;
+        let inserted = sqlx::query(
+            "INSERT INTO components (pk, no, kind, created_at) VALUES ($1, $2, $3, $4) RETURNING *",
+        )
+        .bind(key.as_str())
+        .bind(no.as_str())
+        .bind(kind.as_str())
+        .bind(now.0)
+        .fetch_one(self.connection())
+        .await;
+        match inserted {
+            Ok(row) => component(&row),
+            Err(error) if is_duplicate(&error) => Err(StoreError::conflict(
+                "component",
+                no,
+                format!("product {key} has this component already"),
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! Upgrades of devices, their components, and their log.
+
+use std::ops::DerefMut;
+
+use serde::{Deserialize, Serialize};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::{Columns, DeviceId, PackageId, PlanId, Queries, Result, StoreError, Writer};
+use crate::clock::Millis;
+use crate::rules::progress::{ComponentState, Figures, UpgradeState};
+use crate::rules::{ComponentKind, ComponentNo, Version};
+
+/// Number of a device upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UpgradeId(pub i64);
+
+/// The upgrade of one device by one plan; born at its first offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Upgrade {
+    /// Number.
+    pub id: UpgradeId,
+    /// The plan; none for a firmware verification.
+    pub plan: Option<PlanId>,
+    /// The device.
+    pub device: DeviceId,
+    /// Roll-up of its components.
+    pub state: UpgradeState,
+    /// Why it failed or waits.
+    pub reason: Option<String>,
+    /// First offer.
+    pub created: Millis,
+    /// First status 2.
+    pub confirmed: Option<Millis>,
+    /// When the center offers again by itself; none: at no certain time.
+    pub next_offer: Option<Millis>,
+    /// Its end, for good.
+    pub ended: Option<Millis>,
+    /// Components in the order of their upgrade.
+    pub components: Vec<ComponentUpgrade>,
+}
+
+/// The upgrade of one component of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ComponentUpgrade {
+    /// The component.
+    pub component: ComponentNo,
+    /// Module or MCU firmware.
+    pub kind: ComponentKind,
+    /// The version package.
+    pub package: PackageId,
+    /// What the device reported when it was offered.
+    pub source: Option<String>,
+    /// What it is to become.
+    pub target: Version,
+    /// Where it is.
+    pub state: ComponentState,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// Failed attempts that count.
+    pub failures: u32,
+    /// Bytes that the device has fetched so far.
+    pub fetched: u64,
+    /// The same when it failed last.
+    #[serde(skip)]
+    pub fetched_before: u64,
+    /// Whether the device asked for SHA-256 with status 2.
+    #[serde(skip)]
+    pub wants_sha256: bool,
+    /// Until when the device must be heard of; none: nothing is in flight.
+    pub lease_until: Option<Millis>,
+    /// Last change.
+    pub updated: Millis,
+}
+
+/// A line of an upgrade's log.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LogEntry {
+    /// Number, in the order of writing.
+    pub id: i64,
+    /// The device.
+    pub device: DeviceId,
+    /// The upgrade; none for what belongs to no upgrade.
+    pub upgrade: Option<UpgradeId>,
+    /// The component, where one is meant.
+    pub component: Option<ComponentNo>,
+    /// What it is: `offer`, `status`, `decision`, `error` ...
+    pub kind: String,
+    /// Its values.
+    pub value: serde_json::Value,
+    /// When it happened first.
+    pub at: Millis,
+    /// When it was repeated last.
+    pub last_at: Millis,
+    /// How often.
+    pub times: i64,
+}
+
+/// What becomes a line of the log.
+#[derive(Debug, Clone)]
+pub struct NewLogEntry {
+    /// The device.
+    pub device: DeviceId,
+    /// The upgrade, if any.
+    pub upgrade: Option<UpgradeId>,
+    /// The component, if any.
+    pub component: Option<ComponentNo>,
+    /// What it is.
+    pub kind: &'static str,
+    /// Its values.
+    pub value: serde_json::Value,
+}
+
+fn upgrade(row: &AnyRow) -> Result<Upgrade> {
+    let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
+    Ok(Upgrade {
+        id: UpgradeId(row.int("id")?),
+        plan: row.maybe_int("plan_id")?.map(PlanId),
+        device: DeviceId(row.int("device_id")?),
+        state: row.word("state")?,
+        reason: row.maybe_text("reason")?,
+        created: Millis(row.int("created_at")?),
+        confirmed: time("confirmed_at")?,
+        next_offer: time("next_offer_at")?,
+        ended: time("ended_at")?,
+        components: Vec::new(),
+    })
+}
+
+fn component(row: &AnyRow) -> Result<ComponentUpgrade> {
+    Ok(ComponentUpgrade {
+        component: row.word("component")?,
+        kind: row.word("kind")?,
+        package: PackageId(row.int("package_id")?),
+        source: row.maybe_text("source")?,
+        target: row.word("target")?,
+        state: row.word("state")?,
+        reason: row.maybe_text("reason")?,
+        failures: row.number("failures")?,
+        fetched: row.number("fetched")?,
+        fetched_before: row.number("fetched_before")?,
+        wants_sha256: row.int("wants_sha256")? != 0,
+        lease_until: row.maybe_int("lease_until")?.map(Millis),
+        updated: Millis(row.int("updated_at")?),
+    })
+}
+
+fn log_entry(row: &AnyRow) -> Result<LogEntry> {
+    Ok(LogEntry {
+        id: row.int("id")?,
+        device: DeviceId(row.int("device_id")?),
+        upgrade: row.maybe_int("upgrade_id")?.map(UpgradeId),
+        component: row.maybe_word("component")?,
+        kind: row.text("kind")?,
+        value: serde_json::from_str(&row.text("value")?)
+            .map_err(|error| StoreError::Unusable(format!("column value: {error}")))?,
+        at: Millis(row.int("at")?),
+        last_at: Millis(row.int("last_at")?),
+        times: row.int("times")?,
+    })
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+    async fn whole_upgrades(&mut self, rows: Vec<AnyRow>) -> Result<Vec<Upgrade>> {
+        let mut upgrades = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let mut upgrade = upgrade(row)?;
+            let rows =
+                sqlx::query("SELECT * FROM component_upgrades WHERE upgrade_id = $1 ORDER BY position")
+                    .bind(upgrade.id.0)
+                    .fetch_all(self.connection())
+                    .await?;
+            upgrade.components = rows.iter().map(component).collect::<Result<_>>()?;
+            upgrades.push(upgrade);
+        }
+        Ok(upgrades)
+    }
+
+    /// The upgrade, or [`StoreError::NotFound`].
+    pub async fn upgrade(&mut self, id: UpgradeId) -> Result<Upgrade> {
+        let rows = sqlx::query("SELECT * FROM upgrades WHERE id = $1")
+            .bind(id.0)
+            .fetch_all(self.connection())
+            .await?;
+        self.whole_upgrades(rows).await?.pop().ok_or_else(|| StoreError::missing("device upgrade", id.0))
+    }
+
+    /// The upgrade of a device by a plan, if it was offered once.
+    pub async fn find_upgrade(&mut self, plan: PlanId, device: DeviceId) -> Result<Option<Upgrade>> {
+        let rows = sqlx::query("SELECT * FROM upgrades WHERE plan_id = $1 AND device_id = $2")
+            .bind(plan.0)
+            .bind(device.0)
+            .fetch_all(self.connection())
+            .await?;
+        Ok(self.whole_upgrades(rows).await?.pop())
+    }
+
+    /// The device's upgrades that are not at their end.
+    pub async fn open_upgrades(&mut self, device: DeviceId) -> Result<Vec<Upgrade>> {
+        let rows =
+            sqlx::query("SELECT * FROM upgrades WHERE device_id = $1 AND ended_at IS NULL ORDER BY id")
+                .bind(device.0)
+                .fetch_all(self.connection())
+                .await?;
+        self.whole_upgrades(rows).await
+    }
+
+    /// All upgrades of a device, oldest first.
+    pub async fn device_upgrades(&mut self, device: DeviceId) -> Result<Vec<Upgrade>> {
+        let rows = sqlx::query("SELECT * FROM upgrades WHERE device_id = $1 ORDER BY id")
+            .bind(device.0)
+            .fetch_all(self.connection())
+            .await?;
+        self.whole_upgrades(rows).await
+    }
+
+    /// Upgrades of a plan after number `after`, at most `limit`, oldest first.
+    pub async fn plan_upgrades(&mut self, plan: PlanId, after: i64, limit: i64) -> Result<Vec<Upgrade>> {
+        let rows = sqlx::query("SELECT * FROM upgrades WHERE plan_id = $1 AND id > $2 ORDER BY id LIMIT $3")
+            .bind(plan.0)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(self.connection())
+            .await?;
+        self.whole_upgrades(rows).await
+    }
+
+    /// Devices that the plan was offered to, by state.
+    pub async fn plan_figures(&mut self, plan: PlanId) -> Result<Figures> {
+        let rows =
+            sqlx::query("SELECT state, COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 GROUP BY state")
+                .bind(plan.0)
+                .fetch_all(self.connection())
+                .await?;
+        let mut figures = Figures::default();
+        for row in rows {
+            figures.add(row.word("state")?, row.number("devices")?);
+        }
+        Ok(figures)
+    }
+
+    /// Devices with a lease that has run out at `now`, at most `limit`.
+    pub async fn leases_over(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT upgrades.device_id AS device_id FROM component_upgrades \
+             JOIN upgrades ON upgrades.id = component_upgrades.upgrade_id \
+             WHERE component_upgrades.lease_until IS NOT NULL AND component_upgrades.lease_until <= $1 LIMIT $2",
+        )
+        .bind(now.0)
+        .bind(limit)
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
+    }
+
+    /// Online devices with an upgrade that is to be offered again at `now`, at most `limit`.
+    pub async fn offers_due(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT upgrades.device_id AS device_id FROM upgrades \
+             JOIN devices ON devices.id = upgrades.device_id \
+             WHERE upgrades.next_offer_at IS NOT NULL AND upgrades.next_offer_at <= $1 AND devices.online = 1 LIMIT $2",
+        )
+        .bind(now.0)
+        .bind(limit)
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
+    }
+
+    /// The upgrade's log, oldest first.
+    pub async fn upgrade_log(&mut self, id: UpgradeId) -> Result<Vec<LogEntry>> {
+        let rows = sqlx::query("SELECT * FROM upgrade_log WHERE upgrade_id = $1 ORDER BY id")
+            .bind(id.0)
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(log_entry).collect()
+    }
+
+    /// The last `limit` lines of the device's log, with those of its upgrades, oldest first.
+    pub async fn device_log(&mut self, device: DeviceId, limit: i64) -> Result<Vec<LogEntry>> {
+        let rows = sqlx::query("SELECT * FROM upgrade_log WHERE device_id = $1 ORDER BY id DESC LIMIT $2")
+            .bind(device.0)
+            .bind(limit)
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().rev().map(log_entry).collect()
+    }
+}
+
+impl Writer {
+    /// Adds the upgrade of a device, with its components; the number given in `upgrade` is not used.
+    pub async fn create_upgrade(&mut self, mut upgrade: Upgrade) -> Result<Upgrade> {
+        let row = sqlx::query(
+            "INSERT INTO upgrades (plan_id, device_id, state, reason, created_at, confirmed_at, next_offer_at, ended_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+        )
+        .bind(upgrade.plan.map(|plan| plan.0))
+        .bind(upgrade.device.0)
+        .bind(upgrade.state.as_str())
+        .bind(upgrade.reason.as_deref())
+        .bind(upgrade.created.0)
+        .bind(upgrade.confirmed.map(|at| at.0))
+        .bind(upgrade.next_offer.map(|at| at.0))
+        .bind(upgrade.ended.map(|at| at.0))
+        .fetch_one(self.connection())
+        .await?;
+        upgrade.id = UpgradeId(row.int("id")?);
+        for (position, component) in (0i64..).zip(&upgrade.components) {
+            sqlx::query(
+                "INSERT INTO component_upgrades (upgrade_id, position, component, kind, package_id, source, target, \
+                 state, reason, failures, fetched, fetched_before, wants_sha256, lease_until, updated_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+            )
+            .bind(upgrade.id.0)
+            .bind(position)
+            .bind(component.component.as_str())
+            .bind(component.kind.as_str())
+            .bind(component.package.0)
+            .bind(component.source.as_deref())
+            .bind(component.target.as_str())
+            .bind(component.state.as_str())
+            .bind(component.reason.as_deref())
+            .bind(i64::from(component.failures))
+            .bind(signed(component.fetched))
+            .bind(signed(component.fetched_before))
+            .bind(i64::from(component.wants_sha256))
+            .bind(component.lease_until.map(|at| at.0))
+            .bind(component.updated.0)
+            .execute(self.connection())
+            .await?;
+        }
+        Ok(upgrade)
+    }
+
+    /// Stores where the upgrade and its components are; plan, device, packages and targets never change.
+    pub async fn save_upgrade(&mut self, upgrade: &Upgrade) -> Result<()> {
+        sqlx::query(
+            "UPDATE upgrades SET state = $2, reason = $3, confirmed_at = $4, next_offer_at = $5, ended_at = $6 \
+             WHERE id = $1",
+        )
+        .bind(upgrade.id.0)
+        .bind(upgrade.state.as_str())
+        .bind(upgrade.reason.as_deref())
+        .bind(upgrade.confirmed.map(|at| at.0))
+        .bind(upgrade.next_offer.map(|at| at.0))
+        .bind(upgrade.ended.map(|at| at.0))
+        .execute(self.connection())
+        .await?;
+        for (position, component) in (0i64..).zip(&upgrade.components) {
+            sqlx::query(
+                "UPDATE component_upgrades SET source = $3, state = $4, reason = $5, failures = $6, \
+                 fetched_before = $7, wants_sha256 = $8, lease_until = $9, updated_at = $10 \
+                 WHERE upgrade_id = $1 AND position = $2",
+            )
+            .bind(upgrade.id.0)
+            .bind(position)
+            .bind(component.source.as_deref())
+            .bind(component.state.as_str())
+            .bind(component.reason.as_deref())
+            .bind(i64::from(component.failures))
+            .bind(signed(component.fetched_before))
+            .bind(i64::from(component.wants_sha256))
+            .bind(component.lease_until.map(|at| at.0))
+            .bind(component.updated.0)
+            .execute(self.connection())
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The device has fetched the component's image up to `bytes`; less than before changes nothing.
+    pub async fn raise_fetched(&mut self, id: UpgradeId, component: &ComponentNo, bytes: u64) -> Result<()> {
+        sqlx::query(
+            "UPDATE component_upgrades SET fetched = $3 WHERE upgrade_id = $1 AND component = $2 AND fetched < $3",
+        )
+        .bind(id.0)
+        .bind(component.as_str())
+        .bind(signed(bytes))
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Ends every upgrade of the plan that no device has confirmed, in one statement.
+    pub async fn end_unconfirmed(
+        &mut self,
+        plan: PlanId,
+        state: UpgradeState,
+        reason: &str,
+        now: Millis,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE component_upgrades SET lease_until = NULL, updated_at = $2 WHERE lease_until IS NOT NULL AND \
+             upgrade_id IN (SELECT id FROM upgrades WHERE plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NULL)",
+        )
+        .bind(plan.0)
+        .bind(now.0)
+        .execute(self.connection())
+        .await?;
+        sqlx::query(
+            "UPDATE upgrades SET state = $2, reason = $3, next_offer_at = NULL, ended_at = $4 \
+             WHERE plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NULL",
+        )
+        .bind(plan.0)
+        .bind(state.as_str())
+        .bind(reason)
+        .bind(now.0)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Writes a line; a repetition of the device's last line counts it up instead.
+    pub async fn log(&mut self, entry: NewLogEntry, now: Millis) -> Result<()> {
+        let value = entry.value.to_string();
+        let repeated = sqlx::query(
+            "UPDATE upgrade_log SET last_at = $6, times = times + 1 \
+             WHERE id = (SELECT MAX(id) FROM upgrade_log WHERE device_id = $1) \
+             AND COALESCE(upgrade_id, 0) = $2 AND COALESCE(component, '') = $3 AND kind = $4 AND value = $5",
+        )
+        .bind(entry.device.0)
+        .bind(entry.upgrade.map_or(0, |upgrade| upgrade.0))
+        .bind(entry.component.as_ref().map_or("", ComponentNo::as_str))
+        .bind(entry.kind)
+        .bind(value.as_str())
+        .bind(now.0)
+        .execute(self.connection())
+        .await?;
+        if repeated.rows_affected() > 0 {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO upgrade_log (device_id, upgrade_id, component, kind, value, at, last_at, times) \
+             VALUES ($1, $2, $3, $4, $5, $6, $6, 1)",
+        )
+        .bind(entry.device.0)
+        .bind(entry.upgrade.map(|upgrade| upgrade.0))
+        .bind(entry.component.as_ref().map(ComponentNo::as_str))
+        .bind(entry.kind)
+        .bind(value)
+        .bind(now.0)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+}
