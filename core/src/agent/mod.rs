@@ -286,6 +286,34 @@ impl Agent<'_> {
     }
 }
 
+/// What was configured, for `Ql_iotConfigGet*`. Empty where nothing is known.
+impl Agent<'_> {
+    /// Product key and secret.
+    pub fn product(&self) -> (&str, &str) {
+        todo!()
+    }
+    /// The platform's address in force: one that the platform gave wins over the application's.
+    pub fn server(&self) -> &str {
+        todo!()
+    }
+    /// Device key in force (the hardware id where none was set) and device secret.
+    pub fn device(&self) -> (&str, &str) {
+        todo!()
+    }
+    /// Keep-alive in seconds as it was set.
+    pub fn lifetime(&self) -> u16 {
+        todo!()
+    }
+    /// Whether payload encryption is wanted.
+    pub fn session_encryption(&self) -> bool {
+        todo!()
+    }
+    /// Module version with the application's behind it, as it is reported.
+    pub fn software_version(&self) -> &str {
+        todo!()
+    }
+}
+
 /// OTA, as `Ql_iotCmdOta*`.
 impl Agent<'_> {
     /// Asks the platform for a plan (0x0115). Mode 1 also asks for SHA-256.
