@@ -4,9 +4,12 @@
 //! password and the session cipher, [`topic`] where it goes, [`event`] what an application is told. Nothing here
 //! allocates or panics: parsing borrows from the input, emitting writes into the caller's buffer.
 
+pub mod credential;
+pub mod event;
 pub mod frame;
 pub mod hex;
 pub mod message;
+pub mod topic;
 pub mod ttlv;
 
 /// The caller's buffer, or a length field of the protocol, is too small for what is to be written.
