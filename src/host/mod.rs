@@ -1,11 +1,120 @@
-//! A ready platform for Linux: MQTT, HTTP(S) with ranges, files, one kernel thread.
-#![allow(dead_code)] // until the C table plugs it in
+//! A ready platform for Linux: MQTT, HTTP(S) with ranges, and files, configured by environment variables.
+//!
+//! Each connection and each fetch has a thread of its own, which hands what comes to the agent through an
+//! [`answer::Ear`]. The thread that polls, and so calls the application, is that of [`hosted`](crate::native::hosted).
 
 mod answer;
+mod device;
 mod fetch;
 mod log;
 mod mqtt;
+mod platform;
 mod settings;
 mod signal;
 mod storage;
 mod trust;
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quecota_core::agent::Flow;
+use quecota_core::platform::Level;
+
+use crate::native::hosted::{self, Device, Hosted};
+use crate::native::quecota_platform_t;
+use answer::{Answer, Ear, Heard, Ticket};
+use log::Log;
+use platform::{Host, StartError};
+use settings::{SettingError, Settings};
+
+/// The line to the device that this platform serves.
+#[derive(Default)]
+struct DeviceLine {
+    device: Mutex<Option<Device>>,
+}
+
+impl Ear for DeviceLine {
+    fn tell(&self, ticket: &Ticket, answer: Answer<'_>) -> Heard {
+        let device = *self.device.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = device.and_then(|device| {
+            device.tell(|agent, platform| {
+                if !ticket.valid() {
+                    return Heard::Stop;
+                }
+                match answer {
+                    Answer::Link(link) => agent.on_link(platform, link),
+                    Answer::Message { topic, payload } => {
+                        if !agent.on_message(platform, topic, payload) {
+                            return Heard::NoRoom;
+                        }
+                    }
+                    Answer::Sent { id, delivered } => agent.on_sent(platform, id, delivered),
+                    Answer::FetchBegin(head) => return agent.on_fetch_begin(platform, head).into(),
+                    Answer::FetchData(data) => return agent.on_fetch_data(platform, data).into(),
+                    Answer::FetchEnd(end) => agent.on_fetch_end(platform, end),
+                }
+                Heard::Taken
+            })
+        });
+        // A device that has ended wants nothing more.
+        heard.unwrap_or(Heard::Stop)
+    }
+}
+
+impl From<Flow> for Heard {
+    fn from(flow: Flow) -> Self {
+        match flow {
+            Flow::Continue => Heard::Taken,
+            Flow::Stop => Heard::Stop,
+        }
+    }
+}
+
+impl Hosted for Host<DeviceLine> {
+    fn attach(&mut self, device: Device) {
+        *self.ear().device.lock().unwrap_or_else(PoisonError::into_inner) = Some(device);
+    }
+}
+
+/// Why there is no platform.
+#[derive(Debug, thiserror::Error)]
+enum HostError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+fn start() -> Result<&'static quecota_platform_t, HostError> {
+    let host = Host::start(Settings::from_environment()?, Arc::new(DeviceLine::default()))?;
+    Ok(hosted::table(host))
+}
+
+/// The platform of this host, configured by the QUECOTA_* environment variables: the same table at each call. NULL,
+/// with a line on stderr that says why, when one of them is wrong or the folder cannot be used; may be called again
+/// then.
+#[unsafe(no_mangle)]
+pub extern "C" fn quecota_host_platform() -> *const quecota_platform_t {
+    /// Written once, under the lock.
+    static MADE: AtomicPtr<quecota_platform_t> = AtomicPtr::new(ptr::null_mut());
+    static MAKING: Mutex<()> = Mutex::new(());
+
+    boundary!(ptr::null(), {
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = MADE.load(Ordering::Acquire);
+        if !made.is_null() {
+            return made;
+        }
+        match start() {
+            Ok(table) => {
+                MADE.store(ptr::from_ref(table).cast_mut(), Ordering::Release);
+                table
+            }
+            Err(e) => {
+                Log::new(Level::Error).line(Level::Error, &e.to_string());
+                ptr::null()
+            }
+        }
+    })
+}
