@@ -1,0 +1,575 @@
+//! The store's contract, over both databases: every test here runs on SQLite and on PostgreSQL.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use quecota_center::clock::Millis;
+use quecota_center::rules::plan::{List, PlanComponent, PlanSettings, PlanState};
+use quecota_center::rules::progress::{ComponentState, Presence, UpgradeState};
+use quecota_center::rules::*;
+use quecota_center::store::*;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
+
+/// A store of its own for one test, and what keeps it alive.
+struct Bench {
+    store: Store,
+    url: String,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Bench {
+    async fn sqlite() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("center.db").display());
+        Bench { store: Store::connect(&url).await.unwrap(), url, _folder: Some(folder) }
+    }
+
+    async fn postgres() -> Bench {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let server = std::env::var("QUECOTA_TEST_POSTGRES").expect(
+            "QUECOTA_TEST_POSTGRES is not set: run `cargo xtask test`, which starts a PostgreSQL for the tests, \
+             or set it to the URL of an empty PostgreSQL database (postgres://user@host:port/database)",
+        );
+        let schema = format!("contract_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+        sqlx::any::install_default_drivers();
+        let mut connection = AnyConnection::connect(&server).await.unwrap();
+        connection.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"))).await.unwrap();
+        connection.execute(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).await.unwrap();
+        connection.close().await.unwrap();
+        let mark = if server.contains('?') { '&' } else { '?' };
+        let url = format!("{server}{mark}options[search_path]={schema}");
+        Bench { store: Store::connect(&url).await.unwrap(), url, _folder: None }
+    }
+
+    async fn end(self) {
+        self.store.close().await;
+        if let Some((server, schema)) = self.url.split_once("options[search_path]=") {
+            let mut connection = AnyConnection::connect(server.trim_end_matches(['?', '&'])).await.unwrap();
+            connection.execute(AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE"))).await.unwrap();
+        }
+    }
+}
+
+macro_rules! contract {
+    ($($name:ident)+) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $name() {
+                let bench = super::Bench::sqlite().await;
+                super::$name(&bench).await;
+                bench.end().await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test] async fn $name() {
+                let bench = super::Bench::postgres().await;
+                super::$name(&bench).await;
+                bench.end().await;
+            })+
+        }
+    };
+}
+
+contract! {
+    a_product_is_found_by_its_key
+    a_product_key_that_begins_another_is_refused
+    a_component_is_unique_in_its_product
+    a_device_entered_twice_keeps_its_secret
+    a_newer_connection_is_not_ended_by_the_older_one
+    what_a_device_reported_comes_back
+    devices_come_in_pages
+    online_devices_are_found_by_their_push_slot
+    sessions_of_a_gone_process_are_found
+    a_package_comes_back_with_its_files
+    a_package_in_use_is_not_deleted
+    a_plan_comes_back_with_every_field
+    a_plan_name_is_unique
+    lists_hold_many_devices
+    overlapping_active_plans_are_found
+    an_upgrade_comes_back_with_its_components
+    a_device_is_in_a_plan_once
+    leases_and_due_offers_are_found
+    terminating_ends_only_what_was_not_confirmed
+    a_repeated_line_is_counted_in_one_row
+    an_uncommitted_transaction_leaves_nothing
+    a_restart_finds_everything
+    writers_of_one_device_wait_for_each_other
+}
+
+const NOW: Millis = Millis(1_700_000_000_000);
+
+fn pk(text: &str) -> ProductKey {
+    ProductKey::new(text).unwrap()
+}
+
+fn dk(text: &str) -> DeviceKey {
+    DeviceKey::new(text).unwrap()
+}
+
+fn no(text: &str) -> ComponentNo {
+    ComponentNo::new(text).unwrap()
+}
+
+fn title(text: &str) -> Title {
+    Title::new(text).unwrap()
+}
+
+async fn product(writer: &mut Writer, key: &str) -> Result<Product> {
+    let secret = ProductSecret::new("MTIzNDU2Nzg5MGFi").unwrap();
+    writer.create_product(&pk(key), &secret, &title("meters"), Admission::Anyone, NOW).await
+}
+
+async fn device(writer: &mut Writer, key: &str) -> Device {
+    let secret = DeviceSecret::new(format!("secret{key}")).unwrap();
+    writer.enter_device(&pk("p1abcd"), &dk(key), &secret, NOW).await.unwrap()
+}
+
+fn package(target: &str) -> NewPackage {
+    NewPackage {
+        product: pk("p1abcd"),
+        component: no("STM32"),
+        name: title("spring"),
+        kind: PackageKind::Delta { source: Version::new("1_0_0").unwrap() },
+        target: Version::new(target).unwrap(),
+        remark: Remark::new("fixes \"it\"\nall").unwrap(),
+        files: (0..2)
+            .map(|index| PackageFile {
+                name: FileName::new(format!("image{index}.bin")).unwrap(),
+                size: 100 * 1024 * 1024 + index,
+                digests: Digests { md5: [7; 16], crc32: u32::MAX, sha256: [9; 32] },
+                object: format!("object{index}"),
+            })
+            .collect(),
+    }
+}
+
+/// A product `p1abcd` with component `STM32`, device `d1`, a package, and a plan with it.
+async fn scene(writer: &mut Writer) -> (Device, Package, Plan) {
+    product(writer, "p1abcd").await.unwrap();
+    writer.create_component(&pk("p1abcd"), &no("STM32"), ComponentKind::Mcu, NOW).await.unwrap();
+    let device = device(writer, "d1").await;
+    let package = writer.create_package(package("2_0_0"), NOW).await.unwrap();
+    let plan = writer.create_plan(&settings("plan", package.id), NOW).await.unwrap();
+    (device, package, plan)
+}
+
+fn settings(name: &str, package: PackageId) -> PlanSettings {
+    PlanSettings::new(
+        title(name),
+        pk("p1abcd"),
+        "Europe/Berlin".parse().unwrap(),
+        vec![PlanComponent { component: no("STM32"), package: package.0 }],
+    )
+}
+
+fn upgrade(plan: &Plan, device: DeviceId, package: PackageId) -> Upgrade {
+    Upgrade {
+        id: UpgradeId(0),
+        plan: Some(plan.id),
+        device,
+        state: UpgradeState::NotUpgraded,
+        reason: None,
+        created: NOW,
+        confirmed: None,
+        next_offer: None,
+        ended: None,
+        components: vec![ComponentUpgrade {
+            component: no("STM32"),
+            kind: ComponentKind::Mcu,
+            package,
+            source: Some("1_0_0".into()),
+            target: Version::new("2_0_0").unwrap(),
+            state: ComponentState::PlanNotReceived,
+            reason: None,
+            failures: 0,
+            fetched: 0,
+            fetched_before: 0,
+            wants_sha256: false,
+            lease_until: Some(NOW + Millis::minutes(10)),
+            updated: NOW,
+        }],
+    }
+}
+
+async fn a_product_is_found_by_its_key(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let made = product(&mut writer, "p1abcd").await.unwrap();
+    writer.commit().await.unwrap();
+    let mut reader = bench.store.read().await.unwrap();
+    assert_eq!(reader.product(&pk("p1abcd")).await.unwrap(), made);
+    assert_eq!(reader.products().await.unwrap(), [made]);
+    let error = reader.product(&pk("other")).await.unwrap_err();
+    assert_eq!(error.to_string(), "product \"other\" does not exist");
+}
+
+async fn a_product_key_that_begins_another_is_refused(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    for key in ["p1abcd", "A", "a9", "zz"] {
+        product(&mut writer, key).await.unwrap();
+    }
+    for key in ["p1", "p1abcd", "p1abcdef", "AB", "a", "z", "zzz"] {
+        let error = product(&mut writer, key).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Conflict { id, .. } if id == key), "{key}: {error}");
+    }
+    for key in ["p1abcc", "p2", "b", "zy", "P1abcdef"] {
+        product(&mut writer, key).await.unwrap();
+    }
+}
+
+async fn a_component_is_unique_in_its_product(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    let made = writer.create_component(&pk("p1abcd"), &no("STM32"), ComponentKind::Mcu, NOW).await.unwrap();
+    assert_eq!(writer.components(&pk("p1abcd")).await.unwrap(), [made]);
+    let missing = writer.create_component(&pk("nobody"), &no("STM32"), ComponentKind::Mcu, NOW).await;
+    assert!(matches!(missing, Err(StoreError::NotFound { what: "product", .. })));
+    let again = writer.create_component(&pk("p1abcd"), &no("STM32"), ComponentKind::Module, NOW).await;
+    assert!(matches!(again, Err(StoreError::Conflict { what: "component", .. })));
+}
+
+async fn a_device_entered_twice_keeps_its_secret(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    let first = device(&mut writer, "d1").await;
+    let other = DeviceSecret::new("other").unwrap();
+    let second = writer.enter_device(&pk("p1abcd"), &dk("d1"), &other, NOW).await.unwrap();
+    assert_eq!(first, second);
+    assert_eq!(second.secret.as_str(), "secretd1");
+    assert_eq!(writer.find_device_by_client_id("qdp1abcdd1").await.unwrap(), Some(first));
+    assert_eq!(writer.find_device_by_client_id("qdp1abcdd2").await.unwrap(), None);
+}
+
+async fn a_newer_connection_is_not_ended_by_the_older_one(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    let id = device(&mut writer, "d1").await.id;
+    writer.set_online(id, "center/1", NOW).await.unwrap();
+    writer.set_online(id, "center/2", NOW).await.unwrap();
+    writer.set_offline(id, "center/1", NOW).await.unwrap();
+    assert_eq!(writer.device_by_id(id).await.unwrap().presence(), Presence::Online);
+    writer.set_offline(id, "center/2", NOW + Millis(5)).await.unwrap();
+    let device = writer.device_by_id(id).await.unwrap();
+    assert_eq!((device.presence(), device.offline_since), (Presence::Offline, Some(NOW + Millis(5))));
+}
+
+async fn what_a_device_reported_comes_back(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    let mut device = device(&mut writer, "d1").await;
+    device.last_seen = Some(NOW);
+    device.model = Some("EC200U".into());
+    device.module_version = Some("FW1".into());
+    device.versions_at = Some(NOW);
+    device.sdk_version = Some("2.9.0".into());
+    device.battery = Some(Reading { value: 17, at: Some(NOW) });
+    device.voltage = Some("3.7".into());
+    device.signal = Some(-67);
+    device.rsrp = Some(Reading { value: -113, at: Some(NOW) });
+    device.free_space = Some(65_536);
+    device.asked_status_at = Some(NOW);
+    device.last_uplink = Some("7:abc".into());
+    writer.save_device(&device).await.unwrap();
+    let versions = |list: &[(&str, &str)]| -> Vec<ReportedVersion> {
+        list.iter()
+            .map(|(component, version)| ReportedVersion {
+                component: no(component),
+                version: (*version).into(),
+            })
+            .collect()
+    };
+    writer.set_device_versions(device.id, &versions(&[("B", "1"), ("STM32", "1_0_0")])).await.unwrap();
+    writer.set_device_versions(device.id, &versions(&[("STM32", "2_0_0")])).await.unwrap();
+    assert_eq!(writer.device_versions(device.id).await.unwrap(), versions(&[("STM32", "2_0_0")]));
+    assert_eq!(writer.device_by_id(device.id).await.unwrap(), device);
+    writer.set_online(device.id, "center/1", NOW).await.unwrap();
+    let device = writer.device_by_id(device.id).await.unwrap();
+    assert_eq!(
+        device.battery,
+        Some(Reading { value: 17, at: None }),
+        "a value of an earlier connection is old"
+    );
+    assert_eq!((device.versions_at, device.last_uplink), (None, None));
+}
+
+async fn devices_come_in_pages(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    for index in 0..5 {
+        device(&mut writer, &format!("d{index}")).await;
+    }
+    let mut seen = Vec::new();
+    let mut after = Some(0);
+    while let Some(from) = after {
+        let page = writer.devices(&pk("p1abcd"), from, 2).await.unwrap();
+        seen.extend(page.rows.into_iter().map(|device| device.key.to_string()));
+        after = page.next;
+    }
+    assert_eq!(seen, ["d0", "d1", "d2", "d3", "d4"]);
+}
+
+async fn online_devices_are_found_by_their_push_slot(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    for index in 0..4 {
+        let device = device(&mut writer, &format!("d{index}")).await;
+        if index > 0 {
+            writer.set_online(device.id, "center/1", NOW).await.unwrap();
+        }
+    }
+    assert_eq!(writer.count_online(&pk("p1abcd")).await.unwrap(), 3);
+    let all = writer.online_in_slots(&pk("p1abcd"), 0, 10_000, 100).await.unwrap();
+    assert_eq!(all.len(), 3);
+    let border = all[1].push_slot;
+    let low = writer.online_in_slots(&pk("p1abcd"), 0, border, 100).await.unwrap();
+    let high = writer.online_in_slots(&pk("p1abcd"), border, 10_000, 100).await.unwrap();
+    assert_eq!((low.len(), high.len()), (1, 2));
+}
+
+async fn sessions_of_a_gone_process_are_found(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    for (key, session) in [("d1", "center/1"), ("d2", "center2/1")] {
+        let id = device(&mut writer, key).await.id;
+        writer.set_online(id, session, NOW).await.unwrap();
+    }
+    let left = writer.sessions_of("center", 10).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].key, dk("d1"));
+}
+
+async fn a_package_comes_back_with_its_files(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, package, _) = scene(&mut writer).await;
+    assert_eq!(writer.package(package.id).await.unwrap(), package);
+    let page = writer.packages(Some(&pk("p1abcd")), 0, 10).await.unwrap();
+    assert_eq!((page.rows, page.next), (vec![package], None));
+    assert!(writer.packages(Some(&pk("nobody")), 0, 10).await.unwrap().rows.is_empty());
+    assert!(writer.is_object_used("object1").await.unwrap());
+    assert!(!writer.is_object_used("object2").await.unwrap());
+    let mut stray = self::package("3");
+    stray.component = no("other");
+    let error = writer.create_package(stray, NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { what: "component", .. }), "{error}");
+}
+
+async fn a_package_in_use_is_not_deleted(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, package, mut plan) = scene(&mut writer).await;
+    let error = writer.delete_package(package.id).await.unwrap_err();
+    assert!(error.to_string().contains("upgrade plan \"plan\" uses it"), "{error}");
+    plan.state = PlanState::Ended;
+    writer.save_plan_state(&plan).await.unwrap();
+    assert_eq!(writer.delete_package(package.id).await.unwrap(), package);
+    assert_eq!(writer.find_package(package.id).await.unwrap(), None);
+}
+
+async fn a_plan_comes_back_with_every_field(bench: &Bench) {
+    use quecota_center::rules::plan::*;
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, package, plain) = scene(&mut writer).await;
+    assert_eq!(plain.settings, settings("plan", package.id));
+    assert_eq!(plain.state, PlanState::Saved);
+    let mut full = settings("full", package.id);
+    full.push_period = Some(quecota_center::rules::window::PushPeriod {
+        from: "22:30".parse().unwrap(),
+        until: "04:00".parse().unwrap(),
+    });
+    full.start = Some(NOW);
+    full.end = Some(NOW + Millis::hours(9));
+    full.mode = Mode::Manual;
+    full.push = Push::OnRequest;
+    full.outside_period = OutsidePeriod::Answer;
+    full.strategy = Strategy {
+        retries: 10,
+        refusal_delay: 1440,
+        min_rsrp: Some(-113),
+        min_battery: Some(100),
+        first_devices: Some(9),
+        halt: Some(Halt { percent: 30, after: 10 }),
+        max_in_flight: Some(u32::MAX),
+        max_per_minute: Some(1),
+    };
+    full.texts = [("zh", "新"), ("en", "new \"firmware\"")].map(|(k, v)| (k.into(), v.into())).into();
+    let mut made = writer.create_plan(&full, NOW).await.unwrap();
+    assert_eq!(made.settings, full);
+    made.state = PlanState::Suspended;
+    made.suspended_from = Some(PlanState::Upgrading);
+    made.activated = Some(NOW);
+    made.over = Some(NOW);
+    writer.save_plan_state(&made).await.unwrap();
+    assert_eq!(writer.plan(made.id).await.unwrap(), made);
+    assert_eq!(writer.plans(0, 10).await.unwrap().rows, [plain.clone(), made.clone()]);
+    assert_eq!(writer.running_plans().await.unwrap(), [made]);
+    writer.delete_plan(plain.id).await.unwrap();
+    assert!(matches!(writer.plan(plain.id).await, Err(StoreError::NotFound { what: "upgrade plan", .. })));
+}
+
+async fn a_plan_name_is_unique(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, package, _) = scene(&mut writer).await;
+    let error = writer.create_plan(&settings("plan", package.id), NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict { what: "upgrade plan", .. }), "{error}");
+}
+
+async fn lists_hold_many_devices(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, _, plan) = scene(&mut writer).await;
+    let keys: Vec<DeviceKey> = (0..2_500).map(|index| dk(&format!("d{index:05}"))).collect();
+    assert!(!writer.has_list(plan.id, List::White).await.unwrap());
+    writer.list_devices(plan.id, List::White, &keys).await.unwrap();
+    writer.list_devices(plan.id, List::White, &keys[..10]).await.unwrap();
+    assert_eq!(writer.count_listed(plan.id, List::White).await.unwrap(), 2_500);
+    assert!(writer.has_list(plan.id, List::White).await.unwrap());
+    assert!(!writer.has_list(plan.id, List::Black).await.unwrap());
+    assert!(writer.is_listed(plan.id, List::White, &keys[7]).await.unwrap());
+    assert!(!writer.is_listed(plan.id, List::Black, &keys[7]).await.unwrap());
+    let page = writer.listed(plan.id, List::White, keys[4].as_str(), 2).await.unwrap();
+    assert_eq!(page, &keys[5..7]);
+}
+
+async fn overlapping_active_plans_are_found(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, package, mut older) = scene(&mut writer).await;
+    let newer = writer.create_plan(&settings("newer", package.id), NOW).await.unwrap();
+    assert!(writer.overlaps(newer.id).await.unwrap().is_empty());
+    older.state = PlanState::Activated;
+    older.activated = Some(NOW);
+    writer.save_plan_state(&older).await.unwrap();
+    let overlaps = writer.overlaps(newer.id).await.unwrap();
+    assert_eq!(overlaps.len(), 1);
+    assert_eq!((overlaps[0].plan, overlaps[0].component.as_str()), (older.id.0, "STM32"));
+    writer.supersede(older.id, &no("STM32"), newer.id).await.unwrap();
+    assert_eq!(writer.superseded_by(older.id).await.unwrap(), [(no("STM32"), newer.id)]);
+    assert_eq!(writer.offered_plans(&pk("p1abcd")).await.unwrap(), [older]);
+}
+
+async fn an_upgrade_comes_back_with_its_components(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, plan) = scene(&mut writer).await;
+    let mut made = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    assert_eq!(writer.upgrade(made.id).await.unwrap(), made);
+    made.state = UpgradeState::Failed;
+    made.reason = Some("the plan was terminated".into());
+    made.confirmed = Some(NOW);
+    made.next_offer = Some(NOW);
+    made.components[0].state = ComponentState::DownloadFailed;
+    made.components[0].failures = 3;
+    made.components[0].wants_sha256 = true;
+    made.components[0].lease_until = None;
+    made.components[0].reason = Some("status 6".into());
+    writer.save_upgrade(&made).await.unwrap();
+    writer.raise_fetched(made.id, &no("STM32"), 70_000).await.unwrap();
+    writer.raise_fetched(made.id, &no("STM32"), 60_000).await.unwrap();
+    made.components[0].fetched = 70_000;
+    assert_eq!(writer.find_upgrade(plan.id, device.id).await.unwrap(), Some(made.clone()));
+    assert_eq!(writer.open_upgrades(device.id).await.unwrap(), [made.clone()]);
+    assert_eq!(writer.plan_upgrades(plan.id, 0, 10).await.unwrap(), [made.clone()]);
+    assert_eq!(writer.plan_figures(plan.id).await.unwrap().failed, 1);
+    made.ended = Some(NOW);
+    writer.save_upgrade(&made).await.unwrap();
+    assert!(writer.open_upgrades(device.id).await.unwrap().is_empty());
+    assert_eq!(writer.device_upgrades(device.id).await.unwrap(), [made]);
+}
+
+async fn a_device_is_in_a_plan_once(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, plan) = scene(&mut writer).await;
+    writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    assert!(writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.is_err());
+}
+
+async fn leases_and_due_offers_are_found(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, plan) = scene(&mut writer).await;
+    let mut made = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    let lease = made.components[0].lease_until.unwrap();
+    assert!(writer.leases_over(lease - Millis(1), 10).await.unwrap().is_empty());
+    assert_eq!(writer.leases_over(lease, 10).await.unwrap(), [device.id]);
+    made.next_offer = Some(NOW);
+    writer.save_upgrade(&made).await.unwrap();
+    assert!(writer.offers_due(NOW, 10).await.unwrap().is_empty(), "the device is offline");
+    writer.set_online(device.id, "center/1", NOW).await.unwrap();
+    assert!(writer.offers_due(NOW - Millis(1), 10).await.unwrap().is_empty());
+    assert_eq!(writer.offers_due(NOW, 10).await.unwrap(), [device.id]);
+}
+
+async fn terminating_ends_only_what_was_not_confirmed(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (first, package, plan) = scene(&mut writer).await;
+    let second = device(&mut writer, "d2").await;
+    let waiting = writer.create_upgrade(upgrade(&plan, first.id, package.id)).await.unwrap();
+    let mut running = writer.create_upgrade(upgrade(&plan, second.id, package.id)).await.unwrap();
+    running.confirmed = Some(NOW);
+    running.state = UpgradeState::Upgrading;
+    writer.save_upgrade(&running).await.unwrap();
+    writer.end_unconfirmed(plan.id, UpgradeState::Failed, "terminated", NOW).await.unwrap();
+    let ended = writer.upgrade(waiting.id).await.unwrap();
+    assert_eq!((ended.state, ended.ended), (UpgradeState::Failed, Some(NOW)));
+    assert_eq!(ended.components[0].lease_until, None);
+    assert_eq!(writer.upgrade(running.id).await.unwrap(), running);
+}
+
+async fn a_repeated_line_is_counted_in_one_row(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, plan) = scene(&mut writer).await;
+    let made = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    let line = |status: i64| NewLogEntry {
+        device: device.id,
+        upgrade: Some(made.id),
+        component: Some(no("STM32")),
+        kind: "status",
+        value: serde_json::json!({ "status": status }),
+    };
+    for (second, status) in [(0, 5), (5, 5), (10, 5), (15, 8)] {
+        writer.log(line(status), NOW + Millis::seconds(second)).await.unwrap();
+    }
+    let stray = NewLogEntry { upgrade: None, component: None, kind: "stray", ..line(3) };
+    writer.log(stray, NOW).await.unwrap();
+    let log = writer.upgrade_log(made.id).await.unwrap();
+    let seen: Vec<_> = log.iter().map(|entry| (entry.times, entry.at, entry.last_at)).collect();
+    let later = |second| NOW + Millis::seconds(second);
+    assert_eq!(seen, [(3, NOW, later(10)), (1, later(15), later(15))]);
+    assert_eq!(log[0].value["status"], 5);
+    assert_eq!(writer.device_log(device.id, 10).await.unwrap().len(), 3);
+    assert_eq!(writer.device_log(device.id, 1).await.unwrap()[0].kind, "stray");
+}
+
+async fn an_uncommitted_transaction_leaves_nothing(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    drop(writer);
+    assert_eq!(bench.store.read().await.unwrap().products().await.unwrap(), []);
+}
+
+async fn a_restart_finds_everything(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, ..) = scene(&mut writer).await;
+    writer.commit().await.unwrap();
+    bench.store.close().await;
+    let again = Store::connect(&bench.url).await.unwrap();
+    assert_eq!(again.read().await.unwrap().device(&pk("p1abcd"), &dk("d1")).await.unwrap(), device);
+    assert!(
+        bench.store.read().await.is_err_and(|error| error.is_temporary()),
+        "a closed store is trouble of the moment"
+    );
+    again.close().await;
+}
+
+async fn writers_of_one_device_wait_for_each_other(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    let id = device(&mut writer, "d1").await.id;
+    writer.commit().await.unwrap();
+    let add = |store: Store| async move {
+        let mut writer = store.write().await.unwrap();
+        let mut device = writer.lock_device(id).await.unwrap();
+        tokio::task::yield_now().await;
+        device.signal = Some(device.signal.unwrap_or(0) + 1);
+        writer.save_device(&device).await.unwrap();
+        writer.commit().await.unwrap();
+    };
+    let tasks: Vec<_> = (0..6).map(|_| tokio::spawn(add(bench.store.clone()))).collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let device = bench.store.read().await.unwrap().device_by_id(id).await.unwrap();
+    assert_eq!(device.signal, Some(6));
+}
