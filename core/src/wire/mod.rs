@@ -1,13 +1,15 @@
 //! The wire protocol as a pure codec: bytes in, borrowed values out, and back (QUECTHING.md 2 and 4).
 //!
 //! [`frame`] is the envelope, [`ttlv`] the data inside it, [`message`] what the data says, [`credential`] the MQTT
-//! password and the session cipher, [`topic`] where it goes, [`event`] what an application is told. Nothing here
+//! password and the session cipher, [`topic`] where it goes, [`event`] what an application is told, [`http`] how a
+//! firmware download answers. Nothing here
 //! allocates or panics: parsing borrows from the input, emitting writes into the caller's buffer.
 
 pub mod credential;
 pub mod event;
 pub mod frame;
 pub mod hex;
+pub mod http;
 pub mod message;
 pub mod topic;
 pub mod ttlv;
