@@ -1,4 +1,5 @@
 //! ota
 
 pub mod digest;
+pub mod journal;
 pub mod staging;

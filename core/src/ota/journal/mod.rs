@@ -1,0 +1,702 @@
+//! The journal: what survives a reboot or a power cut at any moment. Format v1, `docs/journal.md`.
+//!
+//! Two slots, each a header and records that are appended until the slot is full; then the other slot is erased, gets a
+//! copy of what is current, and counts only when its header and a first record behind the copy are complete. A record
+//! is valid or it is not there, so a cut leaves the old value or the new one.
+//!
+//! What a power cut left in doubt is never trusted with more: a record that was the last one written may have been
+//! cut off so late that it reads well today and badly tomorrow. So the first save after a reboot leaves a gap behind
+//! it and repeats it before anything else. A run that saves nothing writes nothing.
+
+mod record;
+mod value;
+
+pub use value::{Configuration, Image, Piece, Progress, QueueFull, Report, Reports, Saved};
+
+use crate::ota::digest::Crc32;
+use crate::platform::{Area, Geometry, GeometryError, Storage, StorageError, ceil_to};
+use record::{Extent, Found, PAYLOAD_MAX, Pen, Reader, Record, Shape, Slot, all, look};
+use value::{Mark, Task};
+
+/// First bytes of a slot header.
+const MAGIC: [u8; 4] = *b"qjnl";
+/// Format version that is written and read.
+const VERSION: u8 = 1;
+/// Magic, version, granule, reserved, slot size, sequence, base, CRC-32.
+const HEADER: usize = 24;
+
+const _: () = assert!(Configuration::ENCODED_MAX <= PAYLOAD_MAX as usize);
+const _: () = assert!(2 + Progress::MARK_MAX + Progress::TASK_MAX <= PAYLOAD_MAX as usize);
+const _: () = assert!(Reports::ENCODED_MAX <= PAYLOAD_MAX as usize);
+
+/// Why the journal cannot be used, or did not save.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The platform's journal area cannot be used.
+    #[error("journal area: {0}")]
+    Geometry(#[from] GeometryError),
+    /// A slot could not hold everything.
+    #[error("journal area of {size} bytes; at least {minimum} are needed with its units")]
+    TooSmall {
+        /// Bytes of the area.
+        size: u32,
+        /// Bytes that it needs at least.
+        minimum: u32,
+    },
+    /// Read back, the flash holds something else than was written, in both slots.
+    #[error("the journal reads back other bytes than were written")]
+    ReadBack,
+    /// Storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What [`Journal::open`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// Erased flash: a first start.
+    Blank,
+    /// The values of the last run.
+    Restored,
+    /// The values of the last run, but at least one record is valid and still makes no sense to this version; that
+    /// value starts empty. Worth a log line.
+    PartlyRestored,
+    /// Something is there, and nothing of it is valid: starts empty. Worth a log line.
+    Damaged,
+    /// Written in a format that this version does not know, or with other units: starts empty, and the first save
+    /// replaces it. Worth a log line.
+    Foreign {
+        /// The format's version.
+        version: u8,
+    },
+}
+
+/// Whether a save had to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The value was there already; nothing was written.
+    Unchanged,
+    /// The value is on flash, synced and read back.
+    Written,
+}
+
+/// Record kinds. Neither 0x00 nor 0xFF, so that no kind looks like erased flash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    /// Completes a slot; empty.
+    Seal = 1,
+    Configuration = 2,
+    /// A whole progress.
+    Task = 3,
+    /// The moving part of a progress, for the task whose CRC it carries.
+    Mark = 4,
+    Reports = 5,
+}
+
+impl Kind {
+    fn of(value: u8) -> Option<Self> {
+        [Kind::Seal, Kind::Configuration, Kind::Task, Kind::Mark, Kind::Reports]
+            .into_iter()
+            .find(|kind| *kind as u8 == value)
+    }
+}
+
+/// Where a stored progress is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stored {
+    /// What stays; empty: no upgrade.
+    task: Extent,
+    /// What moves, from the newest record.
+    mark: Extent,
+    /// CRC of the task's record.
+    crc: u32,
+}
+
+/// Where the newest values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Positions {
+    configuration: Option<Extent>,
+    progress: Option<Stored>,
+    reports: Option<Extent>,
+}
+
+/// What is to be saved.
+#[derive(Clone, Copy)]
+enum Value<'v> {
+    Configuration(&'v Configuration),
+    Progress(Option<&'v Progress>),
+    Reports(&'v Reports),
+}
+
+/// What a record is to hold.
+#[derive(Clone, Copy)]
+enum Content<'v> {
+    Value(Value<'v>),
+    /// The moving part, for the task with this CRC.
+    Mark(u32, &'v Progress),
+    /// Bytes that are on flash already.
+    Copy(Kind, Extent),
+    /// A task made of a mark and of what stays.
+    Joined(Stored),
+    Seal,
+}
+
+/// An open journal: positions only, no values.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    shape: Shape,
+    /// The slot in use; `None` before the first save.
+    slot: Option<Slot>,
+    /// Sequence for the next slot.
+    next_sequence: u32,
+    positions: Positions,
+    /// Where the next record goes.
+    tail: u32,
+    /// The last record was written by an earlier run, maybe not to its end.
+    doubt: Option<Kind>,
+    /// A write failed, so flash has to be looked at again.
+    stale: bool,
+}
+
+impl Journal {
+    /// Finds the newest values and reads them into `saved`. Writes nothing. Any content of the area is taken.
+    pub fn open(storage: &mut dyn Storage, saved: &mut Saved) -> Result<(Journal, Opening), JournalError> {
+        let geometry = storage.geometry(Area::Journal);
+        geometry.check()?;
+        let minimum = Self::minimum_size(&geometry);
+        if geometry.size < minimum {
+            return Err(JournalError::TooSmall { size: geometry.size, minimum });
+        }
+        let mut journal = Journal {
+            shape: Shape::of(&geometry),
+            slot: None,
+            next_sequence: 1,
+            positions: Positions::default(),
+            tail: 0,
+            doubt: None,
+            stale: false,
+        };
+        let opening = journal.find(storage)?;
+        let understood = journal.load(storage, saved)?;
+        Ok(match opening {
+            Opening::Restored if !understood => (journal, Opening::PartlyRestored),
+            opening => (journal, opening),
+        })
+    }
+
+    /// Bytes that the journal area needs with these units.
+    pub fn minimum_size(geometry: &Geometry) -> u32 {
+        let shape = Shape::of(geometry);
+        let largest =
+            [Configuration::ENCODED_MAX, 2 + Progress::MARK_MAX + Progress::TASK_MAX, Reports::ENCODED_MAX];
+        // A full copy, its seal, and room to repeat the seal behind a gap after a cut.
+        let copy: u32 = largest.iter().map(|payload| shape.footprint(*payload as u32)).sum();
+        let seals = 2 * shape.footprint(0) + shape.chunk;
+        let slot = ceil_to(header_size(&shape) + copy + seals, geometry.erase);
+        2 * slot
+    }
+
+    /// Saves how far the upgrade is; `None`: there is none. Whatever it says is there must have been synced before.
+    pub fn save_progress(
+        &mut self,
+        storage: &mut dyn Storage,
+        progress: Option<&Progress>,
+    ) -> Result<Outcome, JournalError> {
+        self.save(storage, Value::Progress(progress))
+    }
+
+    /// Saves the configuration.
+    pub fn save_configuration(
+        &mut self,
+        storage: &mut dyn Storage,
+        configuration: &Configuration,
+    ) -> Result<Outcome, JournalError> {
+        self.save(storage, Value::Configuration(configuration))
+    }
+
+    /// Saves the unsent status reports. Before the progress that they tell of: a report sent twice is harmless.
+    pub fn save_reports(
+        &mut self,
+        storage: &mut dyn Storage,
+        reports: &Reports,
+    ) -> Result<Outcome, JournalError> {
+        self.save(storage, Value::Reports(reports))
+    }
+
+    fn save(&mut self, storage: &mut dyn Storage, value: Value<'_>) -> Result<Outcome, JournalError> {
+        if self.stale {
+            self.find(storage)?;
+        }
+        if self.holds(storage, &value)? {
+            return Ok(Outcome::Unchanged);
+        }
+        self.stale = true;
+        if !(self.settle(storage)? && self.append_value(storage, value)?) {
+            self.switch(storage, value)?;
+        }
+        self.stale = false;
+        Ok(Outcome::Written)
+    }
+
+    /// Repeats what an earlier run wrote last. `false`: no room.
+    fn settle(&mut self, storage: &mut dyn Storage) -> Result<bool, JournalError> {
+        let content = match (self.doubt, &self.positions) {
+            (None, _) => return Ok(true),
+            (Some(Kind::Configuration), Positions { configuration: Some(extent), .. }) => {
+                Content::Copy(Kind::Configuration, *extent)
+            }
+            (Some(Kind::Task | Kind::Mark), Positions { progress: Some(stored), .. }) => {
+                Content::Joined(*stored)
+            }
+            (Some(Kind::Reports), Positions { reports: Some(extent), .. }) => {
+                Content::Copy(Kind::Reports, *extent)
+            }
+            (Some(_), _) => Content::Seal,
+        };
+        let done = self.append(storage, &content)?;
+        if done {
+            self.doubt = None;
+        }
+        Ok(done)
+    }
+
+    fn append_value(&mut self, storage: &mut dyn Storage, value: Value<'_>) -> Result<bool, JournalError> {
+        if let (Value::Progress(Some(progress)), Some(stored)) = (value, self.positions.progress)
+            && same(storage, stored.task, |put| progress.encode_task(put))?
+        {
+            return self.append(storage, &Content::Mark(stored.crc, progress));
+        }
+        self.append(storage, &Content::Value(value))
+    }
+
+    /// Appends a record to the slot in use. `false`: there is none, it has no room, or the flash there is bad.
+    fn append(&mut self, storage: &mut dyn Storage, content: &Content<'_>) -> Result<bool, JournalError> {
+        let Some(slot) = self.slot else { return Ok(false) };
+        let room = self.shape.slot.saturating_sub(self.tail);
+        if self.shape.footprint(content.length()) > room {
+            return Ok(false);
+        }
+        let Some(record) = write_record(storage, &self.shape, &slot, self.tail, content)? else {
+            return Ok(false);
+        };
+        self.tail = record.end;
+        accept(storage, &mut self.positions, &record)?;
+        Ok(true)
+    }
+
+    /// Erases the other slot and moves what is current there, with `value` in its place.
+    fn switch(&mut self, storage: &mut dyn Storage, value: Value<'_>) -> Result<(), JournalError> {
+        let shape = self.shape;
+        let start = match self.slot {
+            Some(Slot { start: 0, .. }) => shape.slot,
+            _ => 0,
+        };
+        let slot = Slot { start, sequence: self.next_sequence };
+        self.next_sequence = self.next_sequence.wrapping_add(1);
+        storage.erase(Area::Journal, start, shape.slot)?;
+
+        let old = self.positions;
+        let contents = [
+            match value {
+                Value::Configuration(_) => Some(Content::Value(value)),
+                _ => old.configuration.map(|extent| Content::Copy(Kind::Configuration, extent)),
+            },
+            match value {
+                Value::Progress(_) => Some(Content::Value(value)),
+                _ => old.progress.map(Content::Joined),
+            },
+            match value {
+                Value::Reports(_) => Some(Content::Value(value)),
+                _ => old.reports.map(|extent| Content::Copy(Kind::Reports, extent)),
+            },
+        ];
+        let mut positions = Positions::default();
+        let mut tail = header_size(&shape);
+        for content in contents.iter().flatten() {
+            let record =
+                write_record(storage, &shape, &slot, tail, content)?.ok_or(JournalError::ReadBack)?;
+            tail = record.end;
+            accept(storage, &mut positions, &record)?;
+        }
+        write_header(storage, &shape, &slot, tail)?;
+        // The seal stands only behind a header that is complete, so it proves the header.
+        let seal =
+            write_record(storage, &shape, &slot, tail, &Content::Seal)?.ok_or(JournalError::ReadBack)?;
+        self.slot = Some(slot);
+        self.positions = positions;
+        self.tail = seal.end;
+        self.doubt = None;
+        Ok(())
+    }
+
+    /// Whether `value` is what the newest record holds.
+    fn holds(&self, storage: &mut dyn Storage, value: &Value<'_>) -> Result<bool, StorageError> {
+        let Positions { configuration, progress, reports } = self.positions;
+        match value {
+            Value::Configuration(value) => match configuration {
+                Some(extent) => same(storage, extent, |put| value.encode(put)),
+                None => Ok(false),
+            },
+            Value::Reports(value) => match reports {
+                Some(extent) => same(storage, extent, |put| value.encode(put)),
+                None => Ok(value.is_empty()),
+            },
+            Value::Progress(None) => Ok(progress.is_none_or(|stored| stored.task.length == 0)),
+            Value::Progress(Some(value)) => match progress {
+                Some(Stored { task, mark, .. }) => Ok(same(storage, mark, |put| value.encode_mark(put))?
+                    && same(storage, task, |put| value.encode_task(put))?),
+                None => Ok(false),
+            },
+        }
+    }
+
+    /// Finds the slot in use and the newest records in it.
+    fn find(&mut self, storage: &mut dyn Storage) -> Result<Opening, StorageError> {
+        let shape = self.shape;
+        let first = read_header(storage, &shape, 0)?;
+        let second = read_header(storage, &shape, shape.slot)?;
+        let newest_first = if newer(&second, &first) { [second, first] } else { [first, second] };
+
+        self.slot = None;
+        self.positions = Positions::default();
+        self.doubt = None;
+        self.stale = false;
+        let mut opening = Opening::Blank;
+        for header in newest_first {
+            match header {
+                Header::Valid { slot, base } => {
+                    if opening == Opening::Blank || opening == Opening::Damaged {
+                        self.next_sequence = slot.sequence.wrapping_add(1);
+                    }
+                    if self.scan(storage, slot, base)? {
+                        return Ok(Opening::Restored);
+                    }
+                    if opening == Opening::Blank {
+                        opening = Opening::Damaged;
+                    }
+                }
+                Header::Foreign { version, sequence } => {
+                    if opening == Opening::Blank || opening == Opening::Damaged {
+                        self.next_sequence = sequence.wrapping_add(1);
+                    }
+                    opening = Opening::Foreign { version };
+                }
+                Header::Garbage => {
+                    if opening == Opening::Blank {
+                        opening = Opening::Damaged;
+                    }
+                }
+                Header::Erased => {}
+            }
+        }
+        Ok(opening)
+    }
+
+    /// Takes `slot` as the one in use, if it is sealed: if a valid record stands at or behind `base`.
+    fn scan(&mut self, storage: &mut dyn Storage, slot: Slot, base: u32) -> Result<bool, StorageError> {
+        let shape = self.shape;
+        let mut positions = Positions::default();
+        let mut last = None;
+        let mut used = base;
+        let mut position = header_size(&shape);
+        while position < shape.slot {
+            let next = position.saturating_add(shape.granule);
+            match look(storage, &shape, &slot, position)? {
+                Found::Record(record) => {
+                    accept(storage, &mut positions, &record)?;
+                    if position >= base {
+                        last = Some(Kind::of(record.kind).unwrap_or(Kind::Seal));
+                    }
+                    used = used.max(record.end);
+                    position = record.end;
+                    continue;
+                }
+                Found::Torn(end) => used = used.max(end),
+                Found::Garbage => used = used.max(next),
+                Found::Erased => {}
+            }
+            position = next;
+        }
+        if last.is_none() {
+            return Ok(false);
+        }
+        self.slot = Some(slot);
+        self.positions = positions;
+        self.doubt = last;
+        // The gap: a write that was cut off may have touched this much without a trace.
+        self.tail = used.saturating_add(shape.chunk);
+        Ok(true)
+    }
+
+    /// Reads the values at the positions found. `false`: one made no sense and starts empty.
+    fn load(&self, storage: &mut dyn Storage, saved: &mut Saved) -> Result<bool, StorageError> {
+        let mut understood = true;
+        *saved = Saved::default();
+        if let Some(extent) = self.positions.configuration {
+            let mut reader = Reader::new(storage, extent);
+            let decoded = saved.configuration.decode(&mut reader);
+            reader.failed?;
+            if decoded.is_none() {
+                saved.configuration = Configuration::default();
+                understood = false;
+            }
+        }
+        if let Some(stored) = self.positions.progress.filter(|stored| stored.task.length > 0) {
+            let mut reader = Reader::new(storage, stored.task);
+            let task = Task::decode(&mut reader);
+            reader.failed?;
+            let mut reader = Reader::new(storage, stored.mark);
+            let mark = Mark::decode(&mut reader);
+            reader.failed?;
+            saved.progress = task.zip(mark).and_then(|(task, mark)| Progress::of(task, mark));
+            understood &= saved.progress.is_some();
+        }
+        if let Some(extent) = self.positions.reports {
+            let mut reader = Reader::new(storage, extent);
+            let decoded = saved.reports.decode(&mut reader);
+            reader.failed?;
+            if decoded.is_none() {
+                saved.reports.clear();
+                understood = false;
+            }
+        }
+        Ok(understood)
+    }
+}
+
+/// Notes a valid record as the newest of its kind.
+fn accept(storage: &mut dyn Storage, positions: &mut Positions, record: &Record) -> Result<(), StorageError> {
+    match Kind::of(record.kind) {
+        Some(Kind::Configuration) => positions.configuration = Some(record.payload),
+        Some(Kind::Reports) => positions.reports = Some(record.payload),
+        Some(Kind::Task) => {
+            let mut reader = Reader::new(storage, record.payload);
+            let length = reader.u16();
+            reader.failed?;
+            let (_, rest) = record.payload.split(2);
+            let (mark, task) = rest.split(u32::from(length.unwrap_or(0)));
+            positions.progress = Some(Stored { task, mark, crc: record.crc });
+        }
+        Some(Kind::Mark) => {
+            let mut reader = Reader::new(storage, record.payload);
+            let crc = reader.u32();
+            reader.failed?;
+            if let Some(stored) = positions.progress.as_mut().filter(|stored| Some(stored.crc) == crc) {
+                stored.mark = record.payload.split(4).1;
+            }
+        }
+        Some(Kind::Seal) | None => {}
+    }
+    Ok(())
+}
+
+/// Writes a record and reads it back; `None` when the flash holds something else.
+fn write_record(
+    storage: &mut dyn Storage,
+    shape: &Shape,
+    slot: &Slot,
+    position: u32,
+    content: &Content<'_>,
+) -> Result<Option<Record>, StorageError> {
+    let length = content.length();
+    let mut pen = Pen::begin(storage, shape, slot, position, content.kind() as u8, length);
+    content.write(&mut pen);
+    let crc = pen.finish()?;
+    Ok(match look(storage, shape, slot, position)? {
+        Found::Record(record) if record.crc == crc => Some(record),
+        _ => None,
+    })
+}
+
+impl Value<'_> {
+    fn encode(&self, put: value::Put<'_>) {
+        match self {
+            Value::Configuration(value) => value.encode(put),
+            Value::Reports(value) => value.encode(put),
+            Value::Progress(None) => put(&[0, 0]),
+            Value::Progress(Some(value)) => {
+                put(&(length_of(|put| value.encode_mark(put)) as u16).to_le_bytes());
+                value.encode_mark(put);
+                value.encode_task(put);
+            }
+        }
+    }
+}
+
+impl Content<'_> {
+    fn kind(&self) -> Kind {
+        match self {
+            Content::Value(Value::Configuration(_)) => Kind::Configuration,
+            Content::Value(Value::Progress(_)) | Content::Joined(_) => Kind::Task,
+            Content::Value(Value::Reports(_)) => Kind::Reports,
+            Content::Mark(..) => Kind::Mark,
+            Content::Copy(kind, _) => *kind,
+            Content::Seal => Kind::Seal,
+        }
+    }
+
+    fn length(&self) -> u32 {
+        match self {
+            Content::Value(value) => length_of(|put| value.encode(put)),
+            Content::Mark(_, progress) => 4 + length_of(|put| progress.encode_mark(put)),
+            Content::Copy(_, extent) => extent.length,
+            Content::Joined(stored) => {
+                2u32.saturating_add(stored.mark.length).saturating_add(stored.task.length)
+            }
+            Content::Seal => 0,
+        }
+    }
+
+    fn write(&self, pen: &mut Pen<'_>) {
+        match self {
+            Content::Value(value) => value.encode(&mut |bytes| pen.put(bytes)),
+            Content::Mark(crc, progress) => {
+                pen.put(&crc.to_le_bytes());
+                progress.encode_mark(&mut |bytes| pen.put(bytes));
+            }
+            Content::Copy(_, extent) => pen.copy(*extent),
+            Content::Joined(Stored { task, mark, .. }) => {
+                pen.put(&(mark.length as u16).to_le_bytes());
+                pen.copy(*mark);
+                pen.copy(*task);
+            }
+            Content::Seal => {}
+        }
+    }
+}
+
+fn length_of(encode: impl FnOnce(value::Put<'_>)) -> u32 {
+    let mut length = 0u32;
+    encode(&mut |bytes| length = length.saturating_add(bytes.len() as u32));
+    length
+}
+
+/// Whether flash holds exactly what `encode` gives.
+fn same(
+    storage: &mut dyn Storage,
+    extent: Extent,
+    encode: impl FnOnce(value::Put<'_>),
+) -> Result<bool, StorageError> {
+    let mut rest = extent;
+    let mut outcome = Ok(true);
+    encode(&mut |bytes| {
+        let (here, behind) = rest.split(bytes.len() as u32);
+        rest = behind;
+        if outcome == Ok(true) {
+            let mut expected = bytes;
+            outcome = if (here.length as usize) < bytes.len() {
+                Ok(false)
+            } else {
+                all(storage, here, |chunk| {
+                    let (begin, end) = expected.split_at_checked(chunk.len()).unwrap_or((expected, &[]));
+                    expected = end;
+                    begin == chunk
+                })
+            };
+        }
+    });
+    Ok(outcome? && rest.length == 0)
+}
+
+/// What stands at the start of a slot.
+enum Header {
+    Valid {
+        slot: Slot,
+        /// Position behind the copy, where the seal is.
+        base: u32,
+    },
+    /// Of another format version, or made for other units.
+    Foreign {
+        version: u8,
+        sequence: u32,
+    },
+    Garbage,
+    Erased,
+}
+
+impl Header {
+    fn sequence(&self) -> Option<u32> {
+        match self {
+            Header::Valid { slot, .. } => Some(slot.sequence),
+            Header::Foreign { sequence, .. } => Some(*sequence),
+            Header::Garbage | Header::Erased => None,
+        }
+    }
+}
+
+/// Whether `one` was written after `other`; counts round the 32-bit wrap.
+fn newer(one: &Header, other: &Header) -> bool {
+    match (one.sequence(), other.sequence()) {
+        (Some(one), Some(other)) => one.wrapping_sub(other).cast_signed() > 0,
+        (one, _) => one.is_some(),
+    }
+}
+
+fn header_size(shape: &Shape) -> u32 {
+    ceil_to(HEADER as u32, shape.granule)
+}
+
+fn header_bytes(shape: &Shape, slot: &Slot, base: u32) -> [u8; HEADER] {
+    let fields = MAGIC
+        .into_iter()
+        .chain([VERSION, shape.granule.trailing_zeros() as u8, 0, 0])
+        .chain(shape.slot.to_le_bytes())
+        .chain(slot.sequence.to_le_bytes())
+        .chain(base.to_le_bytes());
+    let mut bytes = [0; HEADER];
+    let mut crc = Crc32::new();
+    for (place, byte) in bytes.iter_mut().zip(fields) {
+        *place = byte;
+        crc.update(&[byte]);
+    }
+    for (place, byte) in bytes.iter_mut().skip(HEADER - 4).zip(crc.finish().to_le_bytes()) {
+        *place = byte;
+    }
+    bytes
+}
+
+fn write_header(
+    storage: &mut dyn Storage,
+    shape: &Shape,
+    slot: &Slot,
+    base: u32,
+) -> Result<(), JournalError> {
+    let header = header_bytes(shape, slot, base);
+    let mut unit = [shape.erased; Geometry::PROGRAM_MAX];
+    for (place, byte) in unit.iter_mut().zip(header) {
+        *place = byte;
+    }
+    let unit = unit.get(..header_size(shape) as usize).unwrap_or(&unit);
+    storage.write(Area::Journal, slot.start, unit)?;
+    storage.sync(Area::Journal)?;
+    let mut back = [0; HEADER];
+    storage.read(Area::Journal, slot.start, &mut back)?;
+    if back == header { Ok(()) } else { Err(JournalError::ReadBack) }
+}
+
+fn read_header(storage: &mut dyn Storage, shape: &Shape, start: u32) -> Result<Header, StorageError> {
+    let mut bytes = [0; HEADER];
+    storage.read(Area::Journal, start, &mut bytes)?;
+    if bytes.iter().all(|byte| *byte == shape.erased) {
+        return Ok(Header::Erased);
+    }
+    // Words of the header, little-endian; the layout of these 24 bytes is the same in every version.
+    let mut words = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+    let (Some(_), Some(_), Some(_), Some(sequence), Some(base), Some(crc)) =
+        (words.next(), words.next(), words.next(), words.next(), words.next(), words.next())
+    else {
+        return Ok(Header::Garbage);
+    };
+    let [magic @ .., _, _, _, _] = &bytes;
+    let mut computed = Crc32::new();
+    computed.update(magic);
+    let [m0, m1, m2, m3, version, ..] = bytes;
+    if computed.finish() != crc || [m0, m1, m2, m3] != MAGIC {
+        return Ok(Header::Garbage);
+    }
+    let slot = Slot { start, sequence };
+    let known = bytes == header_bytes(shape, &slot, base);
+    let sound = base >= header_size(shape) && base < shape.slot && ceil_to(base, shape.granule) == base;
+    Ok(if known && sound { Header::Valid { slot, base } } else { Header::Foreign { version, sequence } })
+}

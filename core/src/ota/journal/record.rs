@@ -1,0 +1,314 @@
+//! Records inside a slot: how one is written, checked and read.
+//!
+//! `kind, !kind, length (2), payload, CRC-32 (4)`, padded with the erased value to the granule. The CRC begins with the
+//! slot's sequence and the record's position, so nothing that an earlier life of the slot left can pass for a record.
+
+use crate::ota::digest::Crc32;
+use crate::platform::{Area, Geometry, Storage, StorageError, ceil_to, floor_to};
+use crate::text::Text;
+
+/// Longest payload that is written or believed; bounds the work of a scan over arbitrary bytes.
+pub(super) const PAYLOAD_MAX: u32 = 2048;
+/// `kind, !kind, length`.
+const HEAD: u32 = 4;
+/// CRC-32.
+const TRAILER: u32 = 4;
+/// Smallest step at which a record may start.
+const GRANULE_MIN: u32 = 16;
+/// Bytes of one write, at least. One write is what a power cut can leave in doubt.
+const CHUNK_MIN: u32 = 64;
+/// Bytes that are read in one go.
+const READ: usize = 64;
+
+/// The units of a journal, derived from the area's geometry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Bytes of a slot.
+    pub slot: u32,
+    /// Records and the slot header start at multiples of this.
+    pub granule: u32,
+    /// Bytes of the longest single write, a multiple of the granule.
+    pub chunk: u32,
+    /// What an erased byte reads as.
+    pub erased: u8,
+}
+
+impl Shape {
+    /// For a geometry that was checked.
+    pub fn of(geometry: &Geometry) -> Self {
+        let granule = geometry.program.max(GRANULE_MIN);
+        Shape {
+            slot: floor_to(geometry.size / 2, geometry.erase),
+            granule,
+            chunk: granule.max(CHUNK_MIN),
+            erased: geometry.erased,
+        }
+    }
+
+    /// Bytes that a record with this payload takes.
+    pub fn footprint(&self, payload: u32) -> u32 {
+        ceil_to(payload.saturating_add(HEAD + TRAILER), self.granule)
+    }
+}
+
+/// One life of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// Where it starts in the area.
+    pub start: u32,
+    /// Its number; the newest slot has the highest.
+    pub sequence: u32,
+}
+
+impl Slot {
+    fn seed(&self, position: u32) -> Crc32 {
+        let mut crc = Crc32::new();
+        crc.update(&self.sequence.to_le_bytes());
+        crc.update(&position.to_le_bytes());
+        crc
+    }
+}
+
+/// Bytes in the area.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Extent {
+    pub at: u32,
+    pub length: u32,
+}
+
+impl Extent {
+    /// The first `length` bytes, and what follows them.
+    pub fn split(self, length: u32) -> (Extent, Extent) {
+        let length = length.min(self.length);
+        let first = Extent { at: self.at, length };
+        let rest = Extent { at: self.at.saturating_add(length), length: self.length - length };
+        (first, rest)
+    }
+}
+
+/// A record whose CRC holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record {
+    pub kind: u8,
+    pub payload: Extent,
+    /// Position in the slot behind it.
+    pub end: u32,
+    pub crc: u32,
+}
+
+/// What stands at a position of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Record(Record),
+    /// Begins like a record that would reach up to here.
+    Torn(u32),
+    /// The granule holds something else.
+    Garbage,
+    /// The granule reads as erased.
+    Erased,
+}
+
+/// Looks at one position, a multiple of the granule.
+pub(super) fn look(
+    storage: &mut dyn Storage,
+    shape: &Shape,
+    slot: &Slot,
+    position: u32,
+) -> Result<Found, StorageError> {
+    let at = slot.start.saturating_add(position);
+    let room = shape.slot.saturating_sub(position);
+    let mut head = [0; HEAD as usize];
+    storage.read(Area::Journal, at, &mut head)?;
+    let [kind, complement, low, high] = head;
+    let length = u32::from(u16::from_le_bytes([low, high]));
+    let footprint = shape.footprint(length);
+    if kind != !complement || length > PAYLOAD_MAX || footprint > room {
+        let granule = Extent { at, length: shape.granule };
+        let erased = all(storage, granule, |chunk| chunk.iter().all(|byte| *byte == shape.erased))?;
+        return Ok(if erased { Found::Erased } else { Found::Garbage });
+    }
+    let end = position.saturating_add(footprint);
+    let payload = Extent { at: at.saturating_add(HEAD), length };
+    let mut crc = slot.seed(position);
+    crc.update(&head);
+    all(storage, payload, |chunk| {
+        crc.update(chunk);
+        true
+    })?;
+    let mut trailer = [0; TRAILER as usize];
+    storage.read(Area::Journal, payload.at.saturating_add(length), &mut trailer)?;
+    Ok(if u32::from_le_bytes(trailer) == crc.finish() {
+        Found::Record(Record { kind, payload, end, crc: crc.finish() })
+    } else {
+        Found::Torn(end)
+    })
+}
+
+/// Whether `holds` says yes to every chunk of the extent, in order; stops at the first no.
+pub(super) fn all(
+    storage: &mut dyn Storage,
+    extent: Extent,
+    mut holds: impl FnMut(&[u8]) -> bool,
+) -> Result<bool, StorageError> {
+    let mut buffer = [0; READ];
+    let mut rest = extent;
+    while rest.length > 0 {
+        let (piece, behind) = rest.split(READ as u32);
+        let Some(chunk) = buffer.get_mut(..piece.length as usize) else { break };
+        storage.read(Area::Journal, piece.at, chunk)?;
+        if !holds(chunk) {
+            return Ok(false);
+        }
+        rest = behind;
+    }
+    Ok(true)
+}
+
+/// Writes one record, in chunks of at most [`Shape::chunk`] bytes, lowest address first.
+pub(super) struct Pen<'s> {
+    storage: &'s mut dyn Storage,
+    chunk: usize,
+    granule: u32,
+    erased: u8,
+    at: u32,
+    crc: Crc32,
+    filled: usize,
+    buffer: [u8; Geometry::PROGRAM_MAX],
+    outcome: Result<(), StorageError>,
+}
+
+impl<'s> Pen<'s> {
+    /// Begins a record with a payload of `length` bytes.
+    pub fn begin(
+        storage: &'s mut dyn Storage,
+        shape: &Shape,
+        slot: &Slot,
+        position: u32,
+        kind: u8,
+        length: u32,
+    ) -> Self {
+        let mut pen = Pen {
+            storage,
+            chunk: shape.chunk as usize,
+            granule: shape.granule,
+            erased: shape.erased,
+            at: slot.start.saturating_add(position),
+            crc: slot.seed(position),
+            filled: 0,
+            buffer: [0; Geometry::PROGRAM_MAX],
+            outcome: Ok(()),
+        };
+        let [low, high] = (length as u16).to_le_bytes();
+        pen.put(&[kind, !kind, low, high]);
+        pen
+    }
+
+    /// The next bytes of the payload. Errors wait for [`Pen::finish`].
+    pub fn put(&mut self, bytes: &[u8]) {
+        self.crc.update(bytes);
+        self.collect(bytes);
+    }
+
+    /// The next bytes of the payload, from elsewhere in the area.
+    pub fn copy(&mut self, from: Extent) {
+        let mut buffer = [0; READ];
+        let mut rest = from;
+        while rest.length > 0 && self.outcome.is_ok() {
+            let (piece, behind) = rest.split(READ as u32);
+            let Some(chunk) = buffer.get_mut(..piece.length as usize) else { break };
+            self.outcome = self.storage.read(Area::Journal, piece.at, chunk);
+            self.put(chunk);
+            rest = behind;
+        }
+    }
+
+    /// The CRC and the padding; synced. Returns the record's CRC.
+    pub fn finish(mut self) -> Result<u32, StorageError> {
+        let crc = self.crc.finish();
+        self.collect(&crc.to_le_bytes());
+        let padded = ceil_to(self.filled as u32, self.granule) as usize;
+        let erased = self.erased;
+        for place in self.buffer.iter_mut().take(padded).skip(self.filled) {
+            *place = erased;
+        }
+        self.filled = padded;
+        self.flush();
+        self.outcome?;
+        self.storage.sync(Area::Journal)?;
+        Ok(crc)
+    }
+
+    fn collect(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if let Some(place) = self.buffer.get_mut(self.filled) {
+                *place = *byte;
+            }
+            self.filled += 1;
+            if self.filled >= self.chunk {
+                self.flush();
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let filled = core::mem::take(&mut self.filled);
+        let Some(chunk) = self.buffer.get(..filled).filter(|chunk| !chunk.is_empty()) else { return };
+        if self.outcome.is_ok() {
+            self.outcome = self.storage.write(Area::Journal, self.at, chunk);
+            self.at = self.at.saturating_add(filled as u32);
+        }
+    }
+}
+
+/// Reads a value out of a checked record.
+pub(super) struct Reader<'s> {
+    storage: &'s mut dyn Storage,
+    rest: Extent,
+    /// Why a field is missing, when it is not the record's fault.
+    pub failed: Result<(), StorageError>,
+}
+
+impl<'s> Reader<'s> {
+    pub fn new(storage: &'s mut dyn Storage, extent: Extent) -> Self {
+        Reader { storage, rest: extent, failed: Ok(()) }
+    }
+
+    pub fn fill(&mut self, out: &mut [u8]) -> Option<()> {
+        let length = out.len() as u32;
+        if length > self.rest.length {
+            return None;
+        }
+        let (here, rest) = self.rest.split(length);
+        if length > 0 && self.failed.is_ok() {
+            self.failed = self.storage.read(Area::Journal, here.at, out);
+        }
+        self.rest = rest;
+        self.failed.ok()
+    }
+
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Some(bytes)
+    }
+
+    pub fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    pub fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub fn text<const N: usize>(&mut self) -> Option<Text<N>> {
+        let length = usize::from(self.u16()?);
+        let mut bytes = [0; N];
+        let bytes = bytes.get_mut(..length)?;
+        self.fill(bytes)?;
+        Text::of(core::str::from_utf8(bytes).ok()?).ok()
+    }
+}

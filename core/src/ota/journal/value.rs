@@ -1,0 +1,376 @@
+//! What the journal keeps, and how it is written as bytes: numbers little-endian, a text as its length in 16 bits and
+//! its bytes. `docs/journal.md` lists every field. A later version may add fields at the end of a value; who reads
+//! ignores what follows the fields it knows.
+
+use super::record::Reader;
+use crate::limits;
+use crate::ota::digest::{Announced, Digests, SAVED_MAX};
+use crate::text::Text;
+
+/// Where encoded bytes go, in order.
+pub(super) type Put<'p> = &'p mut dyn FnMut(&[u8]);
+
+/// Everything that survives a reboot. Owned by the agent; the journal itself keeps only positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// Who the device is and how it connects.
+    pub configuration: Configuration,
+    /// The upgrade under way.
+    pub progress: Option<Progress>,
+    /// Status reports that the platform does not have yet.
+    pub reports: Reports,
+}
+
+/// Settings that QUECTHING.md 1.2 and 3.5 call persisted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configuration {
+    /// Product key.
+    pub product_key: Text<{ limits::PRODUCT_KEY }>,
+    /// Product secret.
+    pub product_secret: Text<{ limits::PRODUCT_SECRET }>,
+    /// The application's own device key; empty: the hardware id.
+    pub device_key: Text<{ limits::DEVICE_KEY }>,
+    /// Device secret; empty: bootstrap will fetch one.
+    pub device_secret: Text<{ limits::DEVICE_SECRET }>,
+    /// The hardware id for which the device secret was given: flash that was copied to another device must not bring
+    /// its identity along.
+    pub hardware_id: Text<{ limits::DEVICE_KEY }>,
+    /// Server set by the application.
+    pub server: Text<{ limits::SERVER_URL }>,
+    /// Server given by the platform (0x00B4 id 1), once it has worked; wins over `server`.
+    pub platform_server: Text<{ limits::SERVER_URL }>,
+    /// MCU components and versions, `a:1;b:2`.
+    pub mcu_list: Text<{ limits::MCU_LIST }>,
+    /// Keep-alive in seconds; 0: the default.
+    pub lifetime: u16,
+    /// Payload encryption is wanted.
+    pub session_encryption: bool,
+    /// Number of the event dialect that the application set; 0: the default.
+    pub dialect: u8,
+}
+
+/// Which image: bytes are kept across a reboot, a new plan or a new URL only while all of this stays the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Image {
+    /// Component identifier (id 4).
+    pub component: Text<{ limits::COMPONENT }>,
+    /// Target version (id 6).
+    pub target: Text<{ limits::VERSION }>,
+    /// Component type on the wire (id 7): 0 module, 1 MCU.
+    pub kind: u8,
+    /// Bytes of the whole image (id 2); 0 before the platform has told.
+    pub size: u32,
+    /// Digests (ids 3, 15, 16).
+    pub announced: Announced,
+}
+
+/// The part of an image that the image area holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Piece {
+    /// First byte within the image.
+    pub start: u32,
+    /// Bytes.
+    pub length: u32,
+}
+
+/// How far an upgrade is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Of which image.
+    pub image: Image,
+    /// The application asked for SHA-256 (mode 1 of the request).
+    pub wants_sha256: bool,
+    /// State as in data point 13 (QUECTHING.md 3.1).
+    pub state: u8,
+    /// Attempts without new bytes, or whatever else the machine counts against a boot loop.
+    pub attempts: u8,
+    /// The piece in the image area.
+    pub piece: Piece,
+    /// Bytes of the image up to which everything is staged and synced, counted from the image's start.
+    pub offset: u32,
+    /// Digests of the image up to their own length, which is `offset` while downloading.
+    pub digests: Digests,
+}
+
+/// One status report (0x0114) that was not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// State as in data point 13.
+    pub state: u8,
+    /// Component type on the wire (id 7).
+    pub kind: u8,
+    /// Id 19 goes with it: "sha256" is wanted.
+    pub wants_sha256: bool,
+    /// Why, for a platform that knows the extension; 0: no reason.
+    pub reason: u16,
+    /// Bytes of the image that were there, for a platform that knows the extension.
+    pub offset: u32,
+    /// Component identifier (id 4).
+    pub component: Text<{ limits::COMPONENT }>,
+}
+
+/// The queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the queue of unsent status reports is full")]
+pub struct QueueFull;
+
+/// Unsent status reports, oldest first; at most [`limits::STATUS_QUEUE`].
+#[derive(Debug, Clone, Default)]
+pub struct Reports {
+    waiting: [Report; limits::STATUS_QUEUE],
+    count: usize,
+}
+
+impl Reports {
+    /// An empty queue.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The waiting reports, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Report> {
+        self.waiting.iter().take(self.count)
+    }
+
+    /// The oldest.
+    pub fn first(&self) -> Option<&Report> {
+        self.iter().next()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Appends one.
+    pub fn push(&mut self, report: Report) -> Result<(), QueueFull> {
+        let place = self.waiting.get_mut(self.count).ok_or(QueueFull)?;
+        *place = report;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Takes the oldest out, once the platform has it.
+    pub fn pop(&mut self) -> Option<Report> {
+        let first = *self.first()?;
+        self.waiting.rotate_left(1);
+        self.count -= 1;
+        Some(first)
+    }
+
+    /// Keeps the reports for which `wanted` says so, in order.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&Report) -> bool) {
+        let mut kept = Self::new();
+        for report in self.iter().filter(|report| wanted(report)) {
+            // There is room: at most as many are kept as there were.
+            let _ = kept.push(*report);
+        }
+        *self = kept;
+    }
+
+    /// Takes all out.
+    pub fn clear(&mut self) {
+        self.count = 0;
+    }
+}
+
+impl PartialEq for Reports {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+impl Eq for Reports {}
+
+/// Longest form of a text of `N` bytes.
+const fn text(capacity: usize) -> usize {
+    2 + capacity
+}
+
+fn put_text<const N: usize>(put: Put<'_>, text: &Text<N>) {
+    put(&(text.as_str().len() as u16).to_le_bytes());
+    put(text.as_str().as_bytes());
+}
+
+impl Configuration {
+    pub(super) const ENCODED_MAX: usize = text(limits::PRODUCT_KEY)
+        + text(limits::PRODUCT_SECRET)
+        + 2 * text(limits::DEVICE_KEY)
+        + text(limits::DEVICE_SECRET)
+        + 2 * text(limits::SERVER_URL)
+        + text(limits::MCU_LIST)
+        + 2
+        + 1
+        + 1;
+
+    pub(super) fn encode(&self, put: Put<'_>) {
+        put_text(put, &self.product_key);
+        put_text(put, &self.product_secret);
+        put_text(put, &self.device_key);
+        put_text(put, &self.device_secret);
+        put_text(put, &self.hardware_id);
+        put_text(put, &self.server);
+        put_text(put, &self.platform_server);
+        put_text(put, &self.mcu_list);
+        put(&self.lifetime.to_le_bytes());
+        put(&[u8::from(self.session_encryption), self.dialect]);
+    }
+
+    pub(super) fn decode(&mut self, from: &mut Reader<'_>) -> Option<()> {
+        self.product_key = from.text()?;
+        self.product_secret = from.text()?;
+        self.device_key = from.text()?;
+        self.device_secret = from.text()?;
+        self.hardware_id = from.text()?;
+        self.server = from.text()?;
+        self.platform_server = from.text()?;
+        self.mcu_list = from.text()?;
+        self.lifetime = from.u16()?;
+        self.session_encryption = from.u8()? != 0;
+        self.dialect = from.u8()?;
+        Some(())
+    }
+}
+
+const ANNOUNCED_MD5: u8 = 1;
+const ANNOUNCED_CRC32: u8 = 2;
+const ANNOUNCED_SHA256: u8 = 4;
+
+impl Progress {
+    /// Longest form of what stays the same during an upgrade.
+    pub(super) const TASK_MAX: usize =
+        text(limits::COMPONENT) + text(limits::VERSION) + 1 + 4 + 1 + 1 + 16 + 4 + 32;
+    /// Longest form of what moves.
+    pub(super) const MARK_MAX: usize = 1 + 1 + 4 + 4 + 4 + 1 + SAVED_MAX;
+
+    pub(super) fn encode_task(&self, put: Put<'_>) {
+        let Announced { md5, crc32, sha256 } = self.image.announced;
+        put_text(put, &self.image.component);
+        put_text(put, &self.image.target);
+        put(&[self.image.kind]);
+        put(&self.image.size.to_le_bytes());
+        put(&[u8::from(self.wants_sha256)]);
+        put(&[md5.map_or(0, |_| ANNOUNCED_MD5)
+            | crc32.map_or(0, |_| ANNOUNCED_CRC32)
+            | sha256.map_or(0, |_| ANNOUNCED_SHA256)]);
+        md5.inspect(|md5| put(md5));
+        crc32.inspect(|crc32| put(&crc32.to_le_bytes()));
+        sha256.inspect(|sha256| put(sha256));
+    }
+
+    pub(super) fn encode_mark(&self, put: Put<'_>) {
+        put(&[self.state, self.attempts]);
+        put(&self.piece.start.to_le_bytes());
+        put(&self.piece.length.to_le_bytes());
+        put(&self.offset.to_le_bytes());
+        let mut saved = [0; SAVED_MAX];
+        let used = self.digests.save(&mut saved);
+        let saved = saved.get(..used).unwrap_or(&saved);
+        put(&[used as u8]);
+        put(saved);
+    }
+
+    /// Joins what stays and what moves; `None` when the digests are not those of the image.
+    pub(super) fn of(task: Task, mark: Mark) -> Option<Self> {
+        let Task { image, wants_sha256 } = task;
+        let Mark { state, attempts, piece, offset, digests } = mark;
+        digests.computes(&image.announced).then_some(Progress {
+            image,
+            wants_sha256,
+            state,
+            attempts,
+            piece,
+            offset,
+            digests,
+        })
+    }
+}
+
+/// The part of a [`Progress`] that stays the same during an upgrade.
+pub(super) struct Task {
+    image: Image,
+    wants_sha256: bool,
+}
+
+impl Task {
+    pub(super) fn decode(from: &mut Reader<'_>) -> Option<Self> {
+        let component = from.text()?;
+        let target = from.text()?;
+        let kind = from.u8()?;
+        let size = from.u32()?;
+        let wants_sha256 = from.u8()? != 0;
+        let flags = from.u8()?;
+        let mut announced = Announced::default();
+        if flags & ANNOUNCED_MD5 != 0 {
+            announced.md5 = Some(from.array()?);
+        }
+        if flags & ANNOUNCED_CRC32 != 0 {
+            announced.crc32 = Some(from.u32()?);
+        }
+        if flags & ANNOUNCED_SHA256 != 0 {
+            announced.sha256 = Some(from.array()?);
+        }
+        Some(Task { image: Image { component, target, kind, size, announced }, wants_sha256 })
+    }
+}
+
+/// The part of a [`Progress`] that moves.
+pub(super) struct Mark {
+    state: u8,
+    attempts: u8,
+    piece: Piece,
+    offset: u32,
+    digests: Digests,
+}
+
+impl Mark {
+    pub(super) fn decode(from: &mut Reader<'_>) -> Option<Self> {
+        let state = from.u8()?;
+        let attempts = from.u8()?;
+        let piece = Piece { start: from.u32()?, length: from.u32()? };
+        let offset = from.u32()?;
+        let used = usize::from(from.u8()?);
+        let mut saved = [0; SAVED_MAX];
+        let saved = saved.get_mut(..used)?;
+        from.fill(saved)?;
+        let digests = Digests::restore(saved)?;
+        Some(Mark { state, attempts, piece, offset, digests })
+    }
+}
+
+const REPORT_WANTS_SHA256: u8 = 1;
+
+impl Reports {
+    pub(super) const ENCODED_MAX: usize =
+        1 + limits::STATUS_QUEUE * (1 + 1 + 1 + 2 + 4 + text(limits::COMPONENT));
+
+    pub(super) fn encode(&self, put: Put<'_>) {
+        put(&[self.count as u8]);
+        for report in self.iter() {
+            let flags = if report.wants_sha256 { REPORT_WANTS_SHA256 } else { 0 };
+            put(&[report.state, report.kind, flags]);
+            put(&report.reason.to_le_bytes());
+            put(&report.offset.to_le_bytes());
+            put_text(put, &report.component);
+        }
+    }
+
+    pub(super) fn decode(&mut self, from: &mut Reader<'_>) -> Option<()> {
+        for _ in 0..from.u8()? {
+            let report = Report {
+                state: from.u8()?,
+                kind: from.u8()?,
+                wants_sha256: from.u8()? & REPORT_WANTS_SHA256 != 0,
+                reason: from.u16()?,
+                offset: from.u32()?,
+                component: from.text()?,
+            };
+            self.push(report).ok()?;
+        }
+        Some(())
+    }
+}
