@@ -3,17 +3,27 @@
 //! Texts that a message does not have are empty, because an empty text reads as absent on the wire. Ids that a
 //! message does not know are ignored, so that extensions (from 8000 up) pass by.
 
+mod direction;
 mod firmware;
+mod ids;
+mod location;
+mod notice;
 mod plan;
 mod provision;
 mod records;
+mod report;
 mod request;
 mod status;
 
+pub use direction::{Downlink, Uplink};
 pub use firmware::{Content, FirmwareInfo, PackageFile};
+pub use ids::Ids;
+pub use location::Location;
+pub use notice::Notice;
 pub use plan::{ComponentKind, Plan, PlanNotify, Plans};
 pub use provision::{Dns, Provision, Reauthenticate};
 pub use records::{Record, Records, RecordsIter};
+pub use report::{InfoValues, StatusValues};
 pub use request::{McuList, PlanRequest, Versions};
 pub use status::{OtaStatus, Signature, StatusEvent};
 
@@ -168,6 +178,18 @@ pub enum MessageError {
         /// Bytes that are right.
         right: usize,
     },
+    /// A list of ids that ends within one.
+    #[error("a list of ids has {length} bytes; two for each id are right")]
+    OddIds {
+        /// Bytes that it has.
+        length: usize,
+    },
+    /// No message of this direction.
+    #[error("command {command:#06x} is no message of this direction")]
+    Command {
+        /// The frame's command.
+        command: u16,
+    },
     /// An array with no element or too many.
     #[error("{field} at byte {offset} has {count} elements; 1 to {max} are right")]
     Count {
@@ -234,12 +256,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A whole number from `min` to the largest of its type.
-    fn whole<T: Whole>(&self, field: Field, min: T) -> Result<Option<T>, MessageError> {
+    fn whole<T: Whole>(&self, field: Field, min: i64) -> Result<Option<T>, MessageError> {
         let Some((offset, value)) = self.number(field)? else { return Ok(None) };
         if value.decimals() != 0 {
             return Err(MessageError::NotWhole { field, offset, value });
         }
-        let (min, max) = (min.into(), T::MAX.into());
+        let max = T::MAX;
         let fits = value.to_i64().filter(|value| *value >= min).and_then(|value| T::try_from(value).ok());
         fits.map(Some).ok_or(MessageError::OutOfRange { field, offset, value, min, max })
     }
@@ -264,18 +286,21 @@ impl<'a> Fields<'a> {
 }
 
 /// Whole numbers that data points have.
-trait Whole: Copy + Into<i64> + TryFrom<i64> {
-    const MAX: Self;
+trait Whole: TryFrom<i64> {
+    const MAX: i64;
 }
 
 impl Whole for u16 {
-    const MAX: u16 = u16::MAX;
+    const MAX: i64 = u16::MAX as i64;
 }
 impl Whole for u32 {
-    const MAX: u32 = u32::MAX;
+    const MAX: i64 = u32::MAX as i64;
+}
+impl Whole for u64 {
+    const MAX: i64 = i64::MAX;
 }
 impl Whole for i32 {
-    const MAX: i32 = i32::MAX;
+    const MAX: i64 = i32::MAX as i64;
 }
 
 /// Writes data points, leaving out empty texts.

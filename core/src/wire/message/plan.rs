@@ -78,7 +78,7 @@ impl<'a> Record<'a> for Plan<'a> {
             kind: ComponentKind::read(fields)?,
             battery: fields.whole(BATTERY, 0)?.unwrap_or(0),
             space: fields.whole(SPACE, 0)?.unwrap_or(0),
-            signal: fields.whole(SIGNAL, i32::MIN)?.unwrap_or(0),
+            signal: fields.whole(SIGNAL, i32::MIN.into())?.unwrap_or(0),
         })
     }
 

@@ -100,6 +100,20 @@ impl<'b> Writer<'b> {
         self.put(value)
     }
 
+    /// Adds a text in parts, 65535 bytes at most.
+    pub fn joined<'p>(&mut self, id: u16, parts: impl Iterator<Item = &'p str> + Clone) -> &mut Self {
+        self.tag(id, TYPE_BYTES);
+        let length = parts.clone().fold(0usize, |sum, part| sum.saturating_add(part.len()));
+        let Ok(length) = u16::try_from(length) else {
+            return self.fail(NoRoom { needed: length, room: u16::MAX.into() }.into());
+        };
+        self.put(&length.to_be_bytes());
+        for part in parts {
+            self.put(part.as_bytes());
+        }
+        self
+    }
+
     /// Begins a struct, or an array when its elements have id 0.
     pub fn open(&mut self, id: u16) -> &mut Self {
         self.tag(id, TYPE_LIST);
