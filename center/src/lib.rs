@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod devices;
 pub mod engine;
 pub mod rules;
 pub mod store;

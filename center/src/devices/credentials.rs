@@ -1,0 +1,183 @@
+//! Who may connect: the passwords of QUECTHING.md 4.2 against the store, and the CONNACK rule of DECISIONS.md.
+//!
+//! CONNACK 2 to 5 make a vendor device erase its secret, so they are for what is proven. Trouble of the moment and what we
+//! know nothing of close the connection without a word.
+
+use quecota_core::wire::credential::{Password, PasswordError, Session, VerifyError};
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use rmqtt_codec::v3::{Connect, ConnectAckReason};
+
+use crate::clock::Millis;
+use crate::rules::{Admission, DeviceKey, DeviceSecret, NameError, ProductKey};
+use crate::store::{Device, NewLogEntry, Product, Store, StoreError};
+
+/// Letters of a device secret.
+const SECRET: usize = 32;
+/// What every client id begins with (QUECTHING.md 4.1).
+const CLIENT_ID_START: &str = "qd";
+
+/// How a device came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// It has no secret and is to get it.
+    Bootstrap,
+    /// It proved its secret.
+    Login,
+}
+
+/// A device that may connect.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub device: Device,
+    pub entrance: Entrance,
+    /// FLAG of its password.
+    pub session: Session,
+}
+
+/// Why a device may not connect.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotAdmitted {
+    #[error("no password; a device sends one, with or without a user name")]
+    NoPassword,
+    #[error("password: {0}")]
+    Password(#[from] PasswordError),
+    #[error("the password is not text")]
+    NotText,
+    #[error("unknown product {0:?}; create it, or correct the product key in the device")]
+    UnknownProduct(String),
+    #[error(
+        "no product key begins the client id behind its \"qd\"; create the product, or correct the key in the device"
+    )]
+    UnknownClientId,
+    #[error("{0}")]
+    Name(#[from] NameError),
+    #[error("the password is of device {0:?}, whose client id is another one")]
+    ForeignClientId(String),
+    #[error("wrong signature: not made with the secret of product {0}")]
+    WrongProductSecret(ProductKey),
+    #[error("the secret of product {0} cannot be used: {1}")]
+    UnusableSecret(ProductKey, VerifyError),
+    #[error("wrong signature: not made with the secrets of device {0} and its product")]
+    WrongDeviceSecret(DeviceKey),
+    #[error("product {0} knows no such device, so no secret was ever given to it; it is to bootstrap")]
+    NeverGivenASecret(ProductKey),
+    #[error("product {0} takes known devices only and does not know {1}; enter it first")]
+    NotEntered(ProductKey, DeviceKey),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl NotAdmitted {
+    /// The CONNACK code, if the device is to get one.
+    pub fn answer(&self) -> Option<ConnectAckReason> {
+        match self {
+            // Without its secret, which is wrong anyway, the device bootstraps.
+            NotAdmitted::WrongProductSecret(_)
+            | NotAdmitted::WrongDeviceSecret(_)
+            | NotAdmitted::NeverGivenASecret(_) => Some(ConnectAckReason::BadUserNameOrPassword),
+            NotAdmitted::NotEntered(..) => Some(ConnectAckReason::NotAuthorized),
+            NotAdmitted::NoPassword
+            | NotAdmitted::Password(_)
+            | NotAdmitted::NotText
+            | NotAdmitted::UnknownProduct(_)
+            | NotAdmitted::UnknownClientId
+            | NotAdmitted::Name(_)
+            | NotAdmitted::ForeignClientId(_)
+            | NotAdmitted::UnusableSecret(..)
+            | NotAdmitted::Store(_) => None,
+        }
+    }
+}
+
+/// Decides about a CONNECT. The user name is of no meaning.
+///
+/// # Errors
+/// [`NotAdmitted`], which knows the answer to give.
+pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Result<Admitted, NotAdmitted> {
+    let password = connect.password.as_deref().ok_or(NotAdmitted::NoPassword)?;
+    let password = std::str::from_utf8(password).map_err(|_| NotAdmitted::NotText)?;
+    match Password::parse(password)? {
+        Password::Bootstrap(bootstrap) => {
+            let product = product(store, bootstrap.product_key).await?;
+            let key = match bootstrap.open(product.secret.as_str()) {
+                Ok(key) => DeviceKey::new(key.as_str())?,
+                Err(VerifyError::Sealed | VerifyError::Signature) => {
+                    return Err(NotAdmitted::WrongProductSecret(product.key));
+                }
+                Err(error @ VerifyError::ProductSecret { .. }) => {
+                    return Err(NotAdmitted::UnusableSecret(product.key, error));
+                }
+            };
+            let device = enter(store, &product, key, &connect.client_id, now).await?;
+            Ok(Admitted { device, entrance: Entrance::Bootstrap, session: bootstrap.session })
+        }
+        Password::Login(login) => {
+            let mut reader = store.read().await?;
+            let Some(device) = reader.find_device_by_client_id(&connect.client_id).await? else {
+                return Err(stranger(&reader.products().await?, &connect.client_id));
+            };
+            let product = reader.product(&device.product).await?;
+            if login.verify(product.secret.as_str(), device.secret.as_str()).is_err() {
+                return Err(NotAdmitted::WrongDeviceSecret(device.key));
+            }
+            Ok(Admitted { device, entrance: Entrance::Login, session: login.session })
+        }
+    }
+}
+
+async fn product(store: &Store, key: &str) -> Result<Product, NotAdmitted> {
+    let unknown = || NotAdmitted::UnknownProduct(key.to_owned());
+    let key = ProductKey::new(key).map_err(|_| unknown())?;
+    store.read().await?.find_product(&key).await?.ok_or_else(unknown)
+}
+
+/// The device of a bootstrap, made if it is new. It gets the same secret each time.
+async fn enter(
+    store: &Store,
+    product: &Product,
+    key: DeviceKey,
+    client_id: &str,
+    now: Millis,
+) -> Result<Device, NotAdmitted> {
+    if client_id != crate::rules::names::client_id(&product.key, &key) {
+        return Err(NotAdmitted::ForeignClientId(key.to_string()));
+    }
+    let mut writer = store.write().await?;
+    let known = writer.find_device(&product.key, &key).await?;
+    let again = known.is_some();
+    if !again && product.admission == Admission::KnownOnly {
+        return Err(NotAdmitted::NotEntered(product.key.clone(), key));
+    }
+    let device = writer.enter_device(&product.key, &key, &new_secret()?, now).await?;
+    let kind = if again { "bootstrap_again" } else { "bootstrap" };
+    let entry = NewLogEntry {
+        device: device.id,
+        upgrade: None,
+        component: None,
+        kind,
+        value: serde_json::Value::Null,
+    };
+    writer.log(entry, now).await?;
+    writer.commit().await?;
+    Ok(device)
+}
+
+/// Why a login of a device that is in no product's list is refused.
+fn stranger(products: &[Product], client_id: &str) -> NotAdmitted {
+    let names = client_id.strip_prefix(CLIENT_ID_START).unwrap_or_default();
+    // No product key is the beginning of another, so at most one fits.
+    match products.iter().find(|product| names.starts_with(product.key.as_str())) {
+        Some(product) => NotAdmitted::NeverGivenASecret(product.key.clone()),
+        None => NotAdmitted::UnknownClientId,
+    }
+}
+
+fn new_secret() -> Result<DeviceSecret, NameError> {
+    DeviceSecret::new(random_text(SECRET))
+}
+
+/// Letters and digits from the system's generator: devices handle secrets and keys as text.
+pub(super) fn random_text(length: usize) -> String {
+    rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
+}

@@ -1,0 +1,226 @@
+//! From the first byte of a connection to its CONNECT packet.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rmqtt_codec::error::DecodeError;
+use rmqtt_codec::types::MQTT_LEVEL_311;
+use rmqtt_codec::v3::{Codec, Connect, ConnectAck, ConnectAckReason, Packet};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_util::codec::{Decoder, Encoder};
+
+use super::session::read_step;
+
+/// Bytes of a CONNECT packet: a client id of 50 and a password of about 200 are the longest known (QUECTHING.md 4.2).
+const CONNECT_LIMIT: u32 = 1024;
+/// Bytes of any later packet.
+const PACKET_LIMIT: u32 = 16 * 1024;
+/// How long, and for how many bytes, a refused device is waited for.
+const DRAIN: Duration = Duration::from_secs(1);
+const DRAINED: usize = 16 * 1024;
+/// Type and flags of CONNECT.
+const CONNECT_BYTE: u8 = 0x10;
+
+/// Why a connection did not come to a CONNECT.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoConnect {
+    #[error("no whole CONNECT within {0:?}")]
+    Late(Duration),
+    #[error("closed before CONNECT")]
+    Closed,
+    #[error("the first byte is 0x{0:02x}, not the 0x10 of CONNECT")]
+    NotMqtt(u8),
+    #[error("MQTT level is not 4 (3.1.1)")]
+    Level,
+    #[error("malformed CONNECT: {0}")]
+    Malformed(DecodeError),
+    #[error("socket: {0}")]
+    Socket(#[from] std::io::Error),
+}
+
+/// A CONNECT and what is needed to go on.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    /// As the device sent it.
+    pub connect: Connect,
+    /// Set up for the packets that follow.
+    pub codec: Codec,
+    /// What followed CONNECT already.
+    pub rest: BytesMut,
+}
+
+/// Reads CONNECT within `limit`. A level that is not 4 is answered by CONNACK 1, all else by silence.
+///
+/// # Errors
+/// [`NoConnect`]; the caller closes the connection.
+pub(super) async fn greet(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    limit: Duration,
+) -> Result<Greeting, NoConnect> {
+    match timeout(limit, read_connect(stream)).await {
+        Ok(Ok(greeting)) if greeting.connect.protocol.level() != MQTT_LEVEL_311 => {
+            refuse_level(stream, limit).await
+        }
+        Ok(Err(NoConnect::Malformed(DecodeError::UnsupportedProtocolLevel))) => {
+            refuse_level(stream, limit).await
+        }
+        Ok(outcome) => outcome,
+        Err(_) => Err(NoConnect::Late(limit)),
+    }
+}
+
+async fn refuse_level<T>(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    limit: Duration,
+) -> Result<T, NoConnect> {
+    answer(stream, ConnectAckReason::UnacceptableProtocolVersion, limit).await?;
+    Err(NoConnect::Level)
+}
+
+async fn read_connect(stream: &mut (impl AsyncRead + Unpin)) -> Result<Greeting, NoConnect> {
+    let mut codec = Codec::new(CONNECT_LIMIT);
+    let mut input = BytesMut::new();
+    let mut first = true;
+    loop {
+        if read_step(stream, &mut input).await? == 0 {
+            return Err(NoConnect::Closed);
+        }
+        if std::mem::take(&mut first)
+            && let Some(&byte) = input.first()
+            && byte != CONNECT_BYTE
+        {
+            return Err(NoConnect::NotMqtt(byte));
+        }
+        if let Some((packet, _)) = codec.decode(&mut input).map_err(NoConnect::Malformed)? {
+            let Packet::Connect(connect) = packet else {
+                // The first byte says CONNECT, so the codec makes nothing else of it.
+                return Err(NoConnect::Malformed(DecodeError::MalformedPacket));
+            };
+            codec.set_max_size(PACKET_LIMIT);
+            return Ok(Greeting { connect: *connect, codec, rest: input });
+        }
+    }
+}
+
+/// The CONNACK that carries `code`.
+pub(super) fn connack(code: ConnectAckReason) -> Packet {
+    Packet::ConnectAck(ConnectAck { return_code: code, session_present: false })
+}
+
+/// Refuses a CONNECT by `code` and waits a moment for the device to close: bytes that we leave unread would reset the
+/// connection, and the answer could be lost with it.
+///
+/// # Errors
+/// The socket's, also when it does not take the answer within `limit`.
+pub(super) async fn answer(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    code: ConnectAckReason,
+    limit: Duration,
+) -> std::io::Result<()> {
+    let mut output = BytesMut::new();
+    Codec::default().encode(connack(code), &mut output).map_err(std::io::Error::other)?;
+    let writing = async {
+        stream.write_all(&output).await?;
+        stream.shutdown().await
+    };
+    timeout(limit, writing).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))?;
+    let reading = async {
+        let mut rest = BytesMut::new();
+        while rest.len() < DRAINED && read_step(stream, &mut rest).await? > 0 {}
+        Ok(())
+    };
+    timeout(DRAIN, reading).await.unwrap_or(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn connect(level: u8, flags: u8, fields: &[&str]) -> Vec<u8> {
+        let mut body = b"\x00\x04MQTT".to_vec();
+        body.extend([level, flags, 0, 60]);
+        for field in fields {
+            body.extend(u16::try_from(field.len()).unwrap().to_be_bytes());
+            body.extend(field.as_bytes());
+        }
+        let mut packet = vec![0x10];
+        let mut length = body.len();
+        while length > 127 {
+            packet.push((length % 128) as u8 | 0x80);
+            length /= 128;
+        }
+        packet.push(length as u8);
+        packet.extend(body);
+        packet
+    }
+
+    /// What `greet` makes of `bytes`, and what it answers. The device keeps its side open.
+    async fn greeted(bytes: &[u8]) -> (Result<Greeting, NoConnect>, Vec<u8>) {
+        let (mut device, mut stream) = duplex(4096);
+        device.write_all(bytes).await.unwrap();
+        let outcome = greet(&mut stream, LIMIT).await;
+        drop(stream);
+        let mut answer = Vec::new();
+        device.read_to_end(&mut answer).await.unwrap();
+        (outcome, answer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_password_without_user_name_is_accepted_and_one_with_it_too() {
+        let (outcome, _) = greeted(&connect(4, 0x42, &["qdP1D1", "secret"])).await;
+        let greeting = outcome.unwrap();
+        assert_eq!(greeting.connect.password.unwrap(), "secret");
+        assert_eq!(greeting.connect.username, None);
+        let (outcome, _) = greeted(&connect(4, 0xC2, &["qdP1D1", "name", "secret"])).await;
+        assert_eq!(outcome.unwrap().connect.password.unwrap(), "secret");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_level_is_answered_by_connack_1() {
+        for level in [3, 5, 6] {
+            let (outcome, answer) = greeted(&connect(level, 0x42, &["qdP1D1", "secret"])).await;
+            assert!(matches!(outcome, Err(NoConnect::Level)), "{outcome:?}");
+            assert_eq!(answer, [0x20, 2, 0, 1]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connect_that_does_not_come_is_waited_for_ten_seconds() {
+        for bytes in [&b""[..], b"\x10", b"\x10\x20\x00\x04MQ"] {
+            let begun = tokio::time::Instant::now();
+            let (outcome, answer) = greeted(bytes).await;
+            assert!(matches!(outcome, Err(NoConnect::Late(_))), "{outcome:?}");
+            assert_eq!((begun.elapsed().as_secs(), answer), (10, vec![]));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_connect_is_closed_at_its_first_byte() {
+        for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"\x30", b"\x16\x03\x01"] {
+            let begun = tokio::time::Instant::now();
+            let (outcome, answer) = greeted(bytes).await;
+            assert!(matches!(outcome, Err(NoConnect::NotMqtt(_))), "{outcome:?}");
+            assert_eq!((begun.elapsed().as_secs(), answer), (0, vec![]));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_oversized_connect_is_closed_before_it_is_read() {
+        let (outcome, answer) = greeted(&connect(4, 0x42, &["qdP1D1", &"x".repeat(1100)])[..5]).await;
+        assert!(matches!(outcome, Err(NoConnect::Malformed(_))), "{outcome:?}");
+        assert_eq!(answer, b"");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_follows_connect_is_kept() {
+        let mut bytes = connect(4, 0x42, &["qdP1D1", "secret"]);
+        bytes.extend([0xC0, 0]);
+        let greeting = greeted(&bytes).await.0.unwrap();
+        assert_eq!(&greeting.rest[..], [0xC0, 0]);
+    }
+}

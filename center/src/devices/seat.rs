@@ -1,0 +1,156 @@
+//! The seats: who is connected, and the way down to each of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytestring::ByteString;
+use quecota_core::wire::NoRoom;
+use quecota_core::wire::credential::SessionCipher;
+use quecota_core::wire::frame::{Command, Frame, HEADER, PacketId};
+
+use crate::engine::Message;
+use crate::store::DeviceId;
+
+use super::outbox::{Downlink, Kick, Outbox};
+
+/// Messages that wait for one device. A plan of 20 components makes 20 at most; more means that it does not listen.
+const QUEUE: usize = 32;
+/// Bytes of the longest payload that goes down: a list of 20 plans with the longest names and versions is 4 KB.
+const PAYLOAD: usize = 8 * 1024;
+const CIPHER_BLOCK: usize = 16;
+
+/// Why a message did not get on its way.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotSent {
+    #[error("{QUEUE} messages wait for the device already")]
+    Full,
+    #[error("its payload has {0} bytes, {PAYLOAD} are the most")]
+    TooLong(usize),
+    #[error("its frame needs {} bytes and has room for {}", .0.needed, .0.room)]
+    NoRoom(NoRoom),
+}
+
+impl From<NoRoom> for NotSent {
+    fn from(error: NoRoom) -> Self {
+        NotSent::NoRoom(error)
+    }
+}
+
+/// The vendor puts upgrades under `ota` and the rest of what we send under `sys`; devices do not check it.
+fn leaf(command: Command) -> &'static str {
+    match command {
+        Command::PLAN_NOTIFY | Command::FIRMWARE_INFO => "ota",
+        _ => "sys",
+    }
+}
+
+/// Where a connected device sits: what waits for it and how it is spoken to.
+pub(super) struct Seat {
+    device: DeviceId,
+    client_id: String,
+    /// What the session sends.
+    pub outbox: Outbox,
+    voice: Mutex<Voice>,
+}
+
+/// Numbering and cipher of the center's frames; locked from the number to the queue, so that they leave in order.
+struct Voice {
+    packet: PacketId,
+    cipher: Option<SessionCipher>,
+}
+
+impl Seat {
+    /// The seat of `client_id`, which speaks in the clear.
+    pub fn new(device: DeviceId, client_id: &str) -> Self {
+        let voice = Voice { packet: PacketId::FIRST, cipher: None };
+        Self { device, client_id: client_id.into(), outbox: Outbox::new(QUEUE), voice: Mutex::new(voice) }
+    }
+
+    /// Queues a message on `q/1/d/<clientId>/<leaf>`.
+    ///
+    /// # Errors
+    /// [`NotSent`] if the device's queue is full or the message is too long.
+    pub fn say(&self, message: &Message) -> Result<(), NotSent> {
+        self.say_with(&mut self.voice(), message)
+    }
+
+    /// Queues a message in the clear and encrypts all that follow: the 0x00B4 that brings the key (QUECTHING.md 4.2).
+    ///
+    /// # Errors
+    /// As [`Seat::say`]; then the seat speaks in the clear.
+    pub fn say_then_encrypt(&self, message: &Message, cipher: SessionCipher) -> Result<(), NotSent> {
+        let mut voice = self.voice();
+        voice.cipher = None;
+        self.say_with(&mut voice, message)?;
+        voice.cipher = Some(cipher);
+        Ok(())
+    }
+
+    fn say_with(&self, voice: &mut Voice, message: &Message) -> Result<(), NotSent> {
+        let payload = &message.payload;
+        if payload.len() > PAYLOAD {
+            return Err(NotSent::TooLong(payload.len()));
+        }
+        let frame = Frame { packet: voice.packet, command: message.command, payload };
+        // Each byte may be stuffed, and the cipher pads to its block.
+        let mut bytes = vec![0; 2 * (HEADER + payload.len()) + CIPHER_BLOCK];
+        let mut length = frame.emit(&mut bytes)?;
+        if let Some(cipher) = &voice.cipher {
+            length = cipher.encrypt(&mut bytes, length)?;
+        }
+        bytes.truncate(length);
+        let topic = ByteString::from(format!("q/1/d/{}/{}", self.client_id, leaf(message.command)));
+        self.outbox.push(Downlink { topic, payload: bytes.into() }).map_err(|_| NotSent::Full)?;
+        voice.packet = voice.packet.next();
+        Ok(())
+    }
+
+    /// A panic in here leaves at worst a number that was used and not sent.
+    fn voice(&self) -> MutexGuard<'_, Voice> {
+        self.voice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All seats of this center.
+#[derive(Default)]
+pub(super) struct Seats(Mutex<HashMap<DeviceId, Arc<Seat>>>);
+
+impl Seats {
+    /// Seats a device; the older connection of the same device is told to go.
+    pub fn take(&self, seat: &Arc<Seat>) {
+        let older = self.seats().insert(seat.device, Arc::clone(seat));
+        if let Some(older) = older {
+            older.outbox.kick(Kick::TakenOver);
+        }
+    }
+
+    /// The seat is free, unless another connection has taken it.
+    pub fn leave(&self, seat: &Arc<Seat>) {
+        let mut seats = self.seats();
+        if seats.get(&seat.device).is_some_and(|taken| Arc::ptr_eq(taken, seat)) {
+            seats.remove(&seat.device);
+        }
+    }
+
+    /// Who sits there.
+    pub fn find(&self, device: DeviceId) -> Option<Arc<Seat>> {
+        self.seats().get(&device).cloned()
+    }
+
+    /// How many are seated.
+    pub fn count(&self) -> usize {
+        self.seats().len()
+    }
+
+    /// Tells all to go.
+    pub fn kick_all(&self, reason: Kick) {
+        for seat in self.seats().values() {
+            seat.outbox.kick(reason);
+        }
+    }
+
+    /// A panic elsewhere cannot leave the map half changed.
+    fn seats(&self) -> MutexGuard<'_, HashMap<DeviceId, Arc<Seat>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
