@@ -62,6 +62,18 @@ macro_rules! optional_string {
     };
 }
 
+/// The bytes of a NUL-terminated C string of any encoding that is not NULL; longer than
+/// [`STRING_MAX`](crate::boundary::STRING_MAX) is refused.
+macro_rules! raw {
+    ($pointer:expr, else $refusal:expr) => {
+        // SAFETY: not NULL, and NUL-terminated: the C caller's duty.
+        match unsafe { $crate::boundary::raw_string($pointer) } {
+            Some(text) => text,
+            None => return $refusal,
+        }
+    };
+}
+
 /// Pointer and length to `&[u8]`; NULL is refused unless the length is 0.
 macro_rules! bytes {
     ($pointer:expr, $length:expr, else $refusal:expr) => {
@@ -164,5 +176,78 @@ impl<const N: usize> Terminated<N> {
     /// For a callee that may write on it.
     pub fn as_mut_ptr(&mut self) -> *mut core::ffi::c_char {
         self.bytes.as_mut_ptr().cast()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    /// Name, parameters and body of every export.
+    fn exports() -> Vec<(String, String, String)> {
+        let mut files = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+        let mut exports = Vec::new();
+        for file in files {
+            let source = fs::read_to_string(&file).unwrap();
+            let mark = concat!("#[unsafe(no_", "mangle)]");
+            for part in source.split(mark).skip(1) {
+                let (head, rest) = part.split_once(" {\n").unwrap();
+                let name = head.split_once("fn ").unwrap().1.split('(').next().unwrap();
+                let body = rest.split_once("\n}\n").unwrap().0;
+                exports.push((name.to_owned(), head.to_owned(), body.to_owned()));
+            }
+        }
+        exports
+    }
+
+    #[test]
+    fn every_export_begins_with_the_panic_boundary_and_has_nothing_outside_it() {
+        let exports = exports();
+        assert!(exports.len() > 50, "only {} exports were found", exports.len());
+        for (name, _, body) in exports {
+            let body = body.trim();
+            assert!(body.starts_with("boundary!("), "{name} has no panic boundary");
+            assert!(body.ends_with("})"), "{name} does something after its panic boundary");
+        }
+    }
+
+    #[test]
+    fn every_pointer_of_an_export_goes_through_the_macros() {
+        let ways = [
+            "device!(",
+            "string!(",
+            "raw!(",
+            "bytes!(",
+            "bytes_mut!(",
+            "write_to!(",
+            "reference!(",
+            "hand_out(",
+        ];
+        for (name, head, body) in exports() {
+            let parameters = head.split_once('(').unwrap().1;
+            // A function pointer's own parameters are its caller's business.
+            let parameters = parameters.split("extern \"C\" fn(").next().unwrap();
+            for parameter in parameters.split(',') {
+                let Some((parameter, _)) = parameter.split_once(": *") else { continue };
+                let parameter = parameter.trim();
+                let used = ways.iter().any(|way| body.contains(&format!("{way}{parameter},")))
+                    || body.contains(&format!("{parameter}.is_null()"))
+                    || ["ctx", "config", "platform", "memory"].contains(&parameter);
+                assert!(used, "{name}: nothing checks the pointer {parameter}");
+            }
+        }
     }
 }

@@ -4,13 +4,14 @@
 //! process-wide device. Every export has three beats: a panic [`boundary`], pointers turned to references by its
 //! macros, and a call into safe Rust.
 #![cfg_attr(not(any(feature = "host", test)), no_std)]
-#![allow(non_camel_case_types)] // the names are those that C programs see
+#![allow(non_camel_case_types, non_snake_case)] // the names are those that C programs see
 
 #[macro_use]
 mod boundary;
 #[cfg(feature = "host")]
 mod host;
 pub mod native;
+pub mod ql_iot;
 
 #[cfg(not(any(feature = "host", test)))]
 #[panic_handler]

@@ -1,0 +1,159 @@
+//! The one device of the process, on the platform of `quecota_default_platform()`.
+
+use core::cell::UnsafeCell;
+use core::ffi::c_void;
+use core::mem::MaybeUninit;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use quecota_core::limits;
+
+use super::types::{FALSE, TRUE, qbool, qint32_t, quint32_t};
+use crate::native::{
+    Callback, QUECOTA_SIZE, quecota_config_t, quecota_dialect_values, quecota_init, quecota_platform_t,
+    quecota_t,
+};
+
+unsafe extern "C" {
+    /// The platform of an unmodified application: feature `host` brings a weak one, a port defines its own. NULL when
+    /// there is none now.
+    fn quecota_default_platform() -> *const quecota_platform_t;
+}
+
+/// Bytes of the receive buffer.
+const RECEIVE: usize = 2 * limits::RECEIVE_BUFFER_MIN;
+
+/// What an application receives events with.
+pub type EventCb = Option<
+    unsafe extern "C" fn(event: quint32_t, errcode: qint32_t, value: *const c_void, valLen: quint32_t),
+>;
+
+struct Instance {
+    /// Somebody is in `Ql_iotInit` or was there with success.
+    taken: AtomicBool,
+    /// NULL until `Ql_iotInit` has made it; after its success the device for ever.
+    device: AtomicPtr<quecota_t>,
+    /// A callback that was set before `Ql_iotInit`.
+    early: AtomicPtr<c_void>,
+    memory: UnsafeCell<MaybeUninit<Memory>>,
+    receive: UnsafeCell<[u8; RECEIVE]>,
+}
+
+#[repr(C, align(8))]
+struct Memory([u8; QUECOTA_SIZE]);
+
+// SAFETY: memory and receive buffer are touched only by the device in them, which has the platform's lock, and by the
+// one `Ql_iotInit` that has `taken`.
+unsafe impl Sync for Instance {}
+
+static INSTANCE: Instance = Instance {
+    taken: AtomicBool::new(false),
+    device: AtomicPtr::new(ptr::null_mut()),
+    early: AtomicPtr::new(ptr::null_mut()),
+    memory: UnsafeCell::new(MaybeUninit::uninit()),
+    receive: UnsafeCell::new([0; RECEIVE]),
+};
+
+/// The device, once `Ql_iotInit` has made it.
+pub fn device() -> Option<&'static quecota_t> {
+    // SAFETY: NULL or the device in `memory`, which lives for ever; what has ended refuses by itself.
+    unsafe { INSTANCE.device.load(Ordering::Acquire).as_ref() }
+}
+
+/// Loads what was stored, prepares recovery and starts the platform's task. TRUE again when it was done before. FALSE
+/// when the platform cannot be used; then it may be called again.
+#[unsafe(no_mangle)]
+pub extern "C" fn Ql_iotInit() -> qbool {
+    boundary!(FALSE, { init(quecota_dialect_values::QUECOTA_DIALECT_2_9) })
+}
+
+/// Ql_iotInit() for applications of SDK 2.10 and later: the header ql_api_qthsdk.h maps the name.
+#[unsafe(no_mangle)]
+pub extern "C" fn Ql_iotInit_2_10() -> qbool {
+    boundary!(FALSE, { init(quecota_dialect_values::QUECOTA_DIALECT_2_10) })
+}
+
+fn init(dialect: quecota_dialect_values) -> qbool {
+    if device().is_some() {
+        return TRUE;
+    }
+    if !take() {
+        // Another task is in here just now.
+        return FALSE;
+    }
+    let made = make(dialect);
+    if made == FALSE {
+        INSTANCE.taken.store(false, Ordering::Release);
+    }
+    made
+}
+
+/// Whether this caller may make the device.
+fn take() -> bool {
+    // Cores without compare-and-swap have one task that initializes.
+    #[cfg(target_has_atomic = "8")]
+    return !INSTANCE.taken.swap(true, Ordering::AcqRel);
+    #[cfg(not(target_has_atomic = "8"))]
+    {
+        let taken = INSTANCE.taken.load(Ordering::Acquire);
+        INSTANCE.taken.store(true, Ordering::Release);
+        !taken
+    }
+}
+
+fn make(dialect: quecota_dialect_values) -> qbool {
+    // SAFETY: the port's function, whose only duty is to return a platform or NULL.
+    let platform = unsafe { quecota_default_platform() };
+    let mut device = ptr::null_mut();
+    let config = quecota_config_t {
+        size: size_of::<quecota_config_t>() as u32,
+        dialect: dialect as i32,
+        receive: INSTANCE.receive.get().cast(),
+        receive_size: RECEIVE as u32,
+        event: None,
+        event_ctx: ptr::null_mut(),
+    };
+    let memory = INSTANCE.memory.get().cast();
+    // SAFETY: `taken` makes memory and receive buffer ours; the platform is the port's.
+    let error = unsafe { quecota_init(memory, QUECOTA_SIZE, &raw const config, platform, &raw mut device) };
+    // SAFETY: NULL or the device that was just made.
+    let Some(made) = (unsafe { device.as_ref() }).filter(|_| error == 0) else { return FALSE };
+    let early = INSTANCE.early.load(Ordering::Acquire);
+    let set = early.is_null() || made.set_callback(Callback::set(Some(forward), early)).is_ok();
+    // Before the start: the platform's task may deliver an event at once, and its callback calls back.
+    INSTANCE.device.store(device, Ordering::Release);
+    if !set || made.start().is_err() {
+        INSTANCE.device.store(ptr::null_mut(), Ordering::Release);
+        // Nothing can be done about an end that fails as well: the device is not handed out.
+        let _ = made.end();
+        return FALSE;
+    }
+    TRUE
+}
+
+/// Sets the one receiver of events; NULL: events vanish from now on. Called before Ql_iotInit, it holds from then on.
+#[unsafe(no_mangle)]
+pub extern "C" fn Ql_iotConfigSetEventCB(
+    eventCb: Option<
+        unsafe extern "C" fn(event: quint32_t, errcode: qint32_t, value: *const c_void, valLen: quint32_t),
+    >,
+) {
+    boundary!((), {
+        let application: *mut c_void = eventCb.map_or(ptr::null_mut(), |function| function as *mut c_void);
+        INSTANCE.early.store(application, Ordering::Release);
+        if let Some(device) = device() {
+            let callback = if application.is_null() { None } else { Some(forward as _) };
+            // Fails only inside a platform function, where no application calls.
+            let _ = device.set_callback(Callback::set(callback, application));
+        }
+    })
+}
+
+/// An event of the native device to the application, whose function is the `ctx`.
+unsafe extern "C" fn forward(ctx: *mut c_void, event: u32, code: i32, value: *mut c_void, length: u32) {
+    // SAFETY: `ctx` is NULL or the function that the application gave to Ql_iotConfigSetEventCB.
+    if let Some(function) = unsafe { core::mem::transmute::<*mut c_void, EventCb>(ctx) } {
+        // SAFETY: as the application asked.
+        unsafe { function(event, code, value, length) }
+    }
+}
