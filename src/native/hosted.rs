@@ -470,7 +470,6 @@ unsafe extern "C" fn stop<P: Hosted>(ctx: *mut c_void) {
 core::arch::global_asm!(
     ".weak quecota_default_platform",
     ".type quecota_default_platform, %function",
-    ".weak quecota_host_platform",
     ".text",
     "quecota_default_platform:",
     #[cfg(target_arch = "x86_64")]
