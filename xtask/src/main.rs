@@ -2,6 +2,7 @@
 //! at once on a machine that has nothing yet.
 
 mod demo;
+mod headers;
 mod postgres;
 mod process;
 mod setup;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
 fn command(words: &[&str]) -> Outcome {
     match words {
         ["demo"] => demo::run(),
+        ["headers"] => headers::generate(),
         ["test", stages @ ..] => test::run(stages),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -47,7 +47,8 @@ fn summary(times: &[(&str, Duration, bool)]) {
 /// Formatting, lints and generated files.
 fn form() -> Outcome {
     run_cargo(&["fmt", "--all", "--check"])?;
-    run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+    run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    crate::headers::check()
 }
 
 /// The library and the examples by CMake, and the C tests.

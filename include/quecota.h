@@ -1,0 +1,655 @@
+/*
+ * quecota: the OTA part of the QuecThing device SDK. The native API.
+ *
+ * Made from the Rust sources by `cargo xtask headers`; do not edit.
+ *
+ * One device: memory of QUECOTA_SIZE bytes, a platform table, a config; quecota_init(), quecota_start(), then
+ * quecota_poll() again and again, from one task. The platform's network code answers through quecota_on_*().
+ *
+ * For every function: NULL, and a device that does not live, are refused with QUECOTA_ERROR_NULL or the value said
+ * with the function. Strings are NUL-terminated UTF-8 of at most 2048 bytes and are copied. With a lock in the
+ * platform table, all but quecota_init() and quecota_deinit() may be called from any task, also from inside an event
+ * callback; none from inside a function of the table, and none from an interrupt, unless the lock works there.
+ */
+
+#ifndef QUECOTA_H
+#define QUECOTA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A device. Opaque; it lives in memory of the caller. */
+typedef struct quecota quecota_t;
+
+/** The value is not known. */
+#define QUECOTA_UNKNOWN 2147483647
+
+/** The length is not known. */
+#define QUECOTA_LENGTH_UNKNOWN 4294967295
+
+/** Smallest receive buffer, in bytes. */
+#define QUECOTA_RECEIVE_MIN 2048
+
+/** Bytes of memory that quecota_init() needs for one device. */
+#define QUECOTA_SIZE 24576
+
+/** Alignment of that memory. */
+#define QUECOTA_ALIGN 8
+
+/** Result of most calls: QUECOTA_OK or what went wrong; quecota_error_text() says it in words. */
+typedef int32_t quecota_error_t;
+
+/** Values of quecota_error_t. */
+enum {
+    /** Done, or started. */
+    QUECOTA_OK = 0,
+    /** A pointer is NULL that must not be, or the memory holds no live device. */
+    QUECOTA_ERROR_NULL = 1,
+    /** The memory for the device is smaller than QUECOTA_SIZE. */
+    QUECOTA_ERROR_MEMORY = 2,
+    /** The memory for the device is not aligned to QUECOTA_ALIGN. */
+    QUECOTA_ERROR_ALIGN = 3,
+    /** The `size` member of a struct is smaller than the first version of that struct was. */
+    QUECOTA_ERROR_STRUCT = 4,
+    /** A function that the platform must have is NULL. */
+    QUECOTA_ERROR_PLATFORM = 5,
+    /** The receive buffer is NULL or smaller than QUECOTA_RECEIVE_MIN. */
+    QUECOTA_ERROR_RECEIVE = 6,
+    /** A storage area's sizes break the rules of quecota_area_t. */
+    QUECOTA_ERROR_AREA = 7,
+    /** quecota_start() was not called, or was called twice. */
+    QUECOTA_ERROR_STARTED = 8,
+    /** Called from inside a function of the platform table. */
+    QUECOTA_ERROR_REENTRY = 9,
+    /** A value is empty, too long or not of the right form. */
+    QUECOTA_ERROR_VALUE = 10,
+    /** Only while the connection mode is idle. */
+    QUECOTA_ERROR_NOT_IDLE = 11,
+    /** No session with the platform. */
+    QUECOTA_ERROR_OFFLINE = 12,
+    /** Not allowed in the present OTA state. */
+    QUECOTA_ERROR_STATE = 13,
+    /** Product key, product secret or server is not set. */
+    QUECOTA_ERROR_INCOMPLETE = 14,
+    /** Outside the piece that is staged. */
+    QUECOTA_ERROR_RANGE = 15,
+    /** Storage failed, or gave other bytes than were written. */
+    QUECOTA_ERROR_STORAGE = 16,
+    /** No room now: poll, then offer it again. */
+    QUECOTA_ERROR_BUSY = 17,
+    /** The caller's buffer is too small. */
+    QUECOTA_ERROR_ROOM = 18,
+    /** The component is not known. */
+    QUECOTA_ERROR_UNKNOWN = 19,
+    /** A bug in this library (hosts only; please report it). */
+    QUECOTA_ERROR_PANIC = 20,
+};
+
+/** The event conventions. */
+typedef int32_t quecota_dialect_t;
+
+/** Values of quecota_dialect_t. */
+enum {
+    /** All event values are text; "not authenticated any more" is event 10 (SDK 2.10). */
+    QUECOTA_DIALECT_2_10 = 0,
+    /** The value of 10707 is a binary uint32_t; "not authenticated any more" is event 9 (SDK 2.9). */
+    QUECOTA_DIALECT_2_9 = 1,
+};
+
+/**
+ * Event for the application. Called from the context of quecota_poll(), with no lock held and after the state has
+ * changed, so every call of this library is welcome in it (but quecota_poll() and quecota_deinit()).
+ *
+ * `value` is a copy of `length` bytes with a NUL behind them, which the callback may write on; it lives for the call
+ * only. NULL and 0 when the event has no value.
+ */
+typedef void (*quecota_event_cb_t)(void *ctx, uint32_t event, int32_t code, void *value, uint32_t length);
+
+/** What the application provides beside the platform. */
+typedef struct {
+    /** sizeof(quecota_config_t). */
+    uint32_t size;
+    /** QUECOTA_DIALECT_*. */
+    quecota_dialect_t dialect;
+    /** Room for messages from the platform until they are handled; belongs to the device until quecota_deinit(). */
+    uint8_t *receive;
+    /** Bytes of `receive`; QUECOTA_RECEIVE_MIN at least. */
+    uint32_t receive_size;
+    /** May be NULL: events then wait until quecota_set_event_callback(). */
+    quecota_event_cb_t event;
+    /** Handed to `event`. */
+    void *event_ctx;
+} quecota_config_t;
+
+/** One MQTT 3.1.1 connection. All strings live for the call only. */
+typedef struct {
+    /** `mqtt://host:port` or `mqtts://host:port`. */
+    const char *url;
+    /** Client id. */
+    const char *client_id;
+    /** NULL: send no user name, although there is a password, as QuecThing devices do. */
+    const char *user_name;
+    /** Password. */
+    const char *password;
+    /** Keep-alive in seconds. Clean session is always 1. */
+    uint16_t keep_alive;
+} quecota_connect_t;
+
+/**
+ * MQTT and HTTP: one connection and one fetch at a time.
+ *
+ * Each function returns at once: 0 when the operation is started, anything else when it cannot be started now (the
+ * library tries again by its own timers). What becomes of it is told by the quecota_on_*() calls, never from inside
+ * these functions. No member but `ctx` may be NULL.
+ */
+typedef struct {
+    /** sizeof(quecota_transport_t). */
+    uint32_t size;
+    /** Handed to each function. */
+    void *ctx;
+    /** Starts to connect; a connection that is there is closed first. Answer: quecota_on_link(). */
+    int32_t (*connect)(void *ctx, const quecota_connect_t *to);
+    /** Closes the connection; no answer. */
+    void (*disconnect)(void *ctx);
+    /** Subscribes with QoS 1. Answer: quecota_on_link() with QUECOTA_LINK_SUBSCRIBED. */
+    int32_t (*subscribe)(void *ctx, const char *filter);
+    /**
+     * Sends `length` bytes with QoS 0, 1 or 2. One publish is under way at a time. Answer: quecota_on_sent() with `id`
+     * once the peer has it (QoS 0: once it is handed on). Topic and payload live for the call only.
+     */
+    int32_t (*publish)(void *ctx,
+                       const char *topic,
+                       const uint8_t *payload,
+                       uint32_t length,
+                       uint8_t qos,
+                       uint16_t id);
+    /**
+     * Starts `GET url` with the range `start .. start + length - 1`; http:// or https://. Answer:
+     * quecota_on_fetch_begin(), quecota_on_fetch_data() as often as needed, quecota_on_fetch_end(). The url lives for
+     * the call only.
+     */
+    int32_t (*fetch)(void *ctx, const char *url, uint32_t start, uint32_t length);
+    /** Gives the fetch up. Answers that are under way may still come and are ignored. */
+    void (*fetch_cancel)(void *ctx);
+} quecota_transport_t;
+
+/** The shape of a storage area. Constant while the device lives. */
+typedef struct {
+    /** Bytes in all; a multiple of `erase`, not 0. The journal needs two erase blocks at least. */
+    uint32_t size;
+    /** Smallest unit that can be erased; a power of two, 16 at least. */
+    uint32_t erase;
+    /** Smallest unit that can be written; a power of two, 1..=256 and not more than `erase`. */
+    uint32_t program;
+    /** What an erased byte reads as: 0xFF or 0x00. */
+    uint8_t erased;
+} quecota_area_t;
+
+/** What the functions of quecota_storage_t return. */
+typedef int32_t quecota_storage_result_t;
+
+/** Values of quecota_storage_result_t. */
+enum {
+    /** Done. */
+    QUECOTA_STORAGE_OK = 0,
+    /** Outside the area, or not aligned. */
+    QUECOTA_STORAGE_RANGE = 1,
+    /** No room left (a file on a full disk). */
+    QUECOTA_STORAGE_FULL = 2,
+    /** The storage failed. */
+    QUECOTA_STORAGE_FAILED = 3,
+};
+
+/** Which storage; the `area` argument of the functions of quecota_storage_t. */
+typedef int32_t quecota_area_id_t;
+
+/** Values of quecota_area_id_t. */
+enum {
+    /** The staged image, or one piece of it. */
+    QUECOTA_AREA_IMAGE = 0,
+    /** Progress and configuration. */
+    QUECOTA_AREA_JOURNAL = 1,
+};
+
+/**
+ * Two areas with flash semantics: a byte is written once between two erases. No member but `ctx` and `sync` may be
+ * NULL.
+ */
+typedef struct {
+    /** sizeof(quecota_storage_t). */
+    uint32_t size;
+    /** Handed to each function. */
+    void *ctx;
+    /** The staged image: firmware of a module must fit whole, that of an MCU comes in pieces of this size. */
+    quecota_area_t image;
+    /** The journal. */
+    quecota_area_t journal;
+    /** Fills `data` from `offset`; no alignment is promised. */
+    quecota_storage_result_t (*read)(void *ctx,
+                                     quecota_area_id_t area,
+                                     uint32_t offset,
+                                     uint8_t *data,
+                                     uint32_t length);
+    /** Writes; `offset` and `length` are multiples of `program`, the bytes were erased before. */
+    quecota_storage_result_t (*write)(void *ctx,
+                                      quecota_area_id_t area,
+                                      uint32_t offset,
+                                      const uint8_t *data,
+                                      uint32_t length);
+    /** Erases; `offset` and `length` are multiples of `erase`. */
+    quecota_storage_result_t (*erase)(void *ctx, quecota_area_id_t area, uint32_t offset, uint32_t length);
+    /** Everything written before is there after a power cut once this returns. NULL: writes are durable at once. */
+    quecota_storage_result_t (*sync)(void *ctx, quecota_area_id_t area);
+} quecota_storage_t;
+
+/** How much a log line matters. */
+typedef int32_t quecota_level_t;
+
+/** Values of quecota_level_t. */
+enum {
+    /** Something is lost or refused. */
+    QUECOTA_LEVEL_ERROR = 1,
+    /** Something is odd but handled. */
+    QUECOTA_LEVEL_WARN = 2,
+    /** The course of things. */
+    QUECOTA_LEVEL_INFO = 3,
+    /** Detail. */
+    QUECOTA_LEVEL_DEBUG = 4,
+};
+
+/**
+ * The device around the library. `millis`, `random` and `device_key` may not be NULL; of the others, NULL means what
+ * is said with each.
+ */
+typedef struct {
+    /** sizeof(quecota_system_t). */
+    uint32_t size;
+    /** Handed to each function. */
+    void *ctx;
+    /** Milliseconds of a clock that never stops; wraps at 2^32. */
+    uint32_t (*millis)(void *ctx);
+    /** Fills `data` with random bytes, good enough for nonces. */
+    void (*random)(void *ctx, uint8_t *data, uint32_t length);
+    /** The hardware id (IMEI or MAC): 1..16 letters and digits. Copied at once. */
+    const char *(*device_key)(void *ctx);
+    /** Takes the lock of this device; not needed to be recursive. NULL: all calls come from one context. */
+    void (*lock)(void *ctx);
+    /** Gives the lock back. NULL exactly if `lock` is. */
+    void (*unlock)(void *ctx);
+    /**
+     * There is work: let quecota_poll() run soon, whatever it returned last. Called without the lock, from whatever
+     * context made the work. NULL: the poll's return value is not slept through anyway.
+     */
+    void (*wake)(void *ctx);
+    /** One line without line end; `line` ends with NUL, which `length` does not count. NULL: no log. */
+    void (*log)(void *ctx, quecota_level_t level, const char *line, uint32_t length);
+    /** Battery in per cent, or QUECOTA_UNKNOWN, as NULL. */
+    int32_t (*battery)(void *ctx);
+    /** Supply voltage in millivolts, or QUECOTA_UNKNOWN, as NULL. */
+    int32_t (*voltage)(void *ctx);
+    /** RSSI in dBm, or QUECOTA_UNKNOWN, as NULL. */
+    int32_t (*signal)(void *ctx);
+    /** RSRP in dBm, or QUECOTA_UNKNOWN, as NULL. */
+    int32_t (*rsrp)(void *ctx);
+    /** Bytes to report as free for firmware, or QUECOTA_LENGTH_UNKNOWN, as NULL: the size of the image area. */
+    uint32_t (*free_space)(void *ctx);
+    /** The module's model. Copied at once. NULL: none. */
+    const char *(*module_model)(void *ctx);
+    /** The module firmware's version, at most 64 characters. Copied at once. NULL: none. */
+    const char *(*module_version)(void *ctx);
+    /**
+     * Module firmware, the first `length` bytes of the image area, is verified: take it over. Returns the
+     * milliseconds within which the module reboots into it, or a negative number to refuse it, as NULL.
+     */
+    int32_t (*apply)(void *ctx, uint32_t length);
+    /**
+     * Called by quecota_start() at its end, without the lock: a platform with a task of its own lets it call
+     * quecota_poll() from now on, and learns here which device to answer to. Returns 0, or anything else when that
+     * cannot be. NULL: the application polls.
+     */
+    int32_t (*run)(void *ctx, quecota_t *device);
+    /**
+     * Called by quecota_deinit() at its beginning, without the lock: once it returns, nobody calls into the device
+     * any more. NULL: the application sees to that.
+     */
+    void (*stop)(void *ctx);
+} quecota_system_t;
+
+/**
+ * The platform of a device. The structs are copied by quecota_init(); what the `ctx` pointers point to must outlive
+ * the device.
+ *
+ * Every function but `lock`, `wake`, `run` and `stop` is called with the device's lock held, from the context of
+ * quecota_poll() or of whatever call needed it. It must not call quecota_*() of the same device: such a call is
+ * refused with QUECOTA_ERROR_REENTRY if the lock is NULL or recursive, and waits for ever on any other lock.
+ */
+typedef struct {
+    /** sizeof(quecota_platform_t). */
+    uint32_t size;
+    /** MQTT and HTTP. */
+    const quecota_transport_t *transport;
+    /** Image and journal. */
+    const quecota_storage_t *storage;
+    /** Clock, lock, random, facts about the device. */
+    const quecota_system_t *system;
+} quecota_platform_t;
+
+/** What the link did. */
+typedef int32_t quecota_link_t;
+
+/** Values of quecota_link_t. */
+enum {
+    /** CONNACK with code 0. */
+    QUECOTA_LINK_CONNECTED = 0,
+    /** CONNACK with another code: hand it over as `connack`. */
+    QUECOTA_LINK_REFUSED = 1,
+    /** SUBACK that grants the filter. */
+    QUECOTA_LINK_SUBSCRIBED = 2,
+    /** SUBACK that refuses it. */
+    QUECOTA_LINK_SUBSCRIBE_REFUSED = 3,
+    /** No network, no such host, TLS trouble, or the connection closed. */
+    QUECOTA_LINK_LOST = 4,
+};
+
+/** Whether the transport is to go on with a fetch. */
+typedef int32_t quecota_flow_t;
+
+/** Values of quecota_flow_t. */
+enum {
+    /** Hand over the next bytes. */
+    QUECOTA_FLOW_CONTINUE = 0,
+    /** Drop this fetch; nothing more of it is wanted, not even its end. */
+    QUECOTA_FLOW_STOP = 1,
+};
+
+/** Connection mode. */
+typedef int32_t quecota_mode_t;
+
+/** Values of quecota_mode_t. */
+enum {
+    /** Stay away. */
+    QUECOTA_MODE_IDLE = 0,
+    /** Connect and stay connected. */
+    QUECOTA_MODE_REQUEST = 1,
+};
+
+/** Where the session stands. */
+typedef int32_t quecota_work_state_t;
+
+/** Values of quecota_work_state_t. */
+enum {
+    /** Also for a device that is NULL or not started. */
+    QUECOTA_STATE_UNINITIALIZED = 0,
+    QUECOTA_STATE_INITIALIZED = 1,
+    QUECOTA_STATE_AUTHENTICATING = 2,
+    QUECOTA_STATE_AUTHENTICATED = 3,
+    QUECOTA_STATE_AUTHENTICATE_FAILED = 4,
+    QUECOTA_STATE_CONNECTING = 5,
+    QUECOTA_STATE_CONNECTED = 6,
+    QUECOTA_STATE_CONNECT_FAILED = 7,
+    /** Online: reports and requests go through. */
+    QUECOTA_STATE_SUBSCRIBED = 8,
+    QUECOTA_STATE_SUBSCRIBE_FAILED = 9,
+    QUECOTA_STATE_DISCONNECTING = 10,
+    QUECOTA_STATE_DISCONNECTED = 11,
+    QUECOTA_STATE_DISCONNECT_FAILED = 12,
+};
+
+/** The application's answer to an OTA event. */
+typedef int32_t quecota_action_t;
+
+/** Values of quecota_action_t. */
+enum {
+    /** Refuse the plan. */
+    QUECOTA_ACTION_REFUSE = 0,
+    /** Confirm the plan. */
+    QUECOTA_ACTION_CONFIRM = 1,
+    /** The staged piece was read: fetch the next. */
+    QUECOTA_ACTION_NEXT = 2,
+    /** The last piece was read and the MCU is updating itself. */
+    QUECOTA_ACTION_UPDATING = 3,
+};
+
+/** How far an upgrade is. */
+typedef struct {
+    /**
+     * The state as reported to the platform: 0 no plan, 1 plan received, 2 confirmed, 3 refused, 4 download starts,
+     * 5 downloading, 6 download failed, 8 piece or file staged, 9 updating, 11 success, 12 failed.
+     */
+    int32_t state;
+    /** Bytes of the file that are downloaded. */
+    uint32_t received;
+    /** Bytes of the file in all; 0 before it is known. */
+    uint32_t size;
+} quecota_progress_t;
+
+/** `event` of the event callback. */
+typedef uint32_t quecota_event_t;
+
+/** Values of quecota_event_t. The code of events 1, 2, 3 and 6 is 10200 for success; else a reason. */
+enum {
+    /** Authenticated with the platform, or why not. */
+    QUECOTA_EVENT_AUTH = 1,
+    /** Connected to the platform, or why not. */
+    QUECOTA_EVENT_CONNECT = 2,
+    /** Subscribed, or why not. */
+    QUECOTA_EVENT_SUBSCRIBE = 3,
+    /** A business message was sent, or not. */
+    QUECOTA_EVENT_SEND = 4,
+    /** A business message came. */
+    QUECOTA_EVENT_RECEIVE = 5,
+    /** Logged out. */
+    QUECOTA_EVENT_LOGOUT = 6,
+    /** OTA: the code is one of quecota_ota_t. */
+    QUECOTA_EVENT_OTA = 7,
+    /** The platform reports an error: the code. */
+    QUECOTA_EVENT_SERVER = 8,
+};
+
+/** `code` of a QUECOTA_EVENT_OTA. */
+typedef int32_t quecota_ota_t;
+
+/** Values of quecota_ota_t. Texts quote names and give numbers in decimal, separated by commas. */
+enum {
+    /**
+     * There is a plan: `"component","source version","target version",battery,signal,space`. Answer with
+     * QUECOTA_ACTION_CONFIRM or QUECOTA_ACTION_REFUSE.
+     */
+    QUECOTA_OTA_PLAN = 10700,
+    /** The download starts: `"component",size,"md5",crc` and, where asked for, `,"sha256"`; no value for a module. */
+    QUECOTA_OTA_START = 10701,
+    /** The download goes on; no value. */
+    QUECOTA_OTA_DOWNLOADING = 10702,
+    /** A piece is staged and can be read: `"component",size,start,length`; no value for a module. */
+    QUECOTA_OTA_DOWNLOADED = 10703,
+    /** The update runs; no value. */
+    QUECOTA_OTA_UPDATING = 10704,
+    /** The component has its target version; no value. */
+    QUECOTA_OTA_SUCCESS = 10705,
+    /** The upgrade failed; no value. */
+    QUECOTA_OTA_FAILED = 10706,
+    /** A plan of several components was answered: `0` refused, `1` confirmed. */
+    QUECOTA_OTA_ANSWERED = 10707,
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/** The version of this library, "major.minor.patch". */
+const char *quecota_version(void);
+
+/** What a code of quecota_error_t means, in English; never NULL, never to be freed. */
+const char *quecota_error_text(quecota_error_t error);
+
+/**
+ * Makes a device in `memory`: `size` bytes (QUECOTA_SIZE), aligned to QUECOTA_ALIGN, which belong to it until
+ * quecota_deinit(). `config` and `platform` are copied. On success `*device` is the handle.
+ */
+quecota_error_t quecota_init(void *memory,
+                             size_t size,
+                             const quecota_config_t *config,
+                             const quecota_platform_t *platform,
+                             quecota_t **device);
+
+/**
+ * Loads the journal and goes on with what an earlier run left; once, before anything else. At its end the platform's
+ * own task begins, where it has one; if that fails: QUECOTA_ERROR_PLATFORM.
+ */
+quecota_error_t quecota_start(quecota_t *device);
+
+/**
+ * One step: timers, one message, one report; then events. Returns the milliseconds that may pass before the next
+ * call; call it earlier when the platform's wake() was called. From one task only; called anywhere else, or inside an
+ * event callback, or for a device that is NULL or not started, it does nothing and returns 1000.
+ */
+uint32_t quecota_poll(quecota_t *device);
+
+/**
+ * Ends a device: stops the platform's task, gives up a fetch, closes the connection. What was stored stays, and a new
+ * device goes on from it. Nobody else may be in a call of this device, nor make one later. Inside an event callback:
+ * QUECOTA_ERROR_REENTRY.
+ */
+quecota_error_t quecota_deinit(quecota_t *device);
+
+/** Sets the one receiver of events. NULL: events vanish from now on. Events wait while none was ever set. */
+quecota_error_t quecota_set_event_callback(quecota_t *device, quecota_event_cb_t event, void *ctx);
+
+/** The connection changed. `connack` matters for QUECOTA_LINK_REFUSED only: the CONNACK code, 1..5. */
+quecota_error_t quecota_on_link(quecota_t *device, quecota_link_t link, uint8_t connack);
+
+/**
+ * A message came. It is copied. QUECOTA_ERROR_BUSY: no room now; poll, then offer it again, and do not acknowledge it
+ * before it was taken.
+ */
+quecota_error_t quecota_on_message(quecota_t *device,
+                                   const char *topic,
+                                   const uint8_t *payload,
+                                   uint32_t length);
+
+/** The publish `id` reached the peer (`delivered` is not 0), or was lost. */
+quecota_error_t quecota_on_sent(quecota_t *device, uint16_t id, int32_t delivered);
+
+/**
+ * The head of the HTTP answer came: its status, the first byte of the body within the file (Content-Range; 0 when
+ * there is none), the length of the body and that of the whole file, each QUECOTA_LENGTH_UNKNOWN when the answer does
+ * not tell. A transport does not judge: it hands over every status.
+ */
+quecota_flow_t quecota_on_fetch_begin(quecota_t *device,
+                                      uint16_t status,
+                                      uint32_t first,
+                                      uint32_t length,
+                                      uint32_t total);
+
+/** The next bytes of the body, in any portions; written to storage before this returns. */
+quecota_flow_t quecota_on_fetch_data(quecota_t *device, const uint8_t *data, uint32_t length);
+
+/** The fetch is over. `complete` is not 0: the body came to its end. 0: it could not begin, or broke off. */
+quecota_error_t quecota_on_fetch_end(quecota_t *device, int32_t complete);
+
+/** Product key and secret, 1..32 characters each; idle only; kept in the journal. A change forgets the device secret. */
+quecota_error_t quecota_set_product(quecota_t *device,
+                                    const char *key,
+                                    const char *secret);
+
+/**
+ * `mqtt://host:port`, `mqtts://host:port` or `host:port`, below 64 characters; idle only; kept in the journal. A
+ * change forgets the device secret.
+ */
+quecota_error_t quecota_set_server(quecota_t *device,
+                                   const char *url);
+
+/**
+ * A device key and secret of one's own; idle only; kept in the journal. NULL or empty key: the hardware id again.
+ * NULL or empty secret: the platform gives one.
+ */
+quecota_error_t quecota_set_device(quecota_t *device,
+                                   const char *key,
+                                   const char *secret);
+
+/** MQTT user name, for brokers that demand one. NULL or empty, the default: none. */
+quecota_error_t quecota_set_user_name(quecota_t *device, const char *name);
+
+/** Keep-alive in seconds, not 0; idle only; 120 by default. */
+quecota_error_t quecota_set_lifetime(quecota_t *device, uint16_t seconds);
+
+/** Whether payloads are encrypted (`wanted` is not 0); idle only; not by default. */
+quecota_error_t quecota_set_session_encryption(quecota_t *device, int32_t wanted);
+
+/** Text that is appended to the module's version as it is reported. NULL or empty: none. */
+quecota_error_t quecota_set_app_version(quecota_t *device, const char *version);
+
+/**
+ * The version that an MCU component runs, at most 64 characters; NULL or empty: there is no such component. During an
+ * upgrade of that component the target version means success; the version that it had, nothing; another one, failure.
+ */
+quecota_error_t quecota_set_mcu_version(quecota_t *device,
+                                        const char *component,
+                                        const char *version);
+
+/**
+ * Copies the version of an MCU component with its NUL to `version`; `component` NULL: all of them, as `a:1;b:2`.
+ * QUECOTA_ERROR_UNKNOWN: no such component. QUECOTA_ERROR_ROOM: `size` is too small (512 is enough for all).
+ */
+quecota_error_t quecota_get_mcu_version(quecota_t *device,
+                                        const char *component,
+                                        char *version,
+                                        uint32_t size);
+
+/** Connects (and stays connected) or disconnects. The same mode again does nothing. */
+quecota_error_t quecota_set_mode(quecota_t *device, quecota_mode_t mode);
+
+/** The mode that was set; QUECOTA_MODE_IDLE also for a device that is NULL or not started. */
+quecota_mode_t quecota_get_mode(quecota_t *device);
+
+/** Where the session stands. */
+quecota_work_state_t quecota_get_work_state(quecota_t *device);
+
+/** Writes one line to the platform's log, as the library does. */
+quecota_error_t quecota_log(quecota_t *device, quecota_level_t level, const char *line);
+
+/** Asks the platform for an upgrade plan. `want_sha256` is not 0: the SHA-256 of the file is wanted, too. */
+quecota_error_t quecota_request_plan(quecota_t *device, int32_t want_sha256);
+
+/** Answers an OTA event; welcome inside the event callback. */
+quecota_error_t quecota_ota_action(quecota_t *device, quecota_action_t action);
+
+/**
+ * Reads from the staged piece: up to `size` bytes from `offset`, which counts from the start of the whole file.
+ * `*read` is how many there were, at least 1 on success; 0 otherwise.
+ */
+quecota_error_t quecota_read(quecota_t *device,
+                             uint32_t offset,
+                             uint8_t *data,
+                             uint32_t size,
+                             uint32_t *read);
+
+/** How far the upgrade is, to `*progress`. */
+quecota_error_t quecota_ota_progress(quecota_t *device, quecota_progress_t *progress);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* QUECOTA_H */
+
+/** Memory for one device, for those who keep it in a variable. */
+typedef union {
+    uint64_t aligned;
+    unsigned char bytes[QUECOTA_SIZE];
+} quecota_memory_t;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * The platform of applications of the drop-in API (Ql_iotApi.h), for native ones to use as well. On Linux hosts the
+ * library brings one, configured by QUECOTA_* environment variables, as a weak symbol; elsewhere, or instead, an object
+ * file of the port defines it. NULL: there is none now.
+ */
+const quecota_platform_t *quecota_default_platform(void);
+
+#ifdef __cplusplus
+}
+#endif
