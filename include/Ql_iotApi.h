@@ -248,12 +248,6 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The platform of an unmodified application: feature `host` brings a weak one, a port defines its own. NULL when
- * there is none now.
- */
-extern const quecota_platform_t *quecota_default_platform(void);
-
-/**
  * Loads what was stored, prepares recovery and starts the platform's task. TRUE again when it was done before. FALSE
  * when the platform cannot be used; then it may be called again.
  */

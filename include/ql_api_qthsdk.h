@@ -251,12 +251,6 @@ enum {
 extern "C" {
 #endif // __cplusplus
 
-/**
- * The platform of an unmodified application: feature `host` brings a weak one, a port defines its own. NULL when
- * there is none now.
- */
-extern const quecota_platform_t *quecota_default_platform(void);
-
 /** Ql_iotInit() for applications of SDK 2.10 and later: the header ql_api_qthsdk.h maps the name. */
 qbool Ql_iotInit_2_10(void);
 
