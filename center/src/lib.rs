@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod config;
 pub mod devices;
 pub mod engine;
+pub mod http;
+pub mod packages;
 pub mod rules;
 pub mod store;

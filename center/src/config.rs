@@ -1,0 +1,213 @@
+//! Where the center keeps its things and what it was told at start.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::packages::signature::{PublicUrl, PublicUrlError, UrlKey};
+
+/// The data folder when none is given.
+pub const DATA_FOLDER: &str = "./quecota-data";
+
+/// What stops a center from starting, in words for the person who started it.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file or folder cannot be used.
+    #[error("cannot use {path}: {source}")]
+    Path {
+        /// Which.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Another center works in the folder.
+    #[error("the data folder {0} is in use by another quecota-center; stop that one or give another --data")]
+    InUse(String),
+    /// The token or the key of the folder cannot be one.
+    #[error("{path} holds no usable value: {rule}; put one there, or remove the file to get a new one")]
+    Secret {
+        /// The file.
+        path: String,
+        /// What would be right.
+        rule: &'static str,
+    },
+    /// Devices could not download from the public URL.
+    #[error(transparent)]
+    PublicUrl(#[from] PublicUrlError),
+    /// The public URL cannot be derived.
+    #[error(
+        "--http {0} listens on every address, so devices need to be told one: give --public-url http://HOST:PORT"
+    )]
+    PublicUrlNeeded(SocketAddr),
+}
+
+/// The data folder.
+#[derive(Debug, Clone)]
+pub struct DataFolder(PathBuf);
+
+/// Held while a center works alone in its folder; the system releases it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct FolderLock(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl DataFolder {
+    /// The folder, which is made if it is not there.
+    pub fn open(folder: &Path) -> Result<Self, ConfigError> {
+        fs::create_dir_all(folder).map_err(failed(folder))?;
+        Ok(Self(folder.to_path_buf()))
+    }
+
+    /// The folder that a client command reads its token from; nothing is made.
+    #[must_use]
+    pub fn existing(folder: &Path) -> Self {
+        Self(folder.to_path_buf())
+    }
+
+    /// Takes the folder for this process alone: SQLite in one file is one process's.
+    pub fn lock(&self) -> Result<FolderLock, ConfigError> {
+        let path = self.0.join("lock");
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(FolderLock(file)),
+            Err(TryLockError::WouldBlock) => Err(ConfigError::InUse(self.0.display().to_string())),
+            Err(TryLockError::Error(source)) => Err(failed(&path)(source)),
+        }
+    }
+
+    /// The database of a center that is given none, as a URL.
+    #[must_use]
+    pub fn database(&self) -> String {
+        format!("sqlite://{}", self.0.join("center.db").display())
+    }
+
+    /// The folder of the packages' files.
+    #[must_use]
+    pub fn objects(&self) -> PathBuf {
+        self.0.join("objects")
+    }
+
+    /// The API's token: made at the first start.
+    pub fn token(&self) -> Result<String, ConfigError> {
+        let path = self.0.join("token");
+        let token = secret(&path)?;
+        check_token(&token).map_err(|rule| ConfigError::Secret { path: path.display().to_string(), rule })?;
+        Ok(token)
+    }
+
+    /// The API's token, if a center was started here before.
+    #[must_use]
+    pub fn known_token(&self) -> Option<String> {
+        fs::read_to_string(self.0.join("token")).ok().map(|token| token.trim().to_owned())
+    }
+
+    /// The key of the download URLs: made at the first start.
+    pub fn url_key(&self) -> Result<UrlKey, ConfigError> {
+        let path = self.0.join("url.key");
+        let mut key = [0; 32];
+        hex::decode_to_slice(secret(&path)?, &mut key).map_err(|_| ConfigError::Secret {
+            path: path.display().to_string(),
+            rule: "it must be 64 hexadecimal digits",
+        })?;
+        Ok(UrlKey::new(key))
+    }
+}
+
+/// Checks a token that somebody chose: it must fit in a header and be more than a guess.
+pub fn check_token(token: &str) -> Result<(), &'static str> {
+    if token.len() < 16 || !token.bytes().all(|c| c.is_ascii_graphic()) {
+        return Err("a token has 16 or more visible ASCII characters");
+    }
+    Ok(())
+}
+
+/// The address that devices are told to download from: the given one, else the one we listen on.
+pub fn public_url(given: Option<&str>, http: SocketAddr) -> Result<PublicUrl, ConfigError> {
+    match given {
+        Some(url) => Ok(PublicUrl::parse(url)?),
+        None if http.ip().is_unspecified() => Err(ConfigError::PublicUrlNeeded(http)),
+        None => Ok(PublicUrl::parse(&format!("http://{http}"))?),
+    }
+}
+
+/// The text of a secret file; a missing one is made of 32 random bytes, readable by its owner alone.
+fn secret(path: &Path) -> Result<String, ConfigError> {
+    match fs::read_to_string(path) {
+        Ok(text) => return Ok(text.trim().to_owned()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
+        Err(_) => {}
+    }
+    let text = hex::encode(rand::random::<[u8; 32]>());
+    // Written beside and linked into place, so that nobody ever reads half a secret; of two centers that start
+    // at once in one folder, both take the one that came first.
+    let fresh = path.with_extension(format!("new-{:016x}", rand::random::<u64>()));
+    let mut file =
+        OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh).map_err(failed(&fresh))?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let linked = written.and_then(|()| fs::hard_link(&fresh, path));
+    fs::remove_file(&fresh).map_err(failed(&fresh))?;
+    match linked {
+        Ok(()) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok(fs::read_to_string(path).map_err(failed(path))?.trim().to_owned())
+        }
+        Err(error) => Err(failed(path)(error)),
+    }
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> ConfigError {
+    let path = path.display().to_string();
+    move |source| ConfigError::Path { path: path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_made_once_and_for_the_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        let token = data.token().unwrap();
+        assert_eq!(data.token().unwrap(), token);
+        assert_eq!(data.known_token(), Some(token));
+        assert!(data.url_key().unwrap().verifies("a", &data.url_key().unwrap().sign("a")));
+        for name in ["token", "url.key"] {
+            assert_eq!(fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_broken_secret_is_named_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        fs::write(folder.path().join("url.key"), "12").unwrap();
+        fs::write(folder.path().join("token"), "").unwrap();
+        assert!(data.url_key().unwrap_err().to_string().contains("url.key"));
+        assert!(data.token().unwrap_err().to_string().contains("token"));
+    }
+
+    #[test]
+    fn a_folder_has_one_center() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        let held = data.lock().unwrap();
+        assert!(matches!(data.lock(), Err(ConfigError::InUse(_))));
+        drop(held);
+        data.lock().unwrap();
+    }
+
+    #[test]
+    fn the_public_url_comes_from_the_listening_address() {
+        let url = |given, http: &str| public_url(given, http.parse().unwrap());
+        assert_eq!(url(None, "127.0.0.1:80").unwrap().to_string(), "http://127.0.0.1:80");
+        assert_eq!(url(Some("https://a.b"), "0.0.0.0:80").unwrap().to_string(), "https://a.b");
+        assert!(matches!(url(None, "0.0.0.0:80"), Err(ConfigError::PublicUrlNeeded(_))));
+        assert!(matches!(url(None, "[::1]:80"), Err(ConfigError::PublicUrl(_))));
+    }
+}

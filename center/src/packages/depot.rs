@@ -1,0 +1,343 @@
+//! Where the files of packages are kept: an object store, each content once, under its SHA-256.
+//!
+//! A file streams in under `incoming/` and gets its name `sha256/ab/ab12...` only when it is whole and on
+//! disk, so a name always stands for its content. What is dropped on the way takes its bytes along.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path as FolderPath;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::BoxStream;
+use md5::{Digest, Md5};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt};
+use sha2::Sha256;
+
+/// Bytes gathered before they are written: the least that S3-compatible stores take as a part, and so all the
+/// memory that an upload of any size needs.
+const PART: usize = 5 * 1024 * 1024;
+
+/// The three digests that devices may be told (QUECTHING.md 4.5), with the size they belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// Bytes.
+    pub size: u64,
+    /// MD5.
+    pub md5: [u8; 16],
+    /// CRC-32/ISO-HDLC.
+    pub crc32: u32,
+    /// SHA-256: also the name of the content.
+    pub sha256: [u8; 32],
+}
+
+/// What the depot could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum DepotError {
+    /// No room for the bytes; nothing of them is left.
+    #[error("the center's disk is full: {0}; free some space and send the file again")]
+    Full(#[source] object_store::Error),
+    /// The content is not there (any more).
+    #[error("the content {0} is not in the object store")]
+    Missing(String),
+    /// The folder cannot be used.
+    #[error("cannot use the folder {folder}: {source}")]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Any other failure of the object store.
+    #[error("the object store failed: {0}")]
+    Store(#[source] object_store::Error),
+}
+
+impl From<object_store::Error> for DepotError {
+    fn from(error: object_store::Error) -> Self {
+        if is_full(&error) { Self::Full(error) } else { Self::Store(error) }
+    }
+}
+
+/// Whether an input/output error at the root of `error` says that there is no room.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+            );
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The files of all packages.
+#[derive(Debug, Clone)]
+pub struct Depot {
+    objects: Arc<dyn ObjectStore>,
+}
+
+impl Depot {
+    /// Files in `folder`, which is made if it is not there. What an earlier process left half-written there and
+    /// nobody has touched for `abandoned_after` is removed.
+    pub fn in_folder(folder: &FolderPath, abandoned_after: Duration) -> Result<Self, DepotError> {
+        let failed = |source| DepotError::Folder { folder: folder.display().to_string(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        remove_abandoned(&folder.join("incoming"), abandoned_after).map_err(failed)?;
+        let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+        Ok(Self { objects: Arc::new(objects) })
+    }
+
+    /// Begins to take in one file.
+    pub async fn receive(&self) -> Result<Incoming, DepotError> {
+        let place = Path::from(format!("incoming/{:032x}", rand::random::<u128>()));
+        let upload = self.objects.put_multipart(&place).await?;
+        Ok(Incoming {
+            upload,
+            place,
+            gathered: BytesMut::new(),
+            size: 0,
+            md5: Md5::new(),
+            crc32: crc32fast::Hasher::new(),
+            sha256: Sha256::new(),
+        })
+    }
+
+    /// Whether the content is there.
+    pub async fn holds(&self, sha256: &[u8; 32]) -> Result<bool, DepotError> {
+        match self.objects.head(&place_of(sha256)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a file that is whole its name; a content that is there already stays one file.
+    pub async fn keep(&self, file: Staged) -> Result<(), DepotError> {
+        let Staged { mut upload, place, digests } = file;
+        upload.complete().await?;
+        if let Err(error) = self.objects.rename(&place, &place_of(&digests.sha256)).await {
+            // The first error is the one to tell; what stays is removed at the next start.
+            let _ = self.objects.delete(&place).await;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// Removes a content.
+    pub async fn remove(&self, sha256: &[u8; 32]) -> Result<(), DepotError> {
+        match self.objects.delete(&place_of(sha256)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Streams the bytes of `range` of a content, a few at a time.
+    pub async fn read(
+        &self,
+        sha256: &[u8; 32],
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, object_store::Error>>, DepotError> {
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        match self.objects.get_opts(&place_of(sha256), options).await {
+            Ok(found) => Ok(found.into_stream()),
+            Err(object_store::Error::NotFound { .. }) => Err(DepotError::Missing(hex::encode(sha256))),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A file that streams in. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Incoming {
+    upload: Box<dyn MultipartUpload>,
+    place: Path,
+    gathered: BytesMut,
+    size: u64,
+    md5: Md5,
+    crc32: crc32fast::Hasher,
+    sha256: Sha256,
+}
+
+/// A file that came in whole and has no name yet. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Staged {
+    upload: Box<dyn MultipartUpload>,
+    place: Path,
+    /// Its digests.
+    pub digests: Digests,
+}
+
+impl Incoming {
+    /// Bytes so far.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes the next bytes.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), DepotError> {
+        self.size += bytes.len() as u64;
+        self.md5.update(bytes);
+        self.crc32.update(bytes);
+        self.sha256.update(bytes);
+        self.gathered.extend_from_slice(bytes);
+        while self.gathered.len() >= PART {
+            let part = self.gathered.split_to(PART).freeze();
+            self.store(part).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the file: its bytes are handed to the store and its digests are known.
+    pub async fn finish(mut self) -> Result<Staged, DepotError> {
+        let rest = self.gathered.split().freeze();
+        if !rest.is_empty() {
+            self.store(rest).await?;
+        }
+        let digests = Digests {
+            size: self.size,
+            md5: self.md5.finalize().into(),
+            crc32: self.crc32.finalize(),
+            sha256: self.sha256.finalize().into(),
+        };
+        Ok(Staged { upload: self.upload, place: self.place, digests })
+    }
+
+    async fn store(&mut self, part: Bytes) -> Result<(), DepotError> {
+        let written = self.upload.put_part(part.into()).await;
+        if written.is_err() {
+            // At once, so that the room is free before anybody is told that there was none. That the removal
+            // fails too changes nothing: the next start removes what is abandoned.
+            let _ = self.upload.abort().await;
+        }
+        Ok(written?)
+    }
+}
+
+/// Where a content is kept.
+fn place_of(sha256: &[u8; 32]) -> Path {
+    let name = hex::encode(sha256);
+    let shelf = name.get(..2).unwrap_or_default();
+    Path::from(format!("sha256/{shelf}/{name}"))
+}
+
+/// Removes the files of `folder` that were not written to for `age`: uploads cut off by the end of a process.
+fn remove_abandoned(folder: &FolderPath, age: Duration) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let touched = entry.metadata()?.modified()?;
+        // A file from the future is as fresh as one of now.
+        if SystemTime::now().duration_since(touched).unwrap_or_default() >= age {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt;
+
+    use super::*;
+
+    fn files_under(folder: &FolderPath) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![folder.to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    found.push(entry.file_name().into_string().unwrap());
+                }
+            }
+        }
+        found
+    }
+
+    async fn kept(depot: &Depot, content: &[u8]) -> Digests {
+        let mut incoming = depot.receive().await.unwrap();
+        for bytes in content.chunks(100_000) {
+            incoming.write(bytes).await.unwrap();
+        }
+        let staged = incoming.finish().await.unwrap();
+        let digests = staged.digests;
+        depot.keep(staged).await.unwrap();
+        digests
+    }
+
+    #[tokio::test]
+    async fn digests_are_those_of_the_standards() {
+        let folder = tempfile::tempdir().unwrap();
+        let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
+        let digests = kept(&depot, b"123456789").await;
+        assert_eq!(digests.size, 9);
+        assert_eq!(hex::encode(digests.md5), "25f9e794323b453885f5181f1b624d0b");
+        assert_eq!(digests.crc32, 0xcbf4_3926);
+        assert_eq!(
+            hex::encode(digests.sha256),
+            "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_same_content_is_stored_once_and_reads_back_by_ranges() {
+        let folder = tempfile::tempdir().unwrap();
+        let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
+        let content: Vec<u8> = (0..PART * 2 + 17).map(|i| (i % 251) as u8).collect();
+        let digests = kept(&depot, &content).await;
+        assert_eq!(kept(&depot, &content).await, digests);
+        assert_eq!(files_under(folder.path()), [hex::encode(digests.sha256)]);
+        for range in [0..content.len(), 0..1, PART - 1..PART + 1, content.len() - 1..content.len()] {
+            let stream = depot.read(&digests.sha256, range.start as u64..range.end as u64).await.unwrap();
+            let parts: Vec<Bytes> = stream.try_collect().await.unwrap();
+            assert_eq!(parts.concat(), &content[range]);
+        }
+        depot.remove(&digests.sha256).await.unwrap();
+        assert!(!depot.holds(&digests.sha256).await.unwrap());
+        let missing = depot.read(&digests.sha256, 0..1).await.err().unwrap();
+        assert!(missing.to_string().contains(&hex::encode(digests.sha256)));
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_dropped_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
+        let mut incoming = depot.receive().await.unwrap();
+        incoming.write(&vec![1; PART + 1]).await.unwrap();
+        assert_eq!(files_under(folder.path()).len(), 1);
+        drop(incoming);
+        let mut incoming = depot.receive().await.unwrap();
+        incoming.write(b"whole, but refused").await.unwrap();
+        drop(incoming.finish().await.unwrap());
+        // The removal runs on the runtime's blocking threads: wait for it, not for a time.
+        while !files_under(folder.path()).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_process_left_is_removed_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let incoming = folder.path().join("incoming");
+        std::fs::create_dir(&incoming).unwrap();
+        std::fs::write(incoming.join("ab#1"), b"half").unwrap();
+        Depot::in_folder(folder.path(), Duration::from_secs(3600)).unwrap();
+        assert_eq!(files_under(folder.path()).len(), 1, "it may be another center's upload");
+        Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
+        assert!(files_under(folder.path()).is_empty());
+    }
+}
