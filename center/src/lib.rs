@@ -1,6 +1,8 @@
 //! A self-hosted Developer Center for OTA (DESIGN: `quecota-center`).
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod devices;
@@ -8,4 +10,5 @@ pub mod engine;
 pub mod http;
 pub mod packages;
 pub mod rules;
+pub mod serve;
 pub mod store;

@@ -17,22 +17,11 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt};
 use sha2::Sha256;
 
+use crate::store::Digests;
+
 /// Bytes gathered before they are written: the least that S3-compatible stores take as a part, and so all the
 /// memory that an upload of any size needs.
 const PART: usize = 5 * 1024 * 1024;
-
-/// The three digests that devices may be told (QUECTHING.md 4.5), with the size they belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digests {
-    /// Bytes.
-    pub size: u64,
-    /// MD5.
-    pub md5: [u8; 16],
-    /// CRC-32/ISO-HDLC.
-    pub crc32: u32,
-    /// SHA-256: also the name of the content.
-    pub sha256: [u8; 32],
-}
 
 /// What the depot could not do.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +110,7 @@ impl Depot {
 
     /// Gives a file that is whole its name; a content that is there already stays one file.
     pub async fn keep(&self, file: Staged) -> Result<(), DepotError> {
-        let Staged { mut upload, place, digests } = file;
+        let Staged { mut upload, place, digests, .. } = file;
         upload.complete().await?;
         if let Err(error) = self.objects.rename(&place, &place_of(&digests.sha256)).await {
             // The first error is the one to tell; what stays is removed at the next start.
@@ -171,8 +160,18 @@ pub struct Incoming {
 pub struct Staged {
     upload: Box<dyn MultipartUpload>,
     place: Path,
+    /// Bytes.
+    pub size: u64,
     /// Its digests.
     pub digests: Digests,
+}
+
+impl Staged {
+    /// The name that the object store will keep it under.
+    #[must_use]
+    pub fn object(&self) -> String {
+        place_of(&self.digests.sha256).to_string()
+    }
 }
 
 impl Incoming {
@@ -203,12 +202,11 @@ impl Incoming {
             self.store(rest).await?;
         }
         let digests = Digests {
-            size: self.size,
             md5: self.md5.finalize().into(),
             crc32: self.crc32.finalize(),
             sha256: self.sha256.finalize().into(),
         };
-        Ok(Staged { upload: self.upload, place: self.place, digests })
+        Ok(Staged { upload: self.upload, place: self.place, size: self.size, digests })
     }
 
     async fn store(&mut self, part: Bytes) -> Result<(), DepotError> {
@@ -284,7 +282,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
         let digests = kept(&depot, b"123456789").await;
-        assert_eq!(digests.size, 9);
         assert_eq!(hex::encode(digests.md5), "25f9e794323b453885f5181f1b624d0b");
         assert_eq!(digests.crc32, 0xcbf4_3926);
         assert_eq!(

@@ -1,1 +1,302 @@
-//! x
+//! Downloads by signed URL: the answers that a device's HTTP client needs (QUECTHING.md 4.7).
+//!
+//! Status 200 or 206, an exact `Content-Length`, never chunked, never a redirect; the bytes stream from the depot.
+
+use std::pin::Pin;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures_util::{Stream, StreamExt};
+use tokio::runtime::Handle;
+use tracing::{debug, error, warn};
+
+use super::depot::{Depot, DepotError};
+use super::range::{self, Wanted};
+use super::signature::{Token, UrlKey};
+use crate::rules::ComponentNo;
+use crate::store::{Store, StoreError, UpgradeId};
+
+/// What downloads need.
+#[derive(Debug, Clone)]
+pub struct Downloads {
+    /// The files.
+    pub depot: Depot,
+    /// The key that URLs are signed with.
+    pub key: UrlKey,
+    /// Says whether an upgrade is over, and remembers how far its device is.
+    pub store: Store,
+}
+
+impl Downloads {
+    /// `/f/TOKEN/SIGNATURE/NAME`.
+    pub fn router(self) -> Router {
+        Router::new().route("/f/{token}/{signature}/{*name}", get(download)).with_state(self)
+    }
+}
+
+async fn download(
+    State(downloads): State<Downloads>,
+    Path((token, signature, _name)): Path<(String, String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    if !downloads.key.verifies(&token, &signature) {
+        return refuse(StatusCode::FORBIDDEN, "this center did not sign this URL");
+    }
+    let found = match token.parse() {
+        Ok(token) => find(&downloads.store, token).await,
+        Err(_) => Ok(None),
+    };
+    match found {
+        Ok(Some((content, progress))) => answer(&downloads.depot, content, progress, &method, &headers).await,
+        Ok(None) => refuse(StatusCode::NOT_FOUND, "the upgrade that this URL was made for is over"),
+        Err(error) => {
+            warn!(%error, "a download was put off");
+            refuse(StatusCode::SERVICE_UNAVAILABLE, "the center's database is not available now; try again")
+        }
+    }
+}
+
+/// The file that a token stands for, unless its upgrade is over.
+async fn find(store: &Store, token: Token) -> Result<Option<(Content, Progress)>, StoreError> {
+    let mut queries = store.read().await?;
+    let upgrade = match queries.upgrade(token.upgrade).await {
+        Err(StoreError::NotFound { .. }) => return Ok(None),
+        upgrade => upgrade?,
+    };
+    if upgrade.ended.is_some() {
+        return Ok(None);
+    }
+    let Some(part) = upgrade.components.into_iter().find(|part| part.package == token.package) else {
+        return Ok(None);
+    };
+    let Some(package) = queries.find_package(token.package).await? else { return Ok(None) };
+    let files = package.content.files;
+    let before = files.iter().take(token.file_index).map(|file| file.size).sum();
+    let Some(file) = files.get(token.file_index) else { return Ok(None) };
+    let content = Content { sha256: file.digests.sha256, size: file.size };
+    let progress = Progress {
+        store: store.clone(),
+        upgrade: upgrade.id,
+        component: part.component,
+        reached: before,
+        moved: Moved::No,
+    };
+    Ok(Some((content, progress)))
+}
+
+/// How far a device is in the files of its component's package, told to the store when the answer ends, whole or not.
+#[derive(Debug)]
+struct Progress {
+    store: Store,
+    upgrade: UpgradeId,
+    component: ComponentNo,
+    /// Bytes of the package up to here, files before this one included.
+    reached: u64,
+    moved: Moved,
+}
+
+/// Whether an answer carried any byte.
+#[derive(Debug, PartialEq, Eq)]
+enum Moved {
+    No,
+    Yes,
+}
+
+impl Progress {
+    fn count(&mut self, bytes: &Bytes) {
+        self.reached = self.reached.saturating_add(bytes.len() as u64);
+        self.moved = Moved::Yes;
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        let (Moved::Yes, Ok(runtime)) = (&self.moved, Handle::try_current()) else { return };
+        let (store, upgrade, component, reached) =
+            (self.store.clone(), self.upgrade, self.component.clone(), self.reached);
+        runtime.spawn(async move {
+            let raised = async {
+                let mut store = store.write().await?;
+                store.raise_fetched(upgrade, &component, reached).await?;
+                store.commit().await
+            };
+            // A figure for the retry count and the pages: without it a failure may count that need not.
+            if let Err(error) = raised.await {
+                debug!(%error, upgrade = upgrade.0, "the progress of a download was not kept");
+            }
+        });
+    }
+}
+
+/// A content that may be downloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Content {
+    /// Its name in the depot.
+    sha256: [u8; 32],
+    /// Bytes.
+    size: u64,
+}
+
+/// Answers GET and HEAD for one content.
+async fn answer(
+    depot: &Depot,
+    content: Content,
+    mut progress: Progress,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Response {
+    // The content is its digest, so the tag is as strong as a tag can be.
+    let tag = format!("\"{}\"", hex::encode(content.sha256));
+    let wanted = match asked_range(headers, &tag) {
+        // A range has a meaning for GET only (RFC 9110 14.2).
+        Some(asked) if method == Method::GET => range::read(asked, content.size),
+        _ => Wanted::Whole,
+    };
+    let (status, first, end) = match wanted {
+        Wanted::Whole => (StatusCode::OK, 0, content.size),
+        Wanted::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last + 1),
+        Wanted::Outside => {
+            let head =
+                [(CONTENT_RANGE, format!("bytes */{}", content.size)), (ACCEPT_RANGES, "bytes".to_owned())];
+            let reason = format!("this file has {} bytes; the range asked for is outside\n", content.size);
+            return (StatusCode::RANGE_NOT_SATISFIABLE, head, reason).into_response();
+        }
+    };
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        match depot.read(&content.sha256, first..end).await {
+            Ok(bytes) => {
+                progress.reached = progress.reached.saturating_add(first);
+                Body::from_stream(counted(bytes, progress))
+            }
+            Err(error @ DepotError::Missing(_)) => {
+                warn!(%error, "a download of an upgrade that is not over");
+                return refuse(StatusCode::NOT_FOUND, "the file is gone");
+            }
+            Err(error) => {
+                error!(%error, "a download failed");
+                return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the center could not read the file");
+            }
+        }
+    };
+    let mut response = (
+        status,
+        [
+            (CONTENT_TYPE, "application/octet-stream".to_owned()),
+            (CONTENT_LENGTH, (end - first).to_string()),
+            (ACCEPT_RANGES, "bytes".to_owned()),
+            (ETAG, tag),
+        ],
+        body,
+    )
+        .into_response();
+    if status == StatusCode::PARTIAL_CONTENT
+        && let Ok(range) = format!("bytes {first}-{}/{}", end - 1, content.size).parse()
+    {
+        response.headers_mut().insert(CONTENT_RANGE, range);
+    }
+    response
+}
+
+/// The bytes, with the device's progress counted along.
+fn counted<E: std::fmt::Display>(
+    bytes: Pin<Box<dyn Stream<Item = Result<Bytes, E>> + Send>>,
+    mut progress: Progress,
+) -> impl Stream<Item = Result<Bytes, E>> + Send {
+    bytes.inspect(move |part| match part {
+        Ok(part) => progress.count(part),
+        // After the head, a failure can only be told by ending the connection short of Content-Length.
+        Err(error) => error!(%error, upgrade = progress.upgrade.0, "a download broke off"),
+    })
+}
+
+/// The range asked for, unless it is asked for of a content that is not this one.
+fn asked_range<'h>(headers: &'h HeaderMap, tag: &str) -> Option<&'h str> {
+    let mut ranges = headers.get_all(RANGE).iter();
+    let (Some(range), None) = (ranges.next(), ranges.next()) else { return None };
+    if headers.get(IF_RANGE).is_some_and(|condition| condition.as_bytes() != tag.as_bytes()) {
+        return None;
+    }
+    range.to_str().ok()
+}
+
+/// A refusal in plain text.
+fn refuse(status: StatusCode, reason: &str) -> Response {
+    (status, format!("{reason}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn get(
+        depot: &Depot,
+        content: Content,
+        method: Method,
+        headers: &[(&str, &str)],
+    ) -> (Response, Vec<u8>) {
+        let headers =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let progress = Progress {
+            store: Store::in_memory().await.unwrap(),
+            upgrade: UpgradeId(1),
+            component: ComponentNo::new("STM32").unwrap(),
+            reached: 0,
+            moved: Moved::No,
+        };
+        let (parts, body) = answer(depot, content, progress, &method, &headers).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        (Response::from_parts(parts, Body::empty()), body)
+    }
+
+    #[tokio::test]
+    async fn a_range_of_another_content_is_answered_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
+        let mut incoming = depot.receive().await.unwrap();
+        incoming.write(b"0123456789").await.unwrap();
+        let staged = incoming.finish().await.unwrap();
+        let content = Content { sha256: staged.digests.sha256, size: staged.size };
+        depot.keep(staged).await.unwrap();
+
+        let (response, body) = get(&depot, content, Method::GET, &[("range", "bytes=2-3")]).await;
+        assert_eq!((response.status(), body.as_slice()), (StatusCode::PARTIAL_CONTENT, &b"23"[..]));
+        assert_eq!(response.headers()[CONTENT_RANGE], "bytes 2-3/10");
+        let tag = response.headers()[ETAG].to_str().unwrap().to_owned();
+
+        let (response, _) =
+            get(&depot, content, Method::GET, &[("range", "bytes=2-3"), ("if-range", &tag)]).await;
+        assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+        let (response, body) =
+            get(&depot, content, Method::GET, &[("range", "bytes=2-3"), ("if-range", "\"other\"")]).await;
+        assert_eq!((response.status(), body.len()), (StatusCode::OK, 10));
+
+        let (response, body) = get(&depot, content, Method::HEAD, &[("range", "bytes=2-3")]).await;
+        assert_eq!((response.status(), body.len()), (StatusCode::OK, 0));
+        assert_eq!(response.headers()[CONTENT_LENGTH], "10");
+
+        let (response, _) = get(&depot, content, Method::GET, &[("range", "bytes=10-")]).await;
+        assert_eq!(response.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+        assert_eq!(response.headers()[CONTENT_RANGE], "bytes */10");
+    }
+
+    #[tokio::test]
+    async fn a_content_that_vanished_is_not_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
+        let content = Content { sha256: [1; 32], size: 10 };
+        let (response, _) = get(&depot, content, Method::GET, &[]).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    }
+}

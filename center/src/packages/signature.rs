@@ -4,10 +4,14 @@
 //! key) that this center gave the URL away. How long it is good for is asked at each download.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+use crate::engine::{Firmware, FirmwareUrls};
+use crate::store::{PackageId, UpgradeId};
 
 /// Most bytes that the vendor's SDK takes for the host of a URL (QUECTHING.md 4.7: fewer than 64).
 pub const HOST_MAX: usize = 63;
@@ -141,6 +145,40 @@ impl fmt::Debug for UrlKey {
     }
 }
 
+/// What a URL stands for, written `12-3-0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// The device upgrade: the URL is good as long as it is not over.
+    pub upgrade: UpgradeId,
+    /// The version package, and so the component of the upgrade.
+    pub package: PackageId,
+    /// Number of the file in the package, from 0.
+    pub file_index: usize,
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.upgrade.0, self.package.0, self.file_index)
+    }
+}
+
+/// A text that no center wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoToken;
+
+impl FromStr for Token {
+    type Err = NoToken;
+
+    fn from_str(text: &str) -> Result<Self, NoToken> {
+        let mut numbers = text.split('-');
+        let mut next = || numbers.next().ok_or(NoToken);
+        let upgrade = UpgradeId(next()?.parse().map_err(|_| NoToken)?);
+        let package = PackageId(next()?.parse().map_err(|_| NoToken)?);
+        let file_index = next()?.parse().map_err(|_| NoToken)?;
+        if numbers.next().is_some() { Err(NoToken) } else { Ok(Self { upgrade, package, file_index }) }
+    }
+}
+
 /// Makes the URLs that devices are given.
 #[derive(Debug, Clone)]
 pub struct Signer {
@@ -163,8 +201,17 @@ impl Signer {
 
     /// The URL of a token, ending in a readable form of the file's name.
     #[must_use]
-    pub fn url(&self, token: &str, file_name: &str) -> String {
-        format!("{}/f/{token}/{}/{}", self.public, self.key.sign(token), readable(file_name))
+    pub fn url(&self, token: Token, file_name: &str) -> String {
+        let token = token.to_string();
+        format!("{}/f/{token}/{}/{}", self.public, self.key.sign(&token), readable(file_name))
+    }
+}
+
+impl FirmwareUrls for Signer {
+    fn firmware_url(&self, firmware: &Firmware<'_>) -> String {
+        let token =
+            Token { upgrade: firmware.upgrade, package: firmware.package, file_index: firmware.file_index };
+        self.url(token, firmware.file.name.as_str())
     }
 }
 
@@ -221,6 +268,16 @@ mod tests {
     }
 
     #[test]
+    fn a_token_reads_as_it_was_written() {
+        let token = Token { upgrade: UpgradeId(12), package: PackageId(3), file_index: 0 };
+        assert_eq!(token.to_string(), "12-3-0");
+        assert_eq!("12-3-0".parse(), Ok(token));
+        for wrong in ["", "12", "12-3", "12-3-0-1", "a-b-c", "12--3-0", "12-3--1"] {
+            assert_eq!(wrong.parse::<Token>(), Err(NoToken), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_signature_belongs_to_its_token_and_key() {
         let key = UrlKey::new([7; 32]);
         let signature = key.sign("12-0");
@@ -235,8 +292,9 @@ mod tests {
     #[test]
     fn urls_hold_no_character_that_a_device_could_trip_over() {
         let signer = Signer::new(PublicUrl::parse("http://127.0.0.1:1").unwrap(), UrlKey::new([7; 32]));
-        let url = signer.url("12-0", &format!("{} s://é fw.tar.gz", "x".repeat(100)));
-        assert!(url.ends_with("_s___fw.tar.gz") || url.ends_with("_s_____fw.tar.gz"), "{url}");
+        let token = Token { upgrade: UpgradeId(i64::MAX), package: PackageId(i64::MAX), file_index: 4 };
+        let url = signer.url(token, &format!("{} s://é fw.tar.gz", "x".repeat(100)));
+        assert!(url.ends_with("x_s______fw.tar.gz"), "{url}");
         assert!(url.len() < 256 && url.bytes().all(|c| c.is_ascii_graphic()));
         assert_eq!(url.matches("://").count(), 1);
     }

@@ -32,8 +32,10 @@ pub struct Component {
     /// Product key.
     pub product: ProductKey,
     /// Identifier, unique in the product.
+    #[serde(rename = "id")]
     pub no: ComponentNo,
     /// Module or MCU firmware.
+    #[serde(rename = "type")]
     pub kind: ComponentKind,
     /// Since when.
     pub created: Millis,

@@ -1,0 +1,3 @@
+//! Components of products.
+
+pub mod add;

@@ -1,0 +1,31 @@
+//! Devices, as they described themselves.
+
+pub mod list;
+pub mod show;
+pub mod upgrades;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::rules::ComponentNo;
+use crate::rules::progress::Presence;
+use crate::store::{Device, ReportedVersion};
+
+/// A device with the versions of its MCUs.
+#[derive(Debug, Serialize)]
+pub struct Described {
+    #[serde(flatten)]
+    device: Device,
+    online: bool,
+    mcu_versions: BTreeMap<ComponentNo, String>,
+}
+
+impl Described {
+    fn new(device: Device, versions: Vec<ReportedVersion>) -> Self {
+        let online = device.presence() == Presence::Online;
+        let mcu_versions =
+            versions.into_iter().map(|reported| (reported.component, reported.version)).collect();
+        Self { device, online, mcu_versions }
+    }
+}

@@ -1,0 +1,260 @@
+//! What a caller of the API is told when something is refused or fails.
+
+use axum::Json;
+use axum::extract::multipart::{MultipartError, MultipartRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tracing::error;
+
+use crate::engine::EngineError;
+use crate::packages::depot::DepotError;
+use crate::packages::format::Refusal;
+use crate::rules::names::NameError;
+use crate::store::StoreError;
+
+/// Characters of a refused value that an answer repeats: enough to recognise it, never a flood.
+const VALUE_SHOWN: usize = 100;
+
+/// An error as the API gives it: `{"error": {"code", "message", "field"?, "value"?, "rule"?}}`.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    body: ErrorBody,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorBody {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    /// Every reason, where there may be several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
+}
+
+impl ApiError {
+    /// An error without a field.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            body: ErrorBody {
+                code,
+                message: message.into(),
+                field: None,
+                value: None,
+                rule: None,
+                reasons: Vec::new(),
+            },
+        }
+    }
+
+    /// A value that breaks a rule.
+    pub fn invalid(code: &'static str, field: &str, value: &str, rule: impl Into<String>) -> Self {
+        let rule = rule.into();
+        let value = shorten(value);
+        let message =
+            if value.is_empty() { format!("{field}: {rule}") } else { format!("{field} {value:?}: {rule}") };
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message);
+        error.body.field = Some(field.to_owned());
+        error.body.value = Some(value).filter(|value| !value.is_empty());
+        error.body.rule = Some(rule);
+        error
+    }
+
+    /// A thing that is not there.
+    pub fn missing(thing: &str, name: &str) -> Self {
+        let name = shorten(name);
+        let mut error =
+            Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {thing} {name:?}"));
+        error.body.field = Some(thing.to_owned());
+        error.body.value = Some(name);
+        error
+    }
+
+    /// The same error with another status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The error of a request that names things in its body: one that is not there makes the body wrong (422),
+    /// not the address (404).
+    pub fn naming_the_missing(error: impl Into<Self>) -> Self {
+        let error = error.into();
+        if error.status == StatusCode::NOT_FOUND {
+            error.with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        } else {
+            error
+        }
+    }
+
+    fn with_reasons<T: ToString>(mut self, reasons: &[T]) -> Self {
+        self.body.reasons = reasons.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    fn disk_full() -> Self {
+        let message =
+            "the center's disk is full, nothing of this was kept: free some space and send it again";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", message)
+    }
+
+    /// A failure of the center itself: the cause goes to its log, the caller learns that it was not them.
+    pub fn internal(cause: &dyn std::error::Error) -> Self {
+        let mut causes = cause.to_string();
+        let mut next = cause.source();
+        while let Some(cause) = next {
+            causes = format!("{causes}: {cause}");
+            next = cause.source();
+        }
+        error!(%causes, "a request failed");
+        let message = "the center could not do this; its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut response = (status, Json(serde_json::json!({ "error": self.body }))).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<NameError> for ApiError {
+    fn from(error: NameError) -> Self {
+        Self::invalid("invalid", error.what, &error.value, error.rule)
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let error = Self::invalid(refusal.code, refusal.field, &refusal.value, refusal.rule);
+        match refusal.code {
+            "file_too_large" => error.with_status(StatusCode::PAYLOAD_TOO_LARGE),
+            _ => error,
+        }
+    }
+}
+
+impl From<DepotError> for ApiError {
+    fn from(error: DepotError) -> Self {
+        match &error {
+            DepotError::Full(_) => {
+                tracing::warn!(%error, "upload refused");
+                Self::disk_full()
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { what, id } => Self::missing(what, &id),
+            StoreError::Conflict { what, id, reason } => {
+                Self::invalid("conflict", what, &id, reason).with_status(StatusCode::CONFLICT)
+            }
+            StoreError::Unavailable(ref cause) if is_full(cause) => {
+                tracing::warn!(%error, "the database has no room");
+                Self::disk_full()
+            }
+            StoreError::Unavailable(_) => {
+                tracing::warn!(%error, "a request had to be refused");
+                let message = "the center's database is not available now; try again in a moment";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            }
+            StoreError::Unusable(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// Whether the database says that its disk is full: SQLITE_FULL, and PostgreSQL's class 53 "disk full".
+fn is_full(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code == "13" || code == "53100")
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        let message = error.to_string();
+        match error {
+            EngineError::Store(error) => error.into(),
+            EngineError::Plan(faults) => match faults.as_slice() {
+                [fault] => Self::from(fault.clone()),
+                faults => {
+                    Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message).with_reasons(faults)
+                }
+            },
+            EngineError::Activation(faults) => {
+                Self::new(StatusCode::CONFLICT, "not_activated", message).with_reasons(&faults)
+            }
+            EngineError::Transition(_) => Self::new(StatusCode::CONFLICT, "plan_state", message),
+            error @ EngineError::Malformed { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<serde_json::Error> for ApiError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "body",
+            format!("the body is not the JSON that belongs here: {error}"),
+        )
+    }
+}
+
+impl From<MultipartRejection> for ApiError {
+    fn from(rejection: MultipartRejection) -> Self {
+        let message = format!("{}; send a form (multipart/form-data)", rejection.body_text());
+        Self::new(rejection.status(), "body", message)
+    }
+}
+
+impl From<MultipartError> for ApiError {
+    fn from(error: MultipartError) -> Self {
+        let message =
+            format!("the form breaks off or is malformed, nothing of it was kept: {}", error.body_text());
+        Self::new(error.status(), "body", message)
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), "body", rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), "query", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(rejection.status(), "path", rejection.body_text())
+    }
+}
+
+fn shorten(value: &str) -> String {
+    match value.char_indices().nth(VALUE_SHOWN) {
+        Some((end, _)) => format!("{}...", value.get(..end).unwrap_or_default()),
+        None => value.to_owned(),
+    }
+}

@@ -1,0 +1,87 @@
+//! REST under `/api/v1`, behind a bearer token. One file per use case.
+
+pub mod bearer;
+mod component;
+mod device;
+pub mod error;
+mod package;
+mod page;
+mod plan;
+mod product;
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use self::bearer::Token;
+use self::error::ApiError;
+use crate::engine::Engine;
+use crate::packages::depot::Depot;
+use crate::store::PackageId;
+
+/// Most bytes of a request that is not an upload: a plan with a long list of devices.
+const BODY_MAX: usize = 8 * 1024 * 1024;
+
+/// What the use cases work on.
+#[derive(Clone)]
+pub struct Api {
+    engine: Engine,
+    depot: Depot,
+    /// Held while contents get their names and their package its row, so that a package that fails never takes
+    /// away a content that another one has just begun to share.
+    naming: Arc<Mutex<()>>,
+}
+
+impl Api {
+    /// The API over an engine and the packages' files.
+    #[must_use]
+    pub fn new(engine: Engine, depot: Depot) -> Self {
+        Self { engine, depot, naming: Arc::default() }
+    }
+
+    /// Everything under `/api`, and `/health`.
+    pub fn router(self, token: Token) -> Router {
+        let v1 = Router::new()
+            .route("/products", get(product::list::list).post(product::create::create))
+            .route("/products/{product}", get(product::show::show))
+            .route("/products/{product}/components", post(component::add::add))
+            .route("/products/{product}/devices", get(device::list::list))
+            .route("/products/{product}/devices/{device}", get(device::show::show))
+            .route("/products/{product}/devices/{device}/upgrades", get(device::upgrades::upgrades))
+            .route(
+                "/packages",
+                // An upload has its own limits, per file.
+                get(package::list::list)
+                    .merge(post(package::upload::upload).layer(DefaultBodyLimit::disable())),
+            )
+            .route("/packages/{package}", get(package::show::show))
+            .route("/plans", get(plan::list::list).post(plan::create::create))
+            .route("/plans/{plan}", get(plan::show::show))
+            .route("/plans/{plan}/activate", post(plan::activate::activate))
+            .method_not_allowed_fallback(wrong_method)
+            .fallback(nowhere)
+            .layer(DefaultBodyLimit::max(BODY_MAX))
+            .layer(middleware::from_fn_with_state(token, bearer::require));
+        Router::new().nest("/api/v1", v1).route("/health", get(health)).with_state(self)
+    }
+}
+
+/// Whether the center can do its work: its database answers.
+async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+    api.engine.store().read().await?.find_package(PackageId(0)).await?;
+    Ok(Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") })))
+}
+
+async fn nowhere(uri: Uri) -> ApiError {
+    ApiError::missing("path", uri.path())
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{} does not take {method}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", message)
+}

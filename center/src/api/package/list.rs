@@ -1,0 +1,22 @@
+//! `GET /packages`.
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::api::page::{Answer, Asked, ListQuery};
+use crate::rules::ProductKey;
+use crate::store::Package;
+
+/// A page of the packages, of one product (`?product=PK`) or of all, oldest first.
+pub async fn list(State(api): State<Api>, query: ListQuery) -> Result<Json<Answer<Package>>, ApiError> {
+    let asked = Asked::of(query)?;
+    let product = asked.product.clone().map(ProductKey::new).transpose()?;
+    let mut store = api.engine.store().read().await?;
+    if let Some(product) = &product {
+        store.product(product).await?;
+    }
+    let page = store.packages(product.as_ref(), asked.after()?, asked.limit()?).await?;
+    Ok(Json(Answer::of(page, |package| package)))
+}

@@ -1,0 +1,5 @@
+//! Version packages.
+
+pub mod list;
+pub mod show;
+pub mod upload;

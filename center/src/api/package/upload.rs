@@ -1,0 +1,201 @@
+//! `POST /packages`: a form with the package's fields and its files, which stream to the depot as they come.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::multipart::{Field, Multipart};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::StatusCode;
+use tracing::{info, warn};
+
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::packages::depot::{Depot, Staged};
+use crate::packages::format;
+use crate::rules::{ComponentKind, ComponentNo, FileName, ProductKey, Remark, Title, Version};
+use crate::store::{NewPackage, Package, PackageFile, PackageKind};
+
+/// A sender that gives no byte for this long is gone.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Most bytes of a field that is no file: a remark of 200 characters, and enough to say what is wrong with a longer one.
+const FIELD_MAX: usize = 16 * 1024;
+/// The form's fields beside its files.
+const FIELDS: &str = "product, component, name, target, source, remark and the files, each as `file`";
+
+/// The form as it comes in. Dropped before its end, the files leave nothing behind.
+#[derive(Default)]
+struct Form {
+    product: Option<ProductKey>,
+    component: Option<ComponentNo>,
+    name: Option<Title>,
+    target: Option<Version>,
+    source: Option<Version>,
+    remark: Option<Remark>,
+    files: Vec<(FileName, Staged)>,
+}
+
+/// Adds a version package. Until its answer is sent, nothing of it can be seen; after an error, nothing is left.
+pub async fn upload(
+    State(api): State<Api>,
+    request: Request,
+) -> Result<(StatusCode, Json<Package>), ApiError> {
+    let form = Multipart::from_request(request, &()).await?;
+    let form = Form::receive(form, &api.depot).await?;
+    let (new, staged) = form.package()?;
+    let mut store = api.engine.store().read().await?;
+    let component =
+        store.component(&new.product, &new.component).await.map_err(ApiError::naming_the_missing)?;
+    drop(store);
+    if component.kind == ComponentKind::Mcu {
+        format::check_mcu_file_count(staged.len())?;
+    }
+    let package = api.keep(new, staged).await?;
+    info!(package = package.id.0, product = %package.content.product, target = %package.content.target, "package added");
+    Ok((StatusCode::CREATED, Json(package)))
+}
+
+impl Api {
+    /// Names the files' contents and writes the package's row, or neither.
+    async fn keep(&self, new: NewPackage, staged: Vec<Staged>) -> Result<Package, ApiError> {
+        let _naming = self.naming.lock().await;
+        let mut named = Vec::new();
+        let kept = self.keep_all(&new, staged, &mut named).await;
+        if kept.is_err() {
+            for (sha256, object) in named {
+                // Another package may have the same content. If the database cannot tell, the content stays: it
+                // is whole, and the next upload of it uses it.
+                let used = match self.engine.store().read().await {
+                    Ok(mut store) => store.is_object_used(&object).await.unwrap_or(true),
+                    Err(_) => true,
+                };
+                if !used && let Err(error) = self.depot.remove(&sha256).await {
+                    warn!(%error, %object, "a content without a package stays");
+                }
+            }
+        }
+        kept
+    }
+
+    async fn keep_all(
+        &self,
+        new: &NewPackage,
+        staged: Vec<Staged>,
+        named: &mut Vec<([u8; 32], String)>,
+    ) -> Result<Package, ApiError> {
+        for (file, staged) in new.files.iter().zip(staged) {
+            named.push((file.digests.sha256, file.object.clone()));
+            self.depot.keep(staged).await?;
+        }
+        let mut store = self.engine.store().write().await?;
+        let package = store.create_package(new.clone(), self.engine.clock().now()).await;
+        let package = package.map_err(ApiError::naming_the_missing)?;
+        store.commit().await?;
+        Ok(package)
+    }
+}
+
+impl Form {
+    async fn receive(mut form: Multipart, depot: &Depot) -> Result<Self, ApiError> {
+        let mut received = Self::default();
+        while let Some(field) = in_time(form.next_field()).await?? {
+            let name = field.name().unwrap_or_default().to_owned();
+            if field.file_name().is_some() || name == "file" {
+                received.take_file(field, depot).await?;
+            } else {
+                let value = text(&name, field).await?;
+                received.take_field(&name, value)?;
+            }
+        }
+        Ok(received)
+    }
+
+    fn take_field(&mut self, name: &str, value: String) -> Result<(), ApiError> {
+        /// Takes a value once.
+        fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), ApiError> {
+            match slot.replace(value) {
+                None => Ok(()),
+                Some(_) => Err(ApiError::invalid("repeated", name, "", "a field may be given once")),
+            }
+        }
+        match name {
+            "product" => once(&mut self.product, name, ProductKey::new(value)?),
+            "component" => once(&mut self.component, name, ComponentNo::new(value)?),
+            "name" => once(&mut self.name, name, Title::new(value)?),
+            "target" => once(&mut self.target, name, Version::new(value)?),
+            // A form on a page sends an empty field for "none".
+            "source" if value.is_empty() => Ok(()),
+            "source" => once(&mut self.source, name, Version::new(value)?),
+            "remark" => once(&mut self.remark, name, Remark::new(value)?),
+            _ => Err(ApiError::invalid("unknown_field", "field", name, format!("the fields are {FIELDS}"))),
+        }
+    }
+
+    async fn take_file(&mut self, mut field: Field<'_>, depot: &Depot) -> Result<(), ApiError> {
+        format::check_file_count(self.files.len() + 1)?;
+        let name = FileName::new(field.file_name().unwrap_or_default())?;
+        let mut incoming = depot.receive().await?;
+        while let Some(bytes) = in_time(field.chunk()).await?? {
+            format::check_not_too_large(name.as_str(), incoming.size() + bytes.len() as u64)?;
+            incoming.write(&bytes).await?;
+        }
+        format::check_not_empty(name.as_str(), incoming.size())?;
+        self.files.push((name, incoming.finish().await?));
+        Ok(())
+    }
+
+    /// The package that the whole form describes, with the files that are still without a name.
+    fn package(self) -> Result<(NewPackage, Vec<Staged>), ApiError> {
+        let missing =
+            |field: &'static str| move || ApiError::invalid("missing", field, "", "it must be given");
+        format::check_file_count(self.files.len())?;
+        let target = self.target.ok_or_else(missing("target"))?;
+        let kind = match self.source {
+            Some(source) if source == target => {
+                let rule =
+                    "a delta package leads from one version to another; this is its target version too";
+                return Err(ApiError::invalid("same_version", "source", source.as_str(), rule));
+            }
+            Some(source) => PackageKind::Delta { source },
+            None => PackageKind::Full,
+        };
+        let (mut files, mut staged) = (Vec::new(), Vec::new());
+        for (name, file) in self.files {
+            files.push(PackageFile { name, size: file.size, digests: file.digests, object: file.object() });
+            staged.push(file);
+        }
+        let new = NewPackage {
+            product: self.product.ok_or_else(missing("product"))?,
+            component: self.component.ok_or_else(missing("component"))?,
+            name: self.name.ok_or_else(missing("name"))?,
+            kind,
+            target,
+            remark: self.remark.map_or_else(|| Remark::new(""), Ok)?,
+            files,
+        };
+        Ok((new, staged))
+    }
+}
+
+/// The text of a field that is no file.
+async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(more) = in_time(field.chunk()).await?? {
+        bytes.extend_from_slice(&more);
+        if bytes.len() > FIELD_MAX {
+            let shown = String::from_utf8_lossy(&bytes).into_owned();
+            let rule = format!("a field that is no file has at most {FIELD_MAX} bytes");
+            return Err(ApiError::invalid("field_too_long", name, &shown, rule));
+        }
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        ApiError::invalid("text", name, &shown, "a field must be UTF-8 text")
+    })
+}
+
+async fn in_time<F: Future>(wait: F) -> Result<F::Output, ApiError> {
+    tokio::time::timeout(SILENCE, wait).await.map_err(|_| {
+        let message = format!("no byte came for {} s; nothing of this upload was kept", SILENCE.as_secs());
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    })
+}

@@ -1,0 +1,84 @@
+//! Lists, page by page.
+
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use serde::{Deserialize, Serialize};
+
+use super::error::ApiError;
+use crate::store::Page;
+
+/// Items of a page when nobody says how many.
+const LIMIT: i64 = 100;
+/// Most items of a page.
+const LIMIT_MAX: i64 = 1_000;
+
+/// What part of a list is asked for: `?after=...&limit=...`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Asked {
+    after: Option<String>,
+    limit: Option<String>,
+    /// Packages of one product only.
+    pub(super) product: Option<String>,
+}
+
+/// The query of a list, as axum hands it over.
+pub(super) type ListQuery = Result<Query<Asked>, QueryRejection>;
+
+impl Asked {
+    pub(super) fn of(query: ListQuery) -> Result<Self, ApiError> {
+        let Query(asked) = query?;
+        Ok(asked)
+    }
+
+    /// Most items of the answer.
+    pub(super) fn limit(&self) -> Result<i64, ApiError> {
+        let Some(given) = &self.limit else { return Ok(LIMIT) };
+        let limit = given.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+        limit.ok_or_else(|| {
+            ApiError::invalid("invalid", "limit", given, format!("a number from 1 to {LIMIT_MAX}"))
+        })
+    }
+
+    /// The number of the last item seen; 0 at the beginning.
+    pub(super) fn after(&self) -> Result<i64, ApiError> {
+        let Some(given) = &self.after else { return Ok(0) };
+        let after = given.parse().ok().filter(|after| *after >= 0);
+        after.ok_or_else(|| ApiError::invalid("invalid", "after", given, "the `next` of the page before"))
+    }
+
+    /// The key of the last item seen; empty at the beginning.
+    pub(super) fn after_key(&self) -> &str {
+        self.after.as_deref().unwrap_or_default()
+    }
+}
+
+/// A page of a list: `next` is the `after` of the next page; null: this is the last one.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer<T> {
+    pub(super) items: Vec<T>,
+    pub(super) next: Option<String>,
+}
+
+impl<T> Answer<T> {
+    pub(super) fn of<R>(page: Page<R>, item: impl FnMut(R) -> T) -> Self {
+        Self {
+            items: page.rows.into_iter().map(item).collect(),
+            next: page.next.map(|next| next.to_string()),
+        }
+    }
+
+    /// A page of a list that the store gives whole, in the order of `key`.
+    pub(super) fn cut(rows: impl Iterator<Item = T>, limit: i64, key: impl Fn(&T) -> String) -> Self {
+        let limit = usize::try_from(limit).unwrap_or_default();
+        let mut items: Vec<T> = rows.take(limit.saturating_add(1)).collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = if more { items.last().map(key) } else { None };
+        Self { items, next }
+    }
+}
+
+/// A number in a path.
+pub(super) fn number(thing: &'static str, given: &str) -> Result<i64, ApiError> {
+    given.parse().map_err(|_| ApiError::missing(thing, given))
+}

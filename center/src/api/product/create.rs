@@ -1,0 +1,43 @@
+//! `POST /products`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use base64ct::{Base64, Encoding};
+use serde::Deserialize;
+
+use super::Whole;
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::rules::{Admission, ProductKey, ProductSecret, Title};
+
+/// A new product.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct New {
+    key: String,
+    name: String,
+    /// Made if it is not given.
+    secret: Option<String>,
+    /// Which devices it takes at their first connect; every one if it is not given.
+    admission: Option<String>,
+}
+
+/// Creates a product.
+pub async fn create(
+    State(api): State<Api>,
+    body: Result<Json<New>, JsonRejection>,
+) -> Result<(StatusCode, Json<Whole>), ApiError> {
+    let Json(new) = body?;
+    let key = ProductKey::new(new.key)?;
+    let name = Title::new(new.name)?;
+    let admission = new.admission.map_or(Ok(Admission::Anyone), |admission| admission.parse())?;
+    // 16 characters, as the vendor's secrets have: the first 16 bytes are a cipher key (QUECTHING.md 4.2).
+    let made = || Base64::encode_string(&rand::random::<[u8; 12]>());
+    let secret = ProductSecret::new(new.secret.unwrap_or_else(made))?;
+    let mut store = api.engine.store().write().await?;
+    let product = store.create_product(&key, &secret, &name, admission, api.engine.clock().now()).await?;
+    store.commit().await?;
+    Ok((StatusCode::CREATED, Json(Whole::new(product, Vec::new()))))
+}

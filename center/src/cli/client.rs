@@ -1,0 +1,176 @@
+//! A client of the REST API.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use ureq::http::Response;
+use ureq::unversioned::multipart::Form;
+use ureq::{Agent, Body};
+
+use super::Connection;
+use crate::config::DataFolder;
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The center refused; its own words.
+    #[error("{message}")]
+    Refused {
+        /// The API's message.
+        message: String,
+    },
+    /// The center could not be asked.
+    #[error(
+        "cannot reach the center at {server}: {cause}; is `quecota-center serve` running there? (--server URL)"
+    )]
+    Unreachable {
+        /// Its address.
+        server: String,
+        /// Why not.
+        cause: String,
+    },
+    /// The address is no server's.
+    #[error("server {server:?}: it must begin with http:// or https:// and name a host")]
+    Server {
+        /// The address.
+        server: String,
+    },
+    /// Something answered that is no center.
+    #[error(
+        "{server} answered {status} without JSON: that is no quecota-center, or a proxy in front of it failed"
+    )]
+    NoCenter {
+        /// Its address.
+        server: String,
+        /// The status.
+        status: u16,
+    },
+    /// No token was given or found.
+    #[error(
+        "no token: give --token or QUECOTA_TOKEN, or --data with the center's data folder ({looked} was not found)"
+    )]
+    NoToken {
+        /// Where it was looked for.
+        looked: String,
+    },
+    /// A file to upload cannot be read.
+    #[error("file {path}: {cause}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why not.
+        cause: String,
+    },
+    /// An argument breaks a rule.
+    #[error("{0}")]
+    Argument(String),
+    /// Standard output is not writable.
+    #[error("cannot write the answer: {0}")]
+    Output(#[source] io::Error),
+}
+
+/// Asks one center.
+pub(super) struct Client {
+    agent: Agent,
+    server: String,
+    bearer: String,
+}
+
+impl Client {
+    pub(super) fn new(connection: &Connection) -> Result<Self, ClientError> {
+        let server = connection.server.trim_end_matches('/').to_owned();
+        if !(server.starts_with("http://") || server.starts_with("https://")) {
+            return Err(ClientError::Server { server });
+        }
+        let token = match connection.token.clone().filter(|token| !token.is_empty()) {
+            Some(token) => token,
+            None => DataFolder::existing(&connection.data).known_token().ok_or_else(|| {
+                ClientError::NoToken { looked: connection.data.join("token").display().to_string() }
+            })?,
+        };
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(10)))
+            // An upload is committed to disk before it is answered.
+            .timeout_recv_response(Some(Duration::from_secs(120)))
+            .timeout_recv_body(Some(Duration::from_secs(60)))
+            .build()
+            .into();
+        Ok(Self { agent, server, bearer: format!("Bearer {token}") })
+    }
+
+    pub(super) fn get(&self, path: &str) -> Result<Value, ClientError> {
+        let request = self.agent.get(self.url(path)).header("Authorization", &self.bearer);
+        self.read(request.call())
+    }
+
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        let request = self.agent.post(self.url(path)).header("Authorization", &self.bearer);
+        self.read(request.send_json(body))
+    }
+
+    pub(super) fn upload(&self, path: &str, form: Form<'_>) -> Result<Value, ClientError> {
+        let request = self.agent.post(self.url(path)).header("Authorization", &self.bearer);
+        self.read(request.send(form))
+    }
+
+    /// All items of a list, page after page.
+    pub(super) fn list(&self, path: &str) -> Result<Value, ClientError> {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let mut items = Vec::new();
+        let mut next = self.get(path)?;
+        loop {
+            if let Some(Value::Array(page)) = next.get_mut("items").map(Value::take) {
+                items.extend(page);
+            }
+            match next.get("next").and_then(Value::as_str) {
+                Some(after) => next = self.get(&format!("{path}{separator}after={}", segment(after)))?,
+                None => return Ok(json!({ "items": items, "next": null })),
+            }
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/v1/{path}", self.server)
+    }
+
+    fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Value, ClientError> {
+        let unreachable = |error: ureq::Error| match error {
+            ureq::Error::BadUri(_) => ClientError::Server { server: self.server.clone() },
+            error => ClientError::Unreachable { server: self.server.clone(), cause: error.to_string() },
+        };
+        let mut answer = answer.map_err(unreachable)?;
+        let status = answer.status();
+        let text = answer.body_mut().read_to_string().map_err(unreachable)?;
+        let no_center = || ClientError::NoCenter { server: self.server.clone(), status: status.as_u16() };
+        let value: Value = serde_json::from_str(&text).map_err(|_| no_center())?;
+        if status.is_success() {
+            return Ok(value);
+        }
+        let message = value.pointer("/error/message").and_then(Value::as_str).ok_or_else(no_center)?;
+        Err(ClientError::Refused { message: message.to_owned() })
+    }
+}
+
+/// A name as one segment of a path or one value of a query.
+pub(super) fn segment(name: &str) -> String {
+    name.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_segment() {
+        assert_eq!(segment("a/b?c=ü %"), "a%2Fb%3Fc%3D%C3%BC%20%25");
+    }
+}

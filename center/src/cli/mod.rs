@@ -1,0 +1,143 @@
+//! The command line: `serve` runs the center, all other commands are clients of its REST API.
+
+mod client;
+mod device;
+mod package;
+mod plan;
+mod product;
+mod table;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::config::DATA_FOLDER;
+use crate::serve::ServeOptions;
+pub use client::ClientError;
+
+/// A self-hosted Developer Center for the OTA of QuecThing devices.
+#[derive(Debug, Parser)]
+#[command(name = "quecota-center", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the center
+    Serve(ServeOptions),
+    /// Products: what devices are, with the key and secret that they log in with
+    #[command(arg_required_else_help = true)]
+    Product {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do
+        #[command(subcommand)]
+        command: product::Product,
+    },
+    /// Components of a product: the module, and the MCUs behind it
+    #[command(arg_required_else_help = true)]
+    Component {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do
+        #[command(subcommand)]
+        command: product::Component,
+    },
+    /// Version packages: the files that bring a component to a version
+    #[command(arg_required_else_help = true)]
+    Package {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do
+        #[command(subcommand)]
+        command: package::Package,
+    },
+    /// Upgrade plans: which devices get which packages
+    #[command(arg_required_else_help = true)]
+    Plan {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do
+        #[command(subcommand)]
+        command: plan::Plan,
+    },
+    /// Devices and their upgrades
+    #[command(arg_required_else_help = true)]
+    Device {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do
+        #[command(subcommand)]
+        command: device::Device,
+    },
+}
+
+/// Which center a client command talks to, and how it answers.
+#[derive(Debug, Args)]
+pub struct Connection {
+    /// Address of the center
+    #[arg(
+        long,
+        global = true,
+        env = "QUECOTA_SERVER",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
+    server: String,
+    /// Token of the API; without it, the file `token` in the data folder
+    #[arg(long, global = true, env = "QUECOTA_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Data folder of a center on this machine
+    #[arg(long, global = true, default_value = DATA_FOLDER, value_name = "DIR")]
+    data: PathBuf,
+    /// Print the API's JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Runs a client command; its answer goes to standard output.
+///
+/// # Errors
+/// What the API or the way to it refused, in words for the caller.
+pub fn run(command: Command) -> Result<(), ClientError> {
+    let (connection, request): (_, Box<dyn Request>) = match command {
+        // `main` runs the center itself; there is nothing to ask a server for.
+        Command::Serve(_) => return Ok(()),
+        Command::Product { connection, command } => (connection, Box::new(command)),
+        Command::Component { connection, command } => (connection, Box::new(command)),
+        Command::Package { connection, command } => (connection, Box::new(command)),
+        Command::Plan { connection, command } => (connection, Box::new(command)),
+        Command::Device { connection, command } => (connection, Box::new(command)),
+    };
+    let answer = request.run(&client::Client::new(&connection)?)?;
+    let text = if connection.json { format!("{:#}\n", answer.json) } else { answer.text };
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        // Whoever read the output has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(ClientError::Output),
+    }
+}
+
+/// A client command.
+trait Request {
+    /// Asks the center and puts its answer in words.
+    fn run(&self, client: &client::Client) -> Result<Answer, ClientError>;
+}
+
+/// What a command found, for programs and for people.
+#[derive(Debug)]
+struct Answer {
+    json: Value,
+    text: String,
+}

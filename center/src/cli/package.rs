@@ -1,0 +1,188 @@
+//! `package`.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde_json::Value;
+use ureq::unversioned::multipart::{Form, Part};
+
+use super::client::{Client, ClientError, segment};
+use super::table::{Table, cell, items, sheet, time};
+use super::{Answer, Request};
+use crate::packages::format;
+use crate::rules::names::FileName;
+
+#[derive(Debug, Subcommand)]
+pub enum Package {
+    /// Upload a version package; prints its id
+    Add {
+        /// Product key
+        #[arg(long, value_name = "PK")]
+        product: String,
+        /// Component that the package is for
+        #[arg(long, value_name = "ID")]
+        component: String,
+        /// Name, for people
+        #[arg(long)]
+        name: String,
+        /// Version that the package brings
+        #[arg(long, value_name = "VERSION")]
+        target: String,
+        /// Version that the package starts from: makes it a delta package
+        #[arg(long, value_name = "VERSION")]
+        source: Option<String>,
+        /// What is new, at most 200 characters
+        #[arg(long)]
+        remark: Option<String>,
+        /// The files: 1 to 5 for the module, one for an MCU, each at most 100 MB
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// List the packages
+    List {
+        /// Of this product only
+        #[arg(long, value_name = "PK")]
+        product: Option<String>,
+    },
+    /// Show a package with its files and digests
+    Show {
+        /// Its id
+        id: String,
+    },
+}
+
+impl Request for Package {
+    fn run(&self, client: &Client) -> Result<Answer, ClientError> {
+        match self {
+            Self::Add { product, component, name, target, source, remark, files } => {
+                // Asked first, so that a wrong token or product is known before megabytes are sent.
+                client.get(&format!("products/{}", segment(product)))?;
+                let mut files = open_all(files)?;
+                let mut form = Form::new()
+                    .text("product", product)
+                    .text("component", component)
+                    .text("name", name)
+                    .text("target", target);
+                if let Some(source) = source {
+                    form = form.text("source", source);
+                }
+                if let Some(remark) = remark {
+                    form = form.text("remark", remark);
+                }
+                for file in &mut files {
+                    let name = file.name.clone();
+                    form = form.part("file", Part::reader(file).file_name(&name));
+                }
+                let json = client.upload("packages", form)?;
+                Ok(Answer { text: format!("{}\n", cell(&json["id"])), json })
+            }
+            Self::List { product } => {
+                let path = match product {
+                    Some(product) => format!("packages?product={}", segment(product)),
+                    None => "packages".to_owned(),
+                };
+                let json = client.list(&path)?;
+                let mut table = Table::new(&[
+                    "ID",
+                    "PRODUCT",
+                    "COMPONENT",
+                    "NAME",
+                    "SOURCE",
+                    "TARGET",
+                    "BYTES",
+                    "CREATED",
+                ]);
+                for package in items(&json) {
+                    let size: u64 =
+                        items(&package["files"]).iter().filter_map(|file| file["size"].as_u64()).sum();
+                    let fields = ["id", "product", "component", "name", "source", "target"];
+                    let cells = fields.map(|field| cell(&package[field]));
+                    table.row(cells.into_iter().chain([size.to_string(), time(&package["created"])]));
+                }
+                Ok(Answer { text: table.text(), json })
+            }
+            Self::Show { id } => {
+                let json = client.get(&format!("packages/{}", segment(id)))?;
+                Ok(Answer { text: shown(&json), json })
+            }
+        }
+    }
+}
+
+fn shown(package: &Value) -> String {
+    let fields = ["id", "name", "product", "component", "type", "source", "target", "remark"];
+    let mut lines = fields.map(|field| (field, cell(&package[field]))).to_vec();
+    lines.push(("created", time(&package["created"])));
+    let mut text = sheet(&lines);
+    for file in items(&package["files"]) {
+        text.push('\n');
+        text.push_str(&sheet(
+            &["name", "size", "md5", "crc32", "sha256"].map(|field| (field, cell(&file[field]))),
+        ));
+    }
+    text
+}
+
+/// Opens the files and checks them by the center's own rules, before anything is sent.
+fn open_all(paths: &[PathBuf]) -> Result<Vec<Sending>, ClientError> {
+    format::check_file_count(paths.len()).map_err(|refusal| ClientError::Argument(refusal.to_string()))?;
+    paths.iter().map(|path| Sending::open(path)).collect()
+}
+
+/// A file on its way, which tells how far it is.
+struct Sending {
+    name: String,
+    file: File,
+    size: u64,
+    sent: u64,
+    /// Percent shown last; none when nobody looks.
+    shown: Option<u64>,
+}
+
+impl Sending {
+    fn open(path: &Path) -> Result<Self, ClientError> {
+        let failed = |cause: String| ClientError::File { path: path.display().to_string(), cause };
+        let refused = |error: &dyn std::fmt::Display| ClientError::Argument(error.to_string());
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| failed("its name is not text".into()))?;
+        FileName::new(name).map_err(|error| refused(&error))?;
+        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        let about = file.metadata().map_err(|error| failed(error.to_string()))?;
+        if !about.is_file() {
+            return Err(failed("it is no file".into()));
+        }
+        format::check_not_empty(name, about.len()).map_err(|error| refused(&error))?;
+        format::check_not_too_large(name, about.len()).map_err(|error| refused(&error))?;
+        let shown = io::stderr().is_terminal().then_some(u64::MAX);
+        Ok(Self { name: name.to_owned(), file, size: about.len(), sent: 0, shown })
+    }
+
+    fn show(&mut self) {
+        let percent = self.sent.saturating_mul(100) / self.size.max(1);
+        if self.shown.is_some_and(|shown| shown != percent) {
+            self.shown = Some(percent);
+            let end = if self.sent >= self.size { "\n" } else { "" };
+            // Progress is a courtesy: a closed terminal does not stop an upload.
+            let _ = write!(
+                io::stderr(),
+                "\r{}  {percent:3} %  {} of {} bytes{end}",
+                self.name,
+                self.sent,
+                self.size
+            );
+        }
+    }
+}
+
+impl Read for Sending {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if count > 0 {
+            self.sent += count as u64;
+            self.show();
+        }
+        Ok(count)
+    }
+}

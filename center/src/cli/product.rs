@@ -1,0 +1,113 @@
+//! `product` and `component`.
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::client::{Client, ClientError, segment};
+use super::table::{Table, cell, items, sheet, time};
+use super::{Answer, Request};
+
+#[derive(Debug, Subcommand)]
+pub enum Product {
+    /// Create a product; prints its key and secret
+    Create {
+        /// Product key (PK)
+        #[arg(long, value_name = "PK")]
+        key: String,
+        /// Name, for people
+        #[arg(long)]
+        name: String,
+        /// Product secret (PS), 16 characters or more; made if not given
+        #[arg(long, value_name = "PS")]
+        secret: Option<String>,
+    },
+    /// List the products
+    List,
+    /// Show a product with its secret and components
+    Show {
+        /// Product key
+        #[arg(value_name = "PK")]
+        key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Component {
+    /// Add a component to a product
+    Add {
+        /// Product key
+        #[arg(value_name = "PK")]
+        product: String,
+        /// Identifier, as the device reports it
+        id: String,
+        /// What it is
+        #[arg(long = "type", value_enum)]
+        kind: Kind,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Kind {
+    /// Firmware of an MCU behind the module (SOTA)
+    Mcu,
+    /// Firmware of the module itself (FOTA)
+    Module,
+}
+
+impl Request for Product {
+    fn run(&self, client: &Client) -> Result<Answer, ClientError> {
+        match self {
+            Self::Create { key, name, secret } => {
+                let mut body = json!({ "key": key, "name": name });
+                if let Some(secret) = secret {
+                    body["secret"] = json!(secret);
+                }
+                let json = client.post("products", &body)?;
+                let text = sheet(&[("key", cell(&json["key"])), ("secret", cell(&json["secret"]))]);
+                Ok(Answer { json, text })
+            }
+            Self::List => {
+                let json = client.list("products")?;
+                let mut table = Table::new(&["KEY", "NAME", "CREATED"]);
+                for product in items(&json) {
+                    table.row([cell(&product["key"]), cell(&product["name"]), time(&product["created"])]);
+                }
+                Ok(Answer { text: table.text(), json })
+            }
+            Self::Show { key } => {
+                let json = client.get(&format!("products/{}", segment(key)))?;
+                Ok(Answer { text: shown(&json), json })
+            }
+        }
+    }
+}
+
+impl Request for Component {
+    fn run(&self, client: &Client) -> Result<Answer, ClientError> {
+        let Self::Add { product, id, kind } = self;
+        let kind = match kind {
+            Kind::Mcu => "mcu",
+            Kind::Module => "module",
+        };
+        let path = format!("products/{}/components", segment(product));
+        let json = client.post(&path, &json!({ "id": id, "type": kind }))?;
+        let text = format!("{} ({})\n", cell(&json["id"]), cell(&json["type"]));
+        Ok(Answer { json, text })
+    }
+}
+
+fn shown(product: &Value) -> String {
+    let mut text = sheet(&[
+        ("key", cell(&product["key"])),
+        ("name", cell(&product["name"])),
+        ("secret", cell(&product["secret"])),
+        ("created", time(&product["created"])),
+    ]);
+    let mut table = Table::new(&["COMPONENT", "TYPE"]);
+    for component in items(&product["components"]) {
+        table.row(["id", "type"].map(|field| cell(&component[field])));
+    }
+    text.push('\n');
+    text.push_str(&table.text());
+    text
+}

@@ -1,0 +1,210 @@
+//! `quecota-center serve`: puts the rooms together, says when they are open, and closes them in order.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::middleware;
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::api::Api;
+use crate::api::bearer::Token;
+use crate::clock::Clock;
+use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
+use crate::engine::Engine;
+use crate::http;
+use crate::packages::depot::{Depot, DepotError};
+use crate::packages::download::Downloads;
+use crate::packages::signature::Signer;
+use crate::store::{Store, StoreError};
+
+/// Everything must have stopped this long after the signal; what has not is cut off, which a restart survives.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// Several centers may share the folder of a PostgreSQL installation: an upload untouched this long is nobody's.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    /// Data folder: database, files, token and key
+    #[arg(long, default_value = DATA_FOLDER, value_name = "DIR")]
+    data: PathBuf,
+    /// Address of the API and the downloads; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    http: SocketAddr,
+    /// Address of the devices' MQTT endpoint; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:1883", value_name = "ADDRESS")]
+    mqtt: SocketAddr,
+    /// Address under which devices reach the downloads; without it, the one of --http
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// A PostgreSQL database (postgres://...) instead of the SQLite file in the data folder
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Token of the API; without it, the one in the file `token` of the data folder, made at the first start
+    #[arg(long, env = "QUECOTA_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// What to log to standard error, as in RUST_LOG: error, warn, info, debug, or per module
+    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+}
+
+/// What stops `serve`, in one line for the person who started it.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Folder, secrets or public URL.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The object store.
+    #[error(transparent)]
+    Depot(#[from] DepotError),
+    /// The database.
+    #[error("database: {0}")]
+    Store(#[from] StoreError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on --{option} {address}: {source}{hint}")]
+    Listen {
+        /// `http` or `mqtt`.
+        option: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The log filter is none.
+    #[error("--log {filter:?}: {cause}; say error, warn, info or debug")]
+    Log {
+        /// As given.
+        filter: String,
+        /// Why not.
+        cause: String,
+    },
+    /// The token that was given is none.
+    #[error("--token: {0}")]
+    Token(&'static str),
+    /// The system refused something that every process needs.
+    #[error("cannot start: {0}")]
+    System(#[source] io::Error),
+}
+
+/// Runs the center until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub fn run(options: ServeOptions) -> Result<(), ServeError> {
+    let filter = EnvFilter::try_new(&options.log)
+        .map_err(|error| ServeError::Log { filter: options.log.clone(), cause: error.to_string() })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::System)?;
+    let done = runtime.block_on(work(options));
+    // A blocking task that hangs in the file system is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    done
+}
+
+async fn work(options: ServeOptions) -> Result<(), ServeError> {
+    // Asked for first, so that no signal is missed while the center starts.
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
+
+    let data = DataFolder::open(&options.data)?;
+    // A PostgreSQL database may have several centers; the SQLite file has one.
+    let (database, lock, abandoned_after) = match options.database {
+        Some(url) if !url.starts_with("sqlite:") => (url, None, ABANDONED_AFTER),
+        given => (given.unwrap_or_else(|| data.database()), Some(data.lock()?), Duration::ZERO),
+    };
+    let token = match options.token.filter(|token| !token.is_empty()) {
+        Some(token) => {
+            config::check_token(&token).map_err(ServeError::Token)?;
+            token
+        }
+        None => data.token()?,
+    };
+    let key = data.url_key()?;
+    let http = listen("http", options.http).await?;
+    let mqtt = listen("mqtt", options.mqtt).await?;
+    let http_address = http.local_addr().map_err(ServeError::System)?;
+    let mqtt_address = mqtt.local_addr().map_err(ServeError::System)?;
+    let public = config::public_url(options.public_url.as_deref(), http_address)?;
+    if !public.suits_vendor_devices() {
+        warn!(%public, "devices with the vendor's SDK refuse a download host without a '.'");
+    }
+
+    let depot = Depot::in_folder(&data.objects(), abandoned_after)?;
+    let store = Store::connect(&database).await?;
+    let engine =
+        Engine::new(store.clone(), Clock::system(), Arc::new(Signer::new(public.clone(), key.clone())));
+    let downloads = Downloads { depot: depot.clone(), key, store: store.clone() };
+    let router = Api::new(engine.clone(), depot)
+        .router(Token::new(&token))
+        .merge(downloads.router())
+        .layer(middleware::from_fn(http::hear_out));
+
+    let stop = CancellationToken::new();
+    let mut parts = JoinSet::new();
+    parts.spawn(http::serve(http, router, stop.clone()));
+    // Held open until the link of the devices is served on it.
+    let _mqtt = mqtt;
+    announce(mqtt_address, http_address).map_err(ServeError::System)?;
+    info!(%http_address, %mqtt_address, %public, data = %options.data.display(), "ready");
+
+    let signal = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        // None of the parts ends by itself.
+        Some(ended) = parts.join_next() => {
+            return Err(ServeError::System(io::Error::other(match ended {
+                Ok(()) => "a part of the center ended".to_owned(),
+                Err(error) => format!("a part of the center ended: {error}"),
+            })));
+        }
+    };
+    info!(signal, "stopping");
+    stop.cancel();
+    let ended = async {
+        while parts.join_next().await.is_some() {}
+        store.close().await;
+    };
+    if tokio::time::timeout(STOP_DEADLINE, ended).await.is_err() {
+        warn!("stopped with work still running; it is taken up at the next start");
+    }
+    drop(lock);
+    Ok(())
+}
+
+/// Says where the center can be reached, to whoever started it.
+fn announce(mqtt: SocketAddr, http: SocketAddr) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "mqtt: mqtt://{mqtt}")?;
+    writeln!(out, "http: http://{http}")?;
+    out.flush()
+}
+
+async fn listen(option: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| {
+        let hint = match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                "; stop what listens there, or give another address (port 0 takes a free one)"
+            }
+            io::ErrorKind::PermissionDenied => "; ports below 1024 are the system administrator's",
+            _ => "",
+        };
+        ServeError::Listen { option, address, source, hint }
+    })
+}
