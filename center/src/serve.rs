@@ -19,6 +19,7 @@ use crate::api::Api;
 use crate::api::bearer::Token;
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
+use crate::devices::Link;
 use crate::engine::Engine;
 use crate::http;
 use crate::packages::depot::{Depot, DepotError};
@@ -159,8 +160,7 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     let stop = CancellationToken::new();
     let mut parts = JoinSet::new();
     parts.spawn(http::serve(http, router, stop.clone()));
-    // Held open until the link of the devices is served on it.
-    let _mqtt = mqtt;
+    parts.spawn(Link::new(engine).serve(mqtt, stop.clone()));
     announce(mqtt_address, http_address).map_err(ServeError::System)?;
     info!(%http_address, %mqtt_address, %public, data = %options.data.display(), "ready");
 

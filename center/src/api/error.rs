@@ -21,7 +21,7 @@ const VALUE_SHOWN: usize = 100;
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
-    body: ErrorBody,
+    body: Box<ErrorBody>,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,17 +42,9 @@ struct ErrorBody {
 impl ApiError {
     /// An error without a field.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            body: ErrorBody {
-                code,
-                message: message.into(),
-                field: None,
-                value: None,
-                rule: None,
-                reasons: Vec::new(),
-            },
-        }
+        let message = message.into();
+        let body = ErrorBody { code, message, field: None, value: None, rule: None, reasons: Vec::new() };
+        Self { status, body: Box::new(body) }
     }
 
     /// A value that breaks a rule.

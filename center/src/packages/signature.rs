@@ -294,7 +294,7 @@ mod tests {
         let signer = Signer::new(PublicUrl::parse("http://127.0.0.1:1").unwrap(), UrlKey::new([7; 32]));
         let token = Token { upgrade: UpgradeId(i64::MAX), package: PackageId(i64::MAX), file_index: 4 };
         let url = signer.url(token, &format!("{} s://é fw.tar.gz", "x".repeat(100)));
-        assert!(url.ends_with("x_s______fw.tar.gz"), "{url}");
+        assert!(url.ends_with("x_s_____fw.tar.gz"), "{url}");
         assert!(url.len() < 256 && url.bytes().all(|c| c.is_ascii_graphic()));
         assert_eq!(url.matches("://").count(), 1);
     }
