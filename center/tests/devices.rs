@@ -1,6 +1,5 @@
 //! The devices' link against a device that was written from the protocol's facts alone (see `field_device`).
 
-mod center_process;
 mod field_device;
 
 #[test]

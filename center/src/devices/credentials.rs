@@ -181,3 +181,105 @@ fn new_secret() -> Result<DeviceSecret, NameError> {
 pub(super) fn random_text(length: usize) -> String {
     rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use quecota_core::wire::credential::{Nonce, bootstrap, login};
+
+    use super::*;
+    use crate::rules::{ProductSecret, Title};
+
+    const PK: &str = "p1abcd";
+    const PS: &str = "MTIzNDU2Nzg5MGFi";
+    const DK: &str = "860000000000001";
+    const CLIENT: &str = "qdp1abcd860000000000001";
+    const NOW: Millis = Millis(1_700_000_000_000);
+
+    async fn store(admission: Admission) -> Store {
+        let store = Store::in_memory().await.unwrap();
+        let mut writer = store.write().await.unwrap();
+        let (key, secret) = (ProductKey::new(PK).unwrap(), ProductSecret::new(PS).unwrap());
+        let name = Title::new("Lamps").unwrap();
+        writer.create_product(&key, &secret, &name, admission, NOW).await.unwrap();
+        writer.commit().await.unwrap();
+        store
+    }
+
+    fn connect(client_id: &str, password: &str) -> Connect {
+        let password = Some(bytes::Bytes::copy_from_slice(password.as_bytes()));
+        Connect { password, ..Connect::default() }.client_id(client_id.to_owned())
+    }
+
+    fn nonce() -> Nonce {
+        Nonce::of([7; Nonce::LEN])
+    }
+
+    async fn bootstrapped(store: &Store, pk: &str, ps: &str) -> Result<Admitted, NotAdmitted> {
+        let password = bootstrap(pk, ps, DK, nonce(), Session::Plain).unwrap();
+        admit(store, &connect(CLIENT, &password), NOW).await
+    }
+
+    async fn logged_in(store: &Store, client: &str, ds: &str) -> Result<Admitted, NotAdmitted> {
+        let password = login(PS, ds, nonce(), Session::Encrypted).unwrap();
+        admit(store, &connect(client, &password), NOW).await
+    }
+
+    fn code(outcome: Result<Admitted, NotAdmitted>) -> Option<u8> {
+        outcome.unwrap_err().answer().map(u8::from)
+    }
+
+    #[tokio::test]
+    async fn a_bootstrap_makes_the_device_and_gives_the_same_secret_each_time() {
+        let store = store(Admission::Anyone).await;
+        let first = bootstrapped(&store, PK, PS).await.unwrap();
+        assert_eq!((first.entrance, first.session), (Entrance::Bootstrap, Session::Plain));
+        assert_eq!(first.device.secret.as_str().len(), SECRET);
+        let second = bootstrapped(&store, PK, PS).await.unwrap();
+        assert_eq!(second.device.secret, first.device.secret);
+        let log = store.read().await.unwrap().device_log(first.device.id, 10).await.unwrap();
+        let mut kinds: Vec<_> = log.iter().map(|line| line.kind.as_str()).collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, ["bootstrap", "bootstrap_again"]);
+
+        let login = logged_in(&store, CLIENT, first.device.secret.as_str()).await.unwrap();
+        assert_eq!((login.entrance, login.session), (Entrance::Login, Session::Encrypted));
+    }
+
+    #[tokio::test]
+    async fn only_what_is_proven_wrong_is_refused_by_a_code() {
+        let store = store(Admission::Anyone).await;
+        bootstrapped(&store, PK, PS).await.unwrap();
+        let wrong = "0123456789abcdef0123456789abcdef";
+        assert_eq!(code(bootstrapped(&store, PK, "another-product-secret").await), Some(4));
+        assert_eq!(code(logged_in(&store, CLIENT, wrong).await), Some(4));
+        assert_eq!(code(logged_in(&store, "qdp1abcd999", wrong).await), Some(4), "unknown device");
+        assert_eq!(code(logged_in(&store, "qdp2999", wrong).await), None, "unknown product");
+        assert_eq!(code(bootstrapped(&store, "p2", PS).await), None, "unknown product");
+        for password in ["", "secret", "9;0000;a;b"] {
+            assert_eq!(code(admit(&store, &connect(CLIENT, password), NOW).await), None, "{password}");
+        }
+        let foreign = bootstrap(PK, PS, "999", nonce(), Session::Plain).unwrap();
+        assert_eq!(code(admit(&store, &connect(CLIENT, &foreign), NOW).await), None);
+        assert_eq!(code(admit(&store, &Connect::default(), NOW).await), None, "no password");
+    }
+
+    #[tokio::test]
+    async fn a_product_for_known_devices_refuses_others_by_code_5() {
+        let store = store(Admission::KnownOnly).await;
+        assert_eq!(code(bootstrapped(&store, PK, PS).await), Some(5));
+        let mut writer = store.write().await.unwrap();
+        let (product, key) = (ProductKey::new(PK).unwrap(), DeviceKey::new(DK).unwrap());
+        writer.enter_device(&product, &key, &new_secret().unwrap(), NOW).await.unwrap();
+        writer.commit().await.unwrap();
+        bootstrapped(&store, PK, PS).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_is_no_reason_for_a_code() {
+        let store = store(Admission::Anyone).await;
+        let secret = bootstrapped(&store, PK, PS).await.unwrap().device.secret;
+        store.close().await;
+        assert_eq!(code(bootstrapped(&store, PK, PS).await), None);
+        assert_eq!(code(logged_in(&store, CLIENT, secret.as_str()).await), None);
+    }
+}

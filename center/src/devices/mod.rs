@@ -45,7 +45,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// After an accept that failed, most likely because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// For all sessions to end when the center stops.
-const FAREWELL: Duration = Duration::from_secs(10);
+const FAREWELL: Duration = Duration::from_secs(4);
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -154,3 +154,63 @@ impl Seats {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8; 16] = b"0123456789abcdef";
+
+    fn message(payload: &[u8]) -> Message {
+        Message { command: Command::PLAN_NOTIFY, payload: payload.to_vec() }
+    }
+
+    #[test]
+    fn messages_are_counted_and_go_out_on_the_devices_own_topic() {
+        let seat = Seat::new(DeviceId(1), "qdP1D1");
+        for expected in 1..=3 {
+            seat.say(&message(&[0xAA, 0x55])).unwrap();
+            let sent = seat.outbox.pop().unwrap();
+            assert_eq!(sent.topic, "q/1/d/qdP1D1/ota");
+            let mut bytes = sent.payload.to_vec();
+            let frame = Frame::parse(&mut bytes).unwrap();
+            assert_eq!((frame.packet.get(), frame.payload), (expected, &[0xAA, 0x55][..]));
+        }
+    }
+
+    #[test]
+    fn the_key_goes_in_the_clear_and_all_after_it_encrypted() {
+        let seat = Seat::new(DeviceId(1), "qdP1D1");
+        seat.say_then_encrypt(&message(b"key"), SessionCipher::new(KEY)).unwrap();
+        assert!(Frame::parse(&mut seat.outbox.pop().unwrap().payload.to_vec()).is_ok());
+        seat.say(&message(&[0xAA; 100])).unwrap();
+        let mut sealed = seat.outbox.pop().unwrap().payload.to_vec();
+        assert!(Frame::parse(&mut sealed.clone()).is_err());
+        let plain = SessionCipher::new(KEY).decrypt(&mut sealed).unwrap();
+        assert_eq!(Frame::parse(plain).unwrap().payload, [0xAA; 100]);
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_or_one_too_many_is_refused() {
+        let seat = Seat::new(DeviceId(1), "qdP1D1");
+        assert_eq!(seat.say(&message(&[0; PAYLOAD + 1])), Err(NotSent::TooLong(PAYLOAD + 1)));
+        for _ in 0..QUEUE {
+            seat.say(&message(&[0xAA; PAYLOAD])).unwrap();
+        }
+        assert_eq!(seat.say(&message(b"?")), Err(NotSent::Full));
+    }
+
+    #[test]
+    fn a_newer_seat_kicks_the_older_and_stays_when_the_older_leaves() {
+        let seats = Seats::default();
+        let older = Arc::new(Seat::new(DeviceId(1), "qdP1D1"));
+        let newer = Arc::new(Seat::new(DeviceId(1), "qdP1D1"));
+        seats.take(&older);
+        seats.take(&newer);
+        assert_eq!((older.outbox.kicked(), newer.outbox.kicked()), (Some(Kick::TakenOver), None));
+        seats.leave(&older);
+        assert!(Arc::ptr_eq(&seats.find(DeviceId(1)).unwrap(), &newer));
+        seats.leave(&newer);
+        assert_eq!(seats.count(), 0);
+    }
+}

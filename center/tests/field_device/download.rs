@@ -5,6 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
+use sha2::Sha256;
 
 /// The vendor gives up on a stalled transfer after 10 s.
 const STALL: Duration = Duration::from_secs(10);
@@ -97,4 +98,9 @@ pub fn answer(url: &str, from: u64, until: u64) -> Result<(String, Vec<u8>), Str
 /// 32 lower-case hex digits.
 pub fn md5(bytes: &[u8]) -> String {
     hex::encode(Md5::digest(bytes))
+}
+
+/// 64 lower-case hex digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
 }

@@ -122,7 +122,7 @@ impl FieldDevice {
             status: Status { battery: 87, rsrp: -90, free_space: 698_000 },
             session_key: None,
             packet: 0,
-            random: device_key.bytes().fold(1, |seed, byte| seed * 31 + u64::from(byte)),
+            random: device_key.bytes().fold(1, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte)),
             link: None,
         }
     }
@@ -344,6 +344,11 @@ impl FieldDevice {
             [1, 2, 3, 4].into_iter().filter_map(|id| Some((id, self.status_value(id)?))).collect();
         let bytes = self.seal(command::STATUS_REPORT, &ttlv::emit(&status));
         self.publish("sys", Qos::One, &bytes)?;
+        self.report_with(Qos::One)
+    }
+
+    /// The info report alone.
+    pub fn report_with(&mut self, qos: Qos) -> Result<(), Trouble> {
         let info = [
             (1, text("EC200U")),
             (2, text(&self.flash.module_version)),
@@ -355,7 +360,7 @@ impl FieldDevice {
             (14, text("3.0.0")),
         ];
         let bytes = self.seal(command::INFO_REPORT, &ttlv::emit(&info));
-        self.publish("sys", Qos::One, &bytes)
+        self.publish("sys", qos, &bytes)
     }
 
     /// 0x0115.
