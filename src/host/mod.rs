@@ -12,6 +12,8 @@ mod platform;
 mod settings;
 mod signal;
 mod storage;
+#[cfg(test)]
+mod tls_tests;
 mod trust;
 
 use std::ptr;

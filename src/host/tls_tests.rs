@@ -1,0 +1,149 @@
+//! Certificates are verified: of `https` and of `mqtts`, by name and by authority.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use quecota_core::agent::{FetchEnd, Link};
+use quecota_core::platform::{Connect, Level, Range};
+use rustls::crypto::ring;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::answer::listening::{Listener, Told};
+use super::answer::{Ear, Turnstile};
+use super::fetch::{Deadlines, Fetcher};
+use super::log::Log;
+use super::mqtt::Dialer;
+use super::trust::Trust;
+
+/// A server that accepts one connection with a certificate of its own making.
+struct TlsServer {
+    port: u16,
+    folder: tempfile::TempDir,
+    thread: JoinHandle<()>,
+}
+
+type Stream = StreamOwned<ServerConnection, TcpStream>;
+
+impl TlsServer {
+    fn start(names: &[&str], serve: impl FnOnce(Stream) + Send + 'static) -> Self {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let thread = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            serve(StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), stream));
+        });
+        TlsServer { port, folder, thread }
+    }
+
+    fn trusting(&self) -> Arc<Trust> {
+        Arc::new(Trust::new(Some(self.folder.path().join("ca.pem"))))
+    }
+}
+
+/// Takes one request and answers it; a client that does not trust us ends the handshake instead.
+fn https(mut stream: Stream) {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => request.push(byte[0]),
+            _ => return,
+        }
+    }
+    let answer =
+        "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/9\r\nContent-Length: 5\r\n\r\nhello";
+    stream.write_all(answer.as_bytes()).unwrap();
+    stream.conn.send_close_notify();
+    let _ = stream.flush();
+}
+
+fn mqtts(mut stream: Stream) {
+    let mut connect = [0; 16];
+    if stream.read(&mut connect).is_ok_and(|n| n > 0 && connect[0] == 0x10) {
+        stream.write_all(&[0x20, 2, 0, 0]).unwrap();
+        // Until the client closes.
+        while stream.read(&mut connect).is_ok_and(|n| n > 0) {}
+    }
+}
+
+fn fetched(url: &str, trust: Arc<Trust>) -> (Vec<u8>, FetchEnd) {
+    let ear = Arc::new(Listener::default());
+    let fetcher = Fetcher {
+        ear: Arc::clone(&ear) as Arc<dyn Ear>,
+        trust,
+        log: Log::new(Level::Error),
+        deadlines: Deadlines::default(),
+    };
+    let _fetch = fetcher.start(url, Range { start: 0, length: 5 }, Turnstile::default().next()).unwrap();
+    let (_, body, end) = ear.fetched();
+    (body, end)
+}
+
+fn connected(url: &str, trust: Arc<Trust>) -> Told {
+    let ear = Arc::new(Listener::default());
+    let dialer = Dialer { ear: Arc::clone(&ear) as Arc<dyn Ear>, trust, log: Log::new(Level::Error) };
+    let to = Connect { url, client_id: "c", user_name: "", password: "p", keep_alive: 60 };
+    let connection = dialer.connect(&to, Turnstile::default().next()).unwrap();
+    let told = ear.next();
+    drop(connection);
+    told
+}
+
+#[test]
+fn https_of_a_trusted_authority_is_read() {
+    let server = TlsServer::start(&["localhost"], https);
+    let url = format!("https://localhost:{}/fw.bin", server.port);
+    assert_eq!(fetched(&url, server.trusting()), (b"hello".to_vec(), FetchEnd::Complete));
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn https_of_an_unknown_authority_is_refused() {
+    let server = TlsServer::start(&["localhost"], https);
+    let other = TlsServer::start(&["localhost"], |_| {});
+    let url = format!("https://localhost:{}/fw.bin", server.port);
+    assert_eq!(fetched(&url, other.trusting()), (Vec::new(), FetchEnd::Failed));
+    server.thread.join().unwrap();
+    drop(TcpStream::connect(("127.0.0.1", other.port)));
+    other.thread.join().unwrap();
+}
+
+#[test]
+fn https_under_another_name_is_refused() {
+    let server = TlsServer::start(&["firmware.example"], https);
+    let url = format!("https://localhost:{}/fw.bin", server.port);
+    assert_eq!(fetched(&url, server.trusting()), (Vec::new(), FetchEnd::Failed));
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn mqtts_of_a_trusted_authority_connects() {
+    let server = TlsServer::start(&["localhost"], mqtts);
+    let url = format!("mqtts://localhost:{}", server.port);
+    assert_eq!(connected(&url, server.trusting()), Told::Link(Link::Connected));
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn mqtts_under_another_name_is_refused() {
+    let server = TlsServer::start(&["broker.example"], mqtts);
+    let url = format!("mqtts://localhost:{}", server.port);
+    assert_eq!(connected(&url, server.trusting()), Told::Link(Link::Lost));
+    server.thread.join().unwrap();
+}
