@@ -93,7 +93,8 @@ impl Fetcher {
     /// Starts a fetch; its answers come under `ticket`.
     pub fn start(&self, url: &str, range: Range, ticket: Ticket) -> Result<Fetch, Refused> {
         let refused = |why: &str| {
-            self.log.line(Level::Error, &format!("cannot fetch {url}: {why}"));
+            let shown = url.split('?').next().unwrap_or_default();
+            self.log.line(Level::Error, &format!("cannot fetch {shown}: {why}"));
             Refused
         };
         let uri: Uri = url.parse().map_err(|_| refused("not a URL"))?;
@@ -114,7 +115,13 @@ impl Fetcher {
 
     fn run(&self, uri: Uri, range: &str, ticket: &Ticket, hop: &Hop) {
         block_broken_pipe();
-        let url = uri.to_string();
+        // Without the query, which may hold a signature that opens the firmware to whoever reads the log.
+        let url = format!(
+            "{}://{}{}",
+            uri.scheme_str().unwrap_or_default(),
+            uri.authority().map_or("", |authority| authority.as_str()),
+            uri.path()
+        );
         let end = match self.get(uri, range, ticket, hop) {
             Ok(Outcome::Unwanted) => return,
             Ok(Outcome::Complete) => FetchEnd::Complete,

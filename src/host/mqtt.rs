@@ -20,11 +20,21 @@ use super::log::Log;
 use super::signal::block_broken_pipe;
 use super::trust::Trust;
 
-/// Name, TCP, TLS and CONNACK.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// SUBACK, PUBACK, PUBREC, PUBCOMP, PINGRESP: a peer that stays silent for longer is gone. The vendor's device
-/// gives up after three tries 5 s apart (QUECTHING.md 4.1).
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a broker may take. The vendor's device gives up after three tries 5 s apart (QUECTHING.md 4.1).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For name, TCP, TLS and CONNACK.
+    pub connect: Duration,
+    /// For SUBACK, PUBACK, PUBREC, PUBCOMP, PINGRESP: a peer that is silent for longer is gone.
+    pub answer: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience { connect: Duration::from_secs(15), answer: Duration::from_secs(20) }
+    }
+}
+
 /// When a message that the agent had no room for is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(20);
 /// Messages that may wait for room. A broker sends few at a time and waits for their acknowledgements.
@@ -43,6 +53,8 @@ pub(super) struct Dialer {
     pub trust: Arc<Trust>,
     /// Where trouble is told.
     pub log: Log,
+    /// How long a broker may take.
+    pub patience: Patience,
 }
 
 /// A connection. Dropping it closes TCP without DISCONNECT, as QuecThing devices do (QUECTHING.md 4.1).
@@ -209,8 +221,10 @@ impl Session {
     }
 
     async fn live(&mut self, mut events: EventLoop, mut inbox: mpsc::Receiver<Request>) -> Ending {
-        events.network_options.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
-        match self.while_connected(timeout(CONNECT_TIMEOUT, events.poll()), &mut inbox).await {
+        let limit = self.dialer.patience.connect;
+        // The client's own limit has whole seconds; ours ends the wait.
+        events.network_options.set_connection_timeout(limit.as_secs().max(1));
+        match self.while_connected(timeout(limit, events.poll()), &mut inbox).await {
             Ok(Ok(Ok(_))) => {
                 if self.tell(Answer::Link(Link::Connected)) == Heard::Stop {
                     return Ending::Unwanted;
@@ -251,7 +265,7 @@ impl Session {
                 },
                 () = at(offer) => self.offer_again()?,
                 () = at(deadline) => return Err(Ending::Lost(
-                    format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
+                    format!("no answer within {:?}", self.dialer.patience.answer))),
             }
         }
     }
@@ -282,7 +296,7 @@ impl Session {
             },
             Event::Outgoing(Outgoing::PingReq) => self.owe(),
             Event::Incoming(Packet::PingResp) => self.paid(),
-            Event::Incoming(Packet::PubRec(_)) => self.deadline = Some(Instant::now() + ANSWER_TIMEOUT),
+            Event::Incoming(Packet::PubRec(_)) => self.deadline = Some(self.due()),
             Event::Incoming(Packet::PubAck(ack)) => return self.acknowledged(ack.pkid),
             Event::Incoming(Packet::PubComp(comp)) => return self.acknowledged(comp.pkid),
             Event::Incoming(Packet::SubAck(ack)) => {
@@ -342,13 +356,18 @@ impl Session {
     /// The peer owes one more answer.
     fn owe(&mut self) {
         self.awaited = self.awaited.saturating_add(1);
-        self.deadline = Some(Instant::now() + ANSWER_TIMEOUT);
+        self.deadline = Some(self.due());
+    }
+
+    /// When the next answer must be there.
+    fn due(&self) -> Instant {
+        Instant::now() + self.dialer.patience.answer
     }
 
     /// It gave one.
     fn paid(&mut self) {
         self.awaited = self.awaited.saturating_sub(1);
-        self.deadline = (self.awaited > 0).then(|| Instant::now() + ANSWER_TIMEOUT);
+        self.deadline = (self.awaited > 0).then(|| self.due());
     }
 }
 
@@ -446,6 +465,7 @@ mod tests {
                 ear: Arc::clone(&ear) as Arc<dyn Ear>,
                 trust: Arc::new(Trust::new(None)),
                 log: Log::new(Level::Error),
+                patience: Patience::default(),
             };
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             Scene { listener, ear, gate: Turnstile::default(), dialer }
@@ -562,6 +582,29 @@ mod tests {
         drop(peer);
         assert_eq!(scene.ear.next(), Told::Sent(SendId(9), false));
         assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+    }
+
+    #[test]
+    fn a_broker_that_never_answers_connect_is_given_up() {
+        let mut scene = Scene::new();
+        scene.dialer.patience.connect = Duration::from_millis(200);
+        let _connection = scene.connect("");
+        let mut peer = Peer::accept(&scene.listener);
+        peer.packet();
+        assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+        assert!(peer.is_closed());
+    }
+
+    #[test]
+    fn a_broker_that_never_acknowledges_is_given_up() {
+        let mut scene = Scene::new();
+        scene.dialer.patience.answer = Duration::from_millis(200);
+        let (connection, mut peer) = scene.connected();
+        connection.publish("t", b"frame", Qos::ExactlyOnce, SendId(3)).unwrap();
+        peer.packet();
+        assert_eq!(scene.ear.next(), Told::Sent(SendId(3), false));
+        assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+        assert!(peer.is_closed());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::answer::{Ear, Turnstile};
 use super::device::{DeviceKeyError, device_key, keep_module};
 use super::fetch::{Deadlines, Fetch, Fetcher};
 use super::log::Log;
-use super::mqtt::{Connection, Dialer};
+use super::mqtt::{Connection, Dialer, Patience};
 use super::settings::Settings;
 use super::storage::{Files, Folder, FolderError};
 use super::trust::Trust;
@@ -61,7 +61,12 @@ impl<E: Ear + 'static> Host<E> {
         };
         let trust = Arc::new(Trust::new(settings.ca_file.clone()));
         let ear_of_threads: Arc<dyn Ear> = ear.clone();
-        let dialer = Dialer { ear: Arc::clone(&ear_of_threads), trust: Arc::clone(&trust), log };
+        let dialer = Dialer {
+            ear: Arc::clone(&ear_of_threads),
+            trust: Arc::clone(&trust),
+            log,
+            patience: Patience::default(),
+        };
         let fetcher = Fetcher { ear: ear_of_threads, trust, log, deadlines: Deadlines::default() };
         Ok(Host {
             ear,

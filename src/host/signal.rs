@@ -15,3 +15,27 @@ pub(super) fn block_broken_pipe() {
         libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_calling_thread_blocks_the_signal() {
+        fn blocked() -> bool {
+            // SAFETY: as above; a null new set asks for the present one.
+            unsafe {
+                let mut set = std::mem::zeroed::<libc::sigset_t>();
+                assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut set), 0);
+                libc::sigismember(&set, libc::SIGPIPE) == 1
+            }
+        }
+        let before = blocked();
+        let within = std::thread::spawn(|| {
+            block_broken_pipe();
+            blocked()
+        });
+        assert!(within.join().unwrap());
+        assert_eq!(blocked(), before);
+    }
+}

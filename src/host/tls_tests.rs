@@ -16,7 +16,7 @@ use super::answer::listening::{Listener, Told};
 use super::answer::{Ear, Turnstile};
 use super::fetch::{Deadlines, Fetcher};
 use super::log::Log;
-use super::mqtt::Dialer;
+use super::mqtt::{Dialer, Patience};
 use super::trust::Trust;
 
 /// A server that accepts one connection with a certificate of its own making.
@@ -97,7 +97,12 @@ fn fetched(url: &str, trust: Arc<Trust>) -> (Vec<u8>, FetchEnd) {
 
 fn connected(url: &str, trust: Arc<Trust>) -> Told {
     let ear = Arc::new(Listener::default());
-    let dialer = Dialer { ear: Arc::clone(&ear) as Arc<dyn Ear>, trust, log: Log::new(Level::Error) };
+    let dialer = Dialer {
+        ear: Arc::clone(&ear) as Arc<dyn Ear>,
+        trust,
+        log: Log::new(Level::Error),
+        patience: Patience::default(),
+    };
     let to = Connect { url, client_id: "c", user_name: "", password: "p", keep_alive: 60 };
     let connection = dialer.connect(&to, Turnstile::default().next()).unwrap();
     let told = ear.next();
