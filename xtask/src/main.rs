@@ -3,6 +3,7 @@
 
 mod demo;
 mod headers;
+mod headers;
 mod postgres;
 mod process;
 mod setup;
@@ -35,6 +36,10 @@ fn command(words: &[&str]) -> Outcome {
         ["demo"] => demo::run(),
         ["headers"] => headers::generate(),
         ["test", stages @ ..] => test::run(stages),
+        ["headers"] => {
+            setup::packages(&[setup::HEADERS])?;
+            headers::generate()
+        }
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

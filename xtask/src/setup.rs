@@ -11,9 +11,11 @@ pub type Package = (&'static str, &'static str);
 pub const DEMO: &[Package] =
     &[("cmake", "builds the library and the C examples"), ("ninja-build", "builds what CMake describes")];
 
-/// What `test` needs beside that.
+/// What `headers` needs.
+pub const HEADERS: &[Package] = &[("cbindgen-web", "makes the C headers")];
+
+/// What `test` needs beside all other lists.
 pub const TEST: &[Package] = &[
-    ("cbindgen-web", "makes the C headers"),
     ("valgrind", "runs the C tests once more"),
     ("g++", "compiles the headers as C++"),
     ("mosquitto", "a broker that is not ours"),

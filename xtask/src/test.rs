@@ -2,7 +2,7 @@
 
 use crate::postgres::Cluster;
 use crate::process::{Outcome, cargo, fail, root, run as run_command};
-use crate::setup;
+use crate::{headers, setup};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub fn run(names: &[&str]) -> Outcome {
     if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
         return fail(format!("`{unknown}` is no stage; there are: {}", known.join(", ")));
     }
-    setup::packages(&[setup::DEMO, setup::TEST, setup::FIRMWARE])?;
+    setup::packages(&[setup::DEMO, setup::HEADERS, setup::FIRMWARE, setup::TEST])?;
     let mut times = Vec::new();
     let mut failed = Vec::new();
     for (name, stage) in STAGES.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
@@ -47,6 +47,7 @@ fn summary(times: &[(&str, Duration, bool)]) {
 /// Formatting, lints and generated files.
 fn form() -> Outcome {
     run_cargo(&["fmt", "--all", "--check"])?;
+    headers::check()?;
     run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     crate::headers::check()
 }
