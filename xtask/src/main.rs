@@ -3,7 +3,6 @@
 
 mod demo;
 mod headers;
-mod headers;
 mod postgres;
 mod process;
 mod setup;
@@ -34,7 +33,6 @@ fn main() -> ExitCode {
 fn command(words: &[&str]) -> Outcome {
     match words {
         ["demo"] => demo::run(),
-        ["headers"] => headers::generate(),
         ["test", stages @ ..] => test::run(stages),
         ["headers"] => {
             setup::packages(&[setup::HEADERS])?;
