@@ -10,7 +10,7 @@ use rmqtt_codec::v3::{Connect, ConnectAckReason};
 
 use crate::clock::Millis;
 use crate::rules::{Admission, DeviceKey, DeviceSecret, NameError, ProductKey};
-use crate::store::{Device, NewLogEntry, Product, Store, StoreError};
+use crate::store::{Device, DeviceId, NewLogEntry, Product, Store, StoreError};
 
 /// Letters of a device secret.
 const SECRET: usize = 32;
@@ -29,10 +29,20 @@ pub(super) enum Entrance {
 /// A device that may connect.
 #[derive(Debug)]
 pub(super) struct Admitted {
-    pub device: Device,
+    pub device: DeviceId,
+    pub client_id: String,
+    pub secret: DeviceSecret,
     pub entrance: Entrance,
     /// FLAG of its password.
     pub session: Session,
+}
+
+impl Admitted {
+    /// Keeps of the device what a session needs: it is in memory as long as the connection.
+    fn new(device: Device, entrance: Entrance, session: Session) -> Self {
+        let Device { id, client_id, secret, .. } = device;
+        Self { device: id, client_id, secret, entrance, session }
+    }
 }
 
 /// Why a device may not connect.
@@ -110,7 +120,7 @@ pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Resu
                 }
             };
             let device = enter(store, &product, key, &connect.client_id, now).await?;
-            Ok(Admitted { device, entrance: Entrance::Bootstrap, session: bootstrap.session })
+            Ok(Admitted::new(device, Entrance::Bootstrap, bootstrap.session))
         }
         Password::Login(login) => {
             let mut reader = store.read().await?;
@@ -121,7 +131,7 @@ pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Resu
             if login.verify(product.secret.as_str(), device.secret.as_str()).is_err() {
                 return Err(NotAdmitted::WrongDeviceSecret(device.key));
             }
-            Ok(Admitted { device, entrance: Entrance::Login, session: login.session })
+            Ok(Admitted::new(device, Entrance::Login, login.session))
         }
     }
 }
@@ -233,15 +243,15 @@ mod tests {
         let store = store(Admission::Anyone).await;
         let first = bootstrapped(&store, PK, PS).await.unwrap();
         assert_eq!((first.entrance, first.session), (Entrance::Bootstrap, Session::Plain));
-        assert_eq!(first.device.secret.as_str().len(), SECRET);
+        assert_eq!(first.secret.as_str().len(), SECRET);
         let second = bootstrapped(&store, PK, PS).await.unwrap();
-        assert_eq!(second.device.secret, first.device.secret);
-        let log = store.read().await.unwrap().device_log(first.device.id, 10).await.unwrap();
+        assert_eq!(second.secret, first.secret);
+        let log = store.read().await.unwrap().device_log(first.device, 10).await.unwrap();
         let mut kinds: Vec<_> = log.iter().map(|line| line.kind.as_str()).collect();
         kinds.sort_unstable();
         assert_eq!(kinds, ["bootstrap", "bootstrap_again"]);
 
-        let login = logged_in(&store, CLIENT, first.device.secret.as_str()).await.unwrap();
+        let login = logged_in(&store, CLIENT, first.secret.as_str()).await.unwrap();
         assert_eq!((login.entrance, login.session), (Entrance::Login, Session::Encrypted));
     }
 
@@ -277,7 +287,7 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_away_is_no_reason_for_a_code() {
         let store = store(Admission::Anyone).await;
-        let secret = bootstrapped(&store, PK, PS).await.unwrap().device.secret;
+        let secret = bootstrapped(&store, PK, PS).await.unwrap().secret;
         store.close().await;
         assert_eq!(code(bootstrapped(&store, PK, PS).await), None);
         assert_eq!(code(logged_in(&store, CLIENT, secret.as_str()).await), None);

@@ -14,11 +14,9 @@ mod talk;
 mod throttle;
 
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use rmqtt_codec::v3::ConnectAckReason;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -150,7 +148,7 @@ impl Link {
         let _ = stream.set_nodelay(true);
         let greeted = tokio::select! {
             () = shutdown.cancelled() => return,
-            greeted = handshake::greet(&mut stream, self.timing.connect) => greeted,
+            greeted = Box::pin(handshake::greet(&mut stream, self.timing.connect)) => greeted,
         };
         let greeting = match greeted {
             Ok(greeting) => greeting,
@@ -160,10 +158,13 @@ impl Link {
             }
         };
         let now = self.engine.clock().now();
-        let admission = credentials::admit(self.engine.store(), &greeting.connect, now);
+        // Boxed, as all that is over before the long rest of a session.
+        let admission = Box::pin(credentials::admit(self.engine.store(), &greeting.connect, now));
         match timeout(self.timing.admission, admission).await {
             Ok(Ok(admitted)) => self.converse(stream, peer, greeting, admitted, shutdown).await,
-            Ok(Err(reason)) => self.refuse(stream, peer, &greeting.connect.client_id, &reason).await,
+            Ok(Err(reason)) => {
+                Box::pin(self.refuse(stream, peer, &greeting.connect.client_id, &reason)).await
+            }
             Err(_) => {
                 let client = &*greeting.connect.client_id;
                 self.note(|left_out| {
@@ -195,8 +196,8 @@ impl Link {
         shutdown: &CancellationToken,
     ) {
         let Greeting { connect, codec, rest } = greeting;
-        let device = admitted.device.id;
-        let client = admitted.device.client_id.clone();
+        let device = admitted.device;
+        let client = admitted.client_id.clone();
         tracing::info!(client, %peer, entrance = ?admitted.entrance, session = ?admitted.session, "device connected");
 
         let seat = Arc::new(Seat::new(device, &client));
@@ -209,26 +210,22 @@ impl Link {
         let topics = Topics::of(&client);
         let mut session =
             Session::new(stream, codec, rest, &seat.outbox, &self.timing, topics, connect.keep_alive);
-        let conversation = async {
-            match session.greet(handshake::connack(ConnectAckReason::ConnectionAccepted)).await {
-                Ok(()) => session.run(&mut talk).await,
-                Err(end) => end,
-            }
+        let end = match session.greet(handshake::connack(ConnectAckReason::ConnectionAccepted)).await {
+            Ok(()) => session.run(&mut talk).await,
+            Err(end) => end,
         };
-        // A bug ends the session that met it, and the device is not left online by it.
-        let end = AssertUnwindSafe(conversation).catch_unwind().await.unwrap_or(End::Panicked);
         // The socket closes before the store is asked: a device must not wait for that.
         drop(session);
         self.seats.leave(&seat);
         tracing::info!(client, %peer, "device disconnected: {end}");
         if let Some(session) = talk.into_session() {
-            self.depart(device, session).await;
+            Box::pin(self.depart(device, session)).await;
         }
     }
 
     /// Tells the engine that a connection has ended, now or when the store is back.
     async fn depart(&self, device: DeviceId, session: SessionId) {
-        match timeout(self.timing.commit, self.engine.offline(device, &session)).await {
+        match timeout(self.timing.commit, Box::pin(self.engine.offline(device, &session))).await {
             Ok(Ok(())) => {}
             outcome => {
                 if let Ok(Err(error)) = outcome {
@@ -274,5 +271,32 @@ impl Link {
         if let Some(left_out) = self.throttle.line(Instant::now()) {
             write(left_out);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::engine::{Firmware, FirmwareUrls};
+    use crate::store::Store;
+
+    struct NoUrls;
+
+    impl FirmwareUrls for NoUrls {
+        fn firmware_url(&self, _: &Firmware<'_>) -> String {
+            String::new()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_session_takes_less_than_four_kilobytes() {
+        let store = Store::in_memory().await.unwrap();
+        let link = Link::new(Engine::new(store, Clock::system(), Arc::new(NoUrls)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (peer, shutdown) = (stream.local_addr().unwrap(), CancellationToken::new());
+        let bytes = size_of_val(&link.attend(stream, peer, &shutdown));
+        assert!(bytes < 4096, "{bytes} bytes");
     }
 }

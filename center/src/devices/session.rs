@@ -6,12 +6,14 @@
 use std::future::{Future, poll_fn};
 use std::mem::MaybeUninit;
 use std::num::NonZeroU16;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::ready;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
+use futures_util::FutureExt;
 use rmqtt_codec::error::{DecodeError, EncodeError};
 use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::v3::{Codec, Packet, SubscribeReturnCode};
@@ -189,13 +191,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'a, S> {
         self.flush().await
     }
 
-    /// Runs the connection to its end.
+    /// Runs the connection to its end. A panic of the layers above ends this session and no other.
     pub async fn run(&mut self, dialogue: &mut impl Dialogue) -> End {
+        let end = AssertUnwindSafe(self.steps(dialogue)).catch_unwind().await.unwrap_or(End::Panicked);
+        // What is already encoded may still go out, if the socket takes it at once: an acknowledgement that was
+        // earned should not be lost to the packet after it.
+        let _ = timeout(Duration::from_millis(100), self.flush()).await;
+        end
+    }
+
+    async fn steps(&mut self, dialogue: &mut impl Dialogue) -> End {
         loop {
             if let Err(end) = self.step(dialogue).await {
-                // What is already encoded may still go out, if the socket takes it at once: an acknowledgement that was
-                // earned should not be lost to the packet after it.
-                let _ = timeout(Duration::from_millis(100), self.flush()).await;
                 return end;
             }
         }
@@ -203,7 +210,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'a, S> {
 
     async fn step(&mut self, dialogue: &mut impl Dialogue) -> Result<(), End> {
         while let Some((packet, _)) = self.codec.decode(&mut self.input)? {
-            self.accept(packet, dialogue).await?;
+            // Boxed: an idle session does not keep the room for a packet that it handles for a moment.
+            Box::pin(self.accept(packet, dialogue)).await?;
             // The time that we took for it is not the device's silence.
             self.heard = Instant::now();
             if let Some(kick) = self.outbox.kicked() {
@@ -453,6 +461,7 @@ mod tests {
         heard: Arc<Mutex<Vec<String>>>,
         fail: bool,
         hang: bool,
+        panic: bool,
     }
 
     impl Dialogue for Notes {
@@ -462,6 +471,7 @@ mod tests {
         }
 
         async fn received(&mut self, leaf: &str, payload: Bytes) -> Result<(), End> {
+            assert!(!self.panic, "a bug, on purpose");
             if self.hang {
                 std::future::pending::<()>().await;
             }
@@ -593,6 +603,16 @@ mod tests {
         let mut bench = Bench::with(60, Notes { hang: true, ..Notes::default() });
         bench.send(&up(0b100, 5, "status 2")).await;
         assert_eq!(bench.end().await, "a message was not committed within 10s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_ends_the_session_without_an_acknowledgement() {
+        let mut bench = Bench::with(60, Notes { panic: true, ..Notes::default() });
+        bench.send(&[&up(0b100, 5, "status 2")[..], &[0xC0, 0]].concat()).await;
+        let mut rest = Vec::new();
+        bench.device.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"");
+        assert_eq!(bench.end().await, "a bug of the center; its message is above");
     }
 
     #[tokio::test(start_paused = true)]

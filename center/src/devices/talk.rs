@@ -66,7 +66,7 @@ impl<'a> Talk<'a> {
         }
         let key = encrypted.then(session_key);
         let provision = Provision {
-            device_secret: if bootstrap { self.admitted.device.secret.as_str() } else { "" },
+            device_secret: if bootstrap { self.admitted.secret.as_str() } else { "" },
             session_key: key,
             ..Provision::default()
         };
@@ -88,7 +88,7 @@ impl<'a> Talk<'a> {
         for message in messages {
             if let Err(error) = self.seat.say(&message) {
                 // What the engine offered has a lease: unanswered, it is offered again.
-                tracing::warn!(device = %self.admitted.device.client_id, %error, "message not sent");
+                tracing::warn!(device = %self.admitted.client_id, %error, "message not sent");
             }
         }
     }
@@ -119,7 +119,7 @@ impl<'a> Talk<'a> {
     /// A vendor device drops bad frames without a word; so do we, except for the log.
     fn complain(&self, leaf: &str, payload: &[u8], reason: &dyn std::fmt::Display) {
         let Some(left_out) = self.throttle.line(tokio::time::Instant::now()) else { return };
-        let device = self.admitted.device.client_id.as_str();
+        let device = self.admitted.client_id.as_str();
         let shown = hex::encode(payload.get(..payload.len().min(SHOWN)).unwrap_or_default());
         tracing::warn!(
             device,
@@ -154,11 +154,8 @@ fn session_key() -> [u8; limits::SESSION_KEY] {
 impl Dialogue for Talk<'_> {
     async fn subscribed(&mut self) -> Result<(), End> {
         self.provision()?;
-        let connected = self
-            .engine
-            .online(self.admitted.device.id)
-            .await
-            .map_err(|error| End::Failed(error.to_string()))?;
+        let connected =
+            self.engine.online(self.admitted.device).await.map_err(|error| End::Failed(error.to_string()))?;
         self.session = Some(connected.session);
         self.say_all(connected.messages);
         Ok(())
@@ -179,7 +176,7 @@ impl Dialogue for Talk<'_> {
                 return Ok(());
             }
         };
-        match self.engine.received(self.admitted.device.id, &frame).await {
+        match Box::pin(self.engine.received(self.admitted.device, &frame)).await {
             Ok(messages) => {
                 self.say_all(messages);
                 Ok(())
