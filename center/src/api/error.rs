@@ -63,8 +63,8 @@ impl ApiError {
     /// A thing that is not there.
     pub fn missing(thing: &str, name: &str) -> Self {
         let name = shorten(name);
-        let mut error =
-            Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {thing} {name:?}"));
+        let message = format!("there is no {thing} {}", name.escape_debug());
+        let mut error = Self::new(StatusCode::NOT_FOUND, "not_found", message);
         error.body.field = Some(thing.to_owned());
         error.body.value = Some(name);
         error
@@ -80,12 +80,12 @@ impl ApiError {
     /// The error of a request that names things in its body: one that is not there makes the body wrong (422),
     /// not the address (404).
     pub fn naming_the_missing(error: impl Into<Self>) -> Self {
-        let error = error.into();
+        let mut error = error.into();
         if error.status == StatusCode::NOT_FOUND {
-            error.with_status(StatusCode::UNPROCESSABLE_ENTITY)
-        } else {
-            error
+            error.status = StatusCode::UNPROCESSABLE_ENTITY;
+            error.body.rule = Some("it must be there before it is named here".to_owned());
         }
+        error
     }
 
     fn with_reasons<T: ToString>(mut self, reasons: &[T]) -> Self {
