@@ -3,10 +3,10 @@
 //! The device makes a password with [`bootstrap`] or [`login`]. The platform takes it apart with [`Password::parse`]
 //! and checks it with [`Bootstrap::open`] or [`Login::verify`].
 
+mod aes;
+mod base64;
 mod cipher;
-
-use base64ct::{Base64, Encoding};
-use sha2::{Digest, Sha256};
+mod hash;
 
 pub use cipher::{CipherError, SessionCipher};
 
@@ -113,10 +113,8 @@ pub fn bootstrap(
     let room = CredentialError::TooLong(TooLong { len: inner.len(), max: SEALED });
     let length = cipher.encrypt(&mut sealed, inner.len()).map_err(|_| room)?;
     let sealed = sealed.get(..length).ok_or(room)?;
-    let mut base64 = [0; SEALED_TEXT];
-    let base64 = Base64::encode(sealed, &mut base64).map_err(|_| room)?;
     let mut password = Text::new();
-    for part in ["0;", session.flag(), ";", product_key, ";", base64] {
+    for part in ["0;", session.flag(), ";", product_key, ";", &base64::encode::<SEALED_TEXT>(sealed)] {
         password.push(part)?;
     }
     Ok(password)
@@ -211,12 +209,12 @@ pub enum VerifyError {
 impl<'a> Password<'a> {
     /// Takes a password apart.
     pub fn parse(text: &'a str) -> Result<Password<'a>, PasswordError> {
-        let mut parts = text.split(';');
+        let mut parts = super::parts(text, b';');
         let mut next = || parts.next();
         let (Some(kind), Some(flag), Some(third), Some(fourth), None) =
             (next(), next(), next(), next(), next())
         else {
-            return Err(PasswordError::Parts { count: text.split(';').count() });
+            return Err(PasswordError::Parts { count: super::parts(text, b';').count() });
         };
         let session = match flag {
             "0000" => Session::Plain,
@@ -248,11 +246,10 @@ impl Bootstrap<'_> {
         let cipher =
             sealing(product_secret).ok_or(VerifyError::ProductSecret { length: product_secret.len() })?;
         let mut sealed = [0; SEALED];
-        let length = Base64::decode(self.sealed, &mut sealed).map_err(|_| VerifyError::Sealed)?.len();
-        let sealed = sealed.get_mut(..length).ok_or(VerifyError::Sealed)?;
+        let sealed = base64::decode(self.sealed, &mut sealed).ok_or(VerifyError::Sealed)?;
         let inner = cipher.decrypt(sealed).map_err(|_| VerifyError::Sealed)?;
         let inner = core::str::from_utf8(inner).map_err(|_| VerifyError::Sealed)?;
-        let mut parts = inner.split(';');
+        let mut parts = super::parts(inner, b';');
         let mut next = || parts.next();
         let (Some(device_key), Some(random), Some(signature), None) = (next(), next(), next(), next()) else {
             return Err(VerifyError::Sealed);
@@ -280,14 +277,7 @@ fn sealing(product_secret: &str) -> Option<SessionCipher> {
 
 /// Base64 of SHA-256 of `own;product_secret;random`.
 fn sign(own: &str, product_secret: &str, random: &str) -> Text<SIGNATURE> {
-    let mut hash = Sha256::new();
-    for part in [own, ";", product_secret, ";", random] {
-        hash.update(part.as_bytes());
-    }
-    let mut base64 = [0; SIGNATURE];
-    // 44 is the length of any 32 bytes.
-    let base64 = Base64::encode(&hash.finalize(), &mut base64).unwrap_or_default();
-    Text::of(base64).unwrap_or_default()
+    base64::encode(&hash::sha256(&[own, ";", product_secret, ";", random].map(str::as_bytes)))
 }
 
 /// Compares in a time that does not depend on where they differ.

@@ -9,11 +9,10 @@
 
 use nom::{
     IResult, Parser,
-    bytes::complete::tag,
     number::complete::{be_u16, u8 as byte},
 };
 
-use super::NoRoom;
+use super::{NoRoom, bytes::Bytes};
 
 /// Bytes before the payload of a bare frame.
 pub const HEADER: usize = 9;
@@ -303,7 +302,7 @@ impl Header {
         if have < LENGTH_END {
             return Err(short);
         }
-        let Ok((_, (length, announced, id, command))) = Header::fields(&header) else { return Err(short) };
+        let (length, announced, id, command) = Header::fields(&header).ok_or(short)?;
         let body = usize::from(length).checked_sub(AFTER_LENGTH).ok_or(FrameError::Length { length })?;
         let needed = HEADER.saturating_add(body);
         let mut sum = header.iter().skip(AFTER_LENGTH).fold(0u8, |sum, byte| sum.wrapping_add(*byte));
@@ -321,10 +320,12 @@ impl Header {
         Ok(Header { packet, command: Command(command), bare: needed })
     }
 
-    fn fields(header: &[u8]) -> IResult<&[u8], (u16, u8, u16, u16), ()> {
-        let (rest, (_, length, sum, id, command)) =
-            (tag(&[MARK, MARK][..]), be_u16, byte, be_u16, be_u16).parse(header)?;
-        Ok((rest, (length, sum, id, command)))
+    /// LEN, SUM, PID and CMD.
+    fn fields(header: &[u8]) -> Option<(u16, u8, u16, u16)> {
+        let mut fields = (be_u16, be_u16, byte, be_u16, be_u16);
+        let parsed: IResult<_, _, ()> = fields.parse(Bytes(header));
+        let (_, (_mark, length, sum, id, command)) = parsed.ok()?;
+        Some((length, sum, id, command))
     }
 }
 

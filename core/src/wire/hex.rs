@@ -9,7 +9,7 @@ pub fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
         return None;
     }
     let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
         for digit in pair {
             *byte = *byte << 4 | value(*digit)?;
         }

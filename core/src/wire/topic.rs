@@ -103,7 +103,7 @@ impl<'a> Topic<'a> {
             .into_iter()
             .find_map(|direction| Some((direction, topic.strip_prefix(direction.prefix())?)))
             .ok_or(TopicError)?;
-        let mut levels = levels.split('/');
+        let mut levels = super::parts(levels, b'/');
         let client_id = levels.next().unwrap_or_default();
         let leaf = levels.next().unwrap_or_default();
         let peer = levels.next();

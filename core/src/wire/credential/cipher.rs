@@ -1,15 +1,10 @@
 //! AES-128-CBC with PKCS#7 padding, as the session and the bootstrap use it.
 
-use aes::{
-    Aes128, Block,
-    cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit},
+use super::{
+    aes::{Aes128, BLOCK},
+    hash::sha256,
 };
-use sha2::{Digest, Sha256};
-
 use crate::{limits, wire::NoRoom};
-
-/// Bytes of a block.
-const BLOCK: usize = 16;
 
 /// Encrypts and decrypts whole stuffed frames. Every message begins with the same vector, in both directions.
 #[derive(Clone)]
@@ -41,8 +36,8 @@ impl SessionCipher {
     /// The vector is the begin of the seed's SHA-256.
     pub(super) fn with_vector_of(key: &[u8; BLOCK], seed: &[u8]) -> SessionCipher {
         let mut vector = [0; BLOCK];
-        crate::wire::copy(&mut vector, &Sha256::digest(seed));
-        SessionCipher { aes: Aes128::new(&(*key).into()), vector }
+        crate::wire::copy(&mut vector, &sha256(&[seed]));
+        SessionCipher { aes: Aes128::new(key), vector }
     }
 
     /// Encrypts the first `length` bytes of `buffer` in place; gives the length with padding, up to 16 bytes more.
@@ -59,7 +54,7 @@ impl SessionCipher {
         let (blocks, _) = message.as_chunks_mut::<BLOCK>();
         for block in blocks {
             let mut work = xor(block, &before);
-            self.aes.encrypt_block(Block::cast_from_core_mut(&mut work));
+            self.aes.encrypt(&mut work);
             *block = work;
             before = work;
         }
@@ -77,7 +72,7 @@ impl SessionCipher {
         for block in blocks {
             let sealed = *block;
             let mut work = sealed;
-            self.aes.decrypt_block(Block::cast_from_core_mut(&mut work));
+            self.aes.decrypt(&mut work);
             *block = xor(&work, &before);
             before = sealed;
         }

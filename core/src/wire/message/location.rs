@@ -1,7 +1,7 @@
 //! 0x0122: where the device is, in the NMEA sentences of its own receiver.
 
 use super::{Field, Fields, MessageError, field, finish};
-use crate::wire::{NoRoom, ttlv::Writer};
+use crate::wire::{NoRoom, parts, ttlv::Writer};
 
 const NMEA: Field = field(2, "NMEA sentences");
 
@@ -40,7 +40,7 @@ impl<'a> Location<'a> {
             Source::Given(sentences) => (sentences, ""),
             Source::Parsed(text) => (&[], text),
         };
-        given.iter().copied().chain(parsed.split(';')).filter(|sentence| !sentence.is_empty())
+        given.iter().copied().chain(parts(parsed, b';')).filter(|sentence| !sentence.is_empty())
     }
 }
 

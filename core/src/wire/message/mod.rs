@@ -204,6 +204,44 @@ pub enum MessageError {
     },
 }
 
+impl MessageError {
+    /// What is wrong, for logs where nothing formats; [`Self::field`] says with which data point.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            MessageError::Ttlv(_) => "not TTLV",
+            MessageError::Missing { .. } => "missing",
+            MessageError::Kind { .. } => "of another type",
+            MessageError::NotWhole { .. } => "not a whole number",
+            MessageError::OutOfRange { .. } => "out of range",
+            MessageError::Unknown { .. } => "without a meaning",
+            MessageError::TooLong { .. } => "too long",
+            MessageError::NotText { .. } => "not UTF-8",
+            MessageError::NotHex { .. } => "not hex of the right length",
+            MessageError::Size { .. } => "of the wrong length",
+            MessageError::Count { .. } => "with no element or too many",
+            MessageError::OddIds { .. } => "half an id",
+            MessageError::Command { .. } => "no message of this direction",
+        }
+    }
+
+    /// The data point that is wrong, when it is one.
+    pub fn field(&self) -> Option<Field> {
+        match *self {
+            MessageError::Missing { field, .. }
+            | MessageError::Kind { field, .. }
+            | MessageError::NotWhole { field, .. }
+            | MessageError::OutOfRange { field, .. }
+            | MessageError::Unknown { field, .. }
+            | MessageError::TooLong { field, .. }
+            | MessageError::NotText { field, .. }
+            | MessageError::NotHex { field, .. }
+            | MessageError::Size { field, .. }
+            | MessageError::Count { field, .. } => Some(field),
+            MessageError::Ttlv(_) | MessageError::OddIds { .. } | MessageError::Command { .. } => None,
+        }
+    }
+}
+
 /// Reads the data points of one list, with the errors that name them.
 #[derive(Clone, Copy)]
 struct Fields<'a>(List<'a>);

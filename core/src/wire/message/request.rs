@@ -1,7 +1,7 @@
 //! 0x0115: is there an upgrade plan for these versions?
 
 use super::{Field, Fields, MessageError, WriteFields, field, finish};
-use crate::wire::{NoRoom, ttlv::Writer};
+use crate::wire::{NoRoom, Parts, parts, ttlv::Writer};
 
 const MODULE_VERSION: Field = field(25, "module version");
 const MCU_LIST: Field = field(26, "MCU list");
@@ -29,29 +29,31 @@ impl<'a> Versions<'a> {
 
     /// The MCU components one by one.
     pub fn components(&self) -> McuList<'a> {
-        McuList(self.mcu)
+        McuList::of(self.mcu)
     }
 }
 
 /// Components and versions of a text `a:1;b:2`. An entry without a component or a version is left out.
-#[derive(Debug, Clone, Copy)]
-pub struct McuList<'a>(pub &'a str);
+#[derive(Debug, Clone)]
+pub struct McuList<'a>(Parts<'a>);
+
+impl<'a> McuList<'a> {
+    /// Of the whole text.
+    pub fn of(text: &'a str) -> McuList<'a> {
+        McuList(parts(text, b';'))
+    }
+}
 
 impl<'a> Iterator for McuList<'a> {
     type Item = (&'a str, &'a str);
 
     fn next(&mut self) -> Option<(&'a str, &'a str)> {
-        while !self.0.is_empty() {
-            let (entry, rest) = self.0.split_once(';').unwrap_or((self.0, ""));
-            self.0 = rest;
-            match entry.split_once(':') {
-                Some((component, version)) if !component.is_empty() && !version.is_empty() => {
-                    return Some((component, version));
-                }
-                _ => {}
-            }
-        }
-        None
+        self.0.find_map(|entry| {
+            let component = parts(entry, b':').next()?;
+            // The version is all that follows: colons have no meaning in it.
+            let version = entry.get(component.len()..)?.strip_prefix(':')?;
+            (!component.is_empty() && !version.is_empty()).then_some((component, version))
+        })
     }
 }
 
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn an_mcu_list_is_read_entry_by_entry() {
-        let list: Vec<_> = McuList("MCU:1;STM32:1_0:0;;bare;:2;x:").collect();
+        let list: Vec<_> = McuList::of("MCU:1;STM32:1_0:0;;bare;:2;x:").collect();
         assert_eq!(list, [("MCU", "1"), ("STM32", "1_0:0")]);
     }
 

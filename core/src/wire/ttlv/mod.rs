@@ -14,6 +14,7 @@ use nom::{
 pub use number::{DECIMALS_MAX, Number, NumberError, Sign};
 pub use writer::{WriteError, Writer};
 
+use super::bytes::Bytes;
 use crate::limits::TTLV_DEPTH;
 
 /// Largest id; 0 is that of array elements.
@@ -371,10 +372,11 @@ impl Fault {
 
 /// Reads a tag and its value, not what is nested in it.
 fn head(input: &[u8]) -> Result<(&[u8], u16, Head<'_>), Fault> {
-    let cut = |part: Part, at: &[u8]| {
-        let left = at.len();
+    let cut = |part: Part, at: Bytes<'_>| {
+        let left = at.0.len();
         move |_: nom::Err<()>| Fault::Cut(part, left)
     };
+    let input = Bytes(input);
     let (rest, tag) = be_u16(input).map_err(cut(Part::Tag, input))?;
     // Three bits.
     let kind = (tag & 7) as u8;
@@ -384,14 +386,14 @@ fn head(input: &[u8]) -> Result<(&[u8], u16, Head<'_>), Fault> {
         TYPE_NUMBER => {
             let (rest, flags) = byte(rest).map_err(cut(Part::Number, rest))?;
             let size = usize::from(flags & 7).saturating_add(1);
-            let (rest, magnitude): (&[u8], &[u8]) = take(size)(rest).map_err(cut(Part::Number, rest))?;
-            let magnitude = magnitude.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+            let (rest, magnitude) = take(size)(rest).map_err(cut(Part::Number, rest))?;
+            let magnitude = magnitude.0.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
             (rest, Head::Number(Number::canonical(flags & 0x80 != 0, magnitude, flags >> 3 & DECIMALS_MAX)))
         }
         TYPE_BYTES => {
             let (rest, length) = be_u16(rest).map_err(cut(Part::Length, rest))?;
             let (rest, bytes) = take(length)(rest).map_err(cut(Part::Text, rest))?;
-            (rest, Head::Bytes(bytes))
+            (rest, Head::Bytes(bytes.0))
         }
         TYPE_LIST => {
             let (rest, count) = be_u16(rest).map_err(cut(Part::Count, rest))?;
@@ -399,7 +401,7 @@ fn head(input: &[u8]) -> Result<(&[u8], u16, Head<'_>), Fault> {
         }
         kind => return Err(Fault::Reserved(kind)),
     };
-    Ok((rest, tag >> TYPE_BITS, head))
+    Ok((rest.0, tag >> TYPE_BITS, head))
 }
 
 /// What follows `count` elements and all that is nested in them.
