@@ -10,6 +10,7 @@
 extern crate std;
 
 pub mod agent;
+pub mod clock;
 pub mod cloud;
 pub mod limits;
 pub mod ota;

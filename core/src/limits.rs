@@ -32,8 +32,8 @@ pub const SESSION_KEY: usize = 16;
 pub const EVENT_TEXT: usize = 256;
 /// Status reports that wait while offline.
 pub const STATUS_QUEUE: usize = 16;
-/// Events that wait for the application.
-pub const EVENT_QUEUE: usize = 32;
+/// Bytes of events that wait for the application: a longest text and some fifty without value, or any mix.
+pub const OUTBOX: usize = 1024;
 /// Plans in one list; a longer list is refused whole (QUECTHING.md 3.2).
 pub const PLAN_LIST: usize = 20;
 /// Files of one module package.

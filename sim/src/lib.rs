@@ -1,4 +1,6 @@
 //! Simulated flash, platform, server and faults for tests; never shipped.
 
+pub mod bench;
 pub mod flash;
 pub mod http;
+pub mod world;

@@ -3,39 +3,31 @@
 //! The agent owns no thread, socket, clock or file. Firmware calls [`Agent::poll`] again and again, hands in what
 //! its network brings through the `on_*` calls, and takes events out with [`Agent::next_event`], which are there
 //! only after the state has changed; so an action called on an event is always accepted as the state allows.
-#![allow(unused_variables)]
+mod configuration;
+mod inbox;
+mod keep;
+mod link;
+mod outbox;
+mod step;
+mod upgrade;
+mod uplink;
 
+use crate::clock::Deadline;
+pub use crate::cloud::{Link, Mode, WorkState};
+use crate::cloud::{Reports, Session};
 use crate::limits;
-use crate::platform::{Platform, SendId};
+use crate::ota::digest::Digests;
+use crate::ota::journal::Journal;
+use crate::ota::staging::Staging;
+pub use crate::ota::{Failure, FetchHead};
+use crate::ota::{Machine, NotNow};
+use crate::platform::{Level, Platform};
 use crate::text::Text;
-
-/// What the link did (QUECTHING.md 4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
-    /// CONNACK 0.
-    Connected,
-    /// CONNACK with this code, 1..=5.
-    Refused(u8),
-    /// SUBACK that grants the filter.
-    Subscribed,
-    /// SUBACK that refuses it.
-    SubscribeRefused,
-    /// No network, no host, TLS trouble, or the connection closed.
-    Lost,
-}
-
-/// The head of an HTTP answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FetchHead {
-    /// HTTP status.
-    pub status: u16,
-    /// First byte of the body within the file (Content-Range; 0 when there is none).
-    pub first: u32,
-    /// Body length, when the answer tells it.
-    pub length: Option<u32>,
-    /// The whole file's size, when the answer tells it.
-    pub total: Option<u32>,
-}
+use crate::wire::frame::{Command, PacketId};
+use inbox::{Inbox, Taken};
+use keep::Mark;
+use outbox::Outbox;
+use uplink::Uplink;
 
 /// How a fetch ended, as the transport saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,36 +46,6 @@ pub enum Flow {
     Continue,
     /// Drop this fetch; nothing more of it is wanted.
     Stop,
-}
-
-/// Connection mode as the application sets it (`QIot_connMode_e`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Mode {
-    /// Stay away.
-    Idle = 0,
-    /// Connect and stay connected.
-    Request = 1,
-}
-
-/// `QIot_state_e`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-#[allow(missing_docs)]
-pub enum WorkState {
-    Uninitialized = 0,
-    Initialized = 1,
-    Authenticating = 2,
-    Authenticated = 3,
-    AuthenticateFailed = 4,
-    Connecting = 5,
-    Connected = 6,
-    ConnectFailed = 7,
-    Subscribed = 8,
-    SubscribeFailed = 9,
-    Disconnecting = 10,
-    Disconnected = 11,
-    DisconnectFailed = 12,
 }
 
 /// The vendor SDK generation whose event conventions the application expects.
@@ -151,166 +113,93 @@ pub struct Wait(pub u32);
 
 /// One device.
 pub struct Agent<'b> {
-    receive: &'b mut [u8],
+    inbox: Inbox<'b>,
+    outbox: Outbox,
+    session: Session,
+    machine: Machine,
+    reports: Reports,
+    uplink: Uplink,
+    dialect: Dialect,
+    /// The piece of `machine.image` that is in the image area.
+    staging: Option<Staging>,
+    /// Of `machine.image` from its first byte to the last one staged.
+    digests: Digests,
+    /// Where the image can go on after a reboot or a storage error.
+    mark: Mark,
+    journal: Option<Journal>,
+    /// Reports are in the journal.
+    reports_kept: bool,
+    /// An upgrade that a reboot interrupted is to be offered again.
+    recovered: bool,
+    /// The module image was handed to the platform's apply.
+    applied: bool,
+    /// The hardware id, as the platform told it at start.
+    hardware_id: Text<{ limits::DEVICE_KEY }>,
+    /// The module's version, and the application's text behind it.
+    software: Text<{ 2 * limits::VERSION }>,
+    /// Bytes of `software` that are the module's.
+    module_length: usize,
+    /// Mode 1 of the last plan request: SHA-256 is wanted.
+    wants_sha256: bool,
+    /// The next plan of the first message in the inbox whose 10700 is to be told.
+    next_plan: Option<usize>,
+    /// Plan and firmware packets of this connection that were handled: MQTT may bring them twice.
+    handled: [Option<(PacketId, Command)>; 4],
+    /// The transport could not start the fetch; once more then.
+    fetch_again: Option<Deadline>,
 }
 
 /// Life and clock.
 impl<'b> Agent<'b> {
     /// `receive` holds whole messages until they are handled: at least [`limits::RECEIVE_BUFFER_MIN`] bytes.
     pub fn new(receive: &'b mut [u8]) -> Self {
-        Agent { receive }
-    }
-
-    /// Loads the journal and prepares what an earlier run left (`Ql_iotInit`). Once, before anything else.
-    pub fn start(&mut self, platform: &mut dyn Platform) {
-        todo!()
-    }
-
-    /// One step: timers, one message, one report. Say when the next is due.
-    pub fn poll(&mut self, platform: &mut dyn Platform) -> Wait {
-        todo!()
+        let machine = Machine::new();
+        Agent {
+            inbox: Inbox::new(receive),
+            outbox: Outbox::new(),
+            session: Session::new(),
+            reports: Reports::new(),
+            uplink: Uplink::new(),
+            dialect: Dialect::default(),
+            staging: None,
+            digests: Digests::of(&machine.image.announced),
+            mark: Mark::start_of(&machine.image),
+            machine,
+            journal: None,
+            reports_kept: false,
+            recovered: false,
+            applied: false,
+            hardware_id: Text::new(),
+            software: Text::new(),
+            module_length: 0,
+            wants_sha256: false,
+            next_plan: None,
+            handled: [None; 4],
+            fetch_again: None,
+        }
     }
 
     /// The next event, oldest first. Deliver it with no lock held, then ask again.
     pub fn next_event(&mut self) -> Option<Event> {
-        todo!()
+        self.outbox.pop()
     }
 }
 
 /// What the transport brings.
 impl Agent<'_> {
-    /// The connection changed.
-    pub fn on_link(&mut self, platform: &mut dyn Platform, link: Link) {
-        todo!()
-    }
-
     /// A message on a topic; copied into the receive buffer and handled by the next poll. `false`: no room now,
     /// offer it again after a poll (do not acknowledge it). A message that can never fit is dropped with a log line.
     pub fn on_message(&mut self, platform: &mut dyn Platform, topic: &str, payload: &[u8]) -> bool {
-        todo!()
-    }
-
-    /// A publish reached the peer (or did not).
-    pub fn on_sent(&mut self, platform: &mut dyn Platform, id: SendId, delivered: bool) {
-        todo!()
-    }
-
-    /// Status line and headers of a fetch came.
-    pub fn on_fetch_begin(&mut self, platform: &mut dyn Platform, head: FetchHead) -> Flow {
-        todo!()
-    }
-
-    /// The next bytes of the body; written to storage before this returns.
-    pub fn on_fetch_data(&mut self, platform: &mut dyn Platform, data: &[u8]) -> Flow {
-        todo!()
-    }
-
-    /// The fetch is over; also when it never began.
-    pub fn on_fetch_end(&mut self, platform: &mut dyn Platform, end: FetchEnd) {
-        todo!()
-    }
-}
-
-/// Configuration, as `Ql_iotConfig*` (QUECTHING.md 1.2). Kept in the journal where that page says "persisted".
-impl Agent<'_> {
-    /// The event conventions; V2_9 unless told.
-    pub fn set_dialect(&mut self, dialect: Dialect) {
-        todo!()
-    }
-    /// Idle only; a change clears the device secret.
-    pub fn set_product(
-        &mut self,
-        platform: &mut dyn Platform,
-        key: &str,
-        secret: &str,
-    ) -> Result<(), CallError> {
-        todo!()
-    }
-    /// Idle only; `mqtt://host:port`, `mqtts://...` or `host:port`; a change clears the device secret.
-    pub fn set_server(&mut self, platform: &mut dyn Platform, url: &str) -> Result<(), CallError> {
-        todo!()
-    }
-    /// Idle only. Empty key: back to the hardware id. Empty secret: bootstrap will fetch one.
-    pub fn set_device(
-        &mut self,
-        platform: &mut dyn Platform,
-        key: &str,
-        secret: &str,
-    ) -> Result<(), CallError> {
-        todo!()
-    }
-    /// MQTT user name; empty (the default) sends none.
-    pub fn set_user_name(&mut self, name: &str) -> Result<(), CallError> {
-        todo!()
-    }
-    /// Keep-alive in seconds, 1..=65535; idle only.
-    pub fn set_lifetime(&mut self, seconds: u16) -> Result<(), CallError> {
-        todo!()
-    }
-    /// Payload encryption; idle only.
-    pub fn set_session_encryption(&mut self, wanted: bool) -> Result<(), CallError> {
-        todo!()
-    }
-    /// Text appended to the module's version; `None` or empty: none.
-    pub fn set_app_version(&mut self, version: Option<&str>) -> Result<(), CallError> {
-        todo!()
-    }
-    /// The version of an MCU component; empty deletes it. Decides whether a running upgrade succeeded.
-    pub fn set_mcu_version(
-        &mut self,
-        platform: &mut dyn Platform,
-        component: &str,
-        version: &str,
-    ) -> Result<(), CallError> {
-        todo!()
-    }
-    /// The version of one MCU component.
-    pub fn mcu_version(&self, component: &str) -> Option<&str> {
-        todo!()
-    }
-    /// All of them, `a:1;b:2`.
-    pub fn mcu_list(&self) -> &str {
-        todo!()
-    }
-    /// Connects or disconnects. The same mode again does nothing.
-    pub fn set_mode(&mut self, platform: &mut dyn Platform, mode: Mode) -> Result<(), CallError> {
-        todo!()
-    }
-    /// The mode that was set.
-    pub fn mode(&self) -> Mode {
-        todo!()
-    }
-    /// Where the session stands.
-    pub fn work_state(&self) -> WorkState {
-        todo!()
-    }
-}
-
-/// What was configured, for `Ql_iotConfigGet*`. Empty where nothing is known.
-impl Agent<'_> {
-    /// Product key and secret.
-    pub fn product(&self) -> (&str, &str) {
-        todo!()
-    }
-    /// The platform's address in force: one that the platform gave wins over the application's.
-    pub fn server(&self) -> &str {
-        todo!()
-    }
-    /// Device key in force (the hardware id where none was set) and device secret.
-    pub fn device(&self) -> (&str, &str) {
-        todo!()
-    }
-    /// Keep-alive in seconds as it was set.
-    pub fn lifetime(&self) -> u16 {
-        todo!()
-    }
-    /// Whether payload encryption is wanted.
-    pub fn session_encryption(&self) -> bool {
-        todo!()
-    }
-    /// Module version with the application's behind it, as it is reported.
-    pub fn software_version(&self) -> &str {
-        todo!()
+        // One filter is subscribed, so what comes is ours; the leaf means nothing (QUECTHING.md 4.1).
+        let _ = topic;
+        match self.inbox.push(payload) {
+            Taken::Queued => true,
+            Taken::NoRoom => false,
+            Taken::TooLong => {
+                platform.log(Level::Error, "a message longer than the receive buffer was dropped");
+                true
+            }
+        }
     }
 }
 
@@ -318,24 +207,26 @@ impl Agent<'_> {
 impl Agent<'_> {
     /// Asks the platform for a plan (0x0115). Mode 1 also asks for SHA-256.
     pub fn request_plan(&mut self, platform: &mut dyn Platform, mode: u32) -> Result<(), CallError> {
-        todo!()
+        if mode > 1 {
+            platform.log(Level::Warn, "plan request: the mode must be 0 or 1 (1: SHA-256)");
+            return Err(CallError::Value);
+        }
+        if !self.session.is_online() {
+            return Err(CallError::Offline);
+        }
+        self.wants_sha256 = mode == 1;
+        self.uplink.plan_request = true;
+        Ok(())
     }
-    /// 0 refuse, 1 confirm, 2 next piece, 3 the MCU is updating (QUECTHING.md 3.3).
-    pub fn ota_action(&mut self, platform: &mut dyn Platform, action: u8) -> Result<(), CallError> {
-        todo!()
-    }
-    /// Reads the staged piece; `offset` counts from the start of the whole file. Returns the bytes read, at least 1.
-    pub fn read(
-        &mut self,
-        platform: &mut dyn Platform,
-        offset: u32,
-        out: &mut [u8],
-    ) -> Result<usize, CallError> {
-        todo!()
-    }
+
     /// The state as reported in data point 13 (QUECTHING.md 3.1), and how far the download is.
     pub fn ota_progress(&self) -> Progress {
-        todo!()
+        Progress {
+            state: self.machine.state().number(),
+            received: self.received(),
+            size: self.machine.image.size,
+            failure: self.machine.failure,
+        }
     }
 }
 
@@ -348,4 +239,12 @@ pub struct Progress {
     pub received: u32,
     /// Bytes of the file in all; 0 before it is known.
     pub size: u32,
+    /// Why the last thing that failed did, until the next plan or a success.
+    pub failure: Option<Failure>,
+}
+
+impl From<NotNow> for CallError {
+    fn from(NotNow: NotNow) -> Self {
+        CallError::State
+    }
 }

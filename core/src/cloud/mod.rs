@@ -1,1 +1,53 @@
-//! cloud
+//! The session with Developer Center: credentials, connection, encryption and what waits to be reported. Sans-I/O:
+//! inputs are link changes, packets and time; outputs are [`Order`]s that the agent carries out.
+
+mod report;
+mod session;
+
+pub use report::{Asked, Reports};
+pub use session::{Notice, Order, Orders, Session, codes};
+
+/// What the link did (QUECTHING.md 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// CONNACK 0.
+    Connected,
+    /// CONNACK with this code, 1..=5.
+    Refused(u8),
+    /// SUBACK that grants the filter.
+    Subscribed,
+    /// SUBACK that refuses it.
+    SubscribeRefused,
+    /// No network, no host, TLS trouble, or the connection closed.
+    Lost,
+}
+
+/// Connection mode as the application sets it (`QIot_connMode_e`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mode {
+    /// Stay away.
+    Idle = 0,
+    /// Connect and stay connected.
+    Request = 1,
+}
+
+/// `QIot_state_e`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)] // the names are the vendor's
+pub enum WorkState {
+    Uninitialized = 0,
+    Initialized = 1,
+    Authenticating = 2,
+    Authenticated = 3,
+    AuthenticateFailed = 4,
+    Connecting = 5,
+    Connected = 6,
+    ConnectFailed = 7,
+    Subscribed = 8,
+    SubscribeFailed = 9,
+    Disconnecting = 10,
+    Disconnected = 11,
+    DisconnectFailed = 12,
+}

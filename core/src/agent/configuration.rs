@@ -1,0 +1,304 @@
+//! `Ql_iotConfig*`: what the application sets and asks.
+
+use super::{Agent, CallError, Dialect, Mode, WorkState};
+use crate::limits;
+use crate::platform::{Level, Platform};
+use crate::text::{Text, TooLong};
+use crate::wire::credential::PRODUCT_SECRET_MIN;
+use crate::wire::message::McuList;
+
+const MQTT: &str = "mqtt://";
+const MQTTS: &str = "mqtts://";
+
+impl From<TooLong> for CallError {
+    fn from(_: TooLong) -> Self {
+        CallError::Value
+    }
+}
+
+/// Configuration, as `Ql_iotConfig*` (QUECTHING.md 1.2). Kept in the journal where that page says "persisted".
+impl Agent<'_> {
+    /// The event conventions; V2_9 unless told.
+    pub fn set_dialect(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
+        self.session.configuration.dialect = match dialect {
+            Dialect::V2_9 => 0,
+            Dialect::V2_10 => 1,
+        };
+    }
+
+    /// Idle only; a change clears the device secret.
+    pub fn set_product(
+        &mut self,
+        platform: &mut dyn Platform,
+        key: &str,
+        secret: &str,
+    ) -> Result<(), CallError> {
+        self.is_idle()?;
+        if key.is_empty() || secret.is_empty() {
+            return Err(CallError::Value);
+        }
+        let (key, secret) = (Text::of(key)?, Text::of(secret)?);
+        if secret.len() < PRODUCT_SECRET_MIN {
+            platform
+                .log(Level::Warn, "the product secret has fewer than 16 characters: bootstrap will not work");
+        }
+        let kept = &mut self.session.configuration;
+        if kept.product_key != key || kept.product_secret != secret {
+            kept.product_key = key;
+            kept.product_secret = secret;
+            kept.device_secret.clear();
+            kept.platform_server.clear();
+            self.save_configuration(platform);
+        }
+        Ok(())
+    }
+
+    /// Idle only; `mqtt://host:port`, `mqtts://...` or `host:port`; a change clears the device secret.
+    pub fn set_server(&mut self, platform: &mut dyn Platform, url: &str) -> Result<(), CallError> {
+        self.is_idle()?;
+        let url = whole_url(url)?;
+        let kept = &mut self.session.configuration;
+        if kept.server != url {
+            kept.server = url;
+            kept.device_secret.clear();
+            kept.platform_server.clear();
+            self.save_configuration(platform);
+        }
+        Ok(())
+    }
+
+    /// Idle only. Empty key: back to the hardware id. Empty secret: bootstrap will fetch one.
+    pub fn set_device(
+        &mut self,
+        platform: &mut dyn Platform,
+        key: &str,
+        secret: &str,
+    ) -> Result<(), CallError> {
+        self.is_idle()?;
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !plain(key) || !plain(secret) || (!key.is_empty() && key == self.hardware_id.as_str()) {
+            return Err(CallError::Value);
+        }
+        let (key, secret) = (Text::of(key)?, Text::of(secret)?);
+        let kept = &mut self.session.configuration;
+        // The same key without a secret keeps the one that bootstrap has fetched.
+        if kept.device_key != key || !secret.is_empty() {
+            kept.device_key = key;
+            kept.device_secret = secret;
+            self.save_configuration(platform);
+        }
+        Ok(())
+    }
+
+    /// MQTT user name; empty (the default) sends none.
+    pub fn set_user_name(&mut self, name: &str) -> Result<(), CallError> {
+        Ok(self.session.user_name.set(name)?)
+    }
+
+    /// Keep-alive in seconds, 1..=65535; idle only.
+    pub fn set_lifetime(&mut self, seconds: u16) -> Result<(), CallError> {
+        self.is_idle()?;
+        if seconds == 0 {
+            return Err(CallError::Value);
+        }
+        self.session.configuration.lifetime = seconds;
+        Ok(())
+    }
+
+    /// Payload encryption; idle only.
+    pub fn set_session_encryption(&mut self, wanted: bool) -> Result<(), CallError> {
+        self.is_idle()?;
+        self.session.configuration.session_encryption = wanted;
+        Ok(())
+    }
+
+    /// Text appended to the module's version; `None` or empty: none. At most 64 bytes.
+    pub fn set_app_version(&mut self, version: Option<&str>) -> Result<(), CallError> {
+        let app = Text::<{ limits::VERSION }>::of(version.unwrap_or_default())?;
+        let software = self.software;
+        self.set_software(software.get(..self.module_length).unwrap_or_default(), &app);
+        Ok(())
+    }
+
+    /// The version of an MCU component; empty deletes it. Decides whether a running upgrade succeeded.
+    pub fn set_mcu_version(
+        &mut self,
+        platform: &mut dyn Platform,
+        component: &str,
+        version: &str,
+    ) -> Result<(), CallError> {
+        let component = Text::<{ limits::COMPONENT }>::of(component)?;
+        let version = Text::<{ limits::VERSION }>::of(version)?;
+        if component.is_empty() || component.contains([';', ':']) || version.contains(';') {
+            return Err(CallError::Value);
+        }
+        let input = self.machine.version(&component, &version, self.mcu_version(&component));
+        let list = with(&self.session.configuration.mcu_list, &component, &version)?;
+        if list != self.session.configuration.mcu_list {
+            self.session.configuration.mcu_list = list;
+            self.save_configuration(platform);
+        }
+        if let Some(input) = input {
+            self.version_decides(platform, input);
+        }
+        Ok(())
+    }
+
+    /// The version of one MCU component.
+    pub fn mcu_version(&self, component: &str) -> Option<&str> {
+        McuList::of(&self.session.configuration.mcu_list)
+            .find(|(name, _)| *name == component)
+            .map(|(_, version)| version)
+    }
+
+    /// All of them, `a:1;b:2`.
+    pub fn mcu_list(&self) -> &str {
+        &self.session.configuration.mcu_list
+    }
+
+    /// Connects or disconnects. The same mode again does nothing.
+    pub fn set_mode(&mut self, platform: &mut dyn Platform, mode: Mode) -> Result<(), CallError> {
+        let kept = &self.session.configuration;
+        let incomplete =
+            kept.product_key.is_empty() || kept.product_secret.is_empty() || self.session.server().is_empty();
+        if mode == Mode::Request && incomplete {
+            return Err(CallError::Incomplete);
+        }
+        if mode == self.session.mode() {
+            return Ok(());
+        }
+        self.save_configuration(platform);
+        let now = platform.millis();
+        let orders = self.session.set_mode(mode, now);
+        self.carry_out(platform, orders);
+        Ok(())
+    }
+
+    /// The mode that was set.
+    pub fn mode(&self) -> Mode {
+        self.session.mode()
+    }
+
+    /// Where the session stands.
+    pub fn work_state(&self) -> WorkState {
+        self.session.work_state()
+    }
+
+    fn is_idle(&self) -> Result<(), CallError> {
+        if self.session.mode() == Mode::Idle { Ok(()) } else { Err(CallError::NotIdle) }
+    }
+}
+
+/// What was configured, for `Ql_iotConfigGet*`. Empty where nothing is known.
+impl Agent<'_> {
+    /// Product key and secret.
+    pub fn product(&self) -> (&str, &str) {
+        (&self.session.configuration.product_key, &self.session.configuration.product_secret)
+    }
+
+    /// The platform's address in force: one that the platform gave wins over the application's.
+    pub fn server(&self) -> &str {
+        self.session.server()
+    }
+
+    /// Device key in force (the hardware id where none was set) and device secret.
+    pub fn device(&self) -> (&str, &str) {
+        (self.device_key(), &self.session.configuration.device_secret)
+    }
+
+    pub(super) fn device_key(&self) -> &Text<{ limits::DEVICE_KEY }> {
+        let own = &self.session.configuration.device_key;
+        if own.is_empty() { &self.hardware_id } else { own }
+    }
+
+    /// Keep-alive in seconds as it was set.
+    pub fn lifetime(&self) -> u16 {
+        self.session.lifetime()
+    }
+
+    /// Whether payload encryption is wanted.
+    pub fn session_encryption(&self) -> bool {
+        self.session.configuration.session_encryption
+    }
+
+    /// Module version with the application's behind it, as it is reported.
+    pub fn software_version(&self) -> &str {
+        &self.software
+    }
+}
+
+/// With scheme and port.
+fn whole_url(url: &str) -> Result<Text<{ limits::SERVER_URL }>, CallError> {
+    let (scheme, port, rest) = if let Some(rest) = url.strip_prefix(MQTTS) {
+        (MQTTS, "8883", rest)
+    } else {
+        (MQTT, "1883", url.strip_prefix(MQTT).unwrap_or(url))
+    };
+    let (host, port) = rest.rsplit_once(':').unwrap_or((rest, port));
+    if host.is_empty() || host.contains('/') || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Err(CallError::Value);
+    }
+    let mut whole = Text::new();
+    for part in [scheme, host, ":", port] {
+        whole.push(part)?;
+    }
+    Ok(whole)
+}
+
+/// `list` with this version in the component's place, or behind the others; without it when it is empty.
+fn with(
+    list: &Text<{ limits::MCU_LIST }>,
+    component: &str,
+    version: &str,
+) -> Result<Text<{ limits::MCU_LIST }>, CallError> {
+    let mut new = Text::new();
+    let mut put = |name: &str, version: &str| -> Result<(), TooLong> {
+        let between = if new.is_empty() { "" } else { ";" };
+        for part in [between, name, ":", version] {
+            new.push(part)?;
+        }
+        Ok(())
+    };
+    let mut there = false;
+    for (name, old) in McuList::of(list) {
+        let version = if name == component { version } else { old };
+        there |= name == component;
+        if !version.is_empty() {
+            put(name, version)?;
+        }
+    }
+    if !there && !version.is_empty() {
+        put(component, version)?;
+    }
+    Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_keeps_its_place_and_an_empty_version_deletes_it() {
+        let list = Text::of("a:1;b:2;c:3").unwrap();
+        assert_eq!(&*with(&list, "b", "9").unwrap(), "a:1;b:9;c:3");
+        assert_eq!(&*with(&list, "a", "").unwrap(), "b:2;c:3");
+        assert_eq!(&*with(&list, "d", "4").unwrap(), "a:1;b:2;c:3;d:4");
+        assert_eq!(&*with(&Text::new(), "d", "").unwrap(), "");
+        assert_eq!(with(&list, &"x".repeat(32), &"y".repeat(64)).map(|list| list.len()), Ok(11 + 98));
+    }
+
+    #[test]
+    fn urls_get_scheme_and_port_and_others_are_refused() {
+        for (given, whole) in [
+            ("iot.example.com", "mqtt://iot.example.com:1883"),
+            ("127.0.0.1:2000", "mqtt://127.0.0.1:2000"),
+            ("mqtts://iot.example.com", "mqtts://iot.example.com:8883"),
+        ] {
+            assert_eq!(&*whole_url(given).unwrap(), whole);
+        }
+        for wrong in ["", "mqtt://", "http://a.b:80", "host:0", "host:99999", "host:", "coap://a.b"] {
+            assert_eq!(whole_url(wrong), Err(CallError::Value), "{wrong}");
+        }
+    }
+}

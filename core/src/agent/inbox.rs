@@ -1,0 +1,149 @@
+//! The caller's receive buffer as a queue of whole messages; the oldest stands at its start and is read in place.
+
+use crate::wire::frame::{Command, Frame, FrameError, HEADER, PacketId};
+
+/// Two bytes of length before each message.
+const PREFIX: usize = 2;
+
+pub(super) struct Inbox<'b> {
+    buffer: &'b mut [u8],
+    used: usize,
+    /// The first message is unstuffed already (which may be done only once) and is this.
+    opened: Option<Opened>,
+}
+
+/// A frame whose payload stands in the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) packet: PacketId,
+    pub(super) command: Command,
+    payload: usize,
+}
+
+/// What became of a message that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    Queued,
+    /// Not now.
+    NoRoom,
+    /// Longer than the buffer, so never.
+    TooLong,
+}
+
+impl<'b> Inbox<'b> {
+    pub(super) fn new(buffer: &'b mut [u8]) -> Self {
+        Inbox { buffer, used: 0, opened: None }
+    }
+
+    pub(super) fn push(&mut self, message: &[u8]) -> Taken {
+        let needed = PREFIX.saturating_add(message.len());
+        let Ok(length) = u16::try_from(message.len()) else { return Taken::TooLong };
+        if needed > self.buffer.len() {
+            return Taken::TooLong;
+        }
+        let Some(place) = self.buffer.get_mut(self.used..self.used.saturating_add(needed)) else {
+            return Taken::NoRoom;
+        };
+        for (place, byte) in place.iter_mut().zip(length.to_be_bytes().iter().chain(message)) {
+            *place = *byte;
+        }
+        self.used = self.used.saturating_add(needed);
+        Taken::Queued
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Forgets everything: the connection it came from is gone.
+    pub(super) fn clear(&mut self) {
+        self.used = 0;
+        self.opened = None;
+    }
+
+    fn first_length(&self) -> Option<usize> {
+        if self.used == 0 {
+            return None;
+        }
+        let length = self.buffer.first_chunk::<PREFIX>()?;
+        Some(usize::from(u16::from_be_bytes(*length)))
+    }
+
+    /// The first message, once it is a frame: decrypted by `decrypt` (which gives the length), unstuffed. `None`:
+    /// there is no message.
+    pub(super) fn open(
+        &mut self,
+        decrypt: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Option<Result<Opened, FrameError>> {
+        if let Some(opened) = self.opened {
+            return Some(Ok(opened));
+        }
+        let length = self.first_length()?;
+        let raw = self.buffer.get_mut(PREFIX..PREFIX.saturating_add(length))?;
+        let plain = decrypt(raw).and_then(|length| raw.get_mut(..length)).unwrap_or_default();
+        let opened = Frame::parse(plain).map(|frame| Opened {
+            packet: frame.packet,
+            command: frame.command,
+            payload: frame.payload.len(),
+        });
+        self.opened = opened.ok();
+        Some(opened)
+    }
+
+    /// The payload of the first message, which was opened.
+    pub(super) fn payload(&self) -> &[u8] {
+        let start = PREFIX + HEADER;
+        self.opened
+            .and_then(|opened| self.buffer.get(start..start.saturating_add(opened.payload)))
+            .unwrap_or_default()
+    }
+
+    /// Drops the first message.
+    pub(super) fn pop(&mut self) {
+        let Some(length) = self.first_length() else { return };
+        let gone = PREFIX.saturating_add(length);
+        for from in gone..self.used {
+            let byte = self.buffer.get(from).copied().unwrap_or_default();
+            if let Some(place) = self.buffer.get_mut(from.saturating_sub(gone)) {
+                *place = byte;
+            }
+        }
+        self.used = self.used.saturating_sub(gone);
+        self.opened = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(packet: u16, payload: &[u8]) -> std::vec::Vec<u8> {
+        let mut out = [0; 200];
+        let packet = PacketId::new(packet).unwrap();
+        let length = Frame { packet, command: Command::PASS_DOWN, payload }.emit(&mut out).unwrap();
+        out[..length].to_vec()
+    }
+
+    #[test]
+    fn messages_come_out_whole_and_in_order_and_are_unstuffed_once() {
+        let mut buffer = [0; 64];
+        let mut inbox = Inbox::new(&mut buffer);
+        let tricky = [0xAA, 0x55, 0x55, 0xAA];
+        assert_eq!(inbox.push(&frame(1, &tricky)), Taken::Queued);
+        assert_eq!(inbox.push(&frame(2, b"two")), Taken::Queued);
+        assert_eq!(inbox.push(&frame(3, &[7; 30])), Taken::NoRoom);
+        assert_eq!(inbox.push(&[0; 63]), Taken::TooLong);
+        for _ in 0..2 {
+            assert_eq!(inbox.open(|raw| Some(raw.len())).unwrap().unwrap().packet.get(), 1);
+            assert_eq!(inbox.payload(), tricky);
+        }
+        inbox.pop();
+        assert_eq!(inbox.push(&frame(3, &[7; 30])), Taken::Queued);
+        assert_eq!(inbox.open(|raw| Some(raw.len())).unwrap().unwrap().packet.get(), 2);
+        assert_eq!(inbox.payload(), b"two");
+        inbox.pop();
+        assert_eq!(inbox.open(|raw| Some(raw.len())).unwrap().unwrap().packet.get(), 3);
+        inbox.pop();
+        assert!(inbox.is_empty() && inbox.open(|raw| Some(raw.len())).is_none());
+    }
+}

@@ -1,0 +1,245 @@
+//! What survives a reboot, and how an upgrade goes on after one.
+
+use super::Agent;
+use crate::cloud::Reports;
+use crate::limits;
+use crate::ota::digest::Digests;
+use crate::ota::journal::{self, Journal, Opening, Saved};
+use crate::ota::staging::{Staging, StagingError};
+use crate::ota::{Image, Input, Machine, Piece, State, Told};
+use crate::platform::{Level, Platform};
+use crate::text::Text;
+use crate::wire::message::ComponentKind;
+
+/// The last place of the image from which it can go on: all bytes before it are on flash and in the digests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    pub(super) offset: u32,
+    pub(super) digests: Digests,
+}
+
+impl Mark {
+    pub(super) fn start_of(image: &Image) -> Self {
+        Mark { offset: 0, digests: Digests::of(&image.announced) }
+    }
+}
+
+impl Agent<'_> {
+    pub(super) fn load(&mut self, platform: &mut dyn Platform) {
+        let mut saved = Saved::default();
+        match Journal::open(platform, &mut saved) {
+            Ok((journal, opening)) => {
+                self.journal = Some(journal);
+                match opening {
+                    Opening::Blank | Opening::Restored => {}
+                    Opening::PartlyRestored => {
+                        platform.log(Level::Warn, "a part of the journal is not readable")
+                    }
+                    Opening::Damaged => platform.log(Level::Error, "the journal is damaged; starting empty"),
+                    Opening::Foreign { .. } => {
+                        platform.log(Level::Error, "the journal is of another format; starting empty");
+                    }
+                }
+            }
+            Err(_) => {
+                platform.log(Level::Error, "the journal area cannot be used; nothing survives a reboot")
+            }
+        }
+        self.session.configuration = saved.configuration;
+        let kept = &mut self.session.configuration;
+        if kept.hardware_id != self.hardware_id {
+            // Flash that was copied to another device does not bring its identity along.
+            if kept.device_key.is_empty() {
+                kept.device_secret.clear();
+            }
+            kept.hardware_id = self.hardware_id;
+        }
+        self.reports = Reports::restore(saved.reports);
+        self.reports_kept = !self.reports.is_empty();
+        if let Some(progress) = saved.progress {
+            self.recover(platform, &progress);
+        }
+    }
+
+    /// QUECTHING.md 3.5, as DECISIONS "after a reboot" has it.
+    fn recover(&mut self, platform: &mut dyn Platform, progress: &journal::Progress) {
+        let kept = progress.image;
+        let kind = if kept.kind == 0 { ComponentKind::Module } else { ComponentKind::Mcu };
+        self.machine.image = Image {
+            component: kept.component,
+            kind,
+            target: kept.target,
+            size: kept.size,
+            announced: kept.announced,
+        };
+        self.wants_sha256 = progress.wants_sha256;
+        self.machine.piece = Piece { start: progress.piece.start, length: progress.piece.length };
+        self.mark = Mark { offset: progress.offset, digests: progress.digests };
+        let now = platform.millis();
+        match State::from_number(progress.state.into()) {
+            Some(State::Updating) => {
+                self.machine.recover(State::Updating, now);
+                platform.log(Level::Info, "an upgrade waits for the new version");
+            }
+            // The application agreed, and the platform knows of the failure: ask for the plan again.
+            Some(State::DownloadError) => {
+                self.rewind();
+                self.machine.recover(State::DownloadError, now);
+            }
+            Some(
+                State::PlanReceived
+                | State::Confirmed
+                | State::DownloadStart
+                | State::Downloading
+                | State::Downloaded,
+            ) if kept.size > 0 => {
+                self.rewind();
+                self.machine.recover(State::PlanReceived, now);
+                self.recovered = true;
+            }
+            _ => self.forget(platform),
+        }
+    }
+
+    /// The application starts anew with the image, so pieces before the present one are to come again.
+    pub(super) fn rewind(&mut self) {
+        if self.machine.piece.start > 0 {
+            self.restart_image(self.machine.piece.length);
+        }
+    }
+
+    /// The image begins again at its first byte.
+    pub(super) fn restart_image(&mut self, room: u32) {
+        self.staging = None;
+        self.mark = Mark::start_of(&self.machine.image);
+        self.machine.piece = self.machine.piece_at(0, room);
+    }
+
+    /// Takes up at the mark.
+    pub(super) fn resume_piece(&mut self, platform: &mut dyn Platform) -> Result<Staging, StagingError> {
+        let piece = self.machine.piece;
+        let within = self.mark.offset.saturating_sub(piece.start);
+        let mut staging = Staging::resume(platform, piece.length, within)?;
+        let fits = self.mark.digests.length() == self.mark.offset && staging.received() == within;
+        if !fits {
+            if piece.start > 0 {
+                // The digests before this piece are lost, so it could never be judged.
+                self.restart_image(piece.length);
+            }
+            self.mark = Mark::start_of(&self.machine.image);
+            staging = Staging::begin(platform, self.machine.piece.length)?;
+        }
+        self.digests = self.mark.digests;
+        self.staging = Some(staging);
+        Ok(staging)
+    }
+
+    /// 10700 for an upgrade that a reboot interrupted. Waits for the first poll, when a callback is set.
+    pub(super) fn tell_recovered(&mut self, platform: &mut dyn Platform) {
+        if core::mem::take(&mut self.recovered) && self.machine.state() == State::PlanReceived {
+            platform.log(Level::Info, "an upgrade that was interrupted is offered again");
+            self.tell_step(platform, Told::Recovered, Input::Plan);
+        }
+    }
+
+    /// The version that the component has, as far as the device knows.
+    pub(super) fn present_version(&self) -> &str {
+        match self.machine.image.kind {
+            ComponentKind::Module => &self.software,
+            ComponentKind::Mcu => self.mcu_version(&self.machine.image.component).unwrap_or_default(),
+        }
+    }
+
+    /// State and progress.
+    pub(super) fn save(&mut self, platform: &mut dyn Platform) {
+        let Machine { image, piece, .. } = &self.machine;
+        let state = match self.machine.state() {
+            // Verified, but not handed over: after a reboot it still is to be.
+            State::Updating if image.kind == ComponentKind::Module && !self.applied => State::Downloaded,
+            state => state,
+        };
+        let progress = journal::Progress {
+            image: journal::Image {
+                component: image.component,
+                target: image.target,
+                kind: image.kind.number(),
+                size: image.size,
+                announced: image.announced,
+            },
+            wants_sha256: self.wants_sha256,
+            state: state.number(),
+            attempts: self.machine.failures(),
+            piece: journal::Piece { start: piece.start, length: piece.length },
+            offset: self.mark.offset,
+            digests: self.mark.digests,
+        };
+        let progress = (state != State::NoPlan).then_some(&progress);
+        if let Some(journal) = &mut self.journal
+            && journal.save_progress(platform, progress).is_err()
+        {
+            platform.log(Level::Error, "the journal did not take the upgrade's progress");
+        }
+    }
+
+    /// The upgrade is over.
+    pub(super) fn forget(&mut self, platform: &mut dyn Platform) {
+        self.staging = None;
+        self.applied = false;
+        self.machine.image.size = 0;
+        self.machine.image.announced = Default::default();
+        self.machine.piece = Piece::default();
+        self.machine.url.clear();
+        self.mark = Mark::start_of(&self.machine.image);
+        if let Some(journal) = &mut self.journal
+            && journal.save_progress(platform, None).is_err()
+        {
+            platform.log(Level::Error, "the journal did not forget the upgrade");
+        }
+    }
+
+    pub(super) fn save_configuration(&mut self, platform: &mut dyn Platform) {
+        if let Some(journal) = &mut self.journal
+            && journal.save_configuration(platform, &self.session.configuration).is_err()
+        {
+            platform.log(Level::Error, "the journal did not take the configuration");
+        }
+    }
+
+    /// Reports are kept where they might be lost: offline, and at the end of an upgrade. Online they are sent at
+    /// once, and flash is spared.
+    pub(super) fn keep_reports(&mut self, platform: &mut dyn Platform, newest: State) {
+        let last_word = matches!(
+            newest,
+            State::Refused | State::DownloadError | State::UpdateSuccess | State::UpdateError
+        );
+        if last_word || (!self.session.may_send() && newest != State::Downloading) {
+            self.reports_kept = true;
+            self.save_reports(platform);
+        }
+    }
+
+    /// The platform has the oldest report.
+    pub(super) fn report_arrived(&mut self, platform: &mut dyn Platform) {
+        if self.reports.is_empty() && core::mem::take(&mut self.reports_kept) {
+            self.save_reports(platform);
+        }
+    }
+
+    fn save_reports(&mut self, platform: &mut dyn Platform) {
+        if let Some(journal) = &mut self.journal
+            && journal.save_reports(platform, self.reports.queue()).is_err()
+        {
+            platform.log(Level::Error, "the journal did not take the status reports");
+        }
+    }
+
+    /// Module version and the application's behind it.
+    pub(super) fn set_software(&mut self, module: &str, app: &str) {
+        let mut software = Text::<{ 2 * limits::VERSION }>::new();
+        // Both parts were measured: they fit.
+        let _ = software.push(module);
+        self.module_length = software.len();
+        let _ = software.push(app);
+        self.software = software;
+    }
+}

@@ -1,0 +1,163 @@
+//! Events that wait for the application, as bytes in a ring: most have no value, some a text of 200 characters.
+
+use super::{Event, EventValue};
+use crate::limits;
+use crate::text::Text;
+
+/// Entry: event, code (big endian), value tag, value.
+const HEAD: usize = 4;
+const NONE: u8 = 0;
+const NUMBER: u8 = 1;
+const TEXT: u8 = 2;
+
+/// Oldest first.
+pub(super) struct Outbox {
+    ring: [u8; limits::OUTBOX],
+    first: usize,
+    used: usize,
+    /// Where the newest entry is, to merge heartbeats.
+    last_is: Option<(u8, u16)>,
+}
+
+/// The outbox is full: the application takes no events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
+impl Outbox {
+    pub(super) const fn new() -> Self {
+        Outbox { ring: [0; limits::OUTBOX], first: 0, used: 0, last_is: None }
+    }
+
+    /// Whether the events of one step fit: a longest text and a few without value.
+    pub(super) fn has_room(&self) -> bool {
+        limits::OUTBOX - self.used.min(limits::OUTBOX) >= limits::EVENT_TEXT + 64
+    }
+
+    /// Appends an event. One without a value that repeats the newest is not appended: nothing is lost by that.
+    pub(super) fn push(&mut self, event: u8, code: u16, value: &EventValue) -> Result<(), Full> {
+        let name = (event, code);
+        let size = HEAD
+            + match value {
+                EventValue::None if self.last_is == Some(name) && self.used > 0 => return Ok(()),
+                EventValue::None => 0,
+                EventValue::Number(_) => 4,
+                EventValue::Text(text) => 2 + text.len(),
+            };
+        if size > limits::OUTBOX - self.used.min(limits::OUTBOX) {
+            return Err(Full);
+        }
+        self.put(event);
+        self.put_all(&code.to_be_bytes());
+        match value {
+            EventValue::None => self.put(NONE),
+            EventValue::Number(number) => {
+                self.put(NUMBER);
+                self.put_all(&number.to_be_bytes());
+            }
+            EventValue::Text(text) => {
+                self.put(TEXT);
+                self.put_all(&(text.len() as u16).to_be_bytes());
+                self.put_all(text.as_bytes());
+            }
+        }
+        self.last_is = matches!(value, EventValue::None).then_some(name);
+        Ok(())
+    }
+
+    /// Takes the oldest.
+    pub(super) fn pop(&mut self) -> Option<Event> {
+        let event = u32::from(self.take()?);
+        let code = i32::from(self.take_u16()?);
+        let value = match self.take()? {
+            NUMBER => {
+                let (high, low) = (self.take_u16()?, self.take_u16()?);
+                EventValue::Number(u32::from(high) << 16 | u32::from(low))
+            }
+            TEXT => {
+                let length = usize::from(self.take_u16()?);
+                let mut bytes = [0; limits::EVENT_TEXT];
+                for place in bytes.iter_mut().take(length) {
+                    *place = self.take()?;
+                }
+                let text =
+                    bytes.get(..length).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("");
+                EventValue::Text(Text::of(text).unwrap_or_default())
+            }
+            _ => EventValue::None,
+        };
+        Some(Event { event, code, value })
+    }
+
+    fn put_all(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.put(*byte);
+        }
+    }
+
+    fn put(&mut self, byte: u8) {
+        let at = (self.first + self.used) % limits::OUTBOX;
+        if let Some(place) = self.ring.get_mut(at) {
+            *place = byte;
+            self.used += 1;
+        }
+    }
+
+    fn take_u16(&mut self) -> Option<u16> {
+        Some(u16::from(self.take()?) << 8 | u16::from(self.take()?))
+    }
+
+    fn take(&mut self) -> Option<u8> {
+        self.used = self.used.checked_sub(1)?;
+        let byte = self.ring.get(self.first).copied();
+        self.first = (self.first + 1) % limits::OUTBOX;
+        byte
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_out_as_they_went_in_across_the_ring_s_end() {
+        let mut outbox = Outbox::new();
+        let text = EventValue::Text(Text::of(&"x".repeat(limits::EVENT_TEXT)).unwrap());
+        for round in 0..50u16 {
+            outbox.push(7, 10700 + round, &text).unwrap();
+            outbox.push(7, 10707, &EventValue::Number(0xDEAD_BEEF)).unwrap();
+            outbox.push(2, 10200, &EventValue::None).unwrap();
+            assert_eq!(outbox.pop(), Some(Event { event: 7, code: i32::from(10700 + round), value: text }));
+            assert_eq!(
+                outbox.pop(),
+                Some(Event { event: 7, code: 10707, value: EventValue::Number(0xDEAD_BEEF) })
+            );
+            assert_eq!(outbox.pop(), Some(Event { event: 2, code: 10200, value: EventValue::None }));
+            assert_eq!(outbox.pop(), None);
+        }
+    }
+
+    #[test]
+    fn a_full_outbox_refuses_and_keeps_what_it_has() {
+        let mut outbox = Outbox::new();
+        let mut count = 0u16;
+        while outbox.push(7, count, &EventValue::None).is_ok() {
+            count += 1;
+        }
+        assert!(!outbox.has_room() && count > 32);
+        for code in 0..count {
+            assert_eq!(outbox.pop().unwrap().code, i32::from(code));
+        }
+    }
+
+    #[test]
+    fn heartbeats_that_nobody_takes_are_one() {
+        let mut outbox = Outbox::new();
+        for _ in 0..1000 {
+            outbox.push(7, 10702, &EventValue::None).unwrap();
+        }
+        assert!(outbox.pop().is_some());
+        assert_eq!(outbox.pop(), None);
+        outbox.push(7, 10702, &EventValue::None).unwrap();
+        assert!(outbox.pop().is_some());
+    }
+}

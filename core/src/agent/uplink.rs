@@ -1,0 +1,293 @@
+//! What leaves the device: one packet at a time, kept until the peer has it.
+
+use super::Agent;
+use crate::clock::Deadline;
+use crate::cloud::{Asked, Reports, Session};
+use crate::limits;
+use crate::ota::journal::Report;
+use crate::platform::{Area, Level, Platform, Qos, SendId};
+use crate::text::Text;
+use crate::wire::credential::SessionCipher;
+use crate::wire::frame::{Command, PacketId};
+use crate::wire::message::{
+    ComponentKind, InfoValues, OtaStatus, PlanRequest, Signature, StatusEvent, StatusValues,
+    Uplink as Message, Versions,
+};
+use crate::wire::topic;
+use crate::wire::ttlv::{Number, Sign};
+
+/// Info id 11: a platform knows by it that this is no vendor device (DECISIONS "extensions").
+const SDK_VERSION: &str =
+    concat!("quecota/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+/// Info ids 13 and 14: versions of the data and the communication protocol that QUECTHING.md 4 describes.
+const PROTOCOL_VERSION: &str = "1.0";
+/// A publish that nobody answered: the transport has repeated it by itself (QUECTHING.md 4.1), so the link is dead
+/// in one direction. Milliseconds.
+const SENT_WAIT: u32 = 30_000;
+/// Before a publish that failed is tried again. Milliseconds.
+const SEND_AGAIN: u32 = 1_000;
+
+/// What a packet is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parcel {
+    Info,
+    Status,
+    InfoAnswer(PacketId, Asked),
+    StatusAnswer(PacketId, Asked),
+    Report(Report),
+    PlanRequest,
+}
+
+impl Parcel {
+    /// QUECTHING.md 4.1 and 4.5.
+    fn qos(&self) -> Qos {
+        match self {
+            Parcel::Info | Parcel::Status => Qos::AtLeastOnce,
+            Parcel::InfoAnswer(..) | Parcel::StatusAnswer(..) => Qos::AtMostOnce,
+            Parcel::Report(_) | Parcel::PlanRequest => Qos::ExactlyOnce,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sending {
+    id: SendId,
+    parcel: Parcel,
+    until: Deadline,
+}
+
+/// Everything that waits to be sent, except the status reports.
+pub(super) struct Uplink {
+    /// 0x0115 is wanted.
+    pub(super) plan_request: bool,
+    info: bool,
+    status: bool,
+    info_asked: Option<(PacketId, Asked)>,
+    status_asked: Option<(PacketId, Asked)>,
+    packet: PacketId,
+    last_id: u16,
+    sending: Option<Sending>,
+    not_before: Option<Deadline>,
+}
+
+impl Uplink {
+    pub(super) const fn new() -> Self {
+        Uplink {
+            plan_request: false,
+            info: false,
+            status: false,
+            info_asked: None,
+            status_asked: None,
+            packet: PacketId::FIRST,
+            last_id: 0,
+            sending: None,
+            not_before: None,
+        }
+    }
+
+    /// What goes out after each subscribe.
+    pub(super) fn report_all(&mut self) {
+        self.info = true;
+        self.status = true;
+    }
+
+    /// An answer to 0x0031 or 0x0041. `false`: the one before is not out yet.
+    pub(super) fn ask(&mut self, command: Command, packet: PacketId, asked: Asked) -> bool {
+        let slot = if command == Command::INFO_ASK { &mut self.info_asked } else { &mut self.status_asked };
+        let free = slot.is_none();
+        if free {
+            *slot = Some((packet, asked));
+        }
+        free
+    }
+
+    /// The connection is gone. What was asked on it is not wanted on the next; the rest is sent again.
+    pub(super) fn lost(&mut self) {
+        self.info_asked = None;
+        self.status_asked = None;
+        self.not_before = None;
+        if let Some(sending) = self.sending.take() {
+            self.put_back(sending.parcel);
+        }
+    }
+
+    fn put_back(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::Info => self.info = true,
+            Parcel::Status => self.status = true,
+            Parcel::PlanRequest => self.plan_request = true,
+            // Answers are QoS 0, and reports stay in their queue.
+            Parcel::InfoAnswer(..) | Parcel::StatusAnswer(..) | Parcel::Report(_) => {}
+        }
+    }
+
+    fn has_waiting(&self, reports: &Reports) -> bool {
+        let asked = self.info_asked.is_some() || self.status_asked.is_some();
+        self.info || self.status || asked || self.plan_request || !reports.is_empty()
+    }
+
+    /// Whether the next poll sends something.
+    pub(super) fn can_send_more(&self, now: u32, session: &Session, reports: &Reports) -> bool {
+        self.sending.is_none()
+            && session.may_send()
+            && self.not_before.is_none_or(|at| at.due(now))
+            && self.has_waiting(reports)
+    }
+
+    /// Milliseconds until there is something to do.
+    pub(super) fn left(&self, now: u32) -> Option<u32> {
+        let until = self.sending.map(|sending| sending.until);
+        until.or(self.not_before).map(|at| at.left(now))
+    }
+
+    fn take_next(&mut self, reports: &mut Reports) -> Option<Parcel> {
+        if core::mem::take(&mut self.info) {
+            return Some(Parcel::Info);
+        }
+        if core::mem::take(&mut self.status) {
+            return Some(Parcel::Status);
+        }
+        if let Some((packet, asked)) = self.info_asked.take() {
+            return Some(Parcel::InfoAnswer(packet, asked));
+        }
+        if let Some((packet, asked)) = self.status_asked.take() {
+            return Some(Parcel::StatusAnswer(packet, asked));
+        }
+        if let Some(report) = reports.send_first() {
+            return Some(Parcel::Report(report));
+        }
+        core::mem::take(&mut self.plan_request).then_some(Parcel::PlanRequest)
+    }
+
+    fn next_packet(&mut self) -> PacketId {
+        let packet = self.packet;
+        self.packet = packet.next();
+        packet
+    }
+}
+
+impl Agent<'_> {
+    /// Sends the next packet, if none is under way.
+    pub(super) fn send(&mut self, platform: &mut dyn Platform, now: u32) {
+        if let Some(sending) = self.uplink.sending {
+            if sending.until.due(now) {
+                platform.log(Level::Warn, "a publish was not confirmed in time");
+                self.settle(platform, sending, false);
+            }
+            return;
+        }
+        if self.uplink.not_before.is_some_and(|at| at.due(now)) {
+            self.uplink.not_before = None;
+        }
+        if !self.uplink.can_send_more(now, &self.session, &self.reports) {
+            return;
+        }
+        let Some(parcel) = self.uplink.take_next(&mut self.reports) else { return };
+        self.uplink.last_id = self.uplink.last_id.wrapping_add(1);
+        let id = SendId(self.uplink.last_id);
+        let sending = Sending { id, parcel, until: Deadline::after(now, SENT_WAIT) };
+        self.uplink.sending = Some(sending);
+        if self.publish(platform, parcel, id).is_none() {
+            self.settle(platform, sending, false);
+        }
+    }
+
+    /// A publish reached the peer (or did not).
+    pub fn on_sent(&mut self, platform: &mut dyn Platform, id: SendId, delivered: bool) {
+        if let Some(sending) = self.uplink.sending.filter(|sending| sending.id == id) {
+            self.settle(platform, sending, delivered);
+        }
+    }
+
+    fn settle(&mut self, platform: &mut dyn Platform, sending: Sending, delivered: bool) {
+        self.uplink.sending = None;
+        if matches!(sending.parcel, Parcel::Report(_)) && self.reports.settle(delivered) {
+            self.report_arrived(platform);
+        }
+        if !delivered {
+            self.uplink.put_back(sending.parcel);
+            self.uplink.not_before = Some(Deadline::after(platform.millis(), SEND_AGAIN));
+        }
+    }
+
+    #[inline(never)] // two kilobytes of stack, only while it runs
+    fn publish(&mut self, platform: &mut dyn Platform, parcel: Parcel, id: SendId) -> Option<()> {
+        let packet = match parcel {
+            Parcel::InfoAnswer(packet, _) | Parcel::StatusAnswer(packet, _) => packet,
+            _ => self.uplink.next_packet(),
+        };
+        let mut model = Text::<{ limits::VERSION }>::new();
+        // A model that is too long is left out.
+        let _ = model.set(platform.module_model());
+        let message = match parcel {
+            Parcel::Info => Message::InfoReport(self.info(&model).only(InfoValues::REPORTED)),
+            Parcel::Status => Message::StatusReport(self.status(platform).only(StatusValues::REPORTED)),
+            Parcel::InfoAnswer(_, asked) => {
+                Message::InfoAnswer(self.info(&model).only(asked.ids(&mut [0; Asked::MOST])))
+            }
+            Parcel::StatusAnswer(_, asked) => {
+                Message::StatusAnswer(self.status(platform).only(asked.ids(&mut [0; Asked::MOST])))
+            }
+            Parcel::Report(ref report) => Message::StatusEvent(self.status_event(report)),
+            Parcel::PlanRequest => Message::PlanRequest(PlanRequest { versions: self.versions() }),
+        };
+        let mut buffer = [0; limits::SEND_BUFFER];
+        let mut length = message.emit_frame(packet, &mut buffer).ok()?;
+        if let Some(key) = self.session.session_key() {
+            length = SessionCipher::new(key).encrypt(&mut buffer, length).ok()?;
+        }
+        let client_id =
+            topic::client_id(&self.session.configuration.product_key, &self.session.device_key).ok()?;
+        let topic = topic::uplink(&client_id, message.leaf()).ok()?;
+        platform.publish(&topic, buffer.get(..length)?, parcel.qos(), id).ok()
+    }
+
+    fn versions(&self) -> Versions<'_> {
+        Versions { module: &self.software, mcu: &self.session.configuration.mcu_list }
+    }
+
+    fn status_event<'a>(&'a self, report: &'a Report) -> StatusEvent<'a> {
+        let status = OtaStatus::from_number(report.state.into()).unwrap_or(OtaStatus::UpdateError);
+        let ended = matches!(status, OtaStatus::UpdateSuccess | OtaStatus::UpdateError);
+        StatusEvent {
+            status,
+            kind: if report.kind == 0 { ComponentKind::Module } else { ComponentKind::Mcu },
+            component: &report.component,
+            signature: report.wants_sha256.then_some(Signature::Sha256),
+            versions: if ended { self.versions() } else { Versions::default() },
+        }
+    }
+
+    fn info<'a>(&'a self, model: &'a str) -> InfoValues<'a> {
+        InfoValues {
+            module_model: model,
+            module_version: &self.software,
+            mcu_list: Some(&self.session.configuration.mcu_list),
+            sdk_version: SDK_VERSION,
+            data_protocol: PROTOCOL_VERSION,
+            communication_protocol: PROTOCOL_VERSION,
+            ..InfoValues::default()
+        }
+    }
+
+    fn status(&self, platform: &mut dyn Platform) -> StatusValues {
+        let area = platform.geometry(Area::Image).size;
+        StatusValues {
+            battery: platform.battery().map(i32::from),
+            voltage: platform.voltage().and_then(|volts| Number::new(Sign::Plus, volts.into(), 3)),
+            signal: platform.signal().map(i32::from),
+            flash_free: Some(platform.free_space().unwrap_or(area).into()),
+            rsrp: platform.rsrp().map(i32::from),
+            rsrq: None,
+            snr: None,
+        }
+    }
+}
+
+/// Once there is a session key, only what it opens is accepted. `None`: it does not open.
+pub(super) fn decrypt(session: &Session, raw: &mut [u8]) -> Option<usize> {
+    match session.session_key() {
+        None => Some(raw.len()),
+        Some(key) => SessionCipher::new(key).decrypt(raw).ok().map(|plain| plain.len()),
+    }
+}

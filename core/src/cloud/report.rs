@@ -1,0 +1,179 @@
+//! What waits to be sent: OTA status reports in order, and what the platform asked for.
+
+use crate::limits;
+use crate::ota::State;
+use crate::ota::journal::{Report, Reports as Queue};
+use crate::wire::message::Ids;
+
+/// Reports, oldest first; the first may be under way. Kept until they are confirmed, so also while offline.
+#[derive(Debug, Clone, Default)]
+pub struct Reports {
+    queue: Queue,
+    under_way: bool,
+}
+
+impl Reports {
+    /// None.
+    pub fn new() -> Self {
+        Reports::default()
+    }
+
+    /// Those that an earlier run left.
+    pub fn restore(queue: Queue) -> Self {
+        Reports { queue, under_way: false }
+    }
+
+    /// For the journal.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Appends. Where an older report says no more than a newer one of the same component (heartbeats; when full,
+    /// the same step of an earlier piece) the older one goes. Gives back a report that had to be dropped.
+    pub fn push(&mut self, report: Report) -> Option<Report> {
+        let first = usize::from(self.under_way);
+        let newest = self.queue.iter().skip(first).last();
+        if report.state == State::Downloading.number()
+            && newest.is_some_and(|newest| is_same(newest, &report))
+        {
+            self.remove(self.queue.len().saturating_sub(1));
+        }
+        let mut dropped = None;
+        if self.queue.len() >= limits::STATUS_QUEUE {
+            let repeated = (first..self.queue.len()).find(|at| self.is_repeated(*at, &report));
+            dropped = self.remove(repeated.unwrap_or(first)).filter(|_| repeated.is_none());
+        }
+        // There is room now.
+        let _ = self.queue.push(report);
+        dropped
+    }
+
+    /// The same step comes again later, of the same download: what the older one said is said by the newer.
+    fn is_repeated(&self, at: usize, coming: &Report) -> bool {
+        let Some(report) = self.queue.iter().nth(at) else { return false };
+        let steps = [State::DownloadStart, State::Downloading, State::Downloaded];
+        let mut later = self.queue.iter().skip(at.saturating_add(1)).chain([coming]);
+        steps.iter().any(|step| step.number() == report.state) && later.any(|later| is_same(later, report))
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Report> {
+        let gone = self.queue.iter().nth(at).copied();
+        let mut index = 0usize;
+        self.queue.retain(|_| {
+            index = index.saturating_add(1);
+            index != at.saturating_add(1)
+        });
+        gone
+    }
+
+    /// The oldest, to be sent now.
+    pub fn send_first(&mut self) -> Option<Report> {
+        let first = *self.queue.first()?;
+        self.under_way = true;
+        Some(first)
+    }
+
+    /// The one under way arrived, or did not: then it is sent again. Whether the queue changed.
+    pub fn settle(&mut self, delivered: bool) -> bool {
+        let arrived = core::mem::take(&mut self.under_way) && delivered;
+        if arrived {
+            self.queue.pop();
+        }
+        arrived
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Those that wait, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Report> {
+        self.queue.iter()
+    }
+}
+
+fn is_same(one: &Report, other: &Report) -> bool {
+    (one.state, one.kind, &one.component) == (other.state, other.kind, &other.component)
+}
+
+/// Ids asked for by 0x0031 or 0x0041, with the packet id of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asked(u32);
+
+impl Asked {
+    /// Nothing.
+    pub const NONE: Asked = Asked(0);
+
+    /// Ids above are none of ours.
+    pub const MOST: usize = 32;
+
+    /// And this one.
+    #[must_use]
+    pub const fn and(self, id: u16) -> Self {
+        if id < 32 { Asked(self.0 | 1 << id) } else { self }
+    }
+
+    /// The ids, in `room`.
+    pub fn ids(self, room: &mut [u16; Asked::MOST]) -> Ids<'_> {
+        let wanted = (0u16..32).filter(|id| self.0 & (1 << id) != 0);
+        let mut count = 0usize;
+        for (place, id) in room.iter_mut().zip(wanted) {
+            *place = id;
+            count = count.saturating_add(1);
+        }
+        Ids::of(room.get(..count).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Text;
+
+    fn report(state: State) -> Report {
+        Report { state: state.number(), kind: 1, component: Text::of("MCU").unwrap(), ..Report::default() }
+    }
+
+    #[test]
+    fn heartbeats_are_one_report_and_a_report_under_way_is_not_touched() {
+        let mut queue = Reports::new();
+        queue.push(report(State::DownloadStart));
+        for _ in 0..5 {
+            queue.push(report(State::Downloading));
+        }
+        assert_eq!(queue.iter().count(), 2);
+        queue.send_first();
+        queue.settle(true);
+        queue.send_first();
+        queue.push(report(State::Downloading));
+        assert_eq!(queue.iter().count(), 2);
+    }
+
+    #[test]
+    fn a_full_queue_gives_up_only_what_a_later_report_says_again() {
+        let mut queue = Reports::new();
+        for state in [State::PlanReceived, State::Confirmed] {
+            queue.push(report(state));
+        }
+        for _ in 0..20 {
+            for state in [State::DownloadStart, State::Downloading, State::Downloaded] {
+                assert_eq!(queue.push(report(state)), None);
+            }
+        }
+        assert_eq!(queue.push(report(State::Updating)), None);
+        let states: std::vec::Vec<u8> = queue.iter().map(|r| r.state).collect();
+        assert_eq!(states[..2], [1, 2]);
+        assert_eq!(states[states.len() - 2..], [8, 9]);
+    }
+
+    #[test]
+    fn a_report_that_was_not_delivered_stays_first() {
+        let mut queue = Reports::new();
+        queue.push(report(State::PlanReceived));
+        queue.push(report(State::Confirmed));
+        queue.send_first();
+        queue.settle(false);
+        assert_eq!(queue.send_first(), Some(report(State::PlanReceived)));
+    }
+}

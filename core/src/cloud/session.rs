@@ -1,0 +1,459 @@
+//! From "connect" to "online" and back (QUECTHING.md 4.1, 4.2), with the answers to 3.6 rows 16 and 17.
+
+use super::{Link, Mode, WorkState};
+use crate::clock::Deadline;
+use crate::limits;
+use crate::ota::journal::Configuration;
+use crate::text::Text;
+use crate::wire::message::{Provision, Reauthenticate};
+
+/// Codes of events 1, 2, 3, 6 and 8 (QUECTHING.md 1.4).
+pub mod codes {
+    /// Done.
+    pub const SUCCESS: i32 = 10200;
+    /// Subscribe refused.
+    pub const SUBSCRIBE_ERROR: i32 = 10300;
+    /// The platform refuses the credentials.
+    pub const REFUSED: i32 = 10430;
+    /// MQTT version not served.
+    pub const VERSION_NOT_FOUND: i32 = 10471;
+    /// No network, or the connection closed.
+    pub const NETWORK: i32 = 10474;
+    /// The platform names another server or other credentials.
+    pub const SERVER_CHANGE: i32 = 10475;
+    /// Bootstrap failed without a more exact word.
+    pub const AUTH_FAILED: i32 = 10500;
+}
+
+/// `QIOT_ATEVENT_TYPE_*` of the session (QUECTHING.md 1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Notice {
+    /// Bootstrap.
+    Auth = 1,
+    /// Login and connection.
+    Conn = 2,
+    /// Subscription.
+    Subscribe = 3,
+    /// The application left.
+    Logout = 6,
+    /// A word from the platform.
+    Server = 8,
+}
+
+/// What the agent is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Connect with the credentials of the moment.
+    Connect,
+    /// Close the connection.
+    Disconnect,
+    /// Subscribe to the downlink.
+    Subscribe,
+    /// Tell the application.
+    Tell(Notice, i32),
+    /// The device secret changed: write the configuration.
+    Save,
+    /// The session is up: report what is reported after each subscribe.
+    Online,
+}
+
+/// Orders in the order in which they are to be carried out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Orders {
+    items: [Option<Order>; Orders::MOST],
+    used: usize,
+}
+
+impl Orders {
+    /// No input gives more.
+    const MOST: usize = 8;
+
+    fn push(&mut self, order: Order) {
+        if let Some(slot) = self.items.get_mut(self.used) {
+            *slot = Some(order);
+            self.used += 1;
+        }
+    }
+
+    fn with(mut self, order: Order) -> Self {
+        self.push(order);
+        self
+    }
+
+    /// The orders.
+    pub fn iter(&self) -> impl Iterator<Item = Order> + use<> {
+        self.items.into_iter().flatten()
+    }
+}
+
+/// Keep-alive unless it is set, seconds (QUECTHING.md 1.2).
+const LIFETIME: u16 = 120;
+/// CONNECT sent and nothing came: name lookup, TCP, TLS and MQTT resends of QUECTHING.md 4.1 have had their time.
+const LINK_WAIT: u32 = 60_000;
+/// SUBSCRIBE is sent three times, 5 s apart (QUECTHING.md 4.1).
+const SUBSCRIBE_WAIT: u32 = 20_000;
+/// A platform that never sends the secret or the session key: 3.6 row 17.
+const PROVISION_WAIT: u32 = 60_000;
+/// Retry delays of QUECTHING.md 4.1: base times the number of failures.
+const RETRY_SHORT: u32 = 1_000;
+const RETRY_MIDDLE: u32 = 30_000;
+const RETRY_LONG: u32 = 10 * 60_000;
+/// After more than this many failures in a row,
+const RETRY_MANY: u16 = 6;
+/// this long.
+const RETRY_REST: u32 = 30 * 60_000;
+/// Jitter of -0.5 .. +1.5 s, so that a fleet does not come back as one.
+const JITTER: u32 = 2_000;
+const JITTER_BACK: u32 = 500;
+
+/// A platform-given server is given up after this many failures (QUECTHING.md 4.2).
+const GIVEN_SERVER_FAILURES: u8 = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Away,
+    /// Until the timer.
+    Resting,
+    Linking,
+    Subscribing,
+    /// Subscribed in bootstrap, no secret yet.
+    AwaitingSecret,
+    Online,
+}
+
+/// One device's session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// What is kept over a reboot.
+    pub configuration: Configuration,
+    /// Device key: the application's, else the hardware id.
+    pub device_key: Text<{ limits::DEVICE_KEY }>,
+    /// MQTT user name; empty: none.
+    pub user_name: Text<{ limits::USER_NAME }>,
+    mode: Mode,
+    work: WorkState,
+    phase: Phase,
+    /// This connection began without a device secret.
+    bootstrapping: bool,
+    key: Option<[u8; limits::SESSION_KEY]>,
+    failures: u16,
+    /// A server that the platform named and that did not work yet (0x00B4 id 1), and how often it failed.
+    given_server: Text<{ limits::SERVER_URL }>,
+    given_failures: u8,
+    timer: Option<Deadline>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Session {
+    /// Nothing is configured yet.
+    pub fn new() -> Self {
+        Session {
+            configuration: Configuration::default(),
+            device_key: Text::new(),
+            user_name: Text::new(),
+            mode: Mode::Idle,
+            work: WorkState::Uninitialized,
+            phase: Phase::Away,
+            bootstrapping: false,
+            key: None,
+            failures: 0,
+            given_server: Text::new(),
+            given_failures: 0,
+            timer: None,
+        }
+    }
+
+    /// The configuration is loaded.
+    pub fn start(&mut self) {
+        self.work = WorkState::Initialized;
+    }
+
+    /// As set.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// As the application sees it.
+    pub fn work_state(&self) -> WorkState {
+        self.work
+    }
+
+    /// Subscribed, and with a device secret.
+    pub fn is_online(&self) -> bool {
+        self.phase == Phase::Online
+    }
+
+    /// Online, and with the session key where one is wanted: nothing leaves in the clear that was to be encrypted.
+    pub fn may_send(&self) -> bool {
+        self.is_online() && (!self.configuration.session_encryption || self.key.is_some())
+    }
+
+    /// The key that frames of this connection are encrypted with.
+    pub fn session_key(&self) -> Option<&[u8; limits::SESSION_KEY]> {
+        self.key.as_ref()
+    }
+
+    /// Keep-alive in seconds as it was set.
+    pub fn lifetime(&self) -> u16 {
+        match self.configuration.lifetime {
+            0 => LIFETIME,
+            seconds => seconds,
+        }
+    }
+
+    /// Whether this connection authenticates by the product secret.
+    pub fn is_bootstrapping(&self) -> bool {
+        self.bootstrapping
+    }
+
+    /// Milliseconds until [`Session::tick`] has something to do.
+    pub fn left(&self, now: u32) -> Option<u32> {
+        self.timer.map(|at| at.left(now))
+    }
+
+    /// The application connects or leaves; the same mode again does nothing.
+    pub fn set_mode(&mut self, mode: Mode, now: u32) -> Orders {
+        let orders = Orders::default();
+        if mode == self.mode {
+            return orders;
+        }
+        self.mode = mode;
+        self.failures = 0;
+        match mode {
+            Mode::Request => self.connect(now),
+            Mode::Idle => {
+                self.phase = Phase::Away;
+                self.work = WorkState::Disconnected;
+                self.timer = None;
+                self.key = None;
+                orders.with(Order::Disconnect).with(Order::Tell(Notice::Logout, codes::SUCCESS))
+            }
+        }
+    }
+
+    fn connect(&mut self, now: u32) -> Orders {
+        self.bootstrapping = self.configuration.device_secret.is_empty();
+        self.phase = Phase::Linking;
+        self.work = if self.bootstrapping { WorkState::Authenticating } else { WorkState::Connecting };
+        self.key = None;
+        self.timer = Some(Deadline::after(now, LINK_WAIT));
+        Orders::default().with(Order::Connect)
+    }
+
+    /// The platform could not start to connect or to subscribe.
+    pub fn refused(&mut self, now: u32, random: u32) -> Orders {
+        self.on_link(Link::Lost, now, random)
+    }
+
+    /// The link changed. `random` is for the jitter.
+    pub fn on_link(&mut self, link: Link, now: u32, random: u32) -> Orders {
+        match (self.phase, link) {
+            (Phase::Linking, Link::Connected) => {
+                self.phase = Phase::Subscribing;
+                if !self.bootstrapping {
+                    self.work = WorkState::Connected;
+                }
+                self.timer = Some(Deadline::after(now, SUBSCRIBE_WAIT));
+                Orders::default().with(Order::Subscribe)
+            }
+            (Phase::Linking, Link::Refused(code)) => self.login_refused(code, now, random),
+            (Phase::Subscribing, Link::Subscribed) if self.configuration.device_secret.is_empty() => {
+                self.phase = Phase::AwaitingSecret;
+                self.timer = Some(Deadline::after(now, PROVISION_WAIT));
+                Orders::default()
+            }
+            (Phase::Subscribing, Link::Subscribed) => self.online(now),
+            (Phase::Subscribing, Link::SubscribeRefused) => {
+                self.rest(RETRY_SHORT, now, random);
+                self.work = WorkState::SubscribeFailed;
+                Orders::default()
+                    .with(Order::Disconnect)
+                    .with(Order::Tell(Notice::Subscribe, codes::SUBSCRIBE_ERROR))
+            }
+            (Phase::Away | Phase::Resting, _) => Orders::default(),
+            (_, Link::Lost | Link::Refused(_) | Link::SubscribeRefused) => {
+                let code = if self.bootstrapping { codes::AUTH_FAILED } else { codes::NETWORK };
+                self.fail(code, RETRY_SHORT, now, random)
+            }
+            _ => Orders::default(),
+        }
+    }
+
+    /// CONNACK 1..=5. Only a proven wrong signature (4) costs the secret; the vendor's gives it away for every code
+    /// (3.6 row 16, QUECTHING.md 4.2).
+    fn login_refused(&mut self, code: u8, now: u32, random: u32) -> Orders {
+        match code {
+            1 => self.fail(codes::VERSION_NOT_FOUND, RETRY_LONG, now, random),
+            4 if !self.bootstrapping => {
+                self.configuration.device_secret.clear();
+                let orders = self.fail(codes::REFUSED, RETRY_SHORT, now, random);
+                orders.with(Order::Save)
+            }
+            4 => self.fail(codes::REFUSED, RETRY_MIDDLE, now, random),
+            2 | 5 => self.fail(codes::REFUSED, RETRY_LONG, now, random),
+            _ => self.fail(codes::NETWORK, RETRY_SHORT, now, random),
+        }
+    }
+
+    fn fail(&mut self, code: i32, base: u32, now: u32, random: u32) -> Orders {
+        let notice = if self.bootstrapping { Notice::Auth } else { Notice::Conn };
+        self.rest(base, now, random);
+        self.work = if self.bootstrapping { WorkState::AuthenticateFailed } else { WorkState::ConnectFailed };
+        Orders::default().with(Order::Disconnect).with(Order::Tell(notice, code))
+    }
+
+    fn rest(&mut self, base: u32, now: u32, random: u32) {
+        self.failures = self.failures.saturating_add(1);
+        if !self.given_server.is_empty() {
+            self.given_failures = self.given_failures.saturating_add(1);
+            if self.given_failures >= GIVEN_SERVER_FAILURES {
+                self.given_server.clear();
+            }
+        }
+        let delay = if self.failures > RETRY_MANY {
+            RETRY_REST
+        } else {
+            base.saturating_mul(u32::from(self.failures))
+        };
+        let delay = delay.saturating_add(random % JITTER).saturating_sub(JITTER_BACK).max(JITTER_BACK);
+        self.phase = Phase::Resting;
+        self.key = None;
+        self.timer = Some(Deadline::after(now, delay));
+    }
+
+    fn online(&mut self, now: u32) -> Orders {
+        self.phase = Phase::Online;
+        self.work = WorkState::Subscribed;
+        self.failures = 0;
+        self.timer = (self.configuration.session_encryption && self.key.is_none())
+            .then(|| Deadline::after(now, PROVISION_WAIT));
+        let mut orders = Orders::default();
+        if !self.given_server.is_empty() {
+            self.configuration.platform_server = core::mem::take(&mut self.given_server);
+            orders.push(Order::Save);
+        }
+        if core::mem::take(&mut self.bootstrapping) {
+            orders.push(Order::Tell(Notice::Auth, codes::SUCCESS));
+        }
+        orders
+            .with(Order::Tell(Notice::Conn, codes::SUCCESS))
+            .with(Order::Tell(Notice::Subscribe, codes::SUCCESS))
+            .with(Order::Online)
+    }
+
+    /// A deadline may have come.
+    pub fn tick(&mut self, now: u32, random: u32) -> Orders {
+        if !self.timer.is_some_and(|at| at.due(now)) {
+            return Orders::default();
+        }
+        self.timer = None;
+        match self.phase {
+            Phase::Away => Orders::default(),
+            Phase::Resting => self.connect(now),
+            Phase::Linking | Phase::Subscribing | Phase::AwaitingSecret | Phase::Online => {
+                self.on_link(Link::Lost, now, random)
+            }
+        }
+    }
+
+    /// A 0x00B4.
+    pub fn on_provision(&mut self, provision: &Provision<'_>, now: u32, random: u32) -> Orders {
+        let mut orders = Orders::default();
+        if !matches!(self.phase, Phase::Subscribing | Phase::AwaitingSecret | Phase::Online) {
+            return orders;
+        }
+        if self.configuration.session_encryption && provision.session_key.is_some() {
+            self.key = provision.session_key;
+            if self.is_online() {
+                self.timer = None;
+            }
+        }
+        let secret = provision.device_secret;
+        if self.bootstrapping
+            && !secret.is_empty()
+            && secret != self.configuration.device_secret.as_str()
+            && self.configuration.device_secret.set(secret).is_ok()
+        {
+            orders.push(Order::Save);
+            if self.phase == Phase::AwaitingSecret {
+                for order in self.online(now).iter() {
+                    orders.push(order);
+                }
+            }
+        }
+        if provision.reconnects() {
+            self.change(provision);
+            self.rest(RETRY_SHORT, now, random);
+            self.failures = 0;
+            self.work = WorkState::Disconnected;
+            orders = Orders::default()
+                .with(Order::Save)
+                .with(Order::Disconnect)
+                .with(Order::Tell(Notice::Conn, codes::SERVER_CHANGE));
+        }
+        orders
+    }
+
+    /// Takes over what makes the device come again (ids 1, 7, 8, 9, 10).
+    fn change(&mut self, provision: &Provision<'_>) {
+        let kept = &mut self.configuration;
+        let product = (provision.product_key, &mut kept.product_key);
+        let secret = (provision.product_secret, &mut kept.product_secret);
+        let mut void = provision.reauthenticate == Reauthenticate::Yes;
+        for (new, old) in [product, secret] {
+            // Lengths were checked when the packet was read.
+            void |= !new.is_empty() && new != old.as_str() && old.set(new).is_ok();
+        }
+        if void {
+            kept.device_secret.clear();
+        }
+        if !provision.new_device_secret.is_empty() {
+            let _ = kept.device_secret.set(provision.new_device_secret);
+        }
+        if let Some(dns) = &provision.dns {
+            let scheme = if kept.server.starts_with("mqtts://") { "mqtts://" } else { "mqtt://" };
+            let host = if dns.domain.is_empty() { dns.ip } else { dns.domain };
+            let mut url = Text::new();
+            let port = i64::from(dns.port.unwrap_or(1883));
+            let whole = url
+                .push(scheme)
+                .and_then(|()| url.push(host))
+                .and_then(|()| url.push(":"))
+                .and_then(|()| url.push_number(port));
+            if whole.is_ok() && !host.is_empty() {
+                self.given_server = url;
+                self.given_failures = 0;
+            }
+        }
+    }
+
+    /// The platform-given server wins over the configured one, until it has failed three times.
+    pub fn server(&self) -> &str {
+        [&self.given_server, &self.configuration.platform_server, &self.configuration.server]
+            .into_iter()
+            .find(|url| !url.is_empty())
+            .map_or("", |url| url.as_str())
+    }
+
+    /// A 0x00A3: codes 10422..=10432 end the connection (QUECTHING.md 4.2), others are only told.
+    pub fn on_notice(&mut self, code: i32, now: u32, random: u32) -> Orders {
+        let base = match code {
+            10422 | 10426 | 10430 | 10431 => RETRY_LONG,
+            10423..=10425 | 10427 => RETRY_MIDDLE,
+            10432 => RETRY_SHORT,
+            _ => return Orders::default().with(Order::Tell(Notice::Server, code)),
+        };
+        if matches!(self.phase, Phase::Away | Phase::Resting) {
+            return Orders::default();
+        }
+        self.rest(base, now, random);
+        self.work = WorkState::AuthenticateFailed;
+        Orders::default().with(Order::Disconnect).with(Order::Tell(Notice::Auth, code))
+    }
+}

@@ -1,0 +1,419 @@
+//! Where the upgrade of one device stands: checks what inputs carry, looks the transition up in [`super::table`],
+//! keeps the timers. It does nothing itself; the agent carries the effects of the row out.
+
+use super::digest::Announced;
+use super::table::{self, Effect, Input, Row, State};
+use super::timer::{self, Timer, Timers};
+use crate::clock::Deadline;
+use crate::limits;
+use crate::platform::Range;
+use crate::text::Text;
+use crate::wire::message::ComponentKind;
+
+/// What is upgraded to what. The offer names it; size and digests come with the URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Image {
+    /// Component number.
+    pub component: Text<{ limits::COMPONENT }>,
+    /// Kind of the component.
+    pub kind: ComponentKind,
+    /// Target version.
+    pub target: Text<{ limits::VERSION }>,
+    /// Bytes; 0 before the URL came.
+    pub size: u32,
+    /// Digests of the whole file.
+    pub announced: Announced,
+}
+
+impl Image {
+    /// Whether both are the same version of the same component, whatever their bytes.
+    pub fn is_of(&self, other: &Image) -> bool {
+        self.kind == other.kind && self.component == other.component && self.target == other.target
+    }
+}
+
+/// The limits that a plan names; for the application, which checks them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Demands {
+    /// Per cent.
+    pub battery: u32,
+    /// dBm.
+    pub signal: i32,
+    /// Bytes.
+    pub space: u32,
+}
+
+/// A stretch of the file that is staged as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Piece {
+    /// Offset of its first byte in the file.
+    pub start: u32,
+    /// Bytes.
+    pub length: u32,
+}
+
+/// Why a download or an upgrade failed. The numbers stay as they are: they are in journals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Failure {
+    /// 30 s without a URL.
+    NoUrl = 1,
+    /// A URL packet with fields missing or unusable.
+    BadInfo = 2,
+    /// An image (module) or a piece (MCU) without room.
+    NoRoom = 3,
+    /// Connect failure, or no head in time.
+    NoAnswer = 4,
+    /// The HTTP status is neither 200 nor 206.
+    HttpStatus = 5,
+    /// Another range or length than asked for.
+    WrongRange = 6,
+    /// The body ended early.
+    Short = 7,
+    /// The body goes on behind its end.
+    Long = 8,
+    /// No byte for too long.
+    Stalled = 9,
+    /// The staging area failed, or reads back other bytes than were written.
+    Storage = 10,
+    /// The digests of the whole image are not those announced.
+    WrongDigest = 11,
+    /// The plan did not come back after a failed download.
+    PlanGone = 12,
+    /// 60 s without a read.
+    NotRead = 13,
+    /// No new version in time.
+    NoVersion = 14,
+    /// A version that is neither the old nor the new one.
+    OtherVersion = 15,
+    /// Apply refused the module image.
+    ApplyRefused = 16,
+}
+
+impl Failure {
+    /// The reason in words.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Failure::NoUrl => "the platform sent no firmware URL in time",
+            Failure::BadInfo => "the platform's firmware information is incomplete or not usable",
+            Failure::NoRoom => "the staging area has no room for the image",
+            Failure::NoAnswer => "the firmware server does not answer",
+            Failure::HttpStatus => "the firmware server answered another status than 200 or 206",
+            Failure::WrongRange => "the firmware server sent another range than was asked for",
+            Failure::Short => "the firmware body ended early",
+            Failure::Long => "the firmware body is longer than was asked for",
+            Failure::Stalled => "the download stalled",
+            Failure::Storage => "the staging area failed",
+            Failure::WrongDigest => "the digests of the image are not the announced ones",
+            Failure::PlanGone => "the plan did not come back after a failed download",
+            Failure::NotRead => "the application did not read the staged piece in time",
+            Failure::NoVersion => "the new version was not reported in time",
+            Failure::OtherVersion => "another version than the target was reported",
+            Failure::ApplyRefused => "the platform's apply refused the image",
+        }
+    }
+}
+
+/// A call that the state does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the OTA state does not allow this")]
+pub struct NotNow;
+
+/// The head of an HTTP answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchHead {
+    /// HTTP status.
+    pub status: u16,
+    /// First byte of the body within the file (Content-Range; 0 when there is none).
+    pub first: u32,
+    /// Body length, when the answer tells it.
+    pub length: Option<u32>,
+    /// The whole file's size, when the answer tells it.
+    pub total: Option<u32>,
+}
+
+/// A fetch under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fetch {
+    /// What was asked for.
+    pub range: Range,
+    /// Bytes that came.
+    pub got: u32,
+}
+
+/// One device's upgrade.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    state: State,
+    /// What is upgraded; of the last plan of a list before the URLs come.
+    pub image: Image,
+    /// The version before, as the plan has it.
+    pub source: Text<{ limits::VERSION }>,
+    /// What the plan demands.
+    pub demands: Demands,
+    /// Where the file is.
+    pub url: Text<{ limits::FIRMWARE_URL }>,
+    /// The piece that is staged or being staged.
+    pub piece: Piece,
+    /// The fetch under way.
+    pub fetch: Option<Fetch>,
+    /// Bytes of the image that came so far; the agent tells it with each chunk.
+    pub received: u32,
+    /// Why the last thing that failed did.
+    pub failure: Option<Failure>,
+    /// 10701 was told for this image.
+    pub announced: bool,
+    /// The plan came as a list (id 28) of this many; 0: as a single plan.
+    pub listed: u8,
+    /// Components of a confirmed list whose URLs are still to come.
+    pub awaited: u8,
+    timers: Timers,
+    failures: u8,
+    best: u32,
+    /// The state came from the journal.
+    rebooted: bool,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Machine {
+    /// No plan.
+    pub const fn new() -> Self {
+        Machine {
+            state: State::NoPlan,
+            image: Image {
+                component: Text::new(),
+                kind: ComponentKind::Module,
+                target: Text::new(),
+                size: 0,
+                announced: Announced { md5: None, crc32: None, sha256: None },
+            },
+            source: Text::new(),
+            demands: Demands { battery: 0, signal: 0, space: 0 },
+            url: Text::new(),
+            piece: Piece { start: 0, length: 0 },
+            fetch: None,
+            received: 0,
+            failure: None,
+            announced: false,
+            listed: 0,
+            awaited: 0,
+            timers: Timers::new(),
+            failures: 0,
+            best: 0,
+            rebooted: false,
+        }
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Milliseconds until the next deadline.
+    pub fn left(&self, now: u32) -> Option<u32> {
+        self.timers.left(now)
+    }
+
+    /// Takes the input if the state does: moves, sets the timers, and gives the row whose effects are to be
+    /// carried out.
+    pub fn take(&mut self, input: Input, now: u32) -> Option<&'static Row> {
+        let mut row = table::find(self.state, self.image.kind, input)?;
+        if row.effects.contains(&Effect::CountFailure) && self.is_one_too_many() {
+            row = &table::EXHAUSTED;
+        }
+        if row.to != self.state {
+            self.timers.clear();
+            self.rebooted = false;
+        }
+        for effect in row.effects {
+            match effect {
+                Effect::Arm(timer) => self.arm(*timer, input, now),
+                Effect::CancelFetch => self.fetch = None,
+                _ => {}
+            }
+        }
+        self.state = if table::is_passing(row.to) { State::NoPlan } else { row.to };
+        if row.to == State::UpdateSuccess {
+            self.failure = None;
+        }
+        Some(row)
+    }
+
+    /// Failures without a byte more than at any failure before count up; progress starts the count again.
+    fn is_one_too_many(&mut self) -> bool {
+        let received = self.received;
+        if received > self.best {
+            self.best = received;
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.failures > timer::DOWNLOAD_FAILURES
+    }
+
+    fn arm(&mut self, timer: Timer, input: Input, now: u32) {
+        let wait = match timer {
+            Timer::Url => timer::WAIT_URL,
+            Timer::Head => timer::WAIT_HEAD,
+            Timer::Heartbeat => timer::HEARTBEAT,
+            Timer::Stall => timer::STALL_SINCE_REQUEST,
+            Timer::Read => timer::MCU_READ,
+            Timer::ApplyDelay => timer::APPLY_DELAY,
+            // Started by `wait_for_module`, which knows how long.
+            Timer::ModuleUpdate => return,
+            Timer::McuUpdate => timer::MCU_UPDATE,
+            Timer::Retry if input == Input::Expired(Timer::Retry) => timer::RETRY_AGAIN,
+            Timer::Retry => timer::RETRY_FIRST,
+            Timer::GiveUp => timer::GIVE_UP,
+            Timer::Verdict => timer::MODULE_VERDICT,
+        };
+        self.timers.arm(timer, Deadline::after(now, wait));
+    }
+
+    /// The timer that is due, once.
+    pub fn take_due(&mut self, now: u32) -> Option<Timer> {
+        self.timers.take_due(now)
+    }
+
+    /// Starts a running timer again: the URL one while offline, the read one at each read, the stall one at each
+    /// byte.
+    pub fn restart(&mut self, timer: Timer, now: u32) {
+        match (timer, self.timers.get(timer)) {
+            (Timer::Stall, Some(at)) => {
+                self.timers.arm(timer, at.or_later(Deadline::after(now, timer::STALL_SINCE_BYTE)));
+            }
+            (_, Some(_)) => self.arm(timer, Input::Expired(timer), now),
+            (_, None) => {}
+        }
+    }
+
+    /// The platform applies the module image and is to reboot within `wait` milliseconds.
+    pub fn wait_for_module(&mut self, wait: u32, now: u32) {
+        self.timers.arm(Timer::ModuleUpdate, Deadline::after(now, wait));
+    }
+
+    /// After a reboot: a state that was in the journal, with its timers.
+    pub fn recover(&mut self, state: State, now: u32) {
+        self.state = state;
+        self.rebooted = true;
+        self.timers.clear();
+        match (state, self.image.kind) {
+            (State::Updating, ComponentKind::Mcu) => self.arm(Timer::McuUpdate, Input::Update, now),
+            (State::Updating, ComponentKind::Module) => self.arm(Timer::Verdict, Input::Update, now),
+            (State::DownloadError, _) => {
+                self.arm(Timer::Retry, Input::FetchFailed, now);
+                self.arm(Timer::GiveUp, Input::FetchFailed, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// A well-formed plan (or the last one of a list) for this component and target: which input it is. A changed
+    /// plan takes the place of what was there.
+    pub fn offer(&mut self, offer: &Image, source: &str, demands: Demands, listed: u8) -> Option<Input> {
+        if self.is_interrupted(offer) {
+            self.listed = listed;
+            self.awaited = listed.max(1);
+            return Some(Input::SamePlan);
+        }
+        if !matches!(self.state, State::NoPlan | State::PlanReceived | State::DownloadError) {
+            return None;
+        }
+        self.image = *offer;
+        // A source version that is too long for us is none that we report, so nothing is compared with it.
+        let _ = self.source.set(source);
+        self.demands = demands;
+        self.listed = listed;
+        self.awaited = 0;
+        self.announced = false;
+        self.failures = 0;
+        self.best = 0;
+        self.received = 0;
+        self.failure = None;
+        Some(Input::Plan)
+    }
+
+    /// Whether the download of this component and version failed and waits for its plan.
+    pub fn is_interrupted(&self, offer: &Image) -> bool {
+        self.state == State::DownloadError && self.image.is_of(offer)
+    }
+
+    /// Whether a module image was handed over before the reboot, and nobody has looked at the version since.
+    pub fn awaits_verdict(&self) -> bool {
+        self.state == State::Updating && self.image.kind == ComponentKind::Module && self.rebooted
+    }
+
+    /// Whether the present state takes this input.
+    pub fn takes(&self, input: Input) -> bool {
+        table::find(self.state, self.image.kind, input).is_some()
+    }
+
+    /// Failures in a row without a new byte.
+    pub fn failures(&self) -> u8 {
+        self.failures
+    }
+
+    /// Whether a URL packet is wanted now: confirmed, or of a later component of a confirmed list.
+    pub fn awaits_url(&self) -> bool {
+        self.state == State::Confirmed || (self.state == State::NoPlan && self.awaited > 0)
+    }
+
+    /// The application's answer or word (QUECTHING.md 1.2 `Ql_iotCmdOtaAction`): which input it is; `None`: right,
+    /// and nothing to do.
+    pub fn action(&self, action: u8) -> Result<Option<Input>, NotNow> {
+        match (action, self.state) {
+            (0, State::PlanReceived) => Ok(Some(Input::Refuse)),
+            (1, State::PlanReceived) => Ok(Some(Input::Confirm)),
+            (1, State::Confirmed) => Ok(None),
+            (2, State::Downloaded) if !self.is_last_piece() => Ok(Some(Input::NextPiece)),
+            (3, State::Downloaded) if self.is_last_piece() => Ok(Some(Input::Update)),
+            (3, State::Updating) => Ok(None),
+            _ => Err(NotNow),
+        }
+    }
+
+    /// The component reports a version: which input it is. `before` is what it reported last.
+    pub fn version(&self, component: &str, version: &str, before: Option<&str>) -> Option<Input> {
+        if self.image.kind != ComponentKind::Mcu || self.image.component.as_str() != component {
+            return None;
+        }
+        if version == self.image.target.as_str() {
+            return Some(Input::TargetVersion);
+        }
+        let unchanged = before.unwrap_or(self.source.as_str()) == version || self.source.as_str() == version;
+        (!unchanged && !version.is_empty()).then_some(Input::OtherVersion)
+    }
+
+    /// Whether nothing comes after the present piece.
+    pub fn is_last_piece(&self) -> bool {
+        self.piece.start.saturating_add(self.piece.length) >= self.image.size
+    }
+
+    /// The first piece of an image, or the one after the present piece, when `room` bytes can be staged.
+    pub fn piece_at(&self, start: u32, room: u32) -> Piece {
+        Piece { start, length: self.image.size.saturating_sub(start).min(room) }
+    }
+
+    /// Checks a head against what was asked for (DESIGN: a range answered otherwise is an error, never wrong bytes).
+    pub fn check_head(&self, head: &FetchHead) -> Result<(), Failure> {
+        let Some(Fetch { range, .. }) = self.fetch else { return Err(Failure::NoAnswer) };
+        let whole = head.total.is_none_or(|total| total == self.image.size);
+        match head.status {
+            206 if head.first == range.start
+                && head.length.is_none_or(|length| length == range.length)
+                && whole =>
+            {
+                Ok(())
+            }
+            200 if range.start == 0 && head.first == 0 && head.length == Some(range.length) && whole => {
+                Ok(())
+            }
+            200 | 206 => Err(Failure::WrongRange),
+            _ => Err(Failure::HttpStatus),
+        }
+    }
+}

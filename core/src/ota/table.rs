@@ -1,0 +1,234 @@
+//! The state machine of QUECTHING.md 3 as data: what each input does in each state, and who may give it.
+
+use super::timer::Timer;
+use crate::wire::message::ComponentKind;
+
+/// The states, with the value of data point 13 (QUECTHING.md 3.1). Unlike the vendor's, which forgets the plan after 6,
+/// ours stays in [`State::DownloadError`] and asks for the plan again.
+pub use crate::wire::message::OtaStatus as State;
+
+/// Whether the state is reported and left at once for [`State::NoPlan`].
+pub const fn is_passing(state: State) -> bool {
+    matches!(state, State::Refused | State::UpdateSuccess | State::UpdateError)
+}
+
+/// Who gives an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// Developer Center, by a packet.
+    Platform,
+    /// The application, by a call.
+    Application,
+    /// The server of the firmware URL.
+    Server,
+    /// A timer.
+    Clock,
+    /// Firmware below the agent: storage, apply, what a reboot found.
+    Device,
+}
+
+/// Inputs, after [`super::Machine`] has checked what they carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// 0x0111, well formed.
+    Plan,
+    /// 0x0111 for the component and target whose download was interrupted.
+    SamePlan,
+    /// Action 0.
+    Refuse,
+    /// Action 1.
+    Confirm,
+    /// 0x0113, usable, of a component that was confirmed.
+    FirmwareInfo,
+    /// 0x0113 of a component that was confirmed, but not usable: fields missing, or a module image without room.
+    BadFirmwareInfo,
+    /// HTTP head with exactly what was asked for.
+    Head,
+    /// Connect failure, another status or range, early close, too many bytes; storage that fails.
+    FetchFailed,
+    /// The piece is staged and read back (MCU, not the last).
+    PieceStaged,
+    /// The last piece is staged and the digests of the whole image match.
+    ImageStaged,
+    /// The last piece is staged, and the digests do not match.
+    ImageCorrupt,
+    /// Action 2 with more to come.
+    NextPiece,
+    /// Action 3 with nothing more to come.
+    Update,
+    /// `SetMcuVersion` of the component with the target version.
+    TargetVersion,
+    /// `SetMcuVersion` of the component with a version that is neither the target nor the one before.
+    OtherVersion,
+    /// The platform's apply refused the image.
+    ApplyRefused,
+    /// A module image was applied, and the module runs the target version.
+    ModuleIsTarget,
+    /// A module image was applied, and the module runs something else.
+    ModuleIsOther,
+    /// A deadline came.
+    Expired(Timer),
+}
+
+/// Component kinds that a row is about (QUECTHING.md 3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// Module and MCU.
+    Any,
+    /// One of them.
+    Only(ComponentKind),
+}
+
+const MODULE: Of = Of::Only(ComponentKind::Module);
+const MCU: Of = Of::Only(ComponentKind::Mcu);
+
+/// Events of QUECTHING.md 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// 10700, one for each plan.
+    Plans,
+    /// 10700 for the upgrade that a reboot interrupted.
+    Recovered,
+    /// 10701 for the first piece; 10702 for later ones and repeats.
+    Start,
+    /// 10702.
+    Downloading,
+    /// 10703.
+    Downloaded,
+    /// 10704.
+    Updating,
+    /// 10705.
+    Success,
+    /// 10706.
+    Failure,
+    /// 10707, where the dialect has it.
+    Answer,
+}
+
+/// What the agent does for a transition, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// 0x0114 with this state.
+    Report(State),
+    /// An event to the application.
+    Tell(Told),
+    /// Get what is missing of the piece.
+    Fetch,
+    /// Give the fetch up.
+    CancelFetch,
+    /// The piece after the present one becomes the present one; its room is erased.
+    Advance,
+    /// Erase the staged image: it is void.
+    Discard,
+    /// Start this timer. Every timer of the state before is off.
+    Arm(Timer),
+    /// Count a failed download; the sixth ends the upgrade (QUECTHING.md 3.2).
+    CountFailure,
+    /// 0x0115.
+    AskPlan,
+    /// Hand the image over to the platform's apply.
+    Apply,
+    /// Write state and progress to the journal.
+    Save,
+    /// Staging area and journal forget the upgrade.
+    Forget,
+}
+
+/// One row of QUECTHING.md 3.3.
+#[derive(Debug)]
+pub struct Row {
+    /// States in which the input is taken.
+    pub from: &'static [State],
+    /// What comes in.
+    pub input: Input,
+    /// Who gives it.
+    pub actor: Actor,
+    /// Component kinds it is about.
+    pub of: Of,
+    /// The state after.
+    pub to: State,
+    /// What is done.
+    pub effects: &'static [Effect],
+}
+
+use Actor::*;
+use Effect::*;
+use Input::*;
+use State::*;
+
+const fn row(
+    from: &'static [State],
+    input: Input,
+    actor: Actor,
+    of: Of,
+    to: State,
+    effects: &'static [Effect],
+) -> Row {
+    Row { from, input, actor, of, to, effects }
+}
+
+const SUCCEED: &[Effect] = &[CancelFetch, Report(UpdateSuccess), Tell(Told::Success), Forget];
+const FAIL: &[Effect] = &[CancelFetch, Report(UpdateError), Tell(Told::Failure), Forget];
+/// Status 6 is left out when the sixth failure makes it 12: [`CountFailure`] comes first and may divert.
+const GIVE_BACK: &[Effect] =
+    &[CancelFetch, CountFailure, Report(DownloadError), Save, Arm(Timer::Retry), Arm(Timer::GiveUp)];
+const GIVE_BACK_VOID: &[Effect] =
+    &[CancelFetch, CountFailure, Discard, Report(DownloadError), Save, Arm(Timer::Retry), Arm(Timer::GiveUp)];
+
+/// Every transition. An input without a row for the state changes nothing; for an application's call it is refused.
+#[rustfmt::skip]
+pub static TABLE: &[Row] = &[
+    // The plan (3.3: packet 0x0111 in 0 and 1). A new one also replaces a download that waits for its retry.
+    row(&[NoPlan, PlanReceived, DownloadError], Plan, Platform, Of::Any, PlanReceived, &[Report(PlanReceived), Tell(Told::Plans), Save]),
+    row(&[DownloadError], SamePlan, Platform, Of::Any, Confirmed, &[Report(PlanReceived), Report(Confirmed), Save, Arm(Timer::Url)]),
+
+    // The answer.
+    row(&[PlanReceived], Refuse, Application, Of::Any, Refused, &[Report(Refused), Tell(Told::Answer), Forget]),
+    row(&[PlanReceived], Confirm, Application, Of::Any, Confirmed, &[Report(Confirmed), Tell(Told::Answer), Save, Arm(Timer::Url)]),
+    row(&[Confirmed], Expired(Timer::Url), Clock, Of::Any, UpdateError, FAIL),
+
+    // The URL. In 0 for the later components of a list that was confirmed as a whole.
+    row(&[Confirmed, NoPlan], FirmwareInfo, Platform, Of::Any, DownloadStart, &[Report(DownloadStart), Tell(Told::Start), Save, Arm(Timer::Head), Fetch]),
+    row(&[Confirmed, NoPlan], BadFirmwareInfo, Platform, Of::Any, UpdateError, FAIL),
+
+    // The download.
+    row(&[DownloadStart], Head, Server, Of::Any, Downloading, &[Report(Downloading), Tell(Told::Downloading), Arm(Timer::Heartbeat), Arm(Timer::Stall)]),
+    row(&[Downloading], Expired(Timer::Heartbeat), Clock, Of::Any, Downloading, &[Report(Downloading), Tell(Told::Downloading), Arm(Timer::Heartbeat)]),
+    row(&[DownloadStart], Expired(Timer::Head), Clock, Of::Any, DownloadError, GIVE_BACK),
+    row(&[Downloading], Expired(Timer::Stall), Clock, Of::Any, DownloadError, GIVE_BACK),
+    row(&[DownloadStart, Downloading], FetchFailed, Server, Of::Any, DownloadError, GIVE_BACK),
+    row(&[DownloadStart, Downloading], ImageCorrupt, Device, Of::Any, DownloadError, GIVE_BACK_VOID),
+    row(&[DownloadError], Expired(Timer::Retry), Clock, Of::Any, DownloadError, &[AskPlan, Arm(Timer::Retry)]),
+    row(&[DownloadError], Expired(Timer::GiveUp), Clock, Of::Any, UpdateError, FAIL),
+
+    // Staged. From 4 as well: after a reboot nothing may be missing of the piece.
+    row(&[DownloadStart, Downloading], PieceStaged, Device, MCU, Downloaded, &[Report(Downloaded), Tell(Told::Downloaded), Save, Arm(Timer::Read)]),
+    row(&[DownloadStart, Downloading], ImageStaged, Device, MCU, Downloaded, &[Report(Downloaded), Tell(Told::Downloaded), Save, Arm(Timer::Read)]),
+    row(&[DownloadStart, Downloading], ImageStaged, Device, MODULE, Updating, &[Report(Downloaded), Tell(Told::Downloaded), Report(Updating), Tell(Told::Updating), Save, Arm(Timer::ApplyDelay)]),
+    row(&[Downloaded], NextPiece, Application, MCU, DownloadStart, &[Advance, Report(DownloadStart), Tell(Told::Start), Save, Arm(Timer::Head), Fetch]),
+    row(&[Downloaded], Expired(Timer::Read), Clock, MCU, UpdateError, FAIL),
+
+    // Applied.
+    row(&[Downloaded], Update, Application, MCU, Updating, &[Report(Updating), Tell(Told::Updating), Save, Arm(Timer::McuUpdate)]),
+    row(&[Updating], Expired(Timer::McuUpdate), Clock, MCU, UpdateError, FAIL),
+    row(&[Updating], Expired(Timer::ApplyDelay), Clock, MODULE, Updating, &[Apply]),
+    row(&[Updating], ApplyRefused, Device, MODULE, UpdateError, FAIL),
+    row(&[Updating], Expired(Timer::ModuleUpdate), Clock, MODULE, UpdateError, FAIL),
+    row(&[Updating], ModuleIsTarget, Device, MODULE, UpdateSuccess, SUCCEED),
+    row(&[Updating], ModuleIsOther, Device, MODULE, UpdateError, FAIL),
+
+    // The MCU's version decides (3.4). The version it had before is no input: an MCU reports that at each boot.
+    row(&[Confirmed, DownloadStart, Downloading, DownloadError, Downloaded, Updating], TargetVersion, Application, MCU, UpdateSuccess, SUCCEED),
+    row(&[Confirmed, DownloadStart, Downloading, DownloadError, Downloaded, Updating], OtherVersion, Application, MCU, UpdateError, FAIL),
+];
+
+/// In place of a row with [`Effect::CountFailure`] when the failures are one too many: 12 without a 6 before it.
+pub static EXHAUSTED: Row =
+    row(&[DownloadStart, Downloading], FetchFailed, Server, Of::Any, UpdateError, FAIL);
+
+/// The transition for `input` in `state`.
+pub fn find(state: State, kind: ComponentKind, input: Input) -> Option<&'static Row> {
+    TABLE.iter().find(|row| {
+        row.input == input && (row.of == Of::Any || row.of == Of::Only(kind)) && row.from.contains(&state)
+    })
+}

@@ -1,0 +1,125 @@
+//! The timers of QUECTHING.md 3.2, milliseconds, and ours where the vendor has none.
+
+use crate::clock::Deadline;
+
+/// Confirmed, no URL yet: QUECTHING.md 3.2 "wait URL". Counts from when the platform could know of the answer.
+pub const WAIT_URL: u32 = 30_000;
+/// Request made, no head yet: QUECTHING.md 3.2 "wait HTTP headers", plus what the vendor's blocking connect takes
+/// before that timer starts.
+pub const WAIT_HEAD: u32 = CONNECT_ALLOWANCE + 5_000;
+/// Name lookup, TCP and TLS handshake on a slow cellular link.
+pub const CONNECT_ALLOWANCE: u32 = 10_000;
+/// QUECTHING.md 3.2 "downloading heartbeat".
+pub const HEARTBEAT: u32 = 5_000;
+/// QUECTHING.md 3.2 "HTTP stall": not before this long after the request,
+pub const STALL_SINCE_REQUEST: u32 = 10_000;
+/// nor before this long after the last byte.
+pub const STALL_SINCE_BYTE: u32 = 5_000;
+/// QUECTHING.md 3.2 "MCU read"; each read starts it again.
+pub const MCU_READ: u32 = 60_000;
+/// QUECTHING.md 3.2 "update delay (module)".
+pub const APPLY_DELAY: u32 = 5_000;
+/// QUECTHING.md 3.2 "update wait (MCU)".
+pub const MCU_UPDATE: u32 = 20 * 60_000;
+/// Module success without a link: DECISIONS "module upgrade: success decided".
+pub const MODULE_VERDICT: u32 = 60_000;
+/// After a failed download the plan is asked for again, first after this long,
+pub const RETRY_FIRST: u32 = 2_000;
+/// then at the pace at which platforms push by themselves (QUECTHING.md 4.10).
+pub const RETRY_AGAIN: u32 = 10 * 60_000;
+/// A plan that did not come back after a failed download is gone.
+pub const GIVE_UP: u32 = 24 * 60 * 60_000;
+/// QUECTHING.md 3.2 "download failures": one more than this ends the upgrade. Counted for one plan.
+pub const DOWNLOAD_FAILURES: u8 = 5;
+
+/// Which timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Timer {
+    /// [`WAIT_URL`].
+    Url = 0,
+    /// [`WAIT_HEAD`].
+    Head = 1,
+    /// [`HEARTBEAT`].
+    Heartbeat = 2,
+    /// [`STALL_SINCE_REQUEST`] and [`STALL_SINCE_BYTE`].
+    Stall = 3,
+    /// [`MCU_READ`].
+    Read = 4,
+    /// [`APPLY_DELAY`].
+    ApplyDelay = 5,
+    /// As long as the platform's apply said.
+    ModuleUpdate = 6,
+    /// [`MCU_UPDATE`].
+    McuUpdate = 7,
+    /// [`RETRY_FIRST`], [`RETRY_AGAIN`].
+    Retry = 8,
+    /// [`GIVE_UP`].
+    GiveUp = 9,
+    /// [`MODULE_VERDICT`].
+    Verdict = 10,
+}
+
+impl Timer {
+    /// All of them, in the order in which they are looked at.
+    pub const ALL: [Timer; 11] = [
+        Timer::Url,
+        Timer::Head,
+        Timer::Heartbeat,
+        Timer::Stall,
+        Timer::Read,
+        Timer::ApplyDelay,
+        Timer::ModuleUpdate,
+        Timer::McuUpdate,
+        Timer::Retry,
+        Timer::GiveUp,
+        Timer::Verdict,
+    ];
+}
+
+/// The running timers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timers([Option<Deadline>; Timer::ALL.len()]);
+
+impl Timers {
+    /// None runs.
+    pub const fn new() -> Self {
+        Timers([None; Timer::ALL.len()])
+    }
+
+    /// Starts `timer`, or starts it again.
+    pub fn arm(&mut self, timer: Timer, at: Deadline) {
+        if let Some(slot) = self.0.get_mut(timer as usize) {
+            *slot = Some(at);
+        }
+    }
+
+    /// Stops `timer`.
+    pub fn stop(&mut self, timer: Timer) {
+        if let Some(slot) = self.0.get_mut(timer as usize) {
+            *slot = None;
+        }
+    }
+
+    /// Stops all of them.
+    pub fn clear(&mut self) {
+        self.0 = [None; Timer::ALL.len()];
+    }
+
+    /// When `timer` is due, if it runs.
+    pub fn get(&self, timer: Timer) -> Option<Deadline> {
+        self.0.get(timer as usize).copied().flatten()
+    }
+
+    /// Takes the first timer that is due.
+    pub fn take_due(&mut self, now: u32) -> Option<Timer> {
+        let timer = Timer::ALL.into_iter().find(|timer| self.get(*timer).is_some_and(|at| at.due(now)))?;
+        self.stop(timer);
+        Some(timer)
+    }
+
+    /// Milliseconds until the next is due.
+    pub fn left(&self, now: u32) -> Option<u32> {
+        self.0.iter().flatten().map(|at| at.left(now)).min()
+    }
+}

@@ -1,0 +1,425 @@
+//! A device on a bench: the real agent in a [`World`], a platform that answers as QUECTHING.md 4 says, a firmware
+//! server with faults, and an application that is a closure. Everything happens in one thread and by a given clock.
+
+use std::collections::VecDeque;
+
+use quecota_core::agent::{Agent, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
+use quecota_core::limits;
+use quecota_core::platform::{Qos, Range};
+use quecota_core::wire::credential::SessionCipher;
+use quecota_core::wire::frame::{Frame, PacketId};
+use quecota_core::wire::message::{
+    ComponentKind, Content, Downlink, FirmwareInfo, Plan, PlanNotify, Plans, Provision, Uplink,
+};
+use quecota_core::wire::topic::{self, Topic};
+
+use crate::flash::SimFlash;
+use crate::world::{Asked, World};
+
+/// Product key of the bench.
+pub const PRODUCT_KEY: &str = "p1abcd";
+/// Product secret of the bench.
+pub const PRODUCT_SECRET: &str = "MTIzNDU2Nzg5MGFi";
+/// Device key: the world's hardware id.
+pub const DEVICE_KEY: &str = "860000000000001";
+/// The secret that the platform hands out.
+pub const DEVICE_SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// The session key that the platform hands out.
+pub const SESSION_KEY: [u8; 16] = *b"0123456789abcdef";
+/// Where the firmware is.
+pub const URL: &str = "http://files.example.com:8000/firmware.bin";
+
+/// A packet that reached the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    /// Where it was published.
+    pub topic: String,
+    /// How.
+    pub qos: Qos,
+    /// Its packet id.
+    pub id: u16,
+    /// Its command.
+    pub command: u16,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// Data points 13 and 4 of a status event.
+    pub status: Option<(u8, String)>,
+}
+
+/// How the firmware server answers one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serve {
+    /// 206 with what was asked for.
+    Well,
+    /// Another status, and no body.
+    Status(u16),
+    /// 200 with the whole file, whatever was asked for.
+    Whole,
+    /// 206 with another first byte in Content-Range.
+    ElsewhereBy(u32),
+    /// The body ends after so many bytes.
+    Short(u32),
+    /// So many bytes too many, without a Content-Length.
+    Long(u32),
+    /// The head and so many bytes, then nothing more, and no end either.
+    Stall(u32),
+    /// Nothing at all.
+    Silence,
+    /// The connection fails.
+    Failure,
+    /// One wrong byte.
+    Corrupt,
+}
+
+type Application = Box<dyn FnMut(&mut Agent<'static>, &mut World, &Event)>;
+
+/// The device and all around it.
+pub struct Bench {
+    /// The agent under test.
+    pub agent: Agent<'static>,
+    /// Its platform.
+    pub world: World,
+    /// Events that the application got: event, code, text.
+    pub events: Vec<(u32, i32, String)>,
+    /// Packets that the platform got.
+    pub packets: Vec<Packet>,
+    /// Ranges that the server was asked for.
+    pub ranges: Vec<Range>,
+    /// The file on the server.
+    pub file: Vec<u8>,
+    /// Faults of the requests to come; after them [`Serve::Well`].
+    pub serve: VecDeque<Serve>,
+    /// Bytes per chunk of a body.
+    pub chunk: usize,
+    /// CONNECTs that the broker takes from now on; `None`: all.
+    pub accepts: Option<u32>,
+    /// Whether the broker acknowledges what is published.
+    pub acknowledges: bool,
+    /// Whether the platform gives a session key.
+    pub gives_key: bool,
+    /// Whether the platform gives a device secret at bootstrap.
+    pub gives_secret: bool,
+    /// The passwords of the CONNECTs.
+    pub passwords: Vec<String>,
+    application: Application,
+    cipher: Option<SessionCipher>,
+    next_packet: PacketId,
+}
+
+/// What the device gets as a new version, in most tests.
+pub fn plan() -> Plan<'static> {
+    Plan {
+        component: "MCU",
+        source: "1",
+        target: "2",
+        kind: ComponentKind::Mcu,
+        battery: 30,
+        space: 698_000,
+        signal: -113,
+    }
+}
+
+/// A file whose every byte depends on its place.
+pub fn file(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
+}
+
+impl Bench {
+    /// A device with an image area of `image` bytes and an application that does nothing.
+    pub fn new(image: u32) -> Self {
+        Self::on(World::new(image))
+    }
+
+    /// The same on a given platform; started and configured, not connected.
+    pub fn on(mut world: World) -> Self {
+        let buffer = Box::leak(vec![0; limits::RECEIVE_BUFFER_MIN].into_boxed_slice());
+        let mut agent = Agent::new(buffer);
+        agent.start(&mut world);
+        agent.set_product(&mut world, PRODUCT_KEY, PRODUCT_SECRET).unwrap();
+        agent.set_server(&mut world, "mqtt://iot.example.com:1883").unwrap();
+        Bench {
+            agent,
+            world,
+            events: Vec::new(),
+            packets: Vec::new(),
+            ranges: Vec::new(),
+            file: file(50_000),
+            serve: VecDeque::new(),
+            chunk: 1400,
+            accepts: None,
+            acknowledges: true,
+            gives_key: true,
+            gives_secret: true,
+            passwords: Vec::new(),
+            application: Box::new(|_, _, _| {}),
+            cipher: None,
+            next_packet: PacketId::FIRST,
+        }
+    }
+
+    /// Power off and on again: flash stays, everything else is new. The clock starts elsewhere.
+    pub fn reboot(self) -> Self {
+        let mut flash: SimFlash = self.world.flash;
+        flash.power_off();
+        flash.reboot();
+        let mut world = World::with_flash(flash);
+        world.now = 5;
+        world.module_version = self.world.module_version;
+        world.free_space = self.world.free_space;
+        Bench { file: self.file, ..Bench::on(world) }
+    }
+
+    /// What the application does with each event.
+    pub fn application(
+        &mut self,
+        application: impl FnMut(&mut Agent<'static>, &mut World, &Event) + 'static,
+    ) {
+        self.application = Box::new(application);
+    }
+
+    /// Connects, and runs until nothing more happens.
+    pub fn connect(&mut self) {
+        self.agent.set_mode(&mut self.world, Mode::Request).unwrap();
+        self.run();
+    }
+
+    /// Polls, delivers, answers, until nothing more happens at this moment.
+    pub fn run(&mut self) {
+        for _ in 0..100_000 {
+            let wait = self.agent.poll(&mut self.world);
+            let mut moved = false;
+            while let Some(event) = self.agent.next_event() {
+                moved = true;
+                let text = match event.value {
+                    EventValue::None => String::new(),
+                    EventValue::Text(text) => text.as_str().into(),
+                    EventValue::Number(number) => format!("#{number}"),
+                };
+                self.events.push((event.event, event.code, text));
+                (self.application)(&mut self.agent, &mut self.world, &event);
+            }
+            while let Some(asked) = self.world.asked.pop_front() {
+                moved = true;
+                self.answer(asked);
+            }
+            if !moved && wait.0 > 0 {
+                return;
+            }
+        }
+        panic!("the bench does not come to rest");
+    }
+
+    /// Lets time pass in steps of at most what the agent waits for, and runs at each.
+    pub fn pass(&mut self, milliseconds: u32) {
+        self.run();
+        let end = self.world.now.wrapping_add(milliseconds);
+        loop {
+            let left = end.wrapping_sub(self.world.now);
+            if left == 0 {
+                return;
+            }
+            let wait = self.agent.poll(&mut self.world).0.max(1);
+            self.world.now = self.world.now.wrapping_add(left.min(wait));
+            self.run();
+        }
+    }
+
+    /// A message of the platform. Runs.
+    pub fn send(&mut self, message: &Downlink<'_>) {
+        let packet = self.next_packet;
+        self.next_packet = packet.next();
+        self.send_as(packet, message);
+    }
+
+    /// The same with a given packet id.
+    pub fn send_as(&mut self, packet: PacketId, message: &Downlink<'_>) {
+        let mut buffer = [0; 2048];
+        let mut length = message.emit_frame(packet, &mut buffer).unwrap();
+        if let Some(cipher) = &self.cipher {
+            length = cipher.encrypt(&mut buffer, length).unwrap();
+        }
+        self.send_raw(&buffer[..length]);
+    }
+
+    /// Bytes as they are.
+    pub fn send_raw(&mut self, payload: &[u8]) {
+        let client_id = topic::client_id(PRODUCT_KEY, DEVICE_KEY).unwrap();
+        let topic = topic::downlink(&client_id, topic::Leaf::Ota).unwrap();
+        assert!(self.agent.on_message(&mut self.world, &topic, payload), "no room for a message");
+        self.run();
+    }
+
+    /// 0x0111 with one plan.
+    pub fn offer(&mut self, plan: Plan<'_>) {
+        self.send(&Downlink::PlanNotify(PlanNotify { handling: None, plans: Plans::Single(plan) }));
+    }
+
+    /// 0x0113 for the bench's file.
+    pub fn give_url(&mut self, plan: Plan<'_>) {
+        let (md5, crc) = (md5_of(&self.file), crc32fast::hash(&self.file));
+        let content = Content::File { url: URL, size: self.file.len() as u32, md5, crc, sha256: None };
+        self.send(&Downlink::FirmwareInfo(FirmwareInfo {
+            component: plan.component,
+            source: plan.source,
+            target: plan.target,
+            kind: plan.kind,
+            content,
+        }));
+    }
+
+    /// The connection breaks.
+    pub fn lose_link(&mut self) {
+        self.agent.on_link(&mut self.world, Link::Lost);
+        self.run();
+    }
+
+    /// The statuses that the platform got, in order.
+    pub fn statuses(&self) -> Vec<u8> {
+        self.packets.iter().filter_map(|packet| packet.status.as_ref()).map(|(status, _)| *status).collect()
+    }
+
+    /// The commands that the platform got, in order.
+    pub fn commands(&self) -> Vec<u16> {
+        self.packets.iter().map(|packet| packet.command).collect()
+    }
+
+    /// Takes the OTA events: code and text.
+    pub fn take_ota(&mut self) -> Vec<(i32, String)> {
+        let (ota, rest) = self.events.drain(..).partition(|(event, _, _)| *event == 7);
+        self.events = rest;
+        let ota: Vec<(u32, i32, String)> = ota;
+        ota.into_iter().map(|(_, code, text)| (code, text)).collect()
+    }
+
+    /// Whether a log line contains this.
+    pub fn logged(&self, part: &str) -> bool {
+        self.world.lines.iter().any(|(_, line)| line.contains(part))
+    }
+
+    fn answer(&mut self, asked: Asked) {
+        match asked {
+            Asked::Connect { password, client_id, .. } => {
+                assert_eq!(client_id, format!("qd{PRODUCT_KEY}{DEVICE_KEY}"));
+                self.passwords.push(password);
+                self.cipher = None;
+                let takes = self.accepts.is_none_or(|count| count > 0);
+                self.accepts = self.accepts.map(|count| count.saturating_sub(1));
+                let link = if takes { Link::Connected } else { Link::Lost };
+                self.agent.on_link(&mut self.world, link);
+            }
+            Asked::Subscribe(filter) => {
+                assert_eq!(filter, format!("q/1/d/qd{PRODUCT_KEY}{DEVICE_KEY}/+"));
+                self.agent.on_link(&mut self.world, Link::Subscribed);
+                self.provision();
+            }
+            Asked::Publish { topic, payload, qos, id } => {
+                self.take_packet(&topic, payload, qos);
+                if self.acknowledges {
+                    self.agent.on_sent(&mut self.world, id, true);
+                }
+            }
+            Asked::Fetch { url, range } => {
+                assert_eq!(url, URL);
+                self.ranges.push(range);
+                self.serve_range(range);
+            }
+            Asked::Disconnect => self.cipher = None,
+            Asked::FetchCancel | Asked::Apply(_) => {}
+        }
+    }
+
+    /// 0x00B4 after SUBACK (QUECTHING.md 4.2).
+    fn provision(&mut self) {
+        let password = self.passwords.last().expect("a CONNECT came before").clone();
+        let bootstrap = password.starts_with("0;");
+        let wants_key = password.split(';').nth(1) == Some("0001");
+        let device_secret = if bootstrap && self.gives_secret { DEVICE_SECRET } else { "" };
+        let session_key = (wants_key && self.gives_key).then_some(SESSION_KEY);
+        if device_secret.is_empty() && session_key.is_none() {
+            return;
+        }
+        let provision = Provision { device_secret, session_key, ..Provision::default() };
+        let mut buffer = [0; 256];
+        let length = Downlink::Provision(provision).emit_frame(self.next_packet, &mut buffer).unwrap();
+        self.next_packet = self.next_packet.next();
+        assert!(self.agent.on_message(&mut self.world, "q/1/d/x/sys", &buffer[..length]));
+        self.cipher = session_key.map(|key| SessionCipher::new(&key));
+    }
+
+    fn take_packet(&mut self, topic: &str, mut payload: Vec<u8>, qos: Qos) {
+        let plain = match &self.cipher {
+            Some(cipher) => cipher.decrypt(&mut payload).expect("an encrypted frame"),
+            None => &mut payload[..],
+        };
+        let frame = Frame::parse(plain).expect("a frame");
+        let message = Uplink::parse(&frame).expect("a message");
+        let leaf = Topic::parse(topic).expect("a topic").leaf;
+        assert_eq!(leaf, Some(message.leaf()));
+        let status = match &message {
+            Uplink::StatusEvent(event) => Some((event.status.number(), event.component.into())),
+            _ => None,
+        };
+        self.packets.push(Packet {
+            topic: topic.into(),
+            qos,
+            id: frame.packet.get(),
+            command: frame.command.0,
+            payload: frame.payload.into(),
+            status,
+        });
+    }
+
+    fn serve_range(&mut self, range: Range) {
+        let serve = self.serve.pop_front().unwrap_or(Serve::Well);
+        let total = self.file.len() as u32;
+        let (from, to) = (range.start as usize, (range.start + range.length) as usize);
+        let mut body = self.file[from..to].to_vec();
+        let mut head =
+            FetchHead { status: 206, first: range.start, length: Some(range.length), total: Some(total) };
+        let mut end = Some(FetchEnd::Complete);
+        match serve {
+            Serve::Well => {}
+            Serve::Status(status) => {
+                head = FetchHead { status, first: 0, length: Some(0), total: None };
+                body.clear();
+            }
+            Serve::Whole => {
+                head = FetchHead { status: 200, first: 0, length: Some(total), total: Some(total) };
+                body = self.file.clone();
+            }
+            Serve::ElsewhereBy(bytes) => head.first += bytes,
+            Serve::Short(bytes) => {
+                body.truncate(bytes as usize);
+                end = Some(FetchEnd::Failed);
+            }
+            Serve::Long(bytes) => {
+                head.length = None;
+                body.extend(std::iter::repeat_n(0x5A, bytes as usize));
+            }
+            Serve::Stall(bytes) => {
+                body.truncate(bytes as usize);
+                end = None;
+            }
+            Serve::Silence => return,
+            Serve::Failure => return self.agent.on_fetch_end(&mut self.world, FetchEnd::Failed),
+            Serve::Corrupt => body[0] ^= 1,
+        }
+        if self.agent.on_fetch_begin(&mut self.world, head) == Flow::Stop {
+            return;
+        }
+        for chunk in body.chunks(self.chunk) {
+            if self.agent.on_fetch_data(&mut self.world, chunk) == Flow::Stop {
+                return;
+            }
+        }
+        if let Some(end) = end {
+            self.agent.on_fetch_end(&mut self.world, end);
+        }
+    }
+}
+
+/// MD5 of `data`.
+pub fn md5_of(data: &[u8]) -> [u8; 16] {
+    use md5::Digest;
+    md5::Md5::digest(data).into()
+}

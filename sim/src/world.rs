@@ -1,0 +1,234 @@
+//! A scripted platform around the real agent: it notes what the agent asks for, and answers only when it is told to.
+
+use std::collections::VecDeque;
+
+use quecota_core::platform::{
+    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, Storage, StorageError, System,
+    Transport,
+};
+
+use crate::flash::SimFlash;
+
+/// What the agent asked the transport or the system for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// To connect.
+    Connect {
+        /// Where.
+        url: String,
+        /// As whom.
+        client_id: String,
+        /// MQTT user name.
+        user_name: String,
+        /// MQTT password.
+        password: String,
+        /// Seconds.
+        keep_alive: u16,
+    },
+    /// To close the connection.
+    Disconnect,
+    /// To subscribe.
+    Subscribe(String),
+    /// To publish.
+    Publish {
+        /// Where.
+        topic: String,
+        /// The frame as it was sent.
+        payload: Vec<u8>,
+        /// How.
+        qos: Qos,
+        /// For the answer.
+        id: SendId,
+    },
+    /// To fetch.
+    Fetch {
+        /// From where.
+        url: String,
+        /// Which bytes.
+        range: Range,
+    },
+    /// To give the fetch up.
+    FetchCancel,
+    /// To take module firmware over.
+    Apply(u32),
+}
+
+/// The platform.
+#[derive(Debug)]
+pub struct World {
+    /// The clock, milliseconds; tests move it.
+    pub now: u32,
+    /// Image and journal.
+    pub flash: SimFlash,
+    /// What was asked for and not looked at yet, oldest first.
+    pub asked: VecDeque<Asked>,
+    /// Log lines.
+    pub lines: Vec<(Level, String)>,
+    /// What `free_space` says.
+    pub free_space: Option<u32>,
+    /// What `apply` answers.
+    pub applied: Applied,
+    /// The module's firmware version.
+    pub module_version: String,
+    /// Whether the transport refuses what it is asked for.
+    pub refuses: Vec<Refuses>,
+    random: u64,
+}
+
+/// What the transport refuses to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refuses {
+    /// Connecting.
+    Connect,
+    /// Publishing.
+    Publish,
+    /// Fetching.
+    Fetch,
+}
+
+/// The shape of an area with 4 KB blocks and 4-byte units.
+pub const fn area(size: u32) -> Geometry {
+    Geometry { size, erase: 4096, program: 4, erased: 0xFF }
+}
+
+impl World {
+    /// With an image area of `image` bytes (a multiple of 4096) and a journal of 16 KB.
+    pub fn new(image: u32) -> Self {
+        Self::with_flash(SimFlash::new(area(image), area(16 * 1024)))
+    }
+
+    /// With flash that may hold something already.
+    pub fn with_flash(flash: SimFlash) -> Self {
+        World {
+            now: 1_000,
+            flash,
+            asked: VecDeque::new(),
+            lines: Vec::new(),
+            free_space: None,
+            applied: Applied::Within(60_000),
+            module_version: "FWV1".into(),
+            refuses: Vec::new(),
+            random: 7,
+        }
+    }
+
+    fn refused(&self, what: Refuses) -> Result<(), Refused> {
+        if self.refuses.contains(&what) { Err(Refused) } else { Ok(()) }
+    }
+}
+
+impl Transport for World {
+    fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
+        self.refused(Refuses::Connect)?;
+        self.asked.push_back(Asked::Connect {
+            url: to.url.into(),
+            client_id: to.client_id.into(),
+            user_name: to.user_name.into(),
+            password: to.password.into(),
+            keep_alive: to.keep_alive,
+        });
+        Ok(())
+    }
+
+    fn disconnect(&mut self) {
+        self.asked.push_back(Asked::Disconnect);
+    }
+
+    fn subscribe(&mut self, filter: &str) -> Result<(), Refused> {
+        self.asked.push_back(Asked::Subscribe(filter.into()));
+        Ok(())
+    }
+
+    fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos, id: SendId) -> Result<(), Refused> {
+        self.refused(Refuses::Publish)?;
+        self.asked.push_back(Asked::Publish { topic: topic.into(), payload: payload.into(), qos, id });
+        Ok(())
+    }
+
+    fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
+        self.refused(Refuses::Fetch)?;
+        self.asked.push_back(Asked::Fetch { url: url.into(), range });
+        Ok(())
+    }
+
+    fn fetch_cancel(&mut self) {
+        self.asked.push_back(Asked::FetchCancel);
+    }
+}
+
+impl Storage for World {
+    fn geometry(&self, area: Area) -> Geometry {
+        self.flash.geometry(area)
+    }
+
+    fn read(&mut self, area: Area, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError> {
+        self.flash.read(area, offset, buffer)
+    }
+
+    fn write(&mut self, area: Area, offset: u32, data: &[u8]) -> Result<(), StorageError> {
+        self.flash.write(area, offset, data)
+    }
+
+    fn erase(&mut self, area: Area, offset: u32, length: u32) -> Result<(), StorageError> {
+        self.flash.erase(area, offset, length)
+    }
+
+    fn sync(&mut self, area: Area) -> Result<(), StorageError> {
+        self.flash.sync(area)
+    }
+}
+
+impl System for World {
+    fn millis(&mut self) -> u32 {
+        self.now
+    }
+
+    fn random(&mut self, out: &mut [u8]) {
+        for byte in out {
+            self.random =
+                self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = (self.random >> 56) as u8;
+        }
+    }
+
+    fn log(&mut self, level: Level, line: &str) {
+        self.lines.push((level, line.into()));
+    }
+
+    fn battery(&mut self) -> Option<u8> {
+        Some(80)
+    }
+
+    fn voltage(&mut self) -> Option<u16> {
+        Some(3700)
+    }
+
+    fn signal(&mut self) -> Option<i16> {
+        Some(-71)
+    }
+
+    fn rsrp(&mut self) -> Option<i16> {
+        Some(-95)
+    }
+
+    fn free_space(&mut self) -> Option<u32> {
+        self.free_space
+    }
+
+    fn device_key(&mut self) -> &str {
+        "860000000000001"
+    }
+
+    fn module_model(&mut self) -> &str {
+        "EC200U"
+    }
+
+    fn module_version(&mut self) -> &str {
+        &self.module_version
+    }
+
+    fn apply(&mut self, size: u32) -> Applied {
+        self.asked.push_back(Asked::Apply(size));
+        self.applied
+    }
+}
