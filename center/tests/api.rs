@@ -150,7 +150,10 @@ fn a_plan_that_cannot_be_is_refused_with_the_reason() {
         ("name", json!(""), 422, "1 to 100 characters"),
         ("time_zone", json!("Mars/Olympus"), 422, "Mars/Olympus"),
         ("strategy", json!({ "retries": 11 }), 422, "0 to 10"),
+        ("strategy", json!({ "retry": 3 }), 422, "strategy.retry"),
+        ("colour", json!("red"), 422, "colour"),
         ("mode", json!("loud"), 422, "silent"),
+        ("components", json!([{ "component": "a:b", "package": 1 }]), 422, "\"a:b\""),
     ] {
         let mut body = plan("Autumn", 1);
         body[change] = value;

@@ -33,12 +33,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        Self::over(folder, |data| Center::start(data))
+        Self::in_folder(TempDir::new().unwrap())
     }
 
-    fn over(folder: TempDir, start: impl FnOnce(&Path) -> Center) -> Self {
-        let center = start(&folder.path().join("center"));
+    fn in_folder(folder: TempDir) -> Self {
+        let center = Center::start(&folder.path().join("center"));
         center.says(&["product", "create", "--key", PRODUCT, "--name", "Test"]);
         center.says(&["component", "add", PRODUCT, "STM32", "--type", "mcu"]);
         center.says(&["component", "add", PRODUCT, "MODULE", "--type", "module"]);
@@ -316,7 +315,7 @@ fn a_disk_that_is_really_full_frees_its_room_again() {
     let folder = TempDir::new().unwrap();
     // Where nobody may mount, the test above stands for this one.
     let Some(_disk) = SmallDisk::mount(&folder.path().join("center"), "16m") else { return };
-    let bench = Bench::over(folder, |data| Center::start(data));
+    let bench = Bench::in_folder(folder);
     let large = image(20 * 1024 * 1024);
     for _ in 0..2 {
         let (status, body) = bench.upload(form(&fields(), &[("large.bin", &large)]));

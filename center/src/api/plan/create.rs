@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Counted;
 use crate::api::Api;
@@ -27,9 +28,18 @@ pub struct New {
 /// Saves a plan; nothing reaches a device before it is activated.
 pub async fn create(
     State(api): State<Api>,
-    body: Result<Json<New>, JsonRejection>,
+    body: Result<Json<Value>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Counted>), ApiError> {
-    let Json(new) = body?;
+    let Json(given) = body?;
+    let wrong = |error: serde_json::Error| {
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("the plan is not valid: {error}"))
+    };
+    let new = New::deserialize(&given).map_err(wrong)?;
+    let taken = serde_json::to_value(&new.settings).map_err(wrong)?;
+    if let Some(field) = unknown_field(&given, &taken, &["whitelist", "blacklist"]) {
+        let rule = "a plan has no such field";
+        return Err(ApiError::invalid("unknown_field", "field", &field, rule));
+    }
     let mut store = api.engine.store().read().await?;
     for selected in &new.settings.components {
         // A package may go later, which activation finds out; one that never was is a mistake of now.
@@ -49,4 +59,21 @@ pub async fn create(
         .await
         .map_err(ApiError::naming_the_missing)?;
     Ok((StatusCode::CREATED, Json(Counted::of(&api, plan).await?)))
+}
+
+/// The first field that was given and not taken: a misspelt one must not pass for one that was left out.
+fn unknown_field(given: &Value, taken: &Value, beside: &[&str]) -> Option<String> {
+    match (given, taken) {
+        (Value::Object(given), Value::Object(taken)) => {
+            given.iter().find_map(|(name, value)| match taken.get(name) {
+                Some(taken) => unknown_field(value, taken, &[]).map(|inner| format!("{name}.{inner}")),
+                None if beside.contains(&name.as_str()) => None,
+                None => Some(name.clone()),
+            })
+        }
+        (Value::Array(given), Value::Array(taken)) => {
+            given.iter().zip(taken).find_map(|(given, taken)| unknown_field(given, taken, &[]))
+        }
+        _ => None,
+    }
 }
