@@ -12,10 +12,10 @@ pub trait Record<'a>: Copy {
 }
 
 /// At least one record, in order. Equal when the records are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Records<'a, T>(Source<'a, T>);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 enum Source<'a, T> {
     Given(&'a [T]),
     /// Every element is a list that `T::read` accepts.
@@ -83,6 +83,12 @@ impl<'a, T: Record<'a> + PartialEq> PartialEq for Records<'a, T> {
 }
 
 impl<'a, T: Record<'a> + Eq> Eq for Records<'a, T> {}
+
+impl<'a, T: Record<'a> + core::fmt::Debug> core::fmt::Debug for Records<'a, T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
 
 /// Iterates over [`Records`].
 #[derive(Debug, Clone)]
