@@ -261,4 +261,19 @@ mod tests {
         let long = fault(|w| _ = w.bytes(1, &[0; 65536]));
         assert_eq!(long, WriteError::NoRoom(NoRoom { needed: 65536, room: 65535 }));
     }
+
+    #[test]
+    fn a_parsed_tree_is_not_written_deeper_than_can_be_read() {
+        let mut deepest = Vec::new();
+        for _ in 1..TTLV_DEPTH {
+            deepest.extend_from_slice(b"\x00\x0c\x00\x01");
+        }
+        deepest.extend_from_slice(b"\x00\x0c\x00\x00");
+        let tree = List::parse(&deepest).unwrap();
+        let inner = tree.list(1).unwrap();
+        assert_eq!(written(|w| _ = w.list(1, inner)).unwrap(), deepest);
+        assert_eq!(written(|w| _ = w.list(1, tree)), Err(WriteError::TooDeep { max: TTLV_DEPTH }));
+        let opened = written(|w| _ = w.open(1).list(1, inner).close());
+        assert_eq!(opened, Err(WriteError::TooDeep { max: TTLV_DEPTH }));
+    }
 }
