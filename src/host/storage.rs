@@ -111,7 +111,12 @@ impl Files {
     /// Opens `image` (`staging` bytes, sparse) and `journal` in `folder`.
     pub fn open(folder: &Folder, staging: u32, log: Log) -> Result<Self, FolderError> {
         let image = FlashFile::open(folder.file("image"), staging, log)?;
+        let new = !folder.file("journal").exists();
         let journal = FlashFile::open(folder.file("journal"), JOURNAL_SIZE, log)?;
+        if new {
+            // Flash comes erased from its maker; a journal of zeros would be a damaged one.
+            journal.erase(0, JOURNAL_SIZE).map_err(io::Error::other).doing("erase", &journal.path)?;
+        }
         folder.sync()?;
         Ok(Files { image, journal })
     }
@@ -246,6 +251,20 @@ mod tests {
         let meta = fs::metadata(folder.file("image")).unwrap();
         assert_eq!(meta.len(), 64 << 20);
         assert!(meta.blocks() * 512 < 1 << 20, "{} blocks", meta.blocks());
+    }
+
+    #[test]
+    fn a_new_journal_is_erased_and_an_old_one_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let mut journal = vec![0; JOURNAL_SIZE as usize];
+        let mut files = Files::open(&folder, 4096, quiet()).unwrap();
+        files.area(Area::Journal).read(0, &mut journal).unwrap();
+        assert!(journal.iter().all(|byte| *byte == ERASED));
+        files.area(Area::Journal).write(100, b"record").unwrap();
+        let mut files = Files::open(&folder, 4096, quiet()).unwrap();
+        files.area(Area::Journal).read(0, &mut journal).unwrap();
+        assert_eq!(&journal[99..107], b"\xFFrecord\xFF");
     }
 
     #[test]
