@@ -88,9 +88,21 @@ enum HostError {
     Start(#[from] StartError),
 }
 
-fn start() -> Result<&'static quecota_platform_t, HostError> {
+/// Makes the table at the first call that succeeds; from then on it is the same.
+fn table() -> Result<*const quecota_platform_t, HostError> {
+    /// Written once, under the lock.
+    static MADE: AtomicPtr<quecota_platform_t> = AtomicPtr::new(ptr::null_mut());
+    static MAKING: Mutex<()> = Mutex::new(());
+
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = MADE.load(Ordering::Acquire);
+    if !made.is_null() {
+        return Ok(made);
+    }
     let host = Host::start(Settings::from_environment()?, Arc::new(DeviceLine::default()))?;
-    Ok(hosted::table(host))
+    let table = hosted::table(host);
+    MADE.store(ptr::from_ref(table).cast_mut(), Ordering::Release);
+    Ok(table)
 }
 
 /// The platform of this host, configured by the QUECOTA_* environment variables: the same table at each call. NULL,
@@ -98,25 +110,10 @@ fn start() -> Result<&'static quecota_platform_t, HostError> {
 /// then.
 #[unsafe(no_mangle)]
 pub extern "C" fn quecota_host_platform() -> *const quecota_platform_t {
-    /// Written once, under the lock.
-    static MADE: AtomicPtr<quecota_platform_t> = AtomicPtr::new(ptr::null_mut());
-    static MAKING: Mutex<()> = Mutex::new(());
-
     boundary!(ptr::null(), {
-        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = MADE.load(Ordering::Acquire);
-        if !made.is_null() {
-            return made;
-        }
-        match start() {
-            Ok(table) => {
-                MADE.store(ptr::from_ref(table).cast_mut(), Ordering::Release);
-                table
-            }
-            Err(e) => {
-                Log::new(Level::Error).line(Level::Error, &e.to_string());
-                ptr::null()
-            }
-        }
+        table().unwrap_or_else(|e| {
+            Log::new(Level::Error).line(Level::Error, &e.to_string());
+            ptr::null()
+        })
     })
 }
