@@ -76,6 +76,11 @@ fn the_walk_from_a_product_to_an_active_plan() {
     assert!(said.contains("state:      activated") && said.contains("Europe/Berlin"), "{said}");
     assert_eq!(center.json(&["plan", "show", "1"])["state"], "activated");
 
+    let create = ["plan", "create", "--name", "Winter", "--product", "p1abcd", "--component", "STM32=1"];
+    assert_eq!(center.says(&create), "2\n");
+    fails(&center.run(&["plan", "activate", "2"]), "supersedes");
+    assert_eq!(center.says(&["plan", "activate", "2", "--supersede"]), "activated\n");
+
     let lists: [(&[&str], &str); 3] = [
         (&["product", "list"], "p1abcd  Pump  2"),
         (

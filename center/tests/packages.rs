@@ -322,6 +322,19 @@ fn a_disk_that_is_really_full_frees_its_room_again() {
         assert_eq!(status, 507, "{body}");
         assert_eq!(bench.objects(), Vec::<String>::new());
     }
+    // No room for the database either: an honest answer, and all is well once there is room again.
+    let fill = bench.center.data.join("fill");
+    let mut zeros = fs::File::create(&fill).unwrap();
+    while zeros.write_all(&[0; 4096]).is_ok() {}
+    let refused = (0..1000).find_map(|number| {
+        let key = format!("p{number}x");
+        let output = bench.center.run(&["product", "create", "--key", &key, "--name", "x"]);
+        (!output.status.success()).then_some(output.stderr)
+    });
+    let refused = String::from_utf8(refused.unwrap()).unwrap();
+    assert!(refused.contains("disk is full"), "{refused}");
+    drop(zeros);
+    fs::remove_file(&fill).unwrap();
     let (status, body) = bench.upload(form(&fields(), &[("fits.bin", &large[..4 * 1024 * 1024])]));
     assert_eq!(status, 201, "{body}");
 }

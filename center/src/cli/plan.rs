@@ -28,6 +28,9 @@ pub enum Plan {
     Activate {
         /// Its id
         id: String,
+        /// Take the place of active plans with the same components
+        #[arg(long)]
+        supersede: bool,
     },
     /// List the plans
     List,
@@ -52,8 +55,9 @@ impl Request for Plan {
                 let json = client.post("plans", &body)?;
                 Ok(Answer { text: format!("{}\n", cell(&json["id"])), json })
             }
-            Self::Activate { id } => {
-                let json = client.post(&format!("plans/{}/activate", segment(id)), &json!({}))?;
+            Self::Activate { id, supersede } => {
+                let body = if *supersede { json!({ "supersede": "agreed" }) } else { json!({}) };
+                let json = client.post(&format!("plans/{}/activate", segment(id)), &body)?;
                 Ok(Answer { text: format!("{}\n", cell(&json["state"])), json })
             }
             Self::List => {

@@ -12,11 +12,12 @@ mod upgrades;
 use std::fmt::Display;
 use std::ops::DerefMut;
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
+use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
 
 pub use devices::{Device, DeviceId, Reading, ReportedVersion};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageId, PackageKind};
@@ -113,7 +114,7 @@ impl Store {
             StoreError::Unusable(format!("{}: the path must be UTF-8 without ? # and %", file.display()))
         })?;
         let url = format!("sqlite://{path}?mode=rwc");
-        let pool = |connections| sqlite_pool(connections).connect_lazy(&url);
+        let pool = |connections| sqlite_pool(connections).before_acquire(drop_stuck).connect_lazy(&url);
         let store = Store { backend: Backend::Sqlite, readers: pool(SQLITE_READERS)?, writers: pool(1)? };
         store.migrate().await?;
         Ok(store)
@@ -182,6 +183,21 @@ impl Store {
         self.readers.close().await;
         self.writers.close().await;
     }
+}
+
+/// Closes a connection that is still in a transaction. After a COMMIT that failed (disk full) SQLite has rolled back by
+/// itself, the driver's own ROLLBACK then fails, and from there on it refuses every BEGIN on that connection.
+fn drop_stuck(
+    connection: &mut AnyConnection,
+    _: PoolConnectionMetadata,
+) -> Pin<Box<dyn Future<Output = sqlx::Result<bool>> + Send + '_>> {
+    Box::pin(async move {
+        if connection.is_in_transaction() {
+            // A rollback may be under way: the answer to a ping comes after it.
+            connection.ping().await?;
+        }
+        Ok(!connection.is_in_transaction())
+    })
 }
 
 fn sqlite_pool(connections: u32) -> AnyPoolOptions {
