@@ -16,8 +16,8 @@ pub mod ql_iot;
 #[cfg(not(any(feature = "host", test)))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // With the proof on, an image in which any panic can be reached does not link (DECISIONS, proof of no panic).
-    #[cfg(feature = "no-panic-proof")]
+    // At the gate, an image in which any panic can be reached does not link (DECISIONS, proof of no panic).
+    #[cfg(feature = "firmware-gate")]
     {
         unsafe extern "C" {
             fn quecota_a_panic_is_reachable() -> !;
@@ -25,6 +25,6 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
         // SAFETY: never linked, so never called.
         unsafe { quecota_a_panic_is_reachable() }
     }
-    #[cfg(not(feature = "no-panic-proof"))]
+    #[cfg(not(feature = "firmware-gate"))]
     loop {}
 }

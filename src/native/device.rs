@@ -23,6 +23,11 @@ pub const QUECOTA_ALIGN: usize = 8;
 const _: () = assert!(size_of::<quecota_t>() <= QUECOTA_SIZE, "QUECOTA_SIZE is too small");
 const _: () = assert!(align_of::<quecota_t>() <= QUECOTA_ALIGN, "QUECOTA_ALIGN is too small");
 
+/// The gate reads the size of a device from the size of this symbol.
+#[cfg(feature = "firmware-gate")]
+#[unsafe(export_name = "quecota_size_of_device")]
+static SIZE_OF_DEVICE: [u8; size_of::<quecota_t>()] = [0; size_of::<quecota_t>()];
+
 /// What the first word of a live device holds.
 const ALIVE: u32 = 0x5143_4F54;
 

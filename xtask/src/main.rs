@@ -2,6 +2,7 @@
 //! at once on a machine that has nothing yet.
 
 mod demo;
+mod firmware;
 mod headers;
 mod postgres;
 mod process;
@@ -34,6 +35,10 @@ fn command(words: &[&str]) -> Outcome {
     match words {
         ["demo"] => demo::run(),
         ["test", stages @ ..] => test::run(stages),
+        ["size"] => {
+            setup::packages(&[setup::FIRMWARE])?;
+            firmware::check()
+        }
         ["headers"] => {
             setup::packages(&[setup::HEADERS])?;
             headers::generate()

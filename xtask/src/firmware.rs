@@ -1,0 +1,174 @@
+//! The bare-metal gate: the library on a Cortex-M4, without a heap and without a way to panic, and its sizes.
+//!
+//! The library is built with a panic handler that calls a function which does not exist, and linked with every export
+//! as a root. Only an image in which no panic can be reached links. (With `-Cpanic=immediate-abort` this could not
+//! fail: DECISIONS.md.) The standard library's `alloc` is not even built.
+
+use crate::process::{Outcome, fail, output, root, run};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TARGET: &str = "thumbv7em-none-eabi";
+
+/// What must not be in the image, as the linker names it.
+const FORBIDDEN: &[(&str, &str)] = &[
+    ("9panicking", "core::panicking"),
+    ("4core3fmt", "core::fmt"),
+    ("5alloc5alloc", "alloc"),
+    ("__rust_alloc", "the Rust allocator"),
+    ("malloc", "the C allocator"),
+];
+
+/// The weak symbol of a port; what it would be made of does not matter here.
+const PORT: &str = "const void *quecota_default_platform(void) { return 0; }\n";
+
+/// Builds, links, and prints the sizes; fails if anything of `FORBIDDEN` or a panic is in an image.
+pub fn check() -> Outcome {
+    let archive = archive()?;
+    let native = exports("src/native")?;
+    let mut all = native.clone();
+    all.extend(exports("src/ql_iot")?);
+
+    println!("libquecota.a on {TARGET}, profile firmware, in bytes:");
+    println!("{:<34}{:>14}{:>8}{:>8}", "", ".text+.rodata", ".data", ".bss");
+    for (name, roots) in [("native API", &native), ("native and drop-in API", &all)] {
+        let image = link(&archive, name, roots)?;
+        forbidden(&image)?;
+        let [text, data, bss] = sizes(&image)?;
+        println!("{:<34}{text:>14}{data:>8}{bss:>8}", format!("{name}, {} functions", roots.len()));
+    }
+    println!("a device (quecota_t){:>14}", size_of_device(&archive)?);
+    println!("no panic, no core::fmt, no allocator is in either image");
+    Ok(())
+}
+
+/// The library for the target, by Debian's Rust, which has the sources of `core` (TOOLCHAIN.md).
+fn archive() -> Outcome<PathBuf> {
+    let folder = root().join("target").join("firmware");
+    let mut cargo = Command::new("/usr/bin/cargo");
+    cargo
+        .current_dir(root())
+        .env("PATH", "/usr/bin:/bin")
+        .env("RUSTC_BOOTSTRAP", "1")
+        // What the caller's cargo set for its own toolchain.
+        .env_remove("RUSTC")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("RUSTFLAGS")
+        .args([
+            "build",
+            "--locked",
+            "-Zbuild-std=core",
+            "--package",
+            "quecota",
+            "--lib",
+            "--profile",
+            "firmware",
+        ])
+        .args(["--no-default-features", "--features", "firmware-gate", "--target", TARGET, "--target-dir"])
+        .arg(&folder);
+    run(&mut cargo)?;
+    Ok(folder.join(TARGET).join("firmware").join("libquecota.a"))
+}
+
+/// The functions that a room exports.
+fn exports(room: &str) -> Outcome<Vec<String>> {
+    let folder = root().join(room);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(|error| format!("{room}: {error}"))? {
+        let path = entry.map_err(|error| format!("{room}: {error}"))?.path();
+        let source = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        for part in source.split("#[unsafe(no_mangle)]\n").skip(1) {
+            let name = part.split_once("fn ").and_then(|(_, rest)| rest.split('(').next());
+            names.push(name.unwrap_or_default().to_owned());
+        }
+    }
+    if names.is_empty() { fail(format!("{room} exports nothing")) } else { Ok(names) }
+}
+
+fn gcc(archive: &Path, image: &Path, roots: &[String]) -> Outcome<Command> {
+    let port = image.with_extension("c");
+    fs::write(&port, PORT).map_err(|error| format!("{}: {error}", port.display()))?;
+    let mut gcc = Command::new("arm-none-eabi-gcc");
+    gcc.args(["-mcpu=cortex-m4", "-mthumb", "-Os", "-ffunction-sections", "-nostdlib", "-nostartfiles"])
+        .args(["-Wl,--gc-sections", "-Wl,-e,0"])
+        .args(roots.iter().map(|name| format!("-Wl,-u,{name}")))
+        .arg("-o")
+        .arg(image)
+        .arg(port)
+        .arg(archive)
+        .arg("-lgcc");
+    Ok(gcc)
+}
+
+fn link(archive: &Path, name: &str, roots: &[String]) -> Outcome<PathBuf> {
+    let image = archive.with_file_name(format!("{}.elf", name.replace(' ', "-")));
+    output(&mut gcc(archive, &image, roots)?).map_err(|error| {
+        if error.contains("quecota_a_panic_is_reachable") {
+            format!("a panic can be reached from the {name}: {}", who_panics(archive, &image, roots))
+        } else {
+            error
+        }
+    })?;
+    Ok(image)
+}
+
+/// Links in spite of it, to find the functions of ours that stay in the image next to the panic's own.
+fn who_panics(archive: &Path, image: &Path, roots: &[String]) -> String {
+    let linked = gcc(archive, image, roots).and_then(|mut gcc| {
+        output(gcc.arg("-Wl,--defsym=quecota_a_panic_is_reachable=0"))?;
+        output(Command::new("arm-none-eabi-objdump").args(["-d", "--no-show-raw-insn"]).arg(image))
+    });
+    let Ok(code) = linked else { return "see the linker's map".into() };
+    let mut function = "";
+    let mut callers: Vec<&str> = Vec::new();
+    for line in code.lines() {
+        if let Some(name) = line.strip_suffix(">:").and_then(|line| line.split_once('<')) {
+            function = name.1;
+        } else if line.contains("panic") && line.contains('\t') && !function.contains("panic") {
+            callers.push(function);
+        }
+    }
+    callers.dedup();
+    format!("called from\n  {}", callers.join("\n  "))
+}
+
+fn symbols(image: &Path) -> Outcome<String> {
+    output(Command::new("arm-none-eabi-nm").arg("--print-size").arg(image))
+}
+
+fn forbidden(image: &Path) -> Outcome {
+    let symbols = symbols(image)?;
+    for line in symbols.lines() {
+        for (part, what) in FORBIDDEN {
+            if line.contains(part) {
+                return fail(format!("{what} is in {}: {line}", image.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Flash for code and constants, initialized and zeroed RAM.
+fn sizes(image: &Path) -> Outcome<[u32; 3]> {
+    let table = output(Command::new("arm-none-eabi-size").arg(image))?;
+    let numbers: Vec<u32> = table
+        .lines()
+        .nth(1)
+        .map(|line| line.split_whitespace().take(3).filter_map(|word| word.parse().ok()).collect())
+        .unwrap_or_default();
+    numbers.try_into().map_err(|_| format!("arm-none-eabi-size printed something else:\n{table}"))
+}
+
+fn size_of_device(archive: &Path) -> Outcome<u32> {
+    const SYMBOL: &str = "quecota_size_of_device";
+    let image = archive.with_file_name("size.elf");
+    output(&mut gcc(archive, &image, &[SYMBOL.to_owned()])?)?;
+    let symbols = symbols(&image)?;
+    symbols
+        .lines()
+        .find(|line| line.ends_with(SYMBOL))
+        .and_then(|line| line.split_whitespace().nth(1))
+        .and_then(|size| u32::from_str_radix(size, 16).ok())
+        .ok_or(format!("{SYMBOL} is not in {}", image.display()))
+}
