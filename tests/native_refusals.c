@@ -155,7 +155,7 @@ static void null_arguments_are_refused(quecota_t *device)
     CHECK_EQUAL(quecota_set_mode(device, 2), QUECOTA_ERROR_VALUE);
     CHECK_EQUAL(quecota_log(device, QUECOTA_LEVEL_INFO, NULL), QUECOTA_ERROR_NULL);
     CHECK_EQUAL(quecota_log(device, 0, "line"), QUECOTA_ERROR_VALUE);
-    CHECK_EQUAL(quecota_ota_action(device, 9), QUECOTA_ERROR_STATE);
+    CHECK_EQUAL(quecota_ota_action(device, 4), QUECOTA_ERROR_VALUE);
     CHECK_EQUAL(quecota_ota_action(device, 257), QUECOTA_ERROR_VALUE);
     CHECK_EQUAL(quecota_read(device, 0, NULL, 4, &count), QUECOTA_ERROR_NULL);
     CHECK_EQUAL(quecota_read(device, 0, data, 4, NULL), QUECOTA_ERROR_NULL);
