@@ -472,11 +472,10 @@ impl Storage for SimFlash {
         }
         let mut noise = self.noise.clone();
         let cells = &self.region(area).cells;
-        for (at, byte) in (offset as usize..).zip(buffer) {
-            *byte = cells.bytes[at];
-            if cells.unstable[at] != 0 {
-                *byte ^= cells.unstable[at] & noise.next() as u8;
-            }
+        let at = offset as usize..offset as usize + buffer.len();
+        buffer.copy_from_slice(&cells.bytes[at.clone()]);
+        for (byte, unstable) in buffer.iter_mut().zip(&cells.unstable[at]).filter(|(_, bits)| **bits != 0) {
+            *byte ^= unstable & noise.next() as u8;
         }
         self.noise = noise;
         Ok(())

@@ -4,9 +4,9 @@
 //! copy of what is current, and counts only when its header and a first record behind the copy are complete. A record
 //! is valid or it is not there, so a cut leaves the old value or the new one.
 //!
-//! What a power cut left in doubt is never trusted with more: a record that was the last one written may have been
-//! cut off so late that it reads well today and badly tomorrow. So the first save after a reboot leaves a gap behind
-//! it and repeats it before anything else. A run that saves nothing writes nothing.
+//! A write that was cut off may read well today and badly tomorrow, and may have touched flash that still reads as
+//! erased. So a record counts once a valid record follows it (a seal, usually), a run never appends to what an earlier
+//! run wrote (its first save goes to the other slot), and a run that saves nothing writes nothing.
 
 mod record;
 mod value;
@@ -52,15 +52,15 @@ pub enum JournalError {
 }
 
 /// What [`Journal::open`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Opening {
-    /// Erased flash: a first start.
-    Blank,
     /// The values of the last run.
     Restored,
     /// The values of the last run, but at least one record is valid and still makes no sense to this version; that
     /// value starts empty. Worth a log line.
     PartlyRestored,
+    /// Erased flash: a first start.
+    Blank,
     /// Something is there, and nothing of it is valid: starts empty. Worth a log line.
     Damaged,
     /// Written in a format that this version does not know, or with other units: starts empty, and the first save
@@ -84,7 +84,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Kind {
-    /// Completes a slot; empty.
+    /// Proves that what is before it was written to its end; empty.
     Seal = 1,
     Configuration = 2,
     /// A whole progress.
@@ -142,6 +142,14 @@ enum Content<'v> {
     Seal,
 }
 
+/// Of which values a reboot might not find what this run believes to be saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    Nothing,
+    Of(Kind),
+    Everything,
+}
+
 /// An open journal: positions only, no values.
 #[derive(Debug, Clone)]
 pub struct Journal {
@@ -151,12 +159,10 @@ pub struct Journal {
     /// Sequence for the next slot.
     next_sequence: u32,
     positions: Positions,
-    /// Where the next record goes.
-    tail: u32,
-    /// The last record was written by an earlier run, maybe not to its end.
-    doubt: Option<Kind>,
-    /// A write failed, so flash has to be looked at again.
-    stale: bool,
+    /// Where the next record goes; `None`: the slot in use must not be written further.
+    tail: Option<u32>,
+    /// What is to be written even if it did not change.
+    doubt: Doubt,
 }
 
 impl Journal {
@@ -173,9 +179,8 @@ impl Journal {
             slot: None,
             next_sequence: 1,
             positions: Positions::default(),
-            tail: 0,
-            doubt: None,
-            stale: false,
+            tail: None,
+            doubt: Doubt::Nothing,
         };
         let opening = journal.find(storage)?;
         let understood = journal.load(storage, saved)?;
@@ -190,11 +195,8 @@ impl Journal {
         let shape = Shape::of(geometry);
         let largest =
             [Configuration::ENCODED_MAX, 2 + Progress::MARK_MAX + Progress::TASK_MAX, Reports::ENCODED_MAX];
-        // A full copy, its seal, and room to repeat the seal behind a gap after a cut.
         let copy: u32 = largest.iter().map(|payload| shape.footprint(*payload as u32)).sum();
-        let seals = 2 * shape.footprint(0) + shape.chunk;
-        let slot = ceil_to(header_size(&shape) + copy + seals, geometry.erase);
-        2 * slot
+        2 * ceil_to(header_size(&shape) + copy + 2 * shape.footprint(0), geometry.erase)
     }
 
     /// Saves how far the upgrade is; `None`: there is none. Whatever it says is there must have been synced before.
@@ -225,63 +227,51 @@ impl Journal {
     }
 
     fn save(&mut self, storage: &mut dyn Storage, value: Value<'_>) -> Result<Outcome, JournalError> {
-        if self.stale {
-            self.find(storage)?;
-        }
-        if self.holds(storage, &value)? {
+        let doubted = match self.doubt {
+            Doubt::Nothing => false,
+            Doubt::Of(kind) => kind == value.kind(),
+            Doubt::Everything => true,
+        };
+        if !doubted && self.holds(storage, &value)? {
             return Ok(Outcome::Unchanged);
         }
-        self.stale = true;
-        if !(self.settle(storage)? && self.append_value(storage, value)?) {
+        // Until it is done, neither the old nor the new is certain.
+        let tail = self.tail.take();
+        self.doubt = Doubt::Everything;
+        if !self.append(storage, tail, value)? {
             self.switch(storage, value)?;
         }
-        self.stale = false;
+        self.doubt = Doubt::Nothing;
         Ok(Outcome::Written)
     }
 
-    /// Repeats what an earlier run wrote last. `false`: no room.
-    fn settle(&mut self, storage: &mut dyn Storage) -> Result<bool, JournalError> {
-        let content = match (self.doubt, &self.positions) {
-            (None, _) => return Ok(true),
-            (Some(Kind::Configuration), Positions { configuration: Some(extent), .. }) => {
-                Content::Copy(Kind::Configuration, *extent)
+    /// Appends to the slot in use. `false`: it cannot be written further, has no room, or its flash is bad.
+    fn append(
+        &mut self,
+        storage: &mut dyn Storage,
+        tail: Option<u32>,
+        value: Value<'_>,
+    ) -> Result<bool, JournalError> {
+        let (Some(slot), Some(tail)) = (self.slot, tail) else { return Ok(false) };
+        let content = match (value, self.positions.progress) {
+            (Value::Progress(Some(progress)), Some(Stored { task, crc, .. }))
+                if same(storage, task, |put| progress.encode_task(put))? =>
+            {
+                Content::Mark(crc, progress)
             }
-            (Some(Kind::Task | Kind::Mark), Positions { progress: Some(stored), .. }) => {
-                Content::Joined(*stored)
-            }
-            (Some(Kind::Reports), Positions { reports: Some(extent), .. }) => {
-                Content::Copy(Kind::Reports, *extent)
-            }
-            (Some(_), _) => Content::Seal,
+            _ => Content::Value(value),
         };
-        let done = self.append(storage, &content)?;
-        if done {
-            self.doubt = None;
-        }
-        Ok(done)
-    }
-
-    fn append_value(&mut self, storage: &mut dyn Storage, value: Value<'_>) -> Result<bool, JournalError> {
-        if let (Value::Progress(Some(progress)), Some(stored)) = (value, self.positions.progress)
-            && same(storage, stored.task, |put| progress.encode_task(put))?
-        {
-            return self.append(storage, &Content::Mark(stored.crc, progress));
-        }
-        self.append(storage, &Content::Value(value))
-    }
-
-    /// Appends a record to the slot in use. `false`: there is none, it has no room, or the flash there is bad.
-    fn append(&mut self, storage: &mut dyn Storage, content: &Content<'_>) -> Result<bool, JournalError> {
-        let Some(slot) = self.slot else { return Ok(false) };
-        let room = self.shape.slot.saturating_sub(self.tail);
-        if self.shape.footprint(content.length()) > room {
+        let shape = self.shape;
+        let needed = shape.footprint(content.length()).saturating_add(shape.footprint(0));
+        if needed > shape.slot.saturating_sub(tail) {
             return Ok(false);
         }
-        let Some(record) = write_record(storage, &self.shape, &slot, self.tail, content)? else {
+        let Some(record) = write_record(storage, &shape, &slot, tail, &content)? else { return Ok(false) };
+        let Some(seal) = write_record(storage, &shape, &slot, record.end, &Content::Seal)? else {
             return Ok(false);
         };
-        self.tail = record.end;
         accept(storage, &mut self.positions, &record)?;
+        self.tail = Some(seal.end);
         Ok(true)
     }
 
@@ -296,37 +286,24 @@ impl Journal {
         self.next_sequence = self.next_sequence.wrapping_add(1);
         storage.erase(Area::Journal, start, shape.slot)?;
 
-        let old = self.positions;
-        let contents = [
-            match value {
-                Value::Configuration(_) => Some(Content::Value(value)),
-                _ => old.configuration.map(|extent| Content::Copy(Kind::Configuration, extent)),
-            },
-            match value {
-                Value::Progress(_) => Some(Content::Value(value)),
-                _ => old.progress.map(Content::Joined),
-            },
-            match value {
-                Value::Reports(_) => Some(Content::Value(value)),
-                _ => old.reports.map(|extent| Content::Copy(Kind::Reports, extent)),
-            },
-        ];
         let mut positions = Positions::default();
-        let mut tail = header_size(&shape);
-        for content in contents.iter().flatten() {
-            let record =
-                write_record(storage, &shape, &slot, tail, content)?.ok_or(JournalError::ReadBack)?;
-            tail = record.end;
+        let base = header_size(&shape);
+        let mut end = base;
+        for content in self.positions.with(value).iter().flatten() {
+            let record = write_record(storage, &shape, &slot, end, content)?.ok_or(JournalError::ReadBack)?;
+            end = record.end;
             accept(storage, &mut positions, &record)?;
         }
-        write_header(storage, &shape, &slot, tail)?;
-        // The seal stands only behind a header that is complete, so it proves the header.
-        let seal =
-            write_record(storage, &shape, &slot, tail, &Content::Seal)?.ok_or(JournalError::ReadBack)?;
+        write_header(storage, &shape, &slot, end)?;
+        // The first seal makes the slot count, the second keeps the first one's own last bits from mattering.
+        for _ in 0..2 {
+            let seal =
+                write_record(storage, &shape, &slot, end, &Content::Seal)?.ok_or(JournalError::ReadBack)?;
+            end = seal.end;
+        }
         self.slot = Some(slot);
         self.positions = positions;
-        self.tail = seal.end;
-        self.doubt = None;
+        self.tail = Some(end);
         Ok(())
     }
 
@@ -352,81 +329,68 @@ impl Journal {
     }
 
     /// Finds the slot in use and the newest records in it.
+    ///
+    /// That is the newest sealed slot. Without a sealed one, the older slot: it was in use when the newer one was
+    /// begun, so its header is complete, and only its seal does not read well.
     fn find(&mut self, storage: &mut dyn Storage) -> Result<Opening, StorageError> {
         let shape = self.shape;
         let first = read_header(storage, &shape, 0)?;
         let second = read_header(storage, &shape, shape.slot)?;
         let newest_first = if newer(&second, &first) { [second, first] } else { [first, second] };
+        self.next_sequence = newest_first.iter().find_map(Header::sequence).unwrap_or(0).wrapping_add(1);
 
-        self.slot = None;
-        self.positions = Positions::default();
-        self.doubt = None;
-        self.stale = false;
         let mut opening = Opening::Blank;
         for header in newest_first {
             match header {
                 Header::Valid { slot, base } => {
-                    if opening == Opening::Blank || opening == Opening::Damaged {
-                        self.next_sequence = slot.sequence.wrapping_add(1);
-                    }
-                    if self.scan(storage, slot, base)? {
-                        return Ok(Opening::Restored);
-                    }
-                    if opening == Opening::Blank {
-                        opening = Opening::Damaged;
+                    opening = Opening::Restored;
+                    if self.take(storage, slot, base)? {
+                        return Ok(opening);
                     }
                 }
-                Header::Foreign { version, sequence } => {
-                    if opening == Opening::Blank || opening == Opening::Damaged {
-                        self.next_sequence = sequence.wrapping_add(1);
-                    }
-                    opening = Opening::Foreign { version };
-                }
-                Header::Garbage => {
-                    if opening == Opening::Blank {
-                        opening = Opening::Damaged;
-                    }
-                }
+                Header::Foreign { version, .. } => opening = opening.max(Opening::Foreign { version }),
+                Header::Garbage => opening = opening.max(Opening::Damaged),
                 Header::Erased => {}
             }
         }
-        Ok(opening)
+        Ok(if self.slot.is_some() { Opening::Restored } else { opening })
     }
 
-    /// Takes `slot` as the one in use, if it is sealed: if a valid record stands at or behind `base`.
-    fn scan(&mut self, storage: &mut dyn Storage, slot: Slot, base: u32) -> Result<bool, StorageError> {
+    /// Takes `slot` as the one in use; whether it is sealed: a valid record stands at or behind `base`.
+    fn take(&mut self, storage: &mut dyn Storage, slot: Slot, base: u32) -> Result<bool, StorageError> {
         let shape = self.shape;
         let mut positions = Positions::default();
-        let mut last = None;
-        let mut used = base;
+        // The newest two records behind the copy.
+        let (mut before, mut last) = (None, None);
         let mut position = header_size(&shape);
         while position < shape.slot {
-            let next = position.saturating_add(shape.granule);
             match look(storage, &shape, &slot, position)? {
-                Found::Record(record) => {
+                Found::Record(record) if position < base => {
                     accept(storage, &mut positions, &record)?;
-                    if position >= base {
-                        last = Some(Kind::of(record.kind).unwrap_or(Kind::Seal));
-                    }
-                    used = used.max(record.end);
                     position = record.end;
-                    continue;
                 }
-                Found::Torn(end) => used = used.max(end),
-                Found::Garbage => used = used.max(next),
-                Found::Erased => {}
+                Found::Record(record) => {
+                    before = last.replace(record);
+                    if let Some(proven) = &before {
+                        accept(storage, &mut positions, proven)?;
+                    }
+                    position = record.end;
+                }
+                // Nothing was ever written behind this.
+                Found::Erased if position >= base => break,
+                Found::Erased | Found::Garbage => position = position.saturating_add(shape.granule),
             }
-            position = next;
         }
-        if last.is_none() {
-            return Ok(false);
-        }
+        self.doubt = match before.and_then(|record| Kind::of(record.kind)) {
+            None => Doubt::Everything,
+            Some(Kind::Seal) => Doubt::Nothing,
+            Some(Kind::Mark) => Doubt::Of(Kind::Task),
+            Some(kind) => Doubt::Of(kind),
+        };
         self.slot = Some(slot);
         self.positions = positions;
-        self.doubt = last;
-        // The gap: a write that was cut off may have touched this much without a trace.
-        self.tail = used.saturating_add(shape.chunk);
-        Ok(true)
+        self.tail = None;
+        Ok(last.is_some())
     }
 
     /// Reads the values at the positions found. `false`: one made no sense and starts empty.
@@ -509,7 +473,31 @@ fn write_record(
     })
 }
 
+impl Positions {
+    /// All values for a new slot: `value`, and those that are on flash already.
+    fn with<'v>(&self, value: Value<'v>) -> [Option<Content<'v>>; 3] {
+        let copy = |kind, extent: Option<Extent>| extent.map(|extent| Content::Copy(kind, extent));
+        let configuration = copy(Kind::Configuration, self.configuration);
+        let progress = self.progress.map(Content::Joined);
+        let reports = copy(Kind::Reports, self.reports);
+        let new = Some(Content::Value(value));
+        match value {
+            Value::Configuration(_) => [new, progress, reports],
+            Value::Progress(_) => [configuration, new, reports],
+            Value::Reports(_) => [configuration, progress, new],
+        }
+    }
+}
+
 impl Value<'_> {
+    fn kind(&self) -> Kind {
+        match self {
+            Value::Configuration(_) => Kind::Configuration,
+            Value::Progress(_) => Kind::Task,
+            Value::Reports(_) => Kind::Reports,
+        }
+    }
+
     fn encode(&self, put: value::Put<'_>) {
         match self {
             Value::Configuration(value) => value.encode(put),
@@ -527,9 +515,8 @@ impl Value<'_> {
 impl Content<'_> {
     fn kind(&self) -> Kind {
         match self {
-            Content::Value(Value::Configuration(_)) => Kind::Configuration,
-            Content::Value(Value::Progress(_)) | Content::Joined(_) => Kind::Task,
-            Content::Value(Value::Reports(_)) => Kind::Reports,
+            Content::Value(value) => value.kind(),
+            Content::Joined(_) => Kind::Task,
             Content::Mark(..) => Kind::Mark,
             Content::Copy(kind, _) => *kind,
             Content::Seal => Kind::Seal,

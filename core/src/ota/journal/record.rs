@@ -15,8 +15,6 @@ const HEAD: u32 = 4;
 const TRAILER: u32 = 4;
 /// Smallest step at which a record may start.
 const GRANULE_MIN: u32 = 16;
-/// Bytes of one write, at least. One write is what a power cut can leave in doubt.
-const CHUNK_MIN: u32 = 64;
 /// Bytes that are read in one go.
 const READ: usize = 64;
 
@@ -27,8 +25,6 @@ pub(super) struct Shape {
     pub slot: u32,
     /// Records and the slot header start at multiples of this.
     pub granule: u32,
-    /// Bytes of the longest single write, a multiple of the granule.
-    pub chunk: u32,
     /// What an erased byte reads as.
     pub erased: u8,
 }
@@ -36,11 +32,9 @@ pub(super) struct Shape {
 impl Shape {
     /// For a geometry that was checked.
     pub fn of(geometry: &Geometry) -> Self {
-        let granule = geometry.program.max(GRANULE_MIN);
         Shape {
             slot: floor_to(geometry.size / 2, geometry.erase),
-            granule,
-            chunk: granule.max(CHUNK_MIN),
+            granule: geometry.program.max(GRANULE_MIN),
             erased: geometry.erased,
         }
     }
@@ -100,8 +94,6 @@ pub(super) struct Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     Record(Record),
-    /// Begins like a record that would reach up to here.
-    Torn(u32),
     /// The granule holds something else.
     Garbage,
     /// The granule reads as erased.
@@ -140,7 +132,7 @@ pub(super) fn look(
     Ok(if u32::from_le_bytes(trailer) == crc.finish() {
         Found::Record(Record { kind, payload, end, crc: crc.finish() })
     } else {
-        Found::Torn(end)
+        Found::Garbage
     })
 }
 
@@ -164,10 +156,9 @@ pub(super) fn all(
     Ok(true)
 }
 
-/// Writes one record, in chunks of at most [`Shape::chunk`] bytes, lowest address first.
+/// Writes one record, lowest address first.
 pub(super) struct Pen<'s> {
     storage: &'s mut dyn Storage,
-    chunk: usize,
     granule: u32,
     erased: u8,
     at: u32,
@@ -189,7 +180,6 @@ impl<'s> Pen<'s> {
     ) -> Self {
         let mut pen = Pen {
             storage,
-            chunk: shape.chunk as usize,
             granule: shape.granule,
             erased: shape.erased,
             at: slot.start.saturating_add(position),
@@ -244,7 +234,7 @@ impl<'s> Pen<'s> {
                 *place = *byte;
             }
             self.filled += 1;
-            if self.filled >= self.chunk {
+            if self.filled >= self.buffer.len() {
                 self.flush();
             }
         }
