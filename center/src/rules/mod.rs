@@ -45,6 +45,8 @@ macro_rules! words {
     };
 }
 
+pub mod conversation;
+pub mod eligibility;
 pub mod names;
 pub mod plan;
 pub mod progress;

@@ -159,3 +159,51 @@ impl Figures {
         (finished > 0).then(|| self.upgraded as f64 / finished as f64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_in_flight_has_a_lease() {
+        for state in ComponentState::ALL {
+            for kind in ComponentKind::ALL {
+                for presence in [Presence::Online, Presence::Offline] {
+                    let lease = lease(*state, *kind, presence);
+                    assert!(!state.is_in_flight() || lease.is_some(), "{state}");
+                    assert!(!state.is_done() || lease.is_none(), "{state}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_device_is_what_its_components_are() {
+        use ComponentState::*;
+        let rows: &[(&[ComponentState], Ended, UpgradeState)] = &[
+            (&[NotRequired, NotRequired], Ended::Yes, UpgradeState::NotRequired),
+            (&[PlanReceived], Ended::No, UpgradeState::NotUpgraded),
+            (&[Refused], Ended::No, UpgradeState::NotUpgraded),
+            (&[NotRequired, Confirmed], Ended::No, UpgradeState::Upgrading),
+            (&[DownloadFailed], Ended::No, UpgradeState::Upgrading),
+            (&[Succeeded, PlanNotReceived], Ended::No, UpgradeState::Upgrading),
+            (&[Succeeded, NotRequired], Ended::Yes, UpgradeState::Upgraded),
+            (&[Succeeded, Failed], Ended::Yes, UpgradeState::Failed),
+        ];
+        for (components, ended, state) in rows {
+            assert_eq!(roll_up(components.iter().copied(), *ended), *state, "{components:?}");
+        }
+    }
+
+    #[test]
+    fn the_success_rate_leaves_out_who_has_not_finished() {
+        let mut figures = Figures::default();
+        assert_eq!(figures.success_rate(), None);
+        for (state, devices) in
+            [(UpgradeState::Upgraded, 3), (UpgradeState::Failed, 1), (UpgradeState::Upgrading, 9)]
+        {
+            figures.add(state, devices);
+        }
+        assert_eq!(figures.success_rate(), Some(0.75));
+    }
+}

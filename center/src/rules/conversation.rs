@@ -1,0 +1,269 @@
+//! The conversation with one device about one component: what a status, a version or silence does
+//! (DEVELOPER-CENTER.md "Conversation with one device", QUECTHING.md 3.1).
+
+use quecota_core::wire::message::OtaStatus;
+
+use super::plan::PlanState;
+use super::progress::ComponentState;
+use crate::clock::Millis;
+
+/// What happens to a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// The device reports a status.
+    Status(OtaStatus),
+    /// The device reports a version of the component.
+    Version(Seen, Evidence),
+    /// Its lease ran out.
+    Silence,
+}
+
+/// A reported version beside the upgrade's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// The target.
+    Target,
+    /// What it had when it was offered.
+    Source,
+    /// A third one.
+    Other,
+}
+
+/// In which context a version was reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// In passing: after a connect, with a request.
+    Report,
+    /// As the proof of a status 11: the version must be the target now.
+    Proof,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The component is in this state now; its lease begins anew.
+    Move(ComponentState),
+    /// The device has confirmed: it gets the firmware's URL.
+    SendFirmware,
+    /// The device has refused: the plan is offered again after the delay.
+    Refuse,
+    /// Status 11 came: only the version proves it. The device is asked if it did not say.
+    Prove,
+    /// The target version is there: the component is in this state, and the next one's turn comes.
+    Done(ComponentState),
+    /// The attempt failed.
+    Fail(Failure),
+    /// Nobody answered the offer: it does not count, and is made again later.
+    Unanswered,
+    /// The device is alive: the lease begins anew.
+    Heartbeat,
+    /// It does not fit here: only the log takes it.
+    Stray,
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Status 6.
+    #[error("the device reports a failed download (status 6)")]
+    Download,
+    /// Status 12.
+    #[error("the device reports a failed upgrade (status 12)")]
+    Device,
+    /// A lease ran out.
+    #[error("no word from the device in time while it was {0}")]
+    Silence(ComponentState),
+    /// Another version than the target after the upgrade.
+    #[error("the device reports another version than the target after the upgrade")]
+    WrongVersion,
+}
+
+impl Failure {
+    /// State of the component after it.
+    pub fn state(self) -> ComponentState {
+        match self {
+            Failure::Download => ComponentState::DownloadFailed,
+            _ => ComponentState::Failed,
+        }
+    }
+}
+
+/// What `input` does to a component that is in `state`.
+pub fn step(state: ComponentState, input: Input) -> Step {
+    use ComponentState::*;
+    match input {
+        // Truth is the version that the device reports; what comes after it is an echo.
+        _ if state.is_done() => match input {
+            Input::Status(OtaStatus::UpdateSuccess) | Input::Version(Seen::Target, _) => Step::Heartbeat,
+            _ => Step::Stray,
+        },
+        Input::Status(status) => on_status(state, status),
+        Input::Version(Seen::Target, _) if state.has_started() => Step::Done(Succeeded),
+        Input::Version(Seen::Target, _) => Step::Done(NotRequired),
+        Input::Version(_, Evidence::Proof) => Step::Fail(Failure::WrongVersion),
+        // An MCU that starts reports its old version first: only a third one is wrong.
+        Input::Version(Seen::Other, Evidence::Report) if state == Upgrading => {
+            Step::Fail(Failure::WrongVersion)
+        }
+        Input::Version(..) => Step::Stray,
+        Input::Silence => match state {
+            PlanNotReceived | PlanReceived => Step::Unanswered,
+            state if state.is_in_flight() => Step::Fail(Failure::Silence(state)),
+            _ => Step::Stray,
+        },
+    }
+}
+
+fn on_status(state: ComponentState, status: OtaStatus) -> Step {
+    use ComponentState::*;
+    let next = match status {
+        OtaStatus::NoPlan => return Step::Stray,
+        OtaStatus::PlanReceived => PlanReceived,
+        // Always answered: a device that confirms again has lost the answer.
+        OtaStatus::Confirmed => return Step::SendFirmware,
+        OtaStatus::Refused if state == Refused => return Step::Heartbeat,
+        OtaStatus::Refused => return Step::Refuse,
+        OtaStatus::DownloadStart => ReadyToDownload,
+        OtaStatus::Downloading => Downloading,
+        OtaStatus::Downloaded => Downloaded,
+        OtaStatus::DownloadError if state == DownloadFailed => return Step::Heartbeat,
+        OtaStatus::DownloadError => return Step::Fail(Failure::Download),
+        OtaStatus::Updating => Upgrading,
+        OtaStatus::UpdateSuccess => return Step::Prove,
+        OtaStatus::UpdateError if state == Failed => return Step::Heartbeat,
+        OtaStatus::UpdateError => return Step::Fail(Failure::Device),
+    };
+    if next == state { Step::Heartbeat } else { Step::Move(next) }
+}
+
+/// Whether the device fetched more bytes than at its failure before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It did.
+    Made,
+    /// It did not, or nobody knows.
+    None,
+}
+
+/// Whether a failure uses up one of the plan's attempts (DECISIONS.md "retries").
+pub fn counts(failure: Failure, progress: Progress) -> bool {
+    failure != Failure::Download || progress == Progress::None
+}
+
+/// What follows a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It is offered again, at this time at the earliest.
+    Retry(Millis),
+    /// It has failed for good.
+    End,
+}
+
+/// What follows, with `failures` counted attempts behind: attempts = 1 + retries, none after the plan is over.
+pub fn after_failure(failures: u32, retries: u8, plan: PlanState, now: Millis) -> After {
+    if failures > u32::from(retries) || plan.is_over() {
+        return After::End;
+    }
+    // A server or a link in trouble gets time: 10 s, 1 min, 6 min, then 10 min.
+    let pause = match failures {
+        0 | 1 => Millis::seconds(10),
+        2 => Millis::minutes(1),
+        3 => Millis::minutes(6),
+        _ => Millis::minutes(10),
+    };
+    After::Retry(now + pause)
+}
+
+/// How a device is told of the next component of a list that it has confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextComponent {
+    /// Its URL at once.
+    Firmware,
+    /// An offer of what is left.
+    Offer,
+}
+
+/// SDK 2.9 takes a URL while it is idle, and so does quecota; 2.10 takes it only after a confirmation
+/// (QUECTHING.md 3.3), and an unknown one gets what all of them take.
+pub fn next_component(sdk_version: Option<&str>) -> NextComponent {
+    match sdk_version {
+        Some(version) if version.starts_with("2.9.") || version.starts_with("quecota/") => {
+            NextComponent::Firmware
+        }
+        _ => NextComponent::Offer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_normal_path_is_the_one_of_the_table() {
+        use ComponentState::*;
+        let path = [
+            (PlanNotReceived, OtaStatus::PlanReceived, Step::Move(PlanReceived)),
+            (PlanReceived, OtaStatus::Confirmed, Step::SendFirmware),
+            (Confirmed, OtaStatus::DownloadStart, Step::Move(ReadyToDownload)),
+            (ReadyToDownload, OtaStatus::Downloading, Step::Move(Downloading)),
+            (Downloading, OtaStatus::Downloading, Step::Heartbeat),
+            (Downloading, OtaStatus::Downloaded, Step::Move(Downloaded)),
+            (Downloaded, OtaStatus::DownloadStart, Step::Move(ReadyToDownload)),
+            (Downloaded, OtaStatus::Updating, Step::Move(Upgrading)),
+            (Upgrading, OtaStatus::UpdateSuccess, Step::Prove),
+        ];
+        for (state, status, expected) in path {
+            assert_eq!(step(state, Input::Status(status)), expected, "{state} {status:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_moves_a_component_that_is_done() {
+        for state in [ComponentState::Succeeded, ComponentState::NotRequired] {
+            for status in OtaStatus::ALL {
+                let step = step(state, Input::Status(status));
+                assert!(matches!(step, Step::Stray | Step::Heartbeat), "{state} {status:?}: {step:?}");
+            }
+            assert_eq!(step(state, Input::Silence), Step::Stray);
+        }
+    }
+
+    #[test]
+    fn every_state_in_flight_ends_by_silence() {
+        for state in ComponentState::ALL.iter().copied().filter(|state| state.is_in_flight()) {
+            assert_eq!(step(state, Input::Silence), Step::Fail(Failure::Silence(state)));
+        }
+    }
+
+    #[test]
+    fn the_old_version_while_upgrading_is_nothing_a_third_one_is_a_failure() {
+        let on = |seen, evidence| step(ComponentState::Upgrading, Input::Version(seen, evidence));
+        assert_eq!(on(Seen::Source, Evidence::Report), Step::Stray);
+        assert_eq!(on(Seen::Other, Evidence::Report), Step::Fail(Failure::WrongVersion));
+        assert_eq!(on(Seen::Source, Evidence::Proof), Step::Fail(Failure::WrongVersion));
+        assert_eq!(on(Seen::Target, Evidence::Report), Step::Done(ComponentState::Succeeded));
+    }
+
+    #[test]
+    fn a_version_that_was_there_before_needs_no_update() {
+        let step = step(ComponentState::PlanNotReceived, Input::Version(Seen::Target, Evidence::Report));
+        assert_eq!(step, Step::Done(ComponentState::NotRequired));
+    }
+
+    #[test]
+    fn attempts_are_one_more_than_retries() {
+        let after = |failures| after_failure(failures, 2, PlanState::Upgrading, Millis(0));
+        assert_eq!(after(1), After::Retry(Millis::seconds(10)));
+        assert_eq!(after(2), After::Retry(Millis::minutes(1)));
+        assert_eq!(after(3), After::End);
+        assert_eq!(after_failure(1, 2, PlanState::Ended, Millis(0)), After::End);
+        assert_eq!(after_failure(1, 0, PlanState::Upgrading, Millis(0)), After::End);
+    }
+
+    #[test]
+    fn a_failed_download_with_more_bytes_than_before_does_not_count() {
+        assert!(!counts(Failure::Download, Progress::Made));
+        assert!(counts(Failure::Download, Progress::None));
+        assert!(counts(Failure::Device, Progress::Made));
+    }
+}

@@ -1,0 +1,744 @@
+//! Who is offered what, and if not, why not and when that may change (DEVELOPER-CENTER.md "Who is offered what").
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::names::NameError;
+use super::plan::{Mode, OutsidePeriod, PlanSettings, PlanState, Push, Strategy};
+use super::progress::{Presence, UpgradeState};
+use super::window::Zone;
+use super::{ComponentNo, DeviceKey, ProductKey, Version};
+use crate::clock::Millis;
+
+words! {
+    /// Why a device is looked at now.
+    Trigger, "trigger" {
+        /// It asked (0x0115).
+        Request = "request",
+        /// It came online and reported its versions.
+        Online = "online",
+        /// A 10-minute mark.
+        Mark = "mark",
+        /// A pause or a refusal delay is over.
+        Retry = "retry",
+    }
+}
+
+/// A component of a plan, seen from one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentFacts {
+    /// The component.
+    pub component: ComponentNo,
+    /// What the device reports for it.
+    pub reported: Option<String>,
+    /// What a delta package needs; none: a full package.
+    pub source: Option<Version>,
+    /// What the package brings.
+    pub target: Version,
+    /// The newer plan that takes this one's place for this device and component.
+    pub superseded_by: Option<i64>,
+}
+
+/// What is known of the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceFacts<'a> {
+    /// Its product.
+    pub product: &'a ProductKey,
+    /// Its key.
+    pub key: &'a DeviceKey,
+    /// Whether it can be reached.
+    pub presence: Presence,
+    /// Whether it reported its versions on this connection.
+    pub versions: Knowledge,
+    /// Battery, %, if reported on this connection.
+    pub battery: Option<i64>,
+    /// RSRP, dBm, if reported on this connection.
+    pub rsrp: Option<i64>,
+}
+
+/// Whether a device's word is fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knowledge {
+    /// It came on this connection.
+    Fresh,
+    /// Not on this connection.
+    Stale,
+}
+
+/// Where the device stands in the plan's lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// There is no whitelist, or it holds the device; no blacklist holds it.
+    Included,
+    /// The blacklist holds it.
+    Blacklisted,
+    /// There is a whitelist, without it.
+    NotWhitelisted,
+}
+
+/// What happened between this plan and this device before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The device upgrade's state.
+    pub state: UpgradeState,
+    /// When it ended for good.
+    pub ended: Option<Millis>,
+    /// Why it ended or waits.
+    pub reason: Option<String>,
+    /// Failed attempts of the component whose turn it is.
+    pub failures: u32,
+    /// Until when it waits, and for what.
+    pub waits: Option<(Wait, Millis)>,
+    /// Whether the device confirmed before and only goes on with its next component.
+    pub continues: Continues,
+}
+
+/// Why an upgrade waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// The device refused.
+    Refusal,
+    /// An attempt failed.
+    Failure,
+}
+
+/// Whether an offer only continues what the device confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continues {
+    /// A confirmed device goes on with its next component: the plan's state and windows do not stop it.
+    Yes,
+    /// A new start, or a retry.
+    No,
+}
+
+/// What the end user said (manual mode).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Nothing yet.
+    Awaited,
+    /// Now.
+    Given,
+    /// Inside this window.
+    Appointed {
+        /// It opens.
+        from: Millis,
+        /// It closes.
+        until: Millis,
+    },
+}
+
+/// Everything that the decision rests on.
+#[derive(Debug, Clone)]
+pub struct Case<'a> {
+    /// The plan.
+    pub settings: &'a PlanSettings,
+    /// Where it is in its life.
+    pub state: PlanState,
+    /// Its components, in order, seen from the device.
+    pub components: &'a [ComponentFacts],
+    /// The device.
+    pub device: DeviceFacts<'a>,
+    /// Its place in the lists.
+    pub membership: Membership,
+    /// What happened before.
+    pub history: Option<History>,
+    /// Another upgrade that is in flight on the device.
+    pub other_upgrade: Option<i64>,
+    /// What the end user said.
+    pub consent: Consent,
+    /// Why the device is looked at.
+    pub trigger: Trigger,
+    /// The time.
+    pub now: Millis,
+}
+
+/// The condition that holds a device back, with its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// The plan is for another product.
+    OtherProduct {
+        /// The plan's product.
+        product: ProductKey,
+    },
+    /// It is blacklisted.
+    Blacklisted,
+    /// It is not whitelisted.
+    NotWhitelisted,
+    /// The device is at its end in this plan.
+    Finished {
+        /// How.
+        state: UpgradeState,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The plan is not offered in this state.
+    PlanState {
+        /// Its state.
+        state: PlanState,
+    },
+    /// Only a request is answered.
+    OnRequestOnly,
+    /// The planned time has not come.
+    BeforeStart {
+        /// It comes.
+        start: Millis,
+    },
+    /// The planned time has passed.
+    AfterEnd {
+        /// It passed.
+        end: Millis,
+    },
+    /// Outside the push period.
+    OutsidePeriod {
+        /// It opens next.
+        opens: Millis,
+        /// In this zone's wall clock.
+        zone: Zone,
+        /// The period.
+        period: super::window::PushPeriod,
+    },
+    /// It is offline.
+    Offline,
+    /// It has not reported its versions on this connection.
+    VersionsUnknown,
+    /// Every component has its target version.
+    AtTarget,
+    /// It does not report this component.
+    ComponentUnknown {
+        /// The component.
+        component: ComponentNo,
+    },
+    /// A delta package does not fit.
+    SourceDiffers {
+        /// The component.
+        component: ComponentNo,
+        /// What the device has.
+        reported: String,
+        /// What the package needs.
+        source: Version,
+    },
+    /// A newer plan takes this one's place.
+    Superseded {
+        /// The component.
+        component: ComponentNo,
+        /// The newer plan.
+        by: i64,
+    },
+    /// No attempt is left.
+    RetriesUsed {
+        /// Failed attempts.
+        failures: u32,
+        /// Retries of the plan.
+        retries: u8,
+    },
+    /// A delay has to pass first.
+    Waiting {
+        /// For what.
+        wait: Wait,
+        /// Until then.
+        until: Millis,
+    },
+    /// Another upgrade is in flight on the device.
+    OtherUpgrade {
+        /// Its number.
+        upgrade: i64,
+    },
+    /// The end user has not confirmed.
+    AwaitingUser,
+    /// The end user appointed a time.
+    Appointed {
+        /// It begins.
+        from: Millis,
+    },
+    /// The battery is too low.
+    Battery {
+        /// Reported, %.
+        reported: i64,
+        /// Needed, %.
+        needed: u8,
+    },
+    /// The signal is too weak.
+    Rsrp {
+        /// Reported, dBm.
+        reported: i64,
+        /// Needed, dBm.
+        needed: i16,
+    },
+}
+
+impl Held {
+    /// When this condition may be over by itself; none: only by an event.
+    pub fn may_change(&self) -> Option<Millis> {
+        match self {
+            Held::BeforeStart { start } => Some(*start),
+            Held::OutsidePeriod { opens, .. } => Some(*opens),
+            Held::Waiting { until, .. } => Some(*until),
+            Held::Appointed { from } => Some(*from),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Held::OtherProduct { product } => write!(f, "the plan is for product {product}"),
+            Held::Blacklisted => f.write_str("the plan's blacklist holds the device"),
+            Held::NotWhitelisted => f.write_str("the plan's whitelist does not hold the device"),
+            Held::Finished { state, reason } => {
+                write!(f, "the device is at its end in this plan: {state}")?;
+                reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
+            }
+            Held::PlanState { state } => write!(f, "the plan is {state}"),
+            Held::OnRequestOnly => f.write_str("the plan is offered on the device's request only"),
+            Held::BeforeStart { start } => write!(f, "the planned time begins at {start}"),
+            Held::AfterEnd { end } => write!(f, "the planned time ended at {end}"),
+            Held::OutsidePeriod { opens, zone, period } => {
+                write!(f, "the push period {period} {zone} opens at {opens}")
+            }
+            Held::Offline => f.write_str("the device is offline"),
+            Held::VersionsUnknown => {
+                f.write_str("the device has not reported its versions on this connection")
+            }
+            Held::AtTarget => f.write_str("every component has its target version"),
+            Held::ComponentUnknown { component } => {
+                write!(f, "the device reports no version of component {component}")
+            }
+            Held::SourceDiffers { component, reported, source } => {
+                write!(f, "component {component} has version {reported}; the delta package needs {source}")
+            }
+            Held::Superseded { component, by } => {
+                write!(f, "component {component} is superseded by plan {by}")
+            }
+            Held::RetriesUsed { failures, retries } => {
+                write!(f, "{failures} attempts failed; the plan allows {retries} retries")
+            }
+            Held::Waiting { wait: Wait::Refusal, until } => write!(f, "refused; offered again at {until}"),
+            Held::Waiting { wait: Wait::Failure, until } => write!(f, "failed; offered again at {until}"),
+            Held::OtherUpgrade { upgrade } => write!(f, "device upgrade {upgrade} is in flight"),
+            Held::AwaitingUser => f.write_str("the end user has not confirmed"),
+            Held::Appointed { from } => write!(f, "the end user appointed {from}"),
+            Held::Battery { reported, needed } => write!(f, "battery {reported} % < {needed} %"),
+            Held::Rsrp { reported, needed } => write!(f, "RSRP {reported} dBm < {needed} dBm"),
+        }
+    }
+}
+
+/// The components to offer, as positions in the plan, or the first condition that holds the device back.
+pub fn offer(case: &Case<'_>) -> Result<Vec<usize>, Held> {
+    belongs(case)?;
+    let continues = case.history.as_ref().is_some_and(|history| history.continues == Continues::Yes);
+    if !continues {
+        is_offered_now(case)?;
+    }
+    if case.device.presence == Presence::Offline {
+        return Err(Held::Offline);
+    }
+    if case.device.versions == Knowledge::Stale {
+        return Err(Held::VersionsUnknown);
+    }
+    let components = needed(case.components)?;
+    if let Some(history) = &case.history {
+        let retries = case.settings.strategy.retries;
+        if history.failures > u32::from(retries) {
+            return Err(Held::RetriesUsed { failures: history.failures, retries });
+        }
+        if let Some((wait, until)) = history.waits
+            && until > case.now
+            // A device that asks after a failure is ready now; one that refused has its delay.
+            && !(wait == Wait::Failure && case.trigger == Trigger::Request)
+        {
+            return Err(Held::Waiting { wait, until });
+        }
+    }
+    if let Some(upgrade) = case.other_upgrade {
+        return Err(Held::OtherUpgrade { upgrade });
+    }
+    if case.settings.mode == Mode::Manual && !continues {
+        match case.consent {
+            Consent::Awaited => return Err(Held::AwaitingUser),
+            Consent::Appointed { from, .. } if case.now < from => return Err(Held::Appointed { from }),
+            Consent::Appointed { until, .. } if case.now >= until => return Err(Held::AwaitingUser),
+            Consent::Appointed { .. } | Consent::Given => {}
+        }
+    }
+    is_strong_enough(&case.settings.strategy, &case.device)?;
+    Ok(components)
+}
+
+fn belongs(case: &Case<'_>) -> Result<(), Held> {
+    if case.settings.product != *case.device.product {
+        return Err(Held::OtherProduct { product: case.settings.product.clone() });
+    }
+    match case.membership {
+        Membership::Included => {}
+        Membership::Blacklisted => return Err(Held::Blacklisted),
+        Membership::NotWhitelisted => return Err(Held::NotWhitelisted),
+    }
+    match &case.history {
+        Some(History { state, ended: Some(_), reason, .. }) => {
+            Err(Held::Finished { state: *state, reason: reason.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_offered_now(case: &Case<'_>) -> Result<(), Held> {
+    let settings = case.settings;
+    if !case.state.offers() {
+        return Err(Held::PlanState { state: case.state });
+    }
+    if settings.push == Push::OnRequest && case.trigger != Trigger::Request {
+        return Err(Held::OnRequestOnly);
+    }
+    if let Some(start) = settings.start.filter(|start| case.now < *start) {
+        return Err(Held::BeforeStart { start });
+    }
+    if let Some(end) = settings.end.filter(|end| case.now >= *end) {
+        return Err(Held::AfterEnd { end });
+    }
+    let answers = case.trigger == Trigger::Request && settings.outside_period == OutsidePeriod::Answer;
+    if let Some(period) = settings.push_period
+        && !answers
+        && !period.contains(case.now, &settings.time_zone)
+    {
+        let opens = period.opens(case.now, &settings.time_zone);
+        return Err(Held::OutsidePeriod { opens, zone: settings.time_zone.clone(), period });
+    }
+    Ok(())
+}
+
+/// Positions of the components that can be upgraded, or why none can.
+fn needed(components: &[ComponentFacts]) -> Result<Vec<usize>, Held> {
+    let mut first_held = None;
+    let mut needed = Vec::new();
+    for (position, facts) in components.iter().enumerate() {
+        match is_needed(facts) {
+            Ok(Need::Upgrade) => needed.push(position),
+            Ok(Need::None) => {}
+            Err(held) => first_held = first_held.or(Some(held)),
+        }
+    }
+    if needed.is_empty() { Err(first_held.unwrap_or(Held::AtTarget)) } else { Ok(needed) }
+}
+
+/// Whether a component is to be upgraded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It is.
+    Upgrade,
+    /// It has its target version.
+    None,
+}
+
+/// Whether the component is to be upgraded, or what stands against it.
+pub fn is_needed(facts: &ComponentFacts) -> Result<Need, Held> {
+    let component = || facts.component.clone();
+    let Some(reported) = &facts.reported else {
+        return Err(Held::ComponentUnknown { component: component() });
+    };
+    if reported == facts.target.as_str() {
+        return Ok(Need::None);
+    }
+    if let Some(by) = facts.superseded_by {
+        return Err(Held::Superseded { component: component(), by });
+    }
+    match &facts.source {
+        Some(source) if source.as_str() != reported => Err(Held::SourceDiffers {
+            component: component(),
+            reported: reported.clone(),
+            source: source.clone(),
+        }),
+        _ => Ok(Need::Upgrade),
+    }
+}
+
+fn is_strong_enough(strategy: &Strategy, device: &DeviceFacts<'_>) -> Result<(), Held> {
+    if let (Some(needed), Some(reported)) = (strategy.min_battery, device.battery)
+        && reported < i64::from(needed)
+    {
+        return Err(Held::Battery { reported, needed });
+    }
+    if let (Some(needed), Some(reported)) = (strategy.min_rsrp, device.rsrp)
+        && reported < i64::from(needed)
+    {
+        return Err(Held::Rsrp { reported, needed });
+    }
+    Ok(())
+}
+
+/// Whether the plan has a limit whose value the device has not reported on this connection: it is asked first
+/// (DECISIONS.md "battery and RSRP").
+pub fn lacks_status(strategy: &Strategy, device: &DeviceFacts<'_>) -> bool {
+    (strategy.min_battery.is_some() && device.battery.is_none())
+        || (strategy.min_rsrp.is_some() && device.rsrp.is_none())
+}
+
+/// How far the center's question for battery and signal is, on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusAsk {
+    /// Asked; the trigger is looked at again when the answer comes.
+    Waiting(Trigger),
+    /// Answered, as far as the device could.
+    Answered,
+}
+
+impl fmt::Display for StatusAsk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StatusAsk::Waiting(trigger) => trigger.fmt(f),
+            StatusAsk::Answered => f.write_str("answered"),
+        }
+    }
+}
+
+impl FromStr for StatusAsk {
+    type Err = NameError;
+
+    fn from_str(word: &str) -> Result<Self, NameError> {
+        if word == "answered" { Ok(StatusAsk::Answered) } else { word.parse().map(StatusAsk::Waiting) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::Title;
+    use crate::rules::window::PushPeriod;
+
+    const NOW: Millis = Millis(1_772_359_200_000); // 2026-03-01 10:00 UTC, 11:00 in Berlin
+
+    struct World {
+        settings: PlanSettings,
+        state: PlanState,
+        components: Vec<ComponentFacts>,
+        product: ProductKey,
+        key: DeviceKey,
+        presence: Presence,
+        versions: Knowledge,
+        battery: Option<i64>,
+        rsrp: Option<i64>,
+        membership: Membership,
+        history: Option<History>,
+        other_upgrade: Option<i64>,
+        consent: Consent,
+        trigger: Trigger,
+    }
+
+    fn component(name: &str, reported: Option<&str>, source: Option<&str>, target: &str) -> ComponentFacts {
+        ComponentFacts {
+            component: ComponentNo::new(name).unwrap(),
+            reported: reported.map(Into::into),
+            source: source.map(|source| Version::new(source).unwrap()),
+            target: Version::new(target).unwrap(),
+            superseded_by: None,
+        }
+    }
+
+    fn history() -> History {
+        History {
+            state: UpgradeState::NotUpgraded,
+            ended: None,
+            reason: None,
+            failures: 0,
+            waits: None,
+            continues: Continues::No,
+        }
+    }
+
+    fn world() -> World {
+        let product = ProductKey::new("p1abcd").unwrap();
+        let zone = "Europe/Berlin".parse().unwrap();
+        World {
+            settings: PlanSettings::new(Title::new("spring").unwrap(), product.clone(), zone, Vec::new()),
+            state: PlanState::Activated,
+            components: vec![component("STM32", Some("1"), None, "2")],
+            product,
+            key: DeviceKey::new("d1").unwrap(),
+            presence: Presence::Online,
+            versions: Knowledge::Fresh,
+            battery: None,
+            rsrp: None,
+            membership: Membership::Included,
+            history: None,
+            other_upgrade: None,
+            consent: Consent::Awaited,
+            trigger: Trigger::Mark,
+        }
+    }
+
+    fn judge(world: &World) -> Result<Vec<usize>, Held> {
+        offer(&Case {
+            settings: &world.settings,
+            state: world.state,
+            components: &world.components,
+            device: DeviceFacts {
+                product: &world.product,
+                key: &world.key,
+                presence: world.presence,
+                versions: world.versions,
+                battery: world.battery,
+                rsrp: world.rsrp,
+            },
+            membership: world.membership,
+            history: world.history.clone(),
+            other_upgrade: world.other_upgrade,
+            consent: world.consent,
+            trigger: world.trigger,
+            now: NOW,
+        })
+    }
+
+    /// Each change to the world of an offered device, and the condition that then holds it back.
+    type Change = (fn(&mut World), fn(&Held) -> bool);
+
+    fn changes() -> Vec<Change> {
+        vec![
+            (|w| w.product = ProductKey::new("other").unwrap(), |h| matches!(h, Held::OtherProduct { .. })),
+            (|w| w.membership = Membership::Blacklisted, |h| *h == Held::Blacklisted),
+            (|w| w.membership = Membership::NotWhitelisted, |h| *h == Held::NotWhitelisted),
+            (
+                |w| w.history = Some(History { ended: Some(NOW), ..history() }),
+                |h| matches!(h, Held::Finished { .. }),
+            ),
+            (|w| w.state = PlanState::Suspended, |h| *h == Held::PlanState { state: PlanState::Suspended }),
+            (|w| w.settings.push = Push::OnRequest, |h| *h == Held::OnRequestOnly),
+            (
+                |w| w.settings.start = Some(NOW + Millis(1)),
+                |h| h.may_change() == Some(NOW + Millis(1)) && matches!(h, Held::BeforeStart { .. }),
+            ),
+            (|w| w.settings.end = Some(NOW), |h| *h == Held::AfterEnd { end: NOW }),
+            (
+                |w| {
+                    w.settings.push_period =
+                        Some(PushPeriod { from: "23:00".parse().unwrap(), until: "04:00".parse().unwrap() });
+                },
+                |h| h.may_change() == Some(NOW + Millis::hours(12)),
+            ),
+            (|w| w.presence = Presence::Offline, |h| *h == Held::Offline),
+            (|w| w.versions = Knowledge::Stale, |h| *h == Held::VersionsUnknown),
+            (|w| w.components = vec![component("STM32", Some("2"), None, "2")], |h| *h == Held::AtTarget),
+            (
+                |w| w.components = vec![component("STM32", None, None, "2")],
+                |h| matches!(h, Held::ComponentUnknown { .. }),
+            ),
+            (
+                |w| w.components = vec![component("STM32", Some("1"), Some("0"), "2")],
+                |h| matches!(h, Held::SourceDiffers { .. }),
+            ),
+            (|w| w.components[0].superseded_by = Some(9), |h| matches!(h, Held::Superseded { by: 9, .. })),
+            (
+                |w| w.history = Some(History { failures: 3, ..history() }),
+                |h| *h == Held::RetriesUsed { failures: 3, retries: 2 },
+            ),
+            (
+                |w| w.history = Some(History { waits: Some((Wait::Refusal, NOW + Millis(9))), ..history() }),
+                |h| h.may_change() == Some(NOW + Millis(9)),
+            ),
+            (|w| w.other_upgrade = Some(7), |h| *h == Held::OtherUpgrade { upgrade: 7 }),
+            (|w| w.settings.mode = Mode::Manual, |h| *h == Held::AwaitingUser),
+            (
+                |w| {
+                    w.settings.strategy.min_battery = Some(30);
+                    w.battery = Some(17);
+                },
+                |h| h.to_string() == "battery 17 % < 30 %",
+            ),
+            (
+                |w| {
+                    w.settings.strategy.min_rsrp = Some(-110);
+                    w.rsrp = Some(-111);
+                },
+                |h| h.to_string() == "RSRP -111 dBm < -110 dBm",
+            ),
+        ]
+    }
+
+    #[test]
+    fn a_device_with_nothing_against_it_is_offered() {
+        assert_eq!(judge(&world()), Ok(vec![0]));
+    }
+
+    #[test]
+    fn each_condition_holds_the_device_back_by_itself() {
+        for (index, (change, is_right)) in changes().into_iter().enumerate() {
+            let mut world = world();
+            change(&mut world);
+            let held = judge(&world).unwrap_err();
+            assert!(is_right(&held), "change {index}: {held}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_needed_is_offered() {
+        let mut world = world();
+        world.components = vec![
+            component("A", Some("2"), None, "2"),
+            component("B", Some("1"), Some("1"), "2"),
+            component("C", Some("1"), Some("0"), "2"),
+            component("D", Some("1"), None, "2"),
+        ];
+        assert_eq!(judge(&world), Ok(vec![1, 3]));
+    }
+
+    #[test]
+    fn a_request_outside_the_push_period_is_answered_only_if_the_plan_says_so() {
+        let mut world = world();
+        world.trigger = Trigger::Request;
+        world.settings.push_period =
+            Some(PushPeriod { from: "23:00".parse().unwrap(), until: "04:00".parse().unwrap() });
+        assert!(matches!(judge(&world), Err(Held::OutsidePeriod { .. })));
+        world.settings.outside_period = OutsidePeriod::Answer;
+        assert_eq!(judge(&world), Ok(vec![0]));
+    }
+
+    #[test]
+    fn a_request_ends_the_pause_after_a_failure_but_not_a_refusal_delay() {
+        let mut world = world();
+        world.trigger = Trigger::Request;
+        let later = NOW + Millis::minutes(1);
+        world.history = Some(History { waits: Some((Wait::Failure, later)), ..history() });
+        assert_eq!(judge(&world), Ok(vec![0]));
+        world.history = Some(History { waits: Some((Wait::Refusal, later)), ..history() });
+        assert_eq!(judge(&world), Err(Held::Waiting { wait: Wait::Refusal, until: later }));
+    }
+
+    #[test]
+    fn a_confirmed_device_goes_on_with_its_next_component_in_a_suspended_plan() {
+        let mut world = world();
+        world.state = PlanState::Suspended;
+        world.settings.mode = Mode::Manual;
+        world.history = Some(History { continues: Continues::Yes, ..history() });
+        assert_eq!(judge(&world), Ok(vec![0]));
+    }
+
+    #[test]
+    fn an_unknown_battery_leaves_the_decision_to_the_device() {
+        let mut world = world();
+        world.settings.strategy.min_battery = Some(30);
+        assert_eq!(judge(&world), Ok(vec![0]));
+        let device = DeviceFacts {
+            product: &world.product,
+            key: &world.key,
+            presence: Presence::Online,
+            versions: Knowledge::Fresh,
+            battery: None,
+            rsrp: None,
+        };
+        assert!(lacks_status(&world.settings.strategy, &device));
+    }
+
+    proptest! {
+        #[test]
+        fn any_condition_that_holds_keeps_the_offer_away(which in proptest::collection::btree_set(0usize..21, 1..4)) {
+            let changes = changes();
+            let mut world = world();
+            for index in which {
+                changes[index].0(&mut world);
+            }
+            prop_assert!(judge(&world).is_err());
+        }
+    }
+}
