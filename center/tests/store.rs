@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use quecota_center::clock::Millis;
+use quecota_center::rules::eligibility::{StatusAsk, Trigger};
 use quecota_center::rules::plan::{List, PlanComponent, PlanSettings, PlanState};
 use quecota_center::rules::progress::{ComponentState, Presence, UpgradeState};
 use quecota_center::rules::*;
@@ -183,6 +184,7 @@ fn upgrade(plan: &Plan, device: DeviceId, package: PackageId) -> Upgrade {
             fetched: 0,
             fetched_before: 0,
             wants_sha256: false,
+            proving: false,
             lease_until: Some(NOW + Millis::minutes(10)),
             updated: NOW,
         }],
@@ -264,7 +266,7 @@ async fn what_a_device_reported_comes_back(bench: &Bench) {
     device.signal = Some(-67);
     device.rsrp = Some(Reading { value: -113, at: Some(NOW) });
     device.free_space = Some(65_536);
-    device.asked_status_at = Some(NOW);
+    device.asked_status = Some(StatusAsk::Waiting(Trigger::Mark));
     device.last_uplink = Some("7:abc".into());
     writer.save_device(&device).await.unwrap();
     let versions = |list: &[(&str, &str)]| -> Vec<ReportedVersion> {
@@ -453,6 +455,7 @@ async fn an_upgrade_comes_back_with_its_components(bench: &Bench) {
     made.components[0].state = ComponentState::DownloadFailed;
     made.components[0].failures = 3;
     made.components[0].wants_sha256 = true;
+    made.components[0].proving = true;
     made.components[0].lease_until = None;
     made.components[0].reason = Some("status 6".into());
     writer.save_upgrade(&made).await.unwrap();

@@ -43,7 +43,8 @@ CREATE TABLE devices (
     rsrp            BIGINT,
     rsrp_at         BIGINT,
     free_space      BIGINT,
-    asked_status_at BIGINT,
+    -- How far the question for battery and signal is on this connection.
+    asked_status    TEXT,
     -- The last committed uplink of this connection: a repetition of it counts once.
     last_uplink     TEXT,
     UNIQUE (pk, dk)
@@ -183,6 +184,8 @@ CREATE TABLE component_upgrades (
     fetched_before  BIGINT NOT NULL,
     -- Signature that the device asked for with status 2.
     wants_sha256    BIGINT NOT NULL,
+    -- Status 11 came: the next version report proves it or not.
+    proving         BIGINT NOT NULL,
     lease_until     BIGINT,
     updated_at      BIGINT NOT NULL,
     PRIMARY KEY (upgrade_id, position),

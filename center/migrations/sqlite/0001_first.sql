@@ -43,7 +43,8 @@ CREATE TABLE devices (
     rsrp            INTEGER,
     rsrp_at         INTEGER,
     free_space      INTEGER,
-    asked_status_at INTEGER,
+    -- How far the question for battery and signal is on this connection.
+    asked_status    TEXT,
     -- The last committed uplink of this connection: a repetition of it counts once.
     last_uplink     TEXT,
     UNIQUE (pk, dk)
@@ -183,6 +184,8 @@ CREATE TABLE component_upgrades (
     fetched_before  INTEGER NOT NULL,
     -- Signature that the device asked for with status 2.
     wants_sha256    INTEGER NOT NULL,
+    -- Status 11 came: the next version report proves it or not.
+    proving         INTEGER NOT NULL,
     lease_until     INTEGER,
     updated_at      INTEGER NOT NULL,
     PRIMARY KEY (upgrade_id, position),

@@ -3,17 +3,21 @@
 //! Everything that matters is in the store before a call returns, so a restart continues where it was, and a message that
 //! is acknowledged after the call has been counted.
 
+mod offer;
 mod plans;
+mod reports;
+mod tick;
+mod turn;
 
 use std::fmt;
 use std::sync::Arc;
 
 use quecota_core::wire::frame::{Command, Frame};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::rules::plan::{ActivationFault, NoTransition};
 use crate::rules::{ComponentNo, NameError};
-use crate::store::{DeviceId, PackageFile, PackageId, Store, StoreError, UpgradeId};
+use crate::store::{DeviceId, PackageFile, PackageId, Store, StoreError, UpgradeId, WasOwner};
 
 /// A message to a device: the link gives it a packet id, frames it and publishes it with QoS 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,40 +132,77 @@ impl Engine {
         &self.clock
     }
 
+    /// The process starts: connections that an earlier run of it left behind are gone. Call it once, before devices come.
+    /// Leases that ran out meanwhile get some minutes more: the devices could not tell.
+    pub async fn start(&self) -> Result<()> {
+        let mut store = self.store.write().await?;
+        store.extend_leases(self.clock.now() + RESTART_GRACE).await?;
+        store.commit().await?;
+        loop {
+            let left = self.store.write().await?.sessions_of(&self.owner, SESSIONS).await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            for device in left {
+                if let Some(session) = device.session {
+                    self.offline(device.id, &SessionId(session)).await?;
+                }
+            }
+        }
+    }
+
     /// A device has subscribed: it can be reached now. Call it once per connection, after SUBACK; the offer usually comes
     /// as the answer to the device's version report.
     pub async fn online(&self, device: DeviceId) -> Result<Connected> {
         let session = SessionId(format!("{}/{:016x}", self.owner, rand::random::<u64>()));
-        let mut store = self.store.write().await?;
-        store.lock_device(device).await?;
-        store.set_online(device, &session.0, self.clock.now()).await?;
-        store.commit().await?;
-        Ok(Connected { session, messages: Vec::new() })
+        let mut turn = self.turn(device).await?;
+        turn.store.set_online(device, &session.0, turn.now).await?;
+        turn.device = turn.store.device_by_id(device).await?;
+        turn.follow_presence().await?;
+        Ok(Connected { session, messages: turn.finish().await? })
     }
 
     /// The connection has ended. Nothing happens if a newer one has taken the device over.
     pub async fn offline(&self, device: DeviceId, session: &SessionId) -> Result<()> {
-        let mut store = self.store.write().await?;
-        store.lock_device(device).await?;
-        store.set_offline(device, &session.0, self.clock.now()).await?;
-        store.commit().await?;
+        let mut turn = self.turn(device).await?;
+        if turn.store.set_offline(device, &session.0, turn.now).await? == WasOwner::Yes {
+            turn.device = turn.store.device_by_id(device).await?;
+            turn.follow_presence().await?;
+            turn.finish().await?;
+        }
         Ok(())
     }
 
     /// A whole uplink frame of the device. Returns after the commit, with the messages to send to it now; an error that
     /// [`EngineError::is_temporary`] must not be acknowledged. The same packet again counts once.
     pub async fn received(&self, device: DeviceId, frame: &Frame<'_>) -> Result<Vec<Message>> {
-        let _ = frame;
+        self.take(device, frame).await
+    }
+
+    /// The device has fetched the component's image up to this many bytes: a failed download that came further than the
+    /// one before does not count against the retries.
+    pub async fn fetched(&self, upgrade: UpgradeId, component: &ComponentNo, bytes: u64) -> Result<()> {
         let mut store = self.store.write().await?;
-        let mut device = store.lock_device(device).await?;
-        device.last_seen = Some(self.clock.now());
-        store.save_device(&device).await?;
-        store.commit().await?;
-        Ok(Vec::new())
+        store.raise_fetched(upgrade, component, bytes).await?;
+        Ok(store.commit().await?)
     }
 
     /// Time has passed: call it about once a second. Returns the messages for online devices.
     pub async fn tick(&self) -> Result<Vec<(DeviceId, Message)>> {
-        Ok(Vec::new())
+        let mut messages = Vec::new();
+        match self.tick_once(&mut messages).await {
+            Ok(()) => Ok(messages),
+            // What is committed is sent; what is left is due at the next tick as well.
+            Err(error) if !messages.is_empty() => {
+                tracing::warn!("a tick ended early: {error}");
+                Ok(messages)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
+
+/// Time for devices to come back after a restart of the center.
+const RESTART_GRACE: Millis = Millis::minutes(5);
+/// Sessions that are cleared at a time.
+const SESSIONS: i64 = 500;

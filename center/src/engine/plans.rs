@@ -116,9 +116,11 @@ impl Engine {
         match event {
             PlanEvent::Terminate => {
                 store.end_unconfirmed(plan.id, UpgradeState::Failed, TERMINATED, now).await?;
+                store.end_waiting(plan.id, TERMINATED, now).await?;
             }
             PlanEvent::EndTime => {
                 store.end_unconfirmed(plan.id, UpgradeState::NotUpgraded, ENDED, now).await?;
+                store.end_waiting(plan.id, ENDED, now).await?;
             }
             _ => {}
         }

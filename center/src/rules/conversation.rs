@@ -55,6 +55,8 @@ pub enum Step {
     Fail(Failure),
     /// Nobody answered the offer: it does not count, and is made again later.
     Unanswered,
+    /// The device did not come back for its next attempt.
+    GiveUp,
     /// The device is alive: the lease begins anew.
     Heartbeat,
     /// It does not fit here: only the log takes it.
@@ -109,6 +111,7 @@ pub fn step(state: ComponentState, input: Input) -> Step {
         Input::Silence => match state {
             PlanNotReceived | PlanReceived => Step::Unanswered,
             state if state.is_in_flight() => Step::Fail(Failure::Silence(state)),
+            DownloadFailed | Failed => Step::GiveUp,
             _ => Step::Stray,
         },
     }

@@ -89,8 +89,6 @@ pub struct History {
     pub failures: u32,
     /// Until when it waits, and for what.
     pub waits: Option<(Wait, Millis)>,
-    /// Whether the device confirmed before and only goes on with its next component.
-    pub continues: Continues,
 }
 
 /// Why an upgrade waits.
@@ -100,15 +98,6 @@ pub enum Wait {
     Refusal,
     /// An attempt failed.
     Failure,
-}
-
-/// Whether an offer only continues what the device confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Continues {
-    /// A confirmed device goes on with its next component: the plan's state and windows do not stop it.
-    Yes,
-    /// A new start, or a retry.
-    No,
 }
 
 /// What the end user said (manual mode).
@@ -327,10 +316,7 @@ impl fmt::Display for Held {
 /// The components to offer, as positions in the plan, or the first condition that holds the device back.
 pub fn offer(case: &Case<'_>) -> Result<Vec<usize>, Held> {
     belongs(case)?;
-    let continues = case.history.as_ref().is_some_and(|history| history.continues == Continues::Yes);
-    if !continues {
-        is_offered_now(case)?;
-    }
+    is_offered_now(case)?;
     if case.device.presence == Presence::Offline {
         return Err(Held::Offline);
     }
@@ -354,7 +340,7 @@ pub fn offer(case: &Case<'_>) -> Result<Vec<usize>, Held> {
     if let Some(upgrade) = case.other_upgrade {
         return Err(Held::OtherUpgrade { upgrade });
     }
-    if case.settings.mode == Mode::Manual && !continues {
+    if case.settings.mode == Mode::Manual {
         match case.consent {
             Consent::Awaited => return Err(Held::AwaitingUser),
             Consent::Appointed { from, .. } if case.now < from => return Err(Held::Appointed { from }),
@@ -538,14 +524,7 @@ mod tests {
     }
 
     fn history() -> History {
-        History {
-            state: UpgradeState::NotUpgraded,
-            ended: None,
-            reason: None,
-            failures: 0,
-            waits: None,
-            continues: Continues::No,
-        }
+        History { state: UpgradeState::NotUpgraded, ended: None, reason: None, failures: 0, waits: None }
     }
 
     fn world() -> World {
@@ -703,15 +682,6 @@ mod tests {
         assert_eq!(judge(&world), Ok(vec![0]));
         world.history = Some(History { waits: Some((Wait::Refusal, later)), ..history() });
         assert_eq!(judge(&world), Err(Held::Waiting { wait: Wait::Refusal, until: later }));
-    }
-
-    #[test]
-    fn a_confirmed_device_goes_on_with_its_next_component_in_a_suspended_plan() {
-        let mut world = world();
-        world.state = PlanState::Suspended;
-        world.settings.mode = Mode::Manual;
-        world.history = Some(History { continues: Continues::Yes, ..history() });
-        assert_eq!(judge(&world), Ok(vec![0]));
     }
 
     #[test]

@@ -92,7 +92,9 @@ pub fn lease(state: ComponentState, kind: ComponentKind, presence: Presence) -> 
         (Confirmed, Presence::Online) => Some(Millis::minutes(2)),
         (ReadyToDownload | Downloading, Presence::Online) => Some(Millis::minutes(10)),
         (Downloaded, Presence::Online) => Some(Millis::minutes(60)),
-        (Refused | DownloadFailed | Succeeded | Failed | NotRequired, _) => None,
+        // Counted from the end of the pause: a device that is gone does not stay "upgrading" for ever.
+        (DownloadFailed | Failed, _) => Some(Millis::hours(24)),
+        (Refused | Succeeded | NotRequired, _) => None,
     }
 }
 

@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 
 use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Writer};
 use crate::clock::Millis;
+use crate::rules::eligibility::StatusAsk;
 use crate::rules::names::client_id;
 use crate::rules::progress::Presence;
 use crate::rules::{ComponentNo, DeviceKey, DeviceSecret, ProductKey};
@@ -71,9 +72,9 @@ pub struct Device {
     pub rsrp: Option<Reading>,
     /// Free space, bytes.
     pub free_space: Option<i64>,
-    /// When it was asked for its status on this connection.
+    /// How far the question for battery and signal is on this connection.
     #[serde(skip)]
-    pub asked_status_at: Option<Millis>,
+    pub asked_status: Option<StatusAsk>,
     /// The last committed uplink of this connection.
     #[serde(skip)]
     pub last_uplink: Option<String>,
@@ -122,7 +123,7 @@ fn device(row: &AnyRow) -> Result<Device> {
         signal: row.maybe_int("signal")?,
         rsrp: reading("rsrp", "rsrp_at")?,
         free_space: row.maybe_int("free_space")?,
-        asked_status_at: time("asked_status_at")?,
+        asked_status: row.maybe_word("asked_status")?,
         last_uplink: row.maybe_text("last_uplink")?,
     })
 }
@@ -260,7 +261,7 @@ impl Writer {
     pub async fn set_online(&mut self, id: DeviceId, session: &str, now: Millis) -> Result<()> {
         sqlx::query(
             "UPDATE devices SET session = $2, online = 1, online_since = $3, offline_since = NULL, last_seen = $3, \
-             versions_at = NULL, battery_at = NULL, rsrp_at = NULL, asked_status_at = NULL, last_uplink = NULL \
+             versions_at = NULL, battery_at = NULL, rsrp_at = NULL, asked_status = NULL, last_uplink = NULL \
              WHERE id = $1",
         )
         .bind(id.0)
@@ -303,7 +304,7 @@ impl Writer {
         sqlx::query(
             "UPDATE devices SET last_seen = $2, model = $3, module_version = $4, versions_at = $5, sdk_version = $6, \
              battery = $7, battery_at = $8, voltage = $9, signal = $10, rsrp = $11, rsrp_at = $12, free_space = $13, \
-             asked_status_at = $14, last_uplink = $15 WHERE id = $1",
+             asked_status = $14, last_uplink = $15 WHERE id = $1",
         )
         .bind(device.id.0)
         .bind(device.last_seen.map(|at| at.0))
@@ -318,7 +319,7 @@ impl Writer {
         .bind(device.rsrp.map(|rsrp| rsrp.value))
         .bind(device.rsrp.and_then(|rsrp| rsrp.at).map(|at| at.0))
         .bind(device.free_space)
-        .bind(device.asked_status_at.map(|at| at.0))
+        .bind(device.asked_status.map(|ask| ask.to_string()))
         .bind(device.last_uplink.as_deref())
         .execute(self.connection())
         .await?;

@@ -19,9 +19,10 @@ use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
 
-pub use devices::{Device, DeviceId, Reading, ReportedVersion};
+pub(crate) use devices::PUSH_SLOTS;
+pub use devices::{Device, DeviceId, Reading, ReportedVersion, WasOwner};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageId, PackageKind};
-pub use plans::{Plan, PlanId};
+pub use plans::{Mark, Plan, PlanId};
 pub use products::{Component, Product};
 pub use upgrades::{ComponentUpgrade, LogEntry, NewLogEntry, Upgrade, UpgradeId};
 
@@ -246,9 +247,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends a row lock for PostgreSQL.
+    /// Appends a row lock of one owner, for PostgreSQL: SQLite's single writer needs none.
     fn locked(&self, query: &'static str) -> AssertSqlSafe<String> {
         let lock = if self.backend == Backend::Postgres { " FOR UPDATE" } else { "" };
+        AssertSqlSafe(format!("{query}{lock}"))
+    }
+
+    /// Appends a row lock that many may have at the same time.
+    fn held(&self, query: &'static str) -> AssertSqlSafe<String> {
+        let lock = if self.backend == Backend::Postgres { " FOR SHARE" } else { "" };
         AssertSqlSafe(format!("{query}{lock}"))
     }
 }

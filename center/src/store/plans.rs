@@ -339,6 +339,14 @@ impl Writer {
         self.with_components(plan(&row)?).await
     }
 
+    /// The plan, held against changes of its state until the end of the transaction; others may hold it too.
+    pub async fn hold_plan(&mut self, id: PlanId) -> Result<Plan> {
+        let query = self.held("SELECT * FROM plans WHERE id = $1");
+        let row = sqlx::query(query).bind(id.0).fetch_optional(self.connection()).await?;
+        let row = row.ok_or_else(|| StoreError::missing("upgrade plan", id.0))?;
+        self.with_components(plan(&row)?).await
+    }
+
     /// Puts devices into one of the plan's lists; one that is there already stays.
     pub async fn list_devices(&mut self, id: PlanId, list: List, devices: &[DeviceKey]) -> Result<()> {
         // One bind for many keys: a million keys are a thousand statements.

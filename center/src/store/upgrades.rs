@@ -3,8 +3,8 @@
 use std::ops::DerefMut;
 
 use serde::{Deserialize, Serialize};
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::{Columns, DeviceId, PackageId, PlanId, Queries, Result, StoreError, Writer};
 use crate::clock::Millis;
@@ -68,10 +68,30 @@ pub struct ComponentUpgrade {
     /// Whether the device asked for SHA-256 with status 2.
     #[serde(skip)]
     pub wants_sha256: bool,
+    /// Whether a status 11 waits for the version that proves it.
+    #[serde(skip)]
+    pub proving: bool,
     /// Until when the device must be heard of; none: nothing is in flight.
     pub lease_until: Option<Millis>,
     /// Last change.
     pub updated: Millis,
+}
+
+impl Upgrade {
+    /// The component whose turn it is: the first one that is not done.
+    pub fn current(&self) -> Option<usize> {
+        self.components.iter().position(|component| !component.state.is_done())
+    }
+
+    /// Whether the device may fetch the component's files now: it has confirmed, and is not at its end.
+    pub fn may_fetch(&self, component: &ComponentNo) -> bool {
+        self.ended.is_none()
+            && self.confirmed.is_some()
+            && self
+                .components
+                .iter()
+                .any(|upgrade| upgrade.component == *component && !upgrade.state.is_done())
+    }
 }
 
 /// A line of an upgrade's log.
@@ -141,6 +161,7 @@ fn component(row: &AnyRow) -> Result<ComponentUpgrade> {
         fetched: row.number("fetched")?,
         fetched_before: row.number("fetched_before")?,
         wants_sha256: row.int("wants_sha256")? != 0,
+        proving: row.int("proving")? != 0,
         lease_until: row.maybe_int("lease_until")?.map(Millis),
         updated: Millis(row.int("updated_at")?),
     })
@@ -313,8 +334,8 @@ impl Writer {
         for (position, component) in (0i64..).zip(&upgrade.components) {
             sqlx::query(
                 "INSERT INTO component_upgrades (upgrade_id, position, component, kind, package_id, source, target, \
-                 state, reason, failures, fetched, fetched_before, wants_sha256, lease_until, updated_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                 state, reason, failures, fetched, fetched_before, wants_sha256, lease_until, updated_at, proving) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             )
             .bind(upgrade.id.0)
             .bind(position)
@@ -331,6 +352,7 @@ impl Writer {
             .bind(i64::from(component.wants_sha256))
             .bind(component.lease_until.map(|at| at.0))
             .bind(component.updated.0)
+            .bind(i64::from(component.proving))
             .execute(self.connection())
             .await?;
         }
@@ -354,7 +376,7 @@ impl Writer {
         for (position, component) in (0i64..).zip(&upgrade.components) {
             sqlx::query(
                 "UPDATE component_upgrades SET source = $3, state = $4, reason = $5, failures = $6, \
-                 fetched_before = $7, wants_sha256 = $8, lease_until = $9, updated_at = $10 \
+                 fetched_before = $7, wants_sha256 = $8, lease_until = $9, updated_at = $10, proving = $11 \
                  WHERE upgrade_id = $1 AND position = $2",
             )
             .bind(upgrade.id.0)
@@ -367,6 +389,7 @@ impl Writer {
             .bind(i64::from(component.wants_sha256))
             .bind(component.lease_until.map(|at| at.0))
             .bind(component.updated.0)
+            .bind(i64::from(component.proving))
             .execute(self.connection())
             .await?;
         }
@@ -383,6 +406,34 @@ impl Writer {
         .bind(signed(bytes))
         .execute(self.connection())
         .await?;
+        Ok(())
+    }
+
+    /// No lease ends before `until`.
+    pub async fn extend_leases(&mut self, until: Millis) -> Result<()> {
+        sqlx::query("UPDATE component_upgrades SET lease_until = $1 WHERE lease_until IS NOT NULL AND lease_until < $1")
+            .bind(until.0)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Ends every upgrade of the plan that waits for another attempt: there is none in a plan that is over.
+    pub async fn end_waiting(&mut self, plan: PlanId, reason: &str, now: Millis) -> Result<()> {
+        // The components keep their states: they say how the last attempt failed.
+        const WAITING: &str = "plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NOT NULL AND EXISTS \
+             (SELECT 1 FROM component_upgrades AS failed WHERE failed.upgrade_id = upgrades.id \
+             AND failed.state IN ('download_failed', 'upgrade_failed'))";
+        let leases = AssertSqlSafe(format!(
+            "UPDATE component_upgrades SET lease_until = NULL, updated_at = $2 WHERE lease_until IS NOT NULL AND \
+             upgrade_id IN (SELECT id FROM upgrades WHERE {WAITING})"
+        ));
+        sqlx::query(leases).bind(plan.0).bind(now.0).execute(self.connection()).await?;
+        let ends = AssertSqlSafe(format!(
+            "UPDATE upgrades SET state = 'upgrade_failed', reason = $2, next_offer_at = NULL, ended_at = $3 \
+             WHERE {WAITING}"
+        ));
+        sqlx::query(ends).bind(plan.0).bind(reason).bind(now.0).execute(self.connection()).await?;
         Ok(())
     }
 

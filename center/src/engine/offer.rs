@@ -1,0 +1,390 @@
+//! Offers: which plan a device is told of now, and the packets that tell it.
+
+use quecota_core::wire::NoRoom;
+use quecota_core::wire::frame::Command;
+use quecota_core::wire::message::{self, Content, FirmwareInfo, PlanNotify, Plans, Records};
+use serde_json::json;
+
+use super::turn::Turn;
+use super::{Firmware, Message, Result};
+use crate::rules::ComponentKind;
+use crate::rules::eligibility::{
+    self, Case, ComponentFacts, Consent, DeviceFacts, Held, History, Knowledge, Membership, StatusAsk,
+    Trigger, Wait, lacks_status,
+};
+use crate::rules::plan::List;
+use crate::rules::progress::{ComponentState, UpgradeState};
+use crate::store::{ComponentUpgrade, PackageId, Plan, PlanId, StoreError, Upgrade, UpgradeId};
+
+/// A plan, looked at from a device.
+pub(super) struct Judgement {
+    pub(super) verdict: std::result::Result<Vec<usize>, Held>,
+    facts: Vec<ComponentFacts>,
+    kinds: Vec<ComponentKind>,
+    upgrade: Option<Upgrade>,
+    lacks_status: bool,
+}
+
+impl Turn<'_> {
+    /// Offers the device what it is due, if anything.
+    pub(super) async fn offer(&mut self, trigger: Trigger) -> Result<()> {
+        let open = self.store.open_upgrades(self.device.id).await?;
+        if let Some(upgrade) = open.into_iter().find(Self::is_outstanding) {
+            let offered =
+                upgrade.current().and_then(|index| upgrade.components.get(index)).is_some_and(|current| {
+                    matches!(current.state, ComponentState::PlanNotReceived | ComponentState::PlanReceived)
+                });
+            match (Self::is_at_work(&upgrade), trigger) {
+                (true, Trigger::Request) => return self.offer_again(upgrade).await,
+                (true, Trigger::Online) if offered => return self.offer_again(upgrade).await,
+                (true, _) | (false, Trigger::Mark | Trigger::Retry) => return Ok(()),
+                // Nobody has answered yet: the device may be told again, perhaps of something newer.
+                (false, Trigger::Request | Trigger::Online) => {}
+            }
+        }
+        for plan in self.store.offered_plans(&self.device.product).await? {
+            let judgement = self.judge(&plan, trigger).await?;
+            match &judgement.verdict {
+                Ok(_) if judgement.lacks_status && self.device.asked_status.is_none() => {
+                    self.ask_status(trigger);
+                    return Ok(());
+                }
+                Ok(_) => {
+                    if self.start(plan.id, judgement, trigger).await? {
+                        return Ok(());
+                    }
+                }
+                // Only a request is a question; the rest would fill the log with every mark.
+                Err(held) if trigger == Trigger::Request => {
+                    let value = json!({ "plan": plan.id, "reason": held.to_string() });
+                    self.log(judgement.upgrade.as_ref(), None, "held", value).await?;
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What the rules say about this plan and this device.
+    pub(super) async fn judge(&mut self, plan: &Plan, trigger: Trigger) -> Result<Judgement> {
+        let (facts, kinds) = self.component_facts(plan).await?;
+        let upgrade = self.store.find_upgrade(plan.id, self.device.id).await?;
+        let membership = self.membership(plan.id).await?;
+        let others = self.store.open_upgrades(self.device.id).await?;
+        let other_upgrade = others
+            .iter()
+            .find(|other| other.plan != Some(plan.id) && Self::is_at_work(other))
+            .map(|other| other.id.0);
+        let fresh = |reading: Option<crate::store::Reading>| {
+            reading.filter(|reading| reading.at.is_some()).map(|reading| reading.value)
+        };
+        let device = DeviceFacts {
+            product: &self.device.product,
+            key: &self.device.key,
+            presence: self.device.presence(),
+            versions: if self.device.versions_at.is_some() { Knowledge::Fresh } else { Knowledge::Stale },
+            battery: fresh(self.device.battery),
+            rsrp: fresh(self.device.rsrp),
+        };
+        let lacks_status = lacks_status(&plan.settings.strategy, &device);
+        let verdict = eligibility::offer(&Case {
+            settings: &plan.settings,
+            state: plan.state,
+            components: &facts,
+            device,
+            membership,
+            history: upgrade.as_ref().map(history),
+            other_upgrade,
+            consent: Consent::Awaited,
+            trigger,
+            now: self.now,
+        });
+        Ok(Judgement { verdict, facts, kinds, upgrade, lacks_status })
+    }
+
+    async fn component_facts(&mut self, plan: &Plan) -> Result<(Vec<ComponentFacts>, Vec<ComponentKind>)> {
+        let superseded = self.store.superseded_by(plan.id).await?;
+        let mut facts = Vec::with_capacity(plan.settings.components.len());
+        let mut kinds = Vec::with_capacity(facts.capacity());
+        for selected in &plan.settings.components {
+            let kind = self.store.component(&plan.settings.product, &selected.component).await?.kind;
+            let package = self.store.package(PackageId(selected.package)).await?.content;
+            let mut superseded_by = None;
+            for (component, newer) in
+                superseded.iter().filter(|(component, _)| *component == selected.component)
+            {
+                debug_assert_eq!(component, &selected.component);
+                if self.membership(*newer).await? == Membership::Included {
+                    superseded_by = Some(newer.0);
+                }
+            }
+            facts.push(ComponentFacts {
+                component: selected.component.clone(),
+                reported: self.reported(&selected.component, kind).map(str::to_owned),
+                source: package.kind.source().cloned(),
+                target: package.target,
+                superseded_by,
+            });
+            kinds.push(kind);
+        }
+        Ok((facts, kinds))
+    }
+
+    async fn membership(&mut self, plan: PlanId) -> Result<Membership> {
+        let key = &self.device.key;
+        if self.store.is_listed(plan, List::Black, key).await? {
+            return Ok(Membership::Blacklisted);
+        }
+        if self.store.is_listed(plan, List::White, key).await?
+            || !self.store.has_list(plan, List::White).await?
+        {
+            return Ok(Membership::Included);
+        }
+        Ok(Membership::NotWhitelisted)
+    }
+
+    /// Writes the offer down and sends it, if the plan still offers: then says `true`.
+    async fn start(&mut self, plan: PlanId, judgement: Judgement, trigger: Trigger) -> Result<bool> {
+        let Judgement { verdict: Ok(positions), facts, kinds, upgrade, .. } = judgement else {
+            return Ok(false);
+        };
+        let plan = self.store.hold_plan(plan).await?;
+        if !plan.state.offers() {
+            return Ok(false);
+        }
+        // An older offer that nobody has answered gives way.
+        for mut other in self.store.open_upgrades(self.device.id).await? {
+            if other.plan != Some(plan.id) && Self::is_outstanding(&other) {
+                for component in &mut other.components {
+                    component.lease_until = None;
+                }
+                self.store.save_upgrade(&other).await?;
+            }
+        }
+        let mut components = Vec::with_capacity(facts.len());
+        for (position, (facts, kind)) in facts.into_iter().zip(kinds).enumerate() {
+            let before = upgrade.as_ref().and_then(|upgrade| upgrade.components.get(position));
+            let package = plan.settings.components.get(position).map_or(0, |selected| selected.package);
+            let offered = positions.contains(&position);
+            components.push(self.component(facts, kind, PackageId(package), offered, before));
+        }
+        let mut upgrade = upgrade.unwrap_or(Upgrade {
+            id: UpgradeId(0),
+            plan: Some(plan.id),
+            device: self.device.id,
+            state: UpgradeState::NotUpgraded,
+            reason: None,
+            created: self.now,
+            confirmed: None,
+            next_offer: None,
+            ended: None,
+            components: Vec::new(),
+        });
+        upgrade.components = components;
+        self.begin_anew(&mut upgrade);
+        upgrade.next_offer = None;
+        upgrade.reason = None;
+        if let Some(current) = upgrade.current() {
+            self.renew(&mut upgrade, current);
+        }
+        if upgrade.id == UpgradeId(0) {
+            upgrade = self.store.create_upgrade(upgrade).await?;
+        } else {
+            self.save(&mut upgrade).await?;
+        }
+        self.send_offer(&upgrade, trigger.as_str()).await?;
+        Ok(true)
+    }
+
+    fn component(
+        &self,
+        facts: ComponentFacts,
+        kind: ComponentKind,
+        package: PackageId,
+        offered: bool,
+        before: Option<&ComponentUpgrade>,
+    ) -> ComponentUpgrade {
+        let reason = match eligibility::is_needed(&facts) {
+            Err(held) if !offered => Some(held.to_string()),
+            _ => None,
+        };
+        let state = match before {
+            _ if offered => ComponentState::PlanNotReceived,
+            Some(before) if before.state.is_done() => before.state,
+            _ => ComponentState::NotRequired,
+        };
+        ComponentUpgrade {
+            component: facts.component,
+            kind,
+            package,
+            source: facts.reported,
+            target: facts.target,
+            state,
+            reason,
+            failures: before.map_or(0, |before| before.failures),
+            fetched: before.map_or(0, |before| before.fetched),
+            fetched_before: before.map_or(0, |before| before.fetched_before),
+            wants_sha256: false,
+            proving: false,
+            lease_until: None,
+            updated: self.now,
+        }
+    }
+
+    /// The device asks in the middle: it hears the same offer again, and its answer decides what becomes of the attempt.
+    async fn offer_again(&mut self, mut upgrade: Upgrade) -> Result<()> {
+        if let Some(current) = upgrade.current()
+            && upgrade.components.get(current).is_some_and(|component| !component.state.is_in_flight())
+        {
+            self.renew(&mut upgrade, current);
+            self.store.save_upgrade(&upgrade).await?;
+        }
+        self.send_offer(&upgrade, "again").await
+    }
+
+    /// 0x0111: one plan alone, several as a list, in the order of their upgrade.
+    pub(super) async fn send_offer(&mut self, upgrade: &Upgrade, why: &str) -> Result<()> {
+        let strategy = match upgrade.plan {
+            Some(plan) => Some(self.store.plan(plan).await?.settings.strategy),
+            None => None,
+        };
+        let mut plans = Vec::new();
+        for component in upgrade.components.iter().filter(|component| !component.state.is_done()) {
+            let files = self.store.package(component.package).await?.content.files;
+            let space: u64 = files.iter().map(|file| file.size).sum();
+            plans.push(message::Plan {
+                component: component.component.as_str(),
+                // A device may report more than the field holds; then it is left out.
+                source: component.source.as_deref().filter(|source| source.len() <= 64).unwrap_or(""),
+                target: component.target.as_str(),
+                kind: wire_kind(component.kind),
+                battery: strategy.and_then(|strategy| strategy.min_battery).map_or(0, u32::from),
+                space: u32::try_from(space).unwrap_or(u32::MAX),
+                signal: strategy.and_then(|strategy| strategy.min_rsrp).map_or(0, i32::from),
+            });
+        }
+        let notify = match plans.as_slice() {
+            [] => return Ok(()),
+            [single] => PlanNotify { handling: None, plans: Plans::Single(*single) },
+            several => PlanNotify { handling: None, plans: Plans::List(Records::of(several)) },
+        };
+        self.send(Command::PLAN_NOTIFY, |out| notify.emit(out))?;
+        let offered: Vec<_> = plans
+            .iter()
+            .map(|plan| json!({ "component": plan.component, "source": plan.source, "target": plan.target }))
+            .collect();
+        let value = json!({ "why": why, "components": offered });
+        self.log(Some(upgrade), None, "offer", value).await
+    }
+
+    /// 0x0113 for the component whose turn it is.
+    pub(super) async fn send_firmware(&mut self, upgrade: &mut Upgrade) -> Result<()> {
+        let Some(current) = upgrade.current() else { return Ok(()) };
+        self.renew(upgrade, current);
+        let Some(component) = upgrade.components.get(current) else { return Ok(()) };
+        let package = self.store.package(component.package).await?;
+        let files = &package.content.files;
+        let mut urls = Vec::with_capacity(files.len());
+        for (file_index, file) in files.iter().enumerate() {
+            urls.push(self.engine.urls.firmware_url(&Firmware {
+                upgrade: upgrade.id,
+                component: &component.component,
+                package: package.id,
+                file_index,
+                file,
+            }));
+        }
+        let several: Vec<_> = (0u32..)
+            .zip(files.iter().zip(&urls))
+            .map(|(index, (file, url))| message::PackageFile {
+                index,
+                url,
+                size: u32::try_from(file.size).unwrap_or(u32::MAX),
+                md5: file.digests.md5,
+            })
+            .collect();
+        let content = match (several.as_slice(), files.as_slice()) {
+            ([single], [file]) => Content::File {
+                url: single.url,
+                size: single.size,
+                md5: single.md5,
+                crc: file.digests.crc32,
+                sha256: component.wants_sha256.then_some(file.digests.sha256),
+            },
+            (several, _) => Content::Files(Records::of(several)),
+        };
+        let source = component.source.as_deref().filter(|source| source.len() <= 64).unwrap_or("");
+        let info = FirmwareInfo {
+            component: component.component.as_str(),
+            source,
+            target: component.target.as_str(),
+            kind: wire_kind(component.kind),
+            content,
+        };
+        self.send(Command::FIRMWARE_INFO, |out| info.emit(out))?;
+        let files: Vec<_> = files
+            .iter()
+            .map(|file| json!({ "name": file.name, "size": file.size, "md5": hex::encode(file.digests.md5) }))
+            .collect();
+        let name = component.component.clone();
+        self.log(Some(upgrade), Some(&name), "firmware", json!({ "package": package.id, "files": files }))
+            .await
+    }
+
+    fn send(
+        &mut self,
+        command: Command,
+        emit: impl Fn(&mut [u8]) -> std::result::Result<usize, NoRoom>,
+    ) -> Result<()> {
+        let mut payload = vec![0; MESSAGE_MAX];
+        let length = emit(&mut payload).map_err(|_| {
+            // Only a URL beyond its limit gets here: names and versions are bounded by their types.
+            StoreError::Unusable(format!("a message of more than {MESSAGE_MAX} bytes for the device"))
+        })?;
+        payload.truncate(length);
+        self.messages.push(Message { command, payload });
+        Ok(())
+    }
+
+    /// 0x0041: versions of the module and of the MCU components.
+    pub(super) fn ask_versions(&mut self) {
+        self.ask(Command::INFO_ASK, &[2, 3]);
+    }
+
+    /// 0x0031: battery, free space and RSRP (DECISIONS.md "battery and RSRP").
+    fn ask_status(&mut self, trigger: Trigger) {
+        self.device.asked_status = Some(StatusAsk::Waiting(trigger));
+        self.ask(Command::STATUS_ASK, &[1, 4, 5]);
+    }
+
+    fn ask(&mut self, command: Command, ids: &[u16]) {
+        let payload = ids.iter().flat_map(|id| id.to_be_bytes()).collect();
+        self.messages.push(Message { command, payload });
+    }
+}
+
+/// A list of 20 plans, or five files with the longest URLs, fits with room to spare.
+const MESSAGE_MAX: usize = 16 * 1024;
+
+fn wire_kind(kind: ComponentKind) -> message::ComponentKind {
+    match kind {
+        ComponentKind::Module => message::ComponentKind::Module,
+        ComponentKind::Mcu => message::ComponentKind::Mcu,
+    }
+}
+
+/// What the rules need to know of an upgrade that was there before.
+fn history(upgrade: &Upgrade) -> History {
+    let current = upgrade.current().and_then(|current| upgrade.components.get(current));
+    let wait = match current.map(|current| current.state) {
+        Some(ComponentState::Refused) => Wait::Refusal,
+        _ => Wait::Failure,
+    };
+    History {
+        state: upgrade.state,
+        ended: upgrade.ended,
+        reason: upgrade.reason.clone(),
+        failures: current.map_or(0, |current| current.failures),
+        waits: upgrade.next_offer.map(|until| (wait, until)),
+    }
+}

@@ -1,0 +1,231 @@
+//! What devices send, and what it does.
+
+use quecota_core::wire::frame::{Command, Frame};
+use quecota_core::wire::message::{McuList, PlanRequest, Signature, StatusEvent, Versions};
+use quecota_core::wire::ttlv::List;
+use serde_json::json;
+
+use super::turn::{Turn, Word};
+use super::{Engine, EngineError, Message, Result};
+use crate::rules::ComponentNo;
+use crate::rules::conversation::Input;
+use crate::rules::eligibility::{StatusAsk, Trigger};
+use crate::store::{DeviceId, Reading, ReportedVersion, Upgrade};
+
+/// Longest text of a device that is stored, in characters.
+const TEXT_MAX: usize = 256;
+
+/// A device's text as it may be stored: PostgreSQL takes no NUL, and nobody a line break in a version.
+fn clean(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(TEXT_MAX).collect()
+}
+
+impl Engine {
+    pub(super) async fn take(&self, device: DeviceId, frame: &Frame<'_>) -> Result<Vec<Message>> {
+        let answered = matches!(
+            frame.command,
+            Command::PLAN_REQUEST
+                | Command::STATUS_EVENT
+                | Command::STATUS_REPORT
+                | Command::STATUS_ANSWER
+                | Command::INFO_REPORT
+                | Command::INFO_ANSWER
+        );
+        if !answered {
+            // Business data and notices are not OTA's; they cost no transaction.
+            return Ok(Vec::new());
+        }
+        let mut turn = self.turn(device).await?;
+        turn.device.last_seen = Some(turn.now);
+        let taken = match frame.command {
+            Command::PLAN_REQUEST => turn.plan_request(frame).await,
+            Command::STATUS_EVENT => turn.status_event(frame).await,
+            Command::INFO_REPORT | Command::INFO_ANSWER => turn.info(frame).await,
+            _ => turn.status(frame).await,
+        };
+        match taken {
+            Err(EngineError::Malformed { command, reason }) => {
+                // Parsing comes before any change, so only the log entry is committed.
+                let open = turn.store.open_upgrades(device).await?;
+                let upgrade = open.iter().find(|upgrade| Turn::is_outstanding(upgrade));
+                let value = json!({ "command": format!("{command:#06x}"), "reason": reason });
+                turn.log(upgrade, None, "malformed", value).await?;
+                turn.finish().await?;
+                Err(EngineError::Malformed { command, reason })
+            }
+            Err(error) => Err(error),
+            Ok(()) => turn.finish().await,
+        }
+    }
+}
+
+fn malformed(command: Command, error: impl std::fmt::Display) -> EngineError {
+    EngineError::Malformed { command: command.0, reason: error.to_string() }
+}
+
+impl Turn<'_> {
+    /// Whether the same packet was counted just before: then this one is its repetition.
+    fn is_repetition(&mut self, frame: &Frame<'_>) -> bool {
+        let digest = crc32fast::hash(frame.payload);
+        let uplink =
+            format!("{}:{:04x}:{}:{digest:08x}", frame.packet.get(), frame.command.0, frame.payload.len());
+        let repeated = self.device.last_uplink.as_deref() == Some(uplink.as_str());
+        self.device.last_uplink = Some(uplink);
+        repeated
+    }
+
+    /// 0x0115.
+    async fn plan_request(&mut self, frame: &Frame<'_>) -> Result<()> {
+        let request = PlanRequest::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
+        if self.is_repetition(frame) {
+            return Ok(());
+        }
+        if self.take_versions(&request.versions).await? {
+            self.device.versions_at = Some(self.now);
+        }
+        self.judge_versions(None).await?;
+        self.offer(Trigger::Request).await
+    }
+
+    /// 0x0114.
+    async fn status_event(&mut self, frame: &Frame<'_>) -> Result<()> {
+        let event = StatusEvent::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
+        if self.is_repetition(frame) {
+            return Ok(());
+        }
+        let mut value = json!({ "status": event.status.number(), "text": event.status.text() });
+        let name = ComponentNo::new(event.component).ok();
+        if name.is_none() {
+            value["component"] = clean(event.component).into();
+        }
+        // Found before the versions are looked at: they may end the upgrade that this status belongs to.
+        let found = self.upgrade_of(event.component).await?;
+        match &found {
+            Some((upgrade, index)) => {
+                let component = upgrade.components.get(*index).map(|component| component.component.clone());
+                self.log(Some(upgrade), component.as_ref(), "status", value).await?;
+            }
+            None => {
+                let upgrades = self.store.device_upgrades(self.device.id).await?;
+                let holds = |upgrade: &&Upgrade| {
+                    upgrade.components.iter().any(|component| component.component.as_str() == event.component)
+                };
+                let last = upgrades.iter().rev().find(holds);
+                let kind = if last.is_some() { "late status" } else { "stray status" };
+                self.log(last, name.as_ref(), kind, value).await?;
+            }
+        }
+        let proves = event.status == quecota_core::wire::message::OtaStatus::UpdateSuccess;
+        let has_versions = self.take_versions(&event.versions).await?;
+        if let Some((mut upgrade, index)) = found {
+            if has_versions && proves {
+                self.judge_versions(Some(event.component)).await?;
+                upgrade = self.store.upgrade(upgrade.id).await?;
+            }
+            let wants_sha256 = event.signature == Some(Signature::Sha256);
+            if upgrade.ended.is_none() && !(proves && has_failed(&upgrade, index)) {
+                let word = Word { input: Input::Status(event.status), wants_sha256 };
+                self.apply(&mut upgrade, index, word).await?;
+            }
+        }
+        if has_versions && !proves {
+            self.judge_versions(None).await?;
+        }
+        Ok(())
+    }
+
+    /// The open upgrade and the place in it that a status for `component` belongs to: first one that is at work or was
+    /// offered, then one that waits. A device that lost the name (QUECTHING.md 3.3) means the one whose turn it is.
+    async fn upgrade_of(&mut self, component: &str) -> Result<Option<(Upgrade, usize)>> {
+        let open = self.store.open_upgrades(self.device.id).await?;
+        let place = |upgrade: &Upgrade| {
+            if component.is_empty() {
+                return upgrade.current();
+            }
+            upgrade.components.iter().position(|upgrade| upgrade.component.as_str() == component)
+        };
+        let (busy, waiting): (Vec<_>, Vec<_>) = open.into_iter().partition(Self::is_outstanding);
+        Ok(busy.into_iter().chain(waiting).find_map(|upgrade| {
+            let index = place(&upgrade)?;
+            Some((upgrade, index))
+        }))
+    }
+
+    /// 0x0044 and 0x0042.
+    async fn info(&mut self, frame: &Frame<'_>) -> Result<()> {
+        let list = List::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
+        let text = |id| list.text(id).map(clean).filter(|text| !text.is_empty());
+        self.device.model = text(1).or(self.device.model.take());
+        self.device.sdk_version = text(11).or(self.device.sdk_version.take());
+        let first = self.device.versions_at.is_none();
+        let versions = Versions { module: list.text(2).unwrap_or(""), mcu: list.text(3).unwrap_or("") };
+        let mut reported = self.take_versions(&versions).await?;
+        if list.text(3) == Some("") || list.bytes(3) == Some(&[]) {
+            self.take_mcu_versions("").await?;
+            reported = true;
+        }
+        if !reported {
+            return Ok(());
+        }
+        // Versions that come with a status do not count here: the report after the connect is still to come.
+        self.device.versions_at = Some(self.now);
+        self.judge_versions(None).await?;
+        if first { self.offer(Trigger::Online).await } else { Ok(()) }
+    }
+
+    /// 0x0034 and 0x0032.
+    async fn status(&mut self, frame: &Frame<'_>) -> Result<()> {
+        let list = List::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
+        let number = |id| list.number(id).and_then(|number| number.to_i64());
+        let reading = |id| number(id).map(|value| Reading { value, at: Some(self.now) });
+        self.device.battery = reading(1).or(self.device.battery);
+        self.device.voltage =
+            list.number(2).map(|volts| volts.text().as_str().to_owned()).or(self.device.voltage.take());
+        self.device.signal = number(3).or(self.device.signal);
+        self.device.free_space = number(4).or(self.device.free_space);
+        self.device.rsrp = reading(5).or(self.device.rsrp);
+        if frame.command == Command::STATUS_ANSWER
+            && let Some(StatusAsk::Waiting(trigger)) = self.device.asked_status
+        {
+            self.device.asked_status = Some(StatusAsk::Answered);
+            self.offer(trigger).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores versions that a packet carries, and says whether it carried any. An absent field changes nothing.
+    async fn take_versions(&mut self, versions: &Versions<'_>) -> Result<bool> {
+        let module = clean(versions.module);
+        if !module.is_empty() {
+            self.device.module_version = Some(module);
+        }
+        if !versions.mcu.is_empty() {
+            self.take_mcu_versions(versions.mcu).await?;
+        }
+        Ok(!versions.module.is_empty() || !versions.mcu.is_empty())
+    }
+
+    async fn take_mcu_versions(&mut self, list: &str) -> Result<()> {
+        let mut reported: Vec<ReportedVersion> = McuList(list)
+            .filter_map(|(component, version)| {
+                // A name that breaks the rule cannot be in a plan, so its version is of no use.
+                Some(ReportedVersion {
+                    component: ComponentNo::new(component).ok()?,
+                    version: clean(version),
+                })
+            })
+            .collect();
+        reported.sort_by(|a, b| a.component.cmp(&b.component));
+        reported.dedup_by(|a, b| a.component == b.component);
+        if reported != self.versions {
+            self.store.set_device_versions(self.device.id, &reported).await?;
+            self.versions = reported;
+        }
+        Ok(())
+    }
+}
+
+fn has_failed(upgrade: &Upgrade, index: usize) -> bool {
+    use crate::rules::progress::ComponentState::{DownloadFailed, Failed};
+    upgrade.components.get(index).is_some_and(|component| matches!(component.state, DownloadFailed | Failed))
+}

@@ -1,0 +1,115 @@
+//! What happens because time has passed: leases, retries, ends of plans, 10-minute marks.
+
+use super::turn::Turn;
+use super::{Engine, Message, Result};
+use crate::clock::Millis;
+use crate::rules::eligibility::Trigger;
+use crate::rules::plan::{PlanEvent, Push};
+use crate::rules::window::MARK_MINUTES;
+use crate::store::{DeviceId, Mark, PUSH_SLOTS, Plan, PlanId};
+
+/// Devices of one kind that one tick looks at, at most; the next tick goes on.
+const BATCH: i64 = 500;
+/// Offers a second that a mark's push aims at, so that few devices are offered at once and many are spread.
+const PUSH_RATE: i64 = 50;
+
+impl Engine {
+    pub(super) async fn tick_once(&self, messages: &mut Vec<(DeviceId, Message)>) -> Result<()> {
+        let now = self.clock.now();
+        let (over, plans) = {
+            let mut store = self.store.read().await?;
+            (store.leases_over(now, BATCH).await?, store.running_plans().await?)
+        };
+        for device in over {
+            let mut turn = self.turn(device).await?;
+            turn.end_leases().await?;
+            collect(messages, turn).await?;
+        }
+        for plan in &plans {
+            if plan.settings.end.is_some_and(|end| end <= now) {
+                self.end_plan(plan.id).await?;
+            }
+        }
+        let due = self.store.read().await?.offers_due(now, BATCH).await?;
+        for device in due {
+            let mut turn = self.turn(device).await?;
+            turn.offer(Trigger::Retry).await?;
+            turn.put_off_due_offers().await?;
+            collect(messages, turn).await?;
+        }
+        for plan in plans {
+            if plan.state.offers() && plan.settings.push == Push::Actively {
+                self.push(plan, messages).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_plan(&self, id: PlanId) -> Result<()> {
+        let mut store = self.store.write().await?;
+        let mut plan = store.lock_plan(id).await?;
+        if plan.state.is_over() {
+            return Ok(());
+        }
+        self.apply_plan_event(&mut store, &mut plan, PlanEvent::EndTime).await?;
+        Ok(store.commit().await?)
+    }
+
+    /// The part of a mark's push that is due by now.
+    async fn push(&self, plan: Plan, messages: &mut Vec<(DeviceId, Message)>) -> Result<()> {
+        let now = self.clock.now();
+        let last = plan.settings.time_zone.last_mark(now);
+        let mut mark = plan.mark;
+        // A plan that was activated after the last mark waits for the next one.
+        if plan.activated.is_none_or(|activated| activated > last) {
+            return Ok(());
+        }
+        if mark.at != Some(last) {
+            let online = self.store.read().await?.count_online(&plan.settings.product).await?;
+            let spread = (online / PUSH_RATE).min(MARK_MINUTES * 60 - 1);
+            mark = Mark { at: Some(last), spread: Millis::seconds(spread), done: 0 };
+        }
+        let slots = i64::from(PUSH_SLOTS);
+        let elapsed = (now - last).0;
+        let due = if mark.spread.0 == 0 { slots } else { (elapsed * slots / mark.spread.0).min(slots) };
+        if plan.mark == mark && mark.done >= due {
+            return Ok(());
+        }
+        let devices =
+            self.store.read().await?.online_in_slots(&plan.settings.product, mark.done, due, BATCH).await?;
+        let whole = i64::try_from(devices.len()).unwrap_or(i64::MAX) < BATCH;
+        // A full batch ends inside a slot perhaps: that slot is looked at again, and who was offered is left out by then.
+        let next = devices.last().map_or(due, |device| device.push_slot);
+        let stuck = next == mark.done;
+        for device in devices {
+            let mut turn = self.turn(device.id).await?;
+            turn.offer_at_mark().await?;
+            collect(messages, turn).await?;
+        }
+        mark.done = match (whole, stuck) {
+            (true, _) => due,
+            (false, true) => next + 1,
+            (false, false) => next,
+        };
+        let mut store = self.store.write().await?;
+        store.save_plan_mark(plan.id, mark).await?;
+        Ok(store.commit().await?)
+    }
+}
+
+impl Turn<'_> {
+    /// A device that has not told its versions on this connection is asked; its answer brings the offer.
+    async fn offer_at_mark(&mut self) -> Result<()> {
+        if self.device.versions_at.is_none() {
+            self.ask_versions();
+            return Ok(());
+        }
+        self.offer(Trigger::Mark).await
+    }
+}
+
+async fn collect(messages: &mut Vec<(DeviceId, Message)>, turn: Turn<'_>) -> Result<()> {
+    let device = turn.device.id;
+    messages.extend(turn.finish().await?.into_iter().map(|message| (device, message)));
+    Ok(())
+}

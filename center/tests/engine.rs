@@ -1,0 +1,846 @@
+//! Whole conversations with the engine, packet by packet, over SQLite in memory and a clock that the test moves.
+
+use std::sync::Arc;
+
+use quecota_center::clock::{Clock, Millis};
+use quecota_center::engine::{Engine, EngineError, Firmware, FirmwareUrls, Message, SessionId};
+use quecota_center::rules::plan::{Mode, PlanComponent, PlanSettings, PlanState, Push, Supersede};
+use quecota_center::rules::progress::{ComponentState, UpgradeState};
+use quecota_center::rules::*;
+use quecota_center::store::*;
+use quecota_core::wire::frame::{Command, Frame, PacketId};
+use quecota_core::wire::message::{
+    self, Content, FirmwareInfo, OtaStatus, PlanNotify, PlanRequest, Plans, Signature, StatusEvent, Versions,
+};
+use quecota_core::wire::ttlv::Writer as Ttlv;
+
+/// 2026-03-01 10:03:20 UTC: between two 10-minute marks.
+const NOON: Millis = Millis(1_772_359_400_000);
+
+struct Urls;
+
+impl FirmwareUrls for Urls {
+    fn firmware_url(&self, firmware: &Firmware<'_>) -> String {
+        let Firmware { upgrade, component, file_index, .. } = firmware;
+        format!("http://center.example:8080/f/{}/{component}/{file_index}", upgrade.0)
+    }
+}
+
+/// A center with product `p1abcd`: MCU components `STM32` and `SENSOR`, module component `app`.
+struct Center {
+    engine: Engine,
+    clock: Clock,
+}
+
+impl Center {
+    async fn new() -> Center {
+        let clock = Clock::manual(NOON);
+        let store = Store::in_memory().await.unwrap();
+        let mut writer = store.write().await.unwrap();
+        let secret = ProductSecret::new("MTIzNDU2Nzg5MGFi").unwrap();
+        let title = Title::new("meters").unwrap();
+        writer.create_product(&pk(), &secret, &title, Admission::Anyone, NOON).await.unwrap();
+        for (component, kind) in
+            [("STM32", ComponentKind::Mcu), ("SENSOR", ComponentKind::Mcu), ("app", ComponentKind::Module)]
+        {
+            writer.create_component(&pk(), &no(component), kind, NOON).await.unwrap();
+        }
+        writer.commit().await.unwrap();
+        Center { engine: Engine::new(store, clock.clone(), Arc::new(Urls)), clock }
+    }
+
+    /// The same center after its process was killed and started again.
+    async fn restarted(self) -> Center {
+        let engine = Engine::new(self.engine.store().clone(), self.clock.clone(), Arc::new(Urls));
+        engine.start().await.unwrap();
+        Center { engine, clock: self.clock }
+    }
+
+    async fn package(&self, component: &str, target: &str, files: usize) -> PackageId {
+        let mut writer = self.engine.store().write().await.unwrap();
+        let package = NewPackage {
+            product: pk(),
+            component: no(component),
+            name: Title::new("spring").unwrap(),
+            kind: PackageKind::Full,
+            target: Version::new(target).unwrap(),
+            remark: Remark::new("").unwrap(),
+            files: (0..files)
+                .map(|index| PackageFile {
+                    name: FileName::new(format!("{index}.bin")).unwrap(),
+                    size: 1_000_000,
+                    digests: Digests { md5: [7; 16], crc32: 0x1234_5678, sha256: [9; 32] },
+                    object: "object".into(),
+                })
+                .collect(),
+        };
+        let id = writer.create_package(package, NOON).await.unwrap().id;
+        writer.commit().await.unwrap();
+        id
+    }
+
+    /// A saved plan that brings version `2` to each component.
+    async fn saved(&self, name: &str, components: &[&str], change: impl Fn(&mut PlanSettings)) -> PlanId {
+        let mut selected = Vec::new();
+        for component in components {
+            let package = self.package(component, "2", 1).await.0;
+            selected.push(PlanComponent { component: no(component), package });
+        }
+        let zone = "Europe/Berlin".parse().unwrap();
+        let mut settings = PlanSettings::new(Title::new(name).unwrap(), pk(), zone, selected);
+        change(&mut settings);
+        self.engine.create_plan(&settings, &[], &[]).await.unwrap().id
+    }
+
+    async fn plan(&self, components: &[&str], change: impl Fn(&mut PlanSettings)) -> PlanId {
+        let id = self.saved("plan", components, change).await;
+        self.engine.activate(id, Supersede::Refuse).await.unwrap();
+        id
+    }
+
+    async fn device(&self, key: &str) -> Device {
+        let mut writer = self.engine.store().write().await.unwrap();
+        let secret = DeviceSecret::new("0123456789abcdef").unwrap();
+        let key = DeviceKey::new(key).unwrap();
+        let device = writer.enter_device(&pk(), &key, &secret, NOON).await.unwrap();
+        writer.commit().await.unwrap();
+        device
+    }
+
+    /// The device `d1`, connected, before its first packet.
+    async fn connected(&self) -> Phone<'_> {
+        let device = self.device("d1").await.id;
+        let mut phone = Phone { center: self, device, packet: PacketId::FIRST, session: None };
+        phone.connect().await;
+        phone
+    }
+
+    async fn plan_state(&self, id: PlanId) -> PlanState {
+        self.engine.store().read().await.unwrap().plan(id).await.unwrap().state
+    }
+
+    async fn upgrade(&self, plan: PlanId) -> Upgrade {
+        let device = self.device("d1").await.id;
+        self.engine.store().read().await.unwrap().find_upgrade(plan, device).await.unwrap().unwrap()
+    }
+
+    /// The log of the device's upgrade as `kind component times`.
+    async fn log(&self, plan: PlanId) -> Vec<LogEntry> {
+        let id = self.upgrade(plan).await.id;
+        self.engine.store().read().await.unwrap().upgrade_log(id).await.unwrap()
+    }
+
+    async fn tick(&self) -> Vec<(DeviceId, Message)> {
+        self.engine.tick().await.unwrap()
+    }
+
+    /// Ticks once a minute for `minutes`, and gives everything that was to be sent.
+    async fn minutes(&self, minutes: i64) -> Vec<(DeviceId, Message)> {
+        let mut messages = Vec::new();
+        for _ in 0..minutes {
+            self.clock.advance(Millis::minutes(1));
+            messages.extend(self.tick().await);
+        }
+        messages
+    }
+}
+
+/// The device's side of the conversation.
+struct Phone<'c> {
+    center: &'c Center,
+    device: DeviceId,
+    packet: PacketId,
+    session: Option<SessionId>,
+}
+
+impl Phone<'_> {
+    async fn connect(&mut self) {
+        self.packet = PacketId::FIRST;
+        let connected = self.center.engine.online(self.device).await.unwrap();
+        assert_eq!(connected.messages, []);
+        self.session = Some(connected.session);
+    }
+
+    async fn disconnect(&mut self) {
+        self.center.engine.offline(self.device, &self.session.take().unwrap()).await.unwrap();
+    }
+
+    async fn try_send(
+        &mut self,
+        command: Command,
+        payload: &[u8],
+    ) -> std::result::Result<Vec<Message>, EngineError> {
+        let frame = Frame { packet: self.packet, command, payload };
+        self.packet = self.packet.next();
+        self.center.engine.received(self.device, &frame).await
+    }
+
+    async fn send(&mut self, command: Command, payload: &[u8]) -> Vec<Message> {
+        self.try_send(command, payload).await.unwrap()
+    }
+
+    /// 0x0044 with the module version and the MCU list.
+    async fn report(&mut self, module: &str, mcu: &str) -> Vec<Message> {
+        self.info(Command::INFO_REPORT, module, mcu).await
+    }
+
+    async fn info(&mut self, command: Command, module: &str, mcu: &str) -> Vec<Message> {
+        let mut out = [0; 512];
+        let length = Ttlv::new(&mut out).text(2, module).text(3, mcu).text(11, "2.9.0").finish().unwrap();
+        self.send(command, &out[..length]).await
+    }
+
+    /// 0x0115.
+    async fn request(&mut self, mcu: &str) -> Vec<Message> {
+        let request = PlanRequest { versions: Versions { module: "FW1", mcu } };
+        let mut out = [0; 512];
+        let length = request.emit(&mut out).unwrap();
+        self.send(Command::PLAN_REQUEST, &out[..length]).await
+    }
+
+    /// 0x0114.
+    async fn status(&mut self, status: OtaStatus) -> Vec<Message> {
+        self.status_of("STM32", status, Versions::default()).await
+    }
+
+    async fn status_of(
+        &mut self,
+        component: &str,
+        status: OtaStatus,
+        versions: Versions<'_>,
+    ) -> Vec<Message> {
+        let payload = status_payload(component, status, None, versions);
+        self.send(Command::STATUS_EVENT, &payload).await
+    }
+
+    /// Statuses after which the device hears nothing.
+    async fn quiet(&mut self, statuses: &[OtaStatus]) {
+        for status in statuses {
+            assert_eq!(self.status(*status).await, [], "{status:?}");
+        }
+    }
+}
+
+fn status_payload(
+    component: &str,
+    status: OtaStatus,
+    signature: Option<Signature>,
+    versions: Versions<'_>,
+) -> Vec<u8> {
+    let kind = if component == "app" { message::ComponentKind::Module } else { message::ComponentKind::Mcu };
+    let event = StatusEvent { status, kind, component, signature, versions };
+    let mut out = vec![0; 512];
+    let length = event.emit(&mut out).unwrap();
+    out.truncate(length);
+    out
+}
+
+fn pk() -> ProductKey {
+    ProductKey::new("p1abcd").unwrap()
+}
+
+fn no(text: &str) -> ComponentNo {
+    ComponentNo::new(text).unwrap()
+}
+
+/// The components that the one message offers, with their target versions.
+#[track_caller]
+fn offered(messages: &[Message]) -> Vec<(String, String)> {
+    let [message] = messages else { panic!("one message expected: {messages:?}") };
+    assert_eq!(message.command, Command::PLAN_NOTIFY);
+    let notify = PlanNotify::parse(&message.payload).unwrap();
+    notify.iter().map(|plan| (plan.component.to_owned(), plan.target.to_owned())).collect()
+}
+
+#[track_caller]
+fn assert_offers(messages: &[Message], components: &[&str]) {
+    let expected: Vec<_> = components.iter().map(|component| ((*component).into(), "2".into())).collect();
+    assert_eq!(offered(messages), expected);
+}
+
+/// The component and URL that the one message sends.
+#[track_caller]
+fn firmware(messages: &[Message]) -> (String, String) {
+    let [message] = messages else { panic!("one message expected: {messages:?}") };
+    assert_eq!(message.command, Command::FIRMWARE_INFO);
+    let info = FirmwareInfo::parse(&message.payload).unwrap();
+    let Content::File { url, size: 1_000_000, md5, crc: 0x1234_5678, .. } = info.content else {
+        panic!("{info:?}")
+    };
+    assert_eq!(md5, [7; 16]);
+    (info.component.to_owned(), url.to_owned())
+}
+
+use OtaStatus::*;
+
+#[tokio::test]
+async fn a_device_that_asks_is_upgraded_packet_by_packet() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.push = Push::OnRequest).await;
+    let mut phone = center.connected().await;
+    assert_eq!(phone.report("FW1", "STM32:1").await, []);
+    let offer = phone.request("STM32:1").await;
+    assert_offers(&offer, &["STM32"]);
+    let notify = PlanNotify::parse(&offer[0].payload).unwrap();
+    let Plans::Single(single) = notify.plans else { panic!("{notify:?}") };
+    assert_eq!((single.source, single.kind, single.space), ("1", message::ComponentKind::Mcu, 1_000_000));
+    phone.quiet(&[PlanReceived]).await;
+    assert_eq!(center.plan_state(plan).await, PlanState::Activated);
+    let (component, url) = firmware(&phone.status(Confirmed).await);
+    assert_eq!(component, "STM32");
+    assert!(url.starts_with("http://center.example:8080/f/"));
+    assert_eq!(center.plan_state(plan).await, PlanState::Upgrading);
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgrading);
+    phone
+        .quiet(&[DownloadStart, Downloading, Downloading, Downloaded, DownloadStart, Downloading, Downloaded])
+        .await;
+    assert!(center.upgrade(plan).await.may_fetch(&no("STM32")));
+    phone.quiet(&[Updating]).await;
+    let versions = Versions { module: "FW1", mcu: "STM32:2" };
+    assert_eq!(phone.status_of("STM32", UpdateSuccess, versions).await, []);
+    let upgrade = center.upgrade(plan).await;
+    assert_eq!((upgrade.state, upgrade.ended), (UpgradeState::Upgraded, Some(NOON)));
+    assert_eq!(upgrade.components[0].state, ComponentState::Succeeded);
+    assert!(!upgrade.may_fetch(&no("STM32")));
+    let log: Vec<_> = center.log(plan).await.into_iter().map(|entry| (entry.kind, entry.times)).collect();
+    let kinds: Vec<&str> = log.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "offer", "status", "status", "decision", "firmware", "status", "status", "status", "status",
+            "status", "status", "status", "status", "version", "success"
+        ]
+    );
+    assert_eq!(log[6], ("status".into(), 2), "two heartbeats are one row");
+}
+
+#[tokio::test]
+async fn a_device_that_comes_online_is_offered_after_its_version_report() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
+    assert_eq!(phone.report("FW1", "STM32:1").await, [], "once per connection");
+}
+
+#[tokio::test]
+async fn a_device_at_the_target_or_without_the_component_hears_nothing() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    assert_eq!(phone.report("FW1", "STM32:2").await, []);
+    assert_eq!(phone.request("STM32:2").await, []);
+    assert_eq!(phone.request("OTHER:1").await, []);
+    let log = center.engine.store().read().await.unwrap().device_log(phone.device, 10).await.unwrap();
+    let reasons: Vec<_> = log.iter().map(|entry| entry.value["reason"].as_str().unwrap()).collect();
+    assert_eq!(
+        reasons,
+        ["every component has its target version", "the device reports no version of component STM32"]
+    );
+}
+
+#[tokio::test]
+async fn the_same_packet_three_times_counts_once() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.quiet(&[PlanReceived]).await;
+    let payload = status_payload("STM32", Confirmed, None, Versions::default());
+    let frame = Frame { packet: phone.packet, command: Command::STATUS_EVENT, payload: &payload };
+    firmware(&center.engine.received(phone.device, &frame).await.unwrap());
+    for _ in 0..2 {
+        assert_eq!(center.engine.received(phone.device, &frame).await.unwrap(), []);
+    }
+    let log = center.log(plan).await;
+    let confirmed = log.iter().filter(|entry| entry.value["status"] == 2);
+    assert_eq!(confirmed.map(|entry| entry.times).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn a_device_that_lost_the_answer_gets_it_on_its_next_connection() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    let first = phone.status(Confirmed).await;
+    phone.disconnect().await;
+    phone.connect().await;
+    phone.packet = phone.packet.next();
+    assert_eq!(phone.status(Confirmed).await, first);
+}
+
+#[tokio::test]
+async fn sha256_is_sent_to_who_asks_for_it() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    let payload = status_payload("STM32", Confirmed, Some(Signature::Sha256), Versions::default());
+    let answer = phone.send(Command::STATUS_EVENT, &payload).await;
+    let info = FirmwareInfo::parse(&answer[0].payload).unwrap();
+    assert!(matches!(info.content, Content::File { sha256: Some(sha256), .. } if sha256 == [9; 32]));
+}
+
+#[tokio::test]
+async fn a_module_package_of_several_files_goes_as_a_list() {
+    let center = Center::new().await;
+    let package = center.package("app", "FW2", 3).await.0;
+    let selected = vec![PlanComponent { component: no("app"), package }];
+    let settings = PlanSettings::new(Title::new("fota").unwrap(), pk(), "UTC".parse().unwrap(), selected);
+    let plan = center.engine.create_plan(&settings, &[], &[]).await.unwrap().id;
+    center.engine.activate(plan, Supersede::Refuse).await.unwrap();
+    let mut phone = center.connected().await;
+    assert_eq!(offered(&phone.report("FW1", "").await), [("app".to_owned(), "FW2".to_owned())]);
+    let answer = phone.status_of("app", Confirmed, Versions::default()).await;
+    let info = FirmwareInfo::parse(&answer[0].payload).unwrap();
+    let Content::Files(files) = info.content else { panic!("{info:?}") };
+    assert_eq!(files.len(), 3);
+    for status in [DownloadStart, Downloading, Downloaded, Updating] {
+        phone.status_of("app", status, Versions::default()).await;
+    }
+    // The module restarts with its new firmware: its version alone proves the success.
+    phone.disconnect().await;
+    center.minutes(20).await;
+    phone.connect().await;
+    assert_eq!(phone.report("FW2", "").await, []);
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgraded);
+}
+
+#[tokio::test]
+async fn a_refused_plan_is_offered_again_after_its_delay() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.refusal_delay = 30).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.quiet(&[PlanReceived, Refused]).await;
+    let upgrade = center.upgrade(plan).await;
+    assert_eq!(upgrade.components[0].state, ComponentState::Refused);
+    assert_eq!((upgrade.state, upgrade.components[0].failures), (UpgradeState::NotUpgraded, 0));
+    assert_eq!(phone.request("STM32:1").await, [], "a request does not shorten the delay");
+    assert_eq!(center.minutes(29).await, []);
+    let again = center.minutes(1).await;
+    assert_offers(&[again[0].1.clone()], &["STM32"]);
+    assert_eq!(center.plan_state(plan).await, PlanState::Activated);
+}
+
+#[tokio::test]
+async fn a_failed_upgrade_is_tried_again_until_no_attempt_is_left() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 1).await;
+    let mut phone = center.connected().await;
+    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
+    firmware(&phone.status(Confirmed).await);
+    let versions = Versions { module: "FW1", mcu: "STM32:1" };
+    assert_eq!(phone.status_of("STM32", UpdateError, versions).await, []);
+    let upgrade = center.upgrade(plan).await;
+    assert_eq!((upgrade.state, upgrade.components[0].failures), (UpgradeState::Upgrading, 1));
+    assert_eq!(center.tick().await, [], "not at once");
+    let again = center.minutes(1).await;
+    assert_offers(&[again[0].1.clone()], &["STM32"]);
+    phone.quiet(&[PlanReceived]).await;
+    firmware(&phone.status(Confirmed).await);
+    phone.quiet(&[DownloadStart, DownloadError, DownloadError]).await;
+    let upgrade = center.upgrade(plan).await;
+    assert_eq!((upgrade.state, upgrade.components[0].failures), (UpgradeState::Failed, 2));
+    assert_eq!(upgrade.reason.as_deref(), Some("the device reports a failed download (status 6)"));
+    assert_eq!(phone.request("STM32:1").await, []);
+    assert_eq!(center.minutes(30).await, []);
+}
+
+#[tokio::test]
+async fn a_failed_download_that_came_further_does_not_count() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 0).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    for (bytes, failures) in [(100_000, 0), (200_000, 0), (200_000, 1)] {
+        firmware(&phone.status(Confirmed).await);
+        phone.quiet(&[DownloadStart, Downloading]).await;
+        let id = center.upgrade(plan).await.id;
+        center.engine.fetched(id, &no("STM32"), bytes).await.unwrap();
+        phone.quiet(&[DownloadError]).await;
+        assert_eq!(center.upgrade(plan).await.components[0].failures, failures);
+        phone.request("STM32:1").await;
+    }
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Failed);
+}
+
+#[tokio::test]
+async fn a_restart_in_the_middle_goes_on_where_it_was() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[DownloadStart, Downloading]).await;
+    let device = phone.device;
+    center.clock.advance(Millis::hours(2));
+    let center = center.restarted().await;
+    assert_eq!(center.tick().await, []);
+    let mut phone = Phone { center: &center, device, packet: PacketId::FIRST, session: None };
+    phone.connect().await;
+    assert_eq!(phone.report("FW1", "STM32:1").await, [], "the device is at work: it hears no second offer");
+    phone.quiet(&[Downloading, Downloaded, Updating]).await;
+    assert_eq!(phone.report("FW1", "STM32:2").await, []);
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgraded);
+}
+
+#[tokio::test]
+async fn a_success_with_another_version_is_a_failure() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 0).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[Updating]).await;
+    assert_eq!(phone.report("FW1", "STM32:1").await, [], "an MCU that starts reports its old version first");
+    assert_eq!(center.upgrade(plan).await.components[0].state, ComponentState::Upgrading);
+    let versions = Versions { module: "FW1", mcu: "STM32:1" };
+    phone.status_of("STM32", UpdateSuccess, versions).await;
+    let upgrade = center.upgrade(plan).await;
+    assert_eq!(upgrade.state, UpgradeState::Failed);
+    assert!(upgrade.reason.unwrap().contains("another version than the target"));
+}
+
+#[tokio::test]
+async fn a_success_without_a_version_is_proved_by_asking() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[Updating]).await;
+    let asked = phone.status(UpdateSuccess).await;
+    assert_eq!(asked, [Message { command: Command::INFO_ASK, payload: vec![0, 2, 0, 3] }]);
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgrading);
+    assert_eq!(phone.info(Command::INFO_ANSWER, "FW1", "STM32:2").await, []);
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgraded);
+}
+
+#[tokio::test]
+async fn a_third_version_while_upgrading_is_a_failure() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 0).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[Updating]).await;
+    phone.report("FW1", "STM32:7").await;
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Failed);
+}
+
+#[tokio::test]
+async fn components_go_in_order_after_one_confirmation() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32", "SENSOR"], |_| ()).await;
+    let mut phone = center.connected().await;
+    assert_offers(&phone.report("FW1", "STM32:1;SENSOR:1").await, &["STM32", "SENSOR"]);
+    // The device answers for the last one that it parsed (QUECTHING.md 3.4).
+    phone.status_of("SENSOR", PlanReceived, Versions::default()).await;
+    let first = phone.status_of("SENSOR", Confirmed, Versions::default()).await;
+    assert_eq!(firmware(&first).0, "STM32");
+    phone.quiet(&[DownloadStart, Downloading, Downloaded, Updating]).await;
+    let second =
+        phone.status_of("STM32", UpdateSuccess, Versions { module: "FW1", mcu: "STM32:2;SENSOR:1" }).await;
+    assert_eq!(firmware(&second).0, "SENSOR", "SDK 2.9.0 takes the next URL at once");
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgrading);
+    for status in [DownloadStart, Downloading, Downloaded, Updating] {
+        phone.status_of("SENSOR", status, Versions::default()).await;
+    }
+    phone.report("FW1", "STM32:2;SENSOR:2").await;
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgraded);
+}
+
+#[tokio::test]
+async fn a_request_in_the_middle_is_offered_again_and_the_attempt_does_not_count() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[DownloadStart, Downloading]).await;
+    assert_offers(&phone.request("STM32:1").await, &["STM32"]);
+    assert_eq!(center.upgrade(plan).await.components[0].state, ComponentState::Downloading);
+    phone.quiet(&[PlanReceived]).await;
+    firmware(&phone.status(Confirmed).await);
+    assert_eq!(center.upgrade(plan).await.components[0].failures, 0);
+}
+
+#[tokio::test]
+async fn a_device_that_falls_silent_fails_by_its_lease() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 0).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[DownloadStart, Downloading]).await;
+    center.minutes(9).await;
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgrading);
+    center.minutes(1).await;
+    let upgrade = center.upgrade(plan).await;
+    assert_eq!(upgrade.state, UpgradeState::Failed);
+    assert_eq!(upgrade.reason.as_deref(), Some("no word from the device in time while it was downloading"),);
+}
+
+#[tokio::test]
+async fn a_device_that_goes_offline_has_a_day_to_come_back() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 0).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[DownloadStart, Downloading]).await;
+    phone.disconnect().await;
+    center.clock.advance(Millis::hours(23));
+    center.tick().await;
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgrading);
+    center.clock.advance(Millis::hours(1));
+    center.tick().await;
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Failed);
+}
+
+#[tokio::test]
+async fn a_device_that_never_comes_back_for_its_retry_fails() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[DownloadError]).await;
+    phone.disconnect().await;
+    center.clock.advance(Millis::hours(25));
+    center.tick().await;
+    let upgrade = center.upgrade(plan).await;
+    assert_eq!(upgrade.state, UpgradeState::Failed);
+    assert!(upgrade.reason.unwrap().contains("did not come back"));
+}
+
+#[tokio::test]
+async fn a_plan_is_pushed_at_each_10_minute_mark_until_it_is_answered() {
+    let center = Center::new().await;
+    let mut phone = center.connected().await;
+    assert_eq!(phone.report("FW1", "STM32:1").await, []);
+    center.plan(&["STM32"], |_| ()).await;
+    assert_eq!(center.minutes(6).await, [], "10:09:20");
+    let pushed = center.minutes(1).await;
+    assert_offers(&[pushed[0].1.clone()], &["STM32"]);
+    assert_eq!(center.minutes(9).await, []);
+    assert_eq!(center.minutes(1).await.len(), 1);
+    phone.quiet(&[PlanReceived]).await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[DownloadStart]).await;
+    for _ in 0..3 {
+        phone.status(Downloading).await;
+        assert_eq!(center.minutes(9).await, []);
+    }
+}
+
+#[tokio::test]
+async fn a_mark_asks_a_device_for_versions_that_it_has_not_told() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    let asked = center.minutes(7).await;
+    assert_eq!(asked, [(phone.device, Message { command: Command::INFO_ASK, payload: vec![0, 2, 0, 3] })]);
+    assert_offers(&phone.info(Command::INFO_ANSWER, "FW1", "STM32:1").await, &["STM32"]);
+}
+
+#[tokio::test]
+async fn battery_is_asked_for_when_the_plan_has_a_limit() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.min_battery = Some(30)).await;
+    let mut phone = center.connected().await;
+    let asked = phone.report("FW1", "STM32:1").await;
+    assert_eq!(asked, [Message { command: Command::STATUS_ASK, payload: vec![0, 1, 0, 4, 0, 5] }]);
+    let battery = |percent: u8| {
+        let mut out = vec![0; 16];
+        let length = Ttlv::new(&mut out).number(1, percent).finish().unwrap();
+        out.truncate(length);
+        out
+    };
+    assert_eq!(phone.send(Command::STATUS_ANSWER, &battery(17)).await, []);
+    assert_eq!(phone.send(Command::STATUS_REPORT, &battery(31)).await, []);
+    let offer = phone.request("STM32:1").await;
+    assert_offers(&offer, &["STM32"]);
+    assert_eq!(PlanNotify::parse(&offer[0].payload).unwrap().iter().next().unwrap().battery, 30);
+    assert!(center.upgrade(plan).await.ended.is_none());
+}
+
+#[tokio::test]
+async fn a_suspended_plan_lets_confirmed_devices_finish_and_retries_nobody() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    center.engine.suspend(plan).await.unwrap();
+    firmware(&phone.status(Confirmed).await);
+    phone.quiet(&[DownloadError]).await;
+    assert_eq!(center.minutes(30).await, []);
+    assert_eq!(phone.request("STM32:1").await, []);
+    let resumed = center.engine.resume(plan).await.unwrap();
+    assert_eq!(resumed.state, PlanState::Upgrading, "a device started meanwhile");
+    let again: Vec<_> = center.minutes(10).await.into_iter().map(|(_, message)| message).collect();
+    assert_offers(&again, &["STM32"]);
+}
+
+#[tokio::test]
+async fn terminating_fails_who_has_not_confirmed_and_a_late_confirmation_gets_no_url() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    center.engine.terminate(plan).await.unwrap();
+    let upgrade = center.upgrade(plan).await;
+    assert_eq!(
+        (upgrade.state, upgrade.reason.as_deref()),
+        (UpgradeState::Failed, Some("the plan was terminated"))
+    );
+    assert_eq!(phone.status(Confirmed).await, []);
+    assert_eq!(center.log(plan).await.last().unwrap().kind, "late status");
+    assert_eq!(phone.request("STM32:1").await, []);
+}
+
+#[tokio::test]
+async fn terminating_lets_who_has_confirmed_finish_without_another_try() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.status(Confirmed).await;
+    center.engine.terminate(plan).await.unwrap();
+    phone.quiet(&[DownloadStart, Downloading]).await;
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgrading);
+    phone.quiet(&[DownloadError]).await;
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Failed);
+}
+
+#[tokio::test]
+async fn a_plan_ends_at_its_end_time() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.end = Some(NOON + Millis::minutes(2))).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    center.minutes(1).await;
+    assert_eq!(center.plan_state(plan).await, PlanState::Activated);
+    center.minutes(1).await;
+    assert_eq!(center.plan_state(plan).await, PlanState::Ended);
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::NotUpgraded);
+    assert_eq!(phone.status(Confirmed).await, []);
+}
+
+#[tokio::test]
+async fn a_plan_for_a_missing_package_is_refused_with_every_reason() {
+    let center = Center::new().await;
+    let selected = vec![PlanComponent { component: no("STM32"), package: 99 }];
+    let mut settings = PlanSettings::new(Title::new("bad").unwrap(), pk(), "UTC".parse().unwrap(), selected);
+    settings.end = Some(NOON);
+    settings.mode = Mode::Manual;
+    let plan = center.engine.create_plan(&settings, &[], &[]).await.unwrap().id;
+    let error = center.engine.activate(plan, Supersede::Refuse).await.unwrap_err().to_string();
+    for reason in
+        ["version package 99 does not exist", "end 2026-03-01T10:03:20Z has passed", "\"zh\"", "\"en\""]
+    {
+        assert!(error.contains(reason), "{reason}: {error}");
+    }
+    assert_eq!(center.plan_state(plan).await, PlanState::Saved);
+}
+
+#[tokio::test]
+async fn a_newer_plan_supersedes_an_older_one() {
+    let center = Center::new().await;
+    let older = center.plan(&["STM32"], |_| ()).await;
+    let newer = center.saved("newer", &["STM32"], |_| ()).await;
+    let error = center.engine.activate(newer, Supersede::Refuse).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("in plan {} (plan) too", older.0)), "{error}");
+    center.engine.activate(newer, Supersede::Agreed).await.unwrap();
+    let mut phone = center.connected().await;
+    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
+    let store = center.engine.store();
+    assert!(store.read().await.unwrap().find_upgrade(newer, phone.device).await.unwrap().is_some());
+    assert!(store.read().await.unwrap().find_upgrade(older, phone.device).await.unwrap().is_none());
+    center.engine.terminate(newer).await.unwrap();
+    assert_eq!(phone.request("STM32:1").await, [], "superseded for good: two plans cannot flip a device");
+}
+
+#[tokio::test]
+async fn lists_decide_who_is_offered() {
+    let center = Center::new().await;
+    let package = center.package("STM32", "2", 1).await.0;
+    let key = |text: &str| DeviceKey::new(text).unwrap();
+    let lists: [(&[DeviceKey], &[DeviceKey], usize); 4] = [
+        (&[key("d1")], &[], 1),
+        (&[key("d2")], &[], 0),
+        (&[], &[key("d1")], 0),
+        (&[key("d1")], &[key("d1")], 0),
+    ];
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    for (index, (white, black, offers)) in lists.into_iter().enumerate() {
+        let selected = vec![PlanComponent { component: no("STM32"), package }];
+        let name = Title::new(format!("plan {index}")).unwrap();
+        let settings = PlanSettings::new(name, pk(), "UTC".parse().unwrap(), selected);
+        let plan = center.engine.create_plan(&settings, white, black).await.unwrap().id;
+        center.engine.activate(plan, Supersede::Refuse).await.unwrap();
+        assert_eq!(phone.request("STM32:1").await.len(), offers, "case {index}");
+        center.engine.terminate(plan).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_packet_is_named_and_changes_nothing() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    let before = center.upgrade(plan).await;
+    let error = phone.try_send(Command::STATUS_EVENT, &[0xFF, 0xFF, 0xFF]).await.unwrap_err();
+    assert!(matches!(&error, EngineError::Malformed { command: 0x0114, .. }), "{error}");
+    assert!(!error.is_temporary());
+    assert_eq!(center.upgrade(plan).await, before);
+    assert_eq!(center.log(plan).await.last().unwrap().kind, "malformed");
+}
+
+#[tokio::test]
+async fn a_status_that_belongs_to_nothing_is_logged_as_stray() {
+    let center = Center::new().await;
+    let mut phone = center.connected().await;
+    phone.quiet(&[Downloading]).await;
+    let log = center.engine.store().read().await.unwrap().device_log(phone.device, 10).await.unwrap();
+    assert_eq!((log[0].kind.as_str(), &log[0].value["status"]), ("stray status", &5.into()));
+}
+
+#[tokio::test]
+async fn many_online_devices_are_spread_and_each_is_offered_once() {
+    let center = Center::new().await;
+    for index in 0..120 {
+        let device = center.device(&format!("d{index}")).await.id;
+        let mut phone = Phone { center: &center, device, packet: PacketId::FIRST, session: None };
+        phone.connect().await;
+        phone.report("FW1", "STM32:1").await;
+    }
+    center.plan(&["STM32"], |_| ()).await;
+    // 10:10:00 sharp, then second by second.
+    center.clock.advance(Millis::seconds(400));
+    let mut each_second = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..5 {
+        let messages = center.tick().await;
+        each_second.push(messages.len());
+        seen.extend(messages.into_iter().map(|(device, _)| device));
+        center.clock.advance(Millis::seconds(1));
+    }
+    assert_eq!(each_second.iter().sum::<usize>(), 120, "{each_second:?}");
+    assert_eq!(seen.len(), 120);
+    assert!(each_second.iter().filter(|count| **count > 0).count() >= 2, "{each_second:?}");
+}
+
+#[tokio::test]
+async fn a_stopped_database_is_trouble_of_the_moment() {
+    let center = Center::new().await;
+    let mut phone = center.connected().await;
+    center.engine.store().close().await;
+    let payload = status_payload("STM32", Downloading, None, Versions::default());
+    let error = phone.try_send(Command::STATUS_EVENT, &payload).await.unwrap_err();
+    assert!(error.is_temporary(), "{error}");
+}
