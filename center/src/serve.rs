@@ -20,7 +20,7 @@ use crate::api::bearer::Token;
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
 use crate::devices::Link;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::http;
 use crate::packages::depot::{Depot, DepotError};
 use crate::packages::download::Downloads;
@@ -70,6 +70,9 @@ pub enum ServeError {
     /// The database.
     #[error("database: {0}")]
     Store(#[from] StoreError),
+    /// The engine cannot take up what an earlier run left.
+    #[error("cannot take up the upgrades: {0}")]
+    Engine(#[from] EngineError),
     /// An address cannot be listened on.
     #[error("cannot listen on --{option} {address}: {source}{hint}")]
     Listen {
@@ -151,6 +154,7 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     let store = Store::connect(&database).await?;
     let engine =
         Engine::new(store.clone(), Clock::system(), Arc::new(Signer::new(public.clone(), key.clone())));
+    engine.start().await?;
     let downloads = Downloads { depot: depot.clone(), key, store: store.clone() };
     let router = Api::new(engine.clone(), depot)
         .router(Token::new(&token))

@@ -458,7 +458,9 @@ async fn a_failed_download_that_came_further_does_not_count() {
         firmware(&phone.status(Confirmed).await);
         phone.quiet(&[DownloadStart, Downloading]).await;
         let id = center.upgrade(plan).await.id;
-        center.engine.fetched(id, &no("STM32"), bytes).await.unwrap();
+        let mut writer = center.engine.store().write().await.unwrap();
+        writer.raise_fetched(id, &no("STM32"), bytes).await.unwrap();
+        writer.commit().await.unwrap();
         phone.quiet(&[DownloadError]).await;
         assert_eq!(center.upgrade(plan).await.components[0].failures, failures);
         phone.request("STM32:1").await;

@@ -374,6 +374,7 @@ async fn offered() -> Offered {
         fetched: 0,
         fetched_before: 0,
         wants_sha256: false,
+        proving: false,
         lease_until: None,
         updated: Millis(1),
     };

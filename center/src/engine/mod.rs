@@ -179,14 +179,6 @@ impl Engine {
         self.take(device, frame).await
     }
 
-    /// The device has fetched the component's image up to this many bytes: a failed download that came further than the
-    /// one before does not count against the retries.
-    pub async fn fetched(&self, upgrade: UpgradeId, component: &ComponentNo, bytes: u64) -> Result<()> {
-        let mut store = self.store.write().await?;
-        store.raise_fetched(upgrade, component, bytes).await?;
-        Ok(store.commit().await?)
-    }
-
     /// Time has passed: call it about once a second. Returns the messages for online devices.
     pub async fn tick(&self) -> Result<Vec<(DeviceId, Message)>> {
         let mut messages = Vec::new();

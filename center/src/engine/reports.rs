@@ -1,8 +1,9 @@
 //! What devices send, and what it does.
 
 use quecota_core::wire::frame::{Command, Frame};
-use quecota_core::wire::message::{McuList, PlanRequest, Signature, StatusEvent, Versions};
-use quecota_core::wire::ttlv::List;
+use quecota_core::wire::message::{
+    InfoValues, McuList, OtaStatus, PlanRequest, Signature, StatusEvent, StatusValues, Versions,
+};
 use serde_json::json;
 
 use super::turn::{Turn, Word};
@@ -115,7 +116,7 @@ impl Turn<'_> {
                 self.log(last, name.as_ref(), kind, value).await?;
             }
         }
-        let proves = event.status == quecota_core::wire::message::OtaStatus::UpdateSuccess;
+        let proves = event.status == OtaStatus::UpdateSuccess;
         let has_versions = self.take_versions(&event.versions).await?;
         if let Some((mut upgrade, index)) = found {
             if has_versions && proves {
@@ -153,21 +154,23 @@ impl Turn<'_> {
 
     /// 0x0044 and 0x0042.
     async fn info(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let list = List::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
-        let text = |id| list.text(id).map(clean).filter(|text| !text.is_empty());
-        self.device.model = text(1).or(self.device.model.take());
-        self.device.sdk_version = text(11).or(self.device.sdk_version.take());
-        let first = self.device.versions_at.is_none();
-        let versions = Versions { module: list.text(2).unwrap_or(""), mcu: list.text(3).unwrap_or("") };
-        let mut reported = self.take_versions(&versions).await?;
-        if list.text(3) == Some("") || list.bytes(3) == Some(&[]) {
-            self.take_mcu_versions("").await?;
-            reported = true;
+        let info = InfoValues::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
+        if !info.module_model.is_empty() {
+            self.device.model = Some(clean(info.module_model));
         }
-        if !reported {
+        if !info.sdk_version.is_empty() {
+            self.device.sdk_version = Some(clean(info.sdk_version));
+        }
+        let versions = Versions { module: info.module_version, mcu: info.mcu_list.unwrap_or("") };
+        let told = self.take_versions(&versions).await?;
+        if info.mcu_list == Some("") {
+            self.take_mcu_versions("").await?;
+        }
+        if !told && info.mcu_list.is_none() {
             return Ok(());
         }
         // Versions that come with a status do not count here: the report after the connect is still to come.
+        let first = self.device.versions_at.is_none();
         self.device.versions_at = Some(self.now);
         self.judge_versions(None).await?;
         if first { self.offer(Trigger::Online).await } else { Ok(()) }
@@ -175,15 +178,18 @@ impl Turn<'_> {
 
     /// 0x0034 and 0x0032.
     async fn status(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let list = List::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
-        let number = |id| list.number(id).and_then(|number| number.to_i64());
-        let reading = |id| number(id).map(|value| Reading { value, at: Some(self.now) });
-        self.device.battery = reading(1).or(self.device.battery);
-        self.device.voltage =
-            list.number(2).map(|volts| volts.text().as_str().to_owned()).or(self.device.voltage.take());
-        self.device.signal = number(3).or(self.device.signal);
-        self.device.free_space = number(4).or(self.device.free_space);
-        self.device.rsrp = reading(5).or(self.device.rsrp);
+        let status = StatusValues::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
+        let reading =
+            |value: Option<i32>| value.map(|value| Reading { value: value.into(), at: Some(self.now) });
+        let device = &mut self.device;
+        device.battery = reading(status.battery).or(device.battery);
+        device.rsrp = reading(status.rsrp).or(device.rsrp);
+        device.signal = status.signal.map(i64::from).or(device.signal);
+        let free = status.flash_free.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        device.free_space = free.or(device.free_space);
+        if let Some(volts) = status.voltage {
+            device.voltage = Some(volts.text().as_str().to_owned());
+        }
         if frame.command == Command::STATUS_ANSWER
             && let Some(StatusAsk::Waiting(trigger)) = self.device.asked_status
         {
@@ -206,7 +212,7 @@ impl Turn<'_> {
     }
 
     async fn take_mcu_versions(&mut self, list: &str) -> Result<()> {
-        let mut reported: Vec<ReportedVersion> = McuList(list)
+        let mut reported: Vec<ReportedVersion> = McuList::of(list)
             .filter_map(|(component, version)| {
                 // A name that breaks the rule cannot be in a plan, so its version is of no use.
                 Some(ReportedVersion {
