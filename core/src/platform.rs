@@ -66,7 +66,8 @@ pub trait Transport {
     fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos, id: SendId) -> Result<(), Refused>;
     /// Starts `GET url` with `Range`; answered by `Agent::on_fetch_begin`, `_data`..., `_end`.
     fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused>;
-    /// Gives the fetch up. Answers that are under way may still come and are ignored by the agent.
+    /// Gives the fetch up. Answers that are under way may still come and are ignored by the agent, until the next
+    /// `fetch`: from then on only its own answers may come.
     fn fetch_cancel(&mut self);
 }
 

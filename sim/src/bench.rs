@@ -91,8 +91,10 @@ pub struct Bench {
     pub serve: VecDeque<Serve>,
     /// Bytes per chunk of a body.
     pub chunk: usize,
-    /// CONNECTs that the broker takes from now on; `None`: all.
-    pub accepts: Option<u32>,
+    /// What the broker says to the CONNECTs to come; after them CONNACK 0.
+    pub connack: VecDeque<Link>,
+    /// Whether there is a broker at all.
+    pub reachable: bool,
     /// Whether the broker acknowledges what is published.
     pub acknowledges: bool,
     /// Whether the platform gives a session key.
@@ -146,7 +148,8 @@ impl Bench {
             file: file(50_000),
             serve: VecDeque::new(),
             chunk: 1400,
-            accepts: None,
+            connack: VecDeque::new(),
+            reachable: true,
             acknowledges: true,
             gives_key: true,
             gives_secret: true,
@@ -267,6 +270,16 @@ impl Bench {
         }));
     }
 
+    /// Goes through bootstrap, plan and URL, up to where the application has to do something.
+    pub fn start_upgrade(&mut self, plan: Plan<'_>) {
+        if plan.kind == ComponentKind::Mcu {
+            self.agent.set_mcu_version(&mut self.world, plan.component, plan.source).unwrap();
+        }
+        self.connect();
+        self.offer(plan);
+        self.give_url(plan);
+    }
+
     /// The connection breaks.
     pub fn lose_link(&mut self) {
         self.agent.on_link(&mut self.world, Link::Lost);
@@ -281,6 +294,18 @@ impl Bench {
     /// The commands that the platform got, in order.
     pub fn commands(&self) -> Vec<u16> {
         self.packets.iter().map(|packet| packet.command).collect()
+    }
+
+    /// Takes the codes of the OTA events.
+    pub fn take_codes(&mut self) -> Vec<i32> {
+        self.take_ota().into_iter().map(|(code, _)| code).collect()
+    }
+
+    /// Takes the events that are not OTA: event and code.
+    pub fn take_session(&mut self) -> Vec<(u32, i32)> {
+        let (session, ota): (Vec<_>, Vec<_>) = self.events.drain(..).partition(|(event, _, _)| *event != 7);
+        self.events = ota;
+        session.into_iter().map(|(event, code, _)| (event, code)).collect()
     }
 
     /// Takes the OTA events: code and text.
@@ -302,9 +327,11 @@ impl Bench {
                 assert_eq!(client_id, format!("qd{PRODUCT_KEY}{DEVICE_KEY}"));
                 self.passwords.push(password);
                 self.cipher = None;
-                let takes = self.accepts.is_none_or(|count| count > 0);
-                self.accepts = self.accepts.map(|count| count.saturating_sub(1));
-                let link = if takes { Link::Connected } else { Link::Lost };
+                let link = if self.reachable {
+                    self.connack.pop_front().unwrap_or(Link::Connected)
+                } else {
+                    Link::Lost
+                };
                 self.agent.on_link(&mut self.world, link);
             }
             Asked::Subscribe(filter) => {

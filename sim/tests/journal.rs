@@ -5,10 +5,12 @@
 
 use quecota_core::ota::digest::{Announced, Digests};
 use quecota_core::ota::journal::{
-    Configuration, Image, Journal, JournalError, Opening, Outcome, Piece, Progress, Report, Reports, Saved,
+    Configuration, Journal, JournalError, Opening, Outcome, Progress, Report, Reports, Saved,
 };
+use quecota_core::ota::{Demands, Image, Piece};
 use quecota_core::platform::Geometry;
 use quecota_core::text::Text;
+use quecota_core::wire::message::ComponentKind;
 use sim::flash::{Cut, How, Operation, SimFlash, Torn, Unsynced};
 
 const PROGRAM_SIZES: [u32; 4] = [1, 4, 8, 256];
@@ -54,7 +56,7 @@ fn progress(target: u8, offset: u32) -> Progress {
     let image = Image {
         component: Text::of("STM32").unwrap(),
         target: Text::of(&format!("2_0_{target}")).unwrap(),
-        kind: 1,
+        kind: ComponentKind::Mcu,
         size: 1_000_000,
         announced,
     };
@@ -62,6 +64,8 @@ fn progress(target: u8, offset: u32) -> Progress {
     digests.update(&vec![target; offset as usize % 5000]);
     Progress {
         image,
+        source: Text::of("1_0_0").unwrap(),
+        demands: Demands { battery: 30, signal: -113, space: 1_000_000 },
         wants_sha256: false,
         state: 5,
         attempts: 0,

@@ -63,17 +63,11 @@ impl Agent<'_> {
 
     /// QUECTHING.md 3.5, as DECISIONS "after a reboot" has it.
     fn recover(&mut self, platform: &mut dyn Platform, progress: &journal::Progress) {
-        let kept = progress.image;
-        let kind = if kept.kind == 0 { ComponentKind::Module } else { ComponentKind::Mcu };
-        self.machine.image = Image {
-            component: kept.component,
-            kind,
-            target: kept.target,
-            size: kept.size,
-            announced: kept.announced,
-        };
+        self.machine.image = progress.image;
+        self.machine.source = progress.source;
+        self.machine.demands = progress.demands;
         self.wants_sha256 = progress.wants_sha256;
-        self.machine.piece = Piece { start: progress.piece.start, length: progress.piece.length };
+        self.machine.piece = progress.piece;
         self.mark = Mark { offset: progress.offset, digests: progress.digests };
         let now = platform.millis();
         match State::from_number(progress.state.into()) {
@@ -86,13 +80,14 @@ impl Agent<'_> {
                 self.rewind();
                 self.machine.recover(State::DownloadError, now);
             }
+            Some(State::PlanReceived) if progress.image.size == 0 => self.forget(platform),
             Some(
                 State::PlanReceived
                 | State::Confirmed
                 | State::DownloadStart
                 | State::Downloading
                 | State::Downloaded,
-            ) if kept.size > 0 => {
+            ) => {
                 self.rewind();
                 self.machine.recover(State::PlanReceived, now);
                 self.recovered = true;
@@ -142,34 +137,22 @@ impl Agent<'_> {
         }
     }
 
-    /// The version that the component has, as far as the device knows.
-    pub(super) fn present_version(&self) -> &str {
-        match self.machine.image.kind {
-            ComponentKind::Module => &self.software,
-            ComponentKind::Mcu => self.mcu_version(&self.machine.image.component).unwrap_or_default(),
-        }
-    }
-
     /// State and progress.
     pub(super) fn save(&mut self, platform: &mut dyn Platform) {
-        let Machine { image, piece, .. } = &self.machine;
+        let Machine { image, source, demands, piece, .. } = &self.machine;
         let state = match self.machine.state() {
             // Verified, but not handed over: after a reboot it still is to be.
             State::Updating if image.kind == ComponentKind::Module && !self.applied => State::Downloaded,
             state => state,
         };
         let progress = journal::Progress {
-            image: journal::Image {
-                component: image.component,
-                target: image.target,
-                kind: image.kind.number(),
-                size: image.size,
-                announced: image.announced,
-            },
+            image: *image,
+            source: *source,
+            demands: *demands,
             wants_sha256: self.wants_sha256,
             state: state.number(),
             attempts: self.machine.failures(),
-            piece: journal::Piece { start: piece.start, length: piece.length },
+            piece: *piece,
             offset: self.mark.offset,
             digests: self.mark.digests,
         };

@@ -143,6 +143,8 @@ pub struct Agent<'b> {
     wants_sha256: bool,
     /// The next plan of the first message in the inbox whose 10700 is to be told.
     next_plan: Option<usize>,
+    /// The first message in the inbox waits for an answer before it to leave.
+    held: bool,
     /// Plan and firmware packets of this connection that were handled: MQTT may bring them twice.
     handled: [Option<(PacketId, Command)>; 4],
     /// The transport could not start the fetch; once more then.
@@ -174,6 +176,7 @@ impl<'b> Agent<'b> {
             module_length: 0,
             wants_sha256: false,
             next_plan: None,
+            held: false,
             handled: [None; 4],
             fetch_again: None,
         }

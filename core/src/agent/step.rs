@@ -49,7 +49,8 @@ impl Agent<'_> {
         const HELD_UP: u32 = 100;
         /// With nothing to wait for.
         const IDLE: u32 = 60_000;
-        let more = !self.inbox.is_empty() || self.uplink.can_send_more(now, &self.session, &self.reports);
+        let readable = !self.inbox.is_empty() && !self.held;
+        let more = readable || self.uplink.can_send_more(now, &self.session, &self.reports);
         if more && self.outbox.has_room() {
             return Wait(0);
         }
@@ -96,6 +97,7 @@ impl Agent<'_> {
 
     /// One message, unless the application has to take plans of the one before first.
     fn receive(&mut self, platform: &mut dyn Platform) {
+        self.held = false;
         if self.next_plan.is_some() {
             return self.tell_plans();
         }
@@ -123,6 +125,7 @@ impl Agent<'_> {
                 let asked = ids.map(|ids| ids.iter().fold(Asked::NONE, Asked::and)).unwrap_or(Asked::NONE);
                 if !self.uplink.ask(opened.command, opened.packet, asked) {
                     // The answer before is not out yet; this message waits its turn.
+                    self.held = true;
                     return;
                 }
             }

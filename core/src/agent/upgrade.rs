@@ -7,7 +7,9 @@ use crate::limits;
 use crate::ota::digest::{Announced, Verdict};
 use crate::ota::journal::Report;
 use crate::ota::staging::Staged;
-use crate::ota::{Demands, Effect, Failure, Fetch, FetchHead, Image, Input, Row, State, Timer, Told};
+use crate::ota::{
+    Demands, Effect, Failure, Fetch, FetchHead, Image, Input, Machine, Row, State, Timer, Told,
+};
 use crate::platform::{Applied, Area, Level, Platform, Range};
 use crate::text::Text;
 use crate::wire::event::{PieceEvent, PlanEvent, StartEvent};
@@ -150,12 +152,10 @@ impl Agent<'_> {
         .unwrap_or_default()
     }
 
-    /// The plan's demands are not in the journal; the platform has checked them when it offered the plan.
     fn recovered_text(&self) -> Text<{ limits::EVENT_TEXT }> {
-        let Image { component, target, .. } = &self.machine.image;
-        let source = self.present_version();
-        let plan = PlanEvent { component, source, target, battery: 0, signal: 0, space: 0 };
-        plan.text().unwrap_or_default()
+        let Machine { image: Image { component, target, .. }, source, demands, .. } = &self.machine;
+        let Demands { battery, signal, space } = *demands;
+        PlanEvent { component, source, target, battery, signal, space }.text().unwrap_or_default()
     }
 
     fn piece_text(&self) -> Text<{ limits::EVENT_TEXT }> {

@@ -11,7 +11,7 @@
 mod record;
 mod value;
 
-pub use value::{Configuration, Image, Piece, Progress, QueueFull, Report, Reports, Saved};
+pub use value::{Configuration, Progress, QueueFull, Report, Reports, Saved};
 
 use crate::ota::digest::Crc32;
 use crate::platform::{Area, Geometry, GeometryError, Storage, StorageError, ceil_to};

@@ -5,7 +5,9 @@
 use super::record::Reader;
 use crate::limits;
 use crate::ota::digest::{Announced, Digests, SAVED_MAX};
+use crate::ota::{Demands, Image, Piece};
 use crate::text::Text;
+use crate::wire::message::ComponentKind;
 
 /// Where encoded bytes go, in order.
 pub(super) type Put<'p> = &'p mut dyn FnMut(&[u8]);
@@ -49,35 +51,15 @@ pub struct Configuration {
     pub dialect: u8,
 }
 
-/// Which image: bytes are kept across a reboot, a new plan or a new URL only while all of this stays the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Image {
-    /// Component identifier (id 4).
-    pub component: Text<{ limits::COMPONENT }>,
-    /// Target version (id 6).
-    pub target: Text<{ limits::VERSION }>,
-    /// Component type on the wire (id 7): 0 module, 1 MCU.
-    pub kind: u8,
-    /// Bytes of the whole image (id 2); 0 before the platform has told.
-    pub size: u32,
-    /// Digests (ids 3, 15, 16).
-    pub announced: Announced,
-}
-
-/// The part of an image that the image area holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Piece {
-    /// First byte within the image.
-    pub start: u32,
-    /// Bytes.
-    pub length: u32,
-}
-
 /// How far an upgrade is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Of which image.
+    /// Of which image: bytes are kept across a reboot, a new plan or a new URL only while all of it stays the same.
     pub image: Image,
+    /// Version before, as the plan has it; may be empty.
+    pub source: Text<{ limits::VERSION }>,
+    /// What the plan demands; the application may look at it again after a reboot.
+    pub demands: Demands,
     /// The application asked for SHA-256 (mode 1 of the request).
     pub wants_sha256: bool,
     /// State as in data point 13 (QUECTHING.md 3.1).
@@ -243,7 +225,7 @@ const ANNOUNCED_SHA256: u8 = 4;
 impl Progress {
     /// Longest form of what stays the same during an upgrade.
     pub(super) const TASK_MAX: usize =
-        text(limits::COMPONENT) + text(limits::VERSION) + 1 + 4 + 1 + 1 + 16 + 4 + 32;
+        text(limits::COMPONENT) + 2 * text(limits::VERSION) + 1 + 4 + 1 + 1 + 16 + 4 + 32 + 12;
     /// Longest form of what moves.
     pub(super) const MARK_MAX: usize = 1 + 1 + 4 + 4 + 4 + 1 + SAVED_MAX;
 
@@ -251,7 +233,7 @@ impl Progress {
         let Announced { md5, crc32, sha256 } = self.image.announced;
         put_text(put, &self.image.component);
         put_text(put, &self.image.target);
-        put(&[self.image.kind]);
+        put(&[self.image.kind.number()]);
         put(&self.image.size.to_le_bytes());
         put(&[u8::from(self.wants_sha256)]);
         put(&[md5.map_or(0, |_| ANNOUNCED_MD5)
@@ -260,6 +242,10 @@ impl Progress {
         md5.inspect(|md5| put(md5));
         crc32.inspect(|crc32| put(&crc32.to_le_bytes()));
         sha256.inspect(|sha256| put(sha256));
+        put_text(put, &self.source);
+        put(&self.demands.battery.to_le_bytes());
+        put(&self.demands.signal.to_le_bytes());
+        put(&self.demands.space.to_le_bytes());
     }
 
     pub(super) fn encode_mark(&self, put: Put<'_>) {
@@ -276,11 +262,13 @@ impl Progress {
 
     /// Joins what stays and what moves; `None` when the digests are not those of the image.
     pub(super) fn of(task: Task, mark: Mark) -> Option<Self> {
-        let Task { image, wants_sha256 } = task;
+        let Task { image, wants_sha256, source, demands } = task;
         let Mark { state, attempts, piece, offset, digests } = mark;
         digests.computes(&image.announced).then_some(Progress {
             image,
             wants_sha256,
+            source,
+            demands,
             state,
             attempts,
             piece,
@@ -294,13 +282,15 @@ impl Progress {
 pub(super) struct Task {
     image: Image,
     wants_sha256: bool,
+    source: Text<{ limits::VERSION }>,
+    demands: Demands,
 }
 
 impl Task {
     pub(super) fn decode(from: &mut Reader<'_>) -> Option<Self> {
         let component = from.text()?;
         let target = from.text()?;
-        let kind = from.u8()?;
+        let kind = ComponentKind::from_number(from.u8()?.into())?;
         let size = from.u32()?;
         let wants_sha256 = from.u8()? != 0;
         let flags = from.u8()?;
@@ -314,7 +304,12 @@ impl Task {
         if flags & ANNOUNCED_SHA256 != 0 {
             announced.sha256 = Some(from.array()?);
         }
-        Some(Task { image: Image { component, target, kind, size, announced }, wants_sha256 })
+        let image = Image { component, target, kind, size, announced };
+        let source = from.text()?;
+        let battery = from.u32()?;
+        let signal = from.u32()?.cast_signed();
+        let space = from.u32()?;
+        Some(Task { image, wants_sha256, source, demands: Demands { battery, signal, space } })
     }
 }
 

@@ -36,15 +36,23 @@ impl ComponentKind {
         self as u8
     }
 
+    /// The kind with this number.
+    pub const fn from_number(number: u64) -> Option<ComponentKind> {
+        match number {
+            0 => Some(ComponentKind::Module),
+            1 => Some(ComponentKind::Mcu),
+            _ => None,
+        }
+    }
+
     /// 0 when it is absent, as every number of a plan.
     pub(super) fn read(fields: Fields<'_>) -> Result<ComponentKind, MessageError> {
         match fields.number(KIND)? {
             None => Ok(ComponentKind::Module),
-            Some((offset, value)) => match value.to_u64() {
-                Some(0) => Ok(ComponentKind::Module),
-                Some(1) => Ok(ComponentKind::Mcu),
-                _ => Err(MessageError::Unknown { field: KIND, offset, value }),
-            },
+            Some((offset, value)) => {
+                let kind = value.to_u64().and_then(ComponentKind::from_number);
+                kind.ok_or(MessageError::Unknown { field: KIND, offset, value })
+            }
         }
     }
 }
