@@ -30,7 +30,7 @@ use credentials::{Admitted, NotAdmitted};
 use handshake::Greeting;
 use outbox::Kick;
 use seat::{Seat, Seats};
-use session::{End, Session, Topics};
+use session::{Session, Topics};
 use talk::Talk;
 use throttle::Throttle;
 
