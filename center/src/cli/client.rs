@@ -92,6 +92,9 @@ impl Client {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(10)))
+            .timeout_send_request(Some(Duration::from_secs(30)))
+            // 500 MB over a slow line.
+            .timeout_send_body(Some(Duration::from_secs(60 * 60)))
             // An upload is committed to disk before it is answered.
             .timeout_recv_response(Some(Duration::from_secs(120)))
             .timeout_recv_body(Some(Duration::from_secs(60)))

@@ -85,6 +85,7 @@ pub enum Command {
 
 /// Which center a client command talks to, and how it answers.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Center")]
 pub struct Connection {
     /// Address of the center
     #[arg(
