@@ -425,8 +425,8 @@ fn before_connect_nothing_else_and_no_more_than_a_kilobyte_is_read() {
 fn a_slow_connect_is_closed_by_its_deadline() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (server, stop) = runtime.block_on(link_in_process(Duration::from_millis(300)));
-    let mut link = Mqtt::open(server).unwrap();
     let begun = std::time::Instant::now();
+    let mut link = Mqtt::open(server).unwrap();
     link.send(&connect(4, "qdp1abcd1", None, "secret", 60)[..20]).unwrap();
     link.expect_close(PATIENCE).unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(300));
