@@ -72,7 +72,7 @@ CREATE TABLE packages (
     created_at  INTEGER NOT NULL,
     FOREIGN KEY (pk, component) REFERENCES components (pk, no)
 );
-CREATE INDEX packages_component ON packages (pk, component, id);
+CREATE INDEX packages_page ON packages (pk, id);
 
 CREATE TABLE package_files (
     package_id  INTEGER NOT NULL REFERENCES packages (id),

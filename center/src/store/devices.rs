@@ -96,6 +96,15 @@ pub struct ReportedVersion {
     pub version: String,
 }
 
+// Queries of the scheduler and of every connect: a test shows that each has its index.
+pub(super) const DEVICE_BY_CLIENT_ID: &str = "SELECT * FROM devices WHERE client_id = $1";
+pub(super) const ONLINE_IN_SLOTS: &str = "SELECT * FROM devices WHERE pk = $1 AND online = 1 AND push_slot >= $2 AND push_slot < $3 \
+             ORDER BY push_slot LIMIT $4";
+pub(super) const COUNT_ONLINE: &str = "SELECT COUNT(*) AS devices FROM devices WHERE pk = $1 AND online = 1";
+pub(super) const DEVICES: &str = "SELECT * FROM devices WHERE pk = $1 AND id > $2 ORDER BY id LIMIT $3";
+pub(super) const SESSIONS_OF: &str =
+    "SELECT * FROM devices WHERE session IS NOT NULL AND session >= $1 AND session < $2 LIMIT $3";
+
 fn device(row: &AnyRow) -> Result<Device> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
     let reading = |column, at| -> Result<Option<Reading>> {
@@ -131,10 +140,7 @@ fn device(row: &AnyRow) -> Result<Device> {
 impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
     /// The device that connects with this client id, if there is one.
     pub async fn find_device_by_client_id(&mut self, client_id: &str) -> Result<Option<Device>> {
-        let row = sqlx::query("SELECT * FROM devices WHERE client_id = $1")
-            .bind(client_id)
-            .fetch_optional(self.connection())
-            .await?;
+        let row = sqlx::query(DEVICE_BY_CLIENT_ID).bind(client_id).fetch_optional(self.connection()).await?;
         row.as_ref().map(device).transpose()
     }
 
@@ -167,7 +173,7 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
     /// A page of the product's devices, oldest first; `after` is the number of the last one seen, 0 at the beginning.
     pub async fn devices(&mut self, product: &ProductKey, after: i64, limit: i64) -> Result<Page<Device>> {
         let limit = limit.clamp(1, PAGE_MAX);
-        let rows = sqlx::query("SELECT * FROM devices WHERE pk = $1 AND id > $2 ORDER BY id LIMIT $3")
+        let rows = sqlx::query(DEVICES)
             .bind(product.as_str())
             .bind(after)
             .bind(limit + 1)
@@ -200,25 +206,19 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
         until: i64,
         limit: i64,
     ) -> Result<Vec<Device>> {
-        let rows = sqlx::query(
-            "SELECT * FROM devices WHERE pk = $1 AND online = 1 AND push_slot >= $2 AND push_slot < $3 \
-             ORDER BY push_slot LIMIT $4",
-        )
-        .bind(product.as_str())
-        .bind(from)
-        .bind(until)
-        .bind(limit)
-        .fetch_all(self.connection())
-        .await?;
+        let rows = sqlx::query(ONLINE_IN_SLOTS)
+            .bind(product.as_str())
+            .bind(from)
+            .bind(until)
+            .bind(limit)
+            .fetch_all(self.connection())
+            .await?;
         rows.iter().map(device).collect()
     }
 
     /// How many devices of the product are online.
     pub async fn count_online(&mut self, product: &ProductKey) -> Result<i64> {
-        let row = sqlx::query("SELECT COUNT(*) AS devices FROM devices WHERE pk = $1 AND online = 1")
-            .bind(product.as_str())
-            .fetch_one(self.connection())
-            .await?;
+        let row = sqlx::query(COUNT_ONLINE).bind(product.as_str()).fetch_one(self.connection()).await?;
         row.int("devices")
     }
 }
@@ -288,14 +288,8 @@ impl Writer {
     /// Devices whose session begins with `owner`: connections of a process that is gone.
     pub async fn sessions_of(&mut self, owner: &str, limit: i64) -> Result<Vec<Device>> {
         let (from, until) = (format!("{owner}/"), format!("{owner}0"));
-        let rows = sqlx::query(
-            "SELECT * FROM devices WHERE session IS NOT NULL AND session >= $1 AND session < $2 LIMIT $3",
-        )
-        .bind(from)
-        .bind(until)
-        .bind(limit)
-        .fetch_all(self.connection())
-        .await?;
+        let rows =
+            sqlx::query(SESSIONS_OF).bind(from).bind(until).bind(limit).fetch_all(self.connection()).await?;
         rows.iter().map(device).collect()
     }
 

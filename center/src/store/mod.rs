@@ -350,3 +350,40 @@ impl Columns for AnyRow {
 fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plans of SQLite; PostgreSQL has the same indexes.
+    #[tokio::test]
+    async fn every_query_of_the_scheduler_has_its_index() {
+        let store = Store::in_memory().await.unwrap();
+        let mut reader = store.read().await.unwrap();
+        let queries = [
+            devices::DEVICE_BY_CLIENT_ID,
+            devices::ONLINE_IN_SLOTS,
+            devices::COUNT_ONLINE,
+            devices::DEVICES,
+            devices::SESSIONS_OF,
+            plans::OFFERED_PLANS,
+            plans::RUNNING_PLANS,
+            plans::OVERLAPS,
+            plans::IS_LISTED,
+            upgrades::OPEN_UPGRADES,
+            upgrades::FIND_UPGRADE,
+            upgrades::PLAN_FIGURES,
+            upgrades::LEASES_OVER,
+            upgrades::OFFERS_DUE,
+            upgrades::EXTEND_LEASES,
+            upgrades::REPEAT_LOG,
+        ];
+        for query in queries {
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+            let rows = sqlx::query(explain).fetch_all(reader.connection()).await.unwrap();
+            let steps: Vec<String> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{query}\n{steps:#?}");
+            assert!(steps.iter().any(|step| step.starts_with("SEARCH")), "{query}\n{steps:#?}");
+        }
+    }
+}

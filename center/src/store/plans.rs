@@ -52,6 +52,18 @@ pub struct Mark {
     pub done: i64,
 }
 
+// Queries of the scheduler and of every connect: a test shows that each has its index.
+pub(super) const OFFERED_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading') \
+             ORDER BY activated_at DESC, id DESC";
+pub(super) const RUNNING_PLANS: &str =
+    "SELECT * FROM plans WHERE state IN ('activated', 'upgrading', 'suspended') ORDER BY state, id";
+pub(super) const OVERLAPS: &str = "SELECT plans.id AS id, plans.name AS name, theirs.component AS component \
+             FROM plans AS own JOIN plan_components AS ours ON ours.plan_id = own.id \
+             JOIN plans ON plans.pk = own.pk AND plans.state IN ('activated', 'upgrading', 'suspended') \
+             JOIN plan_components AS theirs ON theirs.plan_id = plans.id AND theirs.component = ours.component \
+             WHERE own.id = $1 AND plans.id <> own.id ORDER BY plans.id, theirs.position";
+pub(super) const IS_LISTED: &str = "SELECT dk FROM plan_devices WHERE plan_id = $1 AND list = $2 AND dk = $3";
+
 fn plan(row: &AnyRow) -> Result<Plan> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
     let time_of_day = |column| -> Result<Option<TimeOfDay>> {
@@ -152,38 +164,19 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
 
     /// The product's plans that are offered now, newest activation first.
     pub async fn offered_plans(&mut self, product: &ProductKey) -> Result<Vec<Plan>> {
-        let rows = sqlx::query(
-            "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading') \
-             ORDER BY activated_at DESC, id DESC",
-        )
-        .bind(product.as_str())
-        .fetch_all(self.connection())
-        .await?;
+        let rows = sqlx::query(OFFERED_PLANS).bind(product.as_str()).fetch_all(self.connection()).await?;
         self.all_with_components(&rows).await
     }
 
     /// Every plan that is activated and not over.
     pub async fn running_plans(&mut self) -> Result<Vec<Plan>> {
-        let rows = sqlx::query(
-            "SELECT * FROM plans WHERE state IN ('activated', 'upgrading', 'suspended') ORDER BY state, id",
-        )
-        .fetch_all(self.connection())
-        .await?;
+        let rows = sqlx::query(RUNNING_PLANS).fetch_all(self.connection()).await?;
         self.all_with_components(&rows).await
     }
 
     /// Plans of the product that are active, other than `id`, and have one of its components.
     pub async fn overlaps(&mut self, id: PlanId) -> Result<Vec<Overlap>> {
-        let rows = sqlx::query(
-            "SELECT plans.id AS id, plans.name AS name, theirs.component AS component \
-             FROM plans AS own JOIN plan_components AS ours ON ours.plan_id = own.id \
-             JOIN plans ON plans.pk = own.pk AND plans.state IN ('activated', 'upgrading', 'suspended') \
-             JOIN plan_components AS theirs ON theirs.plan_id = plans.id AND theirs.component = ours.component \
-             WHERE own.id = $1 AND plans.id <> own.id ORDER BY plans.id, theirs.position",
-        )
-        .bind(id.0)
-        .fetch_all(self.connection())
-        .await?;
+        let rows = sqlx::query(OVERLAPS).bind(id.0).fetch_all(self.connection()).await?;
         rows.iter()
             .map(|row| {
                 Ok(Overlap {
@@ -228,7 +221,7 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
 
     /// Whether the device stands in the plan's list.
     pub async fn is_listed(&mut self, id: PlanId, list: List, device: &DeviceKey) -> Result<bool> {
-        let row = sqlx::query("SELECT dk FROM plan_devices WHERE plan_id = $1 AND list = $2 AND dk = $3")
+        let row = sqlx::query(IS_LISTED)
             .bind(id.0)
             .bind(list.as_str())
             .bind(device.as_str())

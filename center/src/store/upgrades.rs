@@ -132,6 +132,24 @@ pub struct NewLogEntry {
     pub value: serde_json::Value,
 }
 
+// Queries of the scheduler and of every connect: a test shows that each has its index.
+pub(super) const OPEN_UPGRADES: &str =
+    "SELECT * FROM upgrades WHERE device_id = $1 AND ended_at IS NULL ORDER BY id";
+pub(super) const FIND_UPGRADE: &str = "SELECT * FROM upgrades WHERE plan_id = $1 AND device_id = $2";
+pub(super) const PLAN_FIGURES: &str =
+    "SELECT state, COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 GROUP BY state";
+pub(super) const LEASES_OVER: &str = "SELECT DISTINCT upgrades.device_id AS device_id FROM component_upgrades \
+             JOIN upgrades ON upgrades.id = component_upgrades.upgrade_id \
+             WHERE component_upgrades.lease_until IS NOT NULL AND component_upgrades.lease_until <= $1 LIMIT $2";
+pub(super) const OFFERS_DUE: &str = "SELECT DISTINCT upgrades.device_id AS device_id FROM upgrades \
+             JOIN devices ON devices.id = upgrades.device_id \
+             WHERE upgrades.next_offer_at IS NOT NULL AND upgrades.next_offer_at <= $1 AND devices.online = 1 LIMIT $2";
+pub(super) const EXTEND_LEASES: &str =
+    "UPDATE component_upgrades SET lease_until = $1 WHERE lease_until IS NOT NULL AND lease_until < $1";
+pub(super) const REPEAT_LOG: &str = "UPDATE upgrade_log SET last_at = $6, times = times + 1 \
+             WHERE id = (SELECT MAX(id) FROM upgrade_log WHERE device_id = $1) \
+             AND COALESCE(upgrade_id, 0) = $2 AND COALESCE(component, '') = $3 AND kind = $4 AND value = $5";
+
 fn upgrade(row: &AnyRow) -> Result<Upgrade> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
     Ok(Upgrade {
@@ -213,21 +231,13 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
 
     /// The upgrade of a device by a plan, if it was offered once.
     pub async fn find_upgrade(&mut self, plan: PlanId, device: DeviceId) -> Result<Option<Upgrade>> {
-        let rows = sqlx::query("SELECT * FROM upgrades WHERE plan_id = $1 AND device_id = $2")
-            .bind(plan.0)
-            .bind(device.0)
-            .fetch_all(self.connection())
-            .await?;
+        let rows = sqlx::query(FIND_UPGRADE).bind(plan.0).bind(device.0).fetch_all(self.connection()).await?;
         Ok(self.whole_upgrades(rows).await?.pop())
     }
 
     /// The device's upgrades that are not at their end.
     pub async fn open_upgrades(&mut self, device: DeviceId) -> Result<Vec<Upgrade>> {
-        let rows =
-            sqlx::query("SELECT * FROM upgrades WHERE device_id = $1 AND ended_at IS NULL ORDER BY id")
-                .bind(device.0)
-                .fetch_all(self.connection())
-                .await?;
+        let rows = sqlx::query(OPEN_UPGRADES).bind(device.0).fetch_all(self.connection()).await?;
         self.whole_upgrades(rows).await
     }
 
@@ -253,11 +263,7 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
 
     /// Devices that the plan was offered to, by state.
     pub async fn plan_figures(&mut self, plan: PlanId) -> Result<Figures> {
-        let rows =
-            sqlx::query("SELECT state, COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 GROUP BY state")
-                .bind(plan.0)
-                .fetch_all(self.connection())
-                .await?;
+        let rows = sqlx::query(PLAN_FIGURES).bind(plan.0).fetch_all(self.connection()).await?;
         let mut figures = Figures::default();
         for row in rows {
             figures.add(row.word("state")?, row.number("devices")?);
@@ -267,29 +273,13 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
 
     /// Devices with a lease that has run out at `now`, at most `limit`.
     pub async fn leases_over(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(
-            "SELECT DISTINCT upgrades.device_id AS device_id FROM component_upgrades \
-             JOIN upgrades ON upgrades.id = component_upgrades.upgrade_id \
-             WHERE component_upgrades.lease_until IS NOT NULL AND component_upgrades.lease_until <= $1 LIMIT $2",
-        )
-        .bind(now.0)
-        .bind(limit)
-        .fetch_all(self.connection())
-        .await?;
+        let rows = sqlx::query(LEASES_OVER).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
         rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
     }
 
     /// Online devices with an upgrade that is to be offered again at `now`, at most `limit`.
     pub async fn offers_due(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(
-            "SELECT DISTINCT upgrades.device_id AS device_id FROM upgrades \
-             JOIN devices ON devices.id = upgrades.device_id \
-             WHERE upgrades.next_offer_at IS NOT NULL AND upgrades.next_offer_at <= $1 AND devices.online = 1 LIMIT $2",
-        )
-        .bind(now.0)
-        .bind(limit)
-        .fetch_all(self.connection())
-        .await?;
+        let rows = sqlx::query(OFFERS_DUE).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
         rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
     }
 
@@ -411,10 +401,7 @@ impl Writer {
 
     /// No lease ends before `until`.
     pub async fn extend_leases(&mut self, until: Millis) -> Result<()> {
-        sqlx::query("UPDATE component_upgrades SET lease_until = $1 WHERE lease_until IS NOT NULL AND lease_until < $1")
-            .bind(until.0)
-            .execute(self.connection())
-            .await?;
+        sqlx::query(EXTEND_LEASES).bind(until.0).execute(self.connection()).await?;
         Ok(())
     }
 
@@ -469,19 +456,15 @@ impl Writer {
     /// Writes a line; a repetition of the device's last line counts it up instead.
     pub async fn log(&mut self, entry: NewLogEntry, now: Millis) -> Result<()> {
         let value = entry.value.to_string();
-        let repeated = sqlx::query(
-            "UPDATE upgrade_log SET last_at = $6, times = times + 1 \
-             WHERE id = (SELECT MAX(id) FROM upgrade_log WHERE device_id = $1) \
-             AND COALESCE(upgrade_id, 0) = $2 AND COALESCE(component, '') = $3 AND kind = $4 AND value = $5",
-        )
-        .bind(entry.device.0)
-        .bind(entry.upgrade.map_or(0, |upgrade| upgrade.0))
-        .bind(entry.component.as_ref().map_or("", ComponentNo::as_str))
-        .bind(entry.kind)
-        .bind(value.as_str())
-        .bind(now.0)
-        .execute(self.connection())
-        .await?;
+        let repeated = sqlx::query(REPEAT_LOG)
+            .bind(entry.device.0)
+            .bind(entry.upgrade.map_or(0, |upgrade| upgrade.0))
+            .bind(entry.component.as_ref().map_or("", ComponentNo::as_str))
+            .bind(entry.kind)
+            .bind(value.as_str())
+            .bind(now.0)
+            .execute(self.connection())
+            .await?;
         if repeated.rows_affected() > 0 {
             return Ok(());
         }
