@@ -489,6 +489,24 @@ async fn a_restart_in_the_middle_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_device_that_upgraded_while_the_center_was_away_can_still_say_so() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 0).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[Updating]).await;
+    let device = phone.device;
+    center.clock.advance(Millis::hours(2));
+    let center = center.restarted().await;
+    center.minutes(4).await;
+    let mut phone = Phone { center: &center, device, packet: PacketId::FIRST, session: None };
+    phone.connect().await;
+    phone.report("FW1", "STM32:2").await;
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgraded);
+}
+
+#[tokio::test]
 async fn a_success_with_another_version_is_a_failure() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 0).await;
