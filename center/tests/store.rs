@@ -89,6 +89,9 @@ contract! {
     a_device_is_in_a_plan_once
     leases_and_due_offers_are_found
     terminating_ends_only_what_was_not_confirmed
+    a_plan_that_is_over_ends_what_waits_for_another_attempt
+    a_plan_is_held_by_many_and_locked_by_one
+    no_lease_ends_before_the_grace
     a_repeated_line_is_counted_in_one_row
     an_uncommitted_transaction_leaves_nothing
     a_restart_finds_everything
@@ -508,6 +511,49 @@ async fn terminating_ends_only_what_was_not_confirmed(bench: &Bench) {
     assert_eq!((ended.state, ended.ended), (UpgradeState::Failed, Some(NOW)));
     assert_eq!(ended.components[0].lease_until, None);
     assert_eq!(writer.upgrade(running.id).await.unwrap(), running);
+}
+
+async fn a_plan_that_is_over_ends_what_waits_for_another_attempt(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (first, package, plan) = scene(&mut writer).await;
+    let second = device(&mut writer, "d2").await;
+    let mut ids = Vec::new();
+    for (device, state) in [(first, ComponentState::DownloadFailed), (second, ComponentState::Downloading)] {
+        let mut made = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+        made.state = UpgradeState::Upgrading;
+        made.confirmed = Some(NOW);
+        made.next_offer = Some(NOW);
+        made.components[0].state = state;
+        writer.save_upgrade(&made).await.unwrap();
+        ids.push(made.id);
+    }
+    writer.end_waiting(plan.id, "over", NOW).await.unwrap();
+    let ended = writer.upgrade(ids[0]).await.unwrap();
+    assert_eq!((ended.state, ended.ended, ended.next_offer), (UpgradeState::Failed, Some(NOW), None));
+    assert_eq!((ended.reason.as_deref(), ended.components[0].lease_until), (Some("over"), None));
+    assert_eq!(writer.upgrade(ids[1]).await.unwrap().ended, None);
+}
+
+async fn a_plan_is_held_by_many_and_locked_by_one(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, _, plan) = scene(&mut writer).await;
+    writer.commit().await.unwrap();
+    let mut writer = bench.store.write().await.unwrap();
+    assert_eq!(writer.hold_plan(plan.id).await.unwrap(), plan);
+    assert_eq!(writer.lock_plan(plan.id).await.unwrap(), plan);
+    let missing = writer.hold_plan(PlanId(99)).await;
+    assert!(matches!(missing, Err(StoreError::NotFound { what: "upgrade plan", .. })));
+}
+
+async fn no_lease_ends_before_the_grace(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, plan) = scene(&mut writer).await;
+    let made = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    let lease = made.components[0].lease_until.unwrap();
+    writer.extend_leases(lease - Millis(1)).await.unwrap();
+    assert_eq!(writer.upgrade(made.id).await.unwrap().components[0].lease_until, Some(lease));
+    writer.extend_leases(lease + Millis(1)).await.unwrap();
+    assert_eq!(writer.upgrade(made.id).await.unwrap().components[0].lease_until, Some(lease + Millis(1)));
 }
 
 async fn a_repeated_line_is_counted_in_one_row(bench: &Bench) {
