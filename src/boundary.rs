@@ -150,17 +150,20 @@ pub struct Terminated<const N: usize> {
 }
 
 impl<const N: usize> Terminated<N> {
-    /// Copies; `N` counts the NUL.
-    pub fn of(text: &str) -> Self {
+    /// No text yet. Made apart from [`Self::hold`], because a filled one that is returned is on the stack twice.
+    pub const EMPTY: Self = Terminated { bytes: [0; N], length: 0 };
+
+    /// Copies `text` into this one, which must be new; `N` counts the NUL.
+    pub fn hold(&mut self, text: &str) -> &mut Self {
         let mut room = N.saturating_sub(1).min(text.len());
         while !text.is_char_boundary(room) {
             room = room.saturating_sub(1);
         }
-        let mut copy = Terminated { bytes: [0; N], length: room };
-        for (to, from) in copy.bytes.iter_mut().zip(text.as_bytes().iter().take(room)) {
+        for (to, from) in self.bytes.iter_mut().zip(text.as_bytes().iter().take(room)) {
             *to = *from;
         }
-        copy
+        self.length = room;
+        self
     }
 
     /// Bytes without the NUL.

@@ -15,7 +15,7 @@ use super::table::{Table, quecota_config_t, quecota_event_cb_t};
 use crate::boundary::Terminated;
 
 /// Bytes of memory that quecota_init() needs for one device.
-pub const QUECOTA_SIZE: usize = 24576;
+pub const QUECOTA_SIZE: usize = 8192;
 /// Alignment of that memory.
 pub const QUECOTA_ALIGN: usize = 8;
 
@@ -78,7 +78,8 @@ impl Callback {
         match event.value {
             EventValue::None => call(core::ptr::null_mut(), 0),
             EventValue::Text(text) => {
-                let mut copy = Terminated::<{ limits::EVENT_TEXT + 1 }>::of(&text);
+                let mut room = Terminated::<{ limits::EVENT_TEXT + 1 }>::EMPTY;
+                let copy = room.hold(&text);
                 let length = copy.length();
                 call(copy.as_mut_ptr().cast(), length);
             }
@@ -113,7 +114,7 @@ impl quecota_t {
     /// # Safety
     /// `place` may be written, is big and aligned enough, and the config's receive buffer is the device's until
     /// [`Self::end`].
-    pub unsafe fn init(place: *mut Self, table: Table, config: &quecota_config_t) {
+    pub unsafe fn init(place: *mut Self, table: &Table, config: &quecota_config_t) {
         // SAFETY: `checked` has seen that it is not NULL; it is ours until the end.
         let receive =
             unsafe { core::slice::from_raw_parts_mut(config.receive, config.receive_size as usize) };
@@ -121,12 +122,18 @@ impl quecota_t {
             None => Callback::NeverSet,
             set => Callback::set(set, config.event_ctx),
         };
-        let mut agent = Agent::new(receive);
-        agent.set_dialect(if config.dialect == 0 { Dialect::V2_10 } else { Dialect::V2_9 });
-        let state = UnsafeCell::new(State { started: false, polling: false, callback, agent });
-        // SAFETY: the caller's promise.
+        // Piece by piece, so that the agent is made in its place and not on the stack of a small task.
+        // SAFETY: the caller's promise; each member is written once and none is read before.
         unsafe {
-            place.write(quecota_t { alive: Cell::new(ALIVE), held: Cell::new(false), table, state });
+            let state = UnsafeCell::raw_get(&raw const (*place).state);
+            (&raw mut (*state).agent).write(Agent::new(receive));
+            (*state).agent.set_dialect(if config.dialect == 0 { Dialect::V2_10 } else { Dialect::V2_9 });
+            (&raw mut (*state).started).write(false);
+            (&raw mut (*state).polling).write(false);
+            (&raw mut (*state).callback).write(callback);
+            (&raw mut (*place).table).write(*table);
+            (&raw mut (*place).held).write(Cell::new(false));
+            (&raw mut (*place).alive).write(Cell::new(ALIVE));
         }
     }
 

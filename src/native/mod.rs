@@ -230,7 +230,7 @@ pub unsafe extern "C" fn quecota_init(
             let (config, table) =
                 unsafe { (quecota_config_t::checked(config)?, table::Table::copied(platform)?) };
             // SAFETY: `place` is big and aligned enough, and the C caller lends it and the receive buffer.
-            unsafe { quecota_t::init(place, table, &config) };
+            unsafe { quecota_t::init(place, &table, &config) };
             // SAFETY: not NULL, as was checked above.
             unsafe { device.write(place) };
             Ok(())

@@ -44,10 +44,14 @@ fn length(slice: &[u8]) -> u32 {
 impl Transport for Port<'_> {
     fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
         let table = &self.0.transport;
-        let url = Terminated::<{ limits::SERVER_URL + 16 }>::of(to.url);
-        let client_id = Terminated::<{ limits::CLIENT_ID + 1 }>::of(to.client_id);
-        let user_name = Terminated::<{ limits::USER_NAME + 1 }>::of(to.user_name);
-        let password = Terminated::<{ limits::PASSWORD + 1 }>::of(to.password);
+        let mut url_room = Terminated::<{ limits::SERVER_URL + 16 }>::EMPTY;
+        let url = url_room.hold(to.url);
+        let mut client_id_room = Terminated::<{ limits::CLIENT_ID + 1 }>::EMPTY;
+        let client_id = client_id_room.hold(to.client_id);
+        let mut user_name_room = Terminated::<{ limits::USER_NAME + 1 }>::EMPTY;
+        let user_name = user_name_room.hold(to.user_name);
+        let mut password_room = Terminated::<{ limits::PASSWORD + 1 }>::EMPTY;
+        let password = password_room.hold(to.password);
         let to = quecota_connect_t {
             url: url.as_ptr(),
             client_id: client_id.as_ptr(),
@@ -69,14 +73,16 @@ impl Transport for Port<'_> {
 
     fn subscribe(&mut self, filter: &str) -> Result<(), Refused> {
         let table = &self.0.transport;
-        let filter = Terminated::<{ limits::TOPIC + 1 }>::of(filter);
+        let mut filter_room = Terminated::<{ limits::TOPIC + 1 }>::EMPTY;
+        let filter = filter_room.hold(filter);
         // SAFETY: see above.
         started(table.subscribe.map(|subscribe| unsafe { subscribe(table.ctx, filter.as_ptr()) }))
     }
 
     fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos, id: SendId) -> Result<(), Refused> {
         let table = &self.0.transport;
-        let topic = Terminated::<{ limits::TOPIC + 1 }>::of(topic);
+        let mut topic_room = Terminated::<{ limits::TOPIC + 1 }>::EMPTY;
+        let topic = topic_room.hold(topic);
         started(table.publish.map(|publish| {
             // SAFETY: see above.
             unsafe { publish(table.ctx, topic.as_ptr(), payload.as_ptr(), length(payload), qos as u8, id.0) }
@@ -85,7 +91,8 @@ impl Transport for Port<'_> {
 
     fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
         let table = &self.0.transport;
-        let url = Terminated::<{ limits::FIRMWARE_URL + 1 }>::of(url);
+        let mut url_room = Terminated::<{ limits::FIRMWARE_URL + 1 }>::EMPTY;
+        let url = url_room.hold(url);
         // SAFETY: see above.
         started(table.fetch.map(|fetch| unsafe { fetch(table.ctx, url.as_ptr(), range.start, range.length) }))
     }
@@ -177,7 +184,8 @@ impl System for Port<'_> {
     fn log(&mut self, level: Level, line: &str) {
         let table = &self.0.system;
         if let Some(log) = table.log {
-            let line = Terminated::<LOG_LINE>::of(line);
+            let mut line_room = Terminated::<LOG_LINE>::EMPTY;
+            let line = line_room.hold(line);
             let length = u32::try_from(line.length()).unwrap_or(0);
             // SAFETY: see above.
             unsafe { log(table.ctx, level as i32, line.as_ptr(), length) }

@@ -328,7 +328,12 @@ pub unsafe extern "C" fn Ql_iotConfigGetMcuVersion(
                     let list = agent.mcu_list();
                     let (start, length) = match component {
                         None => (0, list.len()),
-                        Some(component) => find(list, component)?,
+                        Some(component) => {
+                            // The agent's answer is a part of its list: the same part of the list that is shown.
+                            let version = agent.mcu_version(component)?;
+                            let start = version.as_ptr().addr().checked_sub(list.as_ptr().addr())?;
+                            (Some(start).filter(|start| *start <= list.len())?, version.len())
+                        }
                     };
                     // SAFETY: `start` is inside the list, which was shown whole.
                     Some((unsafe { MCU_LIST.show(list).add(start) }, length))
@@ -341,20 +346,6 @@ pub unsafe extern "C" fn Ql_iotConfigGetMcuVersion(
         unsafe { version.write(place) };
         quint32_t::try_from(length).unwrap_or(UNKNOWN)
     })
-}
-
-/// Start and length of the version of `component` in `a:1;b:2`.
-fn find(list: &str, component: &str) -> Option<(usize, usize)> {
-    let mut start = 0usize;
-    for entry in list.split(';') {
-        if let Some((name, version)) = entry.split_once(':')
-            && name == component
-        {
-            return Some((start.saturating_add(name.len()).saturating_add(1), version.len()));
-        }
-        start = start.saturating_add(entry.len()).saturating_add(1);
-    }
-    None
 }
 
 /// Where the session stands; UNINITIALIZE before Ql_iotInit.
@@ -415,19 +406,4 @@ pub unsafe extern "C" fn Ql_iotConfigGetDkDs(dk: *mut *mut c_char, ds: *mut *mut
         }
         qbool::from(shown.is_some())
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_component_is_found_by_its_whole_name() {
-        let list = "MCU:1;STM32:1_0_0;MCU2:x";
-        assert_eq!(find(list, "STM32"), Some((12, 5)));
-        assert_eq!(&list[12..17], "1_0_0");
-        assert_eq!(find(list, "MCU2"), Some((23, 1)));
-        assert_eq!(find(list, "TM32"), None);
-        assert_eq!(find("", "MCU"), None);
-    }
 }

@@ -105,7 +105,7 @@ fn link(archive: &Path, name: &str, roots: &[String]) -> Outcome<PathBuf> {
     let image = archive.with_file_name(format!("{}.elf", name.replace(' ', "-")));
     output(&mut gcc(archive, &image, roots)?).map_err(|error| {
         if error.contains("quecota_a_panic_is_reachable") {
-            format!("a panic can be reached from the {name}: {}", who_panics(archive, &image, roots))
+            format!("a panic can be reached from the {name}:{}", who_panics(archive, &image, roots))
         } else {
             error
         }
@@ -113,24 +113,42 @@ fn link(archive: &Path, name: &str, roots: &[String]) -> Outcome<PathBuf> {
     Ok(image)
 }
 
-/// Links in spite of it, to find the functions of ours that stay in the image next to the panic's own.
+/// Links in spite of it, to find the functions of ours from which the panic is reached.
 fn who_panics(archive: &Path, image: &Path, roots: &[String]) -> String {
     let linked = gcc(archive, image, roots).and_then(|mut gcc| {
         output(gcc.arg("-Wl,--defsym=quecota_a_panic_is_reachable=0"))?;
         output(Command::new("arm-none-eabi-objdump").args(["-d", "--no-show-raw-insn"]).arg(image))
     });
     let Ok(code) = linked else { return "see the linker's map".into() };
+    // (caller, callee), for calls and jumps to the beginning of a function.
+    let mut calls: Vec<(&str, &str)> = Vec::new();
     let mut function = "";
-    let mut callers: Vec<&str> = Vec::new();
     for line in code.lines() {
-        if let Some(name) = line.strip_suffix(">:").and_then(|line| line.split_once('<')) {
-            function = name.1;
-        } else if line.contains("panic") && line.contains('\t') && !function.contains("panic") {
-            callers.push(function);
+        let target = line.rsplit_once('<').map(|(_, name)| name.trim_end_matches([':', '>']));
+        match target {
+            Some(name) if line.ends_with(">:") => function = name,
+            Some(name) if name != function => calls.push((function, name)),
+            _ => {}
         }
     }
-    callers.dedup();
-    format!("called from\n  {}", callers.join("\n  "))
+    let mut reached = vec!["quecota_a_panic_is_reachable"];
+    let mut ours = Vec::new();
+    let mut at = 0;
+    while let Some(callee) = reached.get(at) {
+        let callers: Vec<&str> =
+            calls.iter().filter(|(_, target)| target == callee).map(|(caller, _)| *caller).collect();
+        for caller in callers {
+            if caller.contains("quecota") || caller.starts_with("Ql_") || caller.starts_with("Quos_") {
+                ours.push(format!("\n  {caller}, by {}", reached.get(at).unwrap_or(&"")));
+            } else if !reached.contains(&caller) {
+                reached.push(caller);
+            }
+        }
+        at += 1;
+    }
+    ours.sort();
+    ours.dedup();
+    ours.concat()
 }
 
 fn symbols(image: &Path) -> Outcome<String> {

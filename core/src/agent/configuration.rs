@@ -235,7 +235,10 @@ fn whole_url(url: &str) -> Result<Text<{ limits::SERVER_URL }>, CallError> {
     } else {
         (MQTT, "1883", url.strip_prefix(MQTT).unwrap_or(url))
     };
-    let (host, port) = rest.rsplit_once(':').unwrap_or((rest, port));
+    // By bytes: `rsplit_once` searches from the end with a loop of `core` that may panic.
+    let colon = rest.bytes().rposition(|byte| byte == b':').and_then(|at| rest.split_at_checked(at));
+    let (host, port) =
+        colon.map_or((rest, port), |(host, port)| (host, port.strip_prefix(':').unwrap_or(port)));
     if host.is_empty() || host.contains('/') || !port.parse::<u16>().is_ok_and(|port| port > 0) {
         return Err(CallError::Value);
     }
