@@ -31,7 +31,7 @@ typedef struct quecota quecota_t;
 #define QUECOTA_RECEIVE_MIN 2048
 
 /** Bytes of memory that quecota_init() needs for one device. */
-#define QUECOTA_SIZE 24576
+#define QUECOTA_SIZE 8192
 
 /** Alignment of that memory. */
 #define QUECOTA_ALIGN 8

@@ -2,7 +2,7 @@
 
 use crate::postgres::Cluster;
 use crate::process::{Outcome, cargo, fail, root, run as run_command};
-use crate::{headers, setup};
+use crate::{firmware, headers, setup};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// A named part of the tests.
 type Stage = (&'static str, fn() -> Outcome);
 
-const STAGES: &[Stage] = &[("form", form), ("c", c), ("rust", rust)];
+const STAGES: &[Stage] = &[("form", form), ("c", c), ("rust", rust), ("firmware", firmware::check)];
 
 /// Runs the stages and says how long each took.
 pub fn run(names: &[&str]) -> Outcome {
