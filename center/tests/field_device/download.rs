@@ -90,6 +90,7 @@ pub fn answer(url: &str, from: u64, until: u64) -> Result<(String, Vec<u8>), Str
         match stream.read(&mut step) {
             Ok(0) => return Err(format!("{url}: closed after {} bytes", bytes.len())),
             Ok(count) => bytes.extend(&step[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(format!("{url}: {error} after {} bytes", bytes.len())),
         }
     }

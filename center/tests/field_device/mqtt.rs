@@ -132,7 +132,12 @@ impl Mqtt {
             match self.stream.read(&mut step) {
                 Ok(0) => return Err(Trouble::Closed),
                 Ok(count) => self.input.extend(&step[..count]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                // A read with a timeout is not taken up again after a signal.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
                 Err(error) => return Err(trouble(error)),
             }
         }
