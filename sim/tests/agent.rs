@@ -289,7 +289,23 @@ mod upgrades {
     }
 
     #[test]
-    fn an_application_that_takes_no_events_loses_none() {
+    fn an_application_that_never_takes_an_event_does_not_stop_the_device() {
+        let mut bench = Bench::new(64 * 1024);
+        bench.connect();
+        for _ in 0..200 {
+            for link in [Link::Connected, Link::Subscribed, Link::Lost] {
+                bench.agent.on_link(&mut bench.world, link);
+            }
+            bench.world.now += 40 * 60_000;
+            bench.agent.poll(&mut bench.world);
+        }
+        assert!(bench.logged("an event is lost"));
+        bench.run();
+        assert_eq!(bench.agent.work_state(), WorkState::Subscribed);
+    }
+
+    #[test]
+    fn an_application_that_takes_events_late_loses_none() {
         let mut bench = Bench::new(4096);
         bench.file = sim::bench::file(4096);
         bench.agent.set_mode(&mut bench.world, Mode::Request).unwrap();

@@ -1,6 +1,7 @@
 //! Carries out what the session orders, and hands the link's changes to it.
 
 use super::outbox::Full;
+use super::step::LOST_EVENT;
 use super::{Agent, EventValue, Link};
 use crate::cloud::{Order, Orders};
 use crate::ota::{State, Timer};
@@ -123,7 +124,7 @@ impl Agent<'_> {
     /// application that calls and calls and never takes an event.
     pub(super) fn tell(&mut self, platform: &mut dyn Platform, event: u8, code: u16, value: &EventValue) {
         if let Err(Full) = self.outbox.push(event, code, value) {
-            platform.log(Level::Error, "an event is lost: the application takes none");
+            platform.log(Level::Error, LOST_EVENT);
         }
     }
 }

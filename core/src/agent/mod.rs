@@ -147,6 +147,8 @@ pub struct Agent<'b> {
     held: bool,
     /// Plan and firmware packets of this connection that were handled: MQTT may bring them twice.
     handled: [Option<(PacketId, Command)>; 4],
+    /// The outbox is full; the application has until then to take something.
+    patience: Option<Deadline>,
     /// The transport could not start the fetch; once more then.
     fetch_again: Option<Deadline>,
 }
@@ -178,6 +180,7 @@ impl<'b> Agent<'b> {
             next_plan: None,
             held: false,
             handled: [None; 4],
+            patience: None,
             fetch_again: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::inbox::Opened;
 use super::{Agent, Wait};
+use crate::clock::Deadline;
 use crate::cloud::Asked;
 use crate::limits;
 use crate::ota::{Failure, Input, State, Timer};
@@ -9,6 +10,11 @@ use crate::platform::{Level, Platform};
 use crate::text::Text;
 use crate::wire::frame::Command;
 use crate::wire::message::{Ids, Notice, Provision};
+
+/// The application has this long to take events when the outbox is full. Milliseconds.
+const EVENT_PATIENCE: u32 = 10 * 60_000;
+/// The application can find out no other way.
+pub(super) const LOST_EVENT: &str = "an event is lost: the application takes none";
 
 impl Agent<'_> {
     /// Loads the journal and prepares what an earlier run left (`Ql_iotInit`). Once, before anything else.
@@ -30,9 +36,12 @@ impl Agent<'_> {
     /// One step: timers, one message, one report. Say when the next is due.
     pub fn poll(&mut self, platform: &mut dyn Platform) -> Wait {
         let now = platform.millis();
-        let random = self.random(platform);
-        let orders = self.session.tick(now, random);
-        self.carry_out(platform, orders);
+        if self.session.left(now) == Some(0) {
+            let random = self.random(platform);
+            let orders = self.session.tick(now, random);
+            self.carry_out(platform, orders);
+        }
+        self.make_room(platform, now);
         // An application that takes no events holds the rest up: nothing of it is lost.
         if self.outbox.has_room() {
             self.tell_recovered(platform);
@@ -42,6 +51,17 @@ impl Agent<'_> {
         self.try_fetch_again(platform, now);
         self.send(platform, now);
         self.wait(now)
+    }
+
+    /// An application that takes no event for so long takes none at all, and must not stop the device.
+    fn make_room(&mut self, platform: &mut dyn Platform, now: u32) {
+        if self.outbox.has_room() {
+            self.patience = None;
+        } else if self.patience.get_or_insert(Deadline::after(now, EVENT_PATIENCE)).due(now) {
+            while !self.outbox.has_room() && self.outbox.pop().is_some() {
+                platform.log(Level::Error, LOST_EVENT);
+            }
+        }
     }
 
     fn wait(&self, now: u32) -> Wait {

@@ -232,3 +232,75 @@ pub fn find(state: State, kind: ComponentKind, input: Input) -> Option<&'static 
         row.input == input && (row.of == Of::Any || row.of == Of::Only(kind)) && row.from.contains(&state)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    const KINDS: [ComponentKind; 2] = [ComponentKind::Module, ComponentKind::Mcu];
+
+    fn rows(state: State, kind: ComponentKind) -> impl Iterator<Item = &'static Row> {
+        TABLE
+            .iter()
+            .filter(move |row| row.from.contains(&state) && (row.of == Of::Any || row.of == Of::Only(kind)))
+    }
+
+    #[test]
+    fn an_input_has_one_meaning_in_a_state() {
+        for kind in KINDS {
+            for state in State::ALL {
+                let inputs: Vec<Input> = rows(state, kind).map(|row| row.input).collect();
+                for (at, input) in inputs.iter().enumerate() {
+                    assert!(!inputs[..at].contains(input), "{input:?} twice in {state:?} of {kind:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_state_with_a_plan_is_left_by_the_clock_or_waits_for_the_application() {
+        for kind in KINDS {
+            for state in State::ALL.into_iter().filter(|state| *state != State::NoPlan && !is_passing(*state))
+            {
+                let out = rows(state, kind).filter(|row| row.to != state);
+                let waits_for_answer = state == State::PlanReceived;
+                // A module image is verified in the same step that completes it, so its 8 is never rested in.
+                let unused = state == State::Downloaded && kind == ComponentKind::Module;
+                let ends = out.filter(|row| matches!(row.input, Input::Expired(_))).count();
+                assert!(ends > 0 || waits_for_answer || unused, "{state:?} of {kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn timers_expire_only_where_they_are_armed() {
+        for kind in KINDS {
+            for row in TABLE.iter().filter(|row| row.of == Of::Any || row.of == Of::Only(kind)) {
+                let Input::Expired(timer) = row.input else { continue };
+                // Armed by the apply itself, which knows how long.
+                let by_apply = timer == Timer::ModuleUpdate;
+                let armed = |state: &State| {
+                    TABLE.iter().any(|from| from.to == *state && from.effects.contains(&Arm(timer)))
+                };
+                assert!(by_apply || row.from.iter().all(armed), "{timer:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_state_is_reported_once_when_it_is_entered() {
+        for row in TABLE.iter().filter(|row| !row.from.contains(&row.to)) {
+            let reports = row.effects.iter().filter(|effect| **effect == Report(row.to)).count();
+            assert_eq!(reports, 1, "{:?} by {:?}", row.to, row.input);
+        }
+    }
+
+    #[test]
+    fn what_ends_is_told_and_forgotten() {
+        for row in TABLE.iter().filter(|row| is_passing(row.to)) {
+            assert_eq!(row.effects.last(), Some(&Forget), "{:?}", row.input);
+            assert!(row.effects.iter().any(|effect| matches!(effect, Tell(_))));
+        }
+    }
+}
