@@ -82,13 +82,17 @@ fn versions(versions: &Value) -> String {
 
 /// The values of a line of the log: `name value` where they have names.
 fn detail(value: &Value) -> String {
-    match value.as_object() {
-        Some(values) => {
+    match value {
+        Value::Object(values) => {
             let parts: Vec<String> =
-                values.iter().map(|(name, value)| format!("{name} {}", cell(value))).collect();
+                values.iter().map(|(name, value)| format!("{name} {}", detail(value))).collect();
             parts.join(", ")
         }
-        None => cell(value),
+        Value::Array(values) => {
+            let parts: Vec<String> = values.iter().map(detail).collect();
+            format!("({})", parts.join("; "))
+        }
+        other => cell(other),
     }
 }
 
@@ -121,10 +125,15 @@ fn upgrades(upgrades: &Value) -> String {
             components.row(fields.map(|field| cell(&component[field])));
         }
         text.push_str(&components.text());
-        let mut log = Table::new(&["TIME", "COMPONENT", "WHAT", "DETAIL", "TIMES"]);
+        let mut log = Table::new(&["TIME", "COMPONENT", "WHAT", "DETAIL"]);
         for line in items(&upgrade["log"]) {
-            let [component, what, times] = ["component", "kind", "times"].map(|field| cell(&line[field]));
-            log.row([time(&line["at"]), component, what, detail(&line["value"]), times]);
+            let [component, what] = ["component", "kind"].map(|field| cell(&line[field]));
+            let mut detail = detail(&line["value"]);
+            if let Some(times @ 2..) = line["times"].as_u64() {
+                // Writing to a string cannot fail.
+                let _ = write!(detail, "  ({times} times until {})", time(&line["last_at"]));
+            }
+            log.row([time(&line["at"]), component, what, detail]);
         }
         text.push_str(&log.text());
         text.push('\n');

@@ -1,8 +1,7 @@
 //! Answers for people: aligned columns, one thing per line.
 
+use jiff::Timestamp;
 use serde_json::Value;
-
-use crate::clock::Millis;
 
 /// Rows under a header, aligned when printed.
 pub(super) struct Table {
@@ -58,7 +57,8 @@ pub(super) fn cell(value: &Value) -> String {
 
 /// A point in time of the API, as a date and time in UTC.
 pub(super) fn time(value: &Value) -> String {
-    value.as_i64().map_or_else(|| cell(value), |at| Millis(at).to_string())
+    let at = value.as_i64().and_then(|at| Timestamp::from_millisecond(at).ok());
+    at.map_or_else(|| cell(value), |at| format!("{at:.3}"))
 }
 
 /// An array of the API, or the items of one of its lists.
@@ -78,6 +78,13 @@ mod tests {
         table.row([cell(&json!("p1abcd")), cell(&json!("Pumpe für Öl"))]);
         table.row([cell(&json!("p")), cell(&json!("a\u{1b}[2J"))]);
         assert_eq!(table.text(), "KEY     NAME\np1abcd  Pumpe für Öl\np       a\u{fffd}[2J\n");
+    }
+
+    #[test]
+    fn times_are_equally_long() {
+        assert_eq!(time(&json!(1_700_000_000_000_i64)), "2023-11-14T22:13:20.000Z");
+        assert_eq!(time(&json!(1_700_000_000_120_i64)), "2023-11-14T22:13:20.120Z");
+        assert_eq!(time(&json!(null)), "-");
     }
 
     #[test]
