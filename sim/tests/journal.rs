@@ -3,12 +3,13 @@
 //! What a reboot may find: after a save that returned, exactly what the run then saw; a save that was cut off adds its
 //! value as a second possibility, until the next save that returns.
 
+use proptest::prelude::*;
 use quecota_core::ota::digest::{Announced, Digests};
 use quecota_core::ota::journal::{
     Configuration, Journal, JournalError, Opening, Outcome, Progress, Report, Reports, Saved,
 };
 use quecota_core::ota::{Demands, Image, Piece};
-use quecota_core::platform::Geometry;
+use quecota_core::platform::{Area, Geometry, GeometryError, Storage, StorageError};
 use quecota_core::text::Text;
 use quecota_core::wire::message::ComponentKind;
 use sim::flash::{Cut, How, Operation, SimFlash, Torn, Unsynced};
@@ -377,5 +378,450 @@ fn only_what_was_saved_last_is_made_sure_after_a_reboot_and_only_once() {
         assert_eq!(journal.save_configuration(&mut flash, &configuration(1)), Ok(Outcome::Unchanged));
         assert_eq!(journal.save_progress(&mut flash, Some(&progress(1, 100))), Ok(Outcome::Unchanged));
         assert_eq!(flash.counters(), before);
+    }
+}
+
+/// `docs/journal.md` written down a second time, sharing nothing with the code: a slot of 4096 bytes, granule 16.
+struct Encoder {
+    slot: Vec<u8>,
+    sequence: u32,
+}
+
+impl Encoder {
+    fn new(sequence: u32) -> Self {
+        Encoder { slot: vec![0xff; 32], sequence }
+    }
+
+    fn record(mut self, kind: u8, payload: &[u8]) -> Self {
+        let position = self.slot.len() as u32;
+        let mut record = vec![kind, !kind];
+        record.extend((payload.len() as u16).to_le_bytes());
+        record.extend(payload);
+        let covered = [&self.sequence.to_le_bytes()[..], &position.to_le_bytes(), &record].concat();
+        record.extend(crc32fast::hash(&covered).to_le_bytes());
+        record.resize(record.len().next_multiple_of(16), 0xff);
+        self.slot.extend(record);
+        self
+    }
+
+    fn header(mut self, version: u8, base: u32) -> Vec<u8> {
+        let mut header = b"qjnl".to_vec();
+        header.extend([version, 4, 0, 0]);
+        header.extend(4096u32.to_le_bytes());
+        header.extend(self.sequence.to_le_bytes());
+        header.extend(base.to_le_bytes());
+        header.extend(crc32fast::hash(&header).to_le_bytes());
+        self.slot[..header.len()].copy_from_slice(&header);
+        self.slot
+    }
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat()
+}
+
+fn configuration_bytes(product_key: &str) -> Vec<u8> {
+    let texts = [product_key, "secret", "dk", "ds", "hw", "mqtt://a:1", "mqtt://b:2", "STM32:1"];
+    let mut bytes: Vec<u8> = texts.into_iter().flat_map(text).collect();
+    bytes.extend([120, 0, 1, 1]);
+    bytes
+}
+
+fn progress_bytes() -> (Vec<u8>, Vec<u8>) {
+    // CRC-32 only: flags 2, length, the CRC so far.
+    let mut mark = vec![5, 3];
+    for number in [65536u32, 4096, 65600] {
+        mark.extend(number.to_le_bytes());
+    }
+    mark.extend([9, 2, 64, 0, 1, 0, 0x78, 0x56, 0x34, 0x12]);
+    let mut task = [text("STM32"), text("2_0_0")].concat();
+    task.push(1);
+    task.extend(100_000u32.to_le_bytes());
+    task.extend([1, 2, 0xef, 0xbe, 0xad, 0xde]);
+    task.extend(text("1_0_0"));
+    task.extend(30u32.to_le_bytes());
+    task.extend((-113i32).to_le_bytes());
+    task.extend(698_000u32.to_le_bytes());
+    (mark, task)
+}
+
+fn flash_holding(slots: &[(u32, Vec<u8>)]) -> SimFlash {
+    let mut flash = flash(1, 0xff);
+    for (start, bytes) in slots {
+        flash.overwrite(Area::Journal, *start, bytes);
+    }
+    flash
+}
+
+#[test]
+fn flash_as_the_format_page_has_it_is_understood() {
+    let (mark, task) = progress_bytes();
+    let whole = [&(mark.len() as u16).to_le_bytes()[..], &mark, &task].concat();
+    let mut report = vec![1, 8, 1, 1, 3, 0, 0, 0, 1, 0];
+    report.extend(text("STM32"));
+    let encoder = Encoder::new(7).record(2, &configuration_bytes("p1abcd")).record(3, &whole);
+    let base = encoder.slot.len() as u32;
+    let slot = encoder.record(1, &[]).record(1, &[]).record(5, &report).record(1, &[]).header(1, base);
+    let (_, opening, saved) = open(&mut flash_holding(&[(4096, slot)]));
+    assert_eq!(opening, Opening::Restored);
+    assert_eq!(saved.configuration.product_key.as_str(), "p1abcd");
+    assert_eq!(saved.configuration.mcu_list.as_str(), "STM32:1");
+    assert_eq!((saved.configuration.lifetime, saved.configuration.dialect), (120, 1));
+    let progress = saved.progress.unwrap();
+    assert_eq!(progress.source.as_str(), "1_0_0");
+    assert_eq!(progress.demands, Demands { battery: 30, signal: -113, space: 698_000 });
+    assert_eq!(progress.piece, Piece { start: 65536, length: 4096 });
+    assert_eq!((progress.offset, progress.digests.length(), progress.attempts), (65600, 65600, 3));
+    assert_eq!(progress.image.announced, Announced { crc32: Some(0xdead_beef), ..Announced::default() });
+    assert_eq!(progress.digests.finish().crc32, Some(0x1234_5678));
+    let reports: Vec<_> = saved.reports.iter().collect();
+    assert_eq!(reports.len(), 1);
+    assert_eq!((reports[0].state, reports[0].reason, reports[0].offset), (8, 3, 65536));
+}
+
+#[test]
+fn the_code_writes_what_the_format_page_says() {
+    let mut flash = flash(1, 0xff);
+    let (mut journal, ..) = open(&mut flash);
+    let mut configuration = configuration(1);
+    configuration.mcu_list = Text::of("a:1").unwrap();
+    journal.save_configuration(&mut flash, &configuration).unwrap();
+    let mut bytes: Vec<u8> = ["p1abcd", "MTIzNDU2Nzg5MGFi", "", "00000000000000000000000000000001", ""]
+        .into_iter()
+        .chain(["mqtt://127.0.0.1:1883", "", "a:1"])
+        .flat_map(text)
+        .collect();
+    bytes.extend([1, 0, 1, 0]);
+    let encoder = Encoder::new(1).record(2, &bytes);
+    let base = encoder.slot.len() as u32;
+    let slot = encoder.record(1, &[]).record(1, &[]).header(1, base);
+    assert_eq!(flash.bytes(Area::Journal)[..slot.len()], slot);
+}
+
+#[test]
+fn records_and_fields_of_a_later_version_are_passed_over() {
+    let mut longer = configuration_bytes("p1abcd");
+    longer.extend(b"a field that is not known");
+    let encoder = Encoder::new(1).record(0x40, b"a kind that is not known").record(2, &longer);
+    let base = encoder.slot.len() as u32;
+    let slot = encoder.record(0x41, &[]).record(1, &[]).header(1, base);
+    let (_, opening, saved) = open(&mut flash_holding(&[(0, slot)]));
+    assert_eq!(opening, Opening::Restored);
+    assert_eq!(saved.configuration.product_key.as_str(), "p1abcd");
+}
+
+#[test]
+fn a_format_of_a_later_version_reads_as_empty_and_is_replaced() {
+    let encoder = Encoder::new(41).record(2, &configuration_bytes("p1abcd"));
+    let base = encoder.slot.len() as u32;
+    let slot = encoder.record(1, &[]).header(2, base);
+    let mut flash = flash_holding(&[(0, slot)]);
+    let (mut journal, opening, saved) = open(&mut flash);
+    assert_eq!((opening, saved), (Opening::Foreign { version: 2 }, Saved::default()));
+    journal.save_configuration(&mut flash, &configuration(3)).unwrap();
+    let (_, opening, saved) = open(&mut flash);
+    assert_eq!((opening, saved.configuration), (Opening::Restored, configuration(3)));
+}
+
+#[test]
+fn a_valid_record_that_makes_no_sense_costs_only_its_own_value() {
+    let encoder = Encoder::new(1).record(2, b"\xff\xff").record(5, &[0]);
+    let base = encoder.slot.len() as u32;
+    let slot = encoder.record(1, &[]).record(1, &[]).header(1, base);
+    let (_, opening, saved) = open(&mut flash_holding(&[(0, slot)]));
+    assert_eq!((opening, saved), (Opening::PartlyRestored, Saved::default()));
+}
+
+#[test]
+fn a_mark_counts_only_for_the_task_that_it_names() {
+    let (mark, task) = progress_bytes();
+    let whole = [&(mark.len() as u16).to_le_bytes()[..], &mark, &task].concat();
+    let encoder = Encoder::new(1).record(3, &whole);
+    let crc: [u8; 4] = encoder.slot[32 + 4 + whole.len()..][..4].try_into().unwrap();
+    let base = encoder.slot.len() as u32;
+    let mut moved = mark.clone();
+    moved[0] = 8;
+    for (named, state) in [(crc, 8), ([1, 2, 3, 4], 5)] {
+        let slot = Encoder::new(1)
+            .record(3, &whole)
+            .record(1, &[])
+            .record(1, &[])
+            .record(4, &[&named[..], &moved].concat())
+            .record(1, &[])
+            .header(1, base);
+        let (_, _, saved) = open(&mut flash_holding(&[(0, slot)]));
+        assert_eq!(saved.progress.unwrap().state, state);
+    }
+}
+
+#[test]
+fn the_newer_of_two_slots_wins_also_across_the_wrap_of_the_sequence() {
+    for (older, newer) in [(1u32, 2u32), (u32::MAX, 0)] {
+        let slot = |sequence, key| {
+            let encoder = Encoder::new(sequence).record(2, &configuration_bytes(key));
+            let base = encoder.slot.len() as u32;
+            encoder.record(1, &[]).record(1, &[]).header(1, base)
+        };
+        for swapped in [0, 4096] {
+            let mut flash =
+                flash_holding(&[(swapped, slot(older, "old")), (4096 - swapped, slot(newer, "new"))]);
+            assert_eq!(open(&mut flash).2.configuration.product_key.as_str(), "new");
+        }
+    }
+}
+
+#[test]
+fn an_area_that_is_too_small_is_refused_with_its_minimum() {
+    for (program, erase, minimum) in [(1, 16, 3968), (8, 2048, 4096), (256, 256, 6144), (4, 65536, 131_072)] {
+        let area = Geometry { size: erase, erase, program, erased: 0xff };
+        assert_eq!(Journal::minimum_size(&area), minimum, "program {program}, erase {erase}");
+        let mut flash = SimFlash::new(NO_IMAGE, Geometry { size: minimum - erase, ..area });
+        let refused = Journal::open(&mut flash, &mut Saved::default()).map(|_| ());
+        assert_eq!(refused, Err(JournalError::TooSmall { size: minimum - erase, minimum }));
+        let mut flash = SimFlash::new(NO_IMAGE, Geometry { size: minimum, ..area });
+        assert_eq!(open(&mut flash).1, Opening::Blank);
+    }
+}
+
+#[test]
+fn the_longest_values_fit_the_smallest_journal() {
+    for program in PROGRAM_SIZES {
+        let mut flash = smallest(program, 0xff);
+        let (mut journal, ..) = open(&mut flash);
+        let mut longest = Saved {
+            configuration: Configuration {
+                product_key: Text::of(&"k".repeat(32)).unwrap(),
+                product_secret: Text::of(&"s".repeat(32)).unwrap(),
+                device_key: Text::of(&"d".repeat(32)).unwrap(),
+                device_secret: Text::of(&"e".repeat(32)).unwrap(),
+                hardware_id: Text::of(&"h".repeat(32)).unwrap(),
+                server: Text::of(&"u".repeat(64)).unwrap(),
+                platform_server: Text::of(&"v".repeat(64)).unwrap(),
+                mcu_list: Text::of(&"m".repeat(511)).unwrap(),
+                lifetime: 65535,
+                session_encryption: true,
+                dialect: 1,
+            },
+            ..Saved::default()
+        };
+        let mut progress = progress(1, 0);
+        progress.image.component = Text::of(&"c".repeat(32)).unwrap();
+        progress.source = Text::of(&"f".repeat(64)).unwrap();
+        progress.image.target = Text::of(&"t".repeat(64)).unwrap();
+        progress.image.announced = Announced { md5: Some([1; 16]), crc32: Some(2), sha256: Some([3; 32]) };
+        progress.digests = Digests::of(&progress.image.announced);
+        progress.digests.update(&[0; 63]);
+        longest.progress = Some(progress);
+        let component = progress.image.component;
+        while longest.reports.push(Report { component, ..report(5) }).is_ok() {}
+        for _ in 0..3 {
+            journal.save_configuration(&mut flash, &longest.configuration).unwrap();
+            journal.save_progress(&mut flash, longest.progress.as_ref()).unwrap();
+            journal.save_reports(&mut flash, &longest.reports).unwrap();
+            let (reopened, opening, saved) = open(&mut flash);
+            assert_eq!((opening, &saved), (Opening::Restored, &longest));
+            journal = reopened;
+            longest.configuration.lifetime -= 1;
+        }
+        assert_eq!(flash.violations(), []);
+    }
+}
+
+#[test]
+fn a_megabyte_at_the_usual_interval_wears_as_the_format_page_says() {
+    // MD5 and CRC-32 announced, slots of 4 KB; erases per 16 MB.
+    for (program, erases) in [(1, 21), (8, 21), (64, 35), (256, 170)] {
+        let mut flash = flash(program, 0xff);
+        let (mut journal, ..) = open(&mut flash);
+        journal.save_configuration(&mut flash, &configuration(1)).unwrap();
+        let before = flash.counters().blocks_erased;
+        let mut progress = progress(1, 0);
+        for offset in (16_384..=16 << 20).step_by(16_384) {
+            progress.offset = offset;
+            progress.digests.update(&[7; 16_384]);
+            journal.save_progress(&mut flash, Some(&progress)).unwrap();
+        }
+        let wear = flash.counters().blocks_erased - before;
+        assert_eq!(wear, erases, "program {program}");
+    }
+}
+
+/// Flash whose writes fail, or do not stick, as told.
+struct Worn {
+    flash: SimFlash,
+    /// Writes from here on in the journal area are ignored.
+    dead_from: u32,
+    dead_to: u32,
+    refuse: bool,
+}
+
+impl Storage for Worn {
+    fn geometry(&self, area: Area) -> Geometry {
+        self.flash.geometry(area)
+    }
+    fn read(&mut self, area: Area, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError> {
+        self.flash.read(area, offset, buffer)
+    }
+    fn write(&mut self, area: Area, offset: u32, data: &[u8]) -> Result<(), StorageError> {
+        if self.refuse {
+            return Err(StorageError::Full);
+        }
+        if (self.dead_from..self.dead_to).contains(&offset) {
+            return Ok(());
+        }
+        self.flash.write(area, offset, data)
+    }
+    fn erase(&mut self, area: Area, offset: u32, length: u32) -> Result<(), StorageError> {
+        self.flash.erase(area, offset, length)
+    }
+    fn sync(&mut self, area: Area) -> Result<(), StorageError> {
+        self.flash.sync(area)
+    }
+}
+
+#[test]
+fn a_dead_spot_moves_the_journal_to_the_other_slot() {
+    let mut worn = Worn { flash: flash(8, 0xff), dead_from: 300, dead_to: 4096, refuse: false };
+    let mut saved = Saved::default();
+    let (mut journal, _) = Journal::open(&mut worn, &mut saved).unwrap();
+    for number in 1..6 {
+        journal.save_configuration(&mut worn, &configuration(number)).unwrap();
+        Journal::open(&mut worn, &mut saved).unwrap();
+        assert_eq!(saved.configuration, configuration(number));
+    }
+}
+
+#[test]
+fn flash_that_is_dead_everywhere_is_an_error() {
+    let mut worn = Worn { flash: flash(8, 0xff), dead_from: 0, dead_to: 8192, refuse: false };
+    let (mut journal, _) = Journal::open(&mut worn, &mut Saved::default()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(journal.save_configuration(&mut worn, &configuration(1)), Err(JournalError::ReadBack));
+    }
+}
+
+#[test]
+fn a_save_that_failed_is_made_good_by_the_next() {
+    let mut worn = Worn { flash: flash(8, 0xff), dead_from: 0, dead_to: 0, refuse: false };
+    let mut saved = Saved::default();
+    let (mut journal, _) = Journal::open(&mut worn, &mut saved).unwrap();
+    journal.save_configuration(&mut worn, &configuration(1)).unwrap();
+    worn.refuse = true;
+    assert_eq!(
+        journal.save_configuration(&mut worn, &configuration(2)),
+        Err(JournalError::Storage(StorageError::Full))
+    );
+    worn.refuse = false;
+    // The old value again: it is there, but only a write makes that certain after the failure.
+    assert_eq!(journal.save_configuration(&mut worn, &configuration(1)), Ok(Outcome::Written));
+    journal.save_reports(&mut worn, &Reports::new()).unwrap();
+    Journal::open(&mut worn, &mut saved).unwrap();
+    assert_eq!(saved.configuration, configuration(1));
+    assert_eq!(worn.flash.violations(), []);
+}
+
+#[test]
+fn a_geometry_that_flash_cannot_have_is_refused() {
+    struct Odd;
+    impl Storage for Odd {
+        fn geometry(&self, _: Area) -> Geometry {
+            Geometry { size: 8192, erase: 0, program: 1, erased: 0xff }
+        }
+        fn read(&mut self, _: Area, _: u32, _: &mut [u8]) -> Result<(), StorageError> {
+            Err(StorageError::Failed)
+        }
+        fn write(&mut self, _: Area, _: u32, _: &[u8]) -> Result<(), StorageError> {
+            Err(StorageError::Failed)
+        }
+        fn erase(&mut self, _: Area, _: u32, _: u32) -> Result<(), StorageError> {
+            Err(StorageError::Failed)
+        }
+        fn sync(&mut self, _: Area) -> Result<(), StorageError> {
+            Err(StorageError::Failed)
+        }
+    }
+    let refused = Journal::open(&mut Odd, &mut Saved::default()).map(|_| ());
+    assert_eq!(refused, Err(JournalError::Geometry(GeometryError::Erase(0))));
+}
+
+/// Opens whatever is there, saves, and finds what was saved.
+fn works_on(mut flash: SimFlash) {
+    let (mut journal, ..) = open(&mut flash);
+    journal.save_configuration(&mut flash, &configuration(5)).unwrap();
+    journal.save_progress(&mut flash, Some(&progress(5, 16384))).unwrap();
+    journal.save_reports(&mut flash, &Reports::new()).unwrap();
+    let (_, opening, saved) = open(&mut flash);
+    assert_eq!(opening, Opening::Restored);
+    assert_eq!(saved.configuration, configuration(5));
+    assert_eq!(saved.progress, Some(progress(5, 16384)));
+    assert!(saved.reports.is_empty());
+    assert_eq!(flash.violations(), []);
+}
+
+#[test]
+fn flash_of_one_value_is_blank_or_damaged() {
+    for erased in ERASED_VALUES {
+        for value in [0x00, 0xff, 0x71] {
+            let mut flash = flash(4, erased);
+            flash.overwrite(Area::Journal, 0, &[value; 8192]);
+            let expected = if value == erased { Opening::Blank } else { Opening::Damaged };
+            assert_eq!(open(&mut flash.clone()).1, expected);
+            works_on(flash);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_content_opens_and_can_be_saved_over(bytes in prop::collection::vec(any::<u8>(), 8192)) {
+        let mut flash = flash(8, 0xff);
+        flash.overwrite(Area::Journal, 0, &bytes);
+        works_on(flash);
+    }
+
+    #[test]
+    fn any_damage_to_a_journal_opens_and_can_be_saved_over(
+        saves in 1usize..20,
+        damage in prop::collection::vec((0u32..8192, any::<u8>()), 1..40),
+        program in prop::sample::select(PROGRAM_SIZES.to_vec()),
+    ) {
+        let mut device = Device::new(flash(program, 0xff));
+        for save in upgrade().iter().take(saves) {
+            device.save(save).unwrap();
+        }
+        for (at, value) in damage {
+            device.flash.overwrite(Area::Journal, at, &[value]);
+        }
+        works_on(device.flash);
+    }
+
+    #[test]
+    fn any_payload_with_a_valid_checksum_opens_and_can_be_saved_over(
+        records in prop::collection::vec((0u8..7, prop::collection::vec(any::<u8>(), 0..200)), 1..10),
+        base in 1u32..5,
+    ) {
+        let mut encoder = Encoder::new(3);
+        for (kind, payload) in &records {
+            encoder = encoder.record(*kind, payload);
+        }
+        works_on(flash_holding(&[(0, encoder.header(1, base * 32))]));
+    }
+
+    #[test]
+    fn a_single_flipped_bit_is_never_read_as_a_value(bit in 0usize..8 * 2048, saves in 1usize..8) {
+        let mut device = Device::new(flash(1, 0xff));
+        let mut seen = vec![device.view.clone()];
+        for save in upgrade().iter().take(saves) {
+            device.save(save).unwrap();
+            seen.push(device.view.clone());
+        }
+        let old = device.flash.bytes(Area::Journal)[bit / 8];
+        device.flash.overwrite(Area::Journal, (bit / 8) as u32, &[old ^ (1 << (bit % 8))]);
+        let (_, _, saved) = open(&mut device.flash);
+        prop_assert!(seen.iter().any(|seen| seen.configuration == saved.configuration));
+        prop_assert!(seen.iter().any(|seen| seen.progress == saved.progress));
+        prop_assert!(seen.iter().any(|seen| seen.reports == saved.reports));
     }
 }

@@ -146,16 +146,22 @@ impl Digests {
             | self.sha256.map_or(0, |_| HAS_SHA256);
         let held = if flags & (HAS_MD5 | HAS_SHA256) == 0 { 0 } else { self.held() };
         let mut used = 0;
-        let saved = core::iter::once(flags)
-            .chain(self.length.to_le_bytes())
-            .chain(self.md5.into_iter().flatten().flat_map(u32::to_le_bytes))
-            .chain(self.crc32.into_iter().flat_map(|crc| crc.finish().to_le_bytes()))
-            .chain(self.sha256.into_iter().flatten().flat_map(u32::to_le_bytes))
-            .chain(self.block.into_iter().take(held));
-        for (place, byte) in out.iter_mut().zip(saved) {
-            *place = byte;
-            used += 1;
+        let mut put = |bytes: &[u8]| {
+            copy(out.iter_mut().skip(used), bytes);
+            used += bytes.len();
+        };
+        put(&[flags]);
+        put(&self.length.to_le_bytes());
+        for word in self.md5.iter().flatten() {
+            put(&word.to_le_bytes());
         }
+        if let Some(crc) = self.crc32 {
+            put(&crc.finish().to_le_bytes());
+        }
+        for word in self.sha256.iter().flatten() {
+            put(&word.to_le_bytes());
+        }
+        put(self.block.get(..held).unwrap_or(&[]));
         used
     }
 

@@ -625,21 +625,27 @@ fn header_size(shape: &Shape) -> u32 {
 }
 
 fn header_bytes(shape: &Shape, slot: &Slot, base: u32) -> [u8; HEADER] {
-    let fields = MAGIC
-        .into_iter()
-        .chain([VERSION, shape.granule.trailing_zeros() as u8, 0, 0])
-        .chain(shape.slot.to_le_bytes())
-        .chain(slot.sequence.to_le_bytes())
-        .chain(base.to_le_bytes());
     let mut bytes = [0; HEADER];
+    let mut used = 0;
+    let mut put = |part: [u8; 4]| {
+        for (place, byte) in bytes.iter_mut().skip(used).zip(part) {
+            *place = byte;
+        }
+        used += part.len();
+    };
+    let parts = [
+        MAGIC,
+        [VERSION, shape.granule.trailing_zeros() as u8, 0, 0],
+        shape.slot.to_le_bytes(),
+        slot.sequence.to_le_bytes(),
+        base.to_le_bytes(),
+    ];
     let mut crc = Crc32::new();
-    for (place, byte) in bytes.iter_mut().zip(fields) {
-        *place = byte;
-        crc.update(&[byte]);
+    for part in parts {
+        crc.update(&part);
+        put(part);
     }
-    for (place, byte) in bytes.iter_mut().skip(HEADER - 4).zip(crc.finish().to_le_bytes()) {
-        *place = byte;
-    }
+    put(crc.finish().to_le_bytes());
     bytes
 }
 
