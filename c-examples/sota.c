@@ -704,7 +704,9 @@ static int run(void)
             }
         } else if (phase == IDLE && Ql_iotGetWorkState() == QIOT_STATE_SUBSCRIBED && seconds() >= next_request) {
             /* FALSE means that the link has just gone: the next round asks again. */
-            (void)Ql_iotCmdOtaRequest(0);
+            if (Ql_iotCmdOtaRequest(0)) {
+                step("request an upgrade plan");
+            }
             next_request = seconds() + (time_t)options.request_every;
         }
     }

@@ -26,26 +26,40 @@ pub fn run() -> Outcome {
     let center = Center::start(folder.path())?;
     println!("  {}  {}", center.http, center.mqtt);
 
+    step("the device: a C application with an MCU behind it, whose flash is a file");
+    center.product()?;
+    let flash = folder.path().join("mcu-flash.bin");
+    let device = Background::start(&example, "KILL", |command| {
+        command.args(["--server", &center.mqtt, "--product-key", PRODUCT, "--product-secret", SECRET]);
+        command.args([
+            "--component",
+            "STM32",
+            "--version",
+            "1_0_0",
+            "--once",
+            "--request-every",
+            "2",
+            "--flash",
+        ]);
+        command
+            .arg(&flash)
+            .env("QUECOTA_DIR", folder.path().join("device"))
+            .env("QUECOTA_DEVICE_KEY", DEVICE);
+        command.env("QUECOTA_STAGING", STAGING.to_string());
+    })?;
+    let mut shown = Shown::default();
+    shown.follow(&device, Some("request"))?;
+    center.say(&["device", "list", "--product", PRODUCT])?;
+
     step("add a version package and activate an upgrade plan");
     let image = folder.path().join("stm32-2_0_0.bin");
     random_image(&image)?;
     let plan = center.plan(&image)?;
 
-    step("the device: a C application with an MCU behind it (its flash is a file)");
-    let flash = folder.path().join("mcu-flash.bin");
-    let device = Background::start(&example, "KILL", |command| {
-        command.args(["--server", &center.mqtt, "--product-key", PRODUCT, "--product-secret", SECRET]);
-        command.args(["--component", "STM32", "--version", "1_0_0", "--once", "--flash"]).arg(&flash);
-        command.env("QUECOTA_DIR", folder.path().join("device")).env("QUECOTA_DEVICE_KEY", DEVICE);
-        command.env("QUECOTA_STAGING", STAGING.to_string());
-    })?;
-    let events = follow(&device)?;
+    step("the device asks for a plan, and upgrades its MCU");
+    shown.follow(&device, None)?;
     device.finish()?;
-    for code in 10700..=10705 {
-        if !events.contains(&code.to_string()) {
-            return fail(format!("the device never showed event {code}"));
-        }
-    }
+    shown.every_step()?;
 
     step("what the center saw");
     center.say(&["device", "upgrades", PRODUCT, DEVICE])?;
@@ -73,14 +87,65 @@ fn step(what: &str) {
     }
 }
 
-/// Shows what the device prints, and gives the event codes that its lines began with.
-fn follow(device: &Background) -> Outcome<Vec<String>> {
-    let mut codes = Vec::new();
-    while let Some(line) = device.line(Duration::from_secs(60))? {
-        println!("  {line}");
-        codes.extend(line.split_whitespace().next().map(str::to_owned));
+/// What the device has printed so far.
+#[derive(Default)]
+struct Shown {
+    words: Vec<String>,
+}
+
+impl Shown {
+    /// Shows what the device prints, until a line begins with `last` or it ends.
+    fn follow(&mut self, device: &Background, last: Option<&str>) -> Outcome {
+        let terminal = std::io::stdout().is_terminal();
+        while let Some(line) = device.line(Duration::from_secs(60))? {
+            let word = line.split_whitespace().next().unwrap_or("").to_owned();
+            match bar(&line) {
+                // Pieces come by the dozen: a terminal shows them as one line that grows.
+                Some(bar) if terminal => print!("\r  {word} piece {bar}"),
+                _ if terminal && word == "10702" && self.seen("10703") => continue,
+                _ if terminal && self.words.last().is_some_and(|before| before == "10703") => {
+                    println!("\n  {line}");
+                }
+                _ => println!("  {line}"),
+            }
+            std::io::stdout().flush().map_err(|error| format!("the terminal: {error}"))?;
+            let found = last.is_some_and(|last| line.starts_with(last));
+            self.words.push(word);
+            if found {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
-    Ok(codes)
+
+    fn seen(&self, word: &str) -> bool {
+        self.words.iter().any(|seen| seen == word)
+    }
+
+    /// Every step of the process in the QuecThing documentation was there.
+    fn every_step(&self) -> Outcome {
+        let steps = ["request", "10700", "10701", "10702", "10703", "10704", "10705"];
+        match steps.iter().find(|step| !self.seen(step)) {
+            Some(step) => fail(format!("the device never showed \"{step}\"")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A picture of how far the MCU's image is, from the line of a piece.
+fn bar(line: &str) -> Option<String> {
+    let number =
+        |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)?.parse::<usize>().ok());
+    if !line.starts_with("10703") {
+        return None;
+    }
+    let (size, done) = (number("size=")?, number("start=")? + number("length=")?);
+    let filled = done * 40 / size.max(1);
+    Some(format!(
+        "[{}{}] {done} of {size} bytes",
+        "#".repeat(filled),
+        ".".repeat(40_usize.saturating_sub(filled))
+    ))
 }
 
 fn random_image(path: &Path) -> Outcome {
@@ -108,7 +173,9 @@ impl Center {
         let program = root().join("target/debug/quecota-center");
         let data = folder.join("center");
         let server = Background::start(&program, "TERM", |command| {
-            command.args(["serve", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--data"]).arg(&data);
+            command
+                .args(["serve", "--log", "warn", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--data"])
+                .arg(&data);
         })?;
         let deadline = Duration::from_secs(20);
         let mqtt = server.announced("mqtt:", deadline)?;
@@ -116,9 +183,8 @@ impl Center {
         Ok(Center { server, program, data, http, mqtt })
     }
 
-    /// Product, component, package and plan, as an operator would make them; gives the plan's id.
-    fn plan(&self, image: &Path) -> Outcome<String> {
-        let image = image.display().to_string();
+    /// A product with one component, as an operator would make them.
+    fn product(&self) -> Outcome {
         self.say(&[
             "product",
             "create",
@@ -130,6 +196,12 @@ impl Center {
             SECRET,
         ])?;
         self.say(&["component", "add", PRODUCT, "STM32", "--type", "mcu"])?;
+        Ok(())
+    }
+
+    /// A version package and an active plan with it; gives the plan's id.
+    fn plan(&self, image: &Path) -> Outcome<String> {
+        let image = image.display().to_string();
         let package = self.id(&[
             "package",
             "add",
