@@ -195,6 +195,9 @@ proptest! {
 
     #[test]
     fn a_truncated_frame_is_an_error(packet in packet(), command: u16, payload in payload()) {
+        // Before a payload of AA 55, a command that ends in AA reads two ways, since the vendor leaves it unstuffed;
+        // no such command exists (QUECTHING.md 4.3).
+        prop_assume!(command & 0xFF != 0xAA);
         let frame = Frame { packet, command: Command(command), payload: &payload };
         let mut out = vec![0; 1024];
         let length = frame.emit(&mut out).unwrap();

@@ -95,17 +95,14 @@ const LINK_WAIT: u32 = 60_000;
 const SUBSCRIBE_WAIT: u32 = 20_000;
 /// A platform that never sends the secret or the session key: 3.6 row 17.
 const PROVISION_WAIT: u32 = 60_000;
-/// Retry delays of QUECTHING.md 4.1: base times the number of failures.
+/// First retry delays of QUECTHING.md 4.1, in ms. Each further failure doubles the delay, up to [`RETRY_MOST`]; the
+/// vendor's rests half an hour after six failures, which a platform's restart brings about.
 const RETRY_SHORT: u32 = 1_000;
 const RETRY_MIDDLE: u32 = 30_000;
-const RETRY_LONG: u32 = 10 * 60_000;
-/// After more than this many failures in a row,
-const RETRY_MANY: u16 = 6;
-/// this long.
-const RETRY_REST: u32 = 30 * 60_000;
-/// Jitter of -0.5 .. +1.5 s, so that a fleet does not come back as one.
+const RETRY_LONG: u32 = RETRY_MOST;
+const RETRY_MOST: u32 = 10 * 60_000;
+/// Jitter in ms, at least, so that a fleet does not come back as one; a quarter of a longer delay.
 const JITTER: u32 = 2_000;
-const JITTER_BACK: u32 = 500;
 
 /// A platform-given server is given up after this many failures (QUECTHING.md 4.2).
 const GIVEN_SERVER_FAILURES: u8 = 3;
@@ -316,12 +313,9 @@ impl Session {
                 self.given_server.clear();
             }
         }
-        let delay = if self.failures > RETRY_MANY {
-            RETRY_REST
-        } else {
-            base.saturating_mul(u32::from(self.failures))
-        };
-        let delay = delay.saturating_add(random % JITTER).saturating_sub(JITTER_BACK).max(JITTER_BACK);
+        let doublings = u32::from(self.failures.saturating_sub(1)).min(10);
+        let delay = base.saturating_mul(1 << doublings).min(RETRY_MOST);
+        let delay = delay.saturating_add(random.checked_rem((delay / 4).max(JITTER)).unwrap_or(0));
         self.phase = Phase::Resting;
         self.key = None;
         self.timer = Some(Deadline::after(now, delay));
