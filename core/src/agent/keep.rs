@@ -131,7 +131,11 @@ impl Agent<'_> {
 
     /// 10700 for an upgrade that a reboot interrupted. Waits for the first poll, when a callback is set.
     pub(super) fn tell_recovered(&mut self, platform: &mut dyn Platform) {
-        if core::mem::take(&mut self.recovered) && self.machine.state() == State::PlanReceived {
+        if !core::mem::take(&mut self.recovered) {
+            return;
+        }
+        self.judge_module(platform);
+        if self.machine.state() == State::PlanReceived {
             platform.log(Level::Info, "an upgrade that was interrupted is offered again");
             self.tell_step(platform, Told::Recovered, Input::Plan);
         }

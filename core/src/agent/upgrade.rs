@@ -526,14 +526,13 @@ impl Agent<'_> {
         }
     }
 
-    /// After a reboot with a module image applied: at the first subscribe, or 60 s after the start (DECISIONS).
+    /// After a reboot with a module image applied: at the first subscribe, or 60 s after the start (DECISIONS). One
+    /// that was interrupted before is done too, should the module have come to the target some other way.
     pub(super) fn judge_module(&mut self, platform: &mut dyn Platform) {
-        if !self.machine.awaits_verdict() {
-            return;
-        }
-        if self.software.as_str() == self.machine.image.target.as_str() {
+        let is_target = self.software.as_str() == self.machine.image.target.as_str();
+        if is_target && (self.machine.awaits_verdict() || self.machine.is_module_offered_again()) {
             self.input(platform, Input::ModuleIsTarget);
-        } else {
+        } else if self.machine.awaits_verdict() {
             self.fail(platform, Failure::OtherVersion, Input::ModuleIsOther);
         }
     }

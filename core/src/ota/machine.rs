@@ -347,6 +347,11 @@ impl Machine {
         self.state == State::Updating && self.image.kind == ComponentKind::Module && self.rebooted
     }
 
+    /// Whether a reboot interrupted a module's upgrade before its image was handed over; offered again since.
+    pub fn is_module_offered_again(&self) -> bool {
+        self.state == State::PlanReceived && self.image.kind == ComponentKind::Module && self.rebooted
+    }
+
     /// Whether the present state takes this input.
     pub fn takes(&self, input: Input) -> bool {
         table::find(self.state, self.image.kind, input).is_some()

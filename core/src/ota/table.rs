@@ -62,7 +62,7 @@ pub enum Input {
     OtherVersion,
     /// The platform's apply refused the image.
     ApplyRefused,
-    /// A module image was applied, and the module runs the target version.
+    /// After a reboot the module runs the target version.
     ModuleIsTarget,
     /// A module image was applied, and the module runs something else.
     ModuleIsOther,
@@ -214,7 +214,8 @@ pub static TABLE: &[Row] = &[
     row(&[Updating], Expired(Timer::ApplyDelay), Clock, MODULE, Updating, &[Apply]),
     row(&[Updating], ApplyRefused, Device, MODULE, UpdateError, FAIL),
     row(&[Updating], Expired(Timer::ModuleUpdate), Clock, MODULE, UpdateError, FAIL),
-    row(&[Updating], ModuleIsTarget, Device, MODULE, UpdateSuccess, SUCCEED),
+    // From 1 as well: a module that a reboot found at the target needs no image any more (3.5).
+    row(&[PlanReceived, Updating], ModuleIsTarget, Device, MODULE, UpdateSuccess, SUCCEED),
     row(&[Updating], ModuleIsOther, Device, MODULE, UpdateError, FAIL),
 
     // The MCU's version decides (3.4). The version it had before is no input: an MCU reports that at each boot.
