@@ -46,6 +46,8 @@ pub enum Torn {
     /// The whole operation was under way at once, as inside a page program: each of its bytes is done, not done, or
     /// unstable, by the seed.
     Scattered(u64),
+    /// The whole operation seems done, and one bit at or behind the given byte is unstable: cut at the very last moment.
+    Marginal,
 }
 
 /// When exactly power goes.
@@ -173,6 +175,13 @@ impl Cells {
                     }
                 }
             }
+            Torn::Marginal => {
+                self.write(geometry, offset, data);
+                let programmed = |at: &usize| data[*at] != geometry.erased;
+                if let Some(at) = (done..data.len()).chain(0..done).find(programmed) {
+                    self.unstable[offset as usize + at] |= lowest_bit(data[at] ^ geometry.erased);
+                }
+            }
             Torn::Unseen | Torn::Unstable => {
                 self.write(geometry, offset, &data[..done]);
                 let at = offset as usize + done;
@@ -194,6 +203,15 @@ impl Cells {
         let before = self.clone();
         self.erase(geometry, offset, length);
         let unit = geometry.program as usize;
+        if torn == Torn::Marginal {
+            let (from, to) = (offset as usize, (offset + length) as usize);
+            let programmed = |at: &usize| before.bytes[*at] != geometry.erased;
+            if let Some(at) = (from + done as usize..to).chain(from..to).find(programmed) {
+                self.unstable[at] |= lowest_bit(before.bytes[at] ^ geometry.erased);
+                self.touched[at / unit] = true;
+            }
+            return;
+        }
         let mut random = match torn {
             Torn::Scattered(seed) => Random::new(seed),
             _ => Random::new(0),
@@ -227,6 +245,10 @@ impl Cells {
             Operation::Sync(_) => {}
         }
     }
+}
+
+fn lowest_bit(byte: u8) -> u8 {
+    byte & byte.wrapping_neg()
 }
 
 /// splitmix64: the same bits for the same seed, for ever.

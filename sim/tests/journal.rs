@@ -182,6 +182,7 @@ impl Device {
     }
 
     fn reboot(&mut self, case: &dyn std::fmt::Display) {
+        self.flash.power_off();
         self.flash.reboot();
         let (journal, _, view) = open(&mut self.flash);
         assert_eq!(self.flash.violations(), [], "{case}: a rule of flash was broken");
@@ -200,7 +201,7 @@ fn survive(device: &Device, save: &Save, cut: Cut, case: &str) -> Device {
     let mut device = device.clone();
     device.flash.cut_at(cut);
     assert!(device.save(save).is_err(), "{case}: the cut did not happen");
-    device.flash.set_noise(cut.operation);
+    device.flash.set_noise(cut.operation ^ u64::from(case.len() as u32));
     device.reboot(&case);
     let rebooted = device.clone();
     for next in [Save::reports(&[6]), Save::progress(9, 16384)] {
@@ -254,7 +255,8 @@ fn a_cut_before_inside_or_after_any_operation_leaves_the_old_or_the_new() {
                 // Every byte of a write; of an erase, whose bytes come in blocks, a sample.
                 let step = if matches!(operation, Operation::Erase(..)) { 173 } else { 1 };
                 for bytes in (0..length(operation)).step_by(step) {
-                    for torn in [Torn::Unseen, Torn::Unstable, Torn::Scattered(u64::from(bytes))] {
+                    let scattered = Torn::Scattered(u64::from(bytes));
+                    for torn in [Torn::Unseen, Torn::Unstable, scattered, Torn::Marginal] {
                         hows.push(How::During { bytes, torn });
                     }
                 }
@@ -301,6 +303,7 @@ fn sampled(operation: &Operation) -> Vec<How> {
             How::During { bytes: 0, torn: Torn::Unseen },
             How::During { bytes: length / 2, torn: Torn::Unstable },
             How::During { bytes: length - 1, torn: Torn::Scattered(7) },
+            How::During { bytes: 4, torn: Torn::Marginal },
             How::After,
         ],
     }
