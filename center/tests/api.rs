@@ -6,7 +6,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use quecota_center::clock::Millis;
 use quecota_center::config::DataFolder;
+use quecota_center::rules::{DeviceKey, DeviceSecret, ProductKey};
+use quecota_center::store::Store;
 use serde_json::{Value, json};
 use support::Center;
 use tempfile::TempDir;
@@ -227,6 +230,8 @@ fn bad_requests_are_named_never_guessed() {
         ("products/p1abcd/devices/8600/upgrades", 404, "8600"),
         ("packages/9", 404, "9"),
         ("packages?product=p9", 404, "p9"),
+        ("devices/p1abcd/8600/why", 404, "8600"),
+        ("plans/9/held", 404, "9"),
         ("plans?limit=0", 422, "1 to 1000"),
         ("plans?limit=1001", 422, "1 to 1000"),
         ("plans?after=-1", 422, "next"),
@@ -283,4 +288,53 @@ fn a_client_that_sends_much_to_no_avail_still_hears_why() {
     let mut answer = [0; 32];
     socket.read_exact(&mut answer).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 401 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+/// Devices as their first connect would leave them.
+fn enter(center: &Center, keys: &[&str]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::sqlite(&center.data.join("center.db")).await.unwrap();
+        let mut writer = store.write().await.unwrap();
+        let product = ProductKey::new("p1abcd").unwrap();
+        let secret = DeviceSecret::new("0123456789abcdef").unwrap();
+        for key in keys {
+            let key = DeviceKey::new(*key).unwrap();
+            writer.enter_device(&product, &key, &secret, Millis(1)).await.unwrap();
+        }
+        writer.commit().await.unwrap();
+        store.close().await;
+    });
+}
+
+#[test]
+fn why_names_the_condition_with_its_values() {
+    let api = Api::new();
+    api.prepare();
+    enter(&api.center, &["8600", "8601"]);
+    assert_eq!(api.get("devices/p1abcd/8600/why").1["plans"], json!([]));
+    let mut late = plan("Late", 1);
+    late["start"] = json!(32_503_680_000_000i64);
+    assert_eq!(api.post("plans", &late).0, 201);
+    assert_eq!(api.get("devices/p1abcd/8600/why").1["plans"], json!([]), "a saved plan holds nobody");
+    assert_eq!(api.post("plans/1/activate", &json!({})).0, 200);
+    let (status, why) = api.get("devices/p1abcd/8600/why");
+    assert_eq!((status, &why["online"]), (200, &json!(false)), "{why}");
+    let reason = &why["plans"][0];
+    assert_eq!(reason["condition"], "before_start");
+    assert_eq!(reason["values"], json!({ "start": 32_503_680_000_000i64 }));
+    assert_eq!(reason["may_change"], json!(32_503_680_000_000i64));
+    let text = reason["text"].as_str().unwrap();
+    assert!(text.starts_with("planned time begins at 3000-01-01 01:00 Europe/Berlin, in "), "{text}");
+
+    let (status, held) = api.get("plans/1/held");
+    assert_eq!((status, &held["devices"], &held["examined"]), (200, &json!(2), &json!(2)), "{held}");
+    assert_eq!(held["conditions"][0]["condition"], "before_start");
+    assert_eq!(held["conditions"][0]["devices"], 2);
+
+    let said = api.center.says(&["why", "p1abcd", "8600"]);
+    assert!(said.starts_with("plan 1 (Late, activated): planned time begins at 3000-01-01"), "{said}");
+    assert_eq!(api.center.json(&["why", "p1abcd", "8600"])["plans"][0]["condition"], "before_start");
+    let said = api.center.says(&["plan", "show", "1"]);
+    assert!(said.contains("HELD BY") && said.contains("before_start  2"), "{said}");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quecota_center::clock::{Clock, Millis};
-use quecota_center::engine::{Engine, EngineError, Firmware, FirmwareUrls, Message, SessionId};
+use quecota_center::engine::{Engine, EngineError, Firmware, FirmwareUrls, Message, Population, SessionId};
 use quecota_center::rules::plan::{Mode, PlanComponent, PlanSettings, PlanState, Push, Supersede};
 use quecota_center::rules::progress::{ComponentState, UpgradeState};
 use quecota_center::rules::*;
@@ -805,6 +805,94 @@ async fn lists_decide_who_is_offered() {
         assert_eq!(phone.request("STM32:1").await.len(), offers, "case {index}");
         center.engine.terminate(plan).await.unwrap();
     }
+}
+
+/// What the explanation says of `d1`, plan by plan.
+async fn why(center: &Center) -> Vec<String> {
+    let now = center.clock.now();
+    let (_, reasons) = center.engine.why(&pk(), &DeviceKey::new("d1").unwrap()).await.unwrap();
+    reasons.iter().map(|why| why.standing.told(&why.plan.settings.time_zone, now)).collect()
+}
+
+#[tokio::test]
+async fn the_explanation_names_what_the_engine_is_held_by() {
+    let center = Center::new().await;
+    center.device("d1").await;
+    assert_eq!(why(&center).await, [""; 0], "no plan");
+    let plan = center
+        .plan(&["STM32"], |plan| {
+            plan.time_zone = "Asia/Shanghai".parse().unwrap();
+            plan.push_period =
+                Some(window::PushPeriod { from: "21:30".parse().unwrap(), until: "22:00".parse().unwrap() });
+            plan.strategy.min_battery = Some(30);
+        })
+        .await;
+    assert_eq!(why(&center).await, ["push period opens at 21:30 Asia/Shanghai, in 3 h 27 min"]);
+    center.minutes(3 * 60 + 27).await;
+    assert_eq!(why(&center).await, ["the device is offline"]);
+    let mut phone = center.connected().await;
+    assert_eq!(why(&center).await, ["the device has not reported its versions on this connection"]);
+    let asked = phone.report("FW1", "STM32:1").await;
+    assert_eq!(asked[0].command, Command::STATUS_ASK);
+    let mut out = [0; 16];
+    let length = Ttlv::new(&mut out).number(1, 17i64).finish().unwrap();
+    assert_eq!(phone.send(Command::STATUS_ANSWER, &out[..length]).await, []);
+    assert_eq!(why(&center).await, ["battery 17 % < 30 %"]);
+    let length = Ttlv::new(&mut out).number(1, 80i64).finish().unwrap();
+    phone.send(Command::STATUS_REPORT, &out[..length]).await;
+    assert_eq!(why(&center).await, ["nothing holds it back; offered by 21:40 Asia/Shanghai, in 10 min"]);
+    assert_offers(&phone.request("STM32:1").await, &["STM32"]);
+    let told = "component STM32 was offered; the device has not answered; it has until";
+    assert!(why(&center).await[0].starts_with(told));
+    phone.quiet(&[PlanReceived, Refused]).await;
+    assert_eq!(
+        why(&center).await,
+        ["the device refused; offered again at 23:30 Asia/Shanghai, in 2 h 0 min"]
+    );
+    center.engine.suspend(plan).await.unwrap();
+    assert_eq!(why(&center).await, ["the plan is suspended"]);
+}
+
+#[tokio::test]
+async fn the_explanation_says_which_plan_comes_first() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |plan| plan.push = Push::OnRequest).await;
+    let sensor = center.saved("sensor", &["SENSOR"], |_| ()).await;
+    center.engine.activate(sensor, Supersede::Refuse).await.unwrap();
+    let mut phone = center.connected().await;
+    let offered = why(&center).await;
+    assert_eq!(offered[0], "the device has not reported its versions on this connection");
+    phone.report("FW1", "STM32:1;SENSOR:1").await;
+    let reasons = why(&center).await;
+    assert!(reasons[0].starts_with("component SENSOR was offered"), "{reasons:?}");
+    assert_eq!(reasons[1], format!("plan {} comes first on this device", sensor.0));
+    phone.status_of("SENSOR", Confirmed, Versions::default()).await;
+    assert!(why(&center).await[1].ends_with("is in flight"));
+}
+
+#[tokio::test]
+async fn a_plan_counts_its_devices_by_what_holds_them() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:2").await;
+    for key in ["d2", "d3"] {
+        center.device(key).await;
+    }
+    let held = center.engine.held(plan).await.unwrap();
+    assert_eq!((held.devices, held.examined), (3, 3));
+    let counts: Vec<_> = held.conditions.iter().map(|held| (held.condition, held.devices)).collect();
+    assert_eq!(counts, [("offline", 2), ("at_target", 1)]);
+
+    let mut listed = center.engine.store().read().await.unwrap().plan(plan).await.unwrap().settings;
+    listed.name = Title::new("listed").unwrap();
+    let keys: Vec<_> = ["d2", "nobody"].map(|key| DeviceKey::new(key).unwrap()).into();
+    let listed = center.engine.create_plan(&listed, &keys, &[]).await.unwrap().id;
+    center.engine.activate(listed, Supersede::Agreed).await.unwrap();
+    let held = center.engine.held(listed).await.unwrap();
+    assert_eq!((held.population, held.devices), (Population::Whitelist, 2));
+    let counts: Vec<_> = held.conditions.iter().map(|held| (held.condition, held.devices)).collect();
+    assert_eq!(counts, [("never_connected", 1), ("offline", 1)]);
 }
 
 #[tokio::test]

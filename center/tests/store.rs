@@ -319,7 +319,7 @@ async fn online_devices_are_found_by_their_push_slot(bench: &Bench) {
             writer.set_online(device.id, "center/1", NOW).await.unwrap();
         }
     }
-    assert_eq!(writer.count_online(&pk("p1abcd")).await.unwrap(), 3);
+    assert_eq!(writer.count_devices(&pk("p1abcd"), Presence::Online).await.unwrap(), 3);
     let all = writer.online_in_slots(&pk("p1abcd"), 0, 10_000, 100).await.unwrap();
     assert_eq!(all.len(), 3);
     let border = all[1].push_slot;

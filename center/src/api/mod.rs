@@ -53,6 +53,7 @@ impl Api {
             .route("/products/{product}/devices", get(device::list::list))
             .route("/products/{product}/devices/{device}", get(device::show::show))
             .route("/products/{product}/devices/{device}/upgrades", get(device::upgrades::upgrades))
+            .route("/devices/{product}/{device}/why", get(device::why::why))
             .route(
                 "/packages",
                 // An upload has its own limits, per file.
@@ -62,6 +63,7 @@ impl Api {
             .route("/packages/{package}", get(package::show::show))
             .route("/plans", get(plan::list::list).post(plan::create::create))
             .route("/plans/{plan}", get(plan::show::show))
+            .route("/plans/{plan}/held", get(plan::held::held))
             .route("/plans/{plan}/activate", post(plan::activate::activate))
             .method_not_allowed_fallback(wrong_method)
             .fallback(nowhere)

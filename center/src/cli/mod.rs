@@ -6,6 +6,7 @@ mod package;
 mod plan;
 mod product;
 mod table;
+mod why;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -81,6 +82,16 @@ pub enum Command {
         #[command(subcommand)]
         command: device::Device,
     },
+    /// Say why a device is not upgrading: the condition that holds it back, plan by plan
+    #[command(arg_required_else_help = true)]
+    Why {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// The device
+        #[command(flatten)]
+        device: why::Whose,
+    },
 }
 
 /// Which center a client command talks to, and how it answers.
@@ -120,6 +131,7 @@ pub fn run(command: Command) -> Result<(), ClientError> {
         Command::Package { connection, command } => (connection, Box::new(command)),
         Command::Plan { connection, command } => (connection, Box::new(command)),
         Command::Device { connection, command } => (connection, Box::new(command)),
+        Command::Why { connection, device } => (connection, Box::new(device)),
     };
     let answer = request.run(&client::Client::new(&connection)?)?;
     let text = if connection.json { format!("{:#}\n", answer.json) } else { answer.text };

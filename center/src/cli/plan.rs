@@ -70,7 +70,8 @@ impl Request for Plan {
                 Ok(Answer { text: table.text(), json })
             }
             Self::Show { id } => {
-                let json = client.get(&format!("plans/{}", segment(id)))?;
+                let mut json = client.get(&format!("plans/{}", segment(id)))?;
+                json["held"] = client.get(&format!("plans/{}/held", segment(id)))?;
                 Ok(Answer { text: shown(&json), json })
             }
         }
@@ -95,6 +96,25 @@ fn shown(plan: &Value) -> String {
         }
         text.push('\n');
         text.push_str(&figures.text());
+    }
+    text.push_str(&held(&plan["held"]));
+    text
+}
+
+/// Devices by the condition that holds them back.
+fn held(held: &Value) -> String {
+    let conditions = items(&held["conditions"]);
+    if conditions.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["HELD BY", "DEVICES", "FOR EXAMPLE", "WHY"]);
+    for condition in conditions {
+        table.row(["condition", "devices", "example", "text"].map(|field| cell(&condition[field])));
+    }
+    let mut text = format!("\n{}", table.text());
+    if held["examined"] != held["devices"] {
+        let [examined, devices] = ["examined", "devices"].map(|field| cell(&held[field]));
+        text.push_str(&format!("estimated from {examined} of {devices} devices\n"));
     }
     text
 }

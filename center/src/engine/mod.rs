@@ -3,11 +3,13 @@
 //! Everything that matters is in the store before a call returns, so a restart continues where it was, and a message that
 //! is acknowledged after the call has been counted.
 
+mod judgement;
 mod offer;
 mod plans;
 mod reports;
 mod tick;
 mod turn;
+mod why;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use crate::clock::{Clock, Millis};
 use crate::rules::plan::{ActivationFault, NoTransition};
 use crate::rules::{ComponentNo, NameError};
 use crate::store::{DeviceId, PackageFile, PackageId, Store, StoreError, UpgradeId, WasOwner};
+
+pub use why::{HeldBy, HeldDevices, Population, Why};
 
 /// A message to a device: the link gives it a packet id, frames it and publishes it with QoS 1.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,36 +5,24 @@ use quecota_core::wire::frame::Command;
 use quecota_core::wire::message::{self, Content, FirmwareInfo, PlanNotify, Plans, Records};
 use serde_json::json;
 
+use super::judgement::{Judgement, Offering, judge};
 use super::turn::Turn;
 use super::{Firmware, Message, Result};
 use crate::rules::ComponentKind;
-use crate::rules::eligibility::{
-    self, Case, ComponentFacts, Consent, DeviceFacts, Held, History, Knowledge, Membership, StatusAsk,
-    Trigger, Wait, lacks_status,
-};
-use crate::rules::plan::List;
+use crate::rules::eligibility::{self, ComponentFacts, StatusAsk, Trigger};
 use crate::rules::progress::{ComponentState, UpgradeState};
 use crate::store::{ComponentUpgrade, PackageId, Plan, PlanId, StoreError, Upgrade, UpgradeId};
-
-/// A plan, looked at from a device.
-pub(super) struct Judgement {
-    pub(super) verdict: std::result::Result<Vec<usize>, Held>,
-    facts: Vec<ComponentFacts>,
-    kinds: Vec<ComponentKind>,
-    upgrade: Option<Upgrade>,
-    lacks_status: bool,
-}
 
 impl Turn<'_> {
     /// Offers the device what it is due, if anything.
     pub(super) async fn offer(&mut self, trigger: Trigger) -> Result<()> {
         let open = self.store.open_upgrades(self.device.id).await?;
-        if let Some(upgrade) = open.into_iter().find(Self::is_outstanding) {
+        if let Some(upgrade) = open.into_iter().find(Upgrade::is_outstanding) {
             let offered =
                 upgrade.current().and_then(|index| upgrade.components.get(index)).is_some_and(|current| {
                     matches!(current.state, ComponentState::PlanNotReceived | ComponentState::PlanReceived)
                 });
-            match (Self::is_at_work(&upgrade), trigger) {
+            match (upgrade.is_at_work(), trigger) {
                 (true, Trigger::Request) => return self.offer_again(upgrade).await,
                 (true, Trigger::Online) if offered => return self.offer_again(upgrade).await,
                 (true, _) | (false, Trigger::Mark | Trigger::Retry) => return Ok(()),
@@ -43,20 +31,21 @@ impl Turn<'_> {
             }
         }
         for plan in self.store.offered_plans(&self.device.product).await? {
-            let judgement = self.judge(&plan, trigger).await?;
+            let id = plan.id;
+            let judgement = self.judge(plan, trigger).await?;
             match &judgement.verdict {
                 Ok(_) if judgement.lacks_status && self.device.asked_status.is_none() => {
                     self.ask_status(trigger);
                     return Ok(());
                 }
                 Ok(_) => {
-                    if self.start(plan.id, judgement, trigger).await? {
+                    if self.start(id, judgement, trigger).await? {
                         return Ok(());
                     }
                 }
                 // Only a request is a question; the rest would fill the log with every mark.
                 Err(held) if trigger == Trigger::Request => {
-                    let value = json!({ "plan": plan.id, "reason": held.to_string() });
+                    let value = json!({ "plan": id, "reason": held.to_string() });
                     self.log(judgement.upgrade.as_ref(), None, "held", value).await?;
                 }
                 Err(_) => {}
@@ -66,81 +55,9 @@ impl Turn<'_> {
     }
 
     /// What the rules say about this plan and this device.
-    pub(super) async fn judge(&mut self, plan: &Plan, trigger: Trigger) -> Result<Judgement> {
-        let (facts, kinds) = self.component_facts(plan).await?;
-        let upgrade = self.store.find_upgrade(plan.id, self.device.id).await?;
-        let membership = self.membership(plan.id).await?;
-        let others = self.store.open_upgrades(self.device.id).await?;
-        let other_upgrade = others
-            .iter()
-            .find(|other| other.plan != Some(plan.id) && Self::is_at_work(other))
-            .map(|other| other.id.0);
-        let fresh = |reading: Option<crate::store::Reading>| {
-            reading.filter(|reading| reading.at.is_some()).map(|reading| reading.value)
-        };
-        let device = DeviceFacts {
-            product: &self.device.product,
-            key: &self.device.key,
-            presence: self.device.presence(),
-            versions: if self.device.versions_at.is_some() { Knowledge::Fresh } else { Knowledge::Stale },
-            battery: fresh(self.device.battery),
-            rsrp: fresh(self.device.rsrp),
-        };
-        let lacks_status = lacks_status(&plan.settings.strategy, &device);
-        let verdict = eligibility::offer(&Case {
-            settings: &plan.settings,
-            state: plan.state,
-            components: &facts,
-            device,
-            membership,
-            history: upgrade.as_ref().map(history),
-            other_upgrade,
-            consent: Consent::Awaited,
-            trigger,
-            now: self.now,
-        });
-        Ok(Judgement { verdict, facts, kinds, upgrade, lacks_status })
-    }
-
-    async fn component_facts(&mut self, plan: &Plan) -> Result<(Vec<ComponentFacts>, Vec<ComponentKind>)> {
-        let superseded = self.store.superseded_by(plan.id).await?;
-        let mut facts = Vec::with_capacity(plan.settings.components.len());
-        let mut kinds = Vec::with_capacity(facts.capacity());
-        for selected in &plan.settings.components {
-            let kind = self.store.component(&plan.settings.product, &selected.component).await?.kind;
-            let package = self.store.package(PackageId(selected.package)).await?.content;
-            let mut superseded_by = None;
-            for (component, newer) in
-                superseded.iter().filter(|(component, _)| *component == selected.component)
-            {
-                debug_assert_eq!(component, &selected.component);
-                if self.membership(*newer).await? == Membership::Included {
-                    superseded_by = Some(newer.0);
-                }
-            }
-            facts.push(ComponentFacts {
-                component: selected.component.clone(),
-                reported: self.reported(&selected.component, kind).map(str::to_owned),
-                source: package.kind.source().cloned(),
-                target: package.target,
-                superseded_by,
-            });
-            kinds.push(kind);
-        }
-        Ok((facts, kinds))
-    }
-
-    async fn membership(&mut self, plan: PlanId) -> Result<Membership> {
-        let key = &self.device.key;
-        if self.store.is_listed(plan, List::Black, key).await? {
-            return Ok(Membership::Blacklisted);
-        }
-        if self.store.is_listed(plan, List::White, key).await?
-            || !self.store.has_list(plan, List::White).await?
-        {
-            return Ok(Membership::Included);
-        }
-        Ok(Membership::NotWhitelisted)
+    pub(super) async fn judge(&mut self, plan: Plan, trigger: Trigger) -> Result<Judgement> {
+        let offering = Offering::of(&mut self.store, plan).await?;
+        judge(&mut self.store, &offering, &self.device, &self.versions, trigger, self.now).await
     }
 
     /// Writes the offer down and sends it, if the plan still offers: then says `true`.
@@ -154,7 +71,7 @@ impl Turn<'_> {
         }
         // An older offer that nobody has answered gives way.
         for mut other in self.store.open_upgrades(self.device.id).await? {
-            if other.plan != Some(plan.id) && Self::is_outstanding(&other) {
+            if other.plan != Some(plan.id) && other.is_outstanding() {
                 for component in &mut other.components {
                     component.lease_until = None;
                 }
@@ -370,21 +287,5 @@ fn wire_kind(kind: ComponentKind) -> message::ComponentKind {
     match kind {
         ComponentKind::Module => message::ComponentKind::Module,
         ComponentKind::Mcu => message::ComponentKind::Mcu,
-    }
-}
-
-/// What the rules need to know of an upgrade that was there before.
-fn history(upgrade: &Upgrade) -> History {
-    let current = upgrade.current().and_then(|current| upgrade.components.get(current));
-    let wait = match current.map(|current| current.state) {
-        Some(ComponentState::Refused) => Wait::Refusal,
-        _ => Wait::Failure,
-    };
-    History {
-        state: upgrade.state,
-        ended: upgrade.ended,
-        reason: upgrade.reason.clone(),
-        failures: current.map_or(0, |current| current.failures),
-        waits: upgrade.next_offer.map(|until| (wait, until)),
     }
 }

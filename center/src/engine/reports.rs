@@ -48,7 +48,7 @@ impl Engine {
             Err(EngineError::Malformed { command, reason }) => {
                 // Parsing comes before any change, so only the log entry is committed.
                 let open = turn.store.open_upgrades(device).await?;
-                let upgrade = open.iter().find(|upgrade| Turn::is_outstanding(upgrade));
+                let upgrade = open.iter().find(|upgrade| upgrade.is_outstanding());
                 let value = json!({ "command": format!("{command:#06x}"), "reason": reason });
                 turn.log(upgrade, None, "malformed", value).await?;
                 turn.finish().await?;
@@ -145,7 +145,7 @@ impl Turn<'_> {
             }
             upgrade.components.iter().position(|upgrade| upgrade.component.as_str() == component)
         };
-        let (busy, waiting): (Vec<_>, Vec<_>) = open.into_iter().partition(Self::is_outstanding);
+        let (busy, waiting): (Vec<_>, Vec<_>) = open.into_iter().partition(Upgrade::is_outstanding);
         Ok(busy.into_iter().chain(waiting).find_map(|upgrade| {
             let index = place(&upgrade)?;
             Some((upgrade, index))

@@ -5,6 +5,7 @@ use super::{Engine, Message, Result};
 use crate::clock::Millis;
 use crate::rules::eligibility::Trigger;
 use crate::rules::plan::{PlanEvent, Push};
+use crate::rules::progress::Presence;
 use crate::rules::window::MARK_MINUTES;
 use crate::store::{DeviceId, Mark, PUSH_SLOTS, Plan, PlanId};
 
@@ -65,7 +66,8 @@ impl Engine {
             return Ok(());
         }
         if mark.at != Some(last) {
-            let online = self.store.read().await?.count_online(&plan.settings.product).await?;
+            let online =
+                self.store.read().await?.count_devices(&plan.settings.product, Presence::Online).await?;
             let spread = (online / PUSH_RATE).min(MARK_MINUTES * 60 - 1);
             mark = Mark { at: Some(last), spread: Millis::seconds(spread), done: 0 };
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::judgement::reported;
 use super::plans::{ENDED, TERMINATED};
 use super::{Engine, Message, Result};
 use crate::clock::Millis;
@@ -11,7 +12,7 @@ use crate::rules::conversation::{
 };
 use crate::rules::eligibility::{Held, StatusAsk, Trigger};
 use crate::rules::plan::{PlanEvent, PlanState, Push};
-use crate::rules::progress::{ComponentState, Ended, Presence, UpgradeState, lease, roll_up};
+use crate::rules::progress::{ComponentState, Ended, Presence, lease, roll_up};
 use crate::rules::{ComponentKind, ComponentNo};
 use crate::store::{ComponentUpgrade, Device, DeviceId, NewLogEntry, Plan, ReportedVersion, Upgrade, Writer};
 
@@ -53,13 +54,7 @@ impl Turn<'_> {
 
     /// What the device reports as the component's version.
     pub(super) fn reported(&self, component: &ComponentNo, kind: ComponentKind) -> Option<&str> {
-        match kind {
-            ComponentKind::Module => self.device.module_version.as_deref(),
-            ComponentKind::Mcu => {
-                let found = self.versions.iter().find(|reported| reported.component == *component);
-                found.map(|reported| reported.version.as_str())
-            }
-        }
+        reported(&self.device, &self.versions, component, kind)
     }
 
     pub(super) async fn log(
@@ -437,7 +432,8 @@ impl Turn<'_> {
                 self.save(&mut upgrade).await?;
                 continue;
             }
-            if let Err(held) = self.judge(&plan, Trigger::Retry).await?.verdict {
+            let (push, zone) = (plan.settings.push, plan.settings.time_zone.clone());
+            if let Err(held) = self.judge(plan, Trigger::Retry).await?.verdict {
                 let for_good = matches!(held, Held::Superseded { .. } | Held::SourceDiffers { .. });
                 if for_good && upgrade.confirmed.is_some() {
                     self.end_failed(&mut upgrade, &held.to_string()).await?;
@@ -445,35 +441,16 @@ impl Turn<'_> {
                     continue;
                 }
             }
-            upgrade.next_offer = match plan.settings.push {
+            upgrade.next_offer = match push {
                 // The answer about battery and signal is on its way; the offer follows it.
                 _ if matches!(self.device.asked_status, Some(StatusAsk::Waiting(_))) => {
                     Some(self.now + ANSWER_TIME)
                 }
-                Push::Actively => Some(plan.settings.time_zone.next_mark(self.now)),
+                Push::Actively => Some(zone.next_mark(self.now)),
                 Push::OnRequest => None,
             };
             self.save(&mut upgrade).await?;
         }
         Ok(())
-    }
-
-    /// Whether the upgrade has the device busy: an offer that may still be answered, or an attempt at work.
-    pub(super) fn is_outstanding(upgrade: &Upgrade) -> bool {
-        upgrade.components.iter().any(|component| {
-            component.lease_until.is_some()
-                && (component.state.is_in_flight()
-                    || matches!(
-                        component.state,
-                        ComponentState::PlanNotReceived | ComponentState::PlanReceived
-                    ))
-        })
-    }
-
-    /// Whether the device has confirmed and is at work.
-    pub(super) fn is_at_work(upgrade: &Upgrade) -> bool {
-        Self::is_outstanding(upgrade)
-            && upgrade.confirmed.is_some()
-            && upgrade.state == UpgradeState::Upgrading
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 use super::names::NameError;
 use super::plan::{Mode, OutsidePeriod, PlanSettings, PlanState, Push, Strategy};
 use super::progress::{Presence, UpgradeState};
@@ -92,7 +94,8 @@ pub struct History {
 }
 
 /// Why an upgrade waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wait {
     /// The device refused.
     Refusal,
@@ -142,7 +145,8 @@ pub struct Case<'a> {
 }
 
 /// The condition that holds a device back, with its values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Held {
     /// The plan is for another product.
     OtherProduct {

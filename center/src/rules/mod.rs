@@ -47,6 +47,7 @@ macro_rules! words {
 
 pub mod conversation;
 pub mod eligibility;
+pub mod explanation;
 pub mod names;
 pub mod plan;
 pub mod progress;

@@ -176,6 +176,15 @@ impl Zone {
         self.0.to_datetime(timestamp(now))
     }
 
+    /// A point in time as a person in the zone says it: `02:00 Asia/Shanghai, in 3 h 12 min`; with its date when it is
+    /// not within a day of `now`.
+    pub fn told(&self, at: Millis, now: Millis) -> String {
+        let wall = self.wall_clock(at);
+        let near = (at - now).0.abs() < Millis::hours(24).0;
+        let clock = wall.strftime(if near { "%H:%M" } else { "%Y-%m-%d %H:%M" });
+        if at > now { format!("{clock} {self}, in {}", span(at - now)) } else { format!("{clock} {self}") }
+    }
+
     /// The last 10-minute mark of the zone's wall clock at or before `now`.
     pub fn last_mark(&self, now: Millis) -> Millis {
         let offset = i64::from(self.0.to_offset(timestamp(now)).seconds()) * 1_000;
@@ -186,6 +195,17 @@ impl Zone {
     /// The next 10-minute mark of the zone's wall clock after `now`.
     pub fn next_mark(&self, now: Millis) -> Millis {
         self.last_mark(now) + Millis::minutes(MARK_MINUTES)
+    }
+}
+
+/// A span in words, rounded up: after it, the time has come.
+fn span(span: Millis) -> String {
+    let minutes = (span.0.max(0) + 59_999) / 60_000;
+    let (days, hours, rest) = (minutes / (24 * 60), minutes / 60 % 24, minutes % 60);
+    match (days, hours) {
+        (0, 0) => format!("{rest} min"),
+        (0, hours) => format!("{hours} h {rest} min"),
+        (days, hours) => format!("{days} d {hours} h"),
     }
 }
 
@@ -220,6 +240,18 @@ mod tests {
         assert_eq!(zone("Europe/Berlin").next_mark(now), at("2026-03-01T10:10:00Z"));
         assert_eq!(zone("Asia/Kathmandu").last_mark(now), at("2026-03-01T09:55:00Z"));
         assert_eq!(zone("Asia/Kathmandu").next_mark(now), at("2026-03-01T10:05:00Z"));
+    }
+
+    #[test]
+    fn a_time_is_told_by_the_zones_clock_with_the_span_until_then() {
+        let (now, shanghai) = (at("2026-03-01T14:48:30Z"), zone("Asia/Shanghai"));
+        assert_eq!(shanghai.told(at("2026-03-01T18:00:00Z"), now), "02:00 Asia/Shanghai, in 3 h 12 min");
+        assert_eq!(shanghai.told(now + Millis(1), now), "22:48 Asia/Shanghai, in 1 min");
+        assert_eq!(
+            shanghai.told(at("2026-03-04T18:00:00Z"), now),
+            "2026-03-05 02:00 Asia/Shanghai, in 3 d 3 h"
+        );
+        assert_eq!(shanghai.told(at("2026-02-01T00:00:00Z"), now), "2026-02-01 08:00 Asia/Shanghai");
     }
 
     #[test]

@@ -100,7 +100,10 @@ pub struct ReportedVersion {
 pub(super) const DEVICE_BY_CLIENT_ID: &str = "SELECT * FROM devices WHERE client_id = $1";
 pub(super) const ONLINE_IN_SLOTS: &str = "SELECT * FROM devices WHERE pk = $1 AND online = 1 AND push_slot >= $2 AND push_slot < $3 \
              ORDER BY push_slot LIMIT $4";
-pub(super) const COUNT_ONLINE: &str = "SELECT COUNT(*) AS devices FROM devices WHERE pk = $1 AND online = 1";
+pub(super) const DEVICES_BY_SLOT: &str =
+    "SELECT * FROM devices WHERE pk = $1 AND online = $2 ORDER BY push_slot LIMIT $3";
+pub(super) const COUNT_DEVICES: &str =
+    "SELECT COUNT(*) AS devices FROM devices WHERE pk = $1 AND online = $2";
 pub(super) const DEVICES: &str = "SELECT * FROM devices WHERE pk = $1 AND id > $2 ORDER BY id LIMIT $3";
 pub(super) const SESSIONS_OF: &str =
     "SELECT * FROM devices WHERE session IS NOT NULL AND session >= $1 AND session < $2 LIMIT $3";
@@ -216,9 +219,30 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
         rows.iter().map(device).collect()
     }
 
-    /// How many devices of the product are online.
-    pub async fn count_online(&mut self, product: &ProductKey) -> Result<i64> {
-        let row = sqlx::query(COUNT_ONLINE).bind(product.as_str()).fetch_one(self.connection()).await?;
+    /// Devices of a product that are online, or those that are not, at most `limit`, in the order of their push slots:
+    /// a digest of their keys, so the first ones are a fair sample.
+    pub async fn devices_by_slot(
+        &mut self,
+        product: &ProductKey,
+        presence: Presence,
+        limit: i64,
+    ) -> Result<Vec<Device>> {
+        let rows = sqlx::query(DEVICES_BY_SLOT)
+            .bind(product.as_str())
+            .bind(i64::from(presence == Presence::Online))
+            .bind(limit)
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(device).collect()
+    }
+
+    /// How many devices of the product are online, or are not.
+    pub async fn count_devices(&mut self, product: &ProductKey, presence: Presence) -> Result<i64> {
+        let row = sqlx::query(COUNT_DEVICES)
+            .bind(product.as_str())
+            .bind(i64::from(presence == Presence::Online))
+            .fetch_one(self.connection())
+            .await?;
         row.int("devices")
     }
 }

@@ -363,10 +363,12 @@ mod tests {
         let queries = [
             devices::DEVICE_BY_CLIENT_ID,
             devices::ONLINE_IN_SLOTS,
-            devices::COUNT_ONLINE,
+            devices::COUNT_DEVICES,
+            devices::DEVICES_BY_SLOT,
             devices::DEVICES,
             devices::SESSIONS_OF,
             plans::OFFERED_PLANS,
+            plans::ACTIVE_PLANS,
             plans::RUNNING_PLANS,
             plans::OVERLAPS,
             plans::IS_LISTED,

@@ -55,6 +55,8 @@ pub struct Mark {
 // Queries of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const OFFERED_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading') \
              ORDER BY activated_at DESC, id DESC";
+pub(super) const ACTIVE_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading', 'suspended') \
+             ORDER BY activated_at DESC, id DESC";
 pub(super) const RUNNING_PLANS: &str =
     "SELECT * FROM plans WHERE state IN ('activated', 'upgrading', 'suspended') ORDER BY state, id";
 pub(super) const OVERLAPS: &str = "SELECT plans.id AS id, plans.name AS name, theirs.component AS component \
@@ -165,6 +167,12 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
     /// The product's plans that are offered now, newest activation first.
     pub async fn offered_plans(&mut self, product: &ProductKey) -> Result<Vec<Plan>> {
         let rows = sqlx::query(OFFERED_PLANS).bind(product.as_str()).fetch_all(self.connection()).await?;
+        self.all_with_components(&rows).await
+    }
+
+    /// The product's plans that are activated and not over, suspended ones too, newest activation first.
+    pub async fn active_plans(&mut self, product: &ProductKey) -> Result<Vec<Plan>> {
+        let rows = sqlx::query(ACTIVE_PLANS).bind(product.as_str()).fetch_all(self.connection()).await?;
         self.all_with_components(&rows).await
     }
 

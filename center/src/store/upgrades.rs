@@ -83,6 +83,23 @@ impl Upgrade {
         self.components.iter().position(|component| !component.state.is_done())
     }
 
+    /// Whether it has the device busy: an offer that may still be answered, or an attempt at work.
+    pub fn is_outstanding(&self) -> bool {
+        self.components.iter().any(|component| {
+            component.lease_until.is_some()
+                && (component.state.is_in_flight()
+                    || matches!(
+                        component.state,
+                        ComponentState::PlanNotReceived | ComponentState::PlanReceived
+                    ))
+        })
+    }
+
+    /// Whether the device has confirmed and is at work.
+    pub fn is_at_work(&self) -> bool {
+        self.is_outstanding() && self.confirmed.is_some() && self.state == UpgradeState::Upgrading
+    }
+
     /// Whether the device may fetch the component's files now: it has confirmed, and is not at its end.
     pub fn may_fetch(&self, component: &ComponentNo) -> bool {
         self.ended.is_none()

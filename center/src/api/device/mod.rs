@@ -3,6 +3,7 @@
 pub mod list;
 pub mod show;
 pub mod upgrades;
+pub mod why;
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,7 @@
 
 pub mod activate;
 pub mod create;
+pub mod held;
 pub mod list;
 pub mod show;
 

@@ -1,0 +1,84 @@
+//! `GET /devices/{product}/{device}/why`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::clock::Millis;
+use crate::engine::Why;
+use crate::rules::explanation::Standing;
+use crate::rules::plan::PlanState;
+use crate::rules::progress::Presence;
+use crate::rules::window::Zone;
+use crate::rules::{DeviceKey, ProductKey, Title};
+use crate::store::PlanId;
+
+/// Where a device stands in every active plan of its product.
+#[derive(Debug, Serialize)]
+pub struct Explained {
+    device: DeviceKey,
+    product: ProductKey,
+    online: bool,
+    now: Millis,
+    plans: Vec<Reason>,
+}
+
+/// Where it stands in one.
+#[derive(Debug, Serialize)]
+struct Reason {
+    plan: PlanId,
+    name: Title,
+    state: PlanState,
+    time_zone: Zone,
+    /// The condition in one word.
+    condition: &'static str,
+    /// Its values.
+    values: Value,
+    /// The sentence.
+    text: String,
+    /// When it may change by itself; null: only by an event.
+    may_change: Option<Millis>,
+    /// What changes it.
+    changes_with: &'static str,
+}
+
+impl Reason {
+    fn of(why: Why, now: Millis) -> Result<Self, serde_json::Error> {
+        let Why { plan, standing } = why;
+        let values = match &standing {
+            Standing::Held(held) => serde_json::to_value(held)?,
+            Standing::UnderWay { component, state, until } => {
+                json!({ "component": component, "state": state, "until": until })
+            }
+            Standing::Behind { plan } => json!({ "plan": plan }),
+            Standing::Due { at, .. } => json!({ "at": at }),
+        };
+        Ok(Self {
+            plan: plan.id,
+            state: plan.state,
+            condition: standing.condition(),
+            values,
+            text: standing.told(&plan.settings.time_zone, now),
+            may_change: standing.may_change(),
+            changes_with: standing.changes_with(),
+            name: plan.settings.name,
+            time_zone: plan.settings.time_zone,
+        })
+    }
+}
+
+/// For each active plan, the condition that holds the device back, with its values.
+pub async fn why(
+    State(api): State<Api>,
+    Path((product, device)): Path<(String, String)>,
+) -> Result<Json<Explained>, ApiError> {
+    let (product, key) = (ProductKey::new(product)?, DeviceKey::new(device)?);
+    let now = api.engine.clock().now();
+    let (device, reasons) = api.engine.why(&product, &key).await?;
+    let online = device.presence() == Presence::Online;
+    let plans = reasons.into_iter().map(|why| Reason::of(why, now)).collect::<Result<_, _>>()?;
+    Ok(Json(Explained { device: device.key, product, online, now, plans }))
+}

@@ -1,0 +1,43 @@
+//! `why`.
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::client::{Client, ClientError, segment};
+use super::table::{cell, items, time};
+use super::{Answer, Request};
+
+#[derive(Debug, Args)]
+pub struct Whose {
+    /// Product key
+    #[arg(value_name = "PK")]
+    product: String,
+    /// Device key
+    #[arg(value_name = "DK")]
+    device: String,
+}
+
+impl Request for Whose {
+    fn run(&self, client: &Client) -> Result<Answer, ClientError> {
+        let path = format!("devices/{}/{}/why", segment(&self.product), segment(&self.device));
+        let json = client.get(&path)?;
+        Ok(Answer { text: told(&json), json })
+    }
+}
+
+fn told(why: &Value) -> String {
+    let mut text = String::new();
+    for plan in items(&why["plans"]) {
+        let [id, name, state, reason] = ["plan", "name", "state", "text"].map(|field| cell(&plan[field]));
+        let changes = cell(&plan["changes_with"]);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "plan {id} ({name}, {state}): {reason}");
+        let _ = match &plan["may_change"] {
+            Value::Null => writeln!(text, "  changes with: {changes}"),
+            at => writeln!(text, "  changes with: {changes}; {}", time(at)),
+        };
+    }
+    if text.is_empty() { "no active plan of the product\n".to_owned() } else { text }
+}

@@ -1,0 +1,169 @@
+//! A plan, looked at from a device: what the rules need to know of both, read from the store, and what they say.
+
+use std::ops::DerefMut;
+
+use sqlx::AnyConnection;
+
+use super::Result;
+use crate::clock::Millis;
+use crate::rules::eligibility::{
+    self, Case, ComponentFacts, Consent, DeviceFacts, Held, History, Knowledge, Membership, Trigger, Wait,
+    lacks_status,
+};
+use crate::rules::plan::List;
+use crate::rules::progress::ComponentState;
+use crate::rules::{ComponentKind, ComponentNo, DeviceKey, Version};
+use crate::store::{Device, PackageId, Plan, PlanId, Queries, Reading, ReportedVersion, Upgrade};
+
+/// What of a plan is the same for every device.
+pub(super) struct Offering {
+    pub(super) plan: Plan,
+    components: Vec<Brought>,
+    superseded: Vec<(ComponentNo, PlanId)>,
+}
+
+/// What the plan brings to one component.
+struct Brought {
+    kind: ComponentKind,
+    source: Option<Version>,
+    target: Version,
+}
+
+impl Offering {
+    pub(super) async fn of<C>(store: &mut Queries<C>, plan: Plan) -> Result<Self>
+    where
+        C: DerefMut<Target = AnyConnection> + Send,
+    {
+        let mut components = Vec::with_capacity(plan.settings.components.len());
+        for selected in &plan.settings.components {
+            let kind = store.component(&plan.settings.product, &selected.component).await?.kind;
+            let package = store.package(PackageId(selected.package)).await?.content;
+            let source = package.kind.source().cloned();
+            components.push(Brought { kind, source, target: package.target });
+        }
+        let superseded = store.superseded_by(plan.id).await?;
+        Ok(Self { plan, components, superseded })
+    }
+}
+
+/// What the rules say about a plan and a device.
+pub(super) struct Judgement {
+    pub(super) verdict: std::result::Result<Vec<usize>, Held>,
+    pub(super) facts: Vec<ComponentFacts>,
+    pub(super) kinds: Vec<ComponentKind>,
+    pub(super) upgrade: Option<Upgrade>,
+    pub(super) lacks_status: bool,
+    /// Another plan's upgrade that has the device busy, be it with an offer that nobody has answered yet.
+    pub(super) busy_with: Option<PlanId>,
+}
+
+/// Asks the rules; nothing is written.
+pub(super) async fn judge<C>(
+    store: &mut Queries<C>,
+    offering: &Offering,
+    device: &Device,
+    versions: &[ReportedVersion],
+    trigger: Trigger,
+    now: Millis,
+) -> Result<Judgement>
+where
+    C: DerefMut<Target = AnyConnection> + Send,
+{
+    let plan = &offering.plan;
+    let mut facts = Vec::with_capacity(offering.components.len());
+    let mut kinds = Vec::with_capacity(offering.components.len());
+    for (selected, brought) in plan.settings.components.iter().zip(&offering.components) {
+        let mut superseded_by = None;
+        for (component, newer) in &offering.superseded {
+            if *component == selected.component
+                && membership(store, *newer, &device.key).await? == Membership::Included
+            {
+                superseded_by = Some(newer.0);
+            }
+        }
+        facts.push(ComponentFacts {
+            component: selected.component.clone(),
+            reported: reported(device, versions, &selected.component, brought.kind).map(str::to_owned),
+            source: brought.source.clone(),
+            target: brought.target.clone(),
+            superseded_by,
+        });
+        kinds.push(brought.kind);
+    }
+    let membership = membership(store, plan.id, &device.key).await?;
+    let upgrade = store.find_upgrade(plan.id, device.id).await?;
+    let others = store.open_upgrades(device.id).await?;
+    let others = || others.iter().filter(|other| other.plan != Some(plan.id));
+    let other_upgrade = others().find(|other| other.is_at_work()).map(|other| other.id.0);
+    let busy_with = others().find(|other| other.is_outstanding()).and_then(|other| other.plan);
+    let fresh = |reading: Option<Reading>| {
+        reading.filter(|reading| reading.at.is_some()).map(|reading| reading.value)
+    };
+    let known = DeviceFacts {
+        product: &device.product,
+        key: &device.key,
+        presence: device.presence(),
+        versions: if device.versions_at.is_some() { Knowledge::Fresh } else { Knowledge::Stale },
+        battery: fresh(device.battery),
+        rsrp: fresh(device.rsrp),
+    };
+    let lacks_status = lacks_status(&plan.settings.strategy, &known);
+    let verdict = eligibility::offer(&Case {
+        settings: &plan.settings,
+        state: plan.state,
+        components: &facts,
+        device: known,
+        membership,
+        history: upgrade.as_ref().map(history),
+        other_upgrade,
+        consent: Consent::Awaited,
+        trigger,
+        now,
+    });
+    Ok(Judgement { verdict, facts, kinds, upgrade, lacks_status, busy_with })
+}
+
+async fn membership<C>(store: &mut Queries<C>, plan: PlanId, key: &DeviceKey) -> Result<Membership>
+where
+    C: DerefMut<Target = AnyConnection> + Send,
+{
+    if store.is_listed(plan, List::Black, key).await? {
+        return Ok(Membership::Blacklisted);
+    }
+    if store.is_listed(plan, List::White, key).await? || !store.has_list(plan, List::White).await? {
+        return Ok(Membership::Included);
+    }
+    Ok(Membership::NotWhitelisted)
+}
+
+/// What the device reports as the component's version.
+pub(super) fn reported<'d>(
+    device: &'d Device,
+    versions: &'d [ReportedVersion],
+    component: &ComponentNo,
+    kind: ComponentKind,
+) -> Option<&'d str> {
+    match kind {
+        ComponentKind::Module => device.module_version.as_deref(),
+        ComponentKind::Mcu => {
+            let found = versions.iter().find(|reported| reported.component == *component);
+            found.map(|reported| reported.version.as_str())
+        }
+    }
+}
+
+/// What the rules need to know of an upgrade that was there before.
+fn history(upgrade: &Upgrade) -> History {
+    let current = upgrade.current().and_then(|current| upgrade.components.get(current));
+    let wait = match current.map(|current| current.state) {
+        Some(ComponentState::Refused) => Wait::Refusal,
+        _ => Wait::Failure,
+    };
+    History {
+        state: upgrade.state,
+        ended: upgrade.ended,
+        reason: upgrade.reason.clone(),
+        failures: current.map_or(0, |current| current.failures),
+        waits: upgrade.next_offer.map(|until| (wait, until)),
+    }
+}

@@ -1,0 +1,240 @@
+//! Why devices are where they are: the same judgement as the engine's, without doing anything.
+
+use std::collections::BTreeMap;
+use std::ops::DerefMut;
+
+use serde::Serialize;
+use sqlx::AnyConnection;
+
+use super::judgement::{Judgement, Offering, judge};
+use super::{Engine, Result};
+use crate::clock::Millis;
+use crate::rules::eligibility::Trigger;
+use crate::rules::explanation::{Asks, Grounds, Standing};
+use crate::rules::plan::{List, Push};
+use crate::rules::progress::Presence;
+use crate::rules::{DeviceKey, ProductKey};
+use crate::store::{Device, Plan, PlanId, Queries};
+
+/// Where one device stands in one plan.
+#[derive(Debug)]
+pub struct Why {
+    /// The plan.
+    pub plan: Plan,
+    /// Where the device stands.
+    pub standing: Standing,
+}
+
+/// How many of a plan's devices stand where.
+#[derive(Debug, Serialize)]
+pub struct HeldDevices {
+    /// The time that it holds for.
+    pub now: Millis,
+    /// Who is counted.
+    pub population: Population,
+    /// How many these are.
+    pub devices: i64,
+    /// How many of them were looked at; if these are not all, the numbers below are estimates from them.
+    pub examined: i64,
+    /// The most frequent one first.
+    pub conditions: Vec<HeldBy>,
+}
+
+/// Whose devices a plan's are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Population {
+    /// Every device of the product.
+    Product,
+    /// The whitelist's keys.
+    Whitelist,
+}
+
+/// The devices of which one thing is true.
+#[derive(Debug, Serialize)]
+pub struct HeldBy {
+    /// It, in one word.
+    pub condition: &'static str,
+    /// How many.
+    pub devices: i64,
+    /// One of them.
+    pub example: DeviceKey,
+    /// It, with that one's values.
+    pub text: String,
+}
+
+/// Devices that a look at a plan judges at most in each of its parts, so that it costs the same for any product.
+const SAMPLE: i64 = 500;
+
+impl Engine {
+    /// For each active plan of the product, where the device stands and why; the newest activation first.
+    pub async fn why(&self, product: &ProductKey, key: &DeviceKey) -> Result<(Device, Vec<Why>)> {
+        let now = self.clock.now();
+        let mut store = self.store.read().await?;
+        let device = store.device(product, key).await?;
+        let versions = store.device_versions(device.id).await?;
+        let mut judged = Vec::new();
+        for plan in store.active_plans(product).await? {
+            let trigger = occasion(plan.settings.push);
+            let offering = Offering::of(&mut store, plan).await?;
+            let judgement = judge(&mut store, &offering, &device, &versions, trigger, now).await?;
+            judged.push((offering.plan, judgement));
+        }
+        // The first plan that nothing holds back is the one that the engine offers.
+        let mut first = None;
+        let mut reasons = Vec::with_capacity(judged.len());
+        for (plan, judgement) in judged {
+            let is_free = judgement.verdict.is_ok() && plan.settings.push == Push::Actively;
+            let ahead = judgement.busy_with.or(first);
+            let id = plan.id;
+            let standing = standing(&plan, judgement, ahead, now);
+            if is_free {
+                first = first.or(Some(id));
+            }
+            reasons.push(Why { plan, standing });
+        }
+        Ok((device, reasons))
+    }
+
+    /// How many devices of the plan are held back by which condition. A product's devices are judged in two samples,
+    /// online and offline, each scaled to its exact count; a whitelist's by its first keys.
+    pub async fn held(&self, id: PlanId) -> Result<HeldDevices> {
+        let now = self.clock.now();
+        let mut store = self.store.read().await?;
+        let plan = store.plan(id).await?;
+        let product = plan.settings.product.clone();
+        let offering = Offering::of(&mut store, plan).await?;
+        let mut tally = Tally::default();
+        let population = if store.has_list(id, List::White).await? {
+            let keys = store.listed(id, List::White, "", 2 * SAMPLE).await?;
+            let mut part = Vec::with_capacity(keys.len());
+            for key in keys {
+                let found = match store.find_device(&product, &key).await? {
+                    Some(device) => look(&mut store, &offering, &device, now).await?,
+                    None => ("never_connected", "no device with this key has ever connected".to_owned()),
+                };
+                part.push((key, found));
+            }
+            tally.add(store.count_listed(id, List::White).await?, part);
+            Population::Whitelist
+        } else {
+            for presence in [Presence::Online, Presence::Offline] {
+                let devices = store.devices_by_slot(&product, presence, SAMPLE).await?;
+                let mut part = Vec::with_capacity(devices.len());
+                for device in devices {
+                    let found = look(&mut store, &offering, &device, now).await?;
+                    part.push((device.key, found));
+                }
+                tally.add(store.count_devices(&product, presence).await?, part);
+            }
+            Population::Product
+        };
+        Ok(tally.finish(now, population))
+    }
+}
+
+/// What the plan would be offered at: its own occasion, which is the one to explain.
+fn occasion(push: Push) -> Trigger {
+    match push {
+        Push::Actively => Trigger::Mark,
+        Push::OnRequest => Trigger::Request,
+    }
+}
+
+fn standing(plan: &Plan, judgement: Judgement, ahead: Option<PlanId>, now: Millis) -> Standing {
+    let at_work = judgement.upgrade.filter(|upgrade| upgrade.is_outstanding()).and_then(|mut upgrade| {
+        let current = upgrade.current()?;
+        let component = upgrade.components.swap_remove(current);
+        Some((component.component, component.state, component.lease_until))
+    });
+    Standing::of(Grounds {
+        at_work,
+        held: judgement.verdict.err(),
+        ahead: ahead.map(|plan| plan.0),
+        asks: if judgement.lacks_status { Asks::First } else { Asks::Nothing },
+        push: plan.settings.push,
+        zone: &plan.settings.time_zone,
+        now,
+    })
+}
+
+/// The condition of one device, and the sentence for it.
+async fn look<C>(
+    store: &mut Queries<C>,
+    offering: &Offering,
+    device: &Device,
+    now: Millis,
+) -> Result<(&'static str, String)>
+where
+    C: DerefMut<Target = AnyConnection> + Send,
+{
+    let plan = &offering.plan;
+    let versions = store.device_versions(device.id).await?;
+    let judgement = judge(store, offering, device, &versions, occasion(plan.settings.push), now).await?;
+    let ahead = judgement.busy_with;
+    let standing = standing(plan, judgement, ahead, now);
+    Ok((standing.condition(), standing.told(&plan.settings.time_zone, now)))
+}
+
+/// Devices by condition, while they are counted.
+#[derive(Default)]
+struct Tally {
+    devices: i64,
+    examined: i64,
+    conditions: BTreeMap<&'static str, HeldBy>,
+}
+
+impl Tally {
+    /// A part of the devices, `whole` of them, of which `looked_at` were judged.
+    fn add(&mut self, whole: i64, looked_at: Vec<(DeviceKey, (&'static str, String))>) {
+        let examined = i64::try_from(looked_at.len()).unwrap_or(i64::MAX);
+        let mut counts: BTreeMap<&'static str, i64> = BTreeMap::new();
+        for (key, (condition, text)) in looked_at {
+            *counts.entry(condition).or_default() += 1;
+            self.conditions.entry(condition).or_insert(HeldBy { condition, devices: 0, example: key, text });
+        }
+        // A device may have come or gone between the count and the look.
+        let whole = whole.max(examined);
+        for (condition, count) in counts {
+            if let Some(held) = self.conditions.get_mut(condition) {
+                held.devices += scaled(count, whole, examined);
+            }
+        }
+        self.devices += whole;
+        self.examined += examined;
+    }
+
+    fn finish(self, now: Millis, population: Population) -> HeldDevices {
+        let Tally { devices, examined, conditions } = self;
+        let mut conditions: Vec<HeldBy> = conditions.into_values().collect();
+        conditions.sort_by_key(|held| std::cmp::Reverse(held.devices));
+        HeldDevices { now, population, devices, examined, conditions }
+    }
+}
+
+/// `count` of `examined`, as a share of `whole`, rounded.
+fn scaled(count: i64, whole: i64, examined: i64) -> i64 {
+    let examined = i128::from(examined.max(1));
+    let share = (i128::from(count) * i128::from(whole) + examined / 2) / examined;
+    i64::try_from(share).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_scaled_to_the_whole_and_a_full_look_is_exact() {
+        let part = |count: usize, condition: &'static str| {
+            let key = DeviceKey::new("d1").unwrap();
+            vec![(key, (condition, String::new())); count]
+        };
+        let mut tally = Tally::default();
+        tally.add(10_000, [part(30, "offline"), part(20, "battery")].concat());
+        tally.add(3, part(3, "battery"));
+        let held = tally.finish(Millis(0), Population::Product);
+        assert_eq!((held.devices, held.examined), (10_003, 53));
+        let counts: Vec<_> = held.conditions.iter().map(|held| (held.condition, held.devices)).collect();
+        assert_eq!(counts, [("offline", 6_000), ("battery", 4_003)]);
+    }
+}
