@@ -7,7 +7,8 @@ use std::rc::Rc;
 use quecota_core::agent::{Agent, CallError, Event, EventValue, Failure, Mode};
 use quecota_core::platform::{Applied, Range};
 use quecota_core::wire::message::{
-    ComponentKind, Content, Downlink, FirmwareInfo, Plan, PlanNotify, Plans, Records, StatusEvent,
+    ComponentKind, Content, Downlink, FirmwareInfo, PackageFile, Plan, PlanNotify, Plans, Records,
+    StatusEvent,
 };
 use sim::bench::{Bench, Serve, URL, md5_of, plan};
 use sim::world::{Asked, World};
@@ -27,6 +28,23 @@ fn upgrading(agent: &mut Agent<'static>, world: &mut World, event: &Event) {
     if event.code == 10703 && agent.ota_action(world, 2).is_err() {
         let _ = agent.ota_action(world, 3); // a module's 10703 asks for nothing
     }
+}
+
+/// As [`upgrading`], for a list: one answer is for all of it.
+fn upgrading_or_confirmed(agent: &mut Agent<'static>, world: &mut World, event: &Event) {
+    if event.code == 10700 {
+        let _ = agent.ota_action(world, 1);
+    } else {
+        upgrading(agent, world, event);
+    }
+}
+
+/// 0x0113 of an MCU in the form that only modules have (id 20).
+fn several_files(component: &'static str) -> Downlink<'static> {
+    const FILE: PackageFile<'static> = PackageFile { index: 0, url: URL, size: 10, md5: [1; 16] };
+    let Plan { source, target, kind, .. } = plan();
+    let content = Content::Files(Records::of(&[FILE]));
+    Downlink::FirmwareInfo(FirmwareInfo { component, source, target, kind, content })
 }
 
 fn bench(image: u32, script: Script) -> Bench {
@@ -138,6 +156,40 @@ mod transitions {
             assert_eq!((state(&bench), bench.statuses()), (resting, before));
             assert_eq!(bench.ranges.len(), fetches, "in {resting}");
         }
+    }
+
+    #[test]
+    fn a_url_that_comes_after_its_upgrade_ended_starts_nothing() {
+        for end in 0..3 {
+            let mut bench = resting_in(2).unwrap();
+            match end {
+                0 => bench.pass(30_000), // no URL in time
+                1 => bench.agent.set_mcu_version(&mut bench.world, "MCU", "2").unwrap(),
+                _ => bench.send(&several_files("MCU")),
+            }
+            bench.run();
+            assert_eq!(state(&bench), 0);
+            bench.give_url(plan());
+            assert_eq!((state(&bench), bench.ranges.len()), (0, 0), "end {end}");
+        }
+    }
+
+    #[test]
+    fn a_component_of_a_list_that_fails_is_reported_by_its_own_name_and_the_next_one_goes_on() {
+        let mut bench = bench(64 * 1024, upgrading_or_confirmed);
+        bench.connect();
+        let plans = ["A", "B", "C"].map(|component| Plan { component, ..plan() });
+        let notify = PlanNotify { handling: None, plans: Plans::List(Records::of(&plans)) };
+        bench.send(&Downlink::PlanNotify(notify));
+        bench.give_url(plans[0]);
+        bench.agent.set_mcu_version(&mut bench.world, "A", "2").unwrap();
+        bench.run();
+        bench.send(&several_files("B"));
+        assert_eq!(bench.packets.last().unwrap().status, Some((12, "B".into())));
+        bench.give_url(plans[2]);
+        bench.agent.set_mcu_version(&mut bench.world, "C", "2").unwrap();
+        bench.run();
+        assert_eq!(bench.packets.last().unwrap().status, Some((11, "C".into())));
     }
 
     #[test]

@@ -282,6 +282,16 @@ impl Agent<'_> {
                 .log(Level::Warn, "firmware information for another component or version was dropped");
         }
         let Content::File { url, size, md5, crc, sha256 } = info.content else {
+            if self.machine.listed > 0 {
+                // It is this component of the list that fails, not the one before.
+                self.machine.image = Image {
+                    component: Text::of(info.component).unwrap_or_default(),
+                    kind: info.kind,
+                    target: Text::of(info.target).unwrap_or_default(),
+                    size: 0,
+                    announced: Announced::default(),
+                };
+            }
             return self.fail(platform, Failure::BadInfo, Input::BadFirmwareInfo);
         };
         let image = Image {
@@ -304,7 +314,6 @@ impl Agent<'_> {
 
     /// The image is what is downloaded from now on: on from what is staged when that is of the same image, else anew.
     fn take_image(&mut self, platform: &mut dyn Platform, image: Image) -> Result<(), Failure> {
-        self.machine.awaited = self.machine.awaited.saturating_sub(1);
         if self.machine.image == image {
             return Ok(());
         }

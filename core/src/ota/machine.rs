@@ -237,11 +237,25 @@ impl Machine {
                 _ => {}
             }
         }
+        self.count_awaited(input, row.to);
         self.state = if table::is_passing(row.to) { State::NoPlan } else { row.to };
         if row.to == State::UpdateSuccess {
             self.failure = None;
         }
         Some(row)
+    }
+
+    /// URLs of a confirmed list that are still to come. A component that ends before its URL came has used its turn
+    /// as well; after the end of a single plan, and after a refusal, none is to come.
+    fn count_awaited(&mut self, input: Input, to: State) {
+        let ended = table::is_passing(to);
+        let is_turn = matches!(input, Input::FirmwareInfo | Input::BadFirmwareInfo);
+        if is_turn || (ended && self.state == State::Confirmed) {
+            self.awaited = self.awaited.saturating_sub(1);
+        }
+        if ended && (self.listed == 0 || to == State::Refused) {
+            self.awaited = 0;
+        }
     }
 
     /// Failures without a byte more than at any failure before count up; progress starts the count again.
