@@ -1,0 +1,457 @@
+//! Every way through an upgrade that a bound of steps allows, breadth first: once over the machine alone, with its
+//! timers to the millisecond and every row of the table, and once over the whole agent, with every answer that an
+//! application can give inside an event.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use quecota_core::ota::table::{EXHAUSTED, TABLE};
+use quecota_core::ota::{Demands, Effect, Fetch, Image, Input, Machine, Piece, Row, State, Timer, Told};
+use quecota_core::platform::Range;
+use quecota_core::text::Text;
+use quecota_core::wire::message::ComponentKind;
+
+/// What the application was told of the present upgrade. 10700, then 10701, then 10703, then 10704, then the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+enum Heard {
+    #[default]
+    Nothing,
+    Plan,
+    Start,
+    Staged,
+    Updating,
+}
+
+impl Heard {
+    /// What is heard after this code. `None`: it is out of order.
+    fn and(self, code: i32) -> Option<Self> {
+        use Heard::*;
+        match (code, self) {
+            // Again while nobody answered, and for another version after a failed download.
+            (10700, Nothing | Plan | Start | Staged) => Some(Plan),
+            (10707, Plan) => Some(Plan),
+            (10701, Plan | Start | Staged) => Some(Start),
+            (10702, Start | Staged) => Some(Start),
+            (10703, Start) => Some(Staged),
+            (10704, Staged) => Some(Updating),
+            (10705 | 10706, Plan | Start | Staged | Updating) => Some(Nothing),
+            _ => None,
+        }
+    }
+}
+
+mod machine {
+    use super::*;
+
+    const SIZE: u32 = 3;
+    const TARGET: &str = "2";
+    /// Steps of the clock alone that end any upgrade: a day of asking for the plan every ten minutes, and some.
+    const CLOCK_STEPS: usize = 200;
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Step {
+        /// 0x0111 for this target; of so many plans, 0: no list.
+        Plan(&'static str, u8),
+        FirmwareInfo,
+        BadFirmwareInfo,
+        Head,
+        FetchFailed,
+        /// One byte; with the last one the digests match, or do not.
+        Byte(Digests),
+        Action(u8),
+        Read,
+        Version(&'static str),
+        /// The next deadline comes; the platform's apply then takes an image, or does not.
+        Clock(Apply),
+        Subscribed(Runs),
+        Reboot,
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Digests {
+        Match,
+        Differ,
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Apply {
+        Takes,
+        Refuses,
+    }
+
+    /// What the module runs after a reboot.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Runs {
+        Target,
+        Other,
+    }
+
+    const STEPS: &[Step] = &[
+        Step::Plan(TARGET, 0),
+        Step::Plan(TARGET, 2),
+        Step::Plan("3", 0),
+        Step::FirmwareInfo,
+        Step::BadFirmwareInfo,
+        Step::Head,
+        Step::FetchFailed,
+        Step::Byte(Digests::Match),
+        Step::Byte(Digests::Differ),
+        Step::Action(0),
+        Step::Action(1),
+        Step::Action(2),
+        Step::Action(3),
+        Step::Read,
+        Step::Version("1"),
+        Step::Version(TARGET),
+        Step::Version("9"),
+        Step::Clock(Apply::Takes),
+        Step::Clock(Apply::Refuses),
+        Step::Subscribed(Runs::Target),
+        Step::Subscribed(Runs::Other),
+        Step::Reboot,
+    ];
+
+    /// The machine, and as much of the agent around it as its inputs need.
+    #[derive(Clone, Copy)]
+    struct Node {
+        machine: Machine,
+        now: u32,
+        heard: Heard,
+        /// Bytes of the image that are staged or were taken.
+        staged: u32,
+        applied: bool,
+        kind: ComponentKind,
+    }
+
+    /// What a walk finds out.
+    #[derive(Default)]
+    pub(super) struct Findings {
+        pub(super) rows: HashSet<*const Row>,
+        pub(super) transitions: HashSet<(u8, u8, String)>,
+    }
+
+    impl Node {
+        fn new(kind: ComponentKind) -> Self {
+            let machine = Machine::new();
+            Node { machine, now: 1_000, heard: Heard::Nothing, staged: 0, applied: false, kind }
+        }
+
+        fn room(&self) -> u32 {
+            if self.kind == ComponentKind::Mcu { 2 } else { SIZE }
+        }
+
+        /// Running timers with the time that is left, in the order in which they come.
+        fn timers(&self) -> Vec<(Timer, u32)> {
+            let (mut machine, mut now) = (self.machine, self.now);
+            let mut timers = Vec::new();
+            while let Some(left) = machine.left(now) {
+                now = now.wrapping_add(left);
+                timers.push((machine.take_due(now).unwrap(), now.wrapping_sub(self.now)));
+            }
+            timers
+        }
+
+        /// Two nodes with the same key have the same future: all of the machine, its deadlines as time that is left.
+        fn key(&self) -> u64 {
+            let all = format!("{:?}", self.machine);
+            let (before, rest) = all.split_once("timers: ").unwrap();
+            let (_, after) = rest.split_once(", failures: ").unwrap();
+            let mut hasher = DefaultHasher::new();
+            (before, after, format!("{:?}", self.timers()), self.heard, self.staged, self.applied)
+                .hash(&mut hasher);
+            hasher.finish()
+        }
+
+        /// `None`: the agent does not give this input now.
+        fn step(mut self, step: Step, findings: &mut Findings) -> Option<Result<Self, String>> {
+            let downloads = matches!(self.machine.state(), State::DownloadStart | State::Downloading);
+            let (input, apply) = match step {
+                Step::Plan(target, listed) => (self.offer(target, listed)?, Apply::Takes),
+                Step::FirmwareInfo => {
+                    if !self.machine.awaits_url() {
+                        return None;
+                    }
+                    if self.machine.image.size == 0 {
+                        self.machine.image.size = SIZE;
+                        self.machine.announced = false;
+                        self.restart();
+                    }
+                    (Input::FirmwareInfo, Apply::Takes)
+                }
+                Step::BadFirmwareInfo if self.machine.awaits_url() => (Input::BadFirmwareInfo, Apply::Takes),
+                Step::Head if self.machine.fetch.is_some() => (Input::Head, Apply::Takes),
+                Step::FetchFailed if downloads => (Input::FetchFailed, Apply::Takes),
+                Step::Byte(digests) if self.machine.state() == State::Downloading => {
+                    self.staged += 1;
+                    self.machine.received = self.staged;
+                    self.machine.restart(Timer::Stall, self.now);
+                    match self.complete(digests) {
+                        Some(input) => (input, Apply::Takes),
+                        None if digests == Digests::Match => return Some(Ok(self)),
+                        None => return None,
+                    }
+                }
+                Step::Action(action) => {
+                    let input = self.machine.action(action).ok()??;
+                    if input == Input::Confirm {
+                        self.machine.awaited = self.machine.listed.max(1);
+                    }
+                    (input, Apply::Takes)
+                }
+                Step::Read if self.machine.state() == State::Downloaded => {
+                    self.machine.restart(Timer::Read, self.now);
+                    return Some(Ok(self));
+                }
+                Step::Version(version) => (self.machine.version("C", version, Some("1"))?, Apply::Takes),
+                Step::Clock(apply) => {
+                    let left = self.machine.left(self.now)?;
+                    self.now = self.now.wrapping_add(left);
+                    match self.machine.take_due(self.now)? {
+                        // Like any first subscribe, with what the module then runs: both are tried there.
+                        Timer::Verdict => (Input::ModuleIsOther, apply),
+                        timer if apply == Apply::Takes || timer == Timer::ApplyDelay => {
+                            (Input::Expired(timer), apply)
+                        }
+                        _ => return None,
+                    }
+                }
+                Step::Subscribed(runs) => {
+                    let judged = self.machine.awaits_verdict();
+                    let input = match runs {
+                        Runs::Target if judged || self.machine.is_module_offered_again() => {
+                            Input::ModuleIsTarget
+                        }
+                        Runs::Other if judged => Input::ModuleIsOther,
+                        _ => return None,
+                    };
+                    (input, Apply::Takes)
+                }
+                Step::Reboot => return Some(Ok(self.reboot())),
+                _ => return None,
+            };
+            self.take(input, apply, findings)
+        }
+
+        /// As the agent does with a plan.
+        fn offer(&mut self, target: &str, listed: u8) -> Option<Input> {
+            let before = self.machine.image;
+            let plan = Image {
+                component: Text::of("C").unwrap(),
+                kind: self.kind,
+                target: Text::of(target).unwrap(),
+                size: 0,
+                announced: Default::default(),
+            };
+            let input = self.machine.offer(&plan, "1", Demands::default(), listed)?;
+            if input == Input::Plan {
+                if before.is_of(&plan) {
+                    self.machine.image = before;
+                } else {
+                    self.forget();
+                }
+            }
+            Some(input)
+        }
+
+        fn restart(&mut self) {
+            self.staged = 0;
+            self.machine.piece = self.machine.piece_at(0, self.room());
+        }
+
+        fn forget(&mut self) {
+            self.staged = 0;
+            self.applied = false;
+            self.machine.image.size = 0;
+            self.machine.piece = Piece::default();
+        }
+
+        fn complete(&self, digests: Digests) -> Option<Input> {
+            let piece = self.machine.piece;
+            match () {
+                () if self.staged < piece.start + piece.length => None,
+                () if !self.machine.is_last_piece() => Some(Input::PieceStaged),
+                () if digests == Digests::Match => Some(Input::ImageStaged),
+                () => Some(Input::ImageCorrupt),
+            }
+        }
+
+        fn reboot(mut self) -> Self {
+            let state = match self.machine.state() {
+                State::Updating if self.kind == ComponentKind::Module && !self.applied => State::PlanReceived,
+                State::Updating => State::Updating,
+                State::DownloadError => State::DownloadError,
+                State::PlanReceived if self.machine.image.size == 0 => State::NoPlan,
+                State::NoPlan => State::NoPlan,
+                _ => State::PlanReceived,
+            };
+            let (image, piece, source) = (self.machine.image, self.machine.piece, self.machine.source);
+            self.machine = Machine::new();
+            (self.machine.image, self.machine.piece, self.machine.source) = (image, piece, source);
+            if state == State::NoPlan {
+                self.forget();
+            } else {
+                if piece.start > 0 {
+                    self.restart();
+                }
+                self.machine.recover(state, self.now);
+            }
+            self.heard = match state {
+                State::PlanReceived | State::DownloadError => Heard::Plan,
+                State::Updating => Heard::Updating,
+                _ => Heard::Nothing,
+            };
+            self
+        }
+
+        /// Takes an input and what follows at once, and checks what came of it.
+        fn take(
+            mut self,
+            input: Input,
+            apply: Apply,
+            findings: &mut Findings,
+        ) -> Option<Result<Self, String>> {
+            let before = self.machine.state();
+            let row = self.machine.take(input, self.now)?;
+            findings.rows.insert(row);
+            let (from, to) = (before.number(), row.to.number());
+            findings.transitions.insert((from, to, format!("{input:?}")));
+            let wrong = |what: &str| Some(Err(format!("{input:?} in {before:?}: {what}")));
+            let mut reported = Vec::new();
+            let mut next = None;
+            for effect in row.effects {
+                match effect {
+                    Effect::Report(state) => reported.push(*state),
+                    Effect::Tell(told) => {
+                        let code = self.code(*told);
+                        match self.heard.and(code) {
+                            Some(heard) => self.heard = heard,
+                            None => return wrong(&format!("{code} after {:?}", self.heard)),
+                        }
+                    }
+                    Effect::Fetch => {
+                        let start = self.staged.max(self.machine.piece.start);
+                        let end = self.machine.piece.start + self.machine.piece.length;
+                        let length = end.saturating_sub(start);
+                        self.machine.fetch = Some(Fetch { range: Range { start, length }, got: 0 });
+                        // Both verdicts are tried where the bytes come; what is staged as a whole was judged.
+                        next = self.complete(Digests::Match);
+                    }
+                    Effect::Advance => {
+                        let start = self.machine.piece.start + self.machine.piece.length;
+                        self.machine.piece = self.machine.piece_at(start, self.room());
+                    }
+                    Effect::Discard => self.restart(),
+                    Effect::Apply => {
+                        self.applied = true;
+                        match apply {
+                            Apply::Takes => self.machine.wait_for_module(60_000, self.now),
+                            Apply::Refuses => next = Some(Input::ApplyRefused),
+                        }
+                    }
+                    Effect::Forget => self.forget(),
+                    Effect::CancelFetch => self.machine.fetch = None,
+                    _ => {}
+                }
+            }
+            if row.to != before && reported.last() != Some(&row.to) {
+                return wrong("the new state is not the last one reported");
+            }
+            if row.to != before && reported.contains(&before) {
+                return wrong("a state is reported that was left");
+            }
+            let state = self.machine.state();
+            let ended = [State::Refused, State::UpdateSuccess, State::UpdateError].contains(&row.to);
+            if ended && self.machine.awaited > 0 {
+                // 10700 of the next component was told with that of the first.
+                self.heard = Heard::Plan;
+            }
+            if state != if ended { State::NoPlan } else { row.to } {
+                return wrong("the machine is not where the row says");
+            }
+            match next {
+                Some(input) => self.take(input, apply, findings).or(Some(Ok(self))),
+                None => Some(Ok(self)),
+            }
+        }
+
+        fn code(&mut self, told: Told) -> i32 {
+            match told {
+                Told::Plans | Told::Recovered => 10700,
+                Told::Start if std::mem::replace(&mut self.machine.announced, true) => 10702,
+                Told::Start => 10701,
+                Told::Downloading => 10702,
+                Told::Downloaded => 10703,
+                Told::Updating => 10704,
+                Told::Success => 10705,
+                Told::Failure => 10706,
+                Told::Answer => 10707,
+            }
+        }
+
+        /// States in which nothing has to come: without a plan, and before the application's answer.
+        fn rests(&self) -> bool {
+            matches!(self.machine.state(), State::NoPlan | State::PlanReceived)
+        }
+    }
+
+    /// Whether the clock alone brings this node to rest.
+    fn is_left_by_the_clock(mut node: Node) -> Result<(), String> {
+        for _ in 0..CLOCK_STEPS {
+            if node.rests() {
+                return Ok(());
+            }
+            if node.machine.left(node.now).is_none() {
+                return Err(format!("{:?} of {:?} has no deadline", node.machine.state(), node.kind));
+            }
+            if let Some(next) = node.step(Step::Clock(Apply::Takes), &mut Findings::default()) {
+                node = next?;
+            } else {
+                // Due, and no row takes it: the timer is off now, and another must be there.
+                node.now = node.now.wrapping_add(node.machine.left(node.now).unwrap());
+                node.machine.take_due(node.now);
+            }
+        }
+        Err(format!("{:?} of {:?} is not left by the clock", node.machine.state(), node.kind))
+    }
+
+    /// Every node that can be reached: states, steps, and what was found.
+    pub(super) fn walk() -> Result<(usize, usize, Findings), String> {
+        let mut findings = Findings::default();
+        let mut seen = HashSet::new();
+        let mut queue = VecDeque::new();
+        let mut steps = 0;
+        for kind in [ComponentKind::Module, ComponentKind::Mcu] {
+            let start = Node::new(kind);
+            queue.push_back((start, Vec::new()));
+        }
+        while let Some((node, path)) = queue.pop_front() {
+            for step in STEPS {
+                let mut path: Vec<Step> = path.clone();
+                path.push(*step);
+                let at = |what| format!("{what}, after {path:?}");
+                let Some(next) = node.step(*step, &mut findings) else { continue };
+                let next = next.map_err(at)?;
+                steps += 1;
+                if seen.insert((next.key(), next.kind as u8)) {
+                    is_left_by_the_clock(next).map_err(at)?;
+                    queue.push_back((next, path));
+                }
+            }
+        }
+        Ok((seen.len(), steps, findings))
+    }
+}
+
+#[test]
+fn every_row_is_taken_and_no_state_is_a_trap() {
+    let (nodes, steps, findings) = machine::walk().unwrap_or_else(|wrong| panic!("{wrong}"));
+    for row in TABLE.iter().chain([&EXHAUSTED]) {
+        assert!(findings.rows.contains(&(row as *const Row)), "never taken: {row:?}");
+    }
+    println!(
+        "model of the machine: {nodes} states, {steps} steps, {} transitions, all {} rows, 0 violations",
+        findings.transitions.len(),
+        TABLE.len() + 1
+    );
+    assert!(nodes > 1_000, "{nodes} states: is it the machine?");
+}
