@@ -338,3 +338,110 @@ fn why_names_the_condition_with_its_values() {
     let said = api.center.says(&["plan", "show", "1"]);
     assert!(said.contains("HELD BY") && said.contains("before_start  2"), "{said}");
 }
+
+impl Api {
+    fn patch(&self, path: &str, body: &Value) -> (u16, Value) {
+        read(self.agent.patch(self.url(path)).header("Authorization", &self.bearer).send_json(body))
+    }
+
+    fn delete(&self, path: &str) -> (u16, Value) {
+        read(self.agent.delete(self.url(path)).header("Authorization", &self.bearer).call())
+    }
+
+    fn put(&self, path: &str, body: &str) -> (u16, Value) {
+        let request = self.agent.put(self.url(path)).header("Authorization", &self.bearer);
+        read(request.header("Content-Type", "text/csv").send(body))
+    }
+}
+
+#[test]
+fn a_saved_plan_is_edited_field_by_field_and_an_active_one_is_frozen() {
+    let api = Api::new();
+    api.prepare();
+    let mut body = plan("Autumn", 1);
+    body["whitelist"] = json!(["8600", "8601"]);
+    body["strategy"] = json!({ "retries": 5, "min_battery": 30 });
+    body["end"] = json!(32_503_680_000_000i64);
+    assert_eq!(api.post("plans", &body).0, 201);
+
+    let changes = json!({
+        "name": "Winter", "end": null, "push_period": { "from": "22:00", "until": "04:00" },
+        "outside_period": "answer", "push": "on_request",
+        "strategy": { "min_battery": null, "min_rsrp": -110, "max_per_minute": 60 },
+        "whitelist": ["8602"], "blacklist": ["8601", "8601"],
+    });
+    let (status, edited) = api.patch("plans/1", &changes);
+    assert_eq!((status, &edited["name"], &edited["end"]), (200, &json!("Winter"), &Value::Null), "{edited}");
+    let strategy = &edited["strategy"];
+    assert_eq!((&strategy["retries"], &strategy["min_battery"]), (&json!(5), &Value::Null), "{edited}");
+    assert_eq!((&strategy["min_rsrp"], &strategy["max_per_minute"]), (&json!(-110), &json!(60)));
+    assert_eq!(edited["listed"], json!({ "whitelist": 1, "blacklist": 1 }));
+    assert_eq!(api.get("plans/1").1, edited);
+    assert_eq!(api.get("plans/1/whitelist").1, json!({ "items": ["8602"], "next": null }));
+
+    for (change, value, status, field, rule) in [
+        ("product", json!("p2"), 422, "product", "cannot be changed"),
+        ("strategy", json!({ "retries": 300 }), 422, "strategy.retries", "u8"),
+        ("strategy", json!({ "refusal_delay": 9 }), 422, "delay after a refusal", "10 to 1440 minutes"),
+        ("strategy", json!({ "halt": { "percent": 100, "after": 3 } }), 422, "failure rate", "0 to 99 %"),
+        ("push_period", json!({ "from": "25:00", "until": "04:00" }), 422, "push_period", "00:00 to 23:59"),
+        ("push_period", json!({ "from": "04:00", "until": "04:00" }), 422, "push period", "different"),
+        ("whitelist", json!(["86 00"]), 422, "whitelist", "86 00"),
+        ("push", json!("loudly"), 422, "push", "actively"),
+        ("name", Value::Null, 422, "name", "null"),
+        (
+            "components",
+            json!([{ "component": "STM32", "package": 9 }]),
+            422,
+            "components",
+            "version package 9",
+        ),
+        ("colour", json!("red"), 422, "colour", "no such field"),
+    ] {
+        let (answered, body) = api.patch("plans/1", &json!({ change: value }));
+        assert_eq!(answered, status, "{change}: {body}");
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains(field) && message.contains(rule), "{change}: {message}");
+    }
+    assert_eq!(api.get("plans/1").1, edited, "what is refused changes nothing");
+
+    assert_eq!(api.post("plans/1/suspend", &json!({})).0, 409, "a saved plan is not suspended");
+    assert_eq!(api.post("plans/1/activate", &json!({})).0, 200);
+    for refused in [
+        api.patch("plans/1", &json!({ "name": "Spring" })),
+        api.put("plans/1/whitelist", "8600"),
+        api.delete("plans/1"),
+    ] {
+        assert_eq!(refused.0, 409, "{}", refused.1);
+        assert!(refused.1["error"]["message"].as_str().unwrap().contains("it is activated; only a saved"));
+    }
+    for (step, state) in [("suspend", "suspended"), ("resume", "activated"), ("terminate", "terminated")] {
+        let (status, body) = api.post(&format!("plans/1/{step}"), &json!({}));
+        assert_eq!((status, &body["state"]), (200, &json!(state)), "{body}");
+    }
+    assert_eq!(api.post("plans/1/resume", &json!({})).0, 409, "terminated is for good");
+
+    assert_eq!(api.post("plans", &plan("Spare", 1)).0, 201);
+    assert_eq!(api.delete("plans/2"), (200, json!({ "deleted": 2 })));
+    assert_eq!((api.get("plans/2").0, api.delete("plans/2").0), (404, 404));
+}
+
+#[test]
+fn a_list_comes_from_a_csv_file_and_goes_in_pages() {
+    let api = Api::new();
+    api.prepare();
+    assert_eq!(api.post("plans", &plan("Autumn", 1)).0, 201);
+    let rows: String = (0..100_000).map(|number| format!("{number:06},x\r\n")).collect();
+    let (status, body) = api.put("plans/1/whitelist", &format!("Device Key,Remark\r\n{rows}"));
+    assert_eq!((status, body), (200, json!({ "devices": 100_000 })));
+    let (_, page) = api.get("plans/1/whitelist?limit=1000&after=098999");
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["next"]), (1000, &Value::Null));
+    let (_, page) = api.get("plans/1/whitelist?limit=2");
+    assert_eq!(page, json!({ "items": ["000000", "000001"], "next": "000001" }));
+
+    let (status, body) = api.put("plans/1/blacklist", "8600\n86/01\n");
+    assert_eq!(status, 422);
+    assert!(body["error"]["message"].as_str().unwrap().contains("line 2: device key \"86/01\""), "{body}");
+    assert_eq!(api.put("plans/1/whitelist", "8600\n").1, json!({ "devices": 1 }), "replaced");
+    assert_eq!(api.put("plans/9/whitelist", "8600\n").0, 404);
+}

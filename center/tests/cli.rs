@@ -246,3 +246,82 @@ fn a_stopped_center_ends_cleanly_and_keeps_everything() {
         assert_eq!(again.json(&["product", "show", "p1abcd"])["name"], "Pump");
     }
 }
+
+#[test]
+fn every_field_of_a_plan_is_entered_changed_and_shown() {
+    let (center, folder) = start();
+    center.says(&["product", "create", "--key", "p1abcd", "--name", "Pump"]);
+    center.says(&["component", "add", "p1abcd", "STM32", "--type", "mcu"]);
+    let file = folder.path().join("fw.bin");
+    fs::write(&file, b"x").unwrap();
+    let add = "package add --product p1abcd --component STM32 --name two --target 2";
+    let add: Vec<&str> = add.split(' ').chain([file.to_str().unwrap()]).collect();
+    center.says(&add);
+    let csv = folder.path().join("devices.csv");
+    fs::write(&csv, "dk\n8602\n8603\n").unwrap();
+
+    let fields = "plan create --name Autumn --product p1abcd --component STM32=1 --time-zone Asia/Shanghai \
+                  --whitelist 8600,8601 --blacklist 8603 --push-period 22:00-04:00 --start 2126-03-01T02:00 \
+                  --end 2126-04-01T00:00Z --mode manual --push on_request --outside-period answer --retries 1 \
+                  --refusal-delay 30 --min-rsrp -110 --min-battery 30 --first-devices 10 --halt 20/5 \
+                  --max-in-flight 50 --max-per-minute 60 --text zh=更新 --text en=Update --whitelist-file";
+    let create: Vec<&str> = fields.split_whitespace().chain([csv.to_str().unwrap()]).collect();
+    assert_eq!(center.says(&create), "1\n");
+    let plan = center.json(&["plan", "show", "1"]);
+    for (field, value) in [
+        ("/push_period/from", serde_json::json!("22:00")),
+        ("/start", serde_json::json!(4_927_975_200_000i64)),
+        ("/end", serde_json::json!(4_930_675_200_000i64)),
+        ("/mode", serde_json::json!("manual")),
+        ("/push", serde_json::json!("on_request")),
+        ("/outside_period", serde_json::json!("answer")),
+        ("/strategy/retries", serde_json::json!(1)),
+        ("/strategy/min_rsrp", serde_json::json!(-110)),
+        ("/strategy/halt", serde_json::json!({ "percent": 20, "after": 5 })),
+        ("/strategy/max_in_flight", serde_json::json!(50)),
+        ("/texts/en", serde_json::json!("Update")),
+        ("/listed", serde_json::json!({ "whitelist": 4, "blacklist": 1 })),
+    ] {
+        assert_eq!(plan.pointer(field), Some(&value), "{field} in {plan:#}");
+    }
+    let said = center.says(&["plan", "show", "1"]);
+    for words in ["22:00-04:00", "-110", "when more than 20 % of 5 or more", "4 devices", "en: Update"] {
+        assert!(said.contains(words), "{words} is not in\n{said}");
+    }
+
+    let edit = |more: &[&str]| center.run(&[&["plan", "edit", "1"], more].concat());
+    let changed =
+        ["--mode", "silent", "--push-period", "none", "--whitelist", "none", "--min-battery", "none"];
+    assert!(edit(&changed).status.success());
+    let plan = center.json(&["plan", "show", "1"]);
+    assert_eq!(
+        (&plan["push_period"], &plan["strategy"]["min_battery"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
+    );
+    assert_eq!(
+        (&plan["listed"]["whitelist"], &plan["strategy"]["retries"]),
+        (&serde_json::json!(0), &serde_json::json!(1))
+    );
+
+    fails(&edit(&["--retries", "11"]), "number of retries \"11\": 0 to 10");
+    fails(&edit(&["--push-period", "22:00"]), "22:00-04:00");
+    fails(&edit(&["--push-period", "22:00-24:00"]), "00:00 to 23:59");
+    fails(&edit(&["--start", "2126-03-01T02:00"]), "--time-zone");
+    fails(&edit(&["--start", "tomorrow", "--time-zone", "UTC"]), "start \"tomorrow\"");
+    fails(&edit(&["--whitelist", "86 00"]), "86 00");
+    fs::write(&csv, "8600\n86 01\n").unwrap();
+    fails(&edit(&["--blacklist-file", csv.to_str().unwrap()]), "devices.csv: line 2: device key \"86 01\"");
+    fails(&edit(&["--blacklist-file", "/nowhere.csv"]), "/nowhere.csv");
+
+    assert_eq!(center.says(&["plan", "activate", "1"]), "activated\n");
+    fails(&edit(&["--retries", "2"]), "only a saved plan is edited");
+    fails(&center.run(&["plan", "delete", "1"]), "only a saved plan is deleted");
+    assert_eq!(center.says(&["plan", "suspend", "1"]), "suspended\n");
+    assert_eq!(center.says(&["plan", "resume", "1"]), "activated\n");
+    assert_eq!(center.says(&["plan", "terminate", "1"]), "terminated\n");
+    fails(&center.run(&["plan", "resume", "1"]), "does not take \"resume\"");
+    let create = ["plan", "create", "--name", "Spare", "--product", "p1abcd", "--component", "STM32=1"];
+    assert_eq!(center.says(&create), "2\n");
+    assert_eq!(center.says(&["plan", "delete", "2"]), "deleted\n");
+    fails(&center.run(&["plan", "show", "2"]), "there is no upgrade plan 2");
+}

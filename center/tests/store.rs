@@ -83,6 +83,7 @@ contract! {
     a_package_in_use_is_not_deleted
     a_plan_comes_back_with_every_field
     a_plan_name_is_unique
+    an_edited_plan_comes_back_as_it_was_edited
     lists_hold_many_devices
     overlapping_active_plans_are_found
     an_upgrade_comes_back_with_its_components
@@ -405,6 +406,24 @@ async fn a_plan_comes_back_with_every_field(bench: &Bench) {
     assert_eq!(writer.running_plans().await.unwrap(), [made]);
     writer.delete_plan(plain.id).await.unwrap();
     assert!(matches!(writer.plan(plain.id).await, Err(StoreError::NotFound { what: "upgrade plan", .. })));
+}
+
+async fn an_edited_plan_comes_back_as_it_was_edited(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, package, plan) = scene(&mut writer).await;
+    let mut changed = settings("another", package.id);
+    changed.start = Some(Millis(7));
+    changed.strategy.max_in_flight = Some(3);
+    changed.components.clear();
+    let edited = writer.edit_plan(plan.id, &changed).await.unwrap();
+    assert_eq!((&edited.settings, edited.id, edited.state), (&changed, plan.id, PlanState::Saved));
+    let keys = [dk("d1"), dk("d2")];
+    writer.list_devices(plan.id, List::White, &keys).await.unwrap();
+    writer.clear_list(plan.id, List::White).await.unwrap();
+    assert_eq!(writer.count_listed(plan.id, List::White).await.unwrap(), 0);
+    writer.create_plan(&settings("taken", package.id), Millis(1)).await.unwrap();
+    let error = writer.edit_plan(plan.id, &settings("taken", package.id)).await.unwrap_err();
+    assert!(error.to_string().contains("there is a plan with this name already"), "{error}");
 }
 
 async fn a_plan_name_is_unique(bench: &Bench) {

@@ -24,8 +24,11 @@ use crate::engine::Engine;
 use crate::packages::depot::Depot;
 use crate::store::PackageId;
 
-/// Most bytes of a request that is not an upload: a plan with a long list of devices.
+/// Most bytes of a request that is neither an upload nor a plan with its lists.
 const BODY_MAX: usize = 8 * 1024 * 1024;
+
+/// Most bytes of a plan with its lists: a million device keys each.
+const LISTS_MAX: usize = 80 * 1024 * 1024;
 
 /// What the use cases work on.
 #[derive(Clone)]
@@ -61,15 +64,28 @@ impl Api {
                     .merge(post(package::upload::upload).layer(DefaultBodyLimit::disable())),
             )
             .route("/packages/{package}", get(package::show::show))
-            .route("/plans", get(plan::list::list).post(plan::create::create))
-            .route("/plans/{plan}", get(plan::show::show))
+            .merge(Self::plans_with_lists().layer(DefaultBodyLimit::max(LISTS_MAX)))
             .route("/plans/{plan}/held", get(plan::held::held))
             .route("/plans/{plan}/activate", post(plan::activate::activate))
+            .route("/plans/{plan}/suspend", post(plan::life::suspend))
+            .route("/plans/{plan}/resume", post(plan::life::resume))
+            .route("/plans/{plan}/terminate", post(plan::life::terminate))
             .method_not_allowed_fallback(wrong_method)
             .fallback(nowhere)
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .layer(middleware::from_fn_with_state(token, bearer::require));
         Router::new().nest("/api/v1", v1).route("/health", get(health)).with_state(self)
+    }
+
+    fn plans_with_lists() -> Router<Self> {
+        Router::new()
+            .route("/plans", get(plan::list::list).post(plan::create::create))
+            .route(
+                "/plans/{plan}",
+                get(plan::show::show).patch(plan::edit::edit).delete(plan::delete::delete),
+            )
+            .route("/plans/{plan}/whitelist", get(plan::lists::white).put(plan::lists::put_white))
+            .route("/plans/{plan}/blacklist", get(plan::lists::black).put(plan::lists::put_black))
     }
 }
 

@@ -113,6 +113,16 @@ impl Client {
         self.read(request.send_json(body))
     }
 
+    pub(super) fn patch(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        let request = self.agent.patch(self.url(path)).header("Authorization", &self.bearer);
+        self.read(request.send_json(body))
+    }
+
+    pub(super) fn delete(&self, path: &str) -> Result<Value, ClientError> {
+        let request = self.agent.delete(self.url(path)).header("Authorization", &self.bearer);
+        self.read(request.call())
+    }
+
     pub(super) fn upload(&self, path: &str, form: Form<'_>) -> Result<Value, ClientError> {
         let request = self.agent.post(self.url(path)).header("Authorization", &self.bearer);
         self.read(request.send(form))

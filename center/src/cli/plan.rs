@@ -1,11 +1,15 @@
 //! `plan`.
 
-use clap::Subcommand;
-use serde_json::{Value, json};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
 
 use super::client::{Client, ClientError, segment};
 use super::table::{Table, cell, items, sheet, time};
 use super::{Answer, Request};
+use crate::rules::device_list::device_keys;
+use crate::rules::window::Zone;
 
 #[derive(Debug, Subcommand)]
 pub enum Plan {
@@ -23,6 +27,31 @@ pub enum Plan {
         /// Time zone that the plan's times are in, as IANA name
         #[arg(long, default_value = "UTC", value_name = "ZONE")]
         time_zone: String,
+        /// The optional fields
+        #[command(flatten)]
+        fields: Box<Fields>,
+    },
+    /// Change fields of a saved plan; a field that is not given stays as it is
+    Edit {
+        /// Its id
+        id: String,
+        /// Name, unique
+        #[arg(long)]
+        name: Option<String>,
+        /// A component and the package it gets; those given replace all that were there
+        #[arg(long = "component", value_name = "ID=PACKAGE_ID", value_parser = choice)]
+        components: Vec<(String, i64)>,
+        /// Time zone that the plan's times are in, as IANA name
+        #[arg(long, value_name = "ZONE")]
+        time_zone: Option<String>,
+        /// The optional fields
+        #[command(flatten)]
+        fields: Box<Fields>,
+    },
+    /// Delete a saved plan
+    Delete {
+        /// Its id
+        id: String,
     },
     /// Activate a plan: from now on it is offered to devices
     Activate {
@@ -32,34 +61,191 @@ pub enum Plan {
         #[arg(long)]
         supersede: bool,
     },
+    /// Offer a plan to nobody new; devices that have confirmed finish
+    Suspend {
+        /// Its id
+        id: String,
+    },
+    /// Go on with a suspended plan
+    Resume {
+        /// Its id
+        id: String,
+    },
+    /// Stop a plan for good: devices that have not confirmed fail
+    Terminate {
+        /// Its id
+        id: String,
+    },
     /// List the plans
     List,
-    /// Show a plan with its figures
+    /// Show a plan with its figures, and what holds its devices back
     Show {
         /// Its id
         id: String,
     },
 }
 
+/// The fields of a plan that may be left out; `none` takes one away again.
+#[derive(Debug, Args)]
+pub struct Fields {
+    /// Only these devices; repeat it, or separate the keys by commas
+    #[arg(long, value_name = "DK", value_delimiter = ',')]
+    whitelist: Vec<String>,
+    /// Only the devices of this CSV file: their keys in its first column
+    #[arg(long, value_name = "FILE")]
+    whitelist_file: Option<PathBuf>,
+    /// Not these devices, even if they are on the whitelist
+    #[arg(long, value_name = "DK", value_delimiter = ',')]
+    blacklist: Vec<String>,
+    /// Not the devices of this CSV file
+    #[arg(long, value_name = "FILE")]
+    blacklist_file: Option<PathBuf>,
+    /// Offer only in this daily window; it may cross midnight
+    #[arg(long, value_name = "HH:MM-HH:MM")]
+    push_period: Option<String>,
+    /// Planned start: 2026-03-01T02:00 in the plan's zone (with --time-zone), or with an offset or Z
+    #[arg(long, value_name = "TIME")]
+    start: Option<String>,
+    /// Planned end
+    #[arg(long, value_name = "TIME")]
+    end: Option<String>,
+    /// silent, or manual: nothing is offered before the end user confirms
+    #[arg(long)]
+    mode: Option<String>,
+    /// actively, or on_request: only a device's own request is answered
+    #[arg(long)]
+    push: Option<String>,
+    /// A request outside the push period: silent, or answer
+    #[arg(long, value_name = "HOW")]
+    outside_period: Option<String>,
+    /// Upgrade text; manual mode needs zh and en
+    #[arg(long = "text", value_name = "LANGUAGE=TEXT", value_parser = text)]
+    texts: Vec<(String, String)>,
+    /// Further attempts after a failed one, 0 to 10
+    #[arg(long, value_name = "COUNT", value_parser = whole)]
+    retries: Option<Value>,
+    /// Minutes until a refused plan is offered again, 10 to 1440
+    #[arg(long, value_name = "MINUTES", value_parser = whole)]
+    refusal_delay: Option<Value>,
+    /// Lowest RSRP, dBm
+    #[arg(long, value_name = "DBM", value_parser = whole, allow_hyphen_values = true)]
+    min_rsrp: Option<Value>,
+    /// Lowest battery, %
+    #[arg(long, value_name = "PERCENT", value_parser = whole)]
+    min_battery: Option<Value>,
+    /// First so many devices, then the rest
+    #[arg(long, value_name = "COUNT", value_parser = whole)]
+    first_devices: Option<Value>,
+    /// Suspend by itself when more than PERCENT % of at least COUNT finished devices failed
+    #[arg(long, value_name = "PERCENT/COUNT", value_parser = halt)]
+    halt: Option<Value>,
+    /// Devices that may upgrade at the same time
+    #[arg(long, value_name = "COUNT", value_parser = whole)]
+    max_in_flight: Option<Value>,
+    /// Devices that may start in a minute
+    #[arg(long, value_name = "COUNT", value_parser = whole)]
+    max_per_minute: Option<Value>,
+}
+
+impl Fields {
+    /// The fields that were given, as the API takes them.
+    fn json(&self, time_zone: Option<&str>) -> Result<Map<String, Value>, ClientError> {
+        let mut body = Map::new();
+        for (name, keys, file) in [
+            ("whitelist", &self.whitelist, &self.whitelist_file),
+            ("blacklist", &self.blacklist, &self.blacklist_file),
+        ] {
+            if let Some(list) = listed(keys, file.as_ref())? {
+                body.insert(name.into(), list);
+            }
+        }
+        if let Some(period) = &self.push_period {
+            body.insert("push_period".into(), window(period)?);
+        }
+        for (name, given) in [("start", &self.start), ("end", &self.end)] {
+            if let Some(given) = given {
+                body.insert(name.into(), moment(name, given, time_zone)?);
+            }
+        }
+        for (name, given) in
+            [("mode", &self.mode), ("push", &self.push), ("outside_period", &self.outside_period)]
+        {
+            if let Some(given) = given {
+                body.insert(name.into(), json!(given));
+            }
+        }
+        if !self.texts.is_empty() {
+            let texts: Map<String, Value> =
+                self.texts.iter().map(|(language, text)| (language.clone(), json!(text))).collect();
+            body.insert("texts".into(), Value::Object(texts));
+        }
+        let strategy: Map<String, Value> = [
+            ("retries", &self.retries),
+            ("refusal_delay", &self.refusal_delay),
+            ("min_rsrp", &self.min_rsrp),
+            ("min_battery", &self.min_battery),
+            ("first_devices", &self.first_devices),
+            ("halt", &self.halt),
+            ("max_in_flight", &self.max_in_flight),
+            ("max_per_minute", &self.max_per_minute),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| Some((name.to_owned(), given.clone()?)))
+        .collect();
+        if !strategy.is_empty() {
+            body.insert("strategy".into(), Value::Object(strategy));
+        }
+        Ok(body)
+    }
+}
+
+fn selected(components: &[(String, i64)]) -> Value {
+    components
+        .iter()
+        .map(|(component, package)| json!({ "component": component, "package": package }))
+        .collect()
+}
+
 impl Request for Plan {
     fn run(&self, client: &Client) -> Result<Answer, ClientError> {
+        let step = |id: &str, step: &str, body: Value| {
+            let json = client.post(&format!("plans/{}/{step}", segment(id)), &body)?;
+            Ok(Answer { text: format!("{}\n", cell(&json["state"])), json })
+        };
         match self {
-            Self::Create { name, product, components, time_zone } => {
-                let components: Vec<Value> = components
-                    .iter()
-                    .map(|(component, package)| json!({ "component": component, "package": package }))
-                    .collect();
-                let body = json!({
-                    "name": name, "product": product, "components": components, "time_zone": time_zone,
-                });
-                let json = client.post("plans", &body)?;
+            Self::Create { name, product, components, time_zone, fields } => {
+                let mut body = fields.json(Some(time_zone))?;
+                body.insert("name".into(), json!(name));
+                body.insert("product".into(), json!(product));
+                body.insert("components".into(), selected(components));
+                body.insert("time_zone".into(), json!(time_zone));
+                let json = client.post("plans", &Value::Object(body))?;
                 Ok(Answer { text: format!("{}\n", cell(&json["id"])), json })
+            }
+            Self::Edit { id, name, components, time_zone, fields } => {
+                let mut body = fields.json(time_zone.as_deref())?;
+                for (field, given) in [("name", name), ("time_zone", time_zone)] {
+                    if let Some(given) = given {
+                        body.insert(field.into(), json!(given));
+                    }
+                }
+                if !components.is_empty() {
+                    body.insert("components".into(), selected(components));
+                }
+                let json = client.patch(&format!("plans/{}", segment(id)), &Value::Object(body))?;
+                Ok(Answer { text: shown(&json), json })
+            }
+            Self::Delete { id } => {
+                let json = client.delete(&format!("plans/{}", segment(id)))?;
+                Ok(Answer { text: "deleted\n".to_owned(), json })
             }
             Self::Activate { id, supersede } => {
                 let body = if *supersede { json!({ "supersede": "agreed" }) } else { json!({}) };
-                let json = client.post(&format!("plans/{}/activate", segment(id)), &body)?;
-                Ok(Answer { text: format!("{}\n", cell(&json["state"])), json })
+                step(id, "activate", body)
             }
+            Self::Suspend { id } => step(id, "suspend", json!({})),
+            Self::Resume { id } => step(id, "resume", json!({})),
+            Self::Terminate { id } => step(id, "terminate", json!({})),
             Self::List => {
                 let json = client.list("plans")?;
                 let mut table = Table::new(&["ID", "NAME", "PRODUCT", "STATE", "CREATED"]);
@@ -79,9 +265,45 @@ impl Request for Plan {
 }
 
 fn shown(plan: &Value) -> String {
-    let fields = ["id", "name", "product", "state", "time_zone"];
+    let fields = ["id", "name", "product", "state", "time_zone", "mode", "push"];
     let mut lines = fields.map(|field| (field, cell(&plan[field]))).to_vec();
-    lines.extend(["created", "activated"].map(|field| (field, time(&plan[field]))));
+    lines.extend(["start", "end", "created", "activated", "over"].map(|field| (field, time(&plan[field]))));
+    if let Some(from) = plan.pointer("/push_period/from") {
+        lines.push(("period", format!("{}-{}", cell(from), cell(&plan["push_period"]["until"]))));
+        lines.push(("outside", cell(&plan["outside_period"])));
+    }
+    let strategy = &plan["strategy"];
+    for (name, field) in [
+        ("retries", "retries"),
+        ("refusal", "refusal_delay"),
+        ("min RSRP", "min_rsrp"),
+        ("battery", "min_battery"),
+        ("first", "first_devices"),
+        ("in flight", "max_in_flight"),
+        ("a minute", "max_per_minute"),
+    ] {
+        if !strategy[field].is_null() {
+            lines.push((name, cell(&strategy[field])));
+        }
+    }
+    if let Some(halt) = strategy["halt"].as_object() {
+        let [percent, after] =
+            ["percent", "after"].map(|field| halt.get(field).map_or_else(String::new, cell));
+        lines.push((
+            "halts",
+            format!("when more than {percent} % of {after} or more finished devices failed"),
+        ));
+    }
+    for list in ["whitelist", "blacklist"] {
+        if plan["listed"][list].as_i64().is_some_and(|devices| devices > 0) {
+            lines.push((list, format!("{} devices", cell(&plan["listed"][list]))));
+        }
+    }
+    if let Some(texts) = plan["texts"].as_object() {
+        for (language, text) in texts {
+            lines.push(("text", format!("{language}: {}", cell(text))));
+        }
+    }
     let mut text = sheet(&lines);
     let mut components = Table::new(&["COMPONENT", "PACKAGE"]);
     for component in items(&plan["components"]) {
@@ -117,6 +339,88 @@ fn held(held: &Value) -> String {
         text.push_str(&format!("estimated from {examined} of {devices} devices\n"));
     }
     text
+}
+
+/// The keys that were typed and those of the file; none: no list was given.
+fn listed(typed: &[String], file: Option<&PathBuf>) -> Result<Option<Value>, ClientError> {
+    if typed.is_empty() && file.is_none() {
+        return Ok(None);
+    }
+    let mut keys: Vec<Value> = typed.iter().filter(|key| *key != "none").map(|key| json!(key)).collect();
+    if let Some(file) = file {
+        let path = file.display().to_string();
+        let wrong = |cause: String| ClientError::File { path: path.clone(), cause };
+        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        keys.extend(
+            device_keys(&text).map_err(|fault| wrong(fault.to_string()))?.iter().map(|key| json!(key)),
+        );
+    }
+    Ok(Some(Value::Array(keys)))
+}
+
+/// `HH:MM-HH:MM` of the command line.
+fn window(given: &str) -> Result<Value, ClientError> {
+    if given == "none" {
+        return Ok(Value::Null);
+    }
+    let (from, until) = given.split_once('-').ok_or_else(|| {
+        ClientError::Argument(format!("push period {given:?}: say from when until when, as in 22:00-04:00"))
+    })?;
+    Ok(json!({ "from": from, "until": until }))
+}
+
+/// A point in time of the command line, as the API's milliseconds.
+fn moment(name: &str, given: &str, time_zone: Option<&str>) -> Result<Value, ClientError> {
+    if given == "none" {
+        return Ok(Value::Null);
+    }
+    if let Ok(at) = given.parse::<jiff::Timestamp>() {
+        return Ok(json!(at.as_millisecond()));
+    }
+    let wrong = |rule: String| ClientError::Argument(format!("{name} {given:?}: {rule}"));
+    let wall = given.parse::<jiff::civil::DateTime>().map_err(|_| {
+        wrong(
+            "a date and time, as in 2026-03-01T02:00, with Z or an offset where it is not the plan's zone"
+                .into(),
+        )
+    })?;
+    let zone = time_zone.ok_or_else(|| {
+        wrong("add Z or an offset, or say with --time-zone which zone's clock it is by".into())
+    })?;
+    let zone: Zone = zone.parse().map_err(|error| ClientError::Argument(format!("{error}")))?;
+    let at = zone.at(wall).ok_or_else(|| wrong("no time that can be planned".into()))?;
+    Ok(json!(at))
+}
+
+/// A whole number, or `none`.
+fn whole(argument: &str) -> Result<Value, String> {
+    match argument {
+        "none" => Ok(Value::Null),
+        number => number.parse::<i64>().map(Value::from).map_err(|_| "a whole number, or none".to_owned()),
+    }
+}
+
+/// `PERCENT/COUNT`, or `none`.
+fn halt(argument: &str) -> Result<Value, String> {
+    if argument == "none" {
+        return Ok(Value::Null);
+    }
+    argument
+        .split_once('/')
+        .and_then(|(percent, after)| Some((percent.parse::<i64>().ok()?, after.parse::<i64>().ok()?)))
+        .map(|(percent, after)| json!({ "percent": percent, "after": after }))
+        .ok_or_else(|| {
+            "PERCENT/COUNT, as in 20/10: more than 20 % of at least 10 devices; or none".to_owned()
+        })
+}
+
+/// `LANGUAGE=TEXT` of the command line.
+fn text(argument: &str) -> Result<(String, String), String> {
+    argument
+        .split_once('=')
+        .filter(|(language, _)| !language.is_empty())
+        .map(|(language, text)| (language.to_owned(), text.to_owned()))
+        .ok_or_else(|| "say in which language: LANGUAGE=TEXT, as in en=\"Bug fixes\"".to_owned())
 }
 
 /// `ID=PACKAGE_ID` of the command line.

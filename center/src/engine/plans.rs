@@ -1,12 +1,12 @@
 //! What an operator does to upgrade plans.
 
 use super::{Engine, EngineError, Result};
-use crate::rules::DeviceKey;
 use crate::rules::plan::{
     List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede, activation_faults, next_state,
 };
 use crate::rules::progress::UpgradeState;
-use crate::store::{PackageId, Plan, PlanId, Writer};
+use crate::rules::{DeviceKey, NameError};
+use crate::store::{PackageId, Plan, PlanId, StoreError, Writer};
 
 /// Why devices that had not confirmed when their plan was terminated failed.
 pub const TERMINATED: &str = "the plan was terminated";
@@ -33,14 +33,55 @@ impl Engine {
         Ok(plan)
     }
 
+    /// Changes a plan that is Saved; a list that is given replaces the one before. Every field that breaks its rule is
+    /// named at once.
+    pub async fn edit_plan(
+        &self,
+        id: PlanId,
+        settings: &PlanSettings,
+        whitelist: Option<&[DeviceKey]>,
+        blacklist: Option<&[DeviceKey]>,
+    ) -> Result<Plan> {
+        let mut store = self.store.write().await?;
+        let plan = store.lock_plan(id).await?;
+        saved(&plan, "edited")?;
+        let mut faults = settings.faults();
+        if plan.settings.product != settings.product {
+            let value = settings.product.to_string();
+            let rule = "the product of a saved plan cannot be changed; create another plan";
+            faults.push(NameError { what: "product", value, rule });
+        }
+        if !faults.is_empty() {
+            return Err(EngineError::Plan(faults));
+        }
+        let plan = store.edit_plan(id, settings).await?;
+        for (list, keys) in [(List::White, whitelist), (List::Black, blacklist)] {
+            if let Some(keys) = keys {
+                store.clear_list(id, list).await?;
+                store.list_devices(id, list, keys).await?;
+            }
+        }
+        store.commit().await?;
+        Ok(plan)
+    }
+
+    /// Replaces a list of a plan that is Saved; gives the number of different keys in it.
+    pub async fn replace_list(&self, id: PlanId, list: List, keys: &[DeviceKey]) -> Result<i64> {
+        let mut store = self.store.write().await?;
+        let plan = store.lock_plan(id).await?;
+        saved(&plan, "edited")?;
+        store.clear_list(id, list).await?;
+        store.list_devices(id, list, keys).await?;
+        let devices = store.count_listed(id, list).await?;
+        store.commit().await?;
+        Ok(devices)
+    }
+
     /// Deletes a plan that is Saved.
     pub async fn delete_plan(&self, id: PlanId) -> Result<()> {
         let mut store = self.store.write().await?;
         let plan = store.lock_plan(id).await?;
-        if plan.state != PlanState::Saved {
-            let reason = format!("it is {}; only a saved plan is deleted", plan.state);
-            return Err(crate::store::StoreError::conflict("upgrade plan", id.0, reason).into());
-        }
+        saved(&plan, "deleted")?;
         store.delete_plan(id).await?;
         store.commit().await?;
         Ok(())
@@ -126,6 +167,15 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether the plan may still be `done` so to: from its activation on it is frozen.
+fn saved(plan: &Plan, done: &str) -> Result<()> {
+    if plan.state == PlanState::Saved {
+        return Ok(());
+    }
+    let reason = format!("it is {}; only a saved plan is {done}", plan.state);
+    Err(StoreError::conflict("upgrade plan", plan.id.0, reason).into())
 }
 
 async fn packages_of(store: &mut Writer, plan: &Plan) -> Result<Vec<PackageFound>> {

@@ -46,6 +46,7 @@ macro_rules! words {
 }
 
 pub mod conversation;
+pub mod device_list;
 pub mod eligibility;
 pub mod explanation;
 pub mod names;

@@ -152,12 +152,8 @@ impl PushPeriod {
         let mut day = zone.wall_clock(now).date();
         // Today, tomorrow, and one more: a zone may skip a whole day.
         for _ in 0..3 {
-            let opening = zone.0.to_ambiguous_zoned(day.to_datetime(self.from.civil())).compatible();
-            if let Ok(opening) = opening {
-                let opening = Millis(opening.timestamp().as_millisecond());
-                if opening > now {
-                    return opening;
-                }
+            if let Some(opening) = zone.at(day.to_datetime(self.from.civil())).filter(|at| *at > now) {
+                return opening;
             }
             match day.tomorrow() {
                 Ok(tomorrow) => day = tomorrow,
@@ -174,6 +170,13 @@ pub const MARK_MINUTES: i64 = 10;
 impl Zone {
     fn wall_clock(&self, now: Millis) -> civil::DateTime {
         self.0.to_datetime(timestamp(now))
+    }
+
+    /// The instant at which the zone's wall clock shows `wall`: where it skips that time, after the gap; where it shows
+    /// it twice, the first time. None: out of range.
+    pub fn at(&self, wall: civil::DateTime) -> Option<Millis> {
+        let zoned = self.0.to_ambiguous_zoned(wall).compatible().ok()?;
+        Some(Millis(zoned.timestamp().as_millisecond()))
     }
 
     /// A point in time as a person in the zone says it: `02:00 Asia/Shanghai, in 3 h 12 min`; with its date when it is

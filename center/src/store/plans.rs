@@ -3,8 +3,9 @@
 use std::ops::DerefMut;
 
 use serde::{Deserialize, Serialize};
-use sqlx::AnyConnection;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection};
 
 use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Writer, is_duplicate};
 use crate::clock::Millis;
@@ -259,18 +260,12 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
     }
 }
 
-impl Writer {
-    /// Adds a plan in state Saved. The settings must have no faults, and the product its components.
-    pub async fn create_plan(&mut self, settings: &PlanSettings, now: Millis) -> Result<Plan> {
-        self.product(&settings.product).await?;
-        let strategy = &settings.strategy;
-        let inserted = sqlx::query(
-            "INSERT INTO plans (pk, name, state, mode, time_zone, push, outside_period, period_from, period_until, \
-             start_at, end_at, retries, refusal_delay, min_battery, min_rsrp, first_devices, halt_percent, halt_after, \
-             max_in_flight, max_per_minute, texts, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
-             RETURNING *",
-        )
+type Statement<'q> = Query<'q, Any, AnyArguments>;
+
+/// The settings of a saved plan as `$1` to `$21`.
+fn bound<'q>(query: Statement<'q>, settings: &'q PlanSettings) -> Statement<'q> {
+    let strategy = &settings.strategy;
+    query
         .bind(settings.product.as_str())
         .bind(settings.name.as_str())
         .bind(PlanState::Saved.as_str())
@@ -292,18 +287,62 @@ impl Writer {
         .bind(strategy.max_in_flight.map(i64::from))
         .bind(strategy.max_per_minute.map(i64::from))
         .bind(serde_json::json!(settings.texts).to_string())
+}
+
+fn name_taken(error: sqlx::Error, settings: &PlanSettings) -> StoreError {
+    if is_duplicate(&error) {
+        return StoreError::conflict(
+            "upgrade plan",
+            &settings.name,
+            "there is a plan with this name already",
+        );
+    }
+    error.into()
+}
+
+impl Writer {
+    /// Adds a plan in state Saved. The settings must have no faults, and the product its components.
+    pub async fn create_plan(&mut self, settings: &PlanSettings, now: Millis) -> Result<Plan> {
+        self.product(&settings.product).await?;
+        let inserted = bound(sqlx::query(
+            "INSERT INTO plans (pk, name, state, mode, time_zone, push, outside_period, period_from, period_until, \
+             start_at, end_at, retries, refusal_delay, min_battery, min_rsrp, first_devices, halt_percent, halt_after, \
+             max_in_flight, max_per_minute, texts, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
+             RETURNING *"), settings)
         .bind(now.0)
         .fetch_one(self.connection())
         .await;
-        let row = match inserted {
-            Ok(row) => row,
-            Err(error) if is_duplicate(&error) => {
-                let reason = "there is a plan with this name already";
-                return Err(StoreError::conflict("upgrade plan", &settings.name, reason));
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let row = inserted.map_err(|error| name_taken(error, settings))?;
         let id = PlanId(row.int("id")?);
+        self.select_components(id, settings).await?;
+        self.plan(id).await
+    }
+
+    /// Stores other settings; the caller has checked that the plan is Saved and keeps its product.
+    pub async fn edit_plan(&mut self, id: PlanId, settings: &PlanSettings) -> Result<Plan> {
+        bound(
+            sqlx::query(
+                "UPDATE plans SET name = $2, mode = $4, time_zone = $5, push = $6, outside_period = $7, \
+                 period_from = $8, period_until = $9, start_at = $10, end_at = $11, retries = $12, refusal_delay = $13, \
+                 min_battery = $14, min_rsrp = $15, first_devices = $16, halt_percent = $17, halt_after = $18, \
+                 max_in_flight = $19, max_per_minute = $20, texts = $21 WHERE pk = $1 AND state = $3 AND id = $22",
+            ),
+            settings,
+        )
+        .bind(id.0)
+        .execute(self.connection())
+        .await
+        .map_err(|error| name_taken(error, settings))?;
+        sqlx::query("DELETE FROM plan_components WHERE plan_id = $1")
+            .bind(id.0)
+            .execute(self.connection())
+            .await?;
+        self.select_components(id, settings).await?;
+        self.plan(id).await
+    }
+
+    async fn select_components(&mut self, id: PlanId, settings: &PlanSettings) -> Result<()> {
         for (position, selected) in (0i64..).zip(&settings.components) {
             self.component(&settings.product, &selected.component).await?;
             sqlx::query(
@@ -316,7 +355,17 @@ impl Writer {
             .execute(self.connection())
             .await?;
         }
-        self.plan(id).await
+        Ok(())
+    }
+
+    /// Takes every device out of one of the plan's lists.
+    pub async fn clear_list(&mut self, id: PlanId, list: List) -> Result<()> {
+        sqlx::query("DELETE FROM plan_devices WHERE plan_id = $1 AND list = $2")
+            .bind(id.0)
+            .bind(list.as_str())
+            .execute(self.connection())
+            .await?;
+        Ok(())
     }
 
     /// Deletes a plan; the caller has checked that it is Saved, so no device knows of it.

@@ -1,0 +1,110 @@
+//! A plan as a request gives it.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::error::ApiError;
+use crate::rules::DeviceKey;
+use crate::rules::plan::PlanSettings;
+use crate::store::{PackageId, Reader};
+
+/// The plan's fields, with its lists of devices if they were given.
+#[derive(Debug, Deserialize)]
+pub(super) struct Given {
+    #[serde(flatten)]
+    pub(super) settings: PlanSettings,
+    #[serde(default)]
+    pub(super) whitelist: Option<Vec<DeviceKey>>,
+    #[serde(default)]
+    pub(super) blacklist: Option<Vec<DeviceKey>>,
+}
+
+impl Given {
+    /// Reads it, or names the field that cannot be read; `valid` is any plan that can.
+    pub(super) fn of(given: &Value, valid: &Value) -> Result<Self, ApiError> {
+        let read = Self::deserialize(given).map_err(|error| {
+            culprit(given, valid).unwrap_or_else(|| {
+                ApiError::invalid("invalid", "plan", "", format!("the plan is not valid: {error}"))
+            })
+        })?;
+        let taken = serde_json::to_value(&read.settings)?;
+        if let Some(field) = unknown_field(given, &taken, &["whitelist", "blacklist"]) {
+            return Err(ApiError::invalid("unknown_field", "field", &field, "a plan has no such field"));
+        }
+        Ok(read)
+    }
+}
+
+/// A plan that can be read, to try single fields of another one with.
+pub(super) fn sample() -> Value {
+    json!({ "name": "n", "product": "p", "time_zone": "UTC", "components": [] })
+}
+
+/// The first field that a valid plan cannot have as it was given.
+fn culprit(given: &Value, valid: &Value) -> Option<ApiError> {
+    given.as_object()?.iter().find_map(|(name, value)| {
+        let inner = value.as_object().filter(|_| name == "strategy");
+        let tried = inner.and_then(|fields| {
+            fields.iter().find_map(|(field, value)| {
+                refused(valid, name, json!({ field.as_str(): value }), &format!("{name}.{field}"), value)
+            })
+        });
+        tried.or_else(|| refused(valid, name, value.clone(), name, value))
+    })
+}
+
+fn refused(valid: &Value, name: &str, tried: Value, field: &str, value: &Value) -> Option<ApiError> {
+    let mut plan = valid.clone();
+    plan[name] = tried;
+    let error = Given::deserialize(&plan).err()?;
+    let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Some(ApiError::invalid("invalid", field, &shown, error.to_string()))
+}
+
+/// `before` with the fields of `changes`; those of the strategy one by one.
+pub(super) fn merge(before: &Value, changes: &Value) -> Value {
+    let mut merged = before.clone();
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        match value.as_object().filter(|_| name == "strategy") {
+            Some(fields) => {
+                for (field, value) in fields {
+                    merged[name][field] = value.clone();
+                }
+            }
+            None => merged[name] = value.clone(),
+        }
+    }
+    merged
+}
+
+/// A package may go later, which activation finds out; one that never was is a mistake of now.
+pub(super) async fn check_packages(store: &mut Reader, settings: &PlanSettings) -> Result<(), ApiError> {
+    for selected in &settings.components {
+        if store.find_package(PackageId(selected.package)).await?.is_none() {
+            let value = format!("{}={}", selected.component, selected.package);
+            let rule = format!(
+                "there is no version package {}; `package list` shows those there are",
+                selected.package
+            );
+            return Err(ApiError::invalid("package_missing", "components", &value, rule));
+        }
+    }
+    Ok(())
+}
+
+/// The first field that was given and not taken: a misspelt one must not pass for one that was left out.
+fn unknown_field(given: &Value, taken: &Value, beside: &[&str]) -> Option<String> {
+    match (given, taken) {
+        (Value::Object(given), Value::Object(taken)) => {
+            given.iter().find_map(|(name, value)| match taken.get(name) {
+                Some(taken) => unknown_field(value, taken, &[]).map(|inner| format!("{name}.{inner}")),
+                None if beside.contains(&name.as_str()) => None,
+                None => Some(name.clone()),
+            })
+        }
+        (Value::Array(given), Value::Array(taken)) => {
+            given.iter().zip(taken).find_map(|(given, taken)| unknown_field(given, taken, &[]))
+        }
+        _ => None,
+    }
+}
