@@ -245,16 +245,11 @@ impl Machine {
         Some(row)
     }
 
-    /// URLs of a confirmed list that are still to come. A component that ends before its URL came has used its turn
-    /// as well; after the end of a single plan, and after a refusal, none is to come.
+    /// URLs that a confirmation still awaits. A component that ends before its URL came has used its turn as well.
     fn count_awaited(&mut self, input: Input, to: State) {
-        let ended = table::is_passing(to);
         let is_turn = matches!(input, Input::FirmwareInfo | Input::BadFirmwareInfo);
-        if is_turn || (ended && self.state == State::Confirmed) {
+        if is_turn || (self.state == State::Confirmed && table::is_passing(to)) {
             self.awaited = self.awaited.saturating_sub(1);
-        }
-        if ended && (self.listed == 0 || to == State::Refused) {
-            self.awaited = 0;
         }
     }
 
