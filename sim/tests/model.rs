@@ -361,7 +361,7 @@ mod machine {
             }
             let state = self.machine.state();
             let ended = [State::Refused, State::UpdateSuccess, State::UpdateError].contains(&row.to);
-            if ended && self.machine.awaited > 0 {
+            if ended && self.machine.listed > 0 && self.machine.awaited > 0 {
                 // 10700 of the next component was told with that of the first.
                 self.heard = Heard::Plan;
             }
@@ -460,7 +460,7 @@ mod agent {
     use std::cell::Cell;
     use std::rc::Rc;
 
-    use quecota_core::agent::{FetchEnd, FetchHead};
+    use quecota_core::agent::{FetchEnd, FetchHead, Flow};
     use quecota_core::wire::message::{Downlink, Plan, PlanNotify, Plans, Records};
     use sim::bench::{Bench, Serve, plan};
 
@@ -554,6 +554,8 @@ mod agent {
         /// Statuses that the platform had before the last reboot.
         reported: Vec<u8>,
         rebooted: bool,
+        /// Bytes that the device took, by their place in the file.
+        taken: [u8; 3],
     }
 
     impl Life {
@@ -573,6 +575,7 @@ mod agent {
                 state: 0,
                 reported: Vec::new(),
                 rebooted: false,
+                taken: [0; 3],
             };
             life.begin();
             life
@@ -602,7 +605,9 @@ mod agent {
         fn byte(&mut self, wrong: u8) {
             let at = self.bench.agent.ota_progress().received;
             let byte = self.bench.file.get(at as usize).copied().unwrap_or_default() ^ wrong;
-            let _ = self.bench.agent.on_fetch_data(&mut self.bench.world, &[byte]);
+            if self.bench.agent.on_fetch_data(&mut self.bench.world, &[byte]) == Flow::Continue {
+                self.taken[at as usize] = byte;
+            }
             let range = self.bench.ranges.last().copied().unwrap_or(Range { start: 0, length: 0 });
             if at + 1 == range.start + range.length {
                 self.bench.agent.on_fetch_end(&mut self.bench.world, FetchEnd::Complete);
@@ -698,6 +703,11 @@ mod agent {
                 self.seen.push(state);
             }
             self.state = state;
+            let progress = self.bench.agent.ota_progress();
+            let is_whole = state == 9 || (state == 8 && progress.received == progress.size);
+            if is_whole && self.taken[..] != self.bench.file {
+                return Err(format!("wrong bytes {:?} are in {state}", self.taken));
+            }
             Ok(())
         }
 
