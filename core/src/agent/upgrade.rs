@@ -281,26 +281,20 @@ impl Agent<'_> {
             return platform
                 .log(Level::Warn, "firmware information for another component or version was dropped");
         }
-        let Content::File { url, size, md5, crc, sha256 } = info.content else {
-            if self.machine.listed > 0 {
-                // It is this component of the list that fails, not the one before.
-                self.machine.image = Image {
-                    component: Text::of(info.component).unwrap_or_default(),
-                    kind: info.kind,
-                    target: Text::of(info.target).unwrap_or_default(),
-                    size: 0,
-                    announced: Announced::default(),
-                };
-            }
-            return self.fail(platform, Failure::BadInfo, Input::BadFirmwareInfo);
-        };
         let image = Image {
             component: Text::of(info.component).unwrap_or_default(),
             kind: info.kind,
             target: Text::of(info.target).unwrap_or_default(),
-            size,
-            announced: Announced { md5: Some(md5), crc32: Some(crc), sha256 },
+            size: 0,
+            announced: Announced::default(),
         };
+        let Content::File { url, size, md5, crc, sha256 } = info.content else {
+            // Of a list it is this component that fails, not the one before.
+            self.machine.image = image;
+            return self.fail(platform, Failure::BadInfo, Input::BadFirmwareInfo);
+        };
+        let announced = Announced { md5: Some(md5), crc32: Some(crc), sha256 };
+        let image = Image { size, announced, ..image };
         let _ = self.machine.url.set(url); // its length was checked when the packet was read
         let input = self.take_image(platform, image);
         match input {
