@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quecota_center::clock::{Clock, Millis};
 use quecota_center::engine::{Engine, EngineError, Firmware, FirmwareUrls, Message, Population, SessionId};
-use quecota_center::rules::plan::{Mode, PlanComponent, PlanSettings, PlanState, Push, Supersede};
+use quecota_center::rules::plan::{Halt, Mode, PlanComponent, PlanSettings, PlanState, Push, Supersede};
 use quecota_center::rules::progress::{ComponentState, UpgradeState};
 use quecota_center::rules::*;
 use quecota_center::store::*;
@@ -109,7 +109,12 @@ impl Center {
 
     /// The device `d1`, connected, before its first packet.
     async fn connected(&self) -> Phone<'_> {
-        let device = self.device("d1").await.id;
+        self.phone("d1").await
+    }
+
+    /// Another device, connected, before its first packet.
+    async fn phone(&self, key: &str) -> Phone<'_> {
+        let device = self.device(key).await.id;
         let mut phone = Phone { center: self, device, packet: PacketId::FIRST, session: None };
         phone.connect().await;
         phone
@@ -893,6 +898,185 @@ async fn a_plan_counts_its_devices_by_what_holds_them() {
     assert_eq!((held.population, held.devices), (Population::Whitelist, 2));
     let counts: Vec<_> = held.conditions.iter().map(|held| (held.condition, held.devices)).collect();
     assert_eq!(counts, [("never_connected", 1), ("offline", 1)]);
+}
+
+impl Phone<'_> {
+    /// From the confirmation to the report of version 2.
+    async fn succeeds(&mut self) {
+        firmware(&self.status(Confirmed).await);
+        let versions = Versions { module: "FW1", mcu: "STM32:2" };
+        assert_eq!(self.status_of("STM32", UpdateSuccess, versions).await, []);
+    }
+
+    /// From the confirmation to the report that it failed.
+    async fn fails(&mut self) {
+        firmware(&self.status(Confirmed).await);
+        let versions = Versions { module: "FW1", mcu: "STM32:1" };
+        assert_eq!(self.status_of("STM32", UpdateError, versions).await, []);
+    }
+}
+
+/// What the explanation says of a device in the only plan.
+async fn why_not(center: &Center, key: &str) -> String {
+    let now = center.clock.now();
+    let (_, reasons) = center.engine.why(&pk(), &DeviceKey::new(key).unwrap()).await.unwrap();
+    reasons[0].standing.told(&reasons[0].plan.settings.time_zone, now)
+}
+
+#[tokio::test]
+async fn no_more_devices_are_in_flight_than_the_plan_allows() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.max_in_flight = Some(2)).await;
+    let mut phones = Vec::new();
+    for key in ["d1", "d2", "d3", "d4"] {
+        phones.push(center.phone(key).await);
+    }
+    assert_offers(&phones[0].report("FW1", "STM32:1").await, &["STM32"]);
+    assert_offers(&phones[1].report("FW1", "STM32:1").await, &["STM32"]);
+    for phone in &mut phones[2..] {
+        assert_eq!(phone.report("FW1", "STM32:1").await, []);
+        assert_eq!(phone.request("STM32:1").await, [], "nor does it get one by asking");
+    }
+    assert_eq!(why_not(&center, "d3").await, "2 devices are in flight, the plan's limit");
+    assert_offers(&phones[0].request("STM32:1").await, &["STM32"]);
+    phones[0].quiet(&[PlanReceived]).await;
+    phones[1].quiet(&[PlanReceived]).await;
+    firmware(&phones[1].status(Confirmed).await);
+    phones[1].quiet(&[DownloadStart]).await;
+    // Past the mark the push waits for room, and goes on as soon as there is some.
+    assert_eq!(center.minutes(7).await, []);
+    phones[0].succeeds().await;
+    let sent = center.tick().await;
+    assert_eq!(sent.len(), 1, "one place, one device");
+    assert!(sent[0].0 == phones[2].device || sent[0].0 == phones[3].device);
+    assert_eq!(center.tick().await, []);
+    let figures = center.engine.store().read().await.unwrap().plan_figures(plan).await.unwrap();
+    assert_eq!((figures.upgraded, figures.upgrading, figures.not_upgraded), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_place_comes_back_when_nobody_answers_or_the_device_refuses() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |plan| plan.strategy.max_in_flight = Some(1)).await;
+    let (mut first, mut second) = (center.phone("d1").await, center.phone("d2").await);
+    assert_offers(&first.report("FW1", "STM32:1").await, &["STM32"]);
+    assert_eq!(second.request("STM32:1").await, []);
+    first.quiet(&[Refused]).await;
+    assert_offers(&second.request("STM32:1").await, &["STM32"]);
+    assert_eq!(first.request("STM32:1").await, []);
+    // Its offer stays unanswered for ten minutes.
+    second.disconnect().await;
+    center.minutes(11).await;
+    let mut third = center.phone("d3").await;
+    assert_offers(&third.request("STM32:1").await, &["STM32"]);
+}
+
+#[tokio::test]
+async fn no_more_devices_start_in_any_minute_than_the_plan_allows() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |plan| plan.strategy.max_per_minute = Some(3)).await;
+    let mut starts = Vec::new();
+    for number in 0..10 {
+        let mut phone = center.phone(&format!("d{number}")).await;
+        starts.extend(phone.report("FW1", "STM32:1").await.iter().map(|_| 0));
+    }
+    assert_eq!(
+        why_not(&center, "d9").await,
+        "3 devices started in the last minute, the plan's limit; the next one at 11:04 Europe/Berlin, in 1 min"
+    );
+    for second in 1..=540 {
+        center.clock.advance(Millis::seconds(1));
+        starts.extend(center.tick().await.iter().map(|_| second));
+    }
+    // The next mark is 400 s away; from there the push goes on minute by minute.
+    assert_eq!(starts, [0, 0, 0, 400, 400, 400, 460, 460, 460, 520]);
+}
+
+#[tokio::test]
+async fn limits_hold_across_a_restart() {
+    let center = Center::new().await;
+    center
+        .plan(&["STM32"], |plan| {
+            plan.strategy.max_per_minute = Some(1);
+            plan.strategy.max_in_flight = Some(2);
+        })
+        .await;
+    assert_offers(&center.connected().await.report("FW1", "STM32:1").await, &["STM32"]);
+    let center = center.restarted().await;
+    let mut second = center.phone("d2").await;
+    assert_eq!(second.request("STM32:1").await, []);
+    center.clock.advance(Millis(59_999));
+    assert_eq!(second.request("STM32:1").await, []);
+    center.clock.advance(Millis(1));
+    assert_offers(&second.request("STM32:1").await, &["STM32"]);
+    center.clock.advance(Millis::minutes(1));
+    let center = center.restarted().await;
+    let mut third = center.phone("d3").await;
+    assert_eq!(third.request("STM32:1").await, []);
+    assert_eq!(why_not(&center, "d3").await, "2 devices are in flight, the plan's limit");
+}
+
+#[tokio::test]
+async fn the_rest_is_offered_after_the_first_devices_have_finished() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |plan| plan.strategy.first_devices = Some(2)).await;
+    let mut phones = Vec::new();
+    for key in ["d1", "d2", "d3", "d4"] {
+        phones.push(center.phone(key).await);
+    }
+    for phone in &mut phones[..2] {
+        assert_offers(&phone.request("STM32:1").await, &["STM32"]);
+    }
+    assert_eq!(phones[2].request("STM32:1").await, []);
+    // A device that refuses is none of the first: another one takes its place.
+    phones[1].quiet(&[Refused]).await;
+    assert_offers(&phones[2].request("STM32:1").await, &["STM32"]);
+    phones[0].succeeds().await;
+    // A failed attempt that is tried again is not the end of a device.
+    phones[2].fails().await;
+    assert_eq!(phones[3].request("STM32:1").await, []);
+    assert_eq!(why_not(&center, "d4").await, "the first 2 devices come first; 1 of them have finished");
+    assert_offers(&phones[2].request("STM32:1").await, &["STM32"]);
+    phones[2].succeeds().await;
+    assert_offers(&phones[3].request("STM32:1").await, &["STM32"]);
+}
+
+#[tokio::test]
+async fn a_plan_with_a_bad_firmware_halts_by_itself_after_its_first_devices() {
+    let center = Center::new().await;
+    let plan = center
+        .plan(&["STM32"], |plan| {
+            plan.strategy.first_devices = Some(3);
+            plan.strategy.halt = Some(Halt { percent: 30, after: 3 });
+            plan.strategy.retries = 0;
+        })
+        .await;
+    let mut phones = Vec::new();
+    for key in ["d1", "d2", "d3", "d4", "d5"] {
+        phones.push(center.phone(key).await);
+    }
+    for phone in &mut phones[..3] {
+        assert_offers(&phone.request("STM32:1").await, &["STM32"]);
+    }
+    phones[1].fails().await;
+    phones[0].succeeds().await;
+    assert_eq!(center.plan_state(plan).await, PlanState::Upgrading, "one of two, and three are asked for");
+    phones[2].succeeds().await;
+    assert_eq!(center.plan_state(plan).await, PlanState::Suspended);
+    assert_eq!(phones[3].request("STM32:1").await, []);
+    let halted = "1 of 3 finished devices failed, more than 30 %";
+    assert_eq!(why_not(&center, "d4").await, format!("the plan is suspended by itself: {halted}"));
+    let shown = center.engine.store().read().await.unwrap().plan(plan).await.unwrap();
+    assert_eq!(shown.halted.as_deref(), Some(halted));
+
+    // The operator has looked: what failed before does not stop it again.
+    let resumed = center.engine.resume(plan).await.unwrap();
+    assert_eq!((resumed.state, resumed.halted), (PlanState::Upgrading, None));
+    for phone in &mut phones[3..] {
+        assert_offers(&phone.request("STM32:1").await, &["STM32"]);
+        phone.fails().await;
+    }
+    assert_eq!(center.plan_state(plan).await, PlanState::Upgrading, "two of the three that it takes anew");
 }
 
 #[tokio::test]

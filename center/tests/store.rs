@@ -84,6 +84,7 @@ contract! {
     a_plan_comes_back_with_every_field
     a_plan_name_is_unique
     an_edited_plan_comes_back_as_it_was_edited
+    a_plans_load_is_counted
     lists_hold_many_devices
     overlapping_active_plans_are_found
     an_upgrade_comes_back_with_its_components
@@ -424,6 +425,35 @@ async fn an_edited_plan_comes_back_as_it_was_edited(bench: &Bench) {
     writer.create_plan(&settings("taken", package.id), Millis(1)).await.unwrap();
     let error = writer.edit_plan(plan.id, &settings("taken", package.id)).await.unwrap_err();
     assert!(error.to_string().contains("there is a plan with this name already"), "{error}");
+}
+
+async fn a_plans_load_is_counted(bench: &Bench) {
+    use quecota_center::rules::limits::Load;
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, mut plan) = scene(&mut writer).await;
+    assert_eq!(writer.load(&plan, NOW).await.unwrap(), Load::default(), "no limit, no count");
+    let strategy = &mut plan.settings.strategy;
+    (strategy.first_devices, strategy.max_in_flight, strategy.max_per_minute) = (Some(2), Some(9), Some(2));
+    let mut offered = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    offered.state = UpgradeState::NotUpgraded;
+    offered.components[0].state = ComponentState::PlanNotReceived;
+    offered.components[0].lease_until = Some(NOW);
+    writer.save_upgrade(&offered).await.unwrap();
+    writer.count_start(plan.id, device.id, NOW).await.unwrap();
+    let load = writer.load(&plan, NOW).await.unwrap();
+    assert_eq!(load, Load { in_flight: 1, engaged: 1, ..Load::default() });
+    writer.count_start(plan.id, device.id, NOW + Millis(5)).await.unwrap();
+    let load = writer.load(&plan, NOW + Millis(59_999)).await.unwrap();
+    assert_eq!(load.full_until, Some(NOW + Millis::minutes(1)));
+    assert_eq!(writer.load(&plan, NOW + Millis::minutes(1)).await.unwrap().full_until, None);
+
+    writer.end_unconfirmed(plan.id, UpgradeState::Failed, "terminated", NOW).await.unwrap();
+    let load = writer.load(&plan, NOW + Millis::minutes(2)).await.unwrap();
+    assert_eq!(load, Load { finished: 1, ..Load::default() });
+    assert_eq!(writer.count_finished(plan.id, UpgradeState::Upgraded).await.unwrap(), (1, 0));
+    assert_eq!(writer.count_finished(plan.id, UpgradeState::Failed).await.unwrap(), (2, 1));
+    writer.forget_finished(plan.id).await.unwrap();
+    assert_eq!(writer.count_finished(plan.id, UpgradeState::Failed).await.unwrap(), (1, 1));
 }
 
 async fn a_plan_name_is_unique(bench: &Bench) {

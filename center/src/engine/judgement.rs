@@ -10,8 +10,9 @@ use crate::rules::eligibility::{
     self, Case, ComponentFacts, Consent, DeviceFacts, Held, History, Knowledge, Membership, Trigger, Wait,
     lacks_status,
 };
+use crate::rules::limits::{Load, Place};
 use crate::rules::plan::List;
-use crate::rules::progress::ComponentState;
+use crate::rules::progress::{ComponentState, UpgradeState};
 use crate::rules::{ComponentKind, ComponentNo, DeviceKey, Version};
 use crate::store::{Device, PackageId, Plan, PlanId, Queries, Reading, ReportedVersion, Upgrade};
 
@@ -20,6 +21,7 @@ pub(super) struct Offering {
     pub(super) plan: Plan,
     components: Vec<Brought>,
     superseded: Vec<(ComponentNo, PlanId)>,
+    load: Load,
 }
 
 /// What the plan brings to one component.
@@ -30,7 +32,7 @@ struct Brought {
 }
 
 impl Offering {
-    pub(super) async fn of<C>(store: &mut Queries<C>, plan: Plan) -> Result<Self>
+    pub(super) async fn of<C>(store: &mut Queries<C>, plan: Plan, now: Millis) -> Result<Self>
     where
         C: DerefMut<Target = AnyConnection> + Send,
     {
@@ -42,7 +44,8 @@ impl Offering {
             components.push(Brought { kind, source, target: package.target });
         }
         let superseded = store.superseded_by(plan.id).await?;
-        Ok(Self { plan, components, superseded })
+        let load = store.load(&plan, now).await?;
+        Ok(Self { plan, components, superseded, load })
     }
 }
 
@@ -111,6 +114,9 @@ where
     let verdict = eligibility::offer(&Case {
         settings: &plan.settings,
         state: plan.state,
+        halted: plan.halted.as_deref(),
+        load: offering.load,
+        place: upgrade.as_ref().map_or(Place::New, place),
         components: &facts,
         device: known,
         membership,
@@ -149,6 +155,15 @@ pub(super) fn reported<'d>(
             let found = versions.iter().find(|reported| reported.component == *component);
             found.map(|reported| reported.version.as_str())
         }
+    }
+}
+
+/// What of the plan's limits the device has already.
+pub(super) fn place(upgrade: &Upgrade) -> Place {
+    match upgrade.state {
+        _ if upgrade.is_outstanding() => Place::InFlight,
+        UpgradeState::Upgrading => Place::Started,
+        _ => Place::New,
     }
 }
 

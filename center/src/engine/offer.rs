@@ -5,11 +5,12 @@ use quecota_core::wire::frame::Command;
 use quecota_core::wire::message::{self, Content, FirmwareInfo, PlanNotify, Plans, Records};
 use serde_json::json;
 
-use super::judgement::{Judgement, Offering, judge};
+use super::judgement::{Judgement, Offering, judge, place};
 use super::turn::Turn;
 use super::{Firmware, Message, Result};
 use crate::rules::ComponentKind;
 use crate::rules::eligibility::{self, ComponentFacts, StatusAsk, Trigger};
+use crate::rules::limits::{Place, has_room};
 use crate::rules::progress::{ComponentState, UpgradeState};
 use crate::store::{ComponentUpgrade, PackageId, Plan, PlanId, StoreError, Upgrade, UpgradeId};
 
@@ -43,6 +44,7 @@ impl Turn<'_> {
                         return Ok(());
                     }
                 }
+                Err(held) if held.is_for_room() && trigger != Trigger::Request => self.full.push(id),
                 // Only a request is a question; the rest would fill the log with every mark.
                 Err(held) if trigger == Trigger::Request => {
                     let value = json!({ "plan": id, "reason": held.to_string() });
@@ -56,7 +58,7 @@ impl Turn<'_> {
 
     /// What the rules say about this plan and this device.
     pub(super) async fn judge(&mut self, plan: Plan, trigger: Trigger) -> Result<Judgement> {
-        let offering = Offering::of(&mut self.store, plan).await?;
+        let offering = Offering::of(&mut self.store, plan, self.now).await?;
         judge(&mut self.store, &offering, &self.device, &self.versions, trigger, self.now).await
     }
 
@@ -65,9 +67,27 @@ impl Turn<'_> {
         let Judgement { verdict: Ok(positions), facts, kinds, upgrade, .. } = judgement else {
             return Ok(false);
         };
-        let plan = self.store.hold_plan(plan).await?;
+        let plan = self.store.plan(plan).await?;
+        let is_limited = plan.settings.strategy.has_limits();
+        // Who counts others must be the only one to start now.
+        let plan = if is_limited || plan.settings.strategy.halt.is_some() {
+            self.store.lock_plan(plan.id).await?
+        } else {
+            self.store.hold_plan(plan.id).await?
+        };
         if !plan.state.offers() {
             return Ok(false);
+        }
+        if is_limited {
+            let place = upgrade.as_ref().map_or(Place::New, place);
+            let load = self.store.load(&plan, self.now).await?;
+            if has_room(&plan.settings.strategy, &load, place).is_err() {
+                self.full.push(plan.id);
+                return Ok(false);
+            }
+            if place != Place::InFlight && plan.settings.strategy.max_per_minute.is_some() {
+                self.store.count_start(plan.id, self.device.id, self.now).await?;
+            }
         }
         // An older offer that nobody has answered gives way.
         for mut other in self.store.open_upgrades(self.device.id).await? {

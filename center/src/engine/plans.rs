@@ -141,8 +141,13 @@ impl Engine {
         let now = self.clock.now();
         let next = next_state(plan.state, event, plan.suspended_from)?;
         match event {
-            PlanEvent::Suspend => plan.suspended_from = Some(plan.state),
-            PlanEvent::Resume => plan.suspended_from = None,
+            PlanEvent::Suspend | PlanEvent::Halt => plan.suspended_from = Some(plan.state),
+            PlanEvent::Resume => {
+                plan.suspended_from = None;
+                plan.halted = None;
+                // The operator has seen the failures: only new ones stop the plan again.
+                store.forget_finished(plan.id).await?;
+            }
             // A device that was offered the plan before has confirmed: it resumes as Upgrading.
             PlanEvent::DeviceStarts if plan.state == PlanState::Suspended => {
                 plan.suspended_from = Some(PlanState::Upgrading);

@@ -83,12 +83,20 @@ impl Engine {
         // A full batch ends inside a slot perhaps: that slot is looked at again, and who was offered is left out by then.
         let next = devices.last().map_or(due, |device| device.push_slot);
         let stuck = next == mark.done;
+        let mut full_at = None;
         for device in devices {
             let mut turn = self.turn(device.id).await?;
             turn.offer_at_mark().await?;
+            let is_full = turn.full.contains(&plan.id);
             collect(messages, turn).await?;
+            if is_full {
+                full_at = Some(device.push_slot);
+                break;
+            }
         }
         mark.done = match (whole, stuck) {
+            // The push goes on from here when the plan's limits have room again.
+            _ if full_at.is_some() => full_at.unwrap_or(mark.done),
             (true, _) => due,
             (false, true) => next + 1,
             (false, false) => next,

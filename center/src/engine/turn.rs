@@ -11,10 +11,13 @@ use crate::rules::conversation::{
     next_component, step,
 };
 use crate::rules::eligibility::{Held, StatusAsk, Trigger};
+use crate::rules::limits::halts;
 use crate::rules::plan::{PlanEvent, PlanState, Push};
-use crate::rules::progress::{ComponentState, Ended, Presence, lease, roll_up};
+use crate::rules::progress::{ComponentState, Ended, Presence, UpgradeState, lease, roll_up};
 use crate::rules::{ComponentKind, ComponentNo};
-use crate::store::{ComponentUpgrade, Device, DeviceId, NewLogEntry, Plan, ReportedVersion, Upgrade, Writer};
+use crate::store::{
+    ComponentUpgrade, Device, DeviceId, NewLogEntry, Plan, PlanId, ReportedVersion, Upgrade, Writer,
+};
 
 /// A device, locked, with what it says and hears in this moment.
 pub(super) struct Turn<'e> {
@@ -24,6 +27,8 @@ pub(super) struct Turn<'e> {
     pub(super) device: Device,
     pub(super) versions: Vec<ReportedVersion>,
     pub(super) messages: Vec<Message>,
+    /// Plans that would be offered to the device if their limits had room.
+    pub(super) full: Vec<PlanId>,
 }
 
 impl Engine {
@@ -31,10 +36,20 @@ impl Engine {
         let mut store = self.store.write().await?;
         let device = store.lock_device(id).await?;
         let versions = store.device_versions(id).await?;
-        Ok(Turn { engine: self, store, now: self.clock.now(), device, versions, messages: Vec::new() })
+        Ok(Turn {
+            engine: self,
+            store,
+            now: self.clock.now(),
+            device,
+            versions,
+            messages: Vec::new(),
+            full: Vec::new(),
+        })
     }
 }
 
+/// Time until a plan without room is looked at again for a device that waits for its retry.
+const ROOM_TIME: Millis = Millis::seconds(10);
 /// Time that a device has to answer a question for its status before an offer is looked at again.
 const ANSWER_TIME: Millis = Millis::seconds(30);
 
@@ -80,7 +95,11 @@ impl Turn<'_> {
         let plan = self.store.plan(id).await?;
         let starts = upgrade.confirmed.is_none()
             && (plan.state == PlanState::Activated || plan.suspended_from == Some(PlanState::Activated));
-        let plan = if starts { self.store.lock_plan(id).await? } else { self.store.hold_plan(id).await? };
+        let strategy = &plan.settings.strategy;
+        // Who counts devices must be the only one to change their number.
+        let counts = strategy.has_limits() || strategy.halt.is_some();
+        let plan =
+            if starts || counts { self.store.lock_plan(id).await? } else { self.store.hold_plan(id).await? };
         Ok(Some(plan))
     }
 
@@ -144,7 +163,28 @@ impl Turn<'_> {
             }
             Step::GiveUp => self.give_up(upgrade, index, plan.as_ref()).await?,
         }
-        self.save(upgrade).await
+        self.save(upgrade).await?;
+        match plan {
+            Some(mut plan) if upgrade.ended.is_some() => self.count_end(upgrade, &mut plan).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The device has come to its end in the plan, which the caller has locked: the plan may have to stop by itself.
+    async fn count_end(&mut self, upgrade: &Upgrade, plan: &mut Plan) -> Result<()> {
+        let Some(halt) = plan.settings.strategy.halt else { return Ok(()) };
+        if !matches!(upgrade.state, UpgradeState::Upgraded | UpgradeState::Failed) {
+            return Ok(());
+        }
+        let (finished, failed) = self.store.count_finished(plan.id, upgrade.state).await?;
+        if !plan.state.offers() || !halts(halt, finished, failed) {
+            return Ok(());
+        }
+        let why = format!("{failed} of {finished} finished devices failed, more than {} %", halt.percent);
+        plan.halted = Some(why.clone());
+        self.engine.apply_plan_event(&mut self.store, plan, PlanEvent::Halt).await?;
+        let text = format!("the plan is {} by itself: {why}", plan.state);
+        self.log(Some(upgrade), None, "decision", json!({ "text": text })).await
     }
 
     /// A new attempt: what was confirmed before does not count for it, unless a part of the plan is done.
@@ -436,7 +476,14 @@ impl Turn<'_> {
             if let Err(held) = self.judge(plan, Trigger::Retry).await?.verdict {
                 let for_good = matches!(held, Held::Superseded { .. } | Held::SourceDiffers { .. });
                 if for_good && upgrade.confirmed.is_some() {
+                    let mut plan = self.store.lock_plan(id).await?;
                     self.end_failed(&mut upgrade, &held.to_string()).await?;
+                    self.save(&mut upgrade).await?;
+                    self.count_end(&upgrade, &mut plan).await?;
+                    continue;
+                }
+                if held.is_for_room() {
+                    upgrade.next_offer = Some(held.may_change().unwrap_or(self.now + ROOM_TIME));
                     self.save(&mut upgrade).await?;
                     continue;
                 }

@@ -76,7 +76,7 @@ impl Engine {
         let mut judged = Vec::new();
         for plan in store.active_plans(product).await? {
             let trigger = occasion(plan.settings.push);
-            let offering = Offering::of(&mut store, plan).await?;
+            let offering = Offering::of(&mut store, plan, now).await?;
             let judgement = judge(&mut store, &offering, &device, &versions, trigger, now).await?;
             judged.push((offering.plan, judgement));
         }
@@ -103,7 +103,7 @@ impl Engine {
         let mut store = self.store.read().await?;
         let plan = store.plan(id).await?;
         let product = plan.settings.product.clone();
-        let offering = Offering::of(&mut store, plan).await?;
+        let offering = Offering::of(&mut store, plan, now).await?;
         let mut tally = Tally::default();
         let population = if store.has_list(id, List::White).await? {
             let keys = store.listed(id, List::White, "", 2 * SAMPLE).await?;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::limits::{Load, Place, has_room};
 use super::names::NameError;
 use super::plan::{Mode, OutsidePeriod, PlanSettings, PlanState, Push, Strategy};
 use super::progress::{Presence, UpgradeState};
@@ -126,6 +127,12 @@ pub struct Case<'a> {
     pub settings: &'a PlanSettings,
     /// Where it is in its life.
     pub state: PlanState,
+    /// Why it suspended itself, if it did.
+    pub halted: Option<&'a str>,
+    /// How much of its limits it uses.
+    pub load: Load,
+    /// What of them the device has already.
+    pub place: Place,
     /// Its components, in order, seen from the device.
     pub components: &'a [ComponentFacts],
     /// The device.
@@ -168,6 +175,8 @@ pub enum Held {
     PlanState {
         /// Its state.
         state: PlanState,
+        /// Why it suspended itself.
+        halted: Option<String>,
     },
     /// Only a request is answered.
     OnRequestOnly,
@@ -250,6 +259,25 @@ pub enum Held {
         /// Needed, %.
         needed: u8,
     },
+    /// The first devices have not finished.
+    FirstDevices {
+        /// So many are first.
+        first: u32,
+        /// So many of them have finished.
+        finished: u32,
+    },
+    /// Too many are in flight.
+    InFlight {
+        /// So many may be.
+        limit: u32,
+    },
+    /// Too many started in the last minute.
+    PerMinute {
+        /// So many may.
+        limit: u32,
+        /// Then the next one may.
+        until: Millis,
+    },
     /// The signal is too weak.
     Rsrp {
         /// Reported, dBm.
@@ -267,8 +295,14 @@ impl Held {
             Held::OutsidePeriod { opens, .. } => Some(*opens),
             Held::Waiting { until, .. } => Some(*until),
             Held::Appointed { from } => Some(*from),
+            Held::PerMinute { until, .. } => Some(*until),
             _ => None,
         }
+    }
+
+    /// Whether it is for the plan's limits alone: then any device that ends, or a moment, may let this one start.
+    pub fn is_for_room(&self) -> bool {
+        matches!(self, Held::FirstDevices { .. } | Held::InFlight { .. } | Held::PerMinute { .. })
     }
 }
 
@@ -282,7 +316,18 @@ impl fmt::Display for Held {
                 write!(f, "the device is at its end in this plan: {state}")?;
                 reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
             }
-            Held::PlanState { state } => write!(f, "the plan is {state}"),
+            Held::PlanState { state, halted: None } => write!(f, "the plan is {state}"),
+            Held::PlanState { state, halted: Some(why) } => write!(f, "the plan is {state} by itself: {why}"),
+            Held::FirstDevices { first, finished } => {
+                write!(f, "the first {first} devices come first; {finished} of them have finished")
+            }
+            Held::InFlight { limit } => write!(f, "{limit} devices are in flight, the plan's limit"),
+            Held::PerMinute { limit, until } => {
+                write!(
+                    f,
+                    "{limit} devices started in the last minute, the plan's limit; the next one at {until}"
+                )
+            }
             Held::OnRequestOnly => f.write_str("the plan is offered on the device's request only"),
             Held::BeforeStart { start } => write!(f, "the planned time begins at {start}"),
             Held::AfterEnd { end } => write!(f, "the planned time ended at {end}"),
@@ -353,6 +398,7 @@ pub fn offer(case: &Case<'_>) -> Result<Vec<usize>, Held> {
         }
     }
     is_strong_enough(&case.settings.strategy, &case.device)?;
+    has_room(&case.settings.strategy, &case.load, case.place)?;
     Ok(components)
 }
 
@@ -376,7 +422,7 @@ fn belongs(case: &Case<'_>) -> Result<(), Held> {
 fn is_offered_now(case: &Case<'_>) -> Result<(), Held> {
     let settings = case.settings;
     if !case.state.offers() {
-        return Err(Held::PlanState { state: case.state });
+        return Err(Held::PlanState { state: case.state, halted: case.halted.map(str::to_owned) });
     }
     if settings.push == Push::OnRequest && case.trigger != Trigger::Request {
         return Err(Held::OnRequestOnly);
@@ -503,6 +549,7 @@ mod tests {
     struct World {
         settings: PlanSettings,
         state: PlanState,
+        load: Load,
         components: Vec<ComponentFacts>,
         product: ProductKey,
         key: DeviceKey,
@@ -537,6 +584,7 @@ mod tests {
         World {
             settings: PlanSettings::new(Title::new("spring").unwrap(), product.clone(), zone, Vec::new()),
             state: PlanState::Activated,
+            load: Load::default(),
             components: vec![component("STM32", Some("1"), None, "2")],
             product,
             key: DeviceKey::new("d1").unwrap(),
@@ -556,6 +604,9 @@ mod tests {
         offer(&Case {
             settings: &world.settings,
             state: world.state,
+            halted: None,
+            load: world.load,
+            place: Place::New,
             components: &world.components,
             device: DeviceFacts {
                 product: &world.product,
@@ -586,7 +637,10 @@ mod tests {
                 |w| w.history = Some(History { ended: Some(NOW), ..history() }),
                 |h| matches!(h, Held::Finished { .. }),
             ),
-            (|w| w.state = PlanState::Suspended, |h| *h == Held::PlanState { state: PlanState::Suspended }),
+            (
+                |w| w.state = PlanState::Suspended,
+                |h| *h == Held::PlanState { state: PlanState::Suspended, halted: None },
+            ),
             (|w| w.settings.push = Push::OnRequest, |h| *h == Held::OnRequestOnly),
             (
                 |w| w.settings.start = Some(NOW + Millis(1)),
@@ -628,6 +682,13 @@ mod tests {
                     w.battery = Some(17);
                 },
                 |h| h.to_string() == "battery 17 % < 30 %",
+            ),
+            (
+                |w| {
+                    w.settings.strategy.max_in_flight = Some(5);
+                    w.load.in_flight = 5;
+                },
+                |h| h.to_string() == "5 devices are in flight, the plan's limit",
             ),
             (
                 |w| {
@@ -706,7 +767,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_condition_that_holds_keeps_the_offer_away(which in proptest::collection::btree_set(0usize..21, 1..4)) {
+        fn any_condition_that_holds_keeps_the_offer_away(which in proptest::collection::btree_set(0usize..22, 1..4)) {
             let changes = changes();
             let mut world = world();
             for index in which {

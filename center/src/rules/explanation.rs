@@ -163,6 +163,9 @@ impl Held {
             Held::OtherUpgrade { .. } => "other_upgrade",
             Held::AwaitingUser => "awaiting_user",
             Held::Appointed { .. } => "appointed",
+            Held::FirstDevices { .. } => "first_devices",
+            Held::InFlight { .. } => "in_flight_limit",
+            Held::PerMinute { .. } => "per_minute_limit",
             Held::Battery { .. } => "battery",
             Held::Rsrp { .. } => "rsrp",
         }
@@ -188,6 +191,9 @@ impl Held {
             Held::OtherUpgrade { .. } => "the end of that upgrade",
             Held::AwaitingUser => "the end user's confirmation",
             Held::Appointed { .. } => "time, or the end user",
+            Held::FirstDevices { .. } => "the end of the first devices",
+            Held::InFlight { .. } => "the end of another device",
+            Held::PerMinute { .. } => "time",
             Held::Battery { .. } | Held::Rsrp { .. } => "a better value reported by the device",
         }
     }
@@ -205,6 +211,12 @@ impl Held {
                 format!("an attempt failed; offered again at {}", zone.told(*until, now))
             }
             Held::Appointed { from } => format!("the end user appointed {}", zone.told(*from, now)),
+            Held::PerMinute { limit, until } => {
+                let next = zone.told(*until, now);
+                format!(
+                    "{limit} devices started in the last minute, the plan's limit; the next one at {next}"
+                )
+            }
             other => other.to_string(),
         }
     }

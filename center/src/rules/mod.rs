@@ -49,6 +49,7 @@ pub mod conversation;
 pub mod device_list;
 pub mod eligibility;
 pub mod explanation;
+pub mod limits;
 pub mod names;
 pub mod plan;
 pub mod progress;

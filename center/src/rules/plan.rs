@@ -35,6 +35,8 @@ words! {
         DeviceStarts = "device starts",
         /// The operator suspends it.
         Suspend = "suspend",
+        /// Too many devices failed (strategy).
+        Halt = "halt",
         /// The operator resumes it.
         Resume = "resume",
         /// The operator terminates it.
@@ -53,6 +55,8 @@ words! {
         Device = "device",
         /// The time.
         Clock = "clock",
+        /// The center, by the plan's strategy.
+        Center = "center",
     }
 }
 
@@ -66,10 +70,12 @@ pub const TRANSITIONS: &[(PlanState, PlanEvent, Actor, PlanState)] = {
         (Saved, Activate, Operator, Activated),
         (Activated, DeviceStarts, Device, Upgrading),
         (Activated, Suspend, Operator, Suspended),
+        (Activated, Halt, Center, Suspended),
         (Activated, Terminate, Operator, Terminated),
         (Activated, EndTime, Clock, Ended),
         (Upgrading, DeviceStarts, Device, Upgrading),
         (Upgrading, Suspend, Operator, Suspended),
+        (Upgrading, Halt, Center, Suspended),
         (Upgrading, Terminate, Operator, Terminated),
         (Upgrading, EndTime, Clock, Ended),
         // A device that was offered the plan before goes on.

@@ -7,9 +7,11 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection};
 
-use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Writer, is_duplicate};
+use super::{Columns, DeviceId, PAGE_MAX, Page, Queries, Result, StoreError, Writer, is_duplicate};
 use crate::clock::Millis;
+use crate::rules::limits::{Load, START_SPAN};
 use crate::rules::plan::{Halt, List, Overlap, PlanComponent, PlanSettings, PlanState, Strategy};
+use crate::rules::progress::UpgradeState;
 use crate::rules::window::{PushPeriod, TimeOfDay};
 use crate::rules::{ComponentNo, DeviceKey, ProductKey};
 
@@ -37,6 +39,8 @@ pub struct Plan {
     pub activated: Option<Millis>,
     /// When it was terminated or ended.
     pub over: Option<Millis>,
+    /// Why it suspended itself, by its strategy.
+    pub halted: Option<String>,
     /// How far its push at the present 10-minute mark is.
     #[serde(skip)]
     pub mark: Mark,
@@ -58,6 +62,15 @@ pub(super) const OFFERED_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND st
              ORDER BY activated_at DESC, id DESC";
 pub(super) const ACTIVE_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading', 'suspended') \
              ORDER BY activated_at DESC, id DESC";
+pub(super) const IN_FLIGHT: &str =
+    "SELECT COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 AND outstanding = 1";
+pub(super) const UNANSWERED: &str = "SELECT COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 AND state = 'not_upgraded' AND outstanding = 1";
+pub(super) const LAST_STARTS: &str =
+    "SELECT at FROM plan_starts WHERE plan_id = $1 AND at > $2 ORDER BY at DESC LIMIT $3";
+pub(super) const FINISHED: &str =
+    "SELECT id FROM upgrades WHERE plan_id = $1 AND state IN ('upgraded', 'upgrade_failed') LIMIT $2";
+pub(super) const STARTED: &str =
+    "SELECT id FROM upgrades WHERE plan_id = $1 AND state = 'upgrading' LIMIT $2";
 pub(super) const RUNNING_PLANS: &str =
     "SELECT * FROM plans WHERE state IN ('activated', 'upgrading', 'suspended') ORDER BY state, id";
 pub(super) const OVERLAPS: &str = "SELECT plans.id AS id, plans.name AS name, theirs.component AS component \
@@ -112,6 +125,7 @@ fn plan(row: &AnyRow) -> Result<Plan> {
         created: Millis(row.int("created_at")?),
         activated: time("activated_at")?,
         over: time("over_at")?,
+        halted: row.maybe_text("halted")?,
         mark: Mark {
             at: time("mark_at")?,
             spread: Millis(row.int("mark_spread")?),
@@ -175,6 +189,42 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
     pub async fn active_plans(&mut self, product: &ProductKey) -> Result<Vec<Plan>> {
         let rows = sqlx::query(ACTIVE_PLANS).bind(product.as_str()).fetch_all(self.connection()).await?;
         self.all_with_components(&rows).await
+    }
+
+    /// How much of its limits the plan uses: exact, and the work is bounded by the limits themselves.
+    pub async fn load(&mut self, plan: &Plan, now: Millis) -> Result<Load> {
+        let strategy = &plan.settings.strategy;
+        let mut load = Load::default();
+        if strategy.max_in_flight.is_some() {
+            let row = sqlx::query(IN_FLIGHT).bind(plan.id.0).fetch_one(self.connection()).await?;
+            load.in_flight = row.number("devices")?;
+        }
+        if let Some(limit) = strategy.max_per_minute {
+            let rows = sqlx::query(LAST_STARTS)
+                .bind(plan.id.0)
+                .bind((now - START_SPAN).0)
+                .bind(i64::from(limit))
+                .fetch_all(self.connection())
+                .await?;
+            if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX)
+                && let Some(oldest) = rows.last()
+            {
+                load.full_until = Some(Millis(oldest.int("at")?) + START_SPAN);
+            }
+        }
+        if let Some(first) = strategy.first_devices {
+            for (query, count) in [(FINISHED, &mut load.finished), (STARTED, &mut load.engaged)] {
+                let rows = sqlx::query(query)
+                    .bind(plan.id.0)
+                    .bind(i64::from(first))
+                    .fetch_all(self.connection())
+                    .await?;
+                *count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            }
+            let row = sqlx::query(UNANSWERED).bind(plan.id.0).fetch_one(self.connection()).await?;
+            load.engaged = load.engaged.saturating_add(row.number("devices")?);
+        }
+        Ok(load)
     }
 
     /// Every plan that is activated and not over.
@@ -418,15 +468,55 @@ impl Writer {
     /// Stores where the plan is in its life.
     pub async fn save_plan_state(&mut self, plan: &Plan) -> Result<()> {
         sqlx::query(
-            "UPDATE plans SET state = $2, suspended_from = $3, activated_at = $4, over_at = $5 WHERE id = $1",
+            "UPDATE plans SET state = $2, suspended_from = $3, activated_at = $4, over_at = $5, \
+             halted = $6 WHERE id = $1",
         )
         .bind(plan.id.0)
         .bind(plan.state.as_str())
         .bind(plan.suspended_from.map(PlanState::as_str))
         .bind(plan.activated.map(|at| at.0))
         .bind(plan.over.map(|at| at.0))
+        .bind(plan.halted.as_deref())
         .execute(self.connection())
         .await?;
+        Ok(())
+    }
+
+    /// A device starts now; starts of more than a minute ago are forgotten.
+    pub async fn count_start(&mut self, id: PlanId, device: DeviceId, now: Millis) -> Result<()> {
+        sqlx::query("DELETE FROM plan_starts WHERE plan_id = $1 AND at <= $2")
+            .bind(id.0)
+            .bind((now - START_SPAN).0)
+            .execute(self.connection())
+            .await?;
+        sqlx::query("INSERT INTO plan_starts (plan_id, device_id, at) VALUES ($1, $2, $3)")
+            .bind(id.0)
+            .bind(device.0)
+            .bind(now.0)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// One more device has finished; how many since the plan was activated or resumed, and how many of them failed.
+    pub async fn count_finished(&mut self, id: PlanId, end: UpgradeState) -> Result<(u32, u32)> {
+        let row = sqlx::query(
+            "UPDATE plans SET halt_finished = halt_finished + 1, halt_failed = halt_failed + $2 WHERE id = $1 \
+             RETURNING halt_finished, halt_failed",
+        )
+        .bind(id.0)
+        .bind(i64::from(end == UpgradeState::Failed))
+        .fetch_one(self.connection())
+        .await?;
+        Ok((row.number("halt_finished")?, row.number("halt_failed")?))
+    }
+
+    /// Finished devices are counted from here on.
+    pub async fn forget_finished(&mut self, id: PlanId) -> Result<()> {
+        sqlx::query("UPDATE plans SET halt_finished = 0, halt_failed = 0 WHERE id = $1")
+            .bind(id.0)
+            .execute(self.connection())
+            .await?;
         Ok(())
     }
 

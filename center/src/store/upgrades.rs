@@ -324,8 +324,8 @@ impl Writer {
     /// Adds the upgrade of a device, with its components; the number given in `upgrade` is not used.
     pub async fn create_upgrade(&mut self, mut upgrade: Upgrade) -> Result<Upgrade> {
         let row = sqlx::query(
-            "INSERT INTO upgrades (plan_id, device_id, state, reason, created_at, confirmed_at, next_offer_at, ended_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+            "INSERT INTO upgrades (plan_id, device_id, state, reason, created_at, confirmed_at, next_offer_at, ended_at, \
+             outstanding) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
         )
         .bind(upgrade.plan.map(|plan| plan.0))
         .bind(upgrade.device.0)
@@ -335,6 +335,7 @@ impl Writer {
         .bind(upgrade.confirmed.map(|at| at.0))
         .bind(upgrade.next_offer.map(|at| at.0))
         .bind(upgrade.ended.map(|at| at.0))
+        .bind(i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()))
         .fetch_one(self.connection())
         .await?;
         upgrade.id = UpgradeId(row.int("id")?);
@@ -369,8 +370,8 @@ impl Writer {
     /// Stores where the upgrade and its components are; plan, device, packages and targets never change.
     pub async fn save_upgrade(&mut self, upgrade: &Upgrade) -> Result<()> {
         sqlx::query(
-            "UPDATE upgrades SET state = $2, reason = $3, confirmed_at = $4, next_offer_at = $5, ended_at = $6 \
-             WHERE id = $1",
+            "UPDATE upgrades SET state = $2, reason = $3, confirmed_at = $4, next_offer_at = $5, ended_at = $6, \
+             outstanding = $7 WHERE id = $1",
         )
         .bind(upgrade.id.0)
         .bind(upgrade.state.as_str())
@@ -378,6 +379,7 @@ impl Writer {
         .bind(upgrade.confirmed.map(|at| at.0))
         .bind(upgrade.next_offer.map(|at| at.0))
         .bind(upgrade.ended.map(|at| at.0))
+        .bind(i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()))
         .execute(self.connection())
         .await?;
         for (position, component) in (0i64..).zip(&upgrade.components) {
@@ -434,8 +436,8 @@ impl Writer {
         ));
         sqlx::query(leases).bind(plan.0).bind(now.0).execute(self.connection()).await?;
         let ends = AssertSqlSafe(format!(
-            "UPDATE upgrades SET state = 'upgrade_failed', reason = $2, next_offer_at = NULL, ended_at = $3 \
-             WHERE {WAITING}"
+            "UPDATE upgrades SET state = 'upgrade_failed', reason = $2, next_offer_at = NULL, ended_at = $3, \
+             outstanding = 0 WHERE {WAITING}"
         ));
         sqlx::query(ends).bind(plan.0).bind(reason).bind(now.0).execute(self.connection()).await?;
         Ok(())
@@ -458,8 +460,8 @@ impl Writer {
         .execute(self.connection())
         .await?;
         sqlx::query(
-            "UPDATE upgrades SET state = $2, reason = $3, next_offer_at = NULL, ended_at = $4 \
-             WHERE plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NULL",
+            "UPDATE upgrades SET state = $2, reason = $3, next_offer_at = NULL, ended_at = $4, \
+             outstanding = 0 WHERE plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NULL",
         )
         .bind(plan.0)
         .bind(state.as_str())
