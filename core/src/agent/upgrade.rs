@@ -515,10 +515,11 @@ impl Agent<'_> {
 
     /// 5 s after the module image was verified.
     fn apply(&mut self, platform: &mut dyn Platform) -> Option<Input> {
-        self.applied = true;
-        self.save(platform);
         match platform.apply(self.machine.image.size) {
             Applied::Within(wait) => {
+                // Not before: a module that was never handed the image would be judged by its old version.
+                self.applied = true;
+                self.save(platform);
                 self.machine.wait_for_module(wait, platform.millis());
                 None
             }
