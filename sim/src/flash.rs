@@ -341,6 +341,26 @@ impl SimFlash {
         }
     }
 
+    /// Leaves what a cut in the middle of `operation` leaves: for flash that went off before that operation, so that
+    /// many ways to tear it need one run up to there.
+    pub fn tear(&mut self, operation: &Operation, bytes: u32, torn: Torn) {
+        let (Operation::Write(area, ..) | Operation::Erase(area, ..) | Operation::Sync(area)) = operation;
+        let region = self.region(*area);
+        let geometry = region.geometry;
+        match operation {
+            Operation::Write(_, offset, data) => {
+                region.cells.tear_write(&geometry, *offset, data, bytes, torn);
+            }
+            Operation::Erase(_, offset, length) => {
+                region.cells.tear_erase(&geometry, *offset, *length, bytes, torn);
+            }
+            Operation::Sync(_) => {}
+        }
+        if region.synced.is_some() {
+            region.synced = Some(region.cells.clone());
+        }
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         self.counters
@@ -429,21 +449,7 @@ impl SimFlash {
         self.off = true;
         self.lose_unsynced();
         if let How::During { bytes, torn } = how {
-            let (Operation::Write(area, ..) | Operation::Erase(area, ..) | Operation::Sync(area)) = operation;
-            let region = self.region(area);
-            let geometry = region.geometry;
-            match &operation {
-                Operation::Write(_, offset, data) => {
-                    region.cells.tear_write(&geometry, *offset, data, bytes, torn);
-                }
-                Operation::Erase(_, offset, length) => {
-                    region.cells.tear_erase(&geometry, *offset, *length, bytes, torn);
-                }
-                Operation::Sync(_) => {}
-            }
-            if region.synced.is_some() {
-                region.synced = Some(region.cells.clone());
-            }
+            self.tear(&operation, bytes, torn);
         }
         Err(StorageError::Failed)
     }

@@ -1,6 +1,8 @@
 //! Simulated flash, platform, server and faults for tests; never shipped.
 
 pub mod bench;
+pub mod board;
+pub mod cuts;
 pub mod flash;
 pub mod http;
 pub mod world;

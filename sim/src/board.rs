@@ -1,0 +1,218 @@
+//! A device's hardware when power may go at any moment, with a switch for each bug that the power cuts must find.
+
+use std::collections::VecDeque;
+
+use quecota_core::platform::{
+    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, Storage, StorageError, System,
+    Transport,
+};
+
+use crate::bench::DEVICE_KEY;
+use crate::flash::SimFlash;
+use crate::world::Asked;
+
+/// A bug that is planted between the agent and its flash, so that the agent behaves as one that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// The journal is believed without a look at its CRCs: after each cut they are made right, whatever they cover.
+    NoCrc,
+    /// The journal has one slot: the old one is gone (kept in RAM only) before the new one is written.
+    OneSlot,
+    /// Progress is recorded before the data that it tells of has reached flash: the image is never synced.
+    ProgressBeforeData,
+}
+
+/// What the agent runs on, for one life. Without power it does nothing.
+#[derive(Debug)]
+pub struct Board {
+    /// Survives; take it out at the end of the life.
+    pub flash: SimFlash,
+    /// The clock, milliseconds.
+    pub now: u32,
+    /// What was asked for and not looked at yet, oldest first.
+    pub asked: VecDeque<Asked>,
+    /// Bytes of the image that the bootloader was told to start; it does at the next start, however that comes.
+    pub applied: Option<u32>,
+    module_version: &'static str,
+    planted: Option<Planted>,
+    /// Of [`Planted::OneSlot`]: the slot that is gone, as RAM still has it.
+    remembered: Option<(u32, Vec<u8>)>,
+    random: u64,
+}
+
+impl Board {
+    /// Power comes back.
+    pub fn power_on(mut flash: SimFlash, module_version: &'static str, planted: Option<Planted>) -> Self {
+        flash.reboot();
+        if planted == Some(Planted::NoCrc) {
+            believe_everything(&mut flash);
+        }
+        Board {
+            flash,
+            now: 5,
+            asked: VecDeque::new(),
+            applied: None,
+            module_version,
+            planted,
+            remembered: None,
+            random: 7,
+        }
+    }
+
+    fn ask(&mut self, asked: Asked) -> Result<(), Refused> {
+        if self.flash.is_off() {
+            return Err(Refused);
+        }
+        self.asked.push_back(asked);
+        Ok(())
+    }
+
+    /// The slot that is gone, where `from .. to` of the journal is inside it.
+    fn recall(&self, from: u32, to: u32) -> Option<&[u8]> {
+        let (start, bytes) = self.remembered.as_ref()?;
+        bytes.get(from.checked_sub(*start)? as usize..to.checked_sub(*start)? as usize)
+    }
+}
+
+/// Makes every CRC of the journal right (format: docs/journal.md).
+fn believe_everything(flash: &mut SimFlash) {
+    let Geometry { size, erase, program, .. } = flash.geometry(Area::Journal);
+    let (slot, granule) = (size / 2 / erase * erase, program.max(16));
+    for start in [0, slot] {
+        let bytes = flash.bytes(Area::Journal)[start as usize..(start + slot) as usize].to_vec();
+        if bytes[..4] != *b"qjnl" {
+            continue;
+        }
+        let mut right = |at: u32, crc: u32| {
+            if bytes[at as usize..at as usize + 4] != crc.to_le_bytes() {
+                flash.overwrite(Area::Journal, start + at, &crc.to_le_bytes());
+            }
+        };
+        right(20, crc32fast::hash(&bytes[..20]));
+        let mut at = 24u32.next_multiple_of(granule);
+        while at < slot {
+            let head = &bytes[at as usize..at as usize + 4];
+            let length = u32::from(u16::from_le_bytes([head[2], head[3]]));
+            let end = at + (length + 8).next_multiple_of(granule);
+            if head[0] == !head[1] && length <= 2048 && end <= slot {
+                let mut crc = crc32fast::Hasher::new();
+                crc.update(&bytes[12..16]);
+                crc.update(&at.to_le_bytes());
+                crc.update(&bytes[at as usize..(at + 4 + length) as usize]);
+                right(at + 4 + length, crc.finalize());
+                at = end;
+            } else {
+                at += granule;
+            }
+        }
+    }
+}
+
+impl Transport for Board {
+    fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
+        self.ask(Asked::Connect {
+            url: to.url.into(),
+            client_id: to.client_id.into(),
+            user_name: to.user_name.into(),
+            password: to.password.into(),
+            keep_alive: to.keep_alive,
+        })
+    }
+
+    fn disconnect(&mut self) {}
+
+    fn subscribe(&mut self, filter: &str) -> Result<(), Refused> {
+        self.ask(Asked::Subscribe(filter.into()))
+    }
+
+    fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos, id: SendId) -> Result<(), Refused> {
+        self.ask(Asked::Publish { topic: topic.into(), payload: payload.into(), qos, id })
+    }
+
+    fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
+        self.ask(Asked::Fetch { url: url.into(), range })
+    }
+
+    fn fetch_cancel(&mut self) {}
+}
+
+impl Storage for Board {
+    fn geometry(&self, area: Area) -> Geometry {
+        self.flash.geometry(area)
+    }
+
+    fn read(&mut self, area: Area, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError> {
+        self.flash.read(area, offset, buffer)?;
+        if area == Area::Journal
+            && let Some(remembered) = self.recall(offset, offset + buffer.len() as u32)
+        {
+            buffer.copy_from_slice(remembered);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, area: Area, offset: u32, data: &[u8]) -> Result<(), StorageError> {
+        self.flash.write(area, offset, data)
+    }
+
+    fn erase(&mut self, area: Area, offset: u32, length: u32) -> Result<(), StorageError> {
+        if self.planted == Some(Planted::OneSlot) && area == Area::Journal {
+            let other = if offset == 0 { length } else { 0 };
+            let there = self.flash.bytes(area)[other as usize..(other + length) as usize].to_vec();
+            self.flash.erase(area, other, length)?;
+            self.remembered = Some((other, there));
+        }
+        self.flash.erase(area, offset, length)
+    }
+
+    fn sync(&mut self, area: Area) -> Result<(), StorageError> {
+        if self.planted == Some(Planted::ProgressBeforeData) && area == Area::Image {
+            return Ok(());
+        }
+        self.flash.sync(area)
+    }
+}
+
+impl System for Board {
+    fn millis(&mut self) -> u32 {
+        self.now
+    }
+
+    fn random(&mut self, out: &mut [u8]) {
+        for byte in out {
+            self.random =
+                self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = (self.random >> 56) as u8;
+        }
+    }
+
+    fn log(&mut self, _: Level, _: &str) {}
+
+    fn battery(&mut self) -> Option<u8> {
+        Some(80)
+    }
+
+    fn signal(&mut self) -> Option<i16> {
+        Some(-71)
+    }
+
+    fn device_key(&mut self) -> &str {
+        DEVICE_KEY
+    }
+
+    fn module_model(&mut self) -> &str {
+        "EC200U"
+    }
+
+    fn module_version(&mut self) -> &str {
+        self.module_version
+    }
+
+    fn apply(&mut self, size: u32) -> Applied {
+        // Without power nobody waits for the answer.
+        if self.ask(Asked::Apply(size)).is_ok() {
+            self.applied = Some(size);
+        }
+        Applied::Within(60_000)
+    }
+}
