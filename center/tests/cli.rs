@@ -73,7 +73,7 @@ fn the_walk_from_a_product_to_an_active_plan() {
     assert_eq!(center.says(&[&create[..], &["--time-zone", "Europe/Berlin"]].concat()), "1\n");
     assert_eq!(center.says(&["plan", "activate", "1"]), "activated\n");
     let said = center.says(&["plan", "show", "1"]);
-    assert!(said.contains("state:      activated") && said.contains("Europe/Berlin"), "{said}");
+    assert!(said.contains("state:      Activated") && said.contains("Europe/Berlin"), "{said}");
     assert_eq!(center.json(&["plan", "show", "1"])["state"], "activated");
 
     let create = ["plan", "create", "--name", "Winter", "--product", "p1abcd", "--component", "STM32=1"];
@@ -87,7 +87,7 @@ fn the_walk_from_a_product_to_an_active_plan() {
             &["package", "list", "--product", "p1abcd"],
             "1   p1abcd   STM32      two   1_0_0   2_0_0   9      2",
         ),
-        (&["plan", "list"], "1   Autumn  p1abcd   activated  2"),
+        (&["plan", "list"], "1   Autumn  p1abcd   Activated  2"),
     ];
     for (words, line) in lists {
         let said = center.says(words);

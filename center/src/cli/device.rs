@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::client::{Client, ClientError, segment};
-use super::table::{Table, cell, items, sheet, time};
+use super::table::{Table, cell, items, sheet, state, time};
 use super::{Answer, Request};
 
 #[derive(Debug, Subcommand)]
@@ -116,13 +116,16 @@ fn shown(device: &Value) -> String {
 fn upgrades(upgrades: &Value) -> String {
     let mut text = String::new();
     for upgrade in items(upgrades) {
-        let [id, plan, state] = ["id", "plan", "state"].map(|field| cell(&upgrade[field]));
+        let [id, plan] = ["id", "plan"].map(|field| cell(&upgrade[field]));
+        let words = state(&upgrade["state"]);
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "upgrade {id} of plan {plan}: {state}");
+        let _ = writeln!(text, "upgrade {id} of plan {plan}: {words}");
         let mut components = Table::new(&["COMPONENT", "SOURCE", "TARGET", "STATE", "FAILURES", "REASON"]);
         for component in items(&upgrade["components"]) {
-            let fields = ["component", "source", "target", "state", "failures", "reason"];
-            components.row(fields.map(|field| cell(&component[field])));
+            let [name, source, target] =
+                ["component", "source", "target"].map(|field| cell(&component[field]));
+            let [failures, reason] = ["failures", "reason"].map(|field| cell(&component[field]));
+            components.row([name, source, target, state(&component["state"]), failures, reason]);
         }
         text.push_str(&components.text());
         let mut log = Table::new(&["TIME", "COMPONENT", "WHAT", "DETAIL"]);

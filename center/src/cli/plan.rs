@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, ClientError, segment};
-use super::table::{Table, cell, items, sheet, time};
+use super::table::{Table, cell, items, sheet, state, time};
 use super::{Answer, Request};
 use crate::rules::device_list::device_keys;
 use crate::rules::window::Zone;
@@ -250,8 +250,8 @@ impl Request for Plan {
                 let json = client.list("plans")?;
                 let mut table = Table::new(&["ID", "NAME", "PRODUCT", "STATE", "CREATED"]);
                 for plan in items(&json) {
-                    let cells = ["id", "name", "product", "state"].map(|field| cell(&plan[field]));
-                    table.row(cells.into_iter().chain([time(&plan["created"])]));
+                    let cells = ["id", "name", "product"].map(|field| cell(&plan[field]));
+                    table.row(cells.into_iter().chain([state(&plan["state"]), time(&plan["created"])]));
                 }
                 Ok(Answer { text: table.text(), json })
             }
@@ -265,8 +265,9 @@ impl Request for Plan {
 }
 
 fn shown(plan: &Value) -> String {
-    let fields = ["id", "name", "product", "state", "time_zone", "mode", "push"];
-    let mut lines = fields.map(|field| (field, cell(&plan[field]))).to_vec();
+    let mut lines = ["id", "name", "product"].map(|field| (field, cell(&plan[field]))).to_vec();
+    lines.push(("state", state(&plan["state"])));
+    lines.extend(["time_zone", "mode", "push"].map(|field| (field, cell(&plan[field]))));
     lines.extend(["start", "end", "created", "activated", "over"].map(|field| (field, time(&plan[field]))));
     if let Some(from) = plan.pointer("/push_period/from") {
         lines.push(("period", format!("{}-{}", cell(from), cell(&plan["push_period"]["until"]))));
@@ -313,8 +314,8 @@ fn shown(plan: &Value) -> String {
     text.push_str(&components.text());
     if let Some(counts) = plan["devices"].as_object() {
         let mut figures = Table::new(&["DEVICES", "COUNT"]);
-        for (state, count) in counts {
-            figures.row([state.clone(), cell(count)]);
+        for (name, count) in counts {
+            figures.row([state(&Value::from(name.as_str())), cell(count)]);
         }
         text.push('\n');
         text.push_str(&figures.text());

@@ -61,6 +61,22 @@ pub(super) fn time(value: &Value) -> String {
     at.map_or_else(|| cell(value), |at| format!("{at:.3}"))
 }
 
+/// A state of the API in the words of the console: `upgrade_failed` is "Upgrade Failed".
+pub(super) fn state(value: &Value) -> String {
+    if value.as_str() == Some("not_required") {
+        return "No Update Required".to_owned();
+    }
+    let words = cell(value);
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect::<String>())
+            .unwrap_or_default()
+    };
+    words.split('_').map(capital).collect::<Vec<_>>().join(" ")
+}
+
 /// An array of the API, or the items of one of its lists.
 pub(super) fn items(value: &Value) -> &[Value] {
     value.get("items").unwrap_or(value).as_array().map(Vec::as_slice).unwrap_or_default()
@@ -85,6 +101,13 @@ mod tests {
         assert_eq!(time(&json!(1_700_000_000_000_i64)), "2023-11-14T22:13:20.000Z");
         assert_eq!(time(&json!(1_700_000_000_120_i64)), "2023-11-14T22:13:20.120Z");
         assert_eq!(time(&json!(null)), "-");
+    }
+
+    #[test]
+    fn states_read_as_in_the_console() {
+        assert_eq!(state(&json!("upgrade_failed")), "Upgrade Failed");
+        assert_eq!(state(&json!("not_required")), "No Update Required");
+        assert_eq!(state(&json!(null)), "-");
     }
 
     #[test]
