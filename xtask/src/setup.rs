@@ -8,8 +8,11 @@ use std::process::Command;
 pub type Package = (&'static str, &'static str);
 
 /// What `demo` needs.
-pub const DEMO: &[Package] =
-    &[("cmake", "builds the library and the C examples"), ("ninja-build", "builds what CMake describes")];
+pub const DEMO: &[Package] = &[
+    ("cmake", "builds the library and the C examples"),
+    ("ninja-build", "builds what CMake describes"),
+    ("procps", "stops servers by signal"),
+];
 
 /// What `headers` needs.
 pub const HEADERS: &[Package] = &[("cbindgen-web", "makes the C headers")];
@@ -18,6 +21,7 @@ pub const HEADERS: &[Package] = &[("cbindgen-web", "makes the C headers")];
 pub const TEST: &[Package] = &[
     ("valgrind", "runs the C tests once more"),
     ("g++", "compiles the headers as C++"),
+    ("pkg-config", "finds the installed library for another project"),
     ("mosquitto", "a broker that is not ours"),
     ("postgresql", "the center's second database"),
 ];
