@@ -60,7 +60,6 @@ fn c() -> Outcome {
 /// Every Rust test; those end to end use the C example, a broker and PostgreSQL.
 fn rust() -> Outcome {
     let example = c_build()?.join("sota");
-    run_cargo(&["build", "--locked", "-p", "quecota-center"])?;
     let cluster = Cluster::start()?;
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env("QUECOTA_SOTA", example);
