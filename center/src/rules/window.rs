@@ -146,23 +146,24 @@ impl PushPeriod {
         if from <= until { from <= time && time < until } else { from <= time || time < until }
     }
 
-    /// When the window opens next after `now`: where the clocks skip the opening time, when they have skipped it;
-    /// where they show it twice, the first time.
+    /// When the window opens next after `now`: the next instant at which [`PushPeriod::contains`] becomes true. Where
+    /// the clocks skip the opening time that is the end of the gap; where they show it twice it is both times. A day on
+    /// which they skip the whole window has none.
     pub fn opens(&self, now: Millis, zone: &Zone) -> Millis {
-        let mut day = zone.wall_clock(now).date();
-        // Today, tomorrow, and one more: a zone may skip a whole day.
-        for _ in 0..3 {
-            if let Some(opening) = zone.at(day.to_datetime(self.from.civil())).filter(|at| *at > now) {
-                return opening;
-            }
-            match day.tomorrow() {
-                Ok(tomorrow) => day = tomorrow,
-                Err(_) => break,
-            }
-        }
-        now
+        let opens = |at: &Millis| {
+            *at > now && self.contains(*at, zone) && !self.contains(Millis(at.0.saturating_sub(1)), zone)
+        };
+        let today = zone.wall_clock(now).date();
+        let days = std::iter::successors(Some(today), |day| day.tomorrow().ok()).take(DAYS_AHEAD);
+        let by_the_clock = days.flat_map(|day| zone.all(day.to_datetime(self.from.civil())));
+        let by_a_change =
+            zone.changes(now).take_while(|at| *at < now + Millis::hours(24 * DAYS_AHEAD as i64));
+        by_the_clock.chain(by_a_change).filter(opens).min().unwrap_or(now)
     }
 }
+
+/// Days in which a window opens at least once: today, tomorrow, and two on which the clocks may skip it.
+const DAYS_AHEAD: usize = 4;
 
 /// Minutes between two pushes of a plan (DEVELOPER-CENTER.md "push actively").
 pub const MARK_MINUTES: i64 = 10;
@@ -177,6 +178,18 @@ impl Zone {
     pub fn at(&self, wall: civil::DateTime) -> Option<Millis> {
         let zoned = self.0.to_ambiguous_zoned(wall).compatible().ok()?;
         Some(Millis(zoned.timestamp().as_millisecond()))
+    }
+
+    /// Every instant at which the zone's wall clock shows `wall`, and, where it never does, those beside the gap.
+    fn all(&self, wall: civil::DateTime) -> impl Iterator<Item = Millis> {
+        let ambiguous = self.0.to_ambiguous_zoned(wall);
+        let instants = [ambiguous.clone().earlier(), ambiguous.later()];
+        instants.into_iter().flatten().map(|zoned| Millis(zoned.timestamp().as_millisecond()))
+    }
+
+    /// The instants after `now` at which the zone's clocks are changed.
+    fn changes(&self, now: Millis) -> impl Iterator<Item = Millis> {
+        self.0.following(timestamp(now)).map(|change| Millis(change.timestamp().as_millisecond()))
     }
 
     /// A point in time as a person in the zone says it: `02:00 Asia/Shanghai, in 3 h 12 min`; with its date when it is
@@ -267,12 +280,30 @@ mod tests {
     }
 
     #[test]
-    fn an_opening_that_the_clocks_skip_is_after_the_gap() {
-        // Berlin goes from 02:00 to 03:00 on 2026-03-29.
-        let (morning, zone) = (period("02:30", "06:00"), zone("Europe/Berlin"));
-        let opens = morning.opens(at("2026-03-29T00:00:00Z"), &zone);
-        assert_eq!(opens, at("2026-03-29T01:30:00Z"));
-        assert!(morning.contains(at("2026-03-29T01:00:00Z"), &zone));
+    fn an_opening_that_the_clocks_skip_is_the_end_of_the_gap() {
+        // Berlin goes from 02:00 to 03:00 on 2026-03-29, São Paulo went from 00:00 to 01:00 on 2018-11-04.
+        let opens = period("02:30", "06:00").opens(at("2026-03-29T00:00:00Z"), &zone("Europe/Berlin"));
+        assert_eq!(opens, at("2026-03-29T01:00:00Z"));
+        let opens = period("00:30", "03:00").opens(at("2018-11-04T02:00:00Z"), &zone("America/Sao_Paulo"));
+        assert_eq!(opens, at("2018-11-04T03:00:00Z"));
+    }
+
+    #[test]
+    fn an_opening_that_the_clocks_show_twice_opens_twice() {
+        // Berlin goes from 03:00 back to 02:00 on 2026-10-25.
+        let (early, zone) = (period("02:30", "02:45"), zone("Europe/Berlin"));
+        let first = early.opens(at("2026-10-25T00:00:00Z"), &zone);
+        assert_eq!(first, at("2026-10-25T00:30:00Z"));
+        assert_eq!(early.opens(first, &zone), at("2026-10-25T01:30:00Z"));
+        // Open until the clocks leave it, and again once they are back.
+        let late = period("02:30", "06:00");
+        assert_eq!(late.opens(first, &zone), at("2026-10-25T01:30:00Z"));
+    }
+
+    #[test]
+    fn a_zone_off_the_hour_opens_by_its_own_clock() {
+        let opens = period("02:00", "04:00").opens(at("2026-03-01T12:00:00Z"), &zone("Asia/Kathmandu"));
+        assert_eq!(opens, at("2026-03-01T20:15:00Z"));
     }
 
     #[test]
@@ -294,15 +325,24 @@ mod tests {
             }
         }
 
+        /// Against a look at every minute, in the months in which the clocks change.
         #[test]
-        fn a_closed_period_opens_within_two_days(now in 1_600_000_000_000i64..1_900_000_000_000, from in 0i64..1440, long in 1i64..1439) {
-            let period = PushPeriod {
-                from: TimeOfDay::from_minutes(from).unwrap(),
-                until: TimeOfDay::from_minutes((from + long) % 1440).unwrap(),
-            };
-            let zone = zone("America/Sao_Paulo");
-            let opens = period.opens(Millis(now), &zone);
-            prop_assert!(opens > Millis(now) && opens <= Millis(now) + Millis::hours(48));
+        fn a_period_opens_at_the_first_minute_that_it_contains(
+            month in 0usize..4, minute in 0i64..30 * 1440, from in 0i64..1440, long in 1i64..1439,
+        ) {
+            let month = at(["2018-10-20T00:00:00Z", "2026-03-15T00:00:00Z", "2026-10-10T00:00:00Z", "2026-06-01T00:00:00Z"][month]);
+            let now = month + Millis::minutes(minute);
+            let until = TimeOfDay::from_minutes((from + long) % 1440).unwrap();
+            let period = PushPeriod { from: TimeOfDay::from_minutes(from).unwrap(), until };
+            for name in ["America/Sao_Paulo", "Asia/Kathmandu", "Europe/Berlin", "Australia/Lord_Howe"] {
+                let zone = zone(name);
+                let mut before = period.contains(now, &zone);
+                let seen = (1..=4 * 1440).map(|minute| now + Millis::minutes(minute)).find(|at| {
+                    let was = std::mem::replace(&mut before, period.contains(*at, &zone));
+                    !was && before
+                });
+                prop_assert_eq!(Some(period.opens(now, &zone)), seen, "{} {}", name, period);
+            }
         }
     }
 }
