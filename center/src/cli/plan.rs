@@ -267,6 +267,9 @@ impl Request for Plan {
 fn shown(plan: &Value) -> String {
     let mut lines = ["id", "name", "product"].map(|field| (field, cell(&plan[field]))).to_vec();
     lines.push(("state", state(&plan["state"])));
+    if !plan["halted"].is_null() {
+        lines.push(("halted", cell(&plan["halted"])));
+    }
     lines.extend(["time_zone", "mode", "push"].map(|field| (field, cell(&plan[field]))));
     lines.extend(["start", "end", "created", "activated", "over"].map(|field| (field, time(&plan[field]))));
     if let Some(from) = plan.pointer("/push_period/from") {
@@ -431,4 +434,17 @@ fn choice(argument: &str) -> Result<(String, i64), String> {
         .and_then(|(component, package)| Some((component.to_owned(), package.parse().ok()?)))
         .filter(|(component, _)| !component.is_empty())
         .ok_or_else(|| "say which package the component gets: ID=PACKAGE_ID, as in STM32=1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_halted_by_itself_says_why() {
+        let why = "4 of 5 finished devices failed, more than 20 %";
+        let text = shown(&json!({ "id": 1, "state": "suspended", "halted": why }));
+        assert!(text.contains("Suspended") && text.contains(why), "{text}");
+        assert!(!shown(&json!({ "id": 1, "state": "suspended", "halted": null })).contains("halted"));
+    }
 }
