@@ -175,7 +175,10 @@ typedef struct {
 
 /** The shape of a storage area. Constant while the device lives. */
 typedef struct {
-    /** Bytes in all; a multiple of `erase`, not 0. The journal needs two erase blocks at least. */
+    /**
+     * Bytes in all; a multiple of `erase`, not 0. The journal needs two erase blocks, and room for two copies of what
+     * it keeps: 8192 are enough for erase blocks up to 4096, else two blocks (docs/journal.md has the table).
+     */
     uint32_t size;
     /** Smallest unit that can be erased; a power of two, 16 at least. */
     uint32_t erase;

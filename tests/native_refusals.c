@@ -71,6 +71,10 @@ static void init_is_particular(void)
     toy.storage.journal.size = 4096; /* one block: nowhere to put the new before the old is erased */
     CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_AREA);
     toy_init(&toy);
+    toy.storage.journal.erase = 256; /* two blocks, but no room for what a device must not lose */
+    toy.storage.journal.size = 512;
+    CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_AREA);
+    toy_init(&toy);
     toy.storage.image.program = 3;
     CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_AREA);
     toy_init(&toy);

@@ -10,8 +10,7 @@ use quecota_core::platform::{
 };
 
 use super::table::{
-    QUECOTA_LENGTH_UNKNOWN, QUECOTA_UNKNOWN, Table, quecota_area_t, quecota_connect_t,
-    quecota_storage_result_t,
+    QUECOTA_LENGTH_UNKNOWN, QUECOTA_UNKNOWN, Table, quecota_connect_t, quecota_storage_result_t,
 };
 use crate::boundary::{Terminated, raw_string};
 
@@ -108,11 +107,10 @@ impl Transport for Port<'_> {
 
 impl Storage for Port<'_> {
     fn geometry(&self, area: Area) -> Geometry {
-        let quecota_area_t { size, erase, program, erased } = match area {
-            Area::Image => self.0.storage.image,
-            Area::Journal => self.0.storage.journal,
-        };
-        Geometry { size, erase, program, erased }
+        match area {
+            Area::Image => self.0.storage.image.geometry(),
+            Area::Journal => self.0.storage.journal.geometry(),
+        }
     }
 
     fn read(&mut self, area: Area, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError> {

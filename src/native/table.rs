@@ -4,6 +4,8 @@ use core::ffi::{c_char, c_void};
 use core::mem::offset_of;
 
 use quecota_core::limits;
+use quecota_core::ota::journal::Journal;
+use quecota_core::platform::Geometry;
 
 use super::device::quecota_t;
 use super::error::{
@@ -82,7 +84,8 @@ pub enum quecota_area_id_values {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct quecota_area_t {
-    /// Bytes in all; a multiple of `erase`, not 0. The journal needs two erase blocks at least.
+    /// Bytes in all; a multiple of `erase`, not 0. The journal needs two erase blocks, and room for two copies of what
+    /// it keeps: 8192 are enough for erase blocks up to 4096, else two blocks (docs/journal.md has the table).
     pub size: u32,
     /// Smallest unit that can be erased; a power of two, 16 at least.
     pub erase: u32,
@@ -387,7 +390,7 @@ impl Table {
         if !complete {
             return Err(QUECOTA_ERROR_PLATFORM);
         }
-        if !storage.image.is_sound(1) || !storage.journal.is_sound(2) {
+        if !storage.image.is_sound() || !storage.journal.holds_a_journal() {
             return Err(QUECOTA_ERROR_AREA);
         }
         Ok(table)
@@ -395,15 +398,18 @@ impl Table {
 }
 
 impl quecota_area_t {
-    fn is_sound(&self, blocks: u32) -> bool {
-        self.erase.is_power_of_two()
-            && self.erase >= 16
-            && self.program.is_power_of_two()
-            && self.program <= 256
-            && self.program <= self.erase
-            && self.size & self.erase.wrapping_sub(1) == 0
-            && self.size >= self.erase.saturating_mul(blocks)
-            && matches!(self.erased, 0x00 | 0xFF)
+    /// The same in the core's words.
+    pub fn geometry(&self) -> Geometry {
+        let quecota_area_t { size, erase, program, erased } = *self;
+        Geometry { size, erase, program, erased }
+    }
+
+    fn is_sound(&self) -> bool {
+        self.geometry().check().is_ok()
+    }
+
+    fn holds_a_journal(&self) -> bool {
+        self.is_sound() && self.size >= Journal::minimum_size(&self.geometry())
     }
 }
 

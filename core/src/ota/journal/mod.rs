@@ -196,7 +196,7 @@ impl Journal {
         let largest =
             [Configuration::ENCODED_MAX, 2 + Progress::MARK_MAX + Progress::TASK_MAX, Reports::ENCODED_MAX];
         let copy: u32 = largest.iter().map(|payload| shape.footprint(*payload as u32)).sum();
-        2 * ceil_to(header_size(&shape) + copy + 2 * shape.footprint(0), geometry.erase)
+        ceil_to(header_size(&shape) + copy + 2 * shape.footprint(0), geometry.erase).saturating_mul(2)
     }
 
     /// Saves how far the upgrade is; `None`: there is none. Whatever it says is there must have been synced before.
