@@ -95,10 +95,17 @@ fn assert_upgraded(center: &Center, folder: &Path, image: &[u8], plan: &str) {
         "the flash holds other bytes than the package"
     );
     let upgraded = eventually("the device upgrade upgraded", || {
-        let shown = center.json(&["device", "upgrades", PRODUCT, DEVICE]).to_string();
-        shown.contains("\"upgraded\"").then_some(shown)
+        let shown = center.json(&["device", "upgrades", PRODUCT, DEVICE]);
+        let upgrade = shown["items"][0].clone();
+        (upgrade["state"] == "upgraded").then_some(upgrade)
     });
-    assert!(upgraded.contains(plan), "{upgraded}");
+    assert_eq!(upgraded["plan"].to_string(), plan);
+    let shown = center.json(&["plan", "show", plan]);
+    assert_eq!(
+        (&shown["devices"]["upgraded"], &shown["devices"]["failed"]),
+        (&1.into(), &0.into()),
+        "{shown}"
+    );
 }
 
 #[test]
