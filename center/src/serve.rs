@@ -156,12 +156,13 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
         Engine::new(store.clone(), Clock::system(), Arc::new(Signer::new(public.clone(), key.clone())));
     engine.start().await?;
     let downloads = Downloads { depot: depot.clone(), key, store: store.clone() };
+    let stop = CancellationToken::new();
     let router = Api::new(engine.clone(), depot)
+        .until(stop.clone())
         .router(Token::new(&token))
         .merge(downloads.router())
         .layer(middleware::from_fn(http::hear_out));
 
-    let stop = CancellationToken::new();
     let mut parts = JoinSet::new();
     parts.spawn(http::serve(http, router, stop.clone()));
     parts.spawn(Link::new(engine).serve(mqtt, stop.clone()));

@@ -70,6 +70,11 @@ impl ApiError {
         error
     }
 
+    /// Whether the same request may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     /// The same error with another status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {

@@ -4,6 +4,7 @@ pub mod bearer;
 mod component;
 mod device;
 pub mod error;
+mod events;
 mod package;
 mod page;
 mod plan;
@@ -17,9 +18,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use self::bearer::Token;
 use self::error::ApiError;
+use self::events::Streams;
 use crate::engine::Engine;
 use crate::packages::depot::Depot;
 use crate::store::PackageId;
@@ -38,13 +41,21 @@ pub struct Api {
     /// Held while contents get their names and their package its row, so that a package that fails never takes
     /// away a content that another one has just begun to share.
     naming: Arc<Mutex<()>>,
+    streams: Streams,
 }
 
 impl Api {
     /// The API over an engine and the packages' files.
     #[must_use]
     pub fn new(engine: Engine, depot: Depot) -> Self {
-        Self { engine, depot, naming: Arc::default() }
+        Self { engine, depot, naming: Arc::default(), streams: Streams::default() }
+    }
+
+    /// Streams of events end with `stop`: they would hold up the end of the process.
+    #[must_use]
+    pub fn until(mut self, stop: CancellationToken) -> Self {
+        self.streams.stop = stop;
+        self
     }
 
     /// Everything under `/api`, and `/health`.
@@ -66,6 +77,7 @@ impl Api {
             .route("/packages/{package}", get(package::show::show))
             .merge(Self::plans_with_lists().layer(DefaultBodyLimit::max(LISTS_MAX)))
             .route("/plans/{plan}/held", get(plan::held::held))
+            .route("/plans/{plan}/events", get(plan::events::events))
             .route("/plans/{plan}/activate", post(plan::activate::activate))
             .route("/plans/{plan}/suspend", post(plan::life::suspend))
             .route("/plans/{plan}/resume", post(plan::life::resume))

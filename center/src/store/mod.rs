@@ -3,12 +3,14 @@
 //! [`Store::read`] gives a connection that can only look; [`Store::write`] gives a transaction that counts from its
 //! `commit` on. Both have every query as a method. SQLite has one writer and four readers, PostgreSQL a pool of eight.
 
+mod changes;
 mod devices;
 mod packages;
 mod plans;
 mod products;
 mod upgrades;
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::DerefMut;
 use std::path::Path;
@@ -19,6 +21,7 @@ use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
 
+pub use changes::{Changes, Topic, Watch};
 pub(crate) use devices::PUSH_SLOTS;
 pub use devices::{Device, DeviceId, Reading, ReportedVersion, WasOwner};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageId, PackageKind};
@@ -99,6 +102,7 @@ pub struct Store {
     backend: Backend,
     readers: AnyPool,
     writers: AnyPool,
+    changes: Changes,
 }
 
 /// Connections that read at the same time from SQLite.
@@ -116,7 +120,8 @@ impl Store {
         })?;
         let url = format!("sqlite://{path}?mode=rwc");
         let pool = |connections| sqlite_pool(connections).before_acquire(drop_stuck).connect_lazy(&url);
-        let store = Store { backend: Backend::Sqlite, readers: pool(SQLITE_READERS)?, writers: pool(1)? };
+        let (readers, writers) = (pool(SQLITE_READERS)?, pool(1)?);
+        let store = Store { backend: Backend::Sqlite, readers, writers, changes: Changes::default() };
         store.migrate().await?;
         Ok(store)
     }
@@ -124,7 +129,8 @@ impl Store {
     /// A database that lives as long as this value: for tests. It has one connection, so hold one at a time.
     pub async fn in_memory() -> Result<Self> {
         let pool = sqlite_pool(1).idle_timeout(None).max_lifetime(None).connect("sqlite::memory:").await?;
-        let store = Store { backend: Backend::Sqlite, readers: pool.clone(), writers: pool };
+        let (readers, changes) = (pool.clone(), Changes::default());
+        let store = Store { backend: Backend::Sqlite, readers, writers: pool, changes };
         store.migrate().await?;
         Ok(store)
     }
@@ -148,7 +154,8 @@ impl Store {
             .test_before_acquire(false)
             .connect(url)
             .await?;
-        let store = Store { backend: Backend::Postgres, readers: pool.clone(), writers: pool };
+        let (readers, changes) = (pool.clone(), Changes::default());
+        let store = Store { backend: Backend::Postgres, readers, writers: pool, changes };
         store.migrate().await?;
         Ok(store)
     }
@@ -166,7 +173,7 @@ impl Store {
 
     /// A connection to look with.
     pub async fn read(&self) -> Result<Reader> {
-        Ok(Queries { backend: self.backend, connection: self.readers.acquire().await? })
+        Ok(self.queries(self.readers.acquire().await?))
     }
 
     /// A transaction; dropped without [`Writer::commit`] it leaves nothing behind.
@@ -176,7 +183,26 @@ impl Store {
             Backend::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await?,
             Backend::Postgres => self.writers.begin().await?,
         };
-        Ok(Queries { backend: self.backend, connection })
+        Ok(self.queries(connection))
+    }
+
+    fn queries<C>(&self, connection: C) -> Queries<C> {
+        let (changes, touched) = (self.changes.clone(), BTreeSet::new());
+        Queries { backend: self.backend, connection, changes, touched }
+    }
+
+    /// Waits for what this process commits about `topic`.
+    pub fn watch(&self, topic: Topic) -> Watch {
+        self.changes.watch(topic)
+    }
+
+    /// After how long who waits for a change looks by himself: other centers may write to PostgreSQL, nobody else to the
+    /// SQLite file.
+    pub fn look_again(&self) -> Duration {
+        match self.backend {
+            Backend::Sqlite => Duration::from_secs(30),
+            Backend::Postgres => Duration::from_secs(3),
+        }
     }
 
     /// Closes every connection; what was committed stays.
@@ -224,6 +250,9 @@ fn sqlite_pool(connections: u32) -> AnyPoolOptions {
 pub struct Queries<C> {
     backend: Backend,
     connection: C,
+    changes: Changes,
+    /// What this transaction changes, for those who wait for it.
+    touched: BTreeSet<Topic>,
 }
 
 /// May read.
@@ -234,7 +263,14 @@ pub type Writer = Queries<Transaction<'static, Any>>;
 impl Writer {
     /// From here on it counts.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.connection.commit().await?)
+        self.connection.commit().await?;
+        self.changes.tell(&self.touched);
+        Ok(())
+    }
+
+    /// Who waits for `topic` hears of it after the commit.
+    fn touch(&mut self, topic: Topic) {
+        self.touched.insert(topic);
     }
 
     /// Makes two creations of the same kind wait for each other; SQLite's single writer does so by itself.

@@ -7,7 +7,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection};
 
-use super::{Columns, DeviceId, PAGE_MAX, Page, Queries, Result, StoreError, Writer, is_duplicate};
+use super::{Columns, DeviceId, PAGE_MAX, Page, Queries, Result, StoreError, Topic, Writer, is_duplicate};
 use crate::clock::Millis;
 use crate::rules::limits::{Load, START_SPAN};
 use crate::rules::plan::{Halt, List, Overlap, PlanComponent, PlanSettings, PlanState, Strategy};
@@ -420,6 +420,7 @@ impl Writer {
 
     /// Deletes a plan; the caller has checked that it is Saved, so no device knows of it.
     pub async fn delete_plan(&mut self, id: PlanId) -> Result<()> {
+        self.touch(Topic::Plan(id));
         let tables = [
             "DELETE FROM plan_components WHERE plan_id = $1",
             "DELETE FROM plan_devices WHERE plan_id = $1",
@@ -467,6 +468,7 @@ impl Writer {
 
     /// Stores where the plan is in its life.
     pub async fn save_plan_state(&mut self, plan: &Plan) -> Result<()> {
+        self.touch(Topic::Plan(plan.id));
         sqlx::query(
             "UPDATE plans SET state = $2, suspended_from = $3, activated_at = $4, over_at = $5, \
              halted = $6 WHERE id = $1",

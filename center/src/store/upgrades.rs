@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::{Columns, DeviceId, PackageId, PlanId, Queries, Result, StoreError, Writer};
+use super::{Columns, DeviceId, PackageId, PlanId, Queries, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
 use crate::rules::progress::{ComponentState, Figures, UpgradeState};
 use crate::rules::{ComponentKind, ComponentNo, Version};
@@ -321,8 +321,16 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
 }
 
 impl Writer {
+    fn touch_upgrade(&mut self, upgrade: &Upgrade) {
+        self.touch(Topic::Device(upgrade.device));
+        if let Some(plan) = upgrade.plan {
+            self.touch(Topic::Figures(plan));
+        }
+    }
+
     /// Adds the upgrade of a device, with its components; the number given in `upgrade` is not used.
     pub async fn create_upgrade(&mut self, mut upgrade: Upgrade) -> Result<Upgrade> {
+        self.touch_upgrade(&upgrade);
         let row = sqlx::query(
             "INSERT INTO upgrades (plan_id, device_id, state, reason, created_at, confirmed_at, next_offer_at, ended_at, \
              outstanding) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
@@ -369,6 +377,7 @@ impl Writer {
 
     /// Stores where the upgrade and its components are; plan, device, packages and targets never change.
     pub async fn save_upgrade(&mut self, upgrade: &Upgrade) -> Result<()> {
+        self.touch_upgrade(upgrade);
         sqlx::query(
             "UPDATE upgrades SET state = $2, reason = $3, confirmed_at = $4, next_offer_at = $5, ended_at = $6, \
              outstanding = $7 WHERE id = $1",
@@ -407,14 +416,18 @@ impl Writer {
 
     /// The device has fetched the component's image up to `bytes`; less than before changes nothing.
     pub async fn raise_fetched(&mut self, id: UpgradeId, component: &ComponentNo, bytes: u64) -> Result<()> {
-        sqlx::query(
-            "UPDATE component_upgrades SET fetched = $3 WHERE upgrade_id = $1 AND component = $2 AND fetched < $3",
+        let raised = sqlx::query(
+            "UPDATE component_upgrades SET fetched = $3 WHERE upgrade_id = $1 AND component = $2 AND fetched < $3 \
+             RETURNING (SELECT device_id FROM upgrades WHERE id = upgrade_id) AS device_id",
         )
         .bind(id.0)
         .bind(component.as_str())
         .bind(signed(bytes))
-        .execute(self.connection())
+        .fetch_optional(self.connection())
         .await?;
+        if let Some(row) = raised {
+            self.touch(Topic::Device(DeviceId(row.int("device_id")?)));
+        }
         Ok(())
     }
 
@@ -426,6 +439,7 @@ impl Writer {
 
     /// Ends every upgrade of the plan that waits for another attempt: there is none in a plan that is over.
     pub async fn end_waiting(&mut self, plan: PlanId, reason: &str, now: Millis) -> Result<()> {
+        self.touch(Topic::Figures(plan));
         // The components keep their states: they say how the last attempt failed.
         const WAITING: &str = "plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NOT NULL AND EXISTS \
              (SELECT 1 FROM component_upgrades AS failed WHERE failed.upgrade_id = upgrades.id \
@@ -451,6 +465,7 @@ impl Writer {
         reason: &str,
         now: Millis,
     ) -> Result<()> {
+        self.touch(Topic::Figures(plan));
         sqlx::query(
             "UPDATE component_upgrades SET lease_until = NULL, updated_at = $2 WHERE lease_until IS NOT NULL AND \
              upgrade_id IN (SELECT id FROM upgrades WHERE plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NULL)",
@@ -474,6 +489,7 @@ impl Writer {
 
     /// Writes a line; a repetition of the device's last line counts it up instead.
     pub async fn log(&mut self, entry: NewLogEntry, now: Millis) -> Result<()> {
+        self.touch(Topic::Device(entry.device));
         let value = entry.value.to_string();
         let repeated = sqlx::query(REPEAT_LOG)
             .bind(entry.device.0)

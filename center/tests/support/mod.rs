@@ -1,7 +1,7 @@
 //! A center as its users run it: the real binary, its command line, its ports.
 #![allow(dead_code)] // each test file uses its own part
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -127,5 +127,79 @@ impl Center {
     /// The id that a `... add` or `... create` command prints last.
     pub fn id(&self, words: &[&str]) -> String {
         self.says(words).split_whitespace().last().expect("an id").to_owned()
+    }
+}
+
+/// A stream of server-sent events, read as a browser reads it.
+pub struct Events {
+    lines: std::io::Lines<BufReader<Box<dyn Read>>>,
+}
+
+/// One event of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub kind: String,
+    pub id: String,
+    pub data: serde_json::Value,
+}
+
+impl Events {
+    /// Opens the stream at `path` under `/api/v1`, after the event `last`; the status, and the stream if it is one.
+    pub fn open(center: &Center, path: &str, last: Option<&str>) -> (u16, Option<Events>) {
+        let token = std::fs::read_to_string(center.data.join("token")).unwrap();
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .into();
+        let request = agent
+            .get(format!("http://{}/api/v1/{path}", center.http))
+            .header("Authorization", format!("Bearer {}", token.trim()));
+        let request = match last {
+            Some(last) => request.header("Last-Event-ID", last),
+            None => request,
+        };
+        let answer = request.call().unwrap();
+        let status = answer.status().as_u16();
+        if status != 200 {
+            return (status, None);
+        }
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let reader: Box<dyn Read> = Box::new(answer.into_body().into_reader());
+        (status, Some(Events { lines: BufReader::new(reader).lines() }))
+    }
+
+    /// The same, which must succeed.
+    pub fn of(center: &Center, path: &str) -> Events {
+        let (status, events) = Self::open(center, path, None);
+        events.unwrap_or_else(|| panic!("{path}: {status}"))
+    }
+
+    /// The next event; none: the stream has ended.
+    pub fn next(&mut self) -> Option<Event> {
+        let mut event = Event { kind: String::new(), id: String::new(), data: serde_json::Value::Null };
+        for line in self.lines.by_ref() {
+            let line = line.unwrap();
+            match line.split_once(':').map(|(field, value)| (field, value.trim_start())) {
+                Some(("event", value)) => event.kind = value.to_owned(),
+                Some(("id", value)) => event.id = value.to_owned(),
+                Some(("data", value)) => event.data = serde_json::from_str(value).unwrap(),
+                // A comment, or how soon to connect again.
+                Some(_) => {}
+                None if event.kind.is_empty() => {}
+                None => return Some(event),
+            }
+        }
+        None
+    }
+
+    /// The first event from here on that is wanted.
+    pub fn until(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
+        loop {
+            let event = self.next().unwrap_or_else(|| panic!("the stream ended before {what}"));
+            if wanted(&event) {
+                return event;
+            }
+        }
     }
 }

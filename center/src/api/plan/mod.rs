@@ -4,6 +4,7 @@ pub mod activate;
 pub mod create;
 pub mod delete;
 pub mod edit;
+pub mod events;
 mod given;
 pub mod held;
 pub mod life;
