@@ -1,6 +1,5 @@
 //! The devices' link: the real center, and a device that was written from the protocol's facts alone (`field_device`).
 
-mod field_device;
 mod own_postgres;
 mod support;
 

@@ -3,20 +3,34 @@
 /// A value; a list is a struct, or an array when all its ids are 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
+    /// Types 0 and 1.
     Bool(bool),
-    Number { negative: bool, decimals: u8, magnitude: u64 },
+    /// Type 2: magnitude / 10^decimals.
+    Number {
+        /// Below zero.
+        negative: bool,
+        /// 0..=15.
+        decimals: u8,
+        /// Without sign.
+        magnitude: u64,
+    },
+    /// Type 3: bytes or text.
     Bytes(Vec<u8>),
+    /// Type 4.
     List(Vec<(u16, Value)>),
 }
 
+/// A text.
 pub fn text(value: &str) -> Value {
     Value::Bytes(value.as_bytes().to_vec())
 }
 
+/// A whole number.
 pub fn number(value: i64) -> Value {
     Value::Number { negative: value < 0, decimals: 0, magnitude: value.unsigned_abs() }
 }
 
+/// The bytes of a list.
 pub fn emit(items: &[(u16, Value)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (id, value) in items {
@@ -55,6 +69,7 @@ fn put(out: &mut Vec<u8>, id: u16, value: &Value) {
     }
 }
 
+/// The list in `bytes`, or where it breaks off.
 pub fn parse(bytes: &[u8]) -> Result<Vec<(u16, Value)>, String> {
     let mut rest = bytes;
     let mut items = Vec::new();
@@ -98,10 +113,12 @@ fn item(rest: &mut &[u8]) -> Result<(u16, Value), String> {
     Ok((tag >> 3, value))
 }
 
+/// The first value with this id.
 pub fn find(items: &[(u16, Value)], id: u16) -> Option<&Value> {
     items.iter().find(|(found, _)| *found == id).map(|(_, value)| value)
 }
 
+/// The list with this id.
 pub fn list(items: &[(u16, Value)], id: u16) -> Option<&[(u16, Value)]> {
     match find(items, id)? {
         Value::List(items) => Some(items),
@@ -109,6 +126,7 @@ pub fn list(items: &[(u16, Value)], id: u16) -> Option<&[(u16, Value)]> {
     }
 }
 
+/// The text with this id.
 pub fn text_of(items: &[(u16, Value)], id: u16) -> Option<String> {
     match find(items, id)? {
         Value::Bytes(bytes) => String::from_utf8(bytes.clone()).ok(),
@@ -116,6 +134,7 @@ pub fn text_of(items: &[(u16, Value)], id: u16) -> Option<String> {
     }
 }
 
+/// The whole number with this id.
 pub fn integer_of(items: &[(u16, Value)], id: u16) -> Option<i64> {
     match find(items, id)? {
         Value::Number { negative, decimals: 0, magnitude } => {

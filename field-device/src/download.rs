@@ -32,7 +32,12 @@ pub fn split(url: &str) -> Result<(String, u16, String), String> {
 
 /// Bytes `from..=until` of `url`.
 pub fn fetch(url: &str, from: u64, until: u64) -> Result<Vec<u8>, String> {
-    let (head, body) = answer(url, from, until)?;
+    fetch_at(url, from, until, None)
+}
+
+/// The same, read not faster than `pace` bytes a second.
+pub fn fetch_at(url: &str, from: u64, until: u64, pace: Option<u32>) -> Result<Vec<u8>, String> {
+    let (head, body) = answer_at(url, from, until, pace)?;
     let wanted = until - from + 1;
     let status = head.get(9..12).unwrap_or_default();
     if status != "206" {
@@ -46,6 +51,11 @@ pub fn fetch(url: &str, from: u64, until: u64) -> Result<Vec<u8>, String> {
 
 /// Head and body of the answer to the vendor's GET, whatever its status is.
 pub fn answer(url: &str, from: u64, until: u64) -> Result<(String, Vec<u8>), String> {
+    answer_at(url, from, until, None)
+}
+
+/// The request, written; nothing is read yet.
+pub fn ask(url: &str, from: u64, until: u64) -> Result<TcpStream, String> {
     let (host, port, path) = split(url)?;
     let address = (host.as_str(), port)
         .to_socket_addrs()
@@ -60,7 +70,14 @@ pub fn answer(url: &str, from: u64, until: u64) -> Result<(String, Vec<u8>), Str
         "GET {path} HTTP/1.1\r\nHost:{host}:{port}\r\nAccept-Ranges: bytes\r\nRange: bytes={from}-{until}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).map_err(|error| format!("{url}: {error}"))?;
+    Ok(stream)
+}
 
+fn answer_at(url: &str, from: u64, until: u64, pace: Option<u32>) -> Result<(String, Vec<u8>), String> {
+    let mut stream = ask(url, from, until)?;
+    // A slow reader takes ten sips a second.
+    let sip =
+        pace.map_or(16 * 1024, |pace| usize::try_from(pace / 10).unwrap_or(usize::MAX).clamp(1, 16 * 1024));
     let begun = Instant::now();
     let mut bytes = Vec::new();
     let mut body_at = None;
@@ -87,7 +104,10 @@ pub fn answer(url: &str, from: u64, until: u64) -> Result<(String, Vec<u8>), Str
         if begun.elapsed() > Duration::from_secs(60) {
             return Err(format!("{url}: no whole answer within 60 s"));
         }
-        match stream.read(&mut step) {
+        if pace.is_some() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        match stream.read(&mut step[..sip]) {
             Ok(0) => return Err(format!("{url}: closed after {} bytes", bytes.len())),
             Ok(count) => bytes.extend(&step[..count]),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

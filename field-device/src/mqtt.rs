@@ -8,26 +8,37 @@ use std::time::{Duration, Instant};
 use super::PATIENCE;
 
 /// What went wrong, as far as a device can tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// The other side closed the connection.
+    #[error("the center closed the connection")]
     Closed,
     /// CONNACK with this code.
+    #[error("the center refused the connection: CONNACK {0}")]
     Refused(u8),
+    /// Something did not come in time.
+    #[error("{0}")]
     Timeout(String),
+    /// Something else came than the protocol says.
+    #[error("{0}")]
     Malformed(String),
 }
 
+/// Quality of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Qos {
+    /// No acknowledgement.
     Zero = 0,
+    /// PUBACK.
     One = 1,
+    /// PUBREC, PUBREL, PUBCOMP.
     Two = 2,
 }
 
 /// When downlink messages are acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acks {
+    /// As they come.
     AtOnce,
     /// The test sends them.
     Held,
@@ -36,7 +47,9 @@ pub enum Acks {
 /// One packet: the first byte and what follows the length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
+    /// Type and flags.
     pub head: u8,
+    /// Without the length.
     pub body: Vec<u8>,
 }
 
@@ -46,11 +59,13 @@ pub struct Mqtt {
     input: Vec<u8>,
     messages: VecDeque<(String, Vec<u8>)>,
     next_id: u16,
+    /// When downlink messages are acknowledged.
     pub acks: Acks,
     /// Ids of downlink messages not acknowledged yet, with [`Acks::Held`].
     pub unacknowledged: Vec<u16>,
 }
 
+/// Head, length and body as bytes.
 pub fn packet(head: u8, body: &[u8]) -> Vec<u8> {
     let mut out = vec![head];
     let mut length = body.len();
@@ -86,6 +101,7 @@ pub fn connect(level: u8, client: &str, user: Option<&str>, password: &str, keep
     packet(0x10, &body)
 }
 
+/// PUBLISH without DUP; `id` is left out for QoS 0.
 pub fn publish(topic: &str, qos: Qos, id: u16, payload: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     field(&mut body, topic.as_bytes());
@@ -97,6 +113,7 @@ pub fn publish(topic: &str, qos: Qos, id: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 impl Mqtt {
+    /// A TCP connection, before CONNECT.
     pub fn open(server: SocketAddr) -> Result<Self, Trouble> {
         let stream = TcpStream::connect_timeout(&server, PATIENCE)
             .map_err(|error| Trouble::Malformed(format!("cannot reach {server}: {error}")))?;
@@ -112,6 +129,7 @@ impl Mqtt {
         })
     }
 
+    /// Bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
         self.stream.write_all(bytes).map_err(trouble)
     }
@@ -204,10 +222,12 @@ impl Mqtt {
         }
     }
 
+    /// PUBACK.
     pub fn acknowledge(&mut self, id: u16) -> Result<(), Trouble> {
         self.send(&packet(0x40, &id.to_be_bytes()))
     }
 
+    /// CONNACK with code 0, or the code as an error.
     pub fn expect_connack(&mut self) -> Result<(), Trouble> {
         let packet = self.expect(0x20, PATIENCE)?;
         match packet.body[..] {
@@ -217,6 +237,7 @@ impl Mqtt {
         }
     }
 
+    /// SUBSCRIBE and its SUBACK, which must grant `qos`.
     pub fn subscribe(&mut self, filter: &str, qos: Qos) -> Result<(), Trouble> {
         let id = self.take_id();
         let mut body = id.to_be_bytes().to_vec();
@@ -276,6 +297,7 @@ impl Mqtt {
         }
     }
 
+    /// PINGREQ and its answer.
     pub fn ping(&mut self) -> Result<(), Trouble> {
         self.send(&packet(0xC0, &[]))?;
         self.expect(0xD0, PATIENCE).map(|_| ())

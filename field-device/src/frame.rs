@@ -1,13 +1,18 @@
 //! The frame (QUECTHING.md 4.3).
 
+/// One frame, before stuffing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
+    /// Packet id, 1..=0xFFFE.
     pub packet: u16,
+    /// Command.
     pub command: u16,
+    /// What it carries.
     pub payload: Vec<u8>,
 }
 
 impl Frame {
+    /// The bytes as they go out.
     pub fn emit(&self) -> Vec<u8> {
         let mut body = self.packet.to_be_bytes().to_vec();
         body.extend(self.command.to_be_bytes());
@@ -19,6 +24,7 @@ impl Frame {
         stuff(&plain)
     }
 
+    /// The frame at the beginning of `raw`, or what is wrong with it.
     pub fn parse(raw: &[u8]) -> Result<Self, String> {
         let plain = unstuff(raw);
         let head = plain.get(..9).ok_or(format!("a frame of {} bytes", plain.len()))?;

@@ -1,14 +1,19 @@
-//! A device in the field, written from QUECTHING.md 4 alone: raw sockets, its own MQTT packets, frames, TTLV, credentials and
+//! A device in the field, written from QUECTHING.md alone: raw sockets, its own MQTT packets, frames, TTLV, credentials and
 //! cipher. It shares no code with the library, so that an error made twice in the same way cannot hide.
 //!
-//! It blocks, and every wait has a deadline. A test scripts it step by step, or lets it play the vendor's whole upgrade.
-#![allow(dead_code)] // Each test file uses its own part of the device.
+//! It blocks, and every wait has a deadline. A test leads a [`FieldDevice`] step by step, or gives a [`Player`] a [`Script`]
+//! that says what the device does at each offer: upgrade, refuse, fail, lie, die, reboot, and how it says so.
 
 pub mod credential;
 pub mod download;
 pub mod frame;
 pub mod mqtt;
+mod player;
+pub mod script;
 pub mod ttlv;
+
+pub use player::{Left, Line, Player, Story, Until};
+pub use script::{Conduct, Delivery, Ending, Phase, Script, Sdk};
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,6 +26,7 @@ use ttlv::{Value, list, number, text};
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Commands of QUECTHING.md 4.5.
+#[allow(missing_docs)] // their names are those of the table
 pub mod command {
     pub const STATUS_ASK: u16 = 0x0031;
     pub const STATUS_ANSWER: u16 = 0x0032;
@@ -38,18 +44,24 @@ pub mod command {
 /// Whether the device asks for an encrypted session (FLAG of QUECTHING.md 4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionEncryption {
+    /// FLAG 0.
     Off,
+    /// FLAG 1.
     On,
 }
 
 /// What a device keeps in its flash.
 #[derive(Debug, Clone)]
 pub struct Flash {
+    /// PK.
     pub product_key: String,
+    /// PS.
     pub product_secret: String,
+    /// DK.
     pub device_key: String,
     /// None until the first bootstrap.
     pub device_secret: Option<String>,
+    /// Version of the module's firmware.
     pub module_version: String,
     /// MCU components with their versions.
     pub components: Vec<(String, String)>,
@@ -58,36 +70,73 @@ pub struct Flash {
 /// A plan for one component, as 0x0111 brought it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
+    /// Id 4.
     pub component: String,
+    /// Id 5, or empty.
     pub source: String,
+    /// Id 6.
     pub target: String,
+    /// Id 7: 0 module, 1 MCU.
     pub kind: i64,
+    /// Id 8, %.
     pub battery: i64,
+    /// Id 9, bytes.
     pub space: i64,
+    /// Id 10, dBm.
     pub signal: i64,
 }
 
-/// What 0x0113 says of a file.
+/// What 0x0113 says of a file, or of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Firmware {
+    /// Id 4.
     pub component: String,
+    /// Id 6.
     pub target: String,
+    /// Id 7: 0 module, 1 MCU.
+    pub kind: i64,
+    /// Id 1; empty when there are several files.
     pub url: String,
+    /// Id 2, bytes; of several files their sum.
     pub size: u64,
+    /// Id 3; empty when there are several files.
     pub md5: String,
+    /// Id 15.
     pub crc: u32,
+    /// Id 16.
     pub sha256: Option<String>,
+    /// Id 20: the files of a package of several.
+    pub files: Vec<File>,
+}
+
+/// One of several files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Id 30.
+    pub index: i64,
+    /// Id 1.
+    pub url: String,
+    /// Id 2, bytes.
+    pub size: u64,
+    /// Id 3.
+    pub md5: String,
 }
 
 /// One device and, while it is online, its connection.
 pub struct FieldDevice {
+    /// What it keeps.
     pub flash: Flash,
+    /// The center's MQTT address.
     pub server: SocketAddr,
+    /// Which SDK it says that it runs (info id 11).
+    pub sdk: Sdk,
+    /// Whether it wants an encrypted session.
     pub encryption: SessionEncryption,
     /// A vendor device sends none.
     pub user_name: Option<String>,
     /// Seconds.
     pub keep_alive: u16,
+    /// What it measures.
     pub status: Status,
     session_key: Option<String>,
     packet: u16,
@@ -98,8 +147,11 @@ pub struct FieldDevice {
 /// What the device measures.
 #[derive(Debug, Clone, Copy)]
 pub struct Status {
+    /// %.
     pub battery: i64,
+    /// dBm.
     pub rsrp: i64,
+    /// Bytes; an MCU's firmware comes in pieces of so many.
     pub free_space: i64,
 }
 
@@ -116,6 +168,7 @@ impl FieldDevice {
                 components: Vec::new(),
             },
             server,
+            sdk: Sdk::V2_9_0,
             encryption: SessionEncryption::Off,
             user_name: None,
             keep_alive: 120,
@@ -127,6 +180,7 @@ impl FieldDevice {
         }
     }
 
+    /// `qd` PK DK.
     pub fn client_id(&self) -> String {
         format!("qd{}{}", self.flash.product_key, self.flash.device_key)
     }
@@ -284,10 +338,30 @@ impl FieldDevice {
             if frame.command == wanted {
                 return Ok(frame);
             }
-            if frame.command == command::STATUS_ASK {
-                self.answer_status(&frame)?;
-            }
+            self.answer(&frame)?;
         }
+    }
+
+    /// Answers a question for status or versions; says whether it was one.
+    pub fn answer(&mut self, question: &Frame) -> Result<bool, Trouble> {
+        let value = |id: u16| match question.command {
+            command::STATUS_ASK => self.status_value(id),
+            _ => self.info_value(id),
+        };
+        let answer = match question.command {
+            command::STATUS_ASK => command::STATUS_ANSWER,
+            command::INFO_ASK => command::INFO_ANSWER,
+            _ => return Ok(false),
+        };
+        let wanted = question.payload.chunks_exact(2).map(|id| u16::from_be_bytes([id[0], id[1]]));
+        let items: Vec<_> = wanted.filter_map(|id| value(id).map(|value| (id, value))).collect();
+        let frame = Frame { packet: question.packet, command: answer, payload: ttlv::emit(&items) };
+        let bytes = match &self.session_key {
+            Some(key) => credential::encrypt(key, &frame.emit()),
+            None => frame.emit(),
+        };
+        self.publish("sys", Qos::Zero, &bytes)?;
+        Ok(true)
     }
 
     /// Nothing but questions comes within `wait`.
@@ -305,22 +379,6 @@ impl FieldDevice {
         Ok(())
     }
 
-    fn answer_status(&mut self, question: &Frame) -> Result<(), Trouble> {
-        let items: Vec<_> = question
-            .payload
-            .chunks_exact(2)
-            .map(|id| u16::from_be_bytes([id[0], id[1]]))
-            .filter_map(|id| self.status_value(id).map(|value| (id, value)))
-            .collect();
-        let frame =
-            Frame { packet: question.packet, command: command::STATUS_ANSWER, payload: ttlv::emit(&items) };
-        let bytes = match &self.session_key {
-            Some(key) => credential::encrypt(key, &frame.emit()),
-            None => frame.emit(),
-        };
-        self.publish("sys", Qos::Zero, &bytes)
-    }
-
     fn status_value(&self, id: u16) -> Option<Value> {
         match id {
             1 => Some(number(self.status.battery)),
@@ -332,13 +390,29 @@ impl FieldDevice {
         }
     }
 
-    fn mcu_list(&self) -> String {
+    fn info_value(&self, id: u16) -> Option<Value> {
+        let value = match id {
+            1 => "EC200U",
+            2 => &self.flash.module_version,
+            3 => &self.mcu_list(),
+            5 => "89860000000000000000",
+            11 => self.sdk.version(),
+            12 => "LBS",
+            13 => "1.3.0",
+            14 => "3.0.0",
+            _ => return None,
+        };
+        Some(text(value))
+    }
+
+    /// `a:1;b:2`, as the device reports it.
+    pub fn mcu_list(&self) -> String {
         let entries: Vec<_> =
             self.flash.components.iter().map(|(name, version)| format!("{name}:{version}")).collect();
         entries.join(";")
     }
 
-    /// The reports that an SDK 2.9.0 sends by itself after each connect: status 1..4 and info.
+    /// The reports that an SDK sends by itself after each connect: status 1..4 and info.
     pub fn report_after_connect(&mut self) -> Result<(), Trouble> {
         let status: Vec<_> =
             [1, 2, 3, 4].into_iter().filter_map(|id| Some((id, self.status_value(id)?))).collect();
@@ -349,16 +423,10 @@ impl FieldDevice {
 
     /// The info report alone.
     pub fn report_with(&mut self, qos: Qos) -> Result<(), Trouble> {
-        let info = [
-            (1, text("EC200U")),
-            (2, text(&self.flash.module_version)),
-            (3, text(&self.mcu_list())),
-            (5, text("89860000000000000000")),
-            (11, text("2.9.0")),
-            (12, text("LBS")),
-            (13, text("1.3.0")),
-            (14, text("3.0.0")),
-        ];
+        let info: Vec<_> = [1, 2, 3, 5, 11, 12, 13, 14]
+            .into_iter()
+            .filter_map(|id| Some((id, self.info_value(id)?)))
+            .collect();
         let bytes = self.seal(command::INFO_REPORT, &ttlv::emit(&info));
         self.publish("sys", qos, &bytes)
     }
@@ -416,24 +484,13 @@ impl FieldDevice {
     /// The plans of the next 0x0111, one per component.
     pub fn expect_plans(&mut self) -> Result<Vec<Plan>, Trouble> {
         let frame = self.expect_frame(command::PLAN_NOTIFY)?;
-        let items = ttlv::parse(&frame.payload).map_err(Trouble::Malformed)?;
-        match list(&items, 28) {
-            None => Ok(vec![plan_of(&items).map_err(Trouble::Malformed)?]),
-            Some(entries) => entries
-                .iter()
-                .map(|(_, entry)| match entry {
-                    Value::List(items) => plan_of(items).map_err(Trouble::Malformed),
-                    other => Err(Trouble::Malformed(format!("a plan list holds {other:?}"))),
-                })
-                .collect(),
-        }
+        plans_of(&frame.payload).map_err(Trouble::Malformed)
     }
 
     /// The next 0x0113.
     pub fn expect_firmware(&mut self) -> Result<Firmware, Trouble> {
         let frame = self.expect_frame(command::FIRMWARE_INFO)?;
-        let items = ttlv::parse(&frame.payload).map_err(Trouble::Malformed)?;
-        firmware_of(&items).map_err(Trouble::Malformed)
+        firmware_of(&frame.payload).map_err(Trouble::Malformed)
     }
 
     /// The vendor's SOTA upgrade after a plan was offered: statuses 1 and 2, the URL, pieces of `piece` bytes by HTTP ranges,
@@ -472,6 +529,21 @@ impl FieldDevice {
     }
 }
 
+/// The plans of a 0x0111: one, or those of its list.
+pub fn plans_of(payload: &[u8]) -> Result<Vec<Plan>, String> {
+    let items = ttlv::parse(payload)?;
+    match list(&items, 28) {
+        None => Ok(vec![plan_of(&items)?]),
+        Some(entries) => entries
+            .iter()
+            .map(|(_, entry)| match entry {
+                Value::List(items) => plan_of(items),
+                other => Err(format!("a plan list holds {other:?}")),
+            })
+            .collect(),
+    }
+}
+
 fn plan_of(items: &[(u16, Value)]) -> Result<Plan, String> {
     let text = |id| ttlv::text_of(items, id).ok_or(format!("a plan without id {id}"));
     let number = |id| ttlv::integer_of(items, id);
@@ -486,18 +558,43 @@ fn plan_of(items: &[(u16, Value)]) -> Result<Plan, String> {
     })
 }
 
-fn firmware_of(items: &[(u16, Value)]) -> Result<Firmware, String> {
-    let text = |id| ttlv::text_of(items, id).ok_or(format!("firmware info without id {id}"));
-    ttlv::integer_of(items, 7).ok_or("firmware info without id 7")?;
+/// What a 0x0113 says.
+pub fn firmware_of(payload: &[u8]) -> Result<Firmware, String> {
+    let items = ttlv::parse(payload)?;
+    let text = |id| ttlv::text_of(&items, id).ok_or(format!("firmware info without id {id}"));
+    let kind = ttlv::integer_of(&items, 7).ok_or("firmware info without id 7")?;
+    let (component, target) = (text(4)?, text(6)?);
+    if let Some(entries) = list(&items, 20) {
+        let files = entries.iter().map(|(_, entry)| file_of(entry)).collect::<Result<Vec<_>, _>>()?;
+        let size = files.iter().map(|file| file.size).sum();
+        let (url, md5) = (String::new(), String::new());
+        return Ok(Firmware { component, target, kind, url, size, md5, crc: 0, sha256: None, files });
+    }
     Ok(Firmware {
-        component: text(4)?,
-        target: text(6)?,
+        component,
+        target,
+        kind,
         url: text(1)?,
-        size: ttlv::integer_of(items, 2)
-            .and_then(|size| u64::try_from(size).ok())
-            .ok_or("firmware info without id 2")?,
+        size: size_of(&items)?,
         md5: text(3)?,
         crc: u32::from_str_radix(&text(15)?, 16).map_err(|error| format!("id 15: {error}"))?,
-        sha256: ttlv::text_of(items, 16),
+        sha256: ttlv::text_of(&items, 16),
+        files: Vec::new(),
+    })
+}
+
+fn size_of(items: &[(u16, Value)]) -> Result<u64, String> {
+    let size = ttlv::integer_of(items, 2).and_then(|size| u64::try_from(size).ok());
+    Ok(size.ok_or("firmware info without id 2")?)
+}
+
+fn file_of(entry: &Value) -> Result<File, String> {
+    let Value::List(items) = entry else { return Err(format!("a file list holds {entry:?}")) };
+    let text = |id| ttlv::text_of(items, id).ok_or(format!("a file without id {id}"));
+    Ok(File {
+        index: ttlv::integer_of(items, 30).ok_or("a file without id 30")?,
+        url: text(1)?,
+        size: size_of(items)?,
+        md5: text(3)?,
     })
 }
