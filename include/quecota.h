@@ -627,8 +627,46 @@ quecota_error_t quecota_read(quecota_t *device,
                              uint32_t size,
                              uint32_t *read);
 
+/**
+ * The application's own mark: it says that the bytes before `offset` of the present MCU image are in its flash and
+ * stay there when power goes. On QUECOTA_OK the mark is in the journal. After a reboot the download goes on there, and
+ * the first QUECOTA_OTA_DOWNLOADED begins there, even if the staging area holds only pieces of the image: what was
+ * staged behind the mark is not fetched again, what was not yet is at most 16 KB of it (an erase block of the image
+ * area, if that is larger).
+ *
+ * `offset` counts from the start of the whole file. Where a piece is staged (state 8): from the start that
+ * QUECOTA_OTA_DOWNLOADED named to the end of that piece; until the next one: the end of the piece before it. 0 takes
+ * the mark back; before the download begins (states 1 and 2) the image then begins again at its first byte.
+ *
+ * A mark holds for one image: component, target version, size and digests. For any other it is void, and so it is
+ * when the digests of the whole image turn out wrong: write where QUECOTA_OTA_DOWNLOADED says, also when that is
+ * before the mark. Each call writes some 200 bytes to the journal: once for each 16 KB is a good pace. Counts as a
+ * read: the application has 60 s again.
+ *
+ * QUECOTA_ERROR_STATE: no MCU upgrade of which a file is known is in states 1 to 8. QUECOTA_ERROR_RANGE: another
+ * offset than said. QUECOTA_ERROR_STORAGE: not in the journal, or the staged bytes cannot be read. Welcome inside the
+ * event callback.
+ */
+quecota_error_t quecota_ota_mark(quecota_t *device,
+                                 uint32_t offset);
+
+/**
+ * The mark in force, to `*offset`: where the application goes on with the present image; 0: at its first byte. After a
+ * reboot it is there as soon as quecota_start() returns, and is certain from QUECOTA_OTA_START on, when the image is
+ * known to be the same.
+ */
+quecota_error_t quecota_ota_marked(quecota_t *device,
+                                   uint32_t *offset);
+
 /** How far the upgrade is, to `*progress`. */
 quecota_error_t quecota_ota_progress(quecota_t *device, quecota_progress_t *progress);
+
+/**
+ * The device of an application that uses the drop-in API (Ql_iotInit()), for what only the native API has, such as
+ * quecota_ota_mark(). NULL until Ql_iotInit() has returned TRUE. It is the library's: not to be given to quecota_init(),
+ * quecota_start(), quecota_poll() or quecota_deinit(). From any task, also inside the event callback.
+ */
+quecota_t *quecota_ql_iot_device(void);
 
 #ifdef __cplusplus
 }  // extern "C"

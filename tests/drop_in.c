@@ -22,7 +22,7 @@ const quecota_platform_t *quecota_default_platform(void)
 
 static int online, done, failed;
 static unsigned pieces;
-static quint32_t received;
+static quint32_t received, marked;
 
 static void on_piece(char **words)
 {
@@ -38,6 +38,10 @@ static void on_piece(char **words)
         for (quint32_t i = 0; i < count; i++) CHECK_EQUAL(data[i], toy_firmware(received + i));
         received += count;
     }
+    /* What only the native API has, for the same device. */
+    CHECK_EQUAL(quecota_ota_mark(quecota_ql_iot_device(), received), QUECOTA_OK);
+    CHECK_EQUAL(quecota_ota_marked(quecota_ql_iot_device(), &marked), QUECOTA_OK);
+    CHECK_EQUAL(marked, received);
     CHECK_EQUAL(Ql_iotCmdOtaAction(received < total ? 3 : 2), FALSE);
     CHECK_EQUAL(Ql_iotCmdOtaAction(received < total ? 2 : 3), TRUE);
     pieces++;
@@ -196,8 +200,10 @@ int main(void)
     toy_init(&toy);
     everything_refuses_before_init();
     platform_is_there = 1;
+    CHECK(quecota_ql_iot_device() == NULL);
     CHECK_EQUAL(Ql_iotInit(), TRUE);
     CHECK_EQUAL(Ql_iotInit(), TRUE);
+    CHECK(quecota_ql_iot_device() == toy.device);
     CHECK_EQUAL(Ql_iotGetWorkState(), QIOT_STATE_INITIALIZED);
     the_setters_rules();
     Ql_iotConfigSetEventCB(on_event);

@@ -41,6 +41,8 @@ pub enum Upgrade {
     /// An MCU image of two intervals that staging holds whole, on a device that was never on before. The platform does
     /// not offer again what the device confirmed.
     Whole,
+    /// The same image as [`Upgrade::Pieces`], of which the application marks what it has, in mid-piece and at each end.
+    Marked,
     /// Module firmware of two intervals, handed over, and judged after the module's own reboot.
     Module,
 }
@@ -106,7 +108,10 @@ impl Scenario {
     }
 
     fn file_length(&self) -> usize {
-        if self.upgrade == Upgrade::Pieces { 41_500 } else { 20_001 }
+        match self.upgrade {
+            Upgrade::Pieces | Upgrade::Marked => 41_500,
+            Upgrade::Whole | Upgrade::Module => 20_001,
+        }
     }
 
     fn plan(&self) -> Plan<'static> {
@@ -143,6 +148,8 @@ struct Device {
     crc: u32,
     /// What the MCU has written so far.
     mcu: Vec<u8>,
+    /// Up to where the application knows that its mark holds.
+    marked: u32,
     /// Its bootloader is told to start what was written: on flash before action 3, as in c-examples/sota.c.
     mcu_marked: bool,
     mcu_version: &'static str,
@@ -180,6 +187,7 @@ impl Device {
             crc: crc32fast::hash(&file),
             file: Arc::new(file),
             mcu: Vec::new(),
+            marked: 0,
             mcu_marked: false,
             mcu_version: "1",
             module_version: "FWV1",
@@ -346,6 +354,10 @@ impl Life<'_, '_> {
         let [total, start, length] = numbers[..] else { return broken(format!("10703 with {text}")) };
         let mut at = start;
         let mut buffer = [0; 1000];
+        if start < self.device.marked || start as usize > self.device.mcu.len() {
+            let Device { marked, mcu, .. } = &*self.device;
+            return broken(format!("a piece from {start}; the mark is {marked}, the MCU has {}", mcu.len()));
+        }
         self.device.mcu.truncate(start as usize);
         while at < start + length {
             let count = match self.agent.read(self.board, at, &mut buffer) {
@@ -358,6 +370,13 @@ impl Life<'_, '_> {
             }
             self.device.mcu.extend(&buffer[..count]);
             at += count as u32;
+            if self.device.scenario.upgrade == Upgrade::Marked && (at % 7_000 == 0 || at == start + length) {
+                match self.agent.mark(self.board, at) {
+                    Ok(()) if !self.is_off() => self.device.marked = at,
+                    _ if self.is_off() => return Ok(()),
+                    other => return broken(format!("the mark {at} was not taken: {other:?}")),
+                }
+            }
         }
         let is_last = at >= total;
         if is_last && self.device.mcu != *self.device.file {
@@ -428,7 +447,8 @@ impl Life<'_, '_> {
                     ComponentKind::Module => info.module_version == plan.target,
                     ComponentKind::Mcu => info.mcu_list == Some("MCU:2"),
                 };
-                let known = self.device.confirmed && self.device.scenario.upgrade != Upgrade::Pieces;
+                let known = self.device.confirmed
+                    && !matches!(self.device.scenario.upgrade, Upgrade::Pieces | Upgrade::Marked);
                 if is_there || known { Ok(()) } else { self.offer(plan) }
             }
             Ok(Uplink::PlanRequest(_)) => self.offer(plan),
@@ -788,6 +808,7 @@ impl fmt::Display for Case {
         let Scenario { upgrade, erased, program, unsynced, planted } = self.scenario;
         let upgrade = match upgrade {
             Upgrade::Pieces => "pieces",
+            Upgrade::Marked => "marked",
             Upgrade::Whole => "whole",
             Upgrade::Module => "module",
         };
@@ -835,6 +856,7 @@ fn parse(id: &str) -> Option<Case> {
     let mut parts = scenario.split('-');
     let upgrade = match parts.next()? {
         "pieces" => Upgrade::Pieces,
+        "marked" => Upgrade::Marked,
         "whole" => Upgrade::Whole,
         "module" => Upgrade::Module,
         _ => return None,

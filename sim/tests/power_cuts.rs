@@ -61,6 +61,14 @@ fn an_upgrade_in_pieces_survives_a_cut_anywhere() {
 }
 
 #[test]
+fn an_upgrade_in_pieces_with_the_application_s_mark_fetches_at_most_an_interval_again() {
+    expect_whole("MCU in 3 pieces with marks, one cut", |sweep| {
+        sweep.one_cut(Scenario::new(Upgrade::Marked, 0xFF, 4), Grain::Bytes);
+        sweep.one_cut(Scenario::new(Upgrade::Marked, 0x00, 256), Grain::Middle);
+    });
+}
+
+#[test]
 fn an_image_that_staging_holds_survives_a_cut_anywhere() {
     expect_whole("MCU from the first start, one cut", |sweep| {
         for (erased, program) in [(0xFF, 4), (0x00, 256)] {
@@ -134,6 +142,7 @@ fn progress_before_data_is_caught() {
 fn two_cuts_in_one_upgrade_do_no_more_harm_than_one() {
     expect_whole("two cuts", |sweep| {
         sweep.two_cuts(Scenario::new(Upgrade::Pieces, 0xFF, 4), 0, 40, Grain::Middle);
+        sweep.two_cuts(Scenario::new(Upgrade::Marked, 0xFF, 4), 0, 80, Grain::Middle);
         sweep.two_cuts(Scenario::new(Upgrade::Whole, 0x00, 8), 0, 40, Grain::Middle);
         sweep.two_cuts(Scenario::new(Upgrade::Module, 0xFF, 1), 0, 40, Grain::Middle);
     });
@@ -143,7 +152,8 @@ fn two_cuts_in_one_upgrade_do_no_more_harm_than_one() {
 fn many_cuts_in_one_upgrade_end_in_success() {
     expect_whole("up to 12 cuts by seed", |sweep| {
         for seed in 0..1500 {
-            let upgrade = [Upgrade::Pieces, Upgrade::Whole, Upgrade::Module][seed as usize % 3];
+            let upgrade =
+                [Upgrade::Pieces, Upgrade::Whole, Upgrade::Module, Upgrade::Marked][seed as usize % 4];
             let program = [1, 4, 8, 256][seed as usize / 3 % 4];
             let erased = [0xFF, 0x00][seed as usize / 12 % 2];
             let unsynced =

@@ -709,6 +709,53 @@ pub unsafe extern "C" fn quecota_read(
     })
 }
 
+/// The application's own mark: it says that the bytes before `offset` of the present MCU image are in its flash and
+/// stay there when power goes. On QUECOTA_OK the mark is in the journal. After a reboot the download goes on there, and
+/// the first QUECOTA_OTA_DOWNLOADED begins there, even if the staging area holds only pieces of the image: what was
+/// staged behind the mark is not fetched again, what was not yet is at most 16 KB of it (an erase block of the image
+/// area, if that is larger).
+///
+/// `offset` counts from the start of the whole file. Where a piece is staged (state 8): from the start that
+/// QUECOTA_OTA_DOWNLOADED named to the end of that piece; until the next one: the end of the piece before it. 0 takes
+/// the mark back; before the download begins (states 1 and 2) the image then begins again at its first byte.
+///
+/// A mark holds for one image: component, target version, size and digests. For any other it is void, and so it is
+/// when the digests of the whole image turn out wrong: write where QUECOTA_OTA_DOWNLOADED says, also when that is
+/// before the mark. Each call writes some 200 bytes to the journal: once for each 16 KB is a good pace. Counts as a
+/// read: the application has 60 s again.
+///
+/// QUECOTA_ERROR_STATE: no MCU upgrade of which a file is known is in states 1 to 8. QUECOTA_ERROR_RANGE: another
+/// offset than said. QUECOTA_ERROR_STORAGE: not in the journal, or the staged bytes cannot be read. Welcome inside the
+/// event callback.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_mark(device: *mut quecota_t, offset: u32) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.tell(|agent, port| agent.mark(port, offset)).and_then(|marked| Ok(marked?)))
+    })
+}
+
+/// The mark in force, to `*offset`: where the application goes on with the present image; 0: at its first byte. After a
+/// reboot it is there as soon as quecota_start() returns, and is certain from QUECOTA_OTA_START on, when the image is
+/// known to be the same.
+///
+/// # Safety
+/// As quecota_start(); `offset` points to a uint32_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_marked(device: *mut quecota_t, offset: *mut u32) -> quecota_error_t {
+    boundary!(PANIC, {
+        write_to!(offset, 0, else NULL);
+        let device = device!(device, else NULL);
+        code(device.ask(|agent, _| agent.marked()).map(|marked| {
+            // SAFETY: not NULL, as was checked above.
+            unsafe { offset.write(marked) };
+        }))
+    })
+}
+
 /// How far the upgrade is, to `*progress`.
 ///
 /// # Safety

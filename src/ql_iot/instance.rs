@@ -60,6 +60,11 @@ pub fn device() -> Option<&'static quecota_t> {
     unsafe { INSTANCE.device.load(Ordering::Acquire).as_ref() }
 }
 
+/// The same as C sees it; NULL before.
+pub fn handle() -> *mut quecota_t {
+    INSTANCE.device.load(Ordering::Acquire)
+}
+
 /// Loads what was stored, prepares recovery and starts the platform's task. TRUE again when it was done before. FALSE
 /// when the platform cannot be used; then it may be called again.
 #[unsafe(no_mangle)]

@@ -29,7 +29,13 @@ const HEADERS: &[Header] = &[
     Header {
         name: "quecota.h",
         config: "quecota.toml",
-        sources: &["src/native/error.rs", "src/native/table.rs", "src/native/device.rs", "src/native/mod.rs"],
+        sources: &[
+            "src/native/error.rs",
+            "src/native/table.rs",
+            "src/native/device.rs",
+            "src/native/mod.rs",
+            "src/ql_iot/handle.rs",
+        ],
     },
     Header { name: "Ql_iotApi.h", config: "Ql_iotApi.toml", sources: QL_IOT },
     Header { name: "ql_api_qthsdk.h", config: "ql_api_qthsdk.toml", sources: QL_IOT },

@@ -11,12 +11,15 @@ use crate::platform::{Level, Platform};
 use crate::text::Text;
 use crate::wire::message::ComponentKind;
 
-/// The last place of the image from which it can go on: all bytes before it are on flash and in the digests.
+/// A place of the image from which it can go on: all bytes before it are on flash and in the digests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     pub(super) offset: u32,
     pub(super) digests: Digests,
 }
+
+/// It is not in the journal.
+pub(super) struct NotKept;
 
 impl Mark {
     pub(super) fn start_of(image: &Image) -> Self {
@@ -69,6 +72,10 @@ impl Agent<'_> {
         self.wants_sha256 = progress.wants_sha256;
         self.machine.piece = progress.piece;
         self.mark = Mark { offset: progress.offset, digests: progress.digests };
+        self.own = progress
+            .own
+            .map_or(Mark::start_of(&progress.image), |digests| Mark { offset: digests.length(), digests });
+        self.base = self.own;
         let now = platform.millis();
         match State::from_number(progress.state.into()) {
             Some(State::Updating) => {
@@ -77,7 +84,7 @@ impl Agent<'_> {
             }
             // The application agreed, and the platform knows of the failure: ask for the plan again.
             Some(State::DownloadError) => {
-                self.rewind();
+                self.rewind(platform);
                 self.machine.recover(State::DownloadError, now);
             }
             Some(State::PlanReceived) if progress.image.size == 0 => self.forget(platform),
@@ -88,7 +95,7 @@ impl Agent<'_> {
                 | State::Downloading
                 | State::Downloaded,
             ) => {
-                self.rewind();
+                self.rewind(platform);
                 self.machine.recover(State::PlanReceived, now);
                 self.recovered = true;
             }
@@ -96,18 +103,32 @@ impl Agent<'_> {
         }
     }
 
-    /// The application starts anew with the image, so pieces before the present one are to come again.
-    pub(super) fn rewind(&mut self) {
-        if self.machine.piece.start > 0 {
-            self.restart_image(self.machine.piece.length);
+    /// The application goes on at its mark, or starts anew without one, so pieces behind it are to come again. What
+    /// is staged of the piece around it is kept.
+    pub(super) fn rewind(&mut self, platform: &mut dyn Platform) {
+        let (own, piece) = (self.own, self.machine.piece);
+        let end = piece.start.saturating_add(piece.length);
+        let is_taken_whole = own.offset >= end && end < self.machine.image.size;
+        if own.offset < piece.start || own.offset > self.mark.offset.max(piece.start) || is_taken_whole {
+            let room = Some(self.room(platform)).filter(|room| *room > 0).unwrap_or(piece.length);
+            self.restart_at(own, room);
+        } else {
+            self.base = own;
         }
     }
 
-    /// The image begins again at its first byte.
+    /// The image begins again at its first byte, for the application as well.
     pub(super) fn restart_image(&mut self, room: u32) {
+        self.own = Mark::start_of(&self.machine.image);
+        self.restart_at(self.own, room);
+    }
+
+    /// A piece of at most `room` bytes begins at `mark`.
+    pub(super) fn restart_at(&mut self, mark: Mark, room: u32) {
         self.staging = None;
-        self.mark = Mark::start_of(&self.machine.image);
-        self.machine.piece = self.machine.piece_at(0, room);
+        self.mark = mark;
+        self.base = mark;
+        self.machine.piece = self.machine.piece_at(mark.offset, room);
     }
 
     /// Takes up at the mark.
@@ -117,11 +138,7 @@ impl Agent<'_> {
         let mut staging = Staging::resume(platform, piece.length, within)?;
         let fits = self.mark.digests.length() == self.mark.offset && staging.received() == within;
         if !fits {
-            if piece.start > 0 {
-                // The digests before this piece are lost, so it could never be judged.
-                self.restart_image(piece.length);
-            }
-            self.mark = Mark::start_of(&self.machine.image);
+            self.restart_at(self.base, piece.length);
             staging = Staging::begin(platform, self.machine.piece.length)?;
         }
         self.digests = self.mark.digests;
@@ -151,6 +168,12 @@ impl Agent<'_> {
 
     /// State and progress.
     pub(super) fn save(&mut self, platform: &mut dyn Platform) {
+        // It is logged, and the upgrade goes on: only a reboot would miss it.
+        let _ = self.try_save(platform);
+    }
+
+    /// The same for one who must know that it is there.
+    pub(super) fn try_save(&mut self, platform: &mut dyn Platform) -> Result<(), NotKept> {
         let Machine { image, source, demands, piece, .. } = &self.machine;
         let state = match self.machine.state() {
             // Verified, but not handed over: after a reboot it still is to be.
@@ -167,13 +190,15 @@ impl Agent<'_> {
             piece: *piece,
             offset: self.mark.offset,
             digests: self.mark.digests,
+            own: (self.own.offset > 0).then_some(self.own.digests),
         };
         let progress = (state != State::NoPlan).then_some(&progress);
-        if let Some(journal) = &mut self.journal
-            && journal.save_progress(platform, progress).is_err()
-        {
+        // Without a journal it was said at the start.
+        let journal = self.journal.as_mut().ok_or(NotKept)?;
+        journal.save_progress(platform, progress).map(drop).map_err(|_| {
             platform.log(Level::Error, "the journal did not take the upgrade's progress");
-        }
+            NotKept
+        })
     }
 
     /// The upgrade is over.
@@ -184,7 +209,9 @@ impl Agent<'_> {
         self.machine.image.announced = Default::default();
         self.machine.piece = Piece::default();
         self.machine.url.clear();
-        self.mark = Mark::start_of(&self.machine.image);
+        self.own = Mark::start_of(&self.machine.image);
+        self.mark = self.own;
+        self.base = self.own;
         if let Some(journal) = &mut self.journal
             && journal.save_progress(platform, None).is_err()
         {

@@ -7,6 +7,7 @@ mod configuration;
 mod inbox;
 mod keep;
 mod link;
+mod mark;
 mod outbox;
 mod step;
 mod upgrade;
@@ -126,6 +127,10 @@ pub struct Agent<'b> {
     digests: Digests,
     /// Where the image can go on after a reboot or a storage error.
     mark: Mark,
+    /// From where on the application takes the present piece: its start, or the application's mark within it.
+    base: Mark,
+    /// The application's own mark: it has all bytes before it in its flash. At 0: it said nothing.
+    own: Mark,
     journal: Option<Journal>,
     /// Reports are in the journal.
     reports_kept: bool,
@@ -168,6 +173,8 @@ impl<'b> Agent<'b> {
             staging: None,
             digests: Digests::of(&machine.image.announced),
             mark: Mark::start_of(&machine.image),
+            base: Mark::start_of(&machine.image),
+            own: Mark::start_of(&machine.image),
             machine,
             journal: None,
             reports_kept: false,

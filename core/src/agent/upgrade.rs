@@ -159,12 +159,12 @@ impl Agent<'_> {
     }
 
     fn piece_text(&self) -> Text<{ limits::EVENT_TEXT }> {
-        let (image, piece) = (&self.machine.image, self.machine.piece);
+        let (image, piece, start) = (&self.machine.image, self.machine.piece, self.base.offset);
         PieceEvent {
             component: &image.component,
             total: image.size,
-            start: piece.start,
-            length: piece.length,
+            start,
+            length: piece.start.saturating_add(piece.length).saturating_sub(start),
         }
         .text()
         .unwrap_or_default()
@@ -197,7 +197,7 @@ impl Agent<'_> {
                     if before.is_of(&image) {
                         // What is staged is still of use, if size and digests stay the same.
                         self.machine.image = before;
-                        self.rewind();
+                        self.rewind(platform);
                     } else {
                         self.forget(platform);
                     }
@@ -322,7 +322,7 @@ impl Agent<'_> {
     }
 
     /// Bytes that can be staged at a time.
-    fn room(&self, platform: &mut dyn Platform) -> u32 {
+    pub(super) fn room(&self, platform: &mut dyn Platform) -> u32 {
         let area = platform.geometry(Area::Image).size;
         platform.free_space().map_or(area, |free| free.min(area))
     }
@@ -478,8 +478,7 @@ impl Agent<'_> {
     fn advance(&mut self, platform: &mut dyn Platform) {
         let next = self.machine.piece.start.saturating_add(self.machine.piece.length);
         let room = self.room(platform);
-        self.machine.piece = self.machine.piece_at(next, room);
-        self.staging = None;
+        self.restart_at(Mark { offset: next, digests: self.digests }, room);
     }
 
     /// Bytes of the file that are staged or were taken.
@@ -504,6 +503,8 @@ impl Agent<'_> {
             return Err(CallError::State);
         }
         let staging = self.staging.ok_or(CallError::State)?;
+        // Inside what 10703 named, which begins at the application's mark.
+        offset.checked_sub(self.base.offset).ok_or(CallError::Range)?;
         let within = offset.checked_sub(self.machine.piece.start).ok_or(CallError::Range)?;
         self.machine.restart(Timer::Read, platform.millis());
         match staging.read(platform, within, out) {

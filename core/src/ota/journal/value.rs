@@ -72,6 +72,8 @@ pub struct Progress {
     pub offset: u32,
     /// Digests of the image up to their own length, which is `offset` while downloading.
     pub digests: Digests,
+    /// Digests up to the application's own mark, which is their length; `None`: it gave none.
+    pub own: Option<Digests>,
 }
 
 /// One status report (0x0114) that was not acknowledged.
@@ -227,7 +229,7 @@ impl Progress {
     pub(super) const TASK_MAX: usize =
         text(limits::COMPONENT) + 2 * text(limits::VERSION) + 1 + 4 + 1 + 1 + 16 + 4 + 32 + 12;
     /// Longest form of what moves.
-    pub(super) const MARK_MAX: usize = 1 + 1 + 4 + 4 + 4 + 1 + SAVED_MAX;
+    pub(super) const MARK_MAX: usize = 1 + 1 + 4 + 4 + 4 + 2 * (1 + SAVED_MAX);
 
     pub(super) fn encode_task(&self, put: Put<'_>) {
         let Announced { md5, crc32, sha256 } = self.image.announced;
@@ -253,17 +255,18 @@ impl Progress {
         put(&self.piece.start.to_le_bytes());
         put(&self.piece.length.to_le_bytes());
         put(&self.offset.to_le_bytes());
-        let mut saved = [0; SAVED_MAX];
-        let used = self.digests.save(&mut saved);
-        let saved = saved.get(..used).unwrap_or(&saved);
-        put(&[used as u8]);
-        put(saved);
+        put_digests(put, &self.digests);
+        // Only an application that gave a mark pays for it.
+        if let Some(own) = &self.own {
+            put_digests(put, own);
+        }
     }
 
     /// Joins what stays and what moves; `None` when the digests are not those of the image.
     pub(super) fn of(task: Task, mark: Mark) -> Option<Self> {
         let Task { image, wants_sha256, source, demands } = task;
-        let Mark { state, attempts, piece, offset, digests } = mark;
+        let Mark { state, attempts, piece, offset, digests, own } = mark;
+        let own = own.filter(|own| own.computes(&image.announced) && own.length() <= image.size);
         digests.computes(&image.announced).then_some(Progress {
             image,
             wants_sha256,
@@ -274,6 +277,7 @@ impl Progress {
             piece,
             offset,
             digests,
+            own,
         })
     }
 }
@@ -320,6 +324,7 @@ pub(super) struct Mark {
     piece: Piece,
     offset: u32,
     digests: Digests,
+    own: Option<Digests>,
 }
 
 impl Mark {
@@ -328,13 +333,26 @@ impl Mark {
         let attempts = from.u8()?;
         let piece = Piece { start: from.u32()?, length: from.u32()? };
         let offset = from.u32()?;
-        let used = usize::from(from.u8()?);
-        let mut saved = [0; SAVED_MAX];
-        let saved = saved.get_mut(..used)?;
-        from.fill(saved)?;
-        let digests = Digests::restore(saved)?;
-        Some(Mark { state, attempts, piece, offset, digests })
+        let digests = digests(from)?;
+        // Not there: written without a mark of the application.
+        let own = self::digests(from);
+        Some(Mark { state, attempts, piece, offset, digests, own })
     }
+}
+
+fn put_digests(put: Put<'_>, digests: &Digests) {
+    let mut saved = [0; SAVED_MAX];
+    let used = digests.save(&mut saved);
+    put(&[used as u8]);
+    put(saved.get(..used).unwrap_or(&saved));
+}
+
+fn digests(from: &mut Reader<'_>) -> Option<Digests> {
+    let used = usize::from(from.u8()?);
+    let mut saved = [0; SAVED_MAX];
+    let saved = saved.get_mut(..used)?;
+    from.fill(saved)?;
+    Digests::restore(saved)
 }
 
 const REPORT_WANTS_SHA256: u8 = 1;

@@ -1,0 +1,126 @@
+/* Power goes in the middle of an MCU upgrade whose application marks what it has: nothing of that comes again. */
+#include "toy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static quecota_memory_t memory;
+static uint8_t receive[QUECOTA_RECEIVE_MIN];
+static toy_t toy;
+static quecota_t *device;
+
+/* The MCU's own flash, and how much of it is written. Survives what the module does not. */
+static uint8_t mcu[TOY_FIRMWARE_SIZE];
+static uint32_t written;
+
+static int done, failed, stop;
+static uint32_t first_start, power_goes_at;
+
+static void on_piece(const char *text)
+{
+    unsigned size, start, length;
+    uint32_t count, marked;
+    CHECK_EQUAL(sscanf(text, "\"MCU\",%u,%u,%u", &size, &start, &length), 3);
+    CHECK(start <= written);
+    if (first_start == UINT32_MAX) first_start = start;
+    written = start;
+    CHECK_EQUAL(quecota_ota_mark(device, start + length + 1), QUECOTA_ERROR_RANGE);
+    while (written < start + length) {
+        CHECK_EQUAL(quecota_read(device, written, mcu + written, 1000 - written % 1000, &count), QUECOTA_OK);
+        written += count;
+        if (written % 5000 == 0) {
+            CHECK_EQUAL(quecota_ota_mark(device, written), QUECOTA_OK);
+            CHECK_EQUAL(quecota_ota_marked(device, &marked), QUECOTA_OK);
+            CHECK_EQUAL(marked, written);
+            if (written == power_goes_at) {
+                stop = 1;
+                return;
+            }
+        }
+    }
+    CHECK_EQUAL(quecota_ota_mark(device, written), QUECOTA_OK);
+    CHECK_EQUAL(quecota_ota_action(device, written < size ? QUECOTA_ACTION_NEXT : QUECOTA_ACTION_UPDATING), QUECOTA_OK);
+}
+
+static void on_event(void *ctx, uint32_t event, int32_t code, void *value, uint32_t length)
+{
+    (void)ctx;
+    (void)length;
+    if (event != QUECOTA_EVENT_OTA || stop) return;
+    switch (code) {
+    case QUECOTA_OTA_PLAN:
+        CHECK_EQUAL(quecota_ota_action(device, QUECOTA_ACTION_CONFIRM), QUECOTA_OK);
+        break;
+    case QUECOTA_OTA_DOWNLOADED:
+        on_piece(value);
+        break;
+    case QUECOTA_OTA_UPDATING:
+        CHECK_EQUAL(quecota_ota_mark(device, 0), QUECOTA_ERROR_STATE);
+        CHECK_EQUAL(quecota_set_mcu_version(device, "MCU", "2"), QUECOTA_OK);
+        break;
+    case QUECOTA_OTA_SUCCESS:
+        done = 1;
+        break;
+    case QUECOTA_OTA_FAILED:
+        failed = done = 1;
+        break;
+    default:
+        break;
+    }
+}
+
+static void power_on(void)
+{
+    quecota_config_t config;
+    memset(&config, 0, sizeof config);
+    config.size = sizeof config;
+    config.receive = receive;
+    config.receive_size = sizeof receive;
+    config.event = on_event;
+    stop = 0;
+    first_start = UINT32_MAX;
+    CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &toy.platform, &device), QUECOTA_OK);
+    CHECK_EQUAL(quecota_start(device), QUECOTA_OK);
+    CHECK_EQUAL(quecota_set_product(device, "p1abcd", "MTIzNDU2Nzg5MGFi"), QUECOTA_OK);
+    CHECK_EQUAL(quecota_set_server(device, "mqtt://cloud.example:1883"), QUECOTA_OK);
+    CHECK_EQUAL(quecota_set_mcu_version(device, "MCU", "1"), QUECOTA_OK);
+    CHECK_EQUAL(quecota_set_mode(device, QUECOTA_MODE_REQUEST), QUECOTA_OK);
+}
+
+int main(void)
+{
+    const uint32_t lives[] = {15000, 45000, 80000, 0};
+    uint32_t marked = 1, fetched = 0;
+    toy_init(&toy);
+    CHECK_EQUAL(quecota_ota_mark(NULL, 0), QUECOTA_ERROR_NULL);
+    CHECK_EQUAL(quecota_ota_marked(NULL, &marked), QUECOTA_ERROR_NULL);
+    CHECK_EQUAL(marked, 0);
+
+    for (size_t life = 0; life < sizeof lives / sizeof *lives; life++) {
+        power_goes_at = lives[life];
+        power_on();
+        CHECK_EQUAL(quecota_ota_marked(device, NULL), QUECOTA_ERROR_NULL);
+        CHECK_EQUAL(quecota_ota_marked(device, &marked), QUECOTA_OK);
+        CHECK_EQUAL(marked, life ? lives[life - 1] : 0);
+        if (life == 0) {
+            CHECK_EQUAL(quecota_ota_mark(device, 0), QUECOTA_ERROR_STATE);
+            for (int poll = 0; poll < 100; poll++) {
+                quecota_poll(device);
+                toy_answer(&toy, device);
+            }
+            CHECK_EQUAL(quecota_request_plan(device, 0), QUECOTA_OK);
+        }
+        CHECK(toy_run(&toy, device, power_goes_at ? &stop : &done, 600000));
+        CHECK(!failed);
+        CHECK_EQUAL(first_start, marked);
+        fetched += toy.fetched;
+        if (power_goes_at) toy_reboot(&toy); /* without a goodbye of the library */
+    }
+    CHECK_EQUAL(written, TOY_FIRMWARE_SIZE);
+    for (uint32_t i = 0; i < TOY_FIRMWARE_SIZE; i++) CHECK_EQUAL(mcu[i], toy_firmware(i));
+    CHECK_EQUAL(fetched, TOY_FIRMWARE_SIZE); /* whole pieces were staged, so nothing came again */
+    CHECK_EQUAL(quecota_deinit(device), QUECOTA_OK);
+    puts("native_mark: passed");
+    return 0;
+}
