@@ -85,7 +85,7 @@ fn the_walk_from_a_product_to_an_active_plan() {
         (&["product", "list"], "p1abcd  Pump  2"),
         (
             &["package", "list", "--product", "p1abcd"],
-            "1   p1abcd   STM32      two   1_0_0   2_0_0   9      2",
+            "1   p1abcd   STM32      two   1_0_0   2_0_0   9      never     2",
         ),
         (&["plan", "list"], "1   Autumn  p1abcd   Activated  2"),
     ];

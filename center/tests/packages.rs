@@ -388,6 +388,7 @@ async fn offered() -> Offered {
         confirmed: Some(Millis(1)),
         next_offer: None,
         ended: None,
+        deadline: None,
         components: vec![component],
     };
     let upgrade = writer.create_upgrade(upgrade).await.unwrap();

@@ -81,6 +81,7 @@ contract! {
     sessions_of_a_gone_process_are_found
     a_package_comes_back_with_its_files
     a_package_in_use_is_not_deleted
+    a_package_that_a_device_still_works_with_is_not_deleted
     a_plan_comes_back_with_every_field
     a_plan_name_is_unique
     an_edited_plan_comes_back_as_it_was_edited
@@ -90,6 +91,7 @@ contract! {
     an_upgrade_comes_back_with_its_components
     a_device_is_in_a_plan_once
     leases_and_due_offers_are_found
+    a_verification_is_found_by_its_package_and_its_deadline
     terminating_ends_only_what_was_not_confirmed
     a_plan_that_is_over_ends_what_waits_for_another_attempt
     a_plan_is_held_by_many_and_locked_by_one
@@ -177,6 +179,7 @@ fn upgrade(plan: &Plan, device: DeviceId, package: PackageId) -> Upgrade {
         confirmed: None,
         next_offer: None,
         ended: None,
+        deadline: None,
         components: vec![ComponentUpgrade {
             component: no("STM32"),
             kind: ComponentKind::Mcu,
@@ -368,6 +371,55 @@ async fn a_package_in_use_is_not_deleted(bench: &Bench) {
     assert_eq!(writer.find_package(package.id).await.unwrap(), None);
 }
 
+async fn a_package_that_a_device_still_works_with_is_not_deleted(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, mut plan) = scene(&mut writer).await;
+    let mut working = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    working.state = UpgradeState::Upgrading;
+    writer.save_upgrade(&working).await.unwrap();
+    plan.state = PlanState::Terminated;
+    writer.save_plan_state(&plan).await.unwrap();
+    let error = writer.delete_package(package.id).await.unwrap_err();
+    assert!(error.to_string().contains("a device still works with it in upgrade plan \"plan\""), "{error}");
+    working.ended = Some(NOW);
+    writer.save_upgrade(&working).await.unwrap();
+    writer.delete_package(package.id).await.unwrap();
+    assert_eq!(writer.hold_package(package.id).await.unwrap(), None);
+}
+
+async fn a_verification_is_found_by_its_package_and_its_deadline(bench: &Bench) {
+    use quecota_center::rules::verification::Verified;
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, plan) = scene(&mut writer).await;
+    writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    assert_eq!(writer.last_verification(package.id).await.unwrap(), None, "a plan's upgrade is none");
+    let mut made = upgrade(&plan, device.id, package.id);
+    (made.plan, made.deadline) = (None, Some(NOW + Millis::minutes(60)));
+    let mut first = writer.create_upgrade(made.clone()).await.unwrap();
+    let second = writer.create_upgrade(made).await.unwrap();
+    assert_eq!(writer.verifications(package.id, 0, 10).await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(
+        writer.verifications(package.id, first.id.0, 10).await.unwrap(),
+        std::slice::from_ref(&second)
+    );
+    assert_eq!(writer.last_verification(package.id).await.unwrap(), Some(second));
+    assert_eq!(writer.running_verification(package.id).await.unwrap(), Some(first.id));
+    assert_eq!(writer.verified(package.id).await.unwrap(), Verified::Never);
+    first.state = UpgradeState::Upgraded;
+    first.ended = Some(NOW);
+    writer.save_upgrade(&first).await.unwrap();
+    assert_eq!(writer.verified(package.id).await.unwrap(), Verified::Passed);
+    assert!(writer.deadlines_over(NOW + Millis::minutes(59), 10).await.unwrap().is_empty());
+    assert_eq!(writer.deadlines_over(NOW + Millis::minutes(60), 10).await.unwrap(), [device.id]);
+    writer.extend_leases(NOW + Millis::minutes(65)).await.unwrap();
+    assert!(writer.deadlines_over(NOW + Millis::minutes(64), 10).await.unwrap().is_empty());
+    assert_eq!(
+        writer.upgrade(first.id).await.unwrap().deadline,
+        Some(NOW + Millis::minutes(60)),
+        "it is over"
+    );
+}
+
 async fn a_plan_comes_back_with_every_field(bench: &Bench) {
     use quecota_center::rules::plan::*;
     let mut writer = bench.store.write().await.unwrap();
@@ -384,6 +436,7 @@ async fn a_plan_comes_back_with_every_field(bench: &Bench) {
     full.mode = Mode::Manual;
     full.push = Push::OnRequest;
     full.outside_period = OutsidePeriod::Answer;
+    full.verification = Verification::Required;
     full.strategy = Strategy {
         retries: 10,
         refusal_delay: 1440,

@@ -9,6 +9,7 @@ mod package;
 mod page;
 mod plan;
 mod product;
+mod verification;
 
 use std::sync::Arc;
 
@@ -75,6 +76,11 @@ impl Api {
                     .merge(post(package::upload::upload).layer(DefaultBodyLimit::disable())),
             )
             .route("/packages/{package}", get(package::show::show))
+            .route(
+                "/packages/{package}/verifications",
+                get(verification::list::list).post(verification::start::start),
+            )
+            .route("/verifications/{verification}", get(verification::show::show))
             .merge(Self::plans_with_lists().layer(DefaultBodyLimit::max(LISTS_MAX)))
             .route("/plans/{plan}/held", get(plan::held::held))
             .route("/plans/{plan}/events", get(plan::events::events))

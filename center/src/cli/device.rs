@@ -113,13 +113,31 @@ fn shown(device: &Value) -> String {
     text
 }
 
+/// The lines of an upgrade's log.
+pub(super) fn log(log: &Value) -> String {
+    let mut table = Table::new(&["TIME", "COMPONENT", "WHAT", "DETAIL"]);
+    for line in items(log) {
+        let [component, what] = ["component", "kind"].map(|field| cell(&line[field]));
+        let mut detail = detail(&line["value"]);
+        if let Some(times @ 2..) = line["times"].as_u64() {
+            // Writing to a string cannot fail.
+            let _ = write!(detail, "  ({times} times until {})", time(&line["last_at"]));
+        }
+        table.row([time(&line["at"]), component, what, detail]);
+    }
+    table.text()
+}
+
 fn upgrades(upgrades: &Value) -> String {
     let mut text = String::new();
     for upgrade in items(upgrades) {
         let [id, plan] = ["id", "plan"].map(|field| cell(&upgrade[field]));
         let words = state(&upgrade["state"]);
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "upgrade {id} of plan {plan}: {words}");
+        let _ = match upgrade["plan"] {
+            Value::Null => writeln!(text, "upgrade {id}, a firmware verification: {words}"),
+            _ => writeln!(text, "upgrade {id} of plan {plan}: {words}"),
+        };
         let mut components = Table::new(&["COMPONENT", "SOURCE", "TARGET", "STATE", "FAILURES", "REASON"]);
         for component in items(&upgrade["components"]) {
             let [name, source, target] =
@@ -128,17 +146,7 @@ fn upgrades(upgrades: &Value) -> String {
             components.row([name, source, target, state(&component["state"]), failures, reason]);
         }
         text.push_str(&components.text());
-        let mut log = Table::new(&["TIME", "COMPONENT", "WHAT", "DETAIL"]);
-        for line in items(&upgrade["log"]) {
-            let [component, what] = ["component", "kind"].map(|field| cell(&line[field]));
-            let mut detail = detail(&line["value"]);
-            if let Some(times @ 2..) = line["times"].as_u64() {
-                // Writing to a string cannot fail.
-                let _ = write!(detail, "  ({times} times until {})", time(&line["last_at"]));
-            }
-            log.row([time(&line["at"]), component, what, detail]);
-        }
-        text.push_str(&log.text());
+        text.push_str(&log(&upgrade["log"]));
         text.push('\n');
     }
     if text.is_empty() { "no upgrades\n".to_owned() } else { text }

@@ -5,11 +5,12 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::unversioned::multipart::{Form, Part};
 
 use super::client::{Client, ClientError, segment};
-use super::table::{Table, cell, items, sheet, time};
+use super::device::log;
+use super::table::{Table, cell, items, sheet, state, time};
 use super::{Answer, Request};
 use crate::packages::format;
 use crate::rules::names::FileName;
@@ -46,8 +47,29 @@ pub enum Package {
         #[arg(long, value_name = "PK")]
         product: Option<String>,
     },
-    /// Show a package with its files and digests
+    /// Show a package with its files, digests and the result of its verification
     Show {
+        /// Its id
+        id: String,
+    },
+    /// Upgrade one device with a package, outside any plan, to see that it works; prints the verification's id
+    Verify {
+        /// Id of the package
+        id: String,
+        /// The device
+        #[arg(long, value_name = "DK")]
+        device: String,
+        /// The component, to have it checked against the package's
+        #[arg(long, value_name = "ID")]
+        component: Option<String>,
+    },
+    /// List the firmware verifications of a package
+    Verifications {
+        /// Id of the package
+        id: String,
+    },
+    /// Show a firmware verification with its states and log
+    Verification {
         /// Its id
         id: String,
     },
@@ -92,6 +114,7 @@ impl Request for Package {
                     "SOURCE",
                     "TARGET",
                     "BYTES",
+                    "VERIFIED",
                     "CREATED",
                 ]);
                 for package in items(&json) {
@@ -99,13 +122,37 @@ impl Request for Package {
                         items(&package["files"]).iter().filter_map(|file| file["size"].as_u64()).sum();
                     let fields = ["id", "product", "component", "name", "source", "target"];
                     let cells = fields.map(|field| cell(&package[field]));
-                    table.row(cells.into_iter().chain([size.to_string(), time(&package["created"])]));
+                    table.row(cells.into_iter().chain([
+                        size.to_string(),
+                        result(package),
+                        time(&package["created"]),
+                    ]));
                 }
                 Ok(Answer { text: table.text(), json })
             }
             Self::Show { id } => {
                 let json = client.get(&format!("packages/{}", segment(id)))?;
                 Ok(Answer { text: shown(&json), json })
+            }
+            Self::Verify { id, device, component } => {
+                let body = json!({ "device": device, "component": component });
+                let json = client.post(&format!("packages/{}/verifications", segment(id)), &body)?;
+                Ok(Answer { text: format!("{}\n", cell(&json["id"])), json })
+            }
+            Self::Verifications { id } => {
+                let json = client.list(&format!("packages/{}/verifications", segment(id)))?;
+                let mut table = Table::new(&["ID", "DEVICE", "STATE", "CREATED", "ENDED", "REASON"]);
+                for verification in items(&json) {
+                    let [id, device, reason] =
+                        ["id", "device", "reason"].map(|field| cell(&verification[field]));
+                    let [created, ended] = ["created", "ended"].map(|field| time(&verification[field]));
+                    table.row([id, device, state(&verification["state"]), created, ended, reason]);
+                }
+                Ok(Answer { text: table.text(), json })
+            }
+            Self::Verification { id } => {
+                let json = client.get(&format!("verifications/{}", segment(id)))?;
+                Ok(Answer { text: verification(&json), json })
             }
         }
     }
@@ -115,6 +162,7 @@ fn shown(package: &Value) -> String {
     let fields = ["id", "name", "product", "component", "type", "source", "target", "remark"];
     let mut lines = fields.map(|field| (field, cell(&package[field]))).to_vec();
     lines.push(("created", time(&package["created"])));
+    lines.push(("verified", result(package)));
     let mut text = sheet(&lines);
     for file in items(&package["files"]) {
         text.push('\n');
@@ -123,6 +171,30 @@ fn shown(package: &Value) -> String {
         ));
     }
     text
+}
+
+/// What the package's verifications say, and which one is under way.
+fn result(package: &Value) -> String {
+    let last = &package["last_verification"];
+    match last["state"].as_str() {
+        Some(under_way @ ("waiting" | "running")) => {
+            format!("{}, {} is {under_way}", cell(&package["verified"]), cell(&last["id"]))
+        }
+        _ => cell(&package["verified"]),
+    }
+}
+
+fn verification(verification: &Value) -> String {
+    let mut lines = ["id", "package", "device", "component", "source", "target"]
+        .map(|field| (field, cell(&verification[field])))
+        .to_vec();
+    lines.push(("state", state(&verification["state"])));
+    lines.push(("step", state(&verification["component_state"])));
+    lines.push(("reason", cell(&verification["reason"])));
+    lines.extend(
+        ["created", "confirmed", "deadline", "ended"].map(|field| (field, time(&verification[field]))),
+    );
+    format!("{}\n{}", sheet(&lines), log(&verification["log"]))
 }
 
 /// Opens the files and checks them by the center's own rules, before anything is sent.

@@ -118,6 +118,9 @@ pub struct Fields {
     /// A request outside the push period: silent, or answer
     #[arg(long, value_name = "HOW")]
     outside_period: Option<String>,
+    /// Packages that have not passed their firmware verification: optional (take them), or required (do not activate)
+    #[arg(long, value_name = "HOW")]
+    verification: Option<String>,
     /// Upgrade text; manual mode needs zh and en
     #[arg(long = "text", value_name = "LANGUAGE=TEXT", value_parser = text)]
     texts: Vec<(String, String)>,
@@ -167,9 +170,12 @@ impl Fields {
                 body.insert(name.into(), moment(name, given, time_zone)?);
             }
         }
-        for (name, given) in
-            [("mode", &self.mode), ("push", &self.push), ("outside_period", &self.outside_period)]
-        {
+        for (name, given) in [
+            ("mode", &self.mode),
+            ("push", &self.push),
+            ("outside_period", &self.outside_period),
+            ("verification", &self.verification),
+        ] {
             if let Some(given) = given {
                 body.insert(name.into(), json!(given));
             }
@@ -271,6 +277,7 @@ fn shown(plan: &Value) -> String {
         lines.push(("halted", cell(&plan["halted"])));
     }
     lines.extend(["time_zone", "mode", "push"].map(|field| (field, cell(&plan[field]))));
+    lines.push(("verified", cell(&plan["verification"])));
     lines.extend(["start", "end", "created", "activated", "over"].map(|field| (field, time(&plan[field]))));
     if let Some(from) = plan.pointer("/push_period/from") {
         lines.push(("period", format!("{}-{}", cell(from), cell(&plan["push_period"]["until"]))));

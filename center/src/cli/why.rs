@@ -29,6 +29,16 @@ impl Request for Whose {
 
 fn told(why: &Value) -> String {
     let mut text = String::new();
+    let verification = &why["verification"];
+    if !verification.is_null() {
+        let [id, package, state] = ["id", "package", "state"].map(|field| cell(&verification[field]));
+        let until = time(&verification["deadline"]);
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "firmware verification {id} of package {package}: {state}, until {until} at the latest"
+        );
+    }
     for plan in items(&why["plans"]) {
         let [id, name, state, reason] = ["plan", "name", "state", "text"].map(|field| cell(&plan[field]));
         let changes = cell(&plan["changes_with"]);

@@ -7,8 +7,8 @@ use sqlx::AnyConnection;
 use super::Result;
 use crate::clock::Millis;
 use crate::rules::eligibility::{
-    self, Case, ComponentFacts, Consent, DeviceFacts, Held, History, Knowledge, Membership, Trigger, Wait,
-    lacks_status,
+    self, Case, ComponentFacts, Consent, DeviceFacts, Held, History, Knowledge, Membership, Trigger,
+    Verifying, Wait, lacks_status,
 };
 use crate::rules::limits::{Load, Place};
 use crate::rules::plan::List;
@@ -97,7 +97,9 @@ where
     let upgrade = store.find_upgrade(plan.id, device.id).await?;
     let others = store.open_upgrades(device.id).await?;
     let others = || others.iter().filter(|other| other.plan != Some(plan.id));
-    let other_upgrade = others().find(|other| other.is_at_work()).map(|other| other.id.0);
+    let other_upgrade =
+        others().find(|other| other.plan.is_some() && other.is_at_work()).map(|other| other.id.0);
+    let verification = others().find(|other| other.plan.is_none()).and_then(verifying);
     let busy_with = others().find(|other| other.is_outstanding()).and_then(|other| other.plan);
     let fresh = |reading: Option<Reading>| {
         reading.filter(|reading| reading.at.is_some()).map(|reading| reading.value)
@@ -122,6 +124,7 @@ where
         membership,
         history: upgrade.as_ref().map(history),
         other_upgrade,
+        verification,
         consent: Consent::Awaited,
         trigger,
         now,
@@ -156,6 +159,12 @@ pub(super) fn reported<'d>(
             found.map(|reported| reported.version.as_str())
         }
     }
+}
+
+/// The firmware verification that an open upgrade without a plan is.
+fn verifying(upgrade: &Upgrade) -> Option<Verifying> {
+    let package = upgrade.components.first()?.package.0;
+    Some(Verifying { verification: upgrade.id.0, package, until: upgrade.deadline? })
 }
 
 /// What of the plan's limits the device has already.

@@ -9,6 +9,7 @@ mod plans;
 mod reports;
 mod tick;
 mod turn;
+mod verification;
 mod why;
 
 use std::fmt;

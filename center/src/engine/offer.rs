@@ -18,6 +18,10 @@ impl Turn<'_> {
     /// Offers the device what it is due, if anything.
     pub(super) async fn offer(&mut self, trigger: Trigger) -> Result<()> {
         let open = self.store.open_upgrades(self.device.id).await?;
+        let plan_works = open.iter().any(|upgrade| upgrade.plan.is_some() && upgrade.is_at_work());
+        if let Some(verification) = open.iter().find(|upgrade| upgrade.plan.is_none() && !plan_works) {
+            return self.offer_verification(verification.clone(), trigger).await;
+        }
         if let Some(upgrade) = open.into_iter().find(Upgrade::is_outstanding) {
             let offered =
                 upgrade.current().and_then(|index| upgrade.components.get(index)).is_some_and(|current| {
@@ -89,15 +93,7 @@ impl Turn<'_> {
                 self.store.count_start(plan.id, self.device.id, self.now).await?;
             }
         }
-        // An older offer that nobody has answered gives way.
-        for mut other in self.store.open_upgrades(self.device.id).await? {
-            if other.plan != Some(plan.id) && other.is_outstanding() {
-                for component in &mut other.components {
-                    component.lease_until = None;
-                }
-                self.store.save_upgrade(&other).await?;
-            }
-        }
+        self.withdraw_others(Some(plan.id)).await?;
         let mut components = Vec::with_capacity(facts.len());
         for (position, (facts, kind)) in facts.into_iter().zip(kinds).enumerate() {
             let before = upgrade.as_ref().and_then(|upgrade| upgrade.components.get(position));
@@ -115,6 +111,7 @@ impl Turn<'_> {
             confirmed: None,
             next_offer: None,
             ended: None,
+            deadline: None,
             components: Vec::new(),
         });
         upgrade.components = components;
@@ -131,6 +128,19 @@ impl Turn<'_> {
         }
         self.send_offer(&upgrade, trigger.as_str()).await?;
         Ok(true)
+    }
+
+    /// An older offer that nobody has answered gives way to the one of `plan`, or to a verification.
+    pub(super) async fn withdraw_others(&mut self, plan: Option<PlanId>) -> Result<()> {
+        for mut other in self.store.open_upgrades(self.device.id).await? {
+            if other.plan != plan && other.is_outstanding() {
+                for component in &mut other.components {
+                    component.lease_until = None;
+                }
+                self.store.save_upgrade(&other).await?;
+            }
+        }
+        Ok(())
     }
 
     fn component(
@@ -169,7 +179,7 @@ impl Turn<'_> {
     }
 
     /// The device asks in the middle: it hears the same offer again, and its answer decides what becomes of the attempt.
-    async fn offer_again(&mut self, mut upgrade: Upgrade) -> Result<()> {
+    pub(super) async fn offer_again(&mut self, mut upgrade: Upgrade) -> Result<()> {
         if let Some(current) = upgrade.current()
             && upgrade.components.get(current).is_some_and(|component| !component.state.is_in_flight())
         {

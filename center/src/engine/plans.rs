@@ -187,12 +187,13 @@ async fn packages_of(store: &mut Writer, plan: &Plan) -> Result<Vec<PackageFound
     let mut found = Vec::with_capacity(plan.settings.components.len());
     for selected in &plan.settings.components {
         let package = selected.package;
-        found.push(match store.find_package(PackageId(package)).await?.map(|package| package.content) {
+        let id = PackageId(package);
+        found.push(match store.hold_package(id).await?.map(|package| package.content) {
             None => PackageFound::Gone { package },
             Some(content)
                 if content.product == plan.settings.product && content.component == selected.component =>
             {
-                PackageFound::Fits { target: content.target }
+                PackageFound::Fits { target: content.target, verified: store.verified(id).await? }
             }
             Some(content) => PackageFound::OtherComponent {
                 package,

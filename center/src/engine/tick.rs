@@ -17,10 +17,16 @@ const PUSH_RATE: i64 = 50;
 impl Engine {
     pub(super) async fn tick_once(&self, messages: &mut Vec<(DeviceId, Message)>) -> Result<()> {
         let now = self.clock.now();
-        let (over, plans) = {
+        let (over, deadlines, plans) = {
             let mut store = self.store.read().await?;
-            (store.leases_over(now, BATCH).await?, store.running_plans().await?)
+            let deadlines = store.deadlines_over(now, BATCH).await?;
+            (store.leases_over(now, BATCH).await?, deadlines, store.running_plans().await?)
         };
+        for device in deadlines {
+            let mut turn = self.turn(device).await?;
+            turn.end_late_verifications().await?;
+            collect(messages, turn).await?;
+        }
         for device in over {
             let mut turn = self.turn(device).await?;
             turn.end_leases().await?;

@@ -143,6 +143,9 @@ impl Turn<'_> {
                 self.active(upgrade);
                 self.send_firmware(upgrade).await?;
             }
+            Step::Refuse if upgrade.plan.is_none() => {
+                self.end_verification(upgrade, "the device refused (status 3)").await?;
+            }
             Step::Refuse => {
                 self.all_open(upgrade, ComponentState::Refused);
                 let delay = plan.as_ref().map_or(0, |plan| plan.settings.strategy.refusal_delay);
@@ -160,6 +163,8 @@ impl Turn<'_> {
                 self.all_open(upgrade, ComponentState::PlanNotReceived);
                 self.log(Some(upgrade), None, "decision", json!({ "text": "the offer was not answered" }))
                     .await?;
+                // A plan comes back with its next mark or the device's request; a verification has its hour only.
+                upgrade.next_offer = upgrade.next_offer.or(upgrade.deadline.map(|_| self.now));
             }
             Step::GiveUp => self.give_up(upgrade, index, plan.as_ref()).await?,
         }
@@ -209,7 +214,7 @@ impl Turn<'_> {
         upgrade.reason = None;
     }
 
-    fn set(&self, upgrade: &mut Upgrade, index: usize, state: ComponentState) {
+    pub(super) fn set(&self, upgrade: &mut Upgrade, index: usize, state: ComponentState) {
         for (position, component) in upgrade.components.iter_mut().enumerate() {
             if position == index {
                 component.state = state;
@@ -465,7 +470,12 @@ impl Turn<'_> {
             if upgrade.next_offer.is_none_or(|at| at > self.now) {
                 continue;
             }
-            let Some(id) = upgrade.plan else { continue };
+            let Some(id) = upgrade.plan else {
+                // A verification waits for the device's versions, or for the end of a plan's upgrade.
+                upgrade.next_offer = Some(self.now + ANSWER_TIME);
+                self.save(&mut upgrade).await?;
+                continue;
+            };
             let plan = self.store.plan(id).await?;
             if plan.state.is_over() {
                 self.end_with_plan(&mut upgrade, plan.state).await?;

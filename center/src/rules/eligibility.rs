@@ -120,6 +120,17 @@ pub enum Consent {
     },
 }
 
+/// A firmware verification that is not at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Verifying {
+    /// Its number.
+    pub verification: i64,
+    /// The package.
+    pub package: i64,
+    /// Its end at the latest.
+    pub until: Millis,
+}
+
 /// Everything that the decision rests on.
 #[derive(Debug, Clone)]
 pub struct Case<'a> {
@@ -143,6 +154,8 @@ pub struct Case<'a> {
     pub history: Option<History>,
     /// Another upgrade that is in flight on the device.
     pub other_upgrade: Option<i64>,
+    /// A firmware verification that has the device for itself.
+    pub verification: Option<Verifying>,
     /// What the end user said.
     pub consent: Consent,
     /// Why the device is looked at.
@@ -245,6 +258,8 @@ pub enum Held {
         /// Its number.
         upgrade: i64,
     },
+    /// A firmware verification has the device for itself.
+    Verification(Verifying),
     /// The end user has not confirmed.
     AwaitingUser,
     /// The end user appointed a time.
@@ -296,6 +311,7 @@ impl Held {
             Held::Waiting { until, .. } => Some(*until),
             Held::Appointed { from } => Some(*from),
             Held::PerMinute { until, .. } => Some(*until),
+            Held::Verification(Verifying { until, .. }) => Some(*until),
             _ => None,
         }
     }
@@ -354,6 +370,11 @@ impl fmt::Display for Held {
             Held::Waiting { wait: Wait::Refusal, until } => write!(f, "refused; offered again at {until}"),
             Held::Waiting { wait: Wait::Failure, until } => write!(f, "failed; offered again at {until}"),
             Held::OtherUpgrade { upgrade } => write!(f, "device upgrade {upgrade} is in flight"),
+            Held::Verification(Verifying { verification, package, until }) => write!(
+                f,
+                "firmware verification {verification} of version package {package} has the device, until {until} at \
+                 the latest"
+            ),
             Held::AwaitingUser => f.write_str("the end user has not confirmed"),
             Held::Appointed { from } => write!(f, "the end user appointed {from}"),
             Held::Battery { reported, needed } => write!(f, "battery {reported} % < {needed} %"),
@@ -388,6 +409,9 @@ pub fn offer(case: &Case<'_>) -> Result<Vec<usize>, Held> {
     }
     if let Some(upgrade) = case.other_upgrade {
         return Err(Held::OtherUpgrade { upgrade });
+    }
+    if let Some(verifying) = case.verification {
+        return Err(Held::Verification(verifying));
     }
     if case.settings.mode == Mode::Manual {
         match case.consent {
@@ -560,6 +584,7 @@ mod tests {
         membership: Membership,
         history: Option<History>,
         other_upgrade: Option<i64>,
+        verification: Option<Verifying>,
         consent: Consent,
         trigger: Trigger,
     }
@@ -595,6 +620,7 @@ mod tests {
             membership: Membership::Included,
             history: None,
             other_upgrade: None,
+            verification: None,
             consent: Consent::Awaited,
             trigger: Trigger::Mark,
         }
@@ -619,6 +645,7 @@ mod tests {
             membership: world.membership,
             history: world.history.clone(),
             other_upgrade: world.other_upgrade,
+            verification: world.verification,
             consent: world.consent,
             trigger: world.trigger,
             now: NOW,
@@ -675,6 +702,12 @@ mod tests {
                 |h| h.may_change() == Some(NOW + Millis(9)),
             ),
             (|w| w.other_upgrade = Some(7), |h| *h == Held::OtherUpgrade { upgrade: 7 }),
+            (
+                |w| {
+                    w.verification = Some(Verifying { verification: 8, package: 3, until: NOW + Millis(9) });
+                },
+                |h| h.may_change() == Some(NOW + Millis(9)) && h.condition() == "verification",
+            ),
             (|w| w.settings.mode = Mode::Manual, |h| *h == Held::AwaitingUser),
             (
                 |w| {
@@ -767,7 +800,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_condition_that_holds_keeps_the_offer_away(which in proptest::collection::btree_set(0usize..22, 1..4)) {
+        fn any_condition_that_holds_keeps_the_offer_away(which in proptest::collection::btree_set(0usize..23, 1..4)) {
             let changes = changes();
             let mut world = world();
             for index in which {

@@ -1,6 +1,6 @@
 //! Why a device is where it is in a plan, in words, and what may change it.
 
-use super::eligibility::{Held, Wait};
+use super::eligibility::{Held, Verifying, Wait};
 use super::names::ComponentNo;
 use super::plan::Push;
 use super::progress::ComponentState;
@@ -161,6 +161,7 @@ impl Held {
             Held::Waiting { wait: Wait::Refusal, .. } => "refused",
             Held::Waiting { wait: Wait::Failure, .. } => "failed_waiting",
             Held::OtherUpgrade { .. } => "other_upgrade",
+            Held::Verification(_) => "verification",
             Held::AwaitingUser => "awaiting_user",
             Held::Appointed { .. } => "appointed",
             Held::FirstDevices { .. } => "first_devices",
@@ -189,6 +190,7 @@ impl Held {
                 "another version reported by the device"
             }
             Held::OtherUpgrade { .. } => "the end of that upgrade",
+            Held::Verification(_) => "the end of the firmware verification",
             Held::AwaitingUser => "the end user's confirmation",
             Held::Appointed { .. } => "time, or the end user",
             Held::FirstDevices { .. } => "the end of the first devices",
@@ -209,6 +211,13 @@ impl Held {
             }
             Held::Waiting { wait: Wait::Failure, until } => {
                 format!("an attempt failed; offered again at {}", zone.told(*until, now))
+            }
+            Held::Verification(Verifying { verification, package, until }) => {
+                let until = zone.told(*until, now);
+                format!(
+                    "firmware verification {verification} of version package {package} has the device, until {until} \
+                     at the latest"
+                )
             }
             Held::Appointed { from } => format!("the end user appointed {}", zone.told(*from, now)),
             Held::PerMinute { limit, until } => {

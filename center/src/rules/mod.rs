@@ -53,6 +53,7 @@ pub mod limits;
 pub mod names;
 pub mod plan;
 pub mod progress;
+pub mod verification;
 pub mod window;
 
 pub use names::{

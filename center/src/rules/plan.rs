@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::names::{ComponentNo, NameError, ProductKey, Title, Version};
+use super::verification::Verified;
 use super::window::{PushPeriod, Zone};
 use crate::clock::Millis;
 
@@ -156,6 +157,16 @@ words! {
 }
 
 words! {
+    /// Whether the plan's packages must have been verified on a device before it is activated.
+    Verification, "verification" {
+        /// Not asked for.
+        Optional = "optional",
+        /// Each package's last verification passed.
+        Required = "required",
+    }
+}
+
+words! {
     /// The two lists of a plan.
     List, "list" {
         /// Only these devices.
@@ -249,6 +260,9 @@ pub struct PlanSettings {
     /// Requests outside the push period.
     #[serde(default = "no_answer")]
     pub outside_period: OutsidePeriod,
+    /// Whether activation needs verified packages.
+    #[serde(default = "not_needed")]
+    pub verification: Verification,
     /// Retries and limits.
     #[serde(default)]
     pub strategy: Strategy,
@@ -269,6 +283,10 @@ fn no_answer() -> OutsidePeriod {
     OutsidePeriod::Silent
 }
 
+fn not_needed() -> Verification {
+    Verification::Optional
+}
+
 impl PlanSettings {
     /// A silent plan, pushed actively, with the default strategy.
     pub fn new(name: Title, product: ProductKey, time_zone: Zone, components: Vec<PlanComponent>) -> Self {
@@ -283,6 +301,7 @@ impl PlanSettings {
             mode: Mode::Silent,
             push: Push::Actively,
             outside_period: OutsidePeriod::Silent,
+            verification: Verification::Optional,
             strategy: Strategy::default(),
             texts: BTreeMap::new(),
         }
@@ -377,6 +396,8 @@ pub enum PackageFound {
     Fits {
         /// The version that it brings.
         target: Version,
+        /// What its verifications say.
+        verified: Verified,
     },
 }
 
@@ -430,6 +451,19 @@ pub enum ActivationFault {
         /// The component it is for.
         of: ComponentNo,
     },
+    /// The plan wants packages that passed on a device.
+    #[error(
+        "component {component}: version package {package} {}; verify it on a device, or let the plan not require it",
+        .verified.told()
+    )]
+    NotVerified {
+        /// The component.
+        component: ComponentNo,
+        /// The package.
+        package: i64,
+        /// What its verifications say.
+        verified: Verified,
+    },
     /// Nothing could be upgraded any more.
     #[error("the planned end {end} has passed; set a later one")]
     EndPassed {
@@ -478,7 +512,12 @@ pub fn activation_faults(
     for (selected, found) in settings.components.iter().zip(packages) {
         let component = selected.component.clone();
         match found {
-            PackageFound::Fits { .. } => {}
+            PackageFound::Fits { verified, .. } => {
+                if settings.verification == Verification::Required && *verified != Verified::Passed {
+                    let (package, verified) = (selected.package, *verified);
+                    faults.push(ActivationFault::NotVerified { component, package, verified });
+                }
+            }
             PackageFound::Gone { package } => {
                 faults.push(ActivationFault::PackageGone { component, package: *package });
             }
@@ -578,10 +617,30 @@ mod tests {
         settings.strategy.retries = 2;
         settings.mode = Mode::Silent;
         settings.end = None;
-        let fits = [PackageFound::Fits { target: Version::new("2").unwrap() }];
+        let fits = [fits(Verified::Never)];
         let faults =
             activation_faults(&settings, PlanState::Saved, &fits, &[overlap], Supersede::Agreed, Millis(100));
         assert_eq!(faults, []);
+    }
+
+    fn fits(verified: Verified) -> PackageFound {
+        PackageFound::Fits { target: Version::new("2").unwrap(), verified }
+    }
+
+    #[test]
+    fn a_plan_that_requires_verified_packages_takes_no_other_ones() {
+        let mut settings = settings();
+        let faults = |settings: &PlanSettings, verified| {
+            let found = [fits(verified)];
+            let faults =
+                activation_faults(settings, PlanState::Saved, &found, &[], Supersede::Refuse, Millis(0));
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(faults(&settings, Verified::Failed), "");
+        settings.verification = Verification::Required;
+        assert_eq!(faults(&settings, Verified::Passed), "");
+        assert!(faults(&settings, Verified::Never).contains("version package 7 has passed no firmware"));
+        assert!(faults(&settings, Verified::Failed).contains("failed its last firmware verification"));
     }
 
     #[test]
@@ -589,7 +648,7 @@ mod tests {
         let faults = activation_faults(
             &settings(),
             PlanState::Upgrading,
-            &[PackageFound::Fits { target: Version::new("2").unwrap() }],
+            &[fits(Verified::Never)],
             &[],
             Supersede::Refuse,
             Millis(0),

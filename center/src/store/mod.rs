@@ -403,6 +403,7 @@ mod tests {
             devices::DEVICES_BY_SLOT,
             devices::DEVICES,
             devices::SESSIONS_OF,
+            packages::WORKING,
             plans::OFFERED_PLANS,
             plans::ACTIVE_PLANS,
             plans::IN_FLIGHT,
@@ -419,6 +420,12 @@ mod tests {
             upgrades::LEASES_OVER,
             upgrades::OFFERS_DUE,
             upgrades::EXTEND_LEASES,
+            upgrades::VERIFICATIONS,
+            upgrades::LAST_VERIFICATION,
+            upgrades::VERDICT,
+            upgrades::RUNNING_VERIFICATION,
+            upgrades::DEADLINES_OVER,
+            upgrades::EXTEND_DEADLINES,
             upgrades::REPEAT_LOG,
         ];
         for query in queries {

@@ -110,6 +110,11 @@ pub struct Package {
     pub created: Millis,
 }
 
+pub(super) const WORKING: &str = "SELECT plans.name AS name FROM plan_components \
+             JOIN plans ON plans.id = plan_components.plan_id \
+             JOIN upgrades ON upgrades.plan_id = plans.id AND upgrades.state = 'upgrading' \
+             WHERE plan_components.package_id = $1 AND upgrades.ended_at IS NULL LIMIT 1";
+
 fn package(row: &AnyRow) -> Result<Package> {
     let kind = match row.maybe_word("source")? {
         Some(source) => PackageKind::Delta { source },
@@ -255,10 +260,29 @@ impl Writer {
         Ok(Package { id, content: new, created: now })
     }
 
+    /// The package, held against its deletion until the end of the transaction, if there is one.
+    pub async fn hold_package(&mut self, id: PackageId) -> Result<Option<Package>> {
+        let query = self.held("SELECT * FROM packages WHERE id = $1");
+        let row = sqlx::query(query).bind(id.0).fetch_optional(self.connection()).await?;
+        match row {
+            Some(row) => Ok(Some(self.package_files(package(&row)?).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// Deletes a package, and gives it back so that its objects can follow. [`StoreError::Conflict`] while a plan that
-    /// is not over uses it.
+    /// is not over uses it, a device of one that is over still works with it, or a firmware verification does.
     pub async fn delete_package(&mut self, id: PackageId) -> Result<Package> {
+        let lock = self.locked("SELECT id FROM packages WHERE id = $1");
+        sqlx::query(lock).bind(id.0).fetch_optional(self.connection()).await?;
         let package = self.package(id).await?;
+        if let Some(verification) = self.running_verification(id).await? {
+            let reason = format!(
+                "firmware verification {} uses it; wait for its end, at most an hour",
+                verification.0
+            );
+            return Err(StoreError::conflict("version package", id.0, reason));
+        }
         let row = sqlx::query(
             "SELECT plans.name AS name FROM plan_components JOIN plans ON plans.id = plan_components.plan_id \
              WHERE plan_components.package_id = $1 AND plans.state NOT IN ('terminated', 'ended') LIMIT 1",
@@ -269,6 +293,13 @@ impl Writer {
         if let Some(row) = row {
             let reason =
                 format!("upgrade plan {:?} uses it; delete or end the plan first", row.text("name")?);
+            return Err(StoreError::conflict("version package", id.0, reason));
+        }
+        if let Some(row) = sqlx::query(WORKING).bind(id.0).fetch_optional(self.connection()).await? {
+            let reason = format!(
+                "a device still works with it in upgrade plan {:?}, which is over; wait for its end",
+                row.text("name")?
+            );
             return Err(StoreError::conflict("version package", id.0, reason));
         }
         for table in ["DELETE FROM package_files WHERE package_id = $1", "DELETE FROM packages WHERE id = $1"]

@@ -108,6 +108,7 @@ fn plan(row: &AnyRow) -> Result<Plan> {
             mode: row.word("mode")?,
             push: row.word("push")?,
             outside_period: row.word("outside_period")?,
+            verification: row.word("verification")?,
             strategy: Strategy {
                 retries: row.number("retries")?,
                 refusal_delay: row.number("refusal_delay")?,
@@ -312,7 +313,7 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
 
 type Statement<'q> = Query<'q, Any, AnyArguments>;
 
-/// The settings of a saved plan as `$1` to `$21`.
+/// The settings of a saved plan as `$1` to `$22`.
 fn bound<'q>(query: Statement<'q>, settings: &'q PlanSettings) -> Statement<'q> {
     let strategy = &settings.strategy;
     query
@@ -337,6 +338,7 @@ fn bound<'q>(query: Statement<'q>, settings: &'q PlanSettings) -> Statement<'q> 
         .bind(strategy.max_in_flight.map(i64::from))
         .bind(strategy.max_per_minute.map(i64::from))
         .bind(serde_json::json!(settings.texts).to_string())
+        .bind(settings.verification.as_str())
 }
 
 fn name_taken(error: sqlx::Error, settings: &PlanSettings) -> StoreError {
@@ -357,8 +359,8 @@ impl Writer {
         let inserted = bound(sqlx::query(
             "INSERT INTO plans (pk, name, state, mode, time_zone, push, outside_period, period_from, period_until, \
              start_at, end_at, retries, refusal_delay, min_battery, min_rsrp, first_devices, halt_percent, halt_after, \
-             max_in_flight, max_per_minute, texts, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
+             max_in_flight, max_per_minute, texts, verification, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) \
              RETURNING *"), settings)
         .bind(now.0)
         .fetch_one(self.connection())
@@ -376,7 +378,8 @@ impl Writer {
                 "UPDATE plans SET name = $2, mode = $4, time_zone = $5, push = $6, outside_period = $7, \
                  period_from = $8, period_until = $9, start_at = $10, end_at = $11, retries = $12, refusal_delay = $13, \
                  min_battery = $14, min_rsrp = $15, first_devices = $16, halt_percent = $17, halt_after = $18, \
-                 max_in_flight = $19, max_per_minute = $20, texts = $21 WHERE pk = $1 AND state = $3 AND id = $22",
+                 max_in_flight = $19, max_per_minute = $20, texts = $21, verification = $22 \
+                 WHERE pk = $1 AND state = $3 AND id = $23",
             ),
             settings,
         )

@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 use super::{Columns, DeviceId, PackageId, PlanId, Queries, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
 use crate::rules::progress::{ComponentState, Figures, UpgradeState};
+use crate::rules::verification::{Stage, VerificationState, Verified};
 use crate::rules::{ComponentKind, ComponentNo, Version};
 
 /// Number of a device upgrade.
@@ -37,6 +38,8 @@ pub struct Upgrade {
     pub next_offer: Option<Millis>,
     /// Its end, for good.
     pub ended: Option<Millis>,
+    /// When a firmware verification must be at its end; none: a plan's upgrade has leases only.
+    pub deadline: Option<Millis>,
     /// Components in the order of their upgrade.
     pub components: Vec<ComponentUpgrade>,
 }
@@ -98,6 +101,16 @@ impl Upgrade {
     /// Whether the device has confirmed and is at work.
     pub fn is_at_work(&self) -> bool {
         self.is_outstanding() && self.confirmed.is_some() && self.state == UpgradeState::Upgrading
+    }
+
+    /// Where it is, as a firmware verification.
+    pub fn verification_state(&self) -> VerificationState {
+        let stage = match (self.ended, self.confirmed) {
+            (Some(_), _) => Stage::Ended,
+            (None, Some(_)) => Stage::Confirmed,
+            (None, None) => Stage::Open,
+        };
+        VerificationState::of(self.state, stage)
     }
 
     /// Whether the device may fetch the component's files now: it has confirmed, and is not at its end.
@@ -163,6 +176,18 @@ pub(super) const OFFERS_DUE: &str = "SELECT DISTINCT upgrades.device_id AS devic
              WHERE upgrades.next_offer_at IS NOT NULL AND upgrades.next_offer_at <= $1 AND devices.online = 1 LIMIT $2";
 pub(super) const EXTEND_LEASES: &str =
     "UPDATE component_upgrades SET lease_until = $1 WHERE lease_until IS NOT NULL AND lease_until < $1";
+pub(super) const VERIFICATIONS: &str =
+    "SELECT * FROM upgrades WHERE verifies = $1 AND id > $2 ORDER BY id LIMIT $3";
+pub(super) const LAST_VERIFICATION: &str =
+    "SELECT * FROM upgrades WHERE verifies = $1 ORDER BY id DESC LIMIT 1";
+pub(super) const VERDICT: &str = "SELECT state FROM upgrades WHERE verifies = $1 AND ended_at IS NOT NULL \
+             AND state IN ('upgraded', 'upgrade_failed') ORDER BY ended_at DESC, id DESC LIMIT 1";
+pub(super) const RUNNING_VERIFICATION: &str =
+    "SELECT id FROM upgrades WHERE verifies = $1 AND ended_at IS NULL ORDER BY id LIMIT 1";
+pub(super) const DEADLINES_OVER: &str = "SELECT DISTINCT device_id FROM upgrades \
+             WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at <= $1 LIMIT $2";
+pub(super) const EXTEND_DEADLINES: &str = "UPDATE upgrades SET deadline_at = $1 \
+             WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at < $1";
 pub(super) const REPEAT_LOG: &str = "UPDATE upgrade_log SET last_at = $6, times = times + 1 \
              WHERE id = (SELECT MAX(id) FROM upgrade_log WHERE device_id = $1) \
              AND COALESCE(upgrade_id, 0) = $2 AND COALESCE(component, '') = $3 AND kind = $4 AND value = $5";
@@ -179,6 +204,7 @@ fn upgrade(row: &AnyRow) -> Result<Upgrade> {
         confirmed: time("confirmed_at")?,
         next_offer: time("next_offer_at")?,
         ended: time("ended_at")?,
+        deadline: time("deadline_at")?,
         components: Vec::new(),
     })
 }
@@ -215,6 +241,11 @@ fn log_entry(row: &AnyRow) -> Result<LogEntry> {
         last_at: Millis(row.int("last_at")?),
         times: row.int("times")?,
     })
+}
+
+/// The package that an upgrade without a plan verifies.
+fn verifies(upgrade: &Upgrade) -> Option<PackageId> {
+    upgrade.components.first().filter(|_| upgrade.plan.is_none()).map(|component| component.package)
 }
 
 fn signed(bytes: u64) -> i64 {
@@ -300,6 +331,51 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
         rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
     }
 
+    /// Firmware verifications of the package after number `after`, at most `limit`, oldest first.
+    pub async fn verifications(
+        &mut self,
+        package: PackageId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Upgrade>> {
+        let rows = sqlx::query(VERIFICATIONS)
+            .bind(package.0)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(self.connection())
+            .await?;
+        self.whole_upgrades(rows).await
+    }
+
+    /// The firmware verification of the package that began last.
+    pub async fn last_verification(&mut self, package: PackageId) -> Result<Option<Upgrade>> {
+        let rows = sqlx::query(LAST_VERIFICATION).bind(package.0).fetch_all(self.connection()).await?;
+        Ok(self.whole_upgrades(rows).await?.pop())
+    }
+
+    /// What the package's verifications say: the last one that passed or failed decides.
+    pub async fn verified(&mut self, package: PackageId) -> Result<Verified> {
+        let row = sqlx::query(VERDICT).bind(package.0).fetch_optional(self.connection()).await?;
+        let state = row.map(|row| row.word::<UpgradeState>("state")).transpose()?;
+        Ok(match state {
+            Some(UpgradeState::Upgraded) => Verified::Passed,
+            Some(_) => Verified::Failed,
+            None => Verified::Never,
+        })
+    }
+
+    /// A firmware verification of the package that is not at its end.
+    pub async fn running_verification(&mut self, package: PackageId) -> Result<Option<UpgradeId>> {
+        let row = sqlx::query(RUNNING_VERIFICATION).bind(package.0).fetch_optional(self.connection()).await?;
+        row.map(|row| row.int("id").map(UpgradeId)).transpose()
+    }
+
+    /// Devices whose firmware verification should have ended by `now`, at most `limit`.
+    pub async fn deadlines_over(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
+        let rows = sqlx::query(DEADLINES_OVER).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
+        rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
+    }
+
     /// The upgrade's log, oldest first.
     pub async fn upgrade_log(&mut self, id: UpgradeId) -> Result<Vec<LogEntry>> {
         let rows = sqlx::query("SELECT * FROM upgrade_log WHERE upgrade_id = $1 ORDER BY id")
@@ -333,7 +409,7 @@ impl Writer {
         self.touch_upgrade(&upgrade);
         let row = sqlx::query(
             "INSERT INTO upgrades (plan_id, device_id, state, reason, created_at, confirmed_at, next_offer_at, ended_at, \
-             outstanding) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+             outstanding, deadline_at, verifies) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
         )
         .bind(upgrade.plan.map(|plan| plan.0))
         .bind(upgrade.device.0)
@@ -344,6 +420,8 @@ impl Writer {
         .bind(upgrade.next_offer.map(|at| at.0))
         .bind(upgrade.ended.map(|at| at.0))
         .bind(i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()))
+        .bind(upgrade.deadline.map(|at| at.0))
+        .bind(verifies(&upgrade).map(|package| package.0))
         .fetch_one(self.connection())
         .await?;
         upgrade.id = UpgradeId(row.int("id")?);
@@ -375,7 +453,7 @@ impl Writer {
         Ok(upgrade)
     }
 
-    /// Stores where the upgrade and its components are; plan, device, packages and targets never change.
+    /// Stores where the upgrade and its components are; plan, device, deadline, packages and targets never change.
     pub async fn save_upgrade(&mut self, upgrade: &Upgrade) -> Result<()> {
         self.touch_upgrade(upgrade);
         sqlx::query(
@@ -431,9 +509,11 @@ impl Writer {
         Ok(())
     }
 
-    /// No lease ends before `until`.
+    /// No lease and no verification's deadline ends before `until`.
     pub async fn extend_leases(&mut self, until: Millis) -> Result<()> {
-        sqlx::query(EXTEND_LEASES).bind(until.0).execute(self.connection()).await?;
+        for query in [EXTEND_LEASES, EXTEND_DEADLINES] {
+            sqlx::query(query).bind(until.0).execute(self.connection()).await?;
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::verification::Verification;
 use crate::clock::Millis;
 use crate::engine::Why;
 use crate::rules::explanation::Standing;
@@ -23,6 +24,8 @@ pub struct Explained {
     product: ProductKey,
     online: bool,
     now: Millis,
+    /// The firmware verification that has the device, if any.
+    verification: Option<Verification>,
     plans: Vec<Reason>,
 }
 
@@ -80,5 +83,11 @@ pub async fn why(
     let (device, reasons) = api.engine.why(&product, &key).await?;
     let online = device.presence() == Presence::Online;
     let plans = reasons.into_iter().map(|why| Reason::of(why, now)).collect::<Result<_, _>>()?;
-    Ok(Json(Explained { device: device.key, product, online, now, plans }))
+    let mut store = api.engine.store().read().await?;
+    let open = store.open_upgrades(device.id).await?.into_iter().find(|upgrade| upgrade.plan.is_none());
+    let verification = match open {
+        Some(upgrade) => Some(Verification::of(&mut store, upgrade).await?),
+        None => None,
+    };
+    Ok(Json(Explained { device: device.key, product, online, now, verification, plans }))
 }

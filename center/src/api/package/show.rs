@@ -3,13 +3,16 @@
 use axum::Json;
 use axum::extract::{Path, State};
 
+use super::Proved;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::page::number;
-use crate::store::{Package, PackageId};
+use crate::store::PackageId;
 
-/// A package with its files and their digests.
-pub async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Package>, ApiError> {
+/// A package with its files, their digests, and the result of its verification.
+pub async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Proved>, ApiError> {
     let id = PackageId(number("version package", &id)?);
-    Ok(Json(api.engine.store().read().await?.package(id).await?))
+    let mut store = api.engine.store().read().await?;
+    let package = store.package(id).await?;
+    Ok(Json(Proved::of(&mut store, package).await?))
 }

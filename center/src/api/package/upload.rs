@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use tracing::{info, warn};
 
+use super::Proved;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::packages::depot::{Depot, Staged};
@@ -38,7 +39,7 @@ struct Form {
 pub async fn upload(
     State(api): State<Api>,
     request: Request,
-) -> Result<(StatusCode, Json<Package>), ApiError> {
+) -> Result<(StatusCode, Json<Proved>), ApiError> {
     let form = Multipart::from_request(request, &()).await?;
     let form = Form::receive(form, &api.depot).await?;
     let (new, staged) = form.package()?;
@@ -51,7 +52,8 @@ pub async fn upload(
     }
     let package = api.keep(new, staged).await?;
     info!(package = package.id.0, product = %package.content.product, target = %package.content.target, "package added");
-    Ok((StatusCode::CREATED, Json(package)))
+    let mut store = api.engine.store().read().await?;
+    Ok((StatusCode::CREATED, Json(Proved::of(&mut store, package).await?)))
 }
 
 impl Api {

@@ -1,0 +1,45 @@
+//! `POST /packages/{package}/verifications`.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use super::Verification;
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::api::page::number;
+use crate::rules::{ComponentNo, DeviceKey};
+use crate::store::PackageId;
+
+/// What to verify the package on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct On {
+    /// Key of a device of the package's product.
+    device: String,
+    /// The component that is meant, if the caller wants it checked.
+    component: Option<String>,
+}
+
+/// Begins the verification of a package on one device, outside any plan.
+pub async fn start(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    body: Result<Json<On>, JsonRejection>,
+) -> Result<(StatusCode, Json<Verification>), ApiError> {
+    let id = PackageId(number("version package", &id)?);
+    let Json(on) = body?;
+    let key = DeviceKey::new(on.device)?;
+    let package = api.engine.store().read().await?.package(id).await?.content;
+    if let Some(component) = on.component.map(ComponentNo::new).transpose()?
+        && component != package.component
+    {
+        let rule = format!("version package {} is for component {}", id.0, package.component);
+        return Err(ApiError::invalid("other_component", "component", component.as_str(), rule));
+    }
+    let upgrade = api.engine.verify(id, &key).await.map_err(ApiError::naming_the_missing)?;
+    let mut store = api.engine.store().read().await?;
+    Ok((StatusCode::CREATED, Json(Verification::of(&mut store, upgrade).await?)))
+}
