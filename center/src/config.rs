@@ -7,9 +7,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::packages::signature::{PublicUrl, PublicUrlError, UrlKey};
+use crate::seal::{Keyring, SealError};
 
 /// The data folder when none is given.
 pub const DATA_FOLDER: &str = "./quecota-data";
+
+/// The file of the seal keys in a data folder.
+pub const SEAL_KEY_FILE: &str = "seal.key";
 
 /// What stops a center from starting, in words for the person who started it.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,21 @@ pub enum ConfigError {
         /// What would be right.
         rule: &'static str,
     },
+    /// Seal keys that are none.
+    #[error("{place}: {source}")]
+    SealKeys {
+        /// Where they were given.
+        place: String,
+        /// What is wrong.
+        #[source]
+        source: SealError,
+    },
+    /// Several centers may work on a PostgreSQL database: a key that one of them makes would be unknown to the others.
+    #[error(
+        "a PostgreSQL database needs the key that its secrets are sealed with: give QUECOTA_SEAL_KEY (64 hexadecimal \
+         digits, as `openssl rand -hex 32` prints them) or --seal-key-file, the same for every center of this database"
+    )]
+    SealKeyNeeded,
     /// Devices could not download from the public URL.
     #[error(transparent)]
     PublicUrl(#[from] PublicUrlError),
@@ -103,6 +122,26 @@ impl DataFolder {
         fs::read_to_string(self.0.join("token")).ok().map(|token| token.trim().to_owned())
     }
 
+    /// The file of the keys that secrets are sealed with.
+    #[must_use]
+    pub fn seal_key_file(&self) -> PathBuf {
+        self.0.join(SEAL_KEY_FILE)
+    }
+
+    /// The keys that secrets in this folder's database are sealed with, if the folder has some.
+    pub fn seal_keys(&self) -> Result<Option<Keyring>, ConfigError> {
+        let path = self.seal_key_file();
+        if path.try_exists().map_err(failed(&path))? { Ok(Some(seal_keys_of(&path)?)) } else { Ok(None) }
+    }
+
+    /// Keeps the seal keys beside the data, readable by their owner alone.
+    pub fn keep_seal_keys(&self, keys: &Keyring) -> Result<(), ConfigError> {
+        let path = self.seal_key_file();
+        let fresh = write_beside(&path, &keys.text())?;
+        let synced = fs::rename(&fresh, &path).and_then(|()| File::open(&self.0)?.sync_all());
+        synced.map_err(failed(&path))
+    }
+
     /// The key of the download URLs: made at the first start.
     pub fn url_key(&self) -> Result<UrlKey, ConfigError> {
         let path = self.0.join("url.key");
@@ -113,6 +152,13 @@ impl DataFolder {
         })?;
         Ok(UrlKey::new(key))
     }
+}
+
+/// The seal keys in a file.
+pub fn seal_keys_of(path: &Path) -> Result<Keyring, ConfigError> {
+    let text = fs::read_to_string(path).map_err(failed(path))?;
+    Keyring::parse(&text)
+        .map_err(|source| ConfigError::SealKeys { place: path.display().to_string(), source })
 }
 
 /// Checks a token that somebody chose: it must fit in a header and be more than a guess.
@@ -140,13 +186,10 @@ fn secret(path: &Path) -> Result<String, ConfigError> {
         Err(_) => {}
     }
     let text = hex::encode(rand::random::<[u8; 32]>());
-    // Written beside and linked into place, so that nobody ever reads half a secret; of two centers that start
-    // at once in one folder, both take the one that came first.
-    let fresh = path.with_extension(format!("new-{:016x}", rand::random::<u64>()));
-    let mut file =
-        OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh).map_err(failed(&fresh))?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    let linked = written.and_then(|()| fs::hard_link(&fresh, path));
+    // Linked into place, so that nobody ever reads half a secret; of two centers that start at once in one folder,
+    // both take the one that came first.
+    let fresh = write_beside(path, &text)?;
+    let linked = fs::hard_link(&fresh, path);
     fs::remove_file(&fresh).map_err(failed(&fresh))?;
     match linked {
         Ok(()) => Ok(text),
@@ -155,6 +198,15 @@ fn secret(path: &Path) -> Result<String, ConfigError> {
         }
         Err(error) => Err(failed(path)(error)),
     }
+}
+
+/// The text in a new file beside `path`, readable by its owner alone and on the disk.
+fn write_beside(path: &Path, text: &str) -> Result<PathBuf, ConfigError> {
+    let fresh = path.with_extension(format!("new-{:016x}", rand::random::<u64>()));
+    let mut file =
+        OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh).map_err(failed(&fresh))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed(&fresh))?;
+    Ok(fresh)
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> ConfigError {
@@ -190,6 +242,22 @@ mod tests {
         fs::write(folder.path().join("token"), "").unwrap();
         assert!(data.url_key().unwrap_err().to_string().contains("url.key"));
         assert!(data.token().unwrap_err().to_string().contains("token"));
+    }
+
+    #[test]
+    fn seal_keys_are_kept_for_the_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        assert!(data.seal_keys().unwrap().is_none());
+        let keys = Keyring::made();
+        data.keep_seal_keys(&keys).unwrap();
+        data.keep_seal_keys(&keys.renewed()).unwrap();
+        assert_ne!(data.seal_keys().unwrap().unwrap().current(), keys.current());
+        assert_eq!(fs::metadata(data.seal_key_file()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        fs::write(data.seal_key_file(), "cafe").unwrap();
+        let error = data.seal_keys().unwrap_err().to_string();
+        assert!(error.contains("seal.key") && !error.contains("cafe"), "{error}");
     }
 
     #[test]

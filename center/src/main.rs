@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use quecota_center::cli::{self, Cli, Command};
-use quecota_center::serve;
+use quecota_center::{maintenance, serve};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(options) => serve::run(options).map_err(|error| error.to_string()),
+        Command::RotateKey(options) => maintenance::rotate_key(&options).map_err(|error| error.to_string()),
         command => cli::run(command).map_err(|error| error.to_string()),
     };
     match done {

@@ -25,6 +25,7 @@ use crate::http;
 use crate::packages::depot::{Depot, DepotError};
 use crate::packages::download::Downloads;
 use crate::packages::signature::Signer;
+use crate::seal::Keyring;
 use crate::store::{Store, StoreError};
 
 /// Everything must have stopped this long after the signal; what has not is cut off, which a restart survives.
@@ -53,9 +54,78 @@ pub struct ServeOptions {
     /// Token of the API; without it, the one in the file `token` of the data folder, made at the first start
     #[arg(long, env = "QUECOTA_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Seal keys
+    #[command(flatten)]
+    seal: SealOptions,
     /// What to log to standard error, as in RUST_LOG: error, warn, info, debug, or per module
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
+}
+
+/// Where the keys are that secrets in the database are sealed with.
+#[derive(Debug, Args)]
+pub struct SealOptions {
+    /// Key that secrets in the database are sealed with, 64 hexadecimal digits; keys of before may follow by comma.
+    /// Without it and --seal-key-file, the file `seal.key` of the data folder, made at the first start
+    #[arg(long, env = "QUECOTA_SEAL_KEY", hide_env_values = true, value_name = "KEYS")]
+    seal_key: Option<String>,
+    /// File with such keys, one a line; QUECOTA_SEAL_KEY goes before it
+    #[arg(long, value_name = "FILE")]
+    seal_key_file: Option<PathBuf>,
+}
+
+/// Where the seal keys come from.
+#[derive(Debug)]
+pub(crate) enum SealKeys {
+    /// They are there.
+    Known(Keyring),
+    /// A new one, for a folder that has none yet; to be kept before anything is sealed with it.
+    Fresh(Keyring),
+}
+
+impl SealOptions {
+    /// The keys that were given, else those of the data folder; PostgreSQL's must be given.
+    pub(crate) fn keys(&self, data: &DataFolder, database: &str) -> Result<SealKeys, ConfigError> {
+        if let Some(text) = self.seal_key.as_deref().filter(|text| !text.is_empty()) {
+            let keys = Keyring::parse(text);
+            let named = |source| ConfigError::SealKeys { place: "QUECOTA_SEAL_KEY".to_owned(), source };
+            return keys.map(SealKeys::Known).map_err(named);
+        }
+        if let Some(file) = &self.seal_key_file {
+            return config::seal_keys_of(file).map(SealKeys::Known);
+        }
+        if database.starts_with("postgres") {
+            return Err(ConfigError::SealKeyNeeded);
+        }
+        Ok(data.seal_keys()?.map_or_else(|| SealKeys::Fresh(Keyring::made()), SealKeys::Known))
+    }
+}
+
+/// The database with its secrets sealed: new keys are kept first, and what stood in the clear is sealed.
+pub(crate) async fn open_store(
+    data: &DataFolder,
+    database: &str,
+    keys: SealKeys,
+) -> Result<Store, ServeError> {
+    let store = match keys {
+        SealKeys::Known(keys) => Store::connect(database, keys).await?,
+        SealKeys::Fresh(keys) => {
+            // A database whose key file was lost is refused here, before a file takes its place.
+            let store = Store::connect(database, keys.clone()).await?;
+            data.keep_seal_keys(&keys)?;
+            let file = data.seal_key_file();
+            info!(file = %file.display(), "made the key that secrets are sealed with; keep a copy of it");
+            store
+        }
+    };
+    let sealed = store.seal_all().await?;
+    if sealed.plain > 0 {
+        info!(secrets = sealed.plain, "sealed what stood in the clear; backups of before still show it");
+    }
+    if sealed.former > 0 {
+        info!(secrets = sealed.former, "sealed with the key in use now; the keys of before may go");
+    }
+    Ok(store)
 }
 
 /// What stops `serve`, in one line for the person who started it.
@@ -122,6 +192,12 @@ pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     done
 }
 
+/// Runs a short piece of work on the store, for a command that is no server.
+pub(crate) fn local<T>(work: impl Future<Output = Result<T, ServeError>>) -> Result<T, ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(ServeError::System)?.block_on(work)
+}
+
 async fn work(options: ServeOptions) -> Result<(), ServeError> {
     // Asked for first, so that no signal is missed while the center starts.
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
@@ -151,7 +227,8 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     }
 
     let depot = Depot::in_folder(&data.objects(), abandoned_after)?;
-    let store = Store::connect(&database).await?;
+    let keys = options.seal.keys(&data, &database)?;
+    let store = open_store(&data, &database, keys).await?;
     let engine =
         Engine::new(store.clone(), Clock::system(), Arc::new(Signer::new(public.clone(), key.clone())));
     engine.start().await?;

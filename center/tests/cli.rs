@@ -325,3 +325,46 @@ fn every_field_of_a_plan_is_entered_changed_and_shown() {
     assert_eq!(center.says(&["plan", "delete", "2"]), "deleted\n");
     fails(&center.run(&["plan", "show", "2"]), "there is no upgrade plan 2");
 }
+
+#[test]
+fn secrets_are_sealed_with_the_key_of_the_folder_or_with_a_new_one() {
+    let (center, folder) = start();
+    center.says(&["product", "create", "--key", "p1abcd", "--name", "Pump"]);
+    let data = center.data.clone();
+    let key_file = data.join("seal.key");
+    assert_eq!(fs::metadata(&key_file).unwrap().permissions().mode() & 0o777, 0o600);
+    let first = fs::read_to_string(&key_file).unwrap();
+    let quecota = |words: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_quecota-center");
+        Command::new(program).args(words).arg("--data").arg(&data).stdin(Stdio::null()).output().unwrap()
+    };
+    fails(&quecota(&["rotate-key"]), "in use by another quecota-center");
+    center.process.kill();
+
+    let serve = ["serve", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"];
+    let wrong = folder.path().join("wrong.key");
+    fs::write(&wrong, "5a".repeat(32)).unwrap();
+    fails(
+        &quecota(&[&serve[..], &["--seal-key-file", wrong.to_str().unwrap()]].concat()),
+        "secrets in the database are sealed with key",
+    );
+    fs::rename(&key_file, folder.path().join("away")).unwrap();
+    fails(&quecota(&serve), "give the key that belongs to this database");
+    assert!(!key_file.exists(), "a lost key is not replaced by one that opens nothing");
+    fails(&quecota(&["rotate-key"]), "holds no seal.key");
+    fs::rename(folder.path().join("away"), &key_file).unwrap();
+
+    let output = quecota(&["rotate-key"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.starts_with("1 secrets sealed with key "), "{said}");
+    let second = fs::read_to_string(&key_file).unwrap();
+    assert!(second != first && second.len() == 65, "one other key");
+    let again = Center::start(&data);
+    assert_eq!(again.json(&["product", "show", "p1abcd"])["name"], "Pump");
+    let postgres = Command::new(env!("CARGO_BIN_EXE_quecota-center"))
+        .args([&serve[..], &["--database", "postgres://u@127.0.0.1:1/d", "--data"]].concat())
+        .arg(folder.path().join("other"))
+        .output()
+        .unwrap();
+    fails(&postgres, "QUECOTA_SEAL_KEY");
+}

@@ -516,7 +516,7 @@ fn acknowledgements_come_in_any_order() {
 #[test]
 fn a_stopped_database_closes_connections_without_connack_and_acknowledges_nothing() {
     let mut postgres = Postgres::start();
-    let bench = Bench::with(&["--database", &postgres.url()]);
+    let bench = Bench::with(&["--database", &postgres.url(), "--seal-key", &"5a".repeat(32)]);
     let mut online = ["860000000000011", "860000000000012"].map(|key| bench.device_with_key(key));
     for device in &mut online {
         device.come_online().unwrap();

@@ -357,7 +357,8 @@ async fn offered() -> Offered {
     bench.center.says(&[&arguments[..], &["--name", "two", file]].concat());
 
     // As the engine writes it when a device confirms.
-    let store = Store::sqlite(&bench.center.data.join("center.db")).await.unwrap();
+    let keys = DataFolder::existing(&bench.center.data).seal_keys().unwrap().unwrap();
+    let store = Store::sqlite(&bench.center.data.join("center.db"), keys).await.unwrap();
     let mut writer = store.write().await.unwrap();
     let product = ProductKey::new(PRODUCT).unwrap();
     let (key, secret) = (DeviceKey::new("860000000000001").unwrap(), DeviceSecret::new("0123").unwrap());

@@ -7,6 +7,7 @@ use quecota_center::rules::eligibility::{StatusAsk, Trigger};
 use quecota_center::rules::plan::{List, PlanComponent, PlanSettings, PlanState};
 use quecota_center::rules::progress::{ComponentState, Presence, UpgradeState};
 use quecota_center::rules::*;
+use quecota_center::seal::Keyring;
 use quecota_center::store::*;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 
@@ -14,6 +15,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 struct Bench {
     store: Store,
     url: String,
+    keys: Keyring,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -21,7 +23,7 @@ impl Bench {
     async fn sqlite() -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("center.db").display());
-        Bench { store: Store::connect(&url).await.unwrap(), url, _folder: Some(folder) }
+        Self::open(url, Some(folder)).await
     }
 
     async fn postgres() -> Bench {
@@ -38,7 +40,13 @@ impl Bench {
         connection.close().await.unwrap();
         let mark = if server.contains('?') { '&' } else { '?' };
         let url = format!("{server}{mark}options[search_path]={schema}");
-        Bench { store: Store::connect(&url).await.unwrap(), url, _folder: None }
+        Self::open(url, None).await
+    }
+
+    async fn open(url: String, folder: Option<tempfile::TempDir>) -> Bench {
+        let keys = Keyring::made();
+        let store = Store::connect(&url, keys.clone()).await.unwrap();
+        Bench { store, url, keys, _folder: folder }
     }
 
     async fn end(self) {
@@ -100,6 +108,9 @@ contract! {
     an_uncommitted_transaction_leaves_nothing
     a_restart_finds_everything
     writers_of_one_device_wait_for_each_other
+    secrets_are_opened_by_their_key_alone
+    what_stood_in_the_clear_is_sealed
+    a_new_key_takes_over_from_the_one_before
 }
 
 const NOW: Millis = Millis(1_700_000_000_000);
@@ -242,7 +253,7 @@ async fn a_device_entered_twice_keeps_its_secret(bench: &Bench) {
     let other = DeviceSecret::new("other").unwrap();
     let second = writer.enter_device(&pk("p1abcd"), &dk("d1"), &other, NOW).await.unwrap();
     assert_eq!(first, second);
-    assert_eq!(second.secret.as_str(), "secretd1");
+    assert_eq!(writer.device_secret(&second).unwrap().as_str(), "secretd1");
     assert_eq!(writer.find_device_by_client_id("qdp1abcdd1").await.unwrap(), Some(first));
     assert_eq!(writer.find_device_by_client_id("qdp1abcdd2").await.unwrap(), None);
 }
@@ -695,7 +706,7 @@ async fn a_restart_finds_everything(bench: &Bench) {
     let (device, ..) = scene(&mut writer).await;
     writer.commit().await.unwrap();
     bench.store.close().await;
-    let again = Store::connect(&bench.url).await.unwrap();
+    let again = Store::connect(&bench.url, bench.keys.clone()).await.unwrap();
     assert_eq!(again.read().await.unwrap().device(&pk("p1abcd"), &dk("d1")).await.unwrap(), device);
     assert!(
         bench.store.read().await.is_err_and(|error| error.is_temporary()),
@@ -723,4 +734,93 @@ async fn writers_of_one_device_wait_for_each_other(bench: &Bench) {
     }
     let device = bench.store.read().await.unwrap().device_by_id(id).await.unwrap();
     assert_eq!(device.signal, Some(6));
+}
+
+/// A product and 1 200 devices, which is more than one batch.
+async fn sealed_scene(bench: &Bench) -> Product {
+    let mut writer = bench.store.write().await.unwrap();
+    let product = product(&mut writer, "p1abcd").await.unwrap();
+    for number in 0..1_200 {
+        device(&mut writer, &format!("d{number}")).await;
+    }
+    writer.commit().await.unwrap();
+    product
+}
+
+/// Whether both kinds of secrets open with these keys.
+async fn open_with(bench: &Bench, keys: Keyring) -> Result<(String, String)> {
+    let store = Store::connect(&bench.url, keys).await?;
+    let mut reader = store.read().await?;
+    let product = reader.product(&pk("p1abcd")).await?;
+    let device = reader.device(&pk("p1abcd"), &dk("d1199")).await?;
+    let secrets = (reader.product_secret(&product)?, reader.device_secret(&device)?);
+    drop(reader);
+    store.close().await;
+    Ok((secrets.0.as_str().to_owned(), secrets.1.as_str().to_owned()))
+}
+
+async fn secrets_are_opened_by_their_key_alone(bench: &Bench) {
+    let product = sealed_scene(bench).await;
+    let opened = open_with(bench, bench.keys.clone()).await.unwrap();
+    assert_eq!(opened, ("MTIzNDU2Nzg5MGFi".to_owned(), "secretd1199".to_owned()));
+    assert!(!format!("{product:?}").contains("MTIzNDU2Nzg5MGFi"));
+    let other = Keyring::made();
+    let error = open_with(bench, other.clone()).await.unwrap_err().to_string();
+    assert!(error.contains(bench.keys.current()) && error.contains(other.current()), "{error}");
+
+    // A secret that was moved to another device does not open there.
+    let mut connection = AnyConnection::connect(&bench.url).await.unwrap();
+    let moved = "UPDATE devices SET secret = (SELECT secret FROM devices WHERE dk = 'd1') WHERE dk = 'd1199'";
+    connection.execute(moved).await.unwrap();
+    connection.close().await.unwrap();
+    let error = open_with(bench, bench.keys.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("device d1199 of product p1abcd"), "{error}");
+}
+
+async fn what_stood_in_the_clear_is_sealed(bench: &Bench) {
+    sealed_scene(bench).await;
+    assert_eq!(bench.store.seal_all().await.unwrap(), Resealed::default(), "nothing to do");
+    let mut connection = AnyConnection::connect(&bench.url).await.unwrap();
+    connection.execute("UPDATE devices SET secret = 'plain' || dk, seal = ''").await.unwrap();
+    connection.execute("UPDATE products SET secret = 'MTIzNDU2Nzg5MGFi', seal = ''").await.unwrap();
+    connection.close().await.unwrap();
+    let opened = open_with(bench, bench.keys.clone()).await.unwrap();
+    assert_eq!(opened.1, "plaind1199", "a database of before can be read");
+    assert_eq!(bench.store.seal_all().await.unwrap(), Resealed { plain: 1_201, former: 0 });
+    assert_eq!(open_with(bench, bench.keys.clone()).await.unwrap(), opened);
+    assert!(open_with(bench, Keyring::made()).await.is_err());
+}
+
+async fn a_new_key_takes_over_from_the_one_before(bench: &Bench) {
+    sealed_scene(bench).await;
+    let renewed = bench.keys.renewed();
+    let opened = open_with(bench, renewed.clone()).await.unwrap();
+    let store = Store::connect(&bench.url, renewed.clone()).await.unwrap();
+    assert_eq!(store.seal_all().await.unwrap(), Resealed { plain: 0, former: 1_201 });
+    store.close().await;
+    assert_eq!(open_with(bench, renewed.without_former()).await.unwrap(), opened);
+    assert!(open_with(bench, bench.keys.clone()).await.is_err(), "the key of before opens nothing any more");
+}
+
+#[tokio::test]
+async fn no_secret_stands_in_the_file_of_the_database() {
+    let bench = Bench::sqlite().await;
+    sealed_scene(&bench).await;
+    let file = bench.url.strip_prefix("sqlite://").unwrap().to_owned();
+    let shows = |secret: &str| {
+        ["", "-wal"].iter().any(|end| {
+            let bytes = std::fs::read(format!("{file}{end}")).unwrap_or_default();
+            bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
+        })
+    };
+    assert!(shows("qdp1abcdd7"), "what is no secret is found");
+    assert!(!shows("secretd7") && !shows("MTIzNDU2Nzg5MGFi"));
+
+    // A database of an older version: in the clear, until the next start.
+    let mut connection = AnyConnection::connect(&bench.url).await.unwrap();
+    connection.execute("UPDATE devices SET secret = 'plain' || dk, seal = ''").await.unwrap();
+    connection.close().await.unwrap();
+    assert!(shows("plaind7"));
+    bench.store.seal_all().await.unwrap();
+    assert!(!shows("plaind7"), "nor in what the file keeps of overwritten rows");
 }

@@ -173,7 +173,7 @@ impl From<StoreError> for ApiError {
                 let message = "the center's database is not available now; try again in a moment";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             }
-            StoreError::Unusable(_) => Self::internal(&error),
+            StoreError::Unusable(_) | StoreError::Sealed(_) => Self::internal(&error),
         }
     }
 }

@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 
 use crate::config::DATA_FOLDER;
+use crate::maintenance::RotateOptions;
 use crate::serve::ServeOptions;
 pub use client::ClientError;
 
@@ -32,6 +33,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the center
     Serve(ServeOptions),
+    /// Make a new key for the secrets of a data folder and seal them with it; the center must be stopped
+    RotateKey(RotateOptions),
     /// Products: what devices are, with the key and secret that they log in with
     #[command(arg_required_else_help = true)]
     Product {
@@ -124,8 +127,8 @@ pub struct Connection {
 /// What the API or the way to it refused, in words for the caller.
 pub fn run(command: Command) -> Result<(), ClientError> {
     let (connection, request): (_, Box<dyn Request>) = match command {
-        // `main` runs the center itself; there is nothing to ask a server for.
-        Command::Serve(_) => return Ok(()),
+        // `main` runs what works on this machine; there is nothing to ask a server for.
+        Command::Serve(_) | Command::RotateKey(_) => return Ok(()),
         Command::Product { connection, command } => (connection, Box::new(command)),
         Command::Component { connection, command } => (connection, Box::new(command)),
         Command::Package { connection, command } => (connection, Box::new(command)),

@@ -9,7 +9,7 @@ use super::{Answer, Request};
 
 #[derive(Debug, Subcommand)]
 pub enum Product {
-    /// Create a product; prints its key and secret
+    /// Create a product; prints its key and its secret, which is never shown again
     Create {
         /// Product key (PK)
         #[arg(long, value_name = "PK")]
@@ -23,7 +23,7 @@ pub enum Product {
     },
     /// List the products
     List,
-    /// Show a product with its secret and components
+    /// Show a product with its components
     Show {
         /// Product key
         #[arg(value_name = "PK")]
@@ -100,7 +100,6 @@ fn shown(product: &Value) -> String {
     let mut text = sheet(&[
         ("key", cell(&product["key"])),
         ("name", cell(&product["name"])),
-        ("secret", cell(&product["secret"])),
         ("created", time(&product["created"])),
     ]);
     let mut table = Table::new(&["COMPONENT", "TYPE"]);

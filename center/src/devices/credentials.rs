@@ -39,8 +39,8 @@ pub(super) struct Admitted {
 
 impl Admitted {
     /// Keeps of the device what a session needs: it is in memory as long as the connection.
-    fn new(device: Device, entrance: Entrance, session: Session) -> Self {
-        let Device { id, client_id, secret, .. } = device;
+    fn new(device: Device, secret: DeviceSecret, entrance: Entrance, session: Session) -> Self {
+        let Device { id, client_id, .. } = device;
         Self { device: id, client_id, secret, entrance, session }
     }
 }
@@ -110,7 +110,8 @@ pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Resu
     match Password::parse(password)? {
         Password::Bootstrap(bootstrap) => {
             let product = product(store, bootstrap.product_key).await?;
-            let key = match bootstrap.open(product.secret.as_str()) {
+            let secret = store.read().await?.product_secret(&product)?;
+            let key = match bootstrap.open(secret.as_str()) {
                 Ok(key) => DeviceKey::new(key.as_str())?,
                 Err(VerifyError::Sealed | VerifyError::Signature) => {
                     return Err(NotAdmitted::WrongProductSecret(product.key));
@@ -119,8 +120,8 @@ pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Resu
                     return Err(NotAdmitted::UnusableSecret(product.key, error));
                 }
             };
-            let device = enter(store, &product, key, &connect.client_id, now).await?;
-            Ok(Admitted::new(device, Entrance::Bootstrap, bootstrap.session))
+            let (device, secret) = enter(store, &product, key, &connect.client_id, now).await?;
+            Ok(Admitted::new(device, secret, Entrance::Bootstrap, bootstrap.session))
         }
         Password::Login(login) => {
             let mut reader = store.read().await?;
@@ -128,10 +129,11 @@ pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Resu
                 return Err(stranger(&reader.products().await?, &connect.client_id));
             };
             let product = reader.product(&device.product).await?;
-            if login.verify(product.secret.as_str(), device.secret.as_str()).is_err() {
+            let (ps, ds) = (reader.product_secret(&product)?, reader.device_secret(&device)?);
+            if login.verify(ps.as_str(), ds.as_str()).is_err() {
                 return Err(NotAdmitted::WrongDeviceSecret(device.key));
             }
-            Ok(Admitted::new(device, Entrance::Login, login.session))
+            Ok(Admitted::new(device, ds, Entrance::Login, login.session))
         }
     }
 }
@@ -149,7 +151,7 @@ async fn enter(
     key: DeviceKey,
     client_id: &str,
     now: Millis,
-) -> Result<Device, NotAdmitted> {
+) -> Result<(Device, DeviceSecret), NotAdmitted> {
     if client_id != crate::rules::names::client_id(&product.key, &key) {
         return Err(NotAdmitted::ForeignClientId(key.to_string()));
     }
@@ -169,8 +171,10 @@ async fn enter(
         value: serde_json::Value::Null,
     };
     writer.log(entry, now).await?;
+    // The one that it has: a device that bootstraps again gets its old secret.
+    let secret = writer.device_secret(&device)?;
     writer.commit().await?;
-    Ok(device)
+    Ok((device, secret))
 }
 
 /// Why a login of a device that is in no product's list is refused.

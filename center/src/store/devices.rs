@@ -12,6 +12,7 @@ use crate::rules::eligibility::StatusAsk;
 use crate::rules::names::client_id;
 use crate::rules::progress::Presence;
 use crate::rules::{ComponentNo, DeviceKey, DeviceSecret, ProductKey};
+use crate::seal::{Place, Sealed};
 
 /// Number of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,9 +39,9 @@ pub struct Device {
     pub key: DeviceKey,
     /// MQTT client id.
     pub client_id: String,
-    /// Device secret: the protocol needs it in the clear.
+    /// Device secret, sealed: [`Queries::device_secret`] opens it.
     #[serde(skip)]
-    pub secret: DeviceSecret,
+    pub secret: Sealed,
     /// Fixed place in a spread push, 0..=9999.
     #[serde(skip)]
     pub push_slot: i64,
@@ -119,7 +120,7 @@ fn device(row: &AnyRow) -> Result<Device> {
         product: row.word("pk")?,
         key: row.word("dk")?,
         client_id: row.text("client_id")?,
-        secret: row.word("secret")?,
+        secret: Sealed { key: row.text("seal")?, text: row.text("secret")? },
         push_slot: row.int("push_slot")?,
         created: Millis(row.int("created_at")?),
         last_seen: time("last_seen")?,
@@ -259,16 +260,19 @@ impl Writer {
         let client_id = client_id(product, key);
         // Any fixed spread over the slots serves; a digest of the name gives one without a random source.
         let push_slot = i64::from(crc32fast::hash(client_id.as_bytes()) % PUSH_SLOTS);
+        let sealed = self.keys.seal(Place::Device(product.as_str(), key.as_str()), secret.as_str())?;
         let row = sqlx::query(
-            "INSERT INTO devices (pk, dk, client_id, secret, push_slot, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
+            "INSERT INTO devices (pk, dk, client_id, secret, push_slot, created_at, seal) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (pk, dk) DO UPDATE SET client_id = excluded.client_id RETURNING *",
         )
         .bind(product.as_str())
         .bind(key.as_str())
         .bind(client_id)
-        .bind(secret.as_str())
+        .bind(sealed.text)
         .bind(push_slot)
         .bind(now.0)
+        .bind(sealed.key)
         .fetch_one(self.connection())
         .await?;
         device(&row)

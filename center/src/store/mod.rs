@@ -8,6 +8,7 @@ mod devices;
 mod packages;
 mod plans;
 mod products;
+mod secrets;
 mod upgrades;
 
 use std::collections::BTreeSet;
@@ -21,12 +22,15 @@ use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
 
+use crate::seal::{Keyring, SealError};
+
 pub use changes::{Changes, Topic, Watch};
 pub(crate) use devices::PUSH_SLOTS;
 pub use devices::{Device, DeviceId, Reading, ReportedVersion, WasOwner};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageId, PackageKind};
 pub use plans::{Mark, Plan, PlanId};
 pub use products::{Component, Product};
+pub use secrets::Resealed;
 pub use upgrades::{ComponentUpgrade, LogEntry, NewLogEntry, Upgrade, UpgradeId};
 
 /// Why the store did not do it.
@@ -57,6 +61,9 @@ pub enum StoreError {
     /// The database cannot be used as it is.
     #[error("the database cannot be used: {0}")]
     Unusable(String),
+    /// A secret cannot be opened.
+    #[error(transparent)]
+    Sealed(#[from] SealError),
 }
 
 impl StoreError {
@@ -100,6 +107,7 @@ enum Backend {
 #[derive(Debug, Clone)]
 pub struct Store {
     backend: Backend,
+    keys: Keyring,
     readers: AnyPool,
     writers: AnyPool,
     changes: Changes,
@@ -114,31 +122,35 @@ const ACQUIRE_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Store {
     /// The SQLite file, made if it is not there. Every commit is on the disk when it returns (synchronous FULL).
-    pub async fn sqlite(file: &Path) -> Result<Self> {
+    /// `keys` seal the secrets in it, and must open those that are there.
+    pub async fn sqlite(file: &Path, keys: Keyring) -> Result<Self> {
         let path = file.to_str().filter(|path| !path.contains(['?', '#', '%'])).ok_or_else(|| {
             StoreError::Unusable(format!("{}: the path must be UTF-8 without ? # and %", file.display()))
         })?;
         let url = format!("sqlite://{path}?mode=rwc");
         let pool = |connections| sqlite_pool(connections).before_acquire(drop_stuck).connect_lazy(&url);
         let (readers, writers) = (pool(SQLITE_READERS)?, pool(1)?);
-        let store = Store { backend: Backend::Sqlite, readers, writers, changes: Changes::default() };
+        let store = Store { backend: Backend::Sqlite, keys, readers, writers, changes: Changes::default() };
         store.migrate().await?;
+        store.check_keys().await?;
         Ok(store)
     }
 
-    /// A database that lives as long as this value: for tests. It has one connection, so hold one at a time.
+    /// A database that lives as long as this value, with a key of its own: for tests. It has one connection, so hold one
+    /// at a time.
     pub async fn in_memory() -> Result<Self> {
         let pool = sqlite_pool(1).idle_timeout(None).max_lifetime(None).connect("sqlite::memory:").await?;
-        let (readers, changes) = (pool.clone(), Changes::default());
-        let store = Store { backend: Backend::Sqlite, readers, writers: pool, changes };
+        let (readers, changes, keys) = (pool.clone(), Changes::default(), Keyring::made());
+        let store = Store { backend: Backend::Sqlite, keys, readers, writers: pool, changes };
         store.migrate().await?;
         Ok(store)
     }
 
-    /// The database at `url`: `sqlite://FILE` or `postgres://...`.
-    pub async fn connect(url: &str) -> Result<Self> {
+    /// The database at `url`: `sqlite://FILE` or `postgres://...`. `keys` seal the secrets in it, and must open those
+    /// that are there.
+    pub async fn connect(url: &str, keys: Keyring) -> Result<Self> {
         if let Some(file) = url.strip_prefix("sqlite://") {
-            return Self::sqlite(Path::new(file)).await;
+            return Self::sqlite(Path::new(file), keys).await;
         }
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             // The URL may hold a password: only its scheme is shown.
@@ -155,8 +167,9 @@ impl Store {
             .connect(url)
             .await?;
         let (readers, changes) = (pool.clone(), Changes::default());
-        let store = Store { backend: Backend::Postgres, readers, writers: pool, changes };
+        let store = Store { backend: Backend::Postgres, keys, readers, writers: pool, changes };
         store.migrate().await?;
+        store.check_keys().await?;
         Ok(store)
     }
 
@@ -188,7 +201,7 @@ impl Store {
 
     fn queries<C>(&self, connection: C) -> Queries<C> {
         let (changes, touched) = (self.changes.clone(), BTreeSet::new());
-        Queries { backend: self.backend, connection, changes, touched }
+        Queries { backend: self.backend, keys: self.keys.clone(), connection, changes, touched }
     }
 
     /// Waits for what this process commits about `topic`.
@@ -249,6 +262,7 @@ fn sqlite_pool(connections: u32) -> AnyPoolOptions {
 /// Every query, over a connection that may read, and over a transaction that may also write.
 pub struct Queries<C> {
     backend: Backend,
+    keys: Keyring,
     connection: C,
     changes: Changes,
     /// What this transaction changes, for those who wait for it.
@@ -427,6 +441,12 @@ mod tests {
             upgrades::DEADLINES_OVER,
             upgrades::EXTEND_DEADLINES,
             upgrades::REPEAT_LOG,
+            secrets::NEXT_PRODUCT_KEY,
+            secrets::NEXT_DEVICE_KEY,
+            secrets::PRODUCTS_BELOW,
+            secrets::PRODUCTS_ABOVE,
+            secrets::DEVICES_BELOW,
+            secrets::DEVICES_ABOVE,
         ];
         for query in queries {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));

@@ -9,15 +9,16 @@ use sqlx::any::AnyRow;
 use super::{Columns, Queries, Result, StoreError, Writer, is_duplicate};
 use crate::clock::Millis;
 use crate::rules::{Admission, ComponentKind, ComponentNo, ProductKey, ProductSecret, Title};
+use crate::seal::{Place, Sealed};
 
-/// A product. Its secret is never printed, and serialized only by who means to.
+/// A product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Product {
     /// Product key.
     pub key: ProductKey,
-    /// Product secret: the protocol needs it in the clear.
+    /// Product secret, sealed: [`Queries::product_secret`] opens it.
     #[serde(skip)]
-    pub secret: ProductSecret,
+    pub secret: Sealed,
     /// Its name.
     pub name: Title,
     /// Which devices it takes.
@@ -44,7 +45,7 @@ pub struct Component {
 fn product(row: &AnyRow) -> Result<Product> {
     Ok(Product {
         key: row.word("pk")?,
-        secret: row.word("secret")?,
+        secret: Sealed { key: row.text("seal")?, text: row.text("secret")? },
         name: row.word("name")?,
         admission: row.word("admission")?,
         created: Millis(row.int("created_at")?),
@@ -138,14 +139,17 @@ impl Writer {
                 return Err(StoreError::conflict("product", key, reason));
             }
         }
+        let sealed = self.keys.seal(Place::Product(key.as_str()), secret.as_str())?;
         let row = sqlx::query(
-            "INSERT INTO products (pk, secret, name, admission, created_at) VALUES ($1, $2, $3, $4, $5) RETURNING *",
+            "INSERT INTO products (pk, secret, name, admission, created_at, seal) VALUES ($1, $2, $3, $4, $5, $6) \
+             RETURNING *",
         )
         .bind(key.as_str())
-        .bind(secret.as_str())
+        .bind(sealed.text)
         .bind(name.as_str())
         .bind(admission.as_str())
         .bind(now.0)
+        .bind(sealed.key)
         .fetch_one(self.connection())
         .await?;
         product(&row)

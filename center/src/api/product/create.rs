@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use base64ct::{Base64, Encoding};
 use serde::Deserialize;
 
-use super::Whole;
+use super::Fresh;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::rules::{Admission, ProductKey, ProductSecret, Title};
@@ -24,11 +24,11 @@ pub struct New {
     admission: Option<String>,
 }
 
-/// Creates a product.
+/// Creates a product. This answer alone shows its secret.
 pub async fn create(
     State(api): State<Api>,
     body: Result<Json<New>, JsonRejection>,
-) -> Result<(StatusCode, Json<Whole>), ApiError> {
+) -> Result<(StatusCode, Json<Fresh>), ApiError> {
     let Json(new) = body?;
     let key = ProductKey::new(new.key)?;
     let name = Title::new(new.name)?;
@@ -39,5 +39,5 @@ pub async fn create(
     let mut store = api.engine.store().write().await?;
     let product = store.create_product(&key, &secret, &name, admission, api.engine.clock().now()).await?;
     store.commit().await?;
-    Ok((StatusCode::CREATED, Json(Whole::new(product, Vec::new()))))
+    Ok((StatusCode::CREATED, Json(Fresh { product, secret, components: [] })))
 }

@@ -9,17 +9,20 @@ use serde::Serialize;
 use crate::rules::ProductSecret;
 use crate::store::{Component, Product};
 
-/// A product with all that an operator may see of it: the secret too, for it goes into the devices.
+/// A product that was just made, with the secret that goes into its devices: it is shown here and never again.
+#[derive(Debug, Serialize)]
+pub struct Fresh {
+    #[serde(flatten)]
+    product: Product,
+    secret: ProductSecret,
+    /// None yet.
+    components: [Component; 0],
+}
+
+/// A product with its components.
 #[derive(Debug, Serialize)]
 pub struct Whole {
     #[serde(flatten)]
     product: Product,
-    secret: ProductSecret,
     components: Vec<Component>,
-}
-
-impl Whole {
-    fn new(product: Product, components: Vec<Component>) -> Self {
-        Self { secret: product.secret.clone(), product, components }
-    }
 }
