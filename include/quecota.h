@@ -426,6 +426,50 @@ typedef struct {
     uint32_t size;
 } quecota_progress_t;
 
+/**
+ * Why the last thing that failed did; QUECOTA_FAILURE_*. A platform of quecota gets the same number with its status
+ * report.
+ */
+typedef int32_t quecota_failure_t;
+
+/** Values of quecota_failure_t. They stay the same in later versions, which may add more. */
+enum {
+    /** Nothing failed since the plan came. */
+    QUECOTA_FAILURE_NONE = 0,
+    /** The platform sent no firmware URL in time. */
+    QUECOTA_FAILURE_NO_URL = 1,
+    /** The platform's firmware information is incomplete or not usable. */
+    QUECOTA_FAILURE_BAD_INFO = 2,
+    /** The image area has no room for the image. */
+    QUECOTA_FAILURE_NO_ROOM = 3,
+    /** The firmware server does not answer. */
+    QUECOTA_FAILURE_NO_ANSWER = 4,
+    /** The firmware server answered another status than 200 or 206. */
+    QUECOTA_FAILURE_HTTP_STATUS = 5,
+    /** The firmware server sent another range than was asked for. */
+    QUECOTA_FAILURE_WRONG_RANGE = 6,
+    /** The body ended early. */
+    QUECOTA_FAILURE_SHORT = 7,
+    /** The body is longer than was asked for. */
+    QUECOTA_FAILURE_LONG = 8,
+    /** The download stalled. */
+    QUECOTA_FAILURE_STALLED = 9,
+    /** The image area failed. */
+    QUECOTA_FAILURE_STORAGE = 10,
+    /** The digests of the image are not the announced ones. */
+    QUECOTA_FAILURE_WRONG_DIGEST = 11,
+    /** The plan did not come back after a failed download. */
+    QUECOTA_FAILURE_PLAN_GONE = 12,
+    /** The application did not read the staged piece in time. */
+    QUECOTA_FAILURE_NOT_READ = 13,
+    /** The new version was not reported in time. */
+    QUECOTA_FAILURE_NO_VERSION = 14,
+    /** Another version than the target was reported. */
+    QUECOTA_FAILURE_OTHER_VERSION = 15,
+    /** The platform's apply refused the image. */
+    QUECOTA_FAILURE_APPLY_REFUSED = 16,
+};
+
 /** `event` of the event callback. */
 typedef uint32_t quecota_event_t;
 
@@ -667,6 +711,15 @@ quecota_error_t quecota_ota_progress(quecota_t *device, quecota_progress_t *prog
  * quecota_start(), quecota_poll() or quecota_deinit(). From any task, also inside the event callback.
  */
 quecota_t *quecota_ql_iot_device(void);
+
+/**
+ * Why the last thing that failed did, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is
+ * NULL or not started.
+ */
+quecota_failure_t quecota_ota_failure(quecota_t *device);
+
+/** What a quecota_failure_t means, in English; never NULL, never to be freed. */
+const char *quecota_failure_text(quecota_failure_t failure);
 
 #ifdef __cplusplus
 }  // extern "C"

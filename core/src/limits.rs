@@ -30,6 +30,8 @@ pub const MCU_LIST: usize = 511;
 pub const SESSION_KEY: usize = 16;
 /// Text of the longest event value, without its NUL: a plan event with every field at its limit.
 pub const EVENT_TEXT: usize = 256;
+/// Reason of a failure in words, on the wire.
+pub const REASON_TEXT: usize = 128;
 /// Status reports that wait while offline.
 pub const STATUS_QUEUE: usize = 16;
 /// Bytes of events that wait for the application: a longest text and some fifty without value, or any mix.

@@ -5,7 +5,7 @@ use quecota_core::wire::{
     frame::{Command, Frame, FrameError, PacketId},
     message::{
         ComponentKind, Content, Downlink, FirmwareInfo, Ids, InfoValues, OtaStatus, Plan, PlanNotify,
-        PlanRequest, Plans, Provision, Records, StatusEvent, StatusValues, Uplink, Versions,
+        PlanRequest, Plans, Provision, Records, StatusEvent, StatusExtension, StatusValues, Uplink, Versions,
     },
     ttlv::{List, Number, Part, TtlvError, Value, Writer},
 };
@@ -244,6 +244,7 @@ fn every_message_means_what_it_says() {
         component: "MCU",
         signature: None,
         versions: Versions::default(),
+        extension: StatusExtension::default(),
     };
     let info = InfoValues {
         module_model: "EC200U",

@@ -11,9 +11,10 @@ use quecota_core::{
         event::{PieceEvent, PlanEvent, StartEvent},
         frame::{Command, Frame, PacketId},
         message::{
-            ComponentKind, Content, Dns, Downlink, FirmwareInfo, Ids, InfoValues, Location, Notice,
-            OtaStatus, PackageFile, Plan, PlanNotify, PlanRequest, Plans, Provision, Reauthenticate, Records,
-            Signature, StatusEvent, StatusValues, Uplink, Versions,
+            Capabilities, ComponentKind, Content, Dns, Downlink, Downloaded, FirmwareInfo, Ids, InfoValues,
+            Location, Notice, OtaStatus, PackageFile, Plan, PlanNotify, PlanRequest, Plans, Provision,
+            Reason, Reauthenticate, Records, Signature, StatusEvent, StatusExtension, StatusValues, Uplink,
+            Versions,
         },
         topic::{self, Leaf, Topic},
         ttlv::{List, Number, Sign, Value, Writer},
@@ -291,6 +292,7 @@ proptest! {
         secrets in (text(0, 32), text(0, 32), text(0, 32), text(0, 32)),
         session_key in option::of(any::<[u8; 16]>()),
         again: bool,
+        capabilities in option::of(any::<u32>()),
         bind in payload(),
     ) {
         let dns = (!domain.is_empty()).then_some(Dns { domain: &domain, ip: "", port });
@@ -304,6 +306,7 @@ proptest! {
             new_device_secret: &secrets.3,
             bind_code: &bind,
             bind_secret: &bind,
+            capabilities: capabilities.map(Capabilities),
         }))?;
     }
 
@@ -349,11 +352,18 @@ proptest! {
         kind in kind(),
         component in text(0, 32),
         wants: bool,
+        reason in option::of((any::<u16>(), text(0, 128))),
+        progress in option::of((any::<u32>(), any::<u32>())),
     ) {
         let versions = Versions { module: &module, mcu: &mcu };
         up(Uplink::PlanRequest(PlanRequest { versions }))?;
         let signature = wants.then_some(Signature::Sha256);
-        up(Uplink::StatusEvent(StatusEvent { status, kind, component: &component, signature, versions }))?;
+        let extension = StatusExtension {
+            reason: reason.as_ref().map(|(number, text)| Reason { number: *number, text }),
+            progress: progress.map(|(received, size)| Downloaded { received, size }),
+        };
+        let component = &component;
+        up(Uplink::StatusEvent(StatusEvent { status, kind, component, signature, versions, extension }))?;
     }
 
     #[test]

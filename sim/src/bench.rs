@@ -9,7 +9,8 @@ use quecota_core::platform::{Qos, Range};
 use quecota_core::wire::credential::SessionCipher;
 use quecota_core::wire::frame::{Frame, PacketId};
 use quecota_core::wire::message::{
-    ComponentKind, Content, Downlink, FirmwareInfo, Plan, PlanNotify, Plans, Provision, Uplink,
+    Capabilities, ComponentKind, Content, Downlink, FirmwareInfo, Plan, PlanNotify, Plans, Provision,
+    SDK_PREFIX, Uplink,
 };
 use quecota_core::wire::topic::{self, Topic};
 
@@ -101,6 +102,8 @@ pub struct Bench {
     pub gives_key: bool,
     /// Whether the platform gives a device secret at bootstrap.
     pub gives_secret: bool,
+    /// What the platform says it wants to hear once it knows the device as one of ours; a vendor's says nothing.
+    pub announces: Option<Capabilities>,
     /// The passwords of the CONNECTs.
     pub passwords: Vec<String>,
     application: Application,
@@ -153,6 +156,7 @@ impl Bench {
             acknowledges: true,
             gives_key: true,
             gives_secret: true,
+            announces: None,
             passwords: Vec::new(),
             application: Box::new(|_, _, _| {}),
             cipher: None,
@@ -232,6 +236,17 @@ impl Bench {
         let packet = self.next_packet;
         self.next_packet = packet.next();
         self.send_as(packet, message);
+    }
+
+    /// The same, handled by the run that is under way.
+    fn send_later(&mut self, message: &Downlink<'_>) {
+        let mut buffer = [0; 256];
+        let mut length = message.emit_frame(self.next_packet, &mut buffer).unwrap();
+        self.next_packet = self.next_packet.next();
+        if let Some(cipher) = &self.cipher {
+            length = cipher.encrypt(&mut buffer, length).unwrap();
+        }
+        assert!(self.agent.on_message(&mut self.world, "q/1/d/x/sys", &buffer[..length]));
     }
 
     /// The same with a given packet id.
@@ -386,6 +401,7 @@ impl Bench {
             Uplink::StatusEvent(event) => Some((event.status.number(), event.component.into())),
             _ => None,
         };
+        let is_ours = matches!(message, Uplink::InfoReport(info) if info.sdk_version.starts_with(SDK_PREFIX));
         self.packets.push(Packet {
             topic: topic.into(),
             qos,
@@ -394,6 +410,12 @@ impl Bench {
             payload: frame.payload.into(),
             status,
         });
+        if let (true, Some(capabilities)) = (is_ours, self.announces) {
+            self.send_later(&Downlink::Provision(Provision {
+                capabilities: Some(capabilities),
+                ..Provision::default()
+            }));
+        }
     }
 
     fn serve_range(&mut self, range: Range) {

@@ -576,7 +576,7 @@ fn the_newer_of_two_slots_wins_also_across_the_wrap_of_the_sequence() {
 
 #[test]
 fn an_area_that_is_too_small_is_refused_with_its_minimum() {
-    for (program, erase, minimum) in [(1, 16, 4224), (8, 2048, 8192), (256, 256, 6144), (4, 65536, 131_072)] {
+    for (program, erase, minimum) in [(1, 16, 4352), (8, 2048, 8192), (256, 256, 6144), (4, 65536, 131_072)] {
         let area = Geometry { size: erase, erase, program, erased: 0xff };
         assert_eq!(Journal::minimum_size(&area), minimum, "program {program}, erase {erase}");
         let mut flash = SimFlash::new(NO_IMAGE, Geometry { size: minimum - erase, ..area });

@@ -7,6 +7,7 @@
 
 mod device;
 mod error;
+mod failure;
 #[cfg(feature = "host")]
 pub mod hosted;
 mod port;
@@ -19,6 +20,7 @@ use quecota_core::platform::{Level, SendId, System};
 
 pub use device::{Callback, QUECOTA_ALIGN, QUECOTA_SIZE, quecota_t};
 pub use error::{Error, code, quecota_error_t, quecota_error_values};
+pub use failure::{quecota_failure_t, quecota_failure_values};
 pub use table::{
     QUECOTA_LENGTH_UNKNOWN, QUECOTA_RECEIVE_MIN, QUECOTA_UNKNOWN, quecota_area_id_t, quecota_area_id_values,
     quecota_area_t, quecota_config_t, quecota_connect_t, quecota_dialect_t, quecota_dialect_values,

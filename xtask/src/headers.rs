@@ -35,6 +35,7 @@ const HEADERS: &[Header] = &[
             "src/native/device.rs",
             "src/native/mod.rs",
             "src/ql_iot/handle.rs",
+            "src/native/failure.rs",
         ],
     },
     Header { name: "Ql_iotApi.h", config: "Ql_iotApi.toml", sources: QL_IOT },

@@ -128,6 +128,18 @@ pub(super) fn log(log: &Value) -> String {
     table.text()
 }
 
+/// Bytes that the device has, in per cent where the whole is known.
+fn fetched(fetched: &Value, size: &Value) -> String {
+    match (fetched.as_u64(), size.as_u64()) {
+        (Some(0) | None, _) => "-".to_owned(),
+        (Some(bytes), Some(size @ 1..)) => {
+            let percent = bytes.min(size).saturating_mul(100).checked_div(size).unwrap_or(0);
+            format!("{bytes} of {size} ({percent} %)")
+        }
+        (Some(bytes), _) => bytes.to_string(),
+    }
+}
+
 fn upgrades(upgrades: &Value) -> String {
     let mut text = String::new();
     for upgrade in items(upgrades) {
@@ -138,12 +150,14 @@ fn upgrades(upgrades: &Value) -> String {
             Value::Null => writeln!(text, "upgrade {id}, a firmware verification: {words}"),
             _ => writeln!(text, "upgrade {id} of plan {plan}: {words}"),
         };
-        let mut components = Table::new(&["COMPONENT", "SOURCE", "TARGET", "STATE", "FAILURES", "REASON"]);
+        let mut components =
+            Table::new(&["COMPONENT", "SOURCE", "TARGET", "STATE", "FETCHED", "FAILURES", "REASON"]);
         for component in items(&upgrade["components"]) {
             let [name, source, target] =
                 ["component", "source", "target"].map(|field| cell(&component[field]));
             let [failures, reason] = ["failures", "reason"].map(|field| cell(&component[field]));
-            components.row([name, source, target, state(&component["state"]), failures, reason]);
+            let fetched = fetched(&component["fetched"], &upgrade["sizes"][&name]);
+            components.row([name, source, target, state(&component["state"]), fetched, failures, reason]);
         }
         text.push_str(&components.text());
         text.push_str(&log(&upgrade["log"]));

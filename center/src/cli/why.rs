@@ -44,6 +44,9 @@ fn told(why: &Value) -> String {
         let changes = cell(&plan["changes_with"]);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "plan {id} ({name}, {state}): {reason}");
+        if let Some(last) = plan["last_attempt"].as_str() {
+            let _ = writeln!(text, "  last attempt: {last}");
+        }
         let _ = match &plan["may_change"] {
             Value::Null => writeln!(text, "  changes with: {changes}"),
             at => writeln!(text, "  changes with: {changes}; {}", time(at)),

@@ -278,7 +278,7 @@ impl Turn<'_> {
             .await
     }
 
-    fn send(
+    pub(super) fn send(
         &mut self,
         command: Command,
         emit: impl Fn(&mut [u8]) -> std::result::Result<usize, NoRoom>,

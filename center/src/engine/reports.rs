@@ -2,7 +2,8 @@
 
 use quecota_core::wire::frame::{Command, Frame};
 use quecota_core::wire::message::{
-    InfoValues, McuList, OtaStatus, PlanRequest, Signature, StatusEvent, StatusValues, Versions,
+    Capabilities, Downloaded, InfoValues, McuList, OtaStatus, PlanRequest, Provision, SDK_PREFIX, Signature,
+    StatusEvent, StatusExtension, StatusValues, Versions,
 };
 use serde_json::json;
 
@@ -95,6 +96,19 @@ impl Turn<'_> {
             return Ok(());
         }
         let mut value = json!({ "status": event.status.number(), "text": event.status.text() });
+        // Ids from 8000 up have this meaning only where it was agreed.
+        let StatusExtension { reason, progress } =
+            if self.is_quecota() { event.extension } else { StatusExtension::default() };
+        let reason = reason.map(|reason| {
+            let text = clean(reason.text);
+            value["reason"] = reason.number.into();
+            value["reason_text"] = text.as_str().into();
+            if text.is_empty() {
+                format!("reason {}", reason.number)
+            } else {
+                format!("{text} (reason {})", reason.number)
+            }
+        });
         let name = ComponentNo::new(event.component).ok();
         if name.is_none() {
             value["component"] = clean(event.component).into();
@@ -123,9 +137,12 @@ impl Turn<'_> {
                 self.judge_versions(Some(event.component)).await?;
                 upgrade = self.store.upgrade(upgrade.id).await?;
             }
+            if let Some(progress) = progress {
+                self.take_progress(&upgrade, index, progress).await?;
+            }
             let wants_sha256 = event.signature == Some(Signature::Sha256);
             if upgrade.ended.is_none() && !(proves && has_failed(&upgrade, index)) {
-                let word = Word { input: Input::Status(event.status), wants_sha256 };
+                let word = Word { input: Input::Status(event.status), wants_sha256, reason };
                 self.apply(&mut upgrade, index, word).await?;
             }
         }
@@ -133,6 +150,21 @@ impl Turn<'_> {
             self.judge_versions(None).await?;
         }
         Ok(())
+    }
+
+    /// Whether the device said that it is one of ours, which is when ids from 8000 up mean something.
+    fn is_quecota(&self) -> bool {
+        self.device.sdk_version.as_deref().is_some_and(|version| version.starts_with(SDK_PREFIX))
+    }
+
+    /// The device knows best how much of the image it has. A heartbeat's number is no line of the log: that would be
+    /// one for each.
+    async fn take_progress(&mut self, upgrade: &Upgrade, index: usize, progress: Downloaded) -> Result<()> {
+        let Some(component) = upgrade.components.get(index) else { return Ok(()) };
+        let files = self.store.package(component.package).await?.content.files;
+        let size: u64 = files.iter().map(|file| file.size).sum();
+        let received = u64::from(progress.received).min(size);
+        Ok(self.store.raise_fetched(upgrade.id, &component.component, received).await?)
     }
 
     /// The open upgrade and the place in it that a status for `component` belongs to: first one that is at work or was
@@ -160,6 +192,11 @@ impl Turn<'_> {
         }
         if !info.sdk_version.is_empty() {
             self.device.sdk_version = Some(clean(info.sdk_version));
+        }
+        // Said by this packet, so by the device that is there now: a vendor's must never get what follows.
+        if info.sdk_version.starts_with(SDK_PREFIX) {
+            let told = Provision { capabilities: Some(Capabilities::ALL), ..Provision::default() };
+            self.send(Command::PROVISION, |out| told.emit(out))?;
         }
         let versions = Versions { module: info.module_version, mcu: info.mcu_list.unwrap_or("") };
         let told = self.take_versions(&versions).await?;

@@ -57,6 +57,22 @@ const ANSWER_TIME: Millis = Millis::seconds(30);
 pub(super) struct Word {
     pub(super) input: Input,
     pub(super) wants_sha256: bool,
+    /// Why, as a quecota device says it.
+    pub(super) reason: Option<String>,
+}
+
+impl Word {
+    pub(super) fn of(input: Input) -> Self {
+        Word { input, wants_sha256: false, reason: None }
+    }
+
+    /// What the center knows of a failure or a refusal, and what the device says of it.
+    fn told(&self, what: &str) -> String {
+        match &self.reason {
+            Some(reason) => format!("{what}: {reason}"),
+            None => what.to_owned(),
+        }
+    }
 }
 
 impl Turn<'_> {
@@ -150,14 +166,14 @@ impl Turn<'_> {
                 self.all_open(upgrade, ComponentState::Refused);
                 let delay = plan.as_ref().map_or(0, |plan| plan.settings.strategy.refusal_delay);
                 upgrade.next_offer = Some(self.now + Millis::minutes(i64::from(delay)));
-                upgrade.reason = Some("the device refused".into());
+                upgrade.reason = Some(word.told("the device refused"));
             }
             Step::Prove => self.prove(upgrade, index, plan.as_ref()).await?,
             Step::Done(state) => self.done(upgrade, index, state).await?,
-            Step::Fail(failure) => self.fail(upgrade, index, failure, plan.as_ref()).await?,
+            Step::Fail(failure) => self.fail(upgrade, index, failure, &word, plan.as_ref()).await?,
             Step::Unanswered if upgrade.confirmed.is_some() => {
                 let failure = Failure::Silence(ComponentState::PlanNotReceived);
-                self.fail(upgrade, index, failure, plan.as_ref()).await?;
+                self.fail(upgrade, index, failure, &word, plan.as_ref()).await?;
             }
             Step::Unanswered => {
                 self.all_open(upgrade, ComponentState::PlanNotReceived);
@@ -341,6 +357,7 @@ impl Turn<'_> {
         upgrade: &mut Upgrade,
         index: usize,
         failure: Failure,
+        word: &Word,
         plan: Option<&Plan>,
     ) -> Result<()> {
         let Some(component) = upgrade.components.get_mut(index) else { return Ok(()) };
@@ -349,19 +366,20 @@ impl Turn<'_> {
         let counted = counts(failure, progress);
         component.fetched_before = component.fetched;
         component.failures += u32::from(counted);
-        component.reason = Some(failure.to_string());
+        let reason = word.told(&failure.to_string());
+        component.reason = Some(reason.clone());
         let (name, failures) = (component.component.clone(), component.failures);
         // The others wait until this one has another try.
         self.all_open(upgrade, ComponentState::PlanNotReceived);
         self.set(upgrade, index, failure.state());
         upgrade.confirmed = upgrade.confirmed.or(Some(self.now));
-        upgrade.reason = Some(failure.to_string());
+        upgrade.reason = Some(reason.clone());
         // A firmware verification has one attempt.
         let retries = plan.map_or(0, |plan| plan.settings.strategy.retries);
         let state = plan.map_or(PlanState::Upgrading, |plan| plan.state);
         let after = after_failure(failures, retries, state, self.now);
         let value = json!({
-            "reason": failure.to_string(), "counted": counted, "failures": failures, "retries": retries,
+            "reason": reason, "counted": counted, "failures": failures, "retries": retries,
             "next": match after { After::Retry(at) => json!(at), After::End => Value::Null },
         });
         self.log(Some(upgrade), Some(&name), "failure", value).await?;
@@ -425,7 +443,7 @@ impl Turn<'_> {
                     let value = json!({ "version": reported, "target": component.target });
                     let name = component.component.clone();
                     self.log(Some(&upgrade), Some(&name), "version", value).await?;
-                    let word = Word { input: Input::Version(seen, evidence), wants_sha256: false };
+                    let word = Word::of(Input::Version(seen, evidence));
                     self.apply(&mut upgrade, index, word).await?;
                 }
             }
@@ -458,7 +476,7 @@ impl Turn<'_> {
             let over =
                 |component: &ComponentUpgrade| component.lease_until.is_some_and(|until| until <= self.now);
             if let Some(index) = upgrade.components.iter().position(over) {
-                self.apply(&mut upgrade, index, Word { input: Input::Silence, wants_sha256: false }).await?;
+                self.apply(&mut upgrade, index, Word::of(Input::Silence)).await?;
             }
         }
         Ok(())

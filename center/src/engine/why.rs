@@ -23,6 +23,8 @@ pub struct Why {
     pub plan: Plan,
     /// Where the device stands.
     pub standing: Standing,
+    /// Why the last attempt failed or was refused, as far as the center and the device know.
+    pub last_attempt: Option<String>,
 }
 
 /// How many of a plan's devices stand where.
@@ -87,11 +89,12 @@ impl Engine {
             let is_free = judgement.verdict.is_ok() && plan.settings.push == Push::Actively;
             let ahead = judgement.busy_with.or(first);
             let id = plan.id;
+            let last_attempt = judgement.upgrade.as_ref().and_then(|upgrade| upgrade.reason.clone());
             let standing = standing(&plan, judgement, ahead, now);
             if is_free {
                 first = first.or(Some(id));
             }
-            reasons.push(Why { plan, standing });
+            reasons.push(Why { plan, standing, last_attempt });
         }
         Ok((device, reasons))
     }

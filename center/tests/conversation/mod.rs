@@ -10,7 +10,8 @@ use quecota_center::rules::*;
 use quecota_center::store::*;
 use quecota_core::wire::frame::{Command, Frame, PacketId};
 use quecota_core::wire::message::{
-    self, Content, FirmwareInfo, OtaStatus, PlanNotify, PlanRequest, Signature, StatusEvent, Versions,
+    self, Content, FirmwareInfo, OtaStatus, PlanNotify, PlanRequest, Signature, StatusEvent, StatusExtension,
+    Versions,
 };
 use quecota_core::wire::ttlv::Writer as Ttlv;
 
@@ -247,7 +248,8 @@ pub fn status_payload(
     versions: Versions<'_>,
 ) -> Vec<u8> {
     let kind = if component == "app" { message::ComponentKind::Module } else { message::ComponentKind::Mcu };
-    let event = StatusEvent { status, kind, component, signature, versions };
+    let event =
+        StatusEvent { status, kind, component, signature, versions, extension: StatusExtension::default() };
     let mut out = vec![0; 512];
     let length = event.emit(&mut out).unwrap();
     out.truncate(length);

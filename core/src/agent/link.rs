@@ -7,6 +7,7 @@ use crate::cloud::{Order, Orders};
 use crate::ota::{State, Timer};
 use crate::platform::{Connect, Level, Platform};
 use crate::wire::credential::{self, Nonce, Session as Wanted};
+use crate::wire::message::Capabilities;
 use crate::wire::topic;
 
 impl Agent<'_> {
@@ -61,6 +62,7 @@ impl Agent<'_> {
         self.inbox.clear();
         self.next_plan = None;
         self.handled = [None; 4];
+        self.uplink.capabilities = Capabilities::NONE;
         self.session.device_key = *self.device_key();
         if self.try_connect(platform).is_none() {
             platform.log(Level::Warn, "the transport could not start to connect");

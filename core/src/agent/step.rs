@@ -175,6 +175,9 @@ impl Agent<'_> {
         let Ok(provision) = Provision::parse(self.inbox.payload()) else {
             return platform.log(Level::Warn, "a malformed provisioning packet (0x00B4) was dropped");
         };
+        if let Some(capabilities) = provision.capabilities {
+            self.uplink.capabilities = capabilities;
+        }
         let orders = self.session.on_provision(&provision, now, random);
         self.carry_out(platform, orders);
     }

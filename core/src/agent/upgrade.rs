@@ -84,13 +84,14 @@ impl Agent<'_> {
     }
 
     fn report(&mut self, platform: &mut dyn Platform, state: State) {
-        let failed = matches!(state, State::DownloadError | State::UpdateError);
+        let failed = matches!(state, State::Refused | State::DownloadError | State::UpdateError);
         let report = Report {
             state: state.number(),
             kind: self.machine.image.kind.number(),
             wants_sha256: state == State::Confirmed && self.wants_sha256,
             reason: self.machine.failure.filter(|_| failed).map_or(0, |failure| failure as u16),
             offset: self.received(),
+            size: self.machine.image.size,
             component: self.machine.image.component,
         };
         if self.reports.push(report).is_some() {

@@ -4,14 +4,15 @@ use super::Agent;
 use crate::clock::Deadline;
 use crate::cloud::{Asked, Reports, Session};
 use crate::limits;
+use crate::ota::Failure;
 use crate::ota::journal::Report;
 use crate::platform::{Area, Level, Platform, Qos, SendId};
 use crate::text::Text;
 use crate::wire::credential::SessionCipher;
 use crate::wire::frame::{Command, PacketId};
 use crate::wire::message::{
-    ComponentKind, InfoValues, OtaStatus, PlanRequest, Signature, StatusEvent, StatusValues,
-    Uplink as Message, Versions,
+    Capabilities, ComponentKind, Downloaded, InfoValues, OtaStatus, PlanRequest, Reason, Signature,
+    StatusEvent, StatusExtension, StatusValues, Uplink as Message, Versions,
 };
 use crate::wire::topic;
 use crate::wire::ttlv::{Number, Sign};
@@ -68,6 +69,8 @@ pub(super) struct Uplink {
     last_id: u16,
     sending: Option<Sending>,
     not_before: Option<Deadline>,
+    /// What the platform of this connection wants to hear beyond QuecThing.
+    pub(super) capabilities: Capabilities,
 }
 
 impl Uplink {
@@ -82,6 +85,7 @@ impl Uplink {
             last_id: 0,
             sending: None,
             not_before: None,
+            capabilities: Capabilities::NONE,
         }
     }
 
@@ -255,6 +259,7 @@ impl Agent<'_> {
             component: &report.component,
             signature: report.wants_sha256.then_some(Signature::Sha256),
             versions: if ended { self.versions() } else { Versions::default() },
+            extension: extension(report, status).only(self.uplink.capabilities),
         }
     }
 
@@ -284,10 +289,33 @@ impl Agent<'_> {
     }
 }
 
+/// What the report says beyond QuecThing.
+fn extension(report: &Report, status: OtaStatus) -> StatusExtension<'static> {
+    let reason = (report.reason != 0).then(|| Reason {
+        number: report.reason,
+        text: Failure::of(report.reason).map_or("", Failure::text),
+    });
+    let downloads =
+        matches!(status, OtaStatus::Downloading | OtaStatus::DownloadError | OtaStatus::Downloaded);
+    let progress = Downloaded { received: report.offset, size: report.size };
+    StatusExtension { reason, progress: (downloads && report.size > 0).then_some(progress) }
+}
+
 /// Once there is a session key, only what it opens is accepted. `None`: it does not open.
 pub(super) fn decrypt(session: &Session, raw: &mut [u8]) -> Option<usize> {
     match session.session_key() {
         None => Some(raw.len()),
         Some(key) => SessionCipher::new(key).decrypt(raw).ok().map(|plain| plain.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::message::SDK_PREFIX;
+
+    #[test]
+    fn a_platform_knows_us_by_the_sdk_version() {
+        assert!(SDK_VERSION.strip_prefix(SDK_PREFIX).is_some_and(|version| version.contains('.')));
     }
 }

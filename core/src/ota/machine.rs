@@ -1,6 +1,8 @@
 //! Where the upgrade of one device stands: checks what inputs carry, looks the transition up in [`super::table`],
 //! keeps the timers. It does nothing itself; the agent carries the effects of the row out.
 
+use core::ffi::CStr;
+
 use super::digest::Announced;
 use super::table::{self, Effect, Input, Row, State};
 use super::timer::{self, Timer, Timers};
@@ -91,25 +93,55 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// All of them, by number.
+    pub const ALL: &'static [Failure] = &[
+        Failure::NoUrl,
+        Failure::BadInfo,
+        Failure::NoRoom,
+        Failure::NoAnswer,
+        Failure::HttpStatus,
+        Failure::WrongRange,
+        Failure::Short,
+        Failure::Long,
+        Failure::Stalled,
+        Failure::Storage,
+        Failure::WrongDigest,
+        Failure::PlanGone,
+        Failure::NotRead,
+        Failure::NoVersion,
+        Failure::OtherVersion,
+        Failure::ApplyRefused,
+    ];
+
+    /// The failure with this number, from a journal; `None` for 0 and for one of a later version.
+    pub fn of(number: u16) -> Option<Failure> {
+        Failure::ALL.iter().copied().find(|failure| *failure as u16 == number)
+    }
+
     /// The reason in words.
-    pub const fn text(self) -> &'static str {
+    pub fn text(self) -> &'static str {
+        self.c_text().to_str().unwrap_or("") // ASCII, all of them
+    }
+
+    /// The reason in words, for C.
+    pub const fn c_text(self) -> &'static CStr {
         match self {
-            Failure::NoUrl => "the platform sent no firmware URL in time",
-            Failure::BadInfo => "the platform's firmware information is incomplete or not usable",
-            Failure::NoRoom => "the staging area has no room for the image",
-            Failure::NoAnswer => "the firmware server does not answer",
-            Failure::HttpStatus => "the firmware server answered another status than 200 or 206",
-            Failure::WrongRange => "the firmware server sent another range than was asked for",
-            Failure::Short => "the firmware body ended early",
-            Failure::Long => "the firmware body is longer than was asked for",
-            Failure::Stalled => "the download stalled",
-            Failure::Storage => "the staging area failed",
-            Failure::WrongDigest => "the digests of the image are not the announced ones",
-            Failure::PlanGone => "the plan did not come back after a failed download",
-            Failure::NotRead => "the application did not read the staged piece in time",
-            Failure::NoVersion => "the new version was not reported in time",
-            Failure::OtherVersion => "another version than the target was reported",
-            Failure::ApplyRefused => "the platform's apply refused the image",
+            Failure::NoUrl => c"the platform sent no firmware URL in time",
+            Failure::BadInfo => c"the platform's firmware information is incomplete or not usable",
+            Failure::NoRoom => c"the staging area has no room for the image",
+            Failure::NoAnswer => c"the firmware server does not answer",
+            Failure::HttpStatus => c"the firmware server answered another status than 200 or 206",
+            Failure::WrongRange => c"the firmware server sent another range than was asked for",
+            Failure::Short => c"the firmware body ended early",
+            Failure::Long => c"the firmware body is longer than was asked for",
+            Failure::Stalled => c"the download stalled",
+            Failure::Storage => c"the staging area failed",
+            Failure::WrongDigest => c"the digests of the image are not the announced ones",
+            Failure::PlanGone => c"the plan did not come back after a failed download",
+            Failure::NotRead => c"the application did not read the staged piece in time",
+            Failure::NoVersion => c"the new version was not reported in time",
+            Failure::OtherVersion => c"another version than the target was reported",
+            Failure::ApplyRefused => c"the platform's apply refused the image",
         }
     }
 }
@@ -429,5 +461,25 @@ impl Machine {
             200 | 206 => Err(Failure::WrongRange),
             _ => Err(Failure::HttpStatus),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits;
+
+    #[test]
+    fn every_failure_has_a_number_and_words_of_its_own_that_fit_the_wire() {
+        let source = include_str!("machine.rs");
+        let declared = source.split("pub enum Failure {").nth(1).unwrap().split("\n}").next().unwrap();
+        assert_eq!(declared.matches(" = ").count(), Failure::ALL.len(), "one is not in ALL");
+        for (at, failure) in Failure::ALL.iter().enumerate() {
+            assert_eq!(Failure::of(*failure as u16), Some(*failure));
+            assert!((1..=limits::REASON_TEXT).contains(&failure.text().len()), "{failure:?}");
+            let others = Failure::ALL.iter().take(at);
+            assert!(others.clone().all(|other| other.text() != failure.text()), "{failure:?}");
+        }
+        assert_eq!((Failure::of(0), Failure::of(u16::MAX)), (None, None));
     }
 }

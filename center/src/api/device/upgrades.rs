@@ -1,5 +1,7 @@
 //! `GET /products/{product}/devices/{device}/upgrades`.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::Serialize;
@@ -7,7 +9,7 @@ use serde::Serialize;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::page::{Answer, Asked, ListQuery};
-use crate::rules::{DeviceKey, ProductKey};
+use crate::rules::{ComponentNo, DeviceKey, ProductKey};
 use crate::store::{LogEntry, Upgrade};
 
 /// An upgrade of a device with everything that was said about it.
@@ -15,6 +17,8 @@ use crate::store::{LogEntry, Upgrade};
 pub struct Logged {
     #[serde(flatten)]
     upgrade: Upgrade,
+    /// Bytes of each component's package, by component; `fetched` counts up to it.
+    sizes: BTreeMap<ComponentNo, u64>,
     log: Vec<LogEntry>,
 }
 
@@ -34,7 +38,12 @@ pub async fn upgrades(
     let mut items = Vec::new();
     for upgrade in page.items {
         let log = store.upgrade_log(upgrade.id).await?;
-        items.push(Logged { upgrade, log });
+        let mut sizes = BTreeMap::new();
+        for component in &upgrade.components {
+            let files = store.package(component.package).await?.content.files;
+            sizes.insert(component.component.clone(), files.iter().map(|file| file.size).sum());
+        }
+        items.push(Logged { upgrade, sizes, log });
     }
     Ok(Json(Answer { items, next: page.next }))
 }

@@ -46,11 +46,13 @@ struct Reason {
     may_change: Option<Millis>,
     /// What changes it.
     changes_with: &'static str,
+    /// Why the last attempt failed or was refused; null: there was none, or it goes on.
+    last_attempt: Option<String>,
 }
 
 impl Reason {
     fn of(why: Why, now: Millis) -> Result<Self, serde_json::Error> {
-        let Why { plan, standing } = why;
+        let Why { plan, standing, last_attempt } = why;
         let values = match &standing {
             Standing::Held(held) => serde_json::to_value(held)?,
             Standing::UnderWay { component, state, until } => {
@@ -67,6 +69,7 @@ impl Reason {
             text: standing.told(&plan.settings.time_zone, now),
             may_change: standing.may_change(),
             changes_with: standing.changes_with(),
+            last_attempt,
             name: plan.settings.name,
             time_zone: plan.settings.time_zone,
         })

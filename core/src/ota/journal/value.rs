@@ -89,6 +89,8 @@ pub struct Report {
     pub reason: u16,
     /// Bytes of the image that were there, for a platform that knows the extension.
     pub offset: u32,
+    /// Bytes of the image in all; 0: not known.
+    pub size: u32,
     /// Component identifier (id 4).
     pub component: Text<{ limits::COMPONENT }>,
 }
@@ -359,7 +361,7 @@ const REPORT_WANTS_SHA256: u8 = 1;
 
 impl Reports {
     pub(super) const ENCODED_MAX: usize =
-        1 + limits::STATUS_QUEUE * (1 + 1 + 1 + 2 + 4 + text(limits::COMPONENT));
+        1 + limits::STATUS_QUEUE * (1 + 1 + 1 + 2 + 4 + text(limits::COMPONENT) + 4);
 
     pub(super) fn encode(&self, put: Put<'_>) {
         put(&[self.count as u8]);
@@ -369,6 +371,10 @@ impl Reports {
             put(&report.reason.to_le_bytes());
             put(&report.offset.to_le_bytes());
             put_text(put, &report.component);
+        }
+        // Behind the list, where an earlier version ends.
+        for report in self.iter() {
+            put(&report.size.to_le_bytes());
         }
     }
 
@@ -380,9 +386,14 @@ impl Reports {
                 wants_sha256: from.u8()? & REPORT_WANTS_SHA256 != 0,
                 reason: from.u16()?,
                 offset: from.u32()?,
+                size: 0,
                 component: from.text()?,
             };
             self.push(report).ok()?;
+        }
+        for report in self.waiting.iter_mut().take(self.count) {
+            // An earlier version did not tell.
+            report.size = from.u32().unwrap_or(0);
         }
         Some(())
     }

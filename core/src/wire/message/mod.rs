@@ -1,9 +1,10 @@
 //! What frames say, as typed values: one file per family, `parse` beside `emit` (QUECTHING.md 4.5).
 //!
 //! Texts that a message does not have are empty, because an empty text reads as absent on the wire. Ids that a
-//! message does not know are ignored, so that extensions (from 8000 up) pass by.
+//! message does not know are ignored, so that extensions (from 8000 up, [`StatusExtension`]) pass by.
 
 mod direction;
+mod extension;
 mod firmware;
 mod ids;
 mod location;
@@ -16,6 +17,7 @@ mod request;
 mod status;
 
 pub use direction::{Downlink, Uplink};
+pub use extension::{Capabilities, Downloaded, FIRST_ID, Reason, SDK_PREFIX, StatusExtension};
 pub use firmware::{Content, FirmwareInfo, PackageFile};
 pub use ids::Ids;
 pub use location::Location;

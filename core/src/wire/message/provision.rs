@@ -1,6 +1,6 @@
 //! 0x00B4: secrets and addresses that the platform hands out (QUECTHING.md 4.2).
 
-use super::{Field, Fields, Kind, MessageError, WriteFields, field, finish};
+use super::{Capabilities, Field, Fields, Kind, MessageError, WriteFields, field, finish};
 use crate::{
     limits,
     wire::{
@@ -43,6 +43,8 @@ pub struct Provision<'a> {
     pub bind_code: &'a [u8],
     /// For the end user's application, from 2.10.6 on.
     pub bind_secret: &'a [u8],
+    /// What a quecota platform wants to hear; for quecota devices only.
+    pub capabilities: Option<Capabilities>,
 }
 
 /// Another server. A device keeps it once it has worked.
@@ -95,6 +97,7 @@ impl<'a> Provision<'a> {
             new_device_secret: fields.text(NEW_DEVICE_SECRET, limits::DEVICE_SECRET)?,
             bind_code: fields.bytes(BIND_CODE)?.map(|(_, bytes)| bytes).unwrap_or_default(),
             bind_secret: fields.bytes(BIND_SECRET)?.map(|(_, bytes)| bytes).unwrap_or_default(),
+            capabilities: Capabilities::read(fields),
         })
     }
 
@@ -123,6 +126,9 @@ impl<'a> Provision<'a> {
             if !bytes.is_empty() {
                 writer.bytes(field.id, bytes);
             }
+        }
+        if let Some(capabilities) = self.capabilities {
+            capabilities.write(&mut writer);
         }
         finish(&mut writer)
     }
@@ -166,6 +172,7 @@ mod tests {
             new_device_secret: "fedcba",
             bind_code: b"bind",
             bind_secret: &[0xFF, 0],
+            capabilities: Some(Capabilities(u32::MAX)),
         };
         let mut out = [0; 256];
         let length = provision.emit(&mut out).unwrap();

@@ -1,7 +1,7 @@
 //! 0x0114: where an upgrade stands (QUECTHING.md 3.1).
 
 use super::{
-    ComponentKind, Field, Fields, MessageError, Versions, WriteFields, field, finish,
+    ComponentKind, Field, Fields, MessageError, StatusExtension, Versions, WriteFields, field, finish,
     plan::{COMPONENT, KIND},
 };
 use crate::{
@@ -105,6 +105,8 @@ pub struct StatusEvent<'a> {
     pub signature: Option<Signature>,
     /// With status 11 and 12: what the device has now.
     pub versions: Versions<'a>,
+    /// What vendors do not know.
+    pub extension: StatusExtension<'a>,
 }
 
 impl<'a> StatusEvent<'a> {
@@ -124,6 +126,7 @@ impl<'a> StatusEvent<'a> {
             component: fields.text(COMPONENT, limits::COMPONENT)?,
             signature: wanted.eq_ignore_ascii_case("sha256").then_some(Signature::Sha256),
             versions: Versions::read(fields)?,
+            extension: StatusExtension::read(fields),
         })
     }
 
@@ -139,6 +142,7 @@ impl<'a> StatusEvent<'a> {
             writer.text(SIGNATURE.id, "sha256");
         }
         self.versions.write(&mut writer);
+        self.extension.write(&mut writer);
         finish(&mut writer)
     }
 }
@@ -165,6 +169,7 @@ mod tests {
             component: "MCU",
             signature: Some(Signature::Sha256),
             versions: Versions::default(),
+            extension: StatusExtension::default(),
         };
         let mut out = [0; 64];
         let length = event.emit(&mut out).unwrap();

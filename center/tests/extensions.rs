@@ -1,0 +1,156 @@
+//! What the center and quecota devices say to each other beyond QuecThing, and that vendor devices never hear of it.
+
+mod conversation;
+
+use OtaStatus::*;
+use conversation::*;
+use quecota_center::engine::Message;
+use quecota_center::rules::*;
+use quecota_core::wire::frame::Command;
+use quecota_core::wire::message::{
+    self, Capabilities, Downloaded, FIRST_ID, OtaStatus, Provision, Reason, StatusEvent, StatusExtension,
+    Versions,
+};
+use quecota_core::wire::ttlv::{List, Writer as Ttlv};
+
+/// 0x0044 of a device with this SDK.
+async fn report(phone: &mut Phone<'_>, sdk: &str) -> Vec<Message> {
+    let mut out = [0; 512];
+    let length = Ttlv::new(&mut out).text(2, "FW1").text(3, "STM32:1").text(11, sdk).finish().unwrap();
+    phone.send(Command::INFO_REPORT, &out[..length]).await
+}
+
+/// 0x0114 with what quecota adds.
+async fn status(phone: &mut Phone<'_>, status: OtaStatus, extension: StatusExtension<'_>) -> Vec<Message> {
+    let event = StatusEvent {
+        status,
+        kind: message::ComponentKind::Mcu,
+        component: "STM32",
+        signature: None,
+        versions: Versions::default(),
+        extension,
+    };
+    let mut out = [0; 512];
+    let length = event.emit(&mut out).unwrap();
+    phone.send(Command::STATUS_EVENT, &out[..length]).await
+}
+
+fn at(received: u32) -> StatusExtension<'static> {
+    StatusExtension { reason: None, progress: Some(Downloaded { received, size: 1_000_000 }) }
+}
+
+const STALLED: StatusExtension<'_> = StatusExtension {
+    reason: Some(Reason { number: 9, text: "the download stalled" }),
+    progress: Some(Downloaded { received: 300_000, size: 1_000_000 }),
+};
+
+#[tokio::test]
+async fn a_vendor_device_never_gets_an_id_of_ours() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |plan| plan.strategy.min_rsrp = Some(-100)).await;
+    let mut phone = center.connected().await;
+    let mut heard = Vec::new();
+    // The device was one of ours once; what is there now is not.
+    heard.extend(report(&mut phone, "quecota/0.1").await);
+    assert!(heard.iter().any(|message| message.command == Command::PROVISION));
+    heard.clear();
+    phone.disconnect().await;
+    phone.connect().await;
+    for sdk in ["2.9.0", "2.10.6", "2.9.0 quecota/0.1", ""] {
+        heard.extend(report(&mut phone, sdk).await);
+    }
+    let mut out = [0; 64];
+    let length = Ttlv::new(&mut out).number(1, 80u8).number(5, -90i64).finish().unwrap();
+    heard.extend(phone.send(Command::STATUS_ANSWER, &out[..length]).await);
+    for status in [PlanReceived, Confirmed, DownloadStart, Downloading, DownloadError, UpdateError] {
+        heard.extend(phone.status(status).await);
+    }
+    heard.extend(phone.request("STM32:1").await);
+    heard.extend(center.minutes(30).await.into_iter().map(|(_, message)| message));
+    let has = |command| heard.iter().any(|message| message.command == command);
+    assert!(has(Command::PLAN_NOTIFY) && has(Command::FIRMWARE_INFO), "{heard:?}");
+    for message in &heard {
+        // A bare list of ids is no TTLV.
+        let Ok(list) = List::parse(&message.payload) else { continue };
+        assert!(list.iter().all(|item| item.id < FIRST_ID), "{message:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_quecota_device_is_told_what_the_center_wants_to_hear_before_anything_else() {
+    let center = Center::new().await;
+    center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    for _ in 0..2 {
+        let messages = report(&mut phone, "quecota/0.1").await;
+        assert_eq!(messages[0].command, Command::PROVISION);
+        let told = Provision::parse(&messages[0].payload).unwrap();
+        let capabilities = Some(Capabilities::ALL);
+        assert_eq!(told, Provision { capabilities, ..Provision::default() });
+        assert_offers(&messages[1..], &["STM32"]);
+        phone.disconnect().await;
+        phone.connect().await;
+    }
+}
+
+#[tokio::test]
+async fn why_and_how_far_are_in_the_upgrade_and_its_log() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    report(&mut phone, "quecota/0.1").await;
+    phone.quiet(&[PlanReceived]).await;
+    phone.status(Confirmed).await;
+    phone.quiet(&[DownloadStart]).await;
+    for received in [0, 100_000, 200_000, u32::MAX] {
+        assert_eq!(status(&mut phone, Downloading, at(received)).await, []);
+        let fetched = center.upgrade(plan).await.components[0].fetched;
+        assert_eq!(fetched, u64::from(received.min(1_000_000)), "never more than there is");
+    }
+    let log = center.log(plan).await;
+    let beats: Vec<_> = log.iter().filter(|entry| entry.value["status"] == 5).collect();
+    assert_eq!((beats.len(), beats[0].times), (1, 4), "heartbeats stay one row");
+    status(&mut phone, DownloadError, STALLED).await;
+    let upgrade = center.upgrade(plan).await;
+    let reason = "the device reports a failed download (status 6): the download stalled (reason 9)";
+    assert_eq!(upgrade.reason.as_deref(), Some(reason));
+    assert_eq!(upgrade.components[0].reason.as_deref(), Some(reason));
+    let log = center.log(plan).await;
+    let said = log.iter().find(|entry| entry.value["status"] == 6).unwrap();
+    assert_eq!(
+        (&said.value["reason"], &said.value["reason_text"]),
+        (&9.into(), &"the download stalled".into())
+    );
+    let failure = log.iter().find(|entry| entry.kind == "failure").unwrap();
+    assert_eq!(failure.value["reason"], reason);
+    let key = DeviceKey::new("d1").unwrap();
+    let (_, why) = center.engine.why(&pk(), &key).await.unwrap();
+    assert_eq!(why[0].last_attempt.as_deref(), Some(reason));
+}
+
+#[tokio::test]
+async fn a_device_that_refuses_may_say_why() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    report(&mut phone, "quecota/0.1").await;
+    let reason = Some(Reason { number: 1000, text: "" });
+    status(&mut phone, Refused, StatusExtension { reason, progress: None }).await;
+    assert_eq!(center.upgrade(plan).await.reason.as_deref(), Some("the device refused: reason 1000"));
+}
+
+#[tokio::test]
+async fn the_same_ids_of_a_vendors_device_mean_nothing() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    let mut phone = center.connected().await;
+    phone.report("FW1", "STM32:1").await;
+    phone.quiet(&[PlanReceived]).await;
+    phone.status(Confirmed).await;
+    status(&mut phone, DownloadError, STALLED).await;
+    let component = center.upgrade(plan).await.components[0].clone();
+    assert_eq!(
+        (component.fetched, component.reason.as_deref()),
+        (0, Some("the device reports a failed download (status 6)"))
+    );
+}

@@ -1,0 +1,106 @@
+//! Why an upgrade failed, for C.
+
+use core::ffi::{CStr, c_char};
+
+use quecota_core::ota::Failure;
+
+use super::device::quecota_t;
+
+/// Why the last thing that failed did; QUECOTA_FAILURE_*. A platform of quecota gets the same number with its status
+/// report.
+pub type quecota_failure_t = i32;
+
+/// Values of quecota_failure_t. They stay the same in later versions, which may add more.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_failure_values {
+    /// Nothing failed since the plan came.
+    QUECOTA_FAILURE_NONE = 0,
+    /// The platform sent no firmware URL in time.
+    QUECOTA_FAILURE_NO_URL = 1,
+    /// The platform's firmware information is incomplete or not usable.
+    QUECOTA_FAILURE_BAD_INFO = 2,
+    /// The image area has no room for the image.
+    QUECOTA_FAILURE_NO_ROOM = 3,
+    /// The firmware server does not answer.
+    QUECOTA_FAILURE_NO_ANSWER = 4,
+    /// The firmware server answered another status than 200 or 206.
+    QUECOTA_FAILURE_HTTP_STATUS = 5,
+    /// The firmware server sent another range than was asked for.
+    QUECOTA_FAILURE_WRONG_RANGE = 6,
+    /// The body ended early.
+    QUECOTA_FAILURE_SHORT = 7,
+    /// The body is longer than was asked for.
+    QUECOTA_FAILURE_LONG = 8,
+    /// The download stalled.
+    QUECOTA_FAILURE_STALLED = 9,
+    /// The image area failed.
+    QUECOTA_FAILURE_STORAGE = 10,
+    /// The digests of the image are not the announced ones.
+    QUECOTA_FAILURE_WRONG_DIGEST = 11,
+    /// The plan did not come back after a failed download.
+    QUECOTA_FAILURE_PLAN_GONE = 12,
+    /// The application did not read the staged piece in time.
+    QUECOTA_FAILURE_NOT_READ = 13,
+    /// The new version was not reported in time.
+    QUECOTA_FAILURE_NO_VERSION = 14,
+    /// Another version than the target was reported.
+    QUECOTA_FAILURE_OTHER_VERSION = 15,
+    /// The platform's apply refused the image.
+    QUECOTA_FAILURE_APPLY_REFUSED = 16,
+}
+
+/// Why the last thing that failed did, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is
+/// NULL or not started.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_failure(device: *mut quecota_t) -> quecota_failure_t {
+    boundary!(0, {
+        let device = device!(device, else 0);
+        let failure = device.ask(|agent, _| agent.ota_progress().failure);
+        failure.ok().flatten().map_or(0, |failure| failure as quecota_failure_t)
+    })
+}
+
+/// What a quecota_failure_t means, in English; never NULL, never to be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn quecota_failure_text(failure: quecota_failure_t) -> *const c_char {
+    boundary!(core::ptr::null(), { text(failure).as_ptr() })
+}
+
+fn text(failure: quecota_failure_t) -> &'static CStr {
+    match u16::try_from(failure) {
+        Ok(0) => c"nothing failed",
+        Ok(number) => Failure::of(number).map_or(c"unknown failure", Failure::c_text),
+        Err(_) => c"unknown failure",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_has_each_failure_of_the_core_by_its_number() {
+        let source = include_str!("failure.rs");
+        let declared = source.split("pub enum quecota_failure_values {").nth(1).unwrap();
+        let declared = declared.split("\n}").next().unwrap();
+        for failure in Failure::ALL {
+            let name = format!("{failure:?}");
+            let mut upper = String::new();
+            for letter in name.chars() {
+                if letter.is_uppercase() && !upper.is_empty() {
+                    upper.push('_');
+                }
+                upper.extend(letter.to_uppercase());
+            }
+            let line = format!("QUECOTA_FAILURE_{upper} = {},", *failure as u16);
+            assert!(declared.contains(&line), "{line}");
+            assert_eq!(text(*failure as i32).to_str().unwrap(), failure.text());
+        }
+        assert_eq!(declared.matches(" = ").count(), Failure::ALL.len() + 1);
+        assert_eq!((text(0), text(-1)), (c"nothing failed", c"unknown failure"));
+    }
+}
