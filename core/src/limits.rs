@@ -46,5 +46,7 @@ pub const RECEIVE_BUFFER_MIN: usize = 2048;
 pub const SEND_BUFFER: usize = 2048;
 /// A progress record is written once per interval of downloaded bytes.
 pub const PROGRESS_INTERVAL: u32 = 16 * 1024;
+/// Restarts of the device in one upgrade without a byte or a step more than ever before; one more ends it as a failure.
+pub const RESTARTS: u8 = 20;
 /// Nesting of TTLV structs that is followed.
 pub const TTLV_DEPTH: usize = 8;

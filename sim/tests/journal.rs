@@ -74,6 +74,8 @@ fn progress(target: u8, offset: u32) -> Progress {
         offset,
         digests,
         own: None,
+        restarts: 0,
+        furthest: offset,
     }
 }
 
@@ -438,6 +440,10 @@ fn progress_bytes() -> (Vec<u8>, Vec<u8>) {
         mark.extend(number.to_le_bytes());
     }
     mark.extend([9, 2, 64, 0, 1, 0, 0x78, 0x56, 0x34, 0x12]);
+    // The application's own mark, restarts, and how far it ever came.
+    mark.extend([9, 2, 0xFF, 0xFF, 0, 0, 0x21, 0x43, 0x65, 0x87]);
+    mark.push(4);
+    mark.extend(70_000u32.to_le_bytes());
     let mut task = [text("STM32"), text("2_0_0")].concat();
     task.push(1);
     task.extend(100_000u32.to_le_bytes());
@@ -478,6 +484,9 @@ fn flash_as_the_format_page_has_it_is_understood() {
     assert_eq!((progress.offset, progress.digests.length(), progress.attempts), (65600, 65600, 3));
     assert_eq!(progress.image.announced, Announced { crc32: Some(0xdead_beef), ..Announced::default() });
     assert_eq!(progress.digests.finish().crc32, Some(0x1234_5678));
+    let own = progress.own.unwrap();
+    assert_eq!((own.length(), own.finish().crc32), (65_535, Some(0x8765_4321)));
+    assert_eq!((progress.restarts, progress.furthest), (4, 70_000));
     let reports: Vec<_> = saved.reports.iter().collect();
     assert_eq!(reports.len(), 1);
     assert_eq!((reports[0].state, reports[0].reason, reports[0].offset), (8, 3, 65536));

@@ -65,6 +65,10 @@ mod machine {
         Clock(Apply),
         Subscribed(Runs),
         Reboot,
+        Cancel,
+        MoreTime,
+        Allowed,
+        RestartedTooOften,
     }
 
     #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,6 +81,8 @@ mod machine {
     enum Apply {
         Takes,
         Refuses,
+        /// The application holds the image back.
+        Held,
     }
 
     /// What the module runs after a reboot.
@@ -106,9 +112,14 @@ mod machine {
         Step::Version("9"),
         Step::Clock(Apply::Takes),
         Step::Clock(Apply::Refuses),
+        Step::Clock(Apply::Held),
         Step::Subscribed(Runs::Target),
         Step::Subscribed(Runs::Other),
         Step::Reboot,
+        Step::Cancel,
+        Step::MoreTime,
+        Step::Allowed,
+        Step::RestartedTooOften,
     ];
 
     /// The machine, and as much of the agent around it as its inputs need.
@@ -209,6 +220,7 @@ mod machine {
                     match self.machine.take_due(self.now)? {
                         // Like any first subscribe, with what the module then runs: both are tried there.
                         Timer::Verdict => (Input::ModuleIsOther, apply),
+                        Timer::ApplyDelay if apply == Apply::Held => (Input::ApplyHeld, Apply::Takes),
                         timer if apply == Apply::Takes || timer == Timer::ApplyDelay => {
                             (Input::Expired(timer), apply)
                         }
@@ -227,6 +239,13 @@ mod machine {
                     (input, Apply::Takes)
                 }
                 Step::Reboot => return Some(Ok(self.reboot())),
+                Step::Cancel if !self.applied => {
+                    self.machine.awaited = 0;
+                    (Input::Cancel, Apply::Takes)
+                }
+                Step::MoreTime => (self.machine.more_time(30 * 60_000).ok()?, Apply::Takes),
+                Step::Allowed if self.machine.is_held() => (Input::ApplyAllowed, Apply::Takes),
+                Step::RestartedTooOften => (Input::RestartedTooOften, Apply::Takes),
                 _ => return None,
             };
             self.take(input, apply, findings)
@@ -345,7 +364,7 @@ mod machine {
                         self.applied = true;
                         match apply {
                             Apply::Takes => self.machine.wait_for_module(60_000, self.now),
-                            Apply::Refuses => next = Some(Input::ApplyRefused),
+                            Apply::Refuses | Apply::Held => next = Some(Input::ApplyRefused),
                         }
                     }
                     Effect::Forget => self.forget(),
@@ -496,6 +515,8 @@ mod agent {
         Action(u8),
         Version(&'static str),
         Read,
+        Mark,
+        Cancel,
     }
 
     const ANSWERS: &[Answer] = &[
@@ -507,6 +528,8 @@ mod agent {
         Answer::Version("2"),
         Answer::Version("9"),
         Answer::Read,
+        Answer::Mark,
+        Answer::Cancel,
     ];
 
     const WORLD: &[Step] = &[
@@ -535,6 +558,8 @@ mod agent {
             Answer::Action(action) => drop(agent.ota_action(world, action)),
             Answer::Version(version) => drop(agent.set_mcu_version(world, "MCU", version)),
             Answer::Read => drop(agent.read(world, 0, &mut [0; 2])),
+            Answer::Mark => drop(agent.mark(world, 2)),
+            Answer::Cancel => drop(agent.cancel(world)),
         }
     }
 
@@ -656,7 +681,8 @@ mod agent {
                     self.state = self.state_now();
                     self.heard = match self.state {
                         6 => Heard::Plan,
-                        9 => Heard::Updating,
+                        // 10704 comes again for an MCU.
+                        9 => Heard::Staged,
                         _ => Heard::Nothing,
                     };
                     self.listed = false;

@@ -48,6 +48,12 @@ pub enum quecota_failure_values {
     QUECOTA_FAILURE_OTHER_VERSION = 15,
     /// The platform's apply refused the image.
     QUECOTA_FAILURE_APPLY_REFUSED = 16,
+    /// The application cancelled the upgrade.
+    QUECOTA_FAILURE_CANCELLED = 17,
+    /// The application held the module firmware back for too long.
+    QUECOTA_FAILURE_HELD_TOO_LONG = 18,
+    /// The device restarted again and again without getting further.
+    QUECOTA_FAILURE_RESTARTS = 19,
 }
 
 /// Why the last thing that failed did, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is

@@ -758,6 +758,69 @@ pub unsafe extern "C" fn quecota_ota_marked(device: *mut quecota_t, offset: *mut
     })
 }
 
+/// Ends the upgrade, in any state. A plan that was not answered is refused; a later upgrade fails (QUECOTA_OTA_FAILED)
+/// with QUECOTA_FAILURE_CANCELLED, and what is staged is void. Of a plan of several components, those that have not begun
+/// do not begin. The platform may offer the plan again. QUECOTA_ERROR_STATE: there is no upgrade, or module firmware was
+/// handed over already, and the version that runs then decides. Welcome inside the event callback.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_cancel(device: *mut quecota_t) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.tell(|agent, port| agent.cancel(port)).and_then(|taken| Ok(taken?)))
+    })
+}
+
+/// Now is no time to restart (actuators move, say): verified module firmware is not handed to apply() until
+/// quecota_ota_allow_apply(). May be called at any time, best when the movement begins; it holds until then or until the
+/// device starts anew. After 45 minutes of waiting (counted from when the firmware would have been handed over) the
+/// upgrade fails with QUECOTA_FAILURE_HELD_TOO_LONG, because the platform stops waiting for it, too.
+/// QUECOTA_ERROR_STATE: the firmware was handed over already. Welcome inside the event callback.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_hold_apply(device: *mut quecota_t) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.ask(|agent, _| agent.hold_apply()).and_then(|held| Ok(held?)))
+    })
+}
+
+/// Module firmware may be handed over again: what was held back is before this returns, so the module may restart at
+/// any moment from now on. Right at any time.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_allow_apply(device: *mut quecota_t) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.tell(|agent, port| agent.allow_apply(port)))
+    })
+}
+
+/// The MCU, or the link to it, is slow: the upgrade does not fail for the next `milliseconds`. While a piece is staged
+/// (state 8) that is about reading it, which else may pause for 60 s; in all at most 50 minutes for one piece. While the
+/// MCU updates (state 9) it is about its new version, which else must be reported within 20 minutes; in all at most 100
+/// minutes more. Longer than what would be left anyway: else nothing changes. A platform may give up sooner (the one of
+/// this project after 60 minutes in 8 and 30 minutes in 9); a version that is reported later is still seen.
+///
+/// QUECOTA_ERROR_STATE: no MCU upgrade is in state 8 or 9. QUECOTA_ERROR_RANGE: more than there can be in all; nothing
+/// changes. Welcome inside the event callback.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_need_time(device: *mut quecota_t, milliseconds: u32) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.tell(|agent, port| agent.need_time(port, milliseconds)).and_then(|granted| Ok(granted?)))
+    })
+}
+
 /// How far the upgrade is, to `*progress`.
 ///
 /// # Safety

@@ -1,6 +1,7 @@
 //! What survives a reboot, and how an upgrade goes on after one.
 
 use super::Agent;
+use super::restart::Restart;
 use crate::cloud::Reports;
 use crate::limits;
 use crate::ota::digest::Digests;
@@ -76,10 +77,14 @@ impl Agent<'_> {
             .own
             .map_or(Mark::start_of(&progress.image), |digests| Mark { offset: digests.length(), digests });
         self.base = self.own;
+        self.restarts = progress.restarts;
+        self.furthest = progress.furthest;
+        self.restart = Restart::Uncounted;
         let now = platform.millis();
         match State::from_number(progress.state.into()) {
             Some(State::Updating) => {
                 self.machine.recover(State::Updating, now);
+                self.applied = progress.image.kind == ComponentKind::Module;
                 platform.log(Level::Info, "an upgrade waits for the new version");
             }
             // The application agreed, and the platform knows of the failure: ask for the plan again.
@@ -155,6 +160,7 @@ impl Agent<'_> {
         if self.machine.image.kind == ComponentKind::Module && self.runs_target() {
             // The module took the image over before that could be recorded (QUECTHING.md 3.5, row 2, 4, 5, 8).
             self.machine.recover(State::Updating, platform.millis());
+            self.applied = true;
             return;
         }
         platform.log(Level::Info, "an upgrade that was interrupted is offered again");
@@ -178,6 +184,8 @@ impl Agent<'_> {
         let state = match self.machine.state() {
             // Verified, but not handed over: after a reboot it still is to be.
             State::Updating if image.kind == ComponentKind::Module && !self.applied => State::Downloaded,
+            // It was answered once, and is to be offered again after the next reboot, too.
+            State::PlanReceived if self.machine.is_offered_again() => State::Confirmed,
             state => state,
         };
         let progress = journal::Progress {
@@ -191,6 +199,8 @@ impl Agent<'_> {
             offset: self.mark.offset,
             digests: self.mark.digests,
             own: (self.own.offset > 0).then_some(self.own.digests),
+            restarts: self.restarts,
+            furthest: self.furthest,
         };
         let progress = (state != State::NoPlan).then_some(&progress);
         // Without a journal it was said at the start.
@@ -205,6 +215,10 @@ impl Agent<'_> {
     pub(super) fn forget(&mut self, platform: &mut dyn Platform) {
         self.staging = None;
         self.applied = false;
+        self.no_restarts();
+        self.furthest = 0;
+        // What was passed over may be wanted now.
+        self.uplink.plan_request |= core::mem::take(&mut self.passed_over);
         self.machine.image.size = 0;
         self.machine.image.announced = Default::default();
         self.machine.piece = Piece::default();

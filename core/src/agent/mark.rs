@@ -37,6 +37,9 @@ impl Agent<'_> {
             _ if begins => return Err(CallError::Range),
             _ => self.hashed_to(platform, offset)?,
         };
+        if own.offset > self.own.offset {
+            self.no_restarts();
+        }
         self.own = own;
         if begins {
             self.rewind(platform);

@@ -9,9 +9,11 @@ mod keep;
 mod link;
 mod mark;
 mod outbox;
+mod restart;
 mod step;
 mod upgrade;
 mod uplink;
+mod word;
 
 use crate::clock::Deadline;
 pub use crate::cloud::{Link, Mode, WorkState};
@@ -28,6 +30,7 @@ use crate::wire::frame::{Command, PacketId};
 use inbox::{Inbox, Taken};
 use keep::Mark;
 use outbox::Outbox;
+use restart::Restart;
 use uplink::Uplink;
 
 /// How a fetch ended, as the transport saw it.
@@ -138,6 +141,16 @@ pub struct Agent<'b> {
     recovered: bool,
     /// The module image was handed to the platform's apply.
     applied: bool,
+    /// The application holds module firmware back.
+    holds_apply: bool,
+    /// What this start means for the upgrade.
+    restart: Restart,
+    /// Starts since the upgrade got further.
+    restarts: u8,
+    /// Bytes of the image that were staged at best.
+    furthest: u32,
+    /// A plan for something else came in mid-upgrade; it is asked for again at the end.
+    passed_over: bool,
     /// The hardware id, as the platform told it at start.
     hardware_id: Text<{ limits::DEVICE_KEY }>,
     /// The module's version, and the application's text behind it.
@@ -180,6 +193,11 @@ impl<'b> Agent<'b> {
             reports_kept: false,
             recovered: false,
             applied: false,
+            holds_apply: false,
+            restart: Restart::Weighed,
+            restarts: 0,
+            furthest: 0,
+            passed_over: false,
             hardware_id: Text::new(),
             software: Text::new(),
             module_length: 0,

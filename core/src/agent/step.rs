@@ -44,6 +44,7 @@ impl Agent<'_> {
         self.make_room(platform, now);
         // An application that takes no events holds the rest up: nothing of it is lost.
         if self.outbox.has_room() {
+            self.weigh_restart(platform, now);
             self.tell_recovered(platform);
             self.expire(platform, now);
             self.receive(platform);
@@ -79,6 +80,7 @@ impl Agent<'_> {
             self.machine.left(now),
             self.uplink.left(now),
             self.fetch_again.map(|at| at.left(now)),
+            self.restart.left(now),
         ];
         let next = deadlines.into_iter().flatten().min().unwrap_or(IDLE);
         if self.outbox.has_room() { Wait(next.min(IDLE)) } else { Wait(next.clamp(HELD_UP, IDLE)) }
@@ -104,7 +106,13 @@ impl Agent<'_> {
             Timer::Read => Some(Failure::NotRead),
             Timer::McuUpdate | Timer::ModuleUpdate => Some(Failure::NoVersion),
             Timer::GiveUp => Some(Failure::PlanGone),
+            Timer::Hold => Some(Failure::HeldTooLong),
             Timer::Verdict => return self.judge_module(platform),
+            Timer::ApplyDelay if self.holds_apply => {
+                platform.log(Level::Info, "the application holds the module firmware back");
+                self.input(platform, Input::ApplyHeld);
+                return;
+            }
             Timer::Heartbeat | Timer::ApplyDelay | Timer::Retry => None,
         };
         match failure {

@@ -77,7 +77,7 @@ impl Agent<'_> {
                 Effect::Apply => next = self.apply(platform),
                 Effect::Save => self.save(platform),
                 Effect::Forget => self.forget(platform),
-                Effect::Arm(_) | Effect::CountFailure => {} // the machine's own
+                Effect::Arm(_) | Effect::Extend(_) | Effect::CountFailure => {} // the machine's own
             }
         }
         next
@@ -190,7 +190,10 @@ impl Agent<'_> {
         let image = image_of(&plan);
         let before = self.machine.image;
         match self.machine.offer(&image, plan.source, demands, listed) {
-            None => platform.log(Level::Info, "an upgrade is under way; the platform's plan waits"),
+            None => {
+                self.passed_over |= self.machine.listed == 0 && !before.is_of(&image);
+                platform.log(Level::Info, "an upgrade is under way; the platform's plan waits");
+            }
             Some(input) => {
                 if input == Input::Plan {
                     self.next_plan = Some(0);
@@ -231,6 +234,9 @@ impl Agent<'_> {
         if let Some(input) = self.machine.action(action)? {
             if input == Input::Confirm {
                 self.machine.awaited = self.machine.listed.max(1);
+            }
+            if input == Input::Update {
+                self.no_restarts();
             }
             self.input(platform, input);
         }
@@ -319,6 +325,8 @@ impl Agent<'_> {
         }
         self.machine.announced = false;
         self.restart_image(room);
+        self.no_restarts();
+        self.furthest = 0;
         Ok(())
     }
 
@@ -434,6 +442,10 @@ impl Agent<'_> {
 
     fn reach_mark(&mut self) {
         self.mark = Mark { offset: self.digests.length(), digests: self.digests };
+        if self.mark.offset > self.furthest {
+            self.furthest = self.mark.offset;
+            self.no_restarts();
+        }
     }
 
     /// The fetch is over; also when it never began.
@@ -521,6 +533,7 @@ impl Agent<'_> {
             Applied::Within(wait) => {
                 // Not before: a module that was never handed the image would be judged by its old version.
                 self.applied = true;
+                self.no_restarts();
                 self.save(platform);
                 self.machine.wait_for_module(wait, platform.millis());
                 None

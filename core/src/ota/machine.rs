@@ -90,6 +90,12 @@ pub enum Failure {
     OtherVersion = 15,
     /// Apply refused the module image.
     ApplyRefused = 16,
+    /// The application gave the upgrade up.
+    Cancelled = 17,
+    /// The application held the module image back for too long.
+    HeldTooLong = 18,
+    /// The device restarted again and again without getting further.
+    Restarts = 19,
 }
 
 impl Failure {
@@ -111,6 +117,9 @@ impl Failure {
         Failure::NoVersion,
         Failure::OtherVersion,
         Failure::ApplyRefused,
+        Failure::Cancelled,
+        Failure::HeldTooLong,
+        Failure::Restarts,
     ];
 
     /// The failure with this number, from a journal; `None` for 0 and for one of a later version.
@@ -142,6 +151,9 @@ impl Failure {
             Failure::NoVersion => c"the new version was not reported in time",
             Failure::OtherVersion => c"another version than the target was reported",
             Failure::ApplyRefused => c"the platform's apply refused the image",
+            Failure::Cancelled => c"the application cancelled the upgrade",
+            Failure::HeldTooLong => c"the application held the module firmware back for too long",
+            Failure::Restarts => c"the device restarted again and again without getting further",
         }
     }
 }
@@ -199,6 +211,9 @@ pub struct Machine {
     pub listed: u8,
     /// Components of a confirmed list whose URLs are still to come.
     pub awaited: u8,
+    /// What the application asks for with [`Input::MoreTime`], and has got in this state in all. Milliseconds.
+    more: u32,
+    given: u32,
     timers: Timers,
     failures: u8,
     best: u32,
@@ -234,6 +249,8 @@ impl Machine {
             announced: false,
             listed: 0,
             awaited: 0,
+            more: 0,
+            given: 0,
             timers: Timers::new(),
             failures: 0,
             best: 0,
@@ -260,11 +277,13 @@ impl Machine {
         }
         if row.to != self.state {
             self.timers.clear();
+            self.given = 0;
             self.rebooted = false;
         }
         for effect in row.effects {
             match effect {
                 Effect::Arm(timer) => self.arm(*timer, input, now),
+                Effect::Extend(timer) => self.put_off(*timer, Deadline::after(now, self.more)),
                 Effect::CancelFetch => self.fetch = None,
                 _ => {}
             }
@@ -311,6 +330,7 @@ impl Machine {
             Timer::Retry => timer::RETRY_FIRST,
             Timer::GiveUp => timer::GIVE_UP,
             Timer::Verdict => timer::MODULE_VERDICT,
+            Timer::Hold => timer::APPLY_HOLD,
         };
         self.timers.arm(timer, Deadline::after(now, wait));
     }
@@ -324,16 +344,46 @@ impl Machine {
     /// byte.
     pub fn restart(&mut self, timer: Timer, now: u32) {
         match (timer, self.timers.get(timer)) {
-            (Timer::Stall, Some(at)) => {
-                self.timers.arm(timer, at.or_later(Deadline::after(now, timer::STALL_SINCE_BYTE)));
-            }
+            (Timer::Stall, _) => self.put_off(timer, Deadline::after(now, timer::STALL_SINCE_BYTE)),
+            // Not before what the application asked for.
+            (Timer::Read, _) => self.put_off(timer, Deadline::after(now, timer::MCU_READ)),
             (_, Some(_)) => self.arm(timer, Input::Expired(timer), now),
             (_, None) => {}
         }
     }
 
+    /// A running timer does not end before `at`.
+    fn put_off(&mut self, timer: Timer, at: Deadline) {
+        if let Some(running) = self.timers.get(timer) {
+            self.timers.arm(timer, running.or_later(at));
+        }
+    }
+
+    /// The application needs `wait` milliseconds more: which input it is. `Err(Some(left))`: more than the `left` that
+    /// it can still have in this state; `Err(None)`: nothing waits for it.
+    pub fn more_time(&mut self, wait: u32) -> Result<Input, Option<u32>> {
+        let most = match (self.state, self.image.kind) {
+            (State::Downloaded, ComponentKind::Mcu) => timer::READ_MORE,
+            (State::Updating, ComponentKind::Mcu) => timer::MCU_UPDATE_MORE,
+            _ => return Err(None),
+        };
+        let left = most.saturating_sub(self.given);
+        if wait > left {
+            return Err(Some(left));
+        }
+        self.given = self.given.saturating_add(wait);
+        self.more = wait;
+        Ok(Input::MoreTime)
+    }
+
+    /// Whether the application holds a module image back that is due for apply.
+    pub fn is_held(&self) -> bool {
+        self.timers.get(Timer::Hold).is_some()
+    }
+
     /// The platform applies the module image and is to reboot within `wait` milliseconds.
     pub fn wait_for_module(&mut self, wait: u32, now: u32) {
+        self.timers.stop(Timer::Hold);
         self.timers.arm(Timer::ModuleUpdate, Deadline::after(now, wait));
     }
 
@@ -388,9 +438,14 @@ impl Machine {
         self.state == State::Updating && self.image.kind == ComponentKind::Module && self.rebooted
     }
 
-    /// Whether a reboot interrupted a module's upgrade before its image was handed over; offered again since.
+    /// Whether a reboot interrupted the upgrade, which is offered again since.
+    pub fn is_offered_again(&self) -> bool {
+        self.state == State::PlanReceived && self.rebooted
+    }
+
+    /// The same of a module's, before its image was handed over.
     pub fn is_module_offered_again(&self) -> bool {
-        self.state == State::PlanReceived && self.image.kind == ComponentKind::Module && self.rebooted
+        self.is_offered_again() && self.image.kind == ComponentKind::Module
     }
 
     /// Whether the present state takes this input.
@@ -425,6 +480,10 @@ impl Machine {
     /// The component reports a version: which input it is. `before` is what it reported last.
     pub fn version(&self, component: &str, version: &str, before: Option<&str>) -> Option<Input> {
         if self.image.kind != ComponentKind::Mcu || self.image.component.as_str() != component {
+            return None;
+        }
+        // A plan that is only offered is the platform's to take back.
+        if self.state == State::PlanReceived && !self.is_offered_again() {
             return None;
         }
         if version == self.image.target.as_str() {

@@ -66,6 +66,16 @@ pub enum Input {
     ModuleIsTarget,
     /// A module image was applied, and the module runs something else.
     ModuleIsOther,
+    /// The application gives the upgrade up.
+    Cancel,
+    /// The application needs longer for the piece, or its MCU for the update.
+    MoreTime,
+    /// The delay before apply is over, and the application holds the module firmware back.
+    ApplyHeld,
+    /// It holds it back no longer.
+    ApplyAllowed,
+    /// The device restarted too often without getting further.
+    RestartedTooOften,
     /// A deadline came.
     Expired(Timer),
 }
@@ -122,6 +132,8 @@ pub enum Effect {
     Discard,
     /// Start this timer. Every timer of the state before is off.
     Arm(Timer),
+    /// Put the end of this timer off.
+    Extend(Timer),
     /// Count a failed download; the sixth ends the upgrade (QUECTHING.md 3.2).
     CountFailure,
     /// 0x0115.
@@ -218,9 +230,22 @@ pub static TABLE: &[Row] = &[
     row(&[PlanReceived, Updating], ModuleIsTarget, Device, MODULE, UpdateSuccess, SUCCEED),
     row(&[Updating], ModuleIsOther, Device, MODULE, UpdateError, FAIL),
 
-    // The MCU's version decides (3.4). The version it had before is no input: an MCU reports that at each boot.
-    row(&[Confirmed, DownloadStart, Downloading, DownloadError, Downloaded, Updating], TargetVersion, Application, MCU, UpdateSuccess, SUCCEED),
+    // The MCU's version decides (3.4). The version it had before is no input: an MCU reports that at each boot. From 1
+    // after a reboot, when the upgrade that it ended waits for an answer.
+    row(&[PlanReceived, Confirmed, DownloadStart, Downloading, DownloadError, Downloaded, Updating], TargetVersion, Application, MCU, UpdateSuccess, SUCCEED),
     row(&[Confirmed, DownloadStart, Downloading, DownloadError, Downloaded, Updating], OtherVersion, Application, MCU, UpdateError, FAIL),
+
+    // What a native application may say besides: that it gives up, needs longer, or must not restart now.
+    row(&[PlanReceived], Cancel, Application, Of::Any, Refused, &[Report(Refused), Tell(Told::Answer), Forget]),
+    row(&[Confirmed, DownloadStart, Downloading, DownloadError, Downloaded, Updating], Cancel, Application, Of::Any, UpdateError, FAIL),
+    row(&[Downloaded], MoreTime, Application, MCU, Downloaded, &[Extend(Timer::Read)]),
+    row(&[Updating], MoreTime, Application, MCU, Updating, &[Extend(Timer::McuUpdate)]),
+    row(&[Updating], ApplyHeld, Application, MODULE, Updating, &[Arm(Timer::Hold)]),
+    row(&[Updating], ApplyAllowed, Application, MODULE, Updating, &[Apply]),
+    row(&[Updating], Expired(Timer::Hold), Clock, MODULE, UpdateError, FAIL),
+
+    // Boot loops end (ours; the vendor's has no count).
+    row(&[PlanReceived, DownloadError, Updating], RestartedTooOften, Device, Of::Any, UpdateError, FAIL),
 ];
 
 /// In place of a row with [`Effect::CountFailure`] when the failures are one too many: 12 without a 6 before it.

@@ -23,6 +23,15 @@ pub const APPLY_DELAY: u32 = 5_000;
 pub const MCU_UPDATE: u32 = 20 * 60_000;
 /// Module success without a link: DECISIONS "module upgrade: success decided".
 pub const MODULE_VERDICT: u32 = 60_000;
+/// An application may hold a verified module image back from apply for this long. A platform may give a module that is
+/// "updating" an hour (DECISIONS, leases), and its reboot takes some of that.
+pub const APPLY_HOLD: u32 = 45 * 60_000;
+/// In all, what an application may put [`MCU_READ`] off by for one piece: below the hour that a platform may give a
+/// downloaded piece (DECISIONS, leases).
+pub const READ_MORE: u32 = 50 * 60_000;
+/// In all, what an application may put [`MCU_UPDATE`] off by: with it, two hours. A platform may have given up before;
+/// the version that is reported then still counts.
+pub const MCU_UPDATE_MORE: u32 = 100 * 60_000;
 /// After a failed download the plan is asked for again, first after this long,
 pub const RETRY_FIRST: u32 = 2_000;
 /// then at the pace at which platforms push by themselves (QUECTHING.md 4.10).
@@ -58,11 +67,13 @@ pub enum Timer {
     GiveUp = 9,
     /// [`MODULE_VERDICT`].
     Verdict = 10,
+    /// [`APPLY_HOLD`].
+    Hold = 11,
 }
 
 impl Timer {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Timer; 11] = [
+    pub const ALL: [Timer; 12] = [
         Timer::Url,
         Timer::Head,
         Timer::Heartbeat,
@@ -74,6 +85,7 @@ impl Timer {
         Timer::Retry,
         Timer::GiveUp,
         Timer::Verdict,
+        Timer::Hold,
     ];
 }
 

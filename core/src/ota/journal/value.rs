@@ -74,6 +74,10 @@ pub struct Progress {
     pub digests: Digests,
     /// Digests up to the application's own mark, which is their length; `None`: it gave none.
     pub own: Option<Digests>,
+    /// Restarts since the upgrade got further.
+    pub restarts: u8,
+    /// Bytes of the image that were staged at best, whatever was lost since.
+    pub furthest: u32,
 }
 
 /// One status report (0x0114) that was not acknowledged.
@@ -231,7 +235,7 @@ impl Progress {
     pub(super) const TASK_MAX: usize =
         text(limits::COMPONENT) + 2 * text(limits::VERSION) + 1 + 4 + 1 + 1 + 16 + 4 + 32 + 12;
     /// Longest form of what moves.
-    pub(super) const MARK_MAX: usize = 1 + 1 + 4 + 4 + 4 + 2 * (1 + SAVED_MAX);
+    pub(super) const MARK_MAX: usize = 1 + 1 + 4 + 4 + 4 + 2 * (1 + SAVED_MAX) + 1 + 4;
 
     pub(super) fn encode_task(&self, put: Put<'_>) {
         let Announced { md5, crc32, sha256 } = self.image.announced;
@@ -258,16 +262,18 @@ impl Progress {
         put(&self.piece.length.to_le_bytes());
         put(&self.offset.to_le_bytes());
         put_digests(put, &self.digests);
-        // Only an application that gave a mark pays for it.
-        if let Some(own) = &self.own {
-            put_digests(put, own);
+        match &self.own {
+            Some(own) => put_digests(put, own),
+            None => put(&[0]),
         }
+        put(&[self.restarts]);
+        put(&self.furthest.to_le_bytes());
     }
 
     /// Joins what stays and what moves; `None` when the digests are not those of the image.
     pub(super) fn of(task: Task, mark: Mark) -> Option<Self> {
         let Task { image, wants_sha256, source, demands } = task;
-        let Mark { state, attempts, piece, offset, digests, own } = mark;
+        let Mark { state, attempts, piece, offset, digests, own, restarts, furthest } = mark;
         let own = own.filter(|own| own.computes(&image.announced) && own.length() <= image.size);
         digests.computes(&image.announced).then_some(Progress {
             image,
@@ -280,6 +286,8 @@ impl Progress {
             offset,
             digests,
             own,
+            restarts,
+            furthest,
         })
     }
 }
@@ -327,6 +335,8 @@ pub(super) struct Mark {
     offset: u32,
     digests: Digests,
     own: Option<Digests>,
+    restarts: u8,
+    furthest: u32,
 }
 
 impl Mark {
@@ -336,9 +346,11 @@ impl Mark {
         let piece = Piece { start: from.u32()?, length: from.u32()? };
         let offset = from.u32()?;
         let digests = digests(from)?;
-        // Not there: written without a mark of the application.
+        // Of no length: the application gave no mark. What follows may be missing, as this format first had it.
         let own = self::digests(from);
-        Some(Mark { state, attempts, piece, offset, digests, own })
+        let restarts = from.u8().unwrap_or(0);
+        let furthest = from.u32().unwrap_or(offset);
+        Some(Mark { state, attempts, piece, offset, digests, own, restarts, furthest })
     }
 }
 

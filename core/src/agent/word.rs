@@ -1,0 +1,59 @@
+//! What only the application knows: that an upgrade must end, that more time is needed, that now is no time to restart.
+
+use super::{Agent, CallError};
+use crate::ota::{Failure, Input, State};
+use crate::platform::{Level, Platform};
+
+impl Agent<'_> {
+    /// Ends the upgrade in any state: a plan that nobody answered is refused (3), any other upgrade fails (12, 10706)
+    /// with [`Failure::Cancelled`]; of a list, so do the components whose URLs have not come. Not once module firmware
+    /// was handed over: then the version decides.
+    pub fn cancel(&mut self, platform: &mut dyn Platform) -> Result<(), CallError> {
+        if self.applied {
+            return Err(CallError::State);
+        }
+        let is_awaited = core::mem::take(&mut self.machine.awaited) > 0;
+        if self.machine.state() == State::NoPlan {
+            // Between two components of a list.
+            return if is_awaited { Ok(()) } else { Err(CallError::State) };
+        }
+        self.fail(platform, Failure::Cancelled, Input::Cancel);
+        Ok(())
+    }
+
+    /// Module firmware is not handed over until [`Agent::allow_apply`], for [`crate::ota::timer::APPLY_HOLD`] at most;
+    /// then the upgrade fails with [`Failure::HeldTooLong`]. Holds for this run of the device, also before an upgrade.
+    /// Not once the firmware was handed over.
+    pub fn hold_apply(&mut self) -> Result<(), CallError> {
+        if self.applied {
+            return Err(CallError::State);
+        }
+        self.holds_apply = true;
+        Ok(())
+    }
+
+    /// Module firmware may be handed over again; what was held back is at once.
+    pub fn allow_apply(&mut self, platform: &mut dyn Platform) {
+        self.holds_apply = false;
+        if self.machine.is_held() {
+            self.input(platform, Input::ApplyAllowed);
+        }
+    }
+
+    /// The application (its MCU is slow, or its link to it) needs at least so many milliseconds more: for the staged
+    /// piece in 8, for the new version in 9. In all at most [`crate::ota::timer::READ_MORE`] for one piece and
+    /// [`crate::ota::timer::MCU_UPDATE_MORE`] for the update.
+    pub fn need_time(&mut self, platform: &mut dyn Platform, milliseconds: u32) -> Result<(), CallError> {
+        match self.machine.more_time(milliseconds) {
+            Ok(input) => {
+                self.input(platform, input);
+                Ok(())
+            }
+            Err(None) => Err(CallError::State),
+            Err(Some(_)) => {
+                platform.log(Level::Warn, "the application needs more time than it can have");
+                Err(CallError::Range)
+            }
+        }
+    }
+}
