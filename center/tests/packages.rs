@@ -388,6 +388,7 @@ async fn offered() -> Offered {
         created: Millis(1),
         confirmed: Some(Millis(1)),
         next_offer: None,
+        cancelled: None,
         ended: None,
         deadline: None,
         components: vec![component],

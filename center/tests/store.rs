@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use quecota_center::clock::Millis;
 use quecota_center::rules::eligibility::{StatusAsk, Trigger};
+use quecota_center::rules::manual::{Answer, Appointment, AutoConfirm};
 use quecota_center::rules::plan::{List, PlanComponent, PlanSettings, PlanState};
 use quecota_center::rules::progress::{ComponentState, Presence, UpgradeState};
 use quecota_center::rules::*;
@@ -105,6 +106,9 @@ contract! {
     a_plan_is_held_by_many_and_locked_by_one
     no_lease_ends_before_the_grace
     a_repeated_line_is_counted_in_one_row
+    a_users_word_comes_back_and_the_last_one_counts
+    a_device_is_looked_at_when_its_user_said
+    a_cancelled_upgrade_comes_back
     an_uncommitted_transaction_leaves_nothing
     a_restart_finds_everything
     writers_of_one_device_wait_for_each_other
@@ -189,6 +193,7 @@ fn upgrade(plan: &Plan, device: DeviceId, package: PackageId) -> Upgrade {
         created: NOW,
         confirmed: None,
         next_offer: None,
+        cancelled: None,
         ended: None,
         deadline: None,
         components: vec![ComponentUpgrade {
@@ -208,6 +213,57 @@ fn upgrade(plan: &Plan, device: DeviceId, package: PackageId) -> Upgrade {
             updated: NOW,
         }],
     }
+}
+
+async fn a_users_word_comes_back_and_the_last_one_counts(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, _, plan) = scene(&mut writer).await;
+    assert_eq!(device.auto_confirm, AutoConfirm::Off);
+    assert_eq!(writer.find_answer(plan.id, device.id).await.unwrap(), None);
+    let window = Appointment { from: NOW + Millis::hours(1), until: NOW + Millis::hours(2) };
+    for answer in [Answer::Appointed(window), Answer::Confirmed, Answer::Appointed(window)] {
+        writer.set_answer(plan.id, device.id, answer, NOW).await.unwrap();
+        let said = writer.find_answer(plan.id, device.id).await.unwrap();
+        assert_eq!(said, Some(Said { answer, at: NOW }));
+    }
+    assert_eq!(writer.next_opening(device.id, NOW).await.unwrap(), Some(window.from));
+    assert_eq!(writer.next_opening(device.id, window.from).await.unwrap(), None);
+    writer.forget_answer(plan.id, device.id).await.unwrap();
+    assert_eq!(writer.find_answer(plan.id, device.id).await.unwrap(), None);
+    writer.set_auto_confirm(device.id, AutoConfirm::On).await.unwrap();
+    assert_eq!(writer.device_by_id(device.id).await.unwrap().auto_confirm, AutoConfirm::On);
+}
+
+async fn a_device_is_looked_at_when_its_user_said(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, ..) = scene(&mut writer).await;
+    writer.set_look_at(device.id, Some(NOW)).await.unwrap();
+    assert_eq!(writer.looks_due(NOW, 9).await.unwrap(), [], "it is offline");
+    writer.set_online(device.id, "center/1", NOW).await.unwrap();
+    assert_eq!(writer.looks_due(NOW - Millis(1), 9).await.unwrap(), []);
+    assert_eq!(writer.looks_due(NOW, 9).await.unwrap(), [device.id]);
+    writer.set_look_at(device.id, None).await.unwrap();
+    assert_eq!(writer.looks_due(NOW, 9).await.unwrap(), []);
+}
+
+async fn a_cancelled_upgrade_comes_back(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, plan) = scene(&mut writer).await;
+    let mut upgrade = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    assert_eq!(writer.upgrade(upgrade.id).await.unwrap().cancelled, None);
+    upgrade.cancelled = Some(NOW);
+    writer.save_upgrade(&upgrade).await.unwrap();
+    assert_eq!(writer.upgrade(upgrade.id).await.unwrap(), upgrade);
+    for line in 0..3 {
+        let value = serde_json::json!({ "line": line });
+        let upgrade = Some(upgrade.id);
+        let entry = NewLogEntry { device: device.id, upgrade, component: None, kind: "user", value };
+        writer.log(entry, NOW).await.unwrap();
+    }
+    let log = writer.upgrade_log_after(upgrade.id, 0, 2).await.unwrap();
+    assert_eq!(log.len(), 2);
+    let rest = writer.upgrade_log_after(upgrade.id, log[1].id, 2).await.unwrap();
+    assert_eq!(rest.iter().map(|entry| &entry.value["line"]).collect::<Vec<_>>(), [2]);
 }
 
 async fn a_product_is_found_by_its_key(bench: &Bench) {

@@ -11,6 +11,7 @@ use tracing::error;
 use crate::engine::EngineError;
 use crate::packages::depot::DepotError;
 use crate::packages::format::Refusal;
+use crate::rules::manual::NotTaken;
 use crate::rules::names::NameError;
 use crate::store::StoreError;
 
@@ -201,7 +202,21 @@ impl From<EngineError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "not_activated", message).with_reasons(&faults)
             }
             EngineError::Transition(_) => Self::new(StatusCode::CONFLICT, "plan_state", message),
+            EngineError::NotTaken(refused) => refused.into(),
             error @ EngineError::Malformed { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<NotTaken> for ApiError {
+    fn from(refused: NotTaken) -> Self {
+        let message = refused.to_string();
+        if refused.is_about_the_window() {
+            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "window", message);
+        }
+        match refused {
+            NotTaken::WhichPlan { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "which_plan", message),
+            _ => Self::new(StatusCode::CONFLICT, "not_taken", message),
         }
     }
 }

@@ -7,11 +7,12 @@ use sqlx::AnyConnection;
 use super::Result;
 use crate::clock::Millis;
 use crate::rules::eligibility::{
-    self, Case, ComponentFacts, Consent, DeviceFacts, Held, History, Knowledge, Membership, Trigger,
-    Verifying, Wait, lacks_status,
+    self, Case, ComponentFacts, DeviceFacts, Held, History, Knowledge, Membership, Trigger, Verifying, Wait,
+    lacks_status,
 };
 use crate::rules::limits::{Load, Place};
-use crate::rules::plan::List;
+use crate::rules::manual::consent;
+use crate::rules::plan::{List, Mode};
 use crate::rules::progress::{ComponentState, UpgradeState};
 use crate::rules::{ComponentKind, ComponentNo, DeviceKey, Version};
 use crate::store::{Device, PackageId, Plan, PlanId, Queries, Reading, ReportedVersion, Upgrade};
@@ -52,6 +53,7 @@ impl Offering {
 /// What the rules say about a plan and a device.
 pub(super) struct Judgement {
     pub(super) verdict: std::result::Result<Vec<usize>, Held>,
+    pub(super) membership: Membership,
     pub(super) facts: Vec<ComponentFacts>,
     pub(super) kinds: Vec<ComponentKind>,
     pub(super) upgrade: Option<Upgrade>,
@@ -95,6 +97,10 @@ where
     }
     let membership = membership(store, plan.id, &device.key).await?;
     let upgrade = store.find_upgrade(plan.id, device.id).await?;
+    let answer = match plan.settings.mode {
+        Mode::Manual => store.find_answer(plan.id, device.id).await?.map(|said| said.answer),
+        Mode::Silent => None,
+    };
     let others = store.open_upgrades(device.id).await?;
     let others = || others.iter().filter(|other| other.plan != Some(plan.id));
     let other_upgrade =
@@ -125,11 +131,11 @@ where
         history: upgrade.as_ref().map(history),
         other_upgrade,
         verification,
-        consent: Consent::Awaited,
+        consent: consent(answer, device.auto_confirm, now),
         trigger,
         now,
     });
-    Ok(Judgement { verdict, facts, kinds, upgrade, lacks_status, busy_with })
+    Ok(Judgement { verdict, membership, facts, kinds, upgrade, lacks_status, busy_with })
 }
 
 async fn membership<C>(store: &mut Queries<C>, plan: PlanId, key: &DeviceKey) -> Result<Membership>

@@ -4,6 +4,7 @@
 //! is acknowledged after the call has been counted.
 
 mod judgement;
+mod manual;
 mod offer;
 mod plans;
 mod reports;
@@ -18,10 +19,12 @@ use std::sync::Arc;
 use quecota_core::wire::frame::{Command, Frame};
 
 use crate::clock::{Clock, Millis};
+use crate::rules::manual::NotTaken;
 use crate::rules::plan::{ActivationFault, NoTransition};
 use crate::rules::{ComponentNo, NameError};
 use crate::store::{DeviceId, PackageFile, PackageId, Store, StoreError, UpgradeId, WasOwner};
 
+pub use manual::{Brings, UserPlan, Word};
 pub use why::{HeldBy, HeldDevices, Population, Why};
 
 /// A message to a device: the link gives it a packet id, frames it and publishes it with QoS 1.
@@ -96,6 +99,9 @@ pub enum EngineError {
     /// The plan's life does not have this step.
     #[error(transparent)]
     Transition(#[from] NoTransition),
+    /// The end user's word is not taken.
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
 }
 
 impl EngineError {

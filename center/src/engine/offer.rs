@@ -22,15 +22,20 @@ impl Turn<'_> {
         if let Some(verification) = open.iter().find(|upgrade| upgrade.plan.is_none() && !plan_works) {
             return self.offer_verification(verification.clone(), trigger).await;
         }
-        if let Some(upgrade) = open.into_iter().find(Upgrade::is_outstanding) {
+        if let Some(mut upgrade) = open.into_iter().find(Upgrade::is_outstanding) {
             let offered =
                 upgrade.current().and_then(|index| upgrade.components.get(index)).is_some_and(|current| {
                     matches!(current.state, ComponentState::PlanNotReceived | ComponentState::PlanReceived)
                 });
             match (upgrade.is_at_work(), trigger) {
+                // It asks, so it is not at work any more for what its user cancelled.
+                (true, Trigger::Request) if upgrade.cancelled.is_some() => {
+                    self.end_cancelled(&mut upgrade).await?;
+                    self.save(&mut upgrade).await?;
+                }
                 (true, Trigger::Request) => return self.offer_again(upgrade).await,
                 (true, Trigger::Online) if offered => return self.offer_again(upgrade).await,
-                (true, _) | (false, Trigger::Mark | Trigger::Retry) => return Ok(()),
+                (true, _) | (false, Trigger::Mark | Trigger::Retry | Trigger::Consent) => return Ok(()),
                 // Nobody has answered yet: the device may be told again, perhaps of something newer.
                 (false, Trigger::Request | Trigger::Online) => {}
             }
@@ -110,6 +115,7 @@ impl Turn<'_> {
             created: self.now,
             confirmed: None,
             next_offer: None,
+            cancelled: None,
             ended: None,
             deadline: None,
             components: Vec::new(),
@@ -143,7 +149,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn component(
+    pub(super) fn component(
         &self,
         facts: ComponentFacts,
         kind: ComponentKind,

@@ -44,6 +44,12 @@ impl Engine {
             turn.put_off_due_offers().await?;
             collect(messages, turn).await?;
         }
+        let due = self.store.read().await?.looks_due(now, BATCH).await?;
+        for device in due {
+            let mut turn = self.turn(device).await?;
+            turn.look().await?;
+            collect(messages, turn).await?;
+        }
         for plan in plans {
             if plan.state.offers() && plan.settings.push == Push::Actively {
                 self.push(plan, messages).await?;

@@ -12,6 +12,7 @@ use crate::rules::conversation::{
 };
 use crate::rules::eligibility::{Held, StatusAsk, Trigger};
 use crate::rules::limits::halts;
+use crate::rules::manual::CANCELLED;
 use crate::rules::plan::{PlanEvent, PlanState, Push};
 use crate::rules::progress::{ComponentState, Ended, Presence, UpgradeState, lease, roll_up};
 use crate::rules::{ComponentKind, ComponentNo};
@@ -148,6 +149,8 @@ impl Turn<'_> {
                 self.renew(upgrade, index);
                 self.active(upgrade);
             }
+            // It is back at the beginning, and its user does not want it to go on.
+            Step::SendFirmware if upgrade.cancelled.is_some() => self.end_cancelled(upgrade).await?,
             Step::SendFirmware => {
                 self.confirm(upgrade, plan.as_mut()).await?;
                 self.all_open(upgrade, ComponentState::Confirmed);
@@ -184,6 +187,9 @@ impl Turn<'_> {
             }
             Step::GiveUp => self.give_up(upgrade, index, plan.as_ref()).await?,
         }
+        if upgrade.cancelled.is_some() && upgrade.ended.is_none() && !upgrade.is_outstanding() {
+            self.end_cancelled(upgrade).await?;
+        }
         self.save(upgrade).await?;
         match plan {
             Some(mut plan) if upgrade.ended.is_some() => self.count_end(upgrade, &mut plan).await,
@@ -194,6 +200,10 @@ impl Turn<'_> {
     /// The device has come to its end in the plan, which the caller has locked: the plan may have to stop by itself.
     async fn count_end(&mut self, upgrade: &Upgrade, plan: &mut Plan) -> Result<()> {
         let Some(halt) = plan.settings.strategy.halt else { return Ok(()) };
+        // What users do not want says nothing about the firmware.
+        if upgrade.cancelled.is_some() && upgrade.state == UpgradeState::Failed {
+            return Ok(());
+        }
         if !matches!(upgrade.state, UpgradeState::Upgraded | UpgradeState::Failed) {
             return Ok(());
         }
@@ -225,7 +235,7 @@ impl Turn<'_> {
     }
 
     /// The upgrade is on its way again: it waits for nothing.
-    fn active(&mut self, upgrade: &mut Upgrade) {
+    pub(super) fn active(&mut self, upgrade: &mut Upgrade) {
         upgrade.next_offer = None;
         upgrade.reason = None;
     }
@@ -247,7 +257,7 @@ impl Turn<'_> {
     }
 
     /// Every component that is not done gets this state, without a lease.
-    fn all_open(&self, upgrade: &mut Upgrade, state: ComponentState) {
+    pub(super) fn all_open(&self, upgrade: &mut Upgrade, state: ComponentState) {
         for component in upgrade.components.iter_mut().filter(|component| !component.state.is_done()) {
             component.state = state;
             component.proving = false;
@@ -339,6 +349,9 @@ impl Turn<'_> {
     /// The next component's turn, after one is done.
     async fn go_on(&mut self, upgrade: &mut Upgrade) -> Result<()> {
         let Some(next) = upgrade.current() else { return Ok(()) };
+        if upgrade.cancelled.is_some() {
+            return self.end_cancelled(upgrade).await;
+        }
         self.active(upgrade);
         let confirmed =
             upgrade.components.get(next).is_some_and(|next| next.state == ComponentState::Confirmed);
@@ -377,7 +390,13 @@ impl Turn<'_> {
         // A firmware verification has one attempt.
         let retries = plan.map_or(0, |plan| plan.settings.strategy.retries);
         let state = plan.map_or(PlanState::Upgrading, |plan| plan.state);
-        let after = after_failure(failures, retries, state, self.now);
+        let after = match upgrade.cancelled {
+            Some(_) => After::End,
+            None => after_failure(failures, retries, state, self.now),
+        };
+        if upgrade.cancelled.is_some() {
+            upgrade.reason = Some(CANCELLED.to_owned());
+        }
         let value = json!({
             "reason": reason, "counted": counted, "failures": failures, "retries": retries,
             "next": match after { After::Retry(at) => json!(at), After::End => Value::Null },
@@ -510,6 +529,12 @@ impl Turn<'_> {
                     self.count_end(&upgrade, &mut plan).await?;
                     continue;
                 }
+                if held.is_for_the_user() {
+                    // His word, or the window that he appointed, brings the next look.
+                    upgrade.next_offer = None;
+                    self.save(&mut upgrade).await?;
+                    continue;
+                }
                 if held.is_for_room() {
                     upgrade.next_offer = Some(held.may_change().unwrap_or(self.now + ROOM_TIME));
                     self.save(&mut upgrade).await?;
@@ -521,6 +546,8 @@ impl Turn<'_> {
                 _ if matches!(self.device.asked_status, Some(StatusAsk::Waiting(_))) => {
                     Some(self.now + ANSWER_TIME)
                 }
+                // The marks look at it like at any other device; its delay is over.
+                Push::Actively if upgrade.confirmed.is_none() => None,
                 Push::Actively => Some(zone.next_mark(self.now)),
                 Push::OnRequest => None,
             };

@@ -76,6 +76,7 @@ impl Turn<'_> {
             created: self.now,
             confirmed: None,
             next_offer: Some(self.now),
+            cancelled: None,
             ended: None,
             deadline: Some(deadline),
             components: vec![component],

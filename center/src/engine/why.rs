@@ -137,14 +137,14 @@ impl Engine {
 }
 
 /// What the plan would be offered at: its own occasion, which is the one to explain.
-fn occasion(push: Push) -> Trigger {
+pub(super) fn occasion(push: Push) -> Trigger {
     match push {
         Push::Actively => Trigger::Mark,
         Push::OnRequest => Trigger::Request,
     }
 }
 
-fn standing(plan: &Plan, judgement: Judgement, ahead: Option<PlanId>, now: Millis) -> Standing {
+pub(super) fn standing(plan: &Plan, judgement: Judgement, ahead: Option<PlanId>, now: Millis) -> Standing {
     let at_work = judgement.upgrade.filter(|upgrade| upgrade.is_outstanding()).and_then(|mut upgrade| {
         let current = upgrade.current()?;
         let component = upgrade.components.swap_remove(current);

@@ -62,14 +62,14 @@ async fn download(
     }
 }
 
-/// The file that a token stands for, unless its upgrade is over.
+/// The file that a token stands for, unless its upgrade is over or its user has cancelled it.
 async fn find(store: &Store, token: Token) -> Result<Option<(Content, Progress)>, StoreError> {
     let mut queries = store.read().await?;
     let upgrade = match queries.upgrade(token.upgrade).await {
         Err(StoreError::NotFound { .. }) => return Ok(None),
         upgrade => upgrade?,
     };
-    if upgrade.ended.is_some() {
+    if upgrade.ended.is_some() || upgrade.cancelled.is_some() {
         return Ok(None);
     }
     let Some(part) = upgrade.components.into_iter().find(|part| part.package == token.package) else {

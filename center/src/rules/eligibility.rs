@@ -24,6 +24,8 @@ words! {
         Mark = "mark",
         /// A pause or a refusal delay is over.
         Retry = "retry",
+        /// The end user has said a word, or the window that he appointed opens.
+        Consent = "consent",
     }
 }
 
@@ -261,11 +263,16 @@ pub enum Held {
     /// A firmware verification has the device for itself.
     Verification(Verifying),
     /// The end user has not confirmed.
-    AwaitingUser,
+    AwaitingUser {
+        /// The window that was appointed last has closed unused, or before the upgrade was done.
+        missed: Option<Millis>,
+    },
     /// The end user appointed a time.
     Appointed {
         /// It begins.
         from: Millis,
+        /// It ends.
+        until: Millis,
     },
     /// The battery is too low.
     Battery {
@@ -309,11 +316,16 @@ impl Held {
             Held::BeforeStart { start } => Some(*start),
             Held::OutsidePeriod { opens, .. } => Some(*opens),
             Held::Waiting { until, .. } => Some(*until),
-            Held::Appointed { from } => Some(*from),
+            Held::Appointed { from, .. } => Some(*from),
             Held::PerMinute { until, .. } => Some(*until),
             Held::Verification(Verifying { until, .. }) => Some(*until),
             _ => None,
         }
+    }
+
+    /// Whether only the end user's word, or the time that he said, ends it.
+    pub fn is_for_the_user(&self) -> bool {
+        matches!(self, Held::AwaitingUser { .. } | Held::Appointed { .. })
     }
 
     /// Whether it is for the plan's limits alone: then any device that ends, or a moment, may let this one start.
@@ -375,8 +387,11 @@ impl fmt::Display for Held {
                 "firmware verification {verification} of version package {package} has the device, until {until} at \
                  the latest"
             ),
-            Held::AwaitingUser => f.write_str("the end user has not confirmed"),
-            Held::Appointed { from } => write!(f, "the end user appointed {from}"),
+            Held::AwaitingUser { missed: None } => f.write_str("waits for the user's confirmation"),
+            Held::AwaitingUser { missed: Some(until) } => {
+                write!(f, "waits for the user's confirmation: the appointed window closed at {until}")
+            }
+            Held::Appointed { from, until } => write!(f, "appointed for {from}, until {until}"),
             Held::Battery { reported, needed } => write!(f, "battery {reported} % < {needed} %"),
             Held::Rsrp { reported, needed } => write!(f, "RSRP {reported} dBm < {needed} dBm"),
         }
@@ -415,9 +430,13 @@ pub fn offer(case: &Case<'_>) -> Result<Vec<usize>, Held> {
     }
     if case.settings.mode == Mode::Manual {
         match case.consent {
-            Consent::Awaited => return Err(Held::AwaitingUser),
-            Consent::Appointed { from, .. } if case.now < from => return Err(Held::Appointed { from }),
-            Consent::Appointed { until, .. } if case.now >= until => return Err(Held::AwaitingUser),
+            Consent::Awaited => return Err(Held::AwaitingUser { missed: None }),
+            Consent::Appointed { from, until } if case.now < from => {
+                return Err(Held::Appointed { from, until });
+            }
+            Consent::Appointed { until, .. } if case.now >= until => {
+                return Err(Held::AwaitingUser { missed: Some(until) });
+            }
             Consent::Appointed { .. } | Consent::Given => {}
         }
     }
@@ -469,7 +488,7 @@ fn is_offered_now(case: &Case<'_>) -> Result<(), Held> {
 }
 
 /// Positions of the components that can be upgraded, or why none can.
-fn needed(components: &[ComponentFacts]) -> Result<Vec<usize>, Held> {
+pub(super) fn needed(components: &[ComponentFacts]) -> Result<Vec<usize>, Held> {
     let mut first_held = None;
     let mut needed = Vec::new();
     for (position, facts) in components.iter().enumerate() {
@@ -708,7 +727,7 @@ mod tests {
                 },
                 |h| h.may_change() == Some(NOW + Millis(9)) && h.condition() == "verification",
             ),
-            (|w| w.settings.mode = Mode::Manual, |h| *h == Held::AwaitingUser),
+            (|w| w.settings.mode = Mode::Manual, |h| *h == Held::AwaitingUser { missed: None }),
             (
                 |w| {
                     w.settings.strategy.min_battery = Some(30);
@@ -796,6 +815,27 @@ mod tests {
             rsrp: None,
         };
         assert!(lacks_status(&world.settings.strategy, &device));
+    }
+
+    #[test]
+    fn a_manual_plan_is_offered_on_the_users_word_and_inside_the_window_alone() {
+        let mut world = world();
+        world.settings.mode = Mode::Manual;
+        let mut on = |consent| {
+            world.consent = consent;
+            judge(&world)
+        };
+        assert_eq!(on(Consent::Given), Ok(vec![0]));
+        let (before, after) = (NOW - Millis(1), NOW + Millis(1));
+        assert_eq!(on(Consent::Appointed { from: NOW, until: after }), Ok(vec![0]));
+        let held = Held::Appointed { from: after, until: after + Millis::hours(1) };
+        assert_eq!(
+            on(Consent::Appointed { from: after, until: after + Millis::hours(1) }),
+            Err(held.clone())
+        );
+        assert_eq!(held.may_change(), Some(after));
+        let missed = Held::AwaitingUser { missed: Some(NOW) };
+        assert_eq!(on(Consent::Appointed { from: before, until: NOW }), Err(missed));
     }
 
     proptest! {

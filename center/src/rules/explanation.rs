@@ -162,7 +162,7 @@ impl Held {
             Held::Waiting { wait: Wait::Failure, .. } => "failed_waiting",
             Held::OtherUpgrade { .. } => "other_upgrade",
             Held::Verification(_) => "verification",
-            Held::AwaitingUser => "awaiting_user",
+            Held::AwaitingUser { .. } => "awaiting_user",
             Held::Appointed { .. } => "appointed",
             Held::FirstDevices { .. } => "first_devices",
             Held::InFlight { .. } => "in_flight_limit",
@@ -191,7 +191,7 @@ impl Held {
             }
             Held::OtherUpgrade { .. } => "the end of that upgrade",
             Held::Verification(_) => "the end of the firmware verification",
-            Held::AwaitingUser => "the end user's confirmation",
+            Held::AwaitingUser { .. } => "the end user's confirmation or appointment",
             Held::Appointed { .. } => "time, or the end user",
             Held::FirstDevices { .. } => "the end of the first devices",
             Held::InFlight { .. } => "the end of another device",
@@ -219,7 +219,11 @@ impl Held {
                      at the latest"
                 )
             }
-            Held::Appointed { from } => format!("the end user appointed {}", zone.told(*from, now)),
+            Held::AwaitingUser { missed: Some(until) } => format!(
+                "waits for the user's confirmation: the appointed window closed at {}",
+                zone.told(*until, now)
+            ),
+            Held::Appointed { from, .. } => format!("appointed for {}", zone.told(*from, now)),
             Held::PerMinute { limit, until } => {
                 let next = zone.told(*until, now);
                 format!(

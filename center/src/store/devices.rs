@@ -9,6 +9,7 @@ use sqlx::any::AnyRow;
 use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Writer};
 use crate::clock::Millis;
 use crate::rules::eligibility::StatusAsk;
+use crate::rules::manual::AutoConfirm;
 use crate::rules::names::client_id;
 use crate::rules::progress::Presence;
 use crate::rules::{ComponentNo, DeviceKey, DeviceSecret, ProductKey};
@@ -73,6 +74,8 @@ pub struct Device {
     pub rsrp: Option<Reading>,
     /// Free space, bytes.
     pub free_space: Option<i64>,
+    /// Whether its end user has agreed to every plan in manual mode.
+    pub auto_confirm: AutoConfirm,
     /// How far the question for battery and signal is on this connection.
     #[serde(skip)]
     pub asked_status: Option<StatusAsk>,
@@ -136,6 +139,7 @@ fn device(row: &AnyRow) -> Result<Device> {
         signal: row.maybe_int("signal")?,
         rsrp: reading("rsrp", "rsrp_at")?,
         free_space: row.maybe_int("free_space")?,
+        auto_confirm: row.word("auto_confirm")?,
         asked_status: row.maybe_word("asked_status")?,
         last_uplink: row.maybe_text("last_uplink")?,
     })

@@ -3,6 +3,7 @@
 //! [`Store::read`] gives a connection that can only look; [`Store::write`] gives a transaction that counts from its
 //! `commit` on. Both have every query as a method. SQLite has one writer and four readers, PostgreSQL a pool of eight.
 
+mod answers;
 mod changes;
 mod devices;
 mod packages;
@@ -24,6 +25,7 @@ use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row
 
 use crate::seal::{Keyring, SealError};
 
+pub use answers::Said;
 pub use changes::{Changes, Topic, Watch};
 pub(crate) use devices::PUSH_SLOTS;
 pub use devices::{Device, DeviceId, Reading, ReportedVersion, WasOwner};
@@ -417,6 +419,9 @@ mod tests {
             devices::DEVICES_BY_SLOT,
             devices::DEVICES,
             devices::SESSIONS_OF,
+            answers::FIND_ANSWER,
+            answers::NEXT_OPENING,
+            answers::LOOKS_DUE,
             packages::WORKING,
             plans::OFFERED_PLANS,
             plans::ACTIVE_PLANS,
@@ -447,6 +452,7 @@ mod tests {
             secrets::PRODUCTS_ABOVE,
             secrets::DEVICES_BELOW,
             secrets::DEVICES_ABOVE,
+            upgrades::LOG_AFTER,
         ];
         for query in queries {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));

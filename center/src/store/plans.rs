@@ -67,8 +67,7 @@ pub(super) const IN_FLIGHT: &str =
 pub(super) const UNANSWERED: &str = "SELECT COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 AND state = 'not_upgraded' AND outstanding = 1";
 pub(super) const LAST_STARTS: &str =
     "SELECT at FROM plan_starts WHERE plan_id = $1 AND at > $2 ORDER BY at DESC LIMIT $3";
-pub(super) const FINISHED: &str =
-    "SELECT id FROM upgrades WHERE plan_id = $1 AND state IN ('upgraded', 'upgrade_failed') LIMIT $2";
+pub(super) const FINISHED: &str = "SELECT id FROM upgrades WHERE plan_id = $1 AND state IN ('upgraded', 'upgrade_failed') AND cancelled_at IS NULL LIMIT $2";
 pub(super) const STARTED: &str =
     "SELECT id FROM upgrades WHERE plan_id = $1 AND state = 'upgrading' LIMIT $2";
 pub(super) const RUNNING_PLANS: &str =

@@ -36,6 +36,8 @@ pub struct Upgrade {
     pub confirmed: Option<Millis>,
     /// When the center offers again by itself; none: at no certain time.
     pub next_offer: Option<Millis>,
+    /// When the end user cancelled it; a device that was at work may still finish.
+    pub cancelled: Option<Millis>,
     /// Its end, for good.
     pub ended: Option<Millis>,
     /// When a firmware verification must be at its end; none: a plan's upgrade has leases only.
@@ -113,9 +115,11 @@ impl Upgrade {
         VerificationState::of(self.state, stage)
     }
 
-    /// Whether the device may fetch the component's files now: it has confirmed, and is not at its end.
+    /// Whether the device may fetch the component's files now: it has confirmed, its user has not cancelled, and it is not
+    /// at its end.
     pub fn may_fetch(&self, component: &ComponentNo) -> bool {
         self.ended.is_none()
+            && self.cancelled.is_none()
             && self.confirmed.is_some()
             && self
                 .components
@@ -188,6 +192,8 @@ pub(super) const DEADLINES_OVER: &str = "SELECT DISTINCT device_id FROM upgrades
              WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at <= $1 LIMIT $2";
 pub(super) const EXTEND_DEADLINES: &str = "UPDATE upgrades SET deadline_at = $1 \
              WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at < $1";
+pub(super) const LOG_AFTER: &str =
+    "SELECT * FROM upgrade_log WHERE upgrade_id = $1 AND id > $2 ORDER BY id LIMIT $3";
 pub(super) const REPEAT_LOG: &str = "UPDATE upgrade_log SET last_at = $6, times = times + 1 \
              WHERE id = (SELECT MAX(id) FROM upgrade_log WHERE device_id = $1) \
              AND COALESCE(upgrade_id, 0) = $2 AND COALESCE(component, '') = $3 AND kind = $4 AND value = $5";
@@ -203,6 +209,7 @@ fn upgrade(row: &AnyRow) -> Result<Upgrade> {
         created: Millis(row.int("created_at")?),
         confirmed: time("confirmed_at")?,
         next_offer: time("next_offer_at")?,
+        cancelled: time("cancelled_at")?,
         ended: time("ended_at")?,
         deadline: time("deadline_at")?,
         components: Vec::new(),
@@ -385,6 +392,18 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
         rows.iter().map(log_entry).collect()
     }
 
+    /// The upgrade's log after line number `after`, at most `limit` lines, oldest first.
+    pub async fn upgrade_log_after(
+        &mut self,
+        id: UpgradeId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<LogEntry>> {
+        let rows =
+            sqlx::query(LOG_AFTER).bind(id.0).bind(after).bind(limit).fetch_all(self.connection()).await?;
+        rows.iter().map(log_entry).collect()
+    }
+
     /// The last `limit` lines of the device's log, with those of its upgrades, oldest first.
     pub async fn device_log(&mut self, device: DeviceId, limit: i64) -> Result<Vec<LogEntry>> {
         let rows = sqlx::query("SELECT * FROM upgrade_log WHERE device_id = $1 ORDER BY id DESC LIMIT $2")
@@ -409,7 +428,8 @@ impl Writer {
         self.touch_upgrade(&upgrade);
         let row = sqlx::query(
             "INSERT INTO upgrades (plan_id, device_id, state, reason, created_at, confirmed_at, next_offer_at, ended_at, \
-             outstanding, deadline_at, verifies) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
+             outstanding, deadline_at, verifies, cancelled_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
         )
         .bind(upgrade.plan.map(|plan| plan.0))
         .bind(upgrade.device.0)
@@ -422,6 +442,7 @@ impl Writer {
         .bind(i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()))
         .bind(upgrade.deadline.map(|at| at.0))
         .bind(verifies(&upgrade).map(|package| package.0))
+        .bind(upgrade.cancelled.map(|at| at.0))
         .fetch_one(self.connection())
         .await?;
         upgrade.id = UpgradeId(row.int("id")?);
@@ -458,7 +479,7 @@ impl Writer {
         self.touch_upgrade(upgrade);
         sqlx::query(
             "UPDATE upgrades SET state = $2, reason = $3, confirmed_at = $4, next_offer_at = $5, ended_at = $6, \
-             outstanding = $7 WHERE id = $1",
+             outstanding = $7, cancelled_at = $8 WHERE id = $1",
         )
         .bind(upgrade.id.0)
         .bind(upgrade.state.as_str())
@@ -467,6 +488,7 @@ impl Writer {
         .bind(upgrade.next_offer.map(|at| at.0))
         .bind(upgrade.ended.map(|at| at.0))
         .bind(i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()))
+        .bind(upgrade.cancelled.map(|at| at.0))
         .execute(self.connection())
         .await?;
         for (position, component) in (0i64..).zip(&upgrade.components) {
@@ -521,9 +543,8 @@ impl Writer {
     pub async fn end_waiting(&mut self, plan: PlanId, reason: &str, now: Millis) -> Result<()> {
         self.touch(Topic::Figures(plan));
         // The components keep their states: they say how the last attempt failed.
-        const WAITING: &str = "plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NOT NULL AND EXISTS \
-             (SELECT 1 FROM component_upgrades AS failed WHERE failed.upgrade_id = upgrades.id \
-             AND failed.state IN ('download_failed', 'upgrade_failed'))";
+        const WAITING: &str =
+            "plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NOT NULL AND outstanding = 0";
         let leases = AssertSqlSafe(format!(
             "UPDATE component_upgrades SET lease_until = NULL, updated_at = $2 WHERE lease_until IS NOT NULL AND \
              upgrade_id IN (SELECT id FROM upgrades WHERE {WAITING})"
