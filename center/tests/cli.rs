@@ -368,3 +368,44 @@ fn secrets_are_sealed_with_the_key_of_the_folder_or_with_a_new_one() {
         .unwrap();
     fails(&postgres, "QUECOTA_SEAL_KEY");
 }
+
+#[test]
+fn devices_are_imported_searched_and_exported() {
+    let (center, folder) = start();
+    let create = ["product", "create", "--key", "p1abcd", "--name", "Pump", "--admission", "known-only"];
+    center.says(&create);
+    let file = folder.path().join("devices.csv");
+    let mut rows = String::from("\u{feff}Device Key;batch\r\n");
+    for number in 0..2_500 {
+        rows.push_str(&format!("86{number:04};7\r\n"));
+    }
+    rows.push_str("86 01;7\r\n\r\n860000;again\r\n=bad;");
+    fs::write(&file, &rows).unwrap();
+    let import = ["device", "import", "--product", "p1abcd", file.to_str().unwrap()];
+    let report = center.json(&import);
+    let figures = ["lines", "added", "known", "bad"].map(|field| report[field].as_i64().unwrap());
+    assert_eq!(figures, [2_501, 2_500, 1, 2], "{report}");
+    let lines: Vec<_> = report["bad_lines"].as_array().unwrap().iter().map(|line| &line["line"]).collect();
+    assert_eq!(lines, [2_502, 2_505]);
+    let said = center.says(&import);
+    assert!(said.starts_with("0 devices entered, 2501 known before, 2 lines left out\n"), "{said}");
+    assert!(said.contains("2502  86 01  1 to 32 of the letters"), "{said}");
+
+    let list = ["device", "list", "--product", "p1abcd"];
+    let with = |more: &[&str]| center.json(&[&list[..], more].concat())["items"].as_array().unwrap().len();
+    assert_eq!(with(&[]), 2_500);
+    assert_eq!(with(&["--key", "8612"]), 100);
+    assert_eq!(with(&["--online"]), 0);
+    assert_eq!(with(&["--key", "8612", "--offline"]), 100);
+    assert_eq!(with(&["--battery", "..20", "--rsrp", "-140..-100"]), 0);
+    fails(&center.run(&[&list[..], &["--component", "STM32"]].concat()), "STM32");
+    let csv = center.says(&["device", "export", "--product", "p1abcd", "--key", "8612"]);
+    assert_eq!(csv.lines().count(), 101);
+    assert!(csv.starts_with("device key,online,") && csv.contains("\r\n861299,no,"), "{csv}");
+    assert_eq!(center.says(&["device", "export", "--product", "p1abcd"]).lines().count(), 2_501);
+    fails(&center.run(&["device", "export", "--product", "p9"]), "there is no product p9");
+
+    let said = center.says(&["product", "edit", "p1abcd", "--admission", "anyone", "--name", "Lamp"]);
+    assert!(said.contains("admission:  anyone") && said.contains("Lamp"), "{said}");
+    assert_eq!(center.says(&["device", "log", "p1abcd", "860000"]).lines().count(), 1);
+}

@@ -3,6 +3,7 @@
 mod support;
 
 use quecota_center::clock::Millis;
+use quecota_center::config::DataFolder;
 use quecota_center::rules::{DeviceKey, DeviceSecret, ProductKey};
 use quecota_center::store::Store;
 use serde_json::json;
@@ -38,7 +39,8 @@ impl Bench {
     fn enter(&self, keys: &[&str]) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let store = Store::sqlite(&self.center.data.join("center.db")).await.unwrap();
+            let seal_keys = DataFolder::existing(&self.center.data).seal_keys().unwrap().unwrap();
+            let store = Store::sqlite(&self.center.data.join("center.db"), seal_keys).await.unwrap();
             let mut writer = store.write().await.unwrap();
             let secret = DeviceSecret::new("0123456789abcdef").unwrap();
             for key in keys {

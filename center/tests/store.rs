@@ -115,6 +115,9 @@ contract! {
     secrets_are_opened_by_their_key_alone
     what_stood_in_the_clear_is_sealed
     a_new_key_takes_over_from_the_one_before
+    a_search_finds_what_it_says_page_by_page
+    many_devices_are_entered_at_once
+    a_plans_devices_are_listed_by_state_and_reason
 }
 
 const NOW: Millis = Millis(1_700_000_000_000);
@@ -879,4 +882,120 @@ async fn no_secret_stands_in_the_file_of_the_database() {
     assert!(shows("plaind7"));
     bench.store.seal_all().await.unwrap();
     assert!(!shows("plaind7"), "nor in what the file keeps of overwritten rows");
+}
+
+async fn a_search_finds_what_it_says_page_by_page(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    for number in 0..20_i64 {
+        let mut device = device(&mut writer, &format!("d{number:02}")).await;
+        if number % 2 == 0 {
+            writer.set_online(device.id, &format!("center/{number}"), NOW).await.unwrap();
+        }
+        device.battery = Some(Reading { value: number % 10, at: None });
+        device.rsrp = Some(Reading { value: -100 - number, at: None });
+        device.last_seen = (number > 0).then(|| NOW + Millis(number));
+        device.module_version = Some(format!("M{}", number % 3));
+        writer.save_device(&device).await.unwrap();
+        let version = ReportedVersion { component: no("STM32"), version: format!("{}_0", number % 4) };
+        writer.set_device_versions(device.id, &[version]).await.unwrap();
+    }
+    writer.commit().await.unwrap();
+    let found = async |filter: DeviceFilter| {
+        let mut reader = bench.store.read().await.unwrap();
+        let mut keys: Vec<String> = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = reader.search_devices(&pk("p1abcd"), &filter, after.as_deref(), 3).await.unwrap();
+            keys.extend(page.rows.iter().map(|device| device.key.to_string()));
+            after = page.next;
+            if after.is_none() {
+                return keys;
+            }
+        }
+    };
+    let span = |from, until| Span { from, until };
+    let all = DeviceFilter::default();
+    assert_eq!(found(all.clone()).await.len(), 20);
+    let key = DeviceFilter { key: Some("d1".into()), ..all.clone() };
+    assert_eq!(found(key.clone()).await, (10..20).map(|n| format!("d{n}")).collect::<Vec<_>>());
+    assert_eq!(found(DeviceFilter { key: Some("x".into()), ..all.clone() }).await, [""; 0]);
+    let version = Some("1_0".to_owned());
+    let mcu = DeviceFilter { component: Some(no("STM32")), version: version.clone(), ..all.clone() };
+    assert_eq!(found(mcu.clone()).await, ["d01", "d05", "d09", "d13", "d17"]);
+    assert_eq!(found(DeviceFilter { key: Some("d1".into()), ..mcu }).await, ["d13", "d17"]);
+    assert_eq!(found(DeviceFilter { version, ..all.clone() }).await, [""; 0], "of the module");
+    let module = DeviceFilter { version: Some("M2".into()), ..all.clone() };
+    assert_eq!(found(module).await, ["d02", "d05", "d08", "d11", "d14", "d17"]);
+    let low = DeviceFilter { battery: span(Some(1), Some(2)), ..all.clone() };
+    assert_eq!(found(low.clone()).await, ["d01", "d11", "d02", "d12"], "the emptiest first");
+    let weak = DeviceFilter { rsrp: span(None, Some(-117)), ..all.clone() };
+    assert_eq!(found(weak).await, ["d19", "d18", "d17"]);
+    let early = DeviceFilter { seen: span(None, Some(NOW.0 + 4)), ..all.clone() };
+    assert_eq!(found(early).await, ["d01", "d02", "d03", "d04"], "who was never seen is in no range");
+    let mut online = found(DeviceFilter { presence: Some(Presence::Online), ..all.clone() }).await;
+    online.sort();
+    assert_eq!(online, (0..20).step_by(2).map(|n| format!("d{n:02}")).collect::<Vec<_>>());
+    let both = DeviceFilter { presence: Some(Presence::Offline), ..low };
+    assert_eq!(found(both).await, ["d01", "d11"]);
+    let none = DeviceFilter { component: Some(no("OTHER")), ..all };
+    assert_eq!(found(none).await, [""; 0]);
+    let mut reader = bench.store.read().await.unwrap();
+    let page = reader.search_devices(&pk("p1abcd"), &key, None, 2).await.unwrap();
+    let versions = reader.versions_of(&page.rows).await.unwrap();
+    assert_eq!((versions.len(), versions[&page.rows[1].id][0].version.as_str()), (2, "3_0"));
+}
+
+async fn many_devices_are_entered_at_once(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    let known = device(&mut writer, "d7").await;
+    let secret = DeviceSecret::new("fresh").unwrap();
+    let devices: Vec<_> = (0..1_000).map(|n| (dk(&format!("d{}", n % 999)), secret.clone())).collect();
+    assert_eq!(writer.import_devices(&pk("p1abcd"), &devices, NOW).await.unwrap(), 998);
+    assert_eq!(writer.device(&pk("p1abcd"), &dk("d7")).await.unwrap(), known, "it keeps its secret");
+    let entered = writer.device(&pk("p1abcd"), &dk("d998")).await.unwrap();
+    assert_eq!(writer.device_secret(&entered).unwrap(), secret);
+    let alone = writer.enter_device(&pk("p1abcd"), &dk("d998"), &secret, NOW).await.unwrap();
+    assert_eq!((alone.push_slot, &alone.client_id), (entered.push_slot, &entered.client_id));
+}
+
+async fn a_plans_devices_are_listed_by_state_and_reason(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (first, package, plan) = scene(&mut writer).await;
+    for number in 0..9 {
+        let device =
+            if number == 0 { first.clone() } else { device(&mut writer, &format!("e{number}")).await };
+        let mut upgrade = upgrade(&plan, device.id, package.id);
+        if number % 3 > 0 {
+            upgrade.state = UpgradeState::Failed;
+            upgrade.reason = Some(if number % 3 == 1 { "status 12" } else { "no answer" }.into());
+        }
+        writer.create_upgrade(upgrade).await.unwrap();
+    }
+    writer.commit().await.unwrap();
+    let mut reader = bench.store.read().await.unwrap();
+    let mut listed = async |state: Option<UpgradeState>, reason: Option<&str>| {
+        let filter = UpgradeFilter { state, reason: reason.map(str::to_owned) };
+        let (mut keys, mut after) = (Vec::new(), 0);
+        loop {
+            let page = reader.plan_device_page(plan.id, &filter, after, 2).await.unwrap();
+            assert!(page.rows.iter().all(|device| device.upgrade.components.len() == 1));
+            keys.extend(page.rows.iter().map(|device| device.key.to_string()));
+            match page.next {
+                Some(next) => after = next,
+                None => return keys,
+            }
+        }
+    };
+    assert_eq!(listed(None, None).await.len(), 9);
+    assert_eq!(listed(Some(UpgradeState::NotUpgraded), None).await, ["d1", "e3", "e6"]);
+    assert_eq!(listed(None, Some("status 12")).await, ["e1", "e4", "e7"]);
+    assert_eq!(listed(Some(UpgradeState::Failed), Some("no answer")).await, ["e2", "e5", "e8"]);
+    assert_eq!(listed(Some(UpgradeState::Upgraded), Some("no answer")).await, [""; 0]);
+    let reasons = reader.plan_reasons(plan.id).await.unwrap();
+    let reasons: Vec<_> =
+        reasons.iter().map(|line| (line.state, line.reason.as_deref(), line.devices)).collect();
+    assert_eq!(reasons.len(), 3);
+    assert!(reasons.contains(&(UpgradeState::Failed, Some("status 12"), 3)), "{reasons:?}");
 }

@@ -106,6 +106,15 @@ fn assert_upgraded(center: &Center, folder: &Path, image: &[u8], plan: &str) {
         (&1.into(), &0.into()),
         "{shown}"
     );
+    let listed = center.json(&["plan", "devices", plan, "--state", "upgraded"]);
+    assert_eq!(listed["items"][0]["device_key"], DEVICE);
+    assert_eq!(listed["items"][0]["components"][0]["state"], "upgrade_succeeded", "{listed}");
+    let csv = center.says(&["plan", "devices", plan, "--csv"]);
+    assert!(csv.lines().count() == 2 && csv.contains(",upgraded,"), "{csv}");
+    let detailed = center.json(&["plan", "device", plan, DEVICE]);
+    assert_eq!(detailed["log"].as_array().map(Vec::is_empty), Some(false), "{detailed}");
+    assert_eq!(center.json(&["plan", "reasons", plan])["items"][0]["devices"], 1);
+    assert!(!center.says(&["device", "log", PRODUCT, DEVICE]).is_empty());
 }
 
 #[test]

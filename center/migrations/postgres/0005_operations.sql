@@ -13,7 +13,12 @@ CREATE INDEX devices_rsrp ON devices (pk, rsrp, id);
 CREATE INDEX devices_seen ON devices (pk, last_seen, id);
 DROP INDEX device_versions_component;
 CREATE INDEX device_versions_component ON device_versions (component, version, device_id);
+CREATE INDEX upgrades_page ON upgrades (plan_id, id);
 CREATE INDEX upgrades_reason ON upgrades (plan_id, reason, id);
 
 -- Retention.
 CREATE INDEX upgrade_log_age ON upgrade_log (last_at);
+
+-- SQLite has it built in: '$.name' of a JSON object.
+CREATE FUNCTION json_extract(value TEXT, path TEXT) RETURNS TEXT
+    LANGUAGE SQL IMMUTABLE AS $$ SELECT value::jsonb #>> string_to_array(substr(path, 3), '.') $$;

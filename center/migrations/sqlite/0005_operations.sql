@@ -13,6 +13,7 @@ CREATE INDEX devices_rsrp ON devices (pk, rsrp, id);
 CREATE INDEX devices_seen ON devices (pk, last_seen, id);
 DROP INDEX device_versions_component;
 CREATE INDEX device_versions_component ON device_versions (component, version, device_id);
+CREATE INDEX upgrades_page ON upgrades (plan_id, id);
 CREATE INDEX upgrades_reason ON upgrades (plan_id, reason, id);
 
 -- Retention.

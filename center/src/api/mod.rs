@@ -2,6 +2,7 @@
 
 pub mod bearer;
 mod component;
+mod csv;
 mod device;
 pub mod error;
 mod events;
@@ -63,10 +64,17 @@ impl Api {
     pub fn router(self, token: Token) -> Router {
         let v1 = Router::new()
             .route("/products", get(product::list::list).post(product::create::create))
-            .route("/products/{product}", get(product::show::show))
+            .route("/products/{product}", get(product::show::show).patch(product::edit::edit))
             .route("/products/{product}/components", post(component::add::add))
             .route("/products/{product}/devices", get(device::list::list))
+            .route("/products/{product}/devices.csv", get(device::list::export))
+            .route(
+                "/products/{product}/devices/import",
+                // It is read line by line, and has its limits there.
+                post(device::import::import).layer(DefaultBodyLimit::disable()),
+            )
             .route("/products/{product}/devices/{device}", get(device::show::show))
+            .route("/products/{product}/devices/{device}/log", get(device::log::log))
             .route("/products/{product}/devices/{device}/upgrades", get(device::upgrades::upgrades))
             .route("/devices/{product}/{device}/why", get(device::why::why))
             .route(
@@ -83,6 +91,10 @@ impl Api {
             .route("/verifications/{verification}", get(verification::show::show))
             .merge(Self::plans_with_lists().layer(DefaultBodyLimit::max(LISTS_MAX)))
             .route("/plans/{plan}/held", get(plan::held::held))
+            .route("/plans/{plan}/devices", get(plan::devices::list))
+            .route("/plans/{plan}/devices.csv", get(plan::devices::export))
+            .route("/plans/{plan}/devices/{device}", get(plan::devices::show))
+            .route("/plans/{plan}/reasons", get(plan::devices::reasons))
             .route("/plans/{plan}/events", get(plan::events::events))
             .route("/plans/{plan}/activate", post(plan::activate::activate))
             .route("/plans/{plan}/suspend", post(plan::life::suspend))

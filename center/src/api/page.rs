@@ -30,6 +30,16 @@ impl Asked {
         Ok(asked)
     }
 
+    /// A part of a list whose query has fields of its own.
+    pub(super) fn part(after: Option<String>, limit: Option<String>) -> Self {
+        Self { after, limit, product: None }
+    }
+
+    /// As [`Asked::part`], for a list whose `after` is no number.
+    pub(super) fn limited(limit: Option<String>) -> Self {
+        Self::part(None, limit)
+    }
+
     /// Most items of the answer.
     pub(super) fn limit(&self) -> Result<i64, ApiError> {
         let Some(given) = &self.limit else { return Ok(LIMIT) };

@@ -1,12 +1,14 @@
 //! A client of the REST API.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use ureq::http::Response;
 use ureq::unversioned::multipart::Form;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
 use super::Connection;
 use crate::config::DataFolder;
@@ -128,6 +130,36 @@ impl Client {
         self.read(request.send(form))
     }
 
+    /// Sends a file as it is.
+    pub(super) fn send_file(&self, path: &str, file: &Path) -> Result<Value, ClientError> {
+        let wrong = |error: io::Error| ClientError::File {
+            path: file.display().to_string(),
+            cause: error.to_string(),
+        };
+        let content = File::open(file).map_err(wrong)?;
+        let length = content.metadata().map_err(wrong)?.len();
+        let request = self.agent.post(self.url(path)).header("Authorization", &self.bearer);
+        // Of known length, so that a file of any size is streamed.
+        let request = request.header("Content-Length", length.to_string()).content_type("text/csv");
+        self.read(request.send(SendBody::from_owned_reader(content)))
+    }
+
+    /// Writes an answer that is no JSON to standard output while it comes in.
+    pub(super) fn print(&self, path: &str) -> Result<(), ClientError> {
+        let request = self.agent.get(self.url(path)).header("Authorization", &self.bearer);
+        let mut answer = match request.call() {
+            Ok(answer) if answer.status().is_success() => answer,
+            // A refusal is JSON.
+            refused => return self.read(refused).map(drop),
+        };
+        let mut out = io::stdout().lock();
+        match io::copy(&mut answer.body_mut().as_reader(), &mut out).and_then(|_| out.flush()) {
+            // Whoever read the output has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(ClientError::Output),
+        }
+    }
+
     /// All items of a list, page after page.
     pub(super) fn list(&self, path: &str) -> Result<Value, ClientError> {
         let separator = if path.contains('?') { '&' } else { '?' };
@@ -164,6 +196,15 @@ impl Client {
         let message = value.pointer("/error/message").and_then(Value::as_str).ok_or_else(no_center)?;
         Err(ClientError::Refused { message: message.to_owned() })
     }
+}
+
+/// The fields that have a value as a query, with its question mark; empty: none has one.
+pub(super) fn query(fields: &[(&str, Option<String>)]) -> String {
+    let given: Vec<String> = fields
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", segment(value.as_deref()?))))
+        .collect();
+    if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
 }
 
 /// A name as one segment of a path or one value of a query.

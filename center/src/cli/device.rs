@@ -1,21 +1,56 @@
 //! `device`.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::client::{Client, ClientError, segment};
+use super::client::{Client, ClientError, query, segment};
 use super::table::{Table, cell, items, sheet, state, time};
 use super::{Answer, Request};
 
 #[derive(Debug, Subcommand)]
 pub enum Device {
-    /// List the devices of a product
+    /// List or search the devices of a product
     List {
         /// Product key
         #[arg(long, value_name = "PK")]
         product: String,
+        /// What is looked for
+        #[command(flatten)]
+        filter: Box<Filter>,
+    },
+    /// Write the devices of a product, or those that are looked for, as CSV
+    Export {
+        /// Product key
+        #[arg(long, value_name = "PK")]
+        product: String,
+        /// What is looked for
+        #[command(flatten)]
+        filter: Box<Filter>,
+    },
+    /// Enter devices before they connect, from a CSV file with their keys in its first column
+    Import {
+        /// Product key
+        #[arg(long, value_name = "PK")]
+        product: String,
+        /// The file
+        #[arg(value_name = "FILE.csv")]
+        file: PathBuf,
+    },
+    /// Show all that was said about a device, newest first
+    Log {
+        /// Product key
+        #[arg(value_name = "PK")]
+        product: String,
+        /// Device key
+        #[arg(value_name = "DK")]
+        device: String,
+        /// Lines to show
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        lines: u16,
     },
     /// Show a device with its versions
     Show {
@@ -37,12 +72,84 @@ pub enum Device {
     },
 }
 
+/// Which devices are looked for.
+#[derive(Debug, Args)]
+pub struct Filter {
+    /// What the device key begins with
+    #[arg(long, value_name = "PREFIX")]
+    key: Option<String>,
+    /// A component that the device has
+    #[arg(long, value_name = "ID")]
+    component: Option<String>,
+    /// Version of that component; without --component, of the module
+    #[arg(long)]
+    version: Option<String>,
+    /// Online devices only
+    #[arg(long, conflicts_with = "offline")]
+    online: bool,
+    /// Offline devices only
+    #[arg(long)]
+    offline: bool,
+    /// Battery in percent, as in 0..20, 80.. or ..20
+    #[arg(long, value_name = "MIN..MAX", value_parser = range)]
+    battery: Option<Range>,
+    /// Signal (RSRP) in dBm, as in -140..-110
+    #[arg(long, value_name = "MIN..MAX", value_parser = range, allow_hyphen_values = true)]
+    rsrp: Option<Range>,
+    /// Heard of at this time or later: 2026-03-01T02:00Z
+    #[arg(long, value_name = "TIME")]
+    seen_after: Option<Timestamp>,
+    /// Heard of before this time, and not since
+    #[arg(long, value_name = "TIME")]
+    seen_before: Option<Timestamp>,
+}
+
+/// Lowest and highest value.
+type Range = (Option<i64>, Option<i64>);
+
+/// `MIN..MAX` of the command line.
+fn range(argument: &str) -> Result<Range, String> {
+    let end = |text: &str| if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) };
+    argument
+        .split_once("..")
+        .and_then(|(from, until)| Some((end(from)?, end(until)?)))
+        .ok_or_else(|| "MIN..MAX, as in 0..20; an end may be left out".to_owned())
+}
+
+impl Filter {
+    /// As the API's query, with its question mark; empty: everything.
+    fn query(&self) -> String {
+        let mut fields: Vec<(&str, Option<String>)> = vec![
+            ("key", self.key.clone()),
+            ("component", self.component.clone()),
+            ("version", self.version.clone()),
+        ];
+        if self.online || self.offline {
+            fields.push(("online", Some(self.online.to_string())));
+        }
+        let number = |value: Option<i64>| value.map(|value| value.to_string());
+        let time = |value: Option<Timestamp>| number(value.map(|at| at.as_millisecond()));
+        let (battery, rsrp) = (self.battery.unwrap_or_default(), self.rsrp.unwrap_or_default());
+        fields.extend([
+            ("battery_min", number(battery.0)),
+            ("battery_max", number(battery.1)),
+            ("rsrp_min", number(rsrp.0)),
+            ("rsrp_max", number(rsrp.1)),
+            ("seen_after", time(self.seen_after)),
+            ("seen_before", time(self.seen_before)),
+        ]);
+        query(&fields)
+    }
+}
+
 impl Request for Device {
     fn run(&self, client: &Client) -> Result<Answer, ClientError> {
         match self {
-            Self::List { product } => {
-                let json = client.list(&format!("products/{}/devices", segment(product)))?;
-                let mut table = Table::new(&["DEVICE", "ONLINE", "LAST SEEN", "MODULE", "MCU"]);
+            Self::List { product, filter } => {
+                let path = format!("products/{}/devices{}", segment(product), filter.query());
+                let json = client.list(&path)?;
+                let mut table =
+                    Table::new(&["DEVICE", "ONLINE", "LAST SEEN", "MODULE", "MCU", "BATTERY", "RSRP"]);
                 for device in items(&json) {
                     let [key, online, module] =
                         ["key", "online", "module_version"].map(|field| cell(&device[field]));
@@ -52,9 +159,25 @@ impl Request for Device {
                         time(&device["last_seen"]),
                         module,
                         versions(&device["mcu_versions"]),
+                        cell(&device["battery"]["value"]),
+                        cell(&device["rsrp"]["value"]),
                     ]);
                 }
                 Ok(Answer { text: table.text(), json })
+            }
+            Self::Export { product, filter } => {
+                client.print(&format!("products/{}/devices.csv{}", segment(product), filter.query()))?;
+                Ok(Answer::printed())
+            }
+            Self::Import { product, file } => {
+                let json =
+                    client.send_file(&format!("products/{}/devices/import", segment(product)), file)?;
+                Ok(Answer { text: imported(&json), json })
+            }
+            Self::Log { product, device, lines } => {
+                let (product, device) = (segment(product), segment(device));
+                let json = client.get(&format!("products/{product}/devices/{device}/log?limit={lines}"))?;
+                Ok(Answer { text: log(&json), json })
             }
             Self::Show { product, device } => {
                 let json =
@@ -100,7 +223,11 @@ fn shown(device: &Value) -> String {
     let fields = ["key", "product", "online", "model", "module_version", "sdk_version"];
     let mut lines = fields.map(|field| (field, cell(&device[field]))).to_vec();
     lines.extend(["battery", "rsrp"].map(|field| (field, cell(&device[field]["value"]))));
-    lines.extend(["created", "last_seen"].map(|field| (field, time(&device[field]))));
+    let figures = ["voltage", "signal", "free_space"];
+    lines.extend(figures.map(|field| (field, cell(&device[field]))));
+    lines.extend(
+        ["created", "last_seen", "online_since", "offline_since"].map(|field| (field, time(&device[field]))),
+    );
     let mut text = sheet(&lines);
     let mut table = Table::new(&["COMPONENT", "VERSION"]);
     if let Some(versions) = device["mcu_versions"].as_object() {
@@ -113,7 +240,22 @@ fn shown(device: &Value) -> String {
     text
 }
 
-/// The lines of an upgrade's log.
+/// What became of a file of devices.
+fn imported(report: &Value) -> String {
+    let [added, known, bad] = ["added", "known", "bad"].map(|field| cell(&report[field]));
+    let mut text = format!("{added} devices entered, {known} known before, {bad} lines left out\n");
+    let mut table = Table::new(&["LINE", "VALUE", "REASON"]);
+    let lines = items(&report["bad_lines"]);
+    for line in lines {
+        table.row(["line", "value", "reason"].map(|field| cell(&line[field])));
+    }
+    if !lines.is_empty() {
+        text.push_str(&table.text());
+    }
+    text
+}
+
+/// The lines of a log.
 pub(super) fn log(log: &Value) -> String {
     let mut table = Table::new(&["TIME", "COMPONENT", "WHAT", "DETAIL"]);
     for line in items(log) {
@@ -140,7 +282,7 @@ fn fetched(fetched: &Value, size: &Value) -> String {
     }
 }
 
-fn upgrades(upgrades: &Value) -> String {
+pub(super) fn upgrades(upgrades: &Value) -> String {
     let mut text = String::new();
     for upgrade in items(upgrades) {
         let [id, plan] = ["id", "plan"].map(|field| cell(&upgrade[field]));

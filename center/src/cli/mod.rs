@@ -137,7 +137,8 @@ pub fn run(command: Command) -> Result<(), ClientError> {
         Command::Why { connection, device } => (connection, Box::new(device)),
     };
     let answer = request.run(&client::Client::new(&connection)?)?;
-    let text = if connection.json { format!("{:#}\n", answer.json) } else { answer.text };
+    let text =
+        if connection.json && !answer.json.is_null() { format!("{:#}\n", answer.json) } else { answer.text };
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         // Whoever read the output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -156,4 +157,11 @@ trait Request {
 struct Answer {
     json: Value,
     text: String,
+}
+
+impl Answer {
+    /// The command has written its answer itself.
+    fn printed() -> Self {
+        Self { json: Value::Null, text: String::new() }
+    }
 }

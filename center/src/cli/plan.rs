@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, ClientError, segment};
+use super::client::{Client, ClientError, query, segment};
 use super::table::{Table, cell, items, sheet, state, time};
 use super::{Answer, Request};
 use crate::rules::device_list::device_keys;
@@ -78,6 +78,33 @@ pub enum Plan {
     },
     /// List the plans
     List,
+    /// List the devices that a plan was offered to
+    Devices {
+        /// Its id
+        id: String,
+        /// Only in this state: not_required, not_upgraded, upgrading, upgraded or upgrade_failed
+        #[arg(long)]
+        state: Option<String>,
+        /// Only for this reason, word for word
+        #[arg(long)]
+        reason: Option<String>,
+        /// Write them as CSV, a row for each component
+        #[arg(long)]
+        csv: bool,
+    },
+    /// Show one device of a plan: its components with the full log
+    Device {
+        /// Its id
+        id: String,
+        /// Device key
+        #[arg(value_name = "DK")]
+        device: String,
+    },
+    /// Count a plan's devices by state and reason
+    Reasons {
+        /// Its id
+        id: String,
+    },
     /// Show a plan with its figures, and what holds its devices back
     Show {
         /// Its id
@@ -261,6 +288,27 @@ impl Request for Plan {
                 }
                 Ok(Answer { text: table.text(), json })
             }
+            Self::Devices { id, state, reason, csv } => {
+                let query = query(&[("state", state.clone()), ("reason", reason.clone())]);
+                if *csv {
+                    client.print(&format!("plans/{}/devices.csv{query}", segment(id)))?;
+                    return Ok(Answer::printed());
+                }
+                let json = client.list(&format!("plans/{}/devices{query}", segment(id)))?;
+                Ok(Answer { text: devices(&json), json })
+            }
+            Self::Device { id, device } => {
+                let json = client.get(&format!("plans/{}/devices/{}", segment(id), segment(device)))?;
+                Ok(Answer { text: super::device::upgrades(&json!([json])), json })
+            }
+            Self::Reasons { id } => {
+                let json = client.list(&format!("plans/{}/reasons", segment(id)))?;
+                let mut table = Table::new(&["STATE", "REASON", "DEVICES"]);
+                for line in items(&json) {
+                    table.row([state(&line["state"]), cell(&line["reason"]), cell(&line["devices"])]);
+                }
+                Ok(Answer { text: table.text(), json })
+            }
             Self::Show { id } => {
                 let mut json = client.get(&format!("plans/{}", segment(id)))?;
                 json["held"] = client.get(&format!("plans/{}/held", segment(id)))?;
@@ -268,6 +316,26 @@ impl Request for Plan {
             }
         }
     }
+}
+
+/// The devices of a plan, a line each.
+fn devices(devices: &Value) -> String {
+    let mut table = Table::new(&["DEVICE", "STATE", "COMPONENTS", "OFFERED", "ENDED", "REASON"]);
+    for device in items(devices) {
+        let components: Vec<String> = items(&device["components"])
+            .iter()
+            .map(|part| format!("{} {}", cell(&part["component"]), state(&part["state"])))
+            .collect();
+        table.row([
+            cell(&device["device_key"]),
+            state(&device["state"]),
+            components.join(", "),
+            time(&device["created"]),
+            time(&device["ended"]),
+            cell(&device["reason"]),
+        ]);
+    }
+    table.text()
 }
 
 fn shown(plan: &Value) -> String {

@@ -20,6 +20,21 @@ pub enum Product {
         /// Product secret (PS), 16 characters or more; made if not given
         #[arg(long, value_name = "PS")]
         secret: Option<String>,
+        /// Which devices it takes at their first connect
+        #[arg(long, value_enum)]
+        admission: Option<Admission>,
+    },
+    /// Change a product's name, or which devices it takes
+    Edit {
+        /// Product key
+        #[arg(value_name = "PK")]
+        key: String,
+        /// Name, for people
+        #[arg(long)]
+        name: Option<String>,
+        /// Which devices it takes at their first connect
+        #[arg(long, value_enum)]
+        admission: Option<Admission>,
     },
     /// List the products
     List,
@@ -47,6 +62,23 @@ pub enum Component {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Admission {
+    /// Every device that proves the product secret
+    Anyone,
+    /// Only devices that were entered before, by `device import`
+    KnownOnly,
+}
+
+impl Admission {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::KnownOnly => "known_only",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Kind {
     /// Firmware of an MCU behind the module (SOTA)
     Mcu,
@@ -57,14 +89,28 @@ pub enum Kind {
 impl Request for Product {
     fn run(&self, client: &Client) -> Result<Answer, ClientError> {
         match self {
-            Self::Create { key, name, secret } => {
+            Self::Create { key, name, secret, admission } => {
                 let mut body = json!({ "key": key, "name": name });
                 if let Some(secret) = secret {
                     body["secret"] = json!(secret);
                 }
+                if let Some(admission) = admission {
+                    body["admission"] = json!(admission.word());
+                }
                 let json = client.post("products", &body)?;
                 let text = sheet(&[("key", cell(&json["key"])), ("secret", cell(&json["secret"]))]);
                 Ok(Answer { json, text })
+            }
+            Self::Edit { key, name, admission } => {
+                let mut body = json!({});
+                if let Some(name) = name {
+                    body["name"] = json!(name);
+                }
+                if let Some(admission) = admission {
+                    body["admission"] = json!(admission.word());
+                }
+                let json = client.patch(&format!("products/{}", segment(key)), &body)?;
+                Ok(Answer { text: shown(&json), json })
             }
             Self::List => {
                 let json = client.list("products")?;
@@ -100,6 +146,7 @@ fn shown(product: &Value) -> String {
     let mut text = sheet(&[
         ("key", cell(&product["key"])),
         ("name", cell(&product["name"])),
+        ("admission", cell(&product["admission"])),
         ("created", time(&product["created"])),
     ]);
     let mut table = Table::new(&["COMPONENT", "TYPE"]);

@@ -187,7 +187,8 @@ fn stranger(products: &[Product], client_id: &str) -> NotAdmitted {
     }
 }
 
-fn new_secret() -> Result<DeviceSecret, NameError> {
+/// A secret for a device that has none.
+pub(crate) fn new_secret() -> Result<DeviceSecret, NameError> {
     DeviceSecret::new(random_text(SECRET))
 }
 

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::{Engine, Message, SessionId};
 use crate::store::DeviceId;
 
+pub(crate) use credentials::new_secret;
 use credentials::{Admitted, NotAdmitted};
 use handshake::Greeting;
 use outbox::Kick;

@@ -28,17 +28,23 @@ pub fn device_keys(text: &str) -> Result<Vec<DeviceKey>, ListFault> {
     let mut keys = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
-        let column = line.split([',', ';', '\t']).next().unwrap_or_default();
-        let cell = column.trim().trim_matches('"').trim();
-        if line.trim().is_empty() || (number == 1 && is_heading(cell)) {
-            continue;
-        }
+        let Some(key) = device_key(number, line) else { continue };
         if keys.len() == LIST_MAX {
             return Err(ListFault::TooLong);
         }
-        keys.push(DeviceKey::new(cell).map_err(|fault| ListFault::Key { line: number, fault })?);
+        keys.push(key.map_err(|fault| ListFault::Key { line: number, fault })?);
     }
     Ok(keys)
+}
+
+/// The key in line `number`, counted from 1; none: the line is empty, or the heading.
+pub fn device_key(number: usize, line: &str) -> Option<Result<DeviceKey, NameError>> {
+    let column = line.split([',', ';', '\t']).next().unwrap_or_default();
+    let cell = column.trim().trim_matches('"').trim();
+    if line.trim().is_empty() || (number == 1 && is_heading(cell)) {
+        return None;
+    }
+    Some(DeviceKey::new(cell))
 }
 
 fn is_heading(cell: &str) -> bool {

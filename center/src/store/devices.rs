@@ -112,7 +112,7 @@ pub(super) const DEVICES: &str = "SELECT * FROM devices WHERE pk = $1 AND id > $
 pub(super) const SESSIONS_OF: &str =
     "SELECT * FROM devices WHERE session IS NOT NULL AND session >= $1 AND session < $2 LIMIT $3";
 
-fn device(row: &AnyRow) -> Result<Device> {
+pub(super) fn device(row: &AnyRow) -> Result<Device> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
     let reading = |column, at| -> Result<Option<Reading>> {
         let at = time(at)?;

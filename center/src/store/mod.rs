@@ -9,6 +9,7 @@ mod devices;
 mod packages;
 mod plans;
 mod products;
+mod search;
 mod secrets;
 mod upgrades;
 
@@ -32,6 +33,7 @@ pub use devices::{Device, DeviceId, Reading, ReportedVersion, WasOwner};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageId, PackageKind};
 pub use plans::{Mark, Plan, PlanId};
 pub use products::{Component, Product};
+pub use search::{DeviceFilter, Found, PlanDevice, ReasonCount, Span, UpgradeFilter};
 pub use secrets::Resealed;
 pub use upgrades::{ComponentUpgrade, LogEntry, NewLogEntry, Upgrade, UpgradeId};
 
@@ -446,6 +448,8 @@ mod tests {
             upgrades::DEADLINES_OVER,
             upgrades::EXTEND_DEADLINES,
             upgrades::REPEAT_LOG,
+            search::PLAN_REASONS,
+            search::DEVICE_LOG_BEFORE,
             secrets::NEXT_PRODUCT_KEY,
             secrets::NEXT_DEVICE_KEY,
             secrets::PRODUCTS_BELOW,

@@ -155,6 +155,22 @@ impl Writer {
         product(&row)
     }
 
+    /// Stores another name and another rule for new devices.
+    pub async fn edit_product(
+        &mut self,
+        key: &ProductKey,
+        name: &Title,
+        admission: Admission,
+    ) -> Result<Product> {
+        let row = sqlx::query("UPDATE products SET name = $2, admission = $3 WHERE pk = $1 RETURNING *")
+            .bind(key.as_str())
+            .bind(name.as_str())
+            .bind(admission.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        product(&row.ok_or_else(|| StoreError::missing("product", key))?)
+    }
+
     /// Adds a component to a product.
     pub async fn create_component(
         &mut self,

@@ -198,7 +198,7 @@ pub(super) const REPEAT_LOG: &str = "UPDATE upgrade_log SET last_at = $6, times 
              WHERE id = (SELECT MAX(id) FROM upgrade_log WHERE device_id = $1) \
              AND COALESCE(upgrade_id, 0) = $2 AND COALESCE(component, '') = $3 AND kind = $4 AND value = $5";
 
-fn upgrade(row: &AnyRow) -> Result<Upgrade> {
+pub(super) fn upgrade(row: &AnyRow) -> Result<Upgrade> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
     Ok(Upgrade {
         id: UpgradeId(row.int("id")?),
@@ -216,7 +216,7 @@ fn upgrade(row: &AnyRow) -> Result<Upgrade> {
     })
 }
 
-fn component(row: &AnyRow) -> Result<ComponentUpgrade> {
+pub(super) fn component(row: &AnyRow) -> Result<ComponentUpgrade> {
     Ok(ComponentUpgrade {
         component: row.word("component")?,
         kind: row.word("kind")?,
@@ -235,7 +235,7 @@ fn component(row: &AnyRow) -> Result<ComponentUpgrade> {
     })
 }
 
-fn log_entry(row: &AnyRow) -> Result<LogEntry> {
+pub(super) fn log_entry(row: &AnyRow) -> Result<LogEntry> {
     Ok(LogEntry {
         id: row.int("id")?,
         device: DeviceId(row.int("device_id")?),

@@ -1,29 +1,163 @@
-//! `GET /products/{product}/devices`.
+//! `GET /products/{product}/devices` and `/products/{product}/devices.csv`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::Deserialize;
 
 use super::Described;
-use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::{Answer, Asked, ListQuery};
-use crate::rules::ProductKey;
+use crate::api::page::{Answer, Asked};
+use crate::api::{Api, csv};
+use crate::clock::Millis;
+use crate::rules::progress::Presence;
+use crate::rules::{ComponentKind, ComponentNo, ProductKey};
+use crate::store::{DeviceFilter, Reader, Span};
 
-/// A page of a product's devices, in the order of their first connects.
-pub async fn list(
-    State(api): State<Api>,
-    Path(product): Path<String>,
-    query: ListQuery,
-) -> Result<Json<Answer<Described>>, ApiError> {
-    let asked = Asked::of(query)?;
+/// Which devices are looked for, and what part of the list. Ranges hold both their ends; times are Unix milliseconds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    after: Option<String>,
+    limit: Option<String>,
+    /// What the device key begins with.
+    key: Option<String>,
+    component: Option<String>,
+    /// Version of the component; without one, of the module.
+    version: Option<String>,
+    online: Option<bool>,
+    battery_min: Option<i64>,
+    battery_max: Option<i64>,
+    rsrp_min: Option<i64>,
+    rsrp_max: Option<i64>,
+    seen_after: Option<i64>,
+    seen_before: Option<i64>,
+}
+
+impl Wanted {
+    async fn filter(&self, product: &ProductKey, store: &mut Reader) -> Result<DeviceFilter, ApiError> {
+        let mut component = None;
+        if let Some(name) = &self.component {
+            let found = store.component(product, &ComponentNo::new(name.clone())?).await?;
+            // The module's component is reported as the module's version.
+            component = (found.kind == ComponentKind::Mcu).then_some(found.no);
+        }
+        Ok(DeviceFilter {
+            key: self.key.clone().filter(|key| !key.is_empty()),
+            component,
+            version: self.version.clone(),
+            presence: self.online.map(|online| if online { Presence::Online } else { Presence::Offline }),
+            battery: Span { from: self.battery_min, until: self.battery_max },
+            rsrp: Span { from: self.rsrp_min, until: self.rsrp_max },
+            seen: Span { from: self.seen_after, until: self.seen_before },
+        })
+    }
+}
+
+/// Devices that match, from `after` on, with the versions of their MCUs.
+async fn page(
+    api: &Api,
+    product: &ProductKey,
+    filter: &DeviceFilter,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<(Vec<Described>, Option<String>), ApiError> {
+    let mut store = api.engine.store().read().await?;
+    let found = store.search_devices(product, filter, after, limit).await?;
+    let mut versions = store.versions_of(&found.rows).await?;
+    let described = found.rows.into_iter().map(|device| {
+        let versions = versions.remove(&device.id).unwrap_or_default();
+        Described::new(device, versions)
+    });
+    Ok((described.collect(), found.next))
+}
+
+async fn asked(
+    api: &Api,
+    product: String,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<(ProductKey, Wanted, DeviceFilter), ApiError> {
+    let Query(wanted) = query?;
     let product = ProductKey::new(product)?;
     let mut store = api.engine.store().read().await?;
     store.product(&product).await?;
-    let page = store.devices(&product, asked.after()?, asked.limit()?).await?;
-    let mut versions = Vec::with_capacity(page.rows.len());
-    for device in &page.rows {
-        versions.push(store.device_versions(device.id).await?);
-    }
-    let mut versions = versions.into_iter();
-    Ok(Json(Answer::of(page, |device| Described::new(device, versions.next().unwrap_or_default()))))
+    let filter = wanted.filter(&product, &mut store).await?;
+    Ok((product, wanted, filter))
+}
+
+/// A page of a product's devices. The order is that of the filter that leads: the first one given of key, version,
+/// battery, RSRP, last word and online; without any, that of the devices' first connects.
+pub async fn list(
+    State(api): State<Api>,
+    Path(product): Path<String>,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Json<Answer<Described>>, ApiError> {
+    let (product, wanted, filter) = asked(&api, product, query).await?;
+    let limit = Asked::limited(wanted.limit).limit()?;
+    let (items, next) = page(&api, &product, &filter, wanted.after.as_deref(), limit).await?;
+    Ok(Json(Answer { items, next }))
+}
+
+const HEADING: [&str; 14] = [
+    "device key",
+    "online",
+    "last seen",
+    "created",
+    "model",
+    "module version",
+    "mcu versions",
+    "sdk version",
+    "battery",
+    "voltage",
+    "rsrp",
+    "signal",
+    "free space",
+    "offline since",
+];
+
+/// All devices that match, as CSV.
+pub async fn export(
+    State(api): State<Api>,
+    Path(product): Path<String>,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let (product, _, filter) = asked(&api, product, query).await?;
+    let name = product.to_string();
+    csv::answer(&HEADING, &name, move |place| {
+        let (api, product, filter) = (api.clone(), product.clone(), filter.clone());
+        Box::pin(async move {
+            let (devices, next) = page(&api, &product, &filter, place.as_deref(), CSV_PAGE).await?;
+            Ok((devices.iter().map(line).collect(), next))
+        })
+    })
+    .await
+}
+
+/// Rows that are read at a time.
+const CSV_PAGE: i64 = 500;
+
+fn line(described: &Described) -> String {
+    let Described { device, online, mcu_versions } = described;
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let number = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let time = |value: Option<Millis>| value.map(|at| at.to_string()).unwrap_or_default();
+    let mcu: Vec<String> =
+        mcu_versions.iter().map(|(component, version)| format!("{component}:{version}")).collect();
+    csv::row([
+        device.key.to_string(),
+        if *online { "yes" } else { "no" }.to_owned(),
+        time(device.last_seen),
+        time(Some(device.created)),
+        text(&device.model),
+        text(&device.module_version),
+        mcu.join(";"),
+        text(&device.sdk_version),
+        number(device.battery.map(|battery| battery.value)),
+        text(&device.voltage),
+        number(device.rsrp.map(|rsrp| rsrp.value)),
+        number(device.signal),
+        number(device.free_space),
+        time(device.offline_since),
+    ])
 }

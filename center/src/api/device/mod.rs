@@ -1,6 +1,8 @@
 //! Devices, as they described themselves.
 
+pub mod import;
 pub mod list;
+pub mod log;
 pub mod show;
 pub mod upgrades;
 pub mod why;

@@ -10,7 +10,7 @@ use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::page::{Answer, Asked, ListQuery};
 use crate::rules::{ComponentNo, DeviceKey, ProductKey};
-use crate::store::{LogEntry, Upgrade};
+use crate::store::{LogEntry, Reader, Upgrade};
 
 /// An upgrade of a device with everything that was said about it.
 #[derive(Debug, Serialize)]
@@ -20,6 +20,21 @@ pub struct Logged {
     /// Bytes of each component's package, by component; `fetched` counts up to it.
     sizes: BTreeMap<ComponentNo, u64>,
     log: Vec<LogEntry>,
+}
+
+impl Logged {
+    pub(in crate::api) async fn of(store: &mut Reader, upgrade: Upgrade) -> Result<Self, ApiError> {
+        let log = store.upgrade_log(upgrade.id).await?;
+        let mut sizes = BTreeMap::new();
+        for component in &upgrade.components {
+            // A package may be deleted once its plans are over; the log stays.
+            if let Some(package) = store.find_package(component.package).await? {
+                let size = package.content.files.iter().map(|file| file.size).sum();
+                sizes.insert(component.component.clone(), size);
+            }
+        }
+        Ok(Self { upgrade, sizes, log })
+    }
 }
 
 /// The upgrades of a device, oldest first.
@@ -37,13 +52,7 @@ pub async fn upgrades(
     let page = Answer::cut(upgrades, limit, |upgrade| upgrade.id.0.to_string());
     let mut items = Vec::new();
     for upgrade in page.items {
-        let log = store.upgrade_log(upgrade.id).await?;
-        let mut sizes = BTreeMap::new();
-        for component in &upgrade.components {
-            let files = store.package(component.package).await?.content.files;
-            sizes.insert(component.component.clone(), files.iter().map(|file| file.size).sum());
-        }
-        items.push(Logged { upgrade, sizes, log });
+        items.push(Logged::of(&mut store, upgrade).await?);
     }
     Ok(Json(Answer { items, next: page.next }))
 }

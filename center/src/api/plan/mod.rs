@@ -3,6 +3,7 @@
 pub mod activate;
 pub mod create;
 pub mod delete;
+pub mod devices;
 pub mod edit;
 pub mod events;
 mod given;

@@ -1,6 +1,7 @@
 //! Products.
 
 pub mod create;
+pub mod edit;
 pub mod list;
 pub mod show;
 

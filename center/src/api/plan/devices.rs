@@ -1,0 +1,165 @@
+//! `GET /plans/{plan}/devices`, `/plans/{plan}/devices.csv`, `/plans/{plan}/reasons` and `/plans/{plan}/devices/{device}`.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use crate::api::device::upgrades::Logged;
+use crate::api::error::ApiError;
+use crate::api::page::{Answer, Asked, number};
+use crate::api::{Api, csv};
+use crate::clock::Millis;
+use crate::rules::DeviceKey;
+use crate::store::{PlanDevice, PlanId, ReasonCount, StoreError, Upgrade, UpgradeFilter};
+
+/// Which devices of a plan are looked for, and what part of the list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    after: Option<String>,
+    limit: Option<String>,
+    /// State of the device's upgrade.
+    state: Option<String>,
+    /// Why it failed or waits, word for word as in the list.
+    reason: Option<String>,
+}
+
+impl Wanted {
+    fn filter(&self) -> Result<UpgradeFilter, ApiError> {
+        let state = self.state.as_deref().map(str::parse).transpose()?;
+        Ok(UpgradeFilter { state, reason: self.reason.clone() })
+    }
+}
+
+/// A device of a plan, with its components.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    device_key: DeviceKey,
+    #[serde(flatten)]
+    upgrade: Upgrade,
+}
+
+/// The same with everything that was said about it.
+#[derive(Debug, Serialize)]
+pub struct Detailed {
+    device_key: DeviceKey,
+    #[serde(flatten)]
+    upgrade: Logged,
+}
+
+/// A page of the devices that the plan was offered to.
+pub async fn list(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Json<Answer<Listed>>, ApiError> {
+    let id = PlanId(number("upgrade plan", &id)?);
+    let Query(wanted) = query?;
+    let filter = wanted.filter()?;
+    let asked = Asked::part(wanted.after, wanted.limit);
+    let mut store = api.engine.store().read().await?;
+    store.plan(id).await?;
+    let page = store.plan_device_page(id, &filter, asked.after()?, asked.limit()?).await?;
+    Ok(Json(Answer::of(page, |PlanDevice { key, upgrade }| Listed { device_key: key, upgrade })))
+}
+
+/// How many devices are in which state for which reason, the most frequent first.
+pub async fn reasons(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<Answer<ReasonCount>>, ApiError> {
+    let id = PlanId(number("upgrade plan", &id)?);
+    let mut store = api.engine.store().read().await?;
+    store.plan(id).await?;
+    Ok(Json(Answer { items: store.plan_reasons(id).await?, next: None }))
+}
+
+/// One device of the plan: its components with the full log.
+pub async fn show(
+    State(api): State<Api>,
+    Path((id, device)): Path<(String, String)>,
+) -> Result<Json<Detailed>, ApiError> {
+    let id = PlanId(number("upgrade plan", &id)?);
+    let key = DeviceKey::new(device)?;
+    let mut store = api.engine.store().read().await?;
+    let product = store.plan(id).await?.settings.product;
+    let device = store.device(&product, &key).await?;
+    let upgrade = store.find_upgrade(id, device.id).await?.ok_or_else(|| StoreError::NotFound {
+        what: "device upgrade",
+        id: format!(
+            "of {key} in plan {}: it was not offered the plan yet; `why` says what holds it back",
+            id.0
+        ),
+    })?;
+    Ok(Json(Detailed { device_key: key, upgrade: Logged::of(&mut store, upgrade).await? }))
+}
+
+const HEADING: [&str; 14] = [
+    "device key",
+    "state",
+    "reason",
+    "offered",
+    "confirmed",
+    "ended",
+    "component",
+    "source",
+    "target",
+    "component state",
+    "component reason",
+    "failures",
+    "bytes fetched",
+    "updated",
+];
+
+/// Rows that are read at a time.
+const CSV_PAGE: i64 = 500;
+
+/// All devices of the plan that match, as CSV: a row for each component.
+pub async fn export(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let id = PlanId(number("upgrade plan", &id)?);
+    let Query(wanted) = query?;
+    let filter = wanted.filter()?;
+    api.engine.store().read().await?.plan(id).await?;
+    csv::answer(&HEADING, &format!("plan-{}", id.0), move |place| {
+        let (api, filter) = (api.clone(), filter.clone());
+        Box::pin(async move {
+            let after = Asked::part(place, None).after()?;
+            let mut store = api.engine.store().read().await?;
+            let page = store.plan_device_page(id, &filter, after, CSV_PAGE).await?;
+            let rows = page.rows.iter().flat_map(lines).collect();
+            Ok((rows, page.next.map(|next| next.to_string())))
+        })
+    })
+    .await
+}
+
+fn lines(device: &PlanDevice) -> Vec<String> {
+    let PlanDevice { key, upgrade } = device;
+    let time = |at: Option<Millis>| at.map(|at| at.to_string()).unwrap_or_default();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let line = |part: &crate::store::ComponentUpgrade| {
+        csv::row([
+            key.to_string(),
+            upgrade.state.to_string(),
+            text(&upgrade.reason),
+            time(Some(upgrade.created)),
+            time(upgrade.confirmed),
+            time(upgrade.ended),
+            part.component.to_string(),
+            text(&part.source),
+            part.target.to_string(),
+            part.state.to_string(),
+            text(&part.reason),
+            part.failures.to_string(),
+            part.fetched.to_string(),
+            time(Some(part.updated)),
+        ])
+    };
+    upgrade.components.iter().map(line).collect()
+}
