@@ -82,6 +82,8 @@ contract! {
     a_product_is_found_by_its_key
     a_product_key_that_begins_another_is_refused
     a_component_is_unique_in_its_product
+    a_component_that_is_used_stays_as_it_is
+    a_product_is_renamed
     a_device_entered_twice_keeps_its_secret
     a_newer_connection_is_not_ended_by_the_older_one
     what_a_device_reported_comes_back
@@ -96,6 +98,7 @@ contract! {
     an_edited_plan_comes_back_as_it_was_edited
     a_plans_load_is_counted
     lists_hold_many_devices
+    lists_are_copied
     overlapping_active_plans_are_found
     an_upgrade_comes_back_with_its_components
     a_device_is_in_a_plan_once
@@ -305,6 +308,38 @@ async fn a_component_is_unique_in_its_product(bench: &Bench) {
     assert!(matches!(again, Err(StoreError::Conflict { what: "component", .. })));
 }
 
+async fn a_component_that_is_used_stays_as_it_is(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, package, plan) = scene(&mut writer).await;
+    let key = pk("p1abcd");
+    for used in ["version package \"spring\" is for it", "upgrade plan \"plan\" is for it"] {
+        let error = writer.delete_component(&key, &no("STM32")).await.unwrap_err().to_string();
+        assert!(error.contains(used), "{error}");
+        let error = writer.edit_component(&key, &no("STM32"), ComponentKind::Module).await.unwrap_err();
+        assert!(error.to_string().contains(used), "{error}");
+        if used.starts_with("version") {
+            let mut over = plan.clone();
+            over.state = PlanState::Ended;
+            writer.save_plan_state(&over).await.unwrap();
+            writer.delete_package(package.id).await.unwrap();
+            writer.save_plan_state(&plan).await.unwrap();
+        }
+    }
+    writer.delete_plan(plan.id).await.unwrap();
+    let edited = writer.edit_component(&key, &no("STM32"), ComponentKind::Module).await.unwrap();
+    assert_eq!(edited.kind, ComponentKind::Module);
+    writer.delete_component(&key, &no("STM32")).await.unwrap();
+    assert!(writer.components(&key).await.unwrap().is_empty());
+}
+
+async fn a_product_is_renamed(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let before = product(&mut writer, "p1abcd").await.unwrap();
+    let name = title("gauges");
+    let edited = writer.edit_product(&before.key, &name, Admission::KnownOnly).await.unwrap();
+    assert_eq!(edited, Product { name, admission: Admission::KnownOnly, ..before });
+}
+
 async fn a_device_entered_twice_keeps_its_secret(bench: &Bench) {
     let mut writer = bench.store.write().await.unwrap();
     product(&mut writer, "p1abcd").await.unwrap();
@@ -419,9 +454,12 @@ async fn a_package_comes_back_with_its_files(bench: &Bench) {
     let mut writer = bench.store.write().await.unwrap();
     let (_, package, _) = scene(&mut writer).await;
     assert_eq!(writer.package(package.id).await.unwrap(), package);
+    let package_id = package.id;
     let page = writer.packages(Some(&pk("p1abcd")), 0, 10).await.unwrap();
     assert_eq!((page.rows, page.next), (vec![package], None));
     assert!(writer.packages(Some(&pk("nobody")), 0, 10).await.unwrap().rows.is_empty());
+    let [plan] = writer.plans_with_package(package_id).await.unwrap().try_into().unwrap();
+    assert_eq!((plan.name, plan.state), (title("plan"), PlanState::Saved));
     assert!(writer.is_object_used("object1").await.unwrap());
     assert!(!writer.is_object_used("object2").await.unwrap());
     let mut stray = self::package("3");
@@ -584,6 +622,17 @@ async fn a_plan_name_is_unique(bench: &Bench) {
     let (_, package, _) = scene(&mut writer).await;
     let error = writer.create_plan(&settings("plan", package.id), NOW).await.unwrap_err();
     assert!(matches!(error, StoreError::Conflict { what: "upgrade plan", .. }), "{error}");
+}
+
+async fn lists_are_copied(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, package, plan) = scene(&mut writer).await;
+    let copy = writer.create_plan(&settings("copy", package.id), NOW).await.unwrap();
+    writer.list_devices(plan.id, List::White, &[dk("d1"), dk("d2")]).await.unwrap();
+    writer.list_devices(plan.id, List::Black, &[dk("d2")]).await.unwrap();
+    writer.copy_lists(plan.id, copy.id).await.unwrap();
+    assert_eq!(writer.listed(copy.id, List::White, "", 10).await.unwrap(), [dk("d1"), dk("d2")]);
+    assert_eq!(writer.listed(copy.id, List::Black, "", 10).await.unwrap(), [dk("d2")]);
 }
 
 async fn lists_hold_many_devices(bench: &Bench) {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, Uri};
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use axum::{Json, Router, middleware};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -66,6 +66,10 @@ impl Api {
             .route("/products", get(product::list::list).post(product::create::create))
             .route("/products/{product}", get(product::show::show).patch(product::edit::edit))
             .route("/products/{product}/components", post(component::add::add))
+            .route(
+                "/products/{product}/components/{component}",
+                patch(component::edit::edit).delete(component::edit::delete),
+            )
             .route("/products/{product}/devices", get(device::list::list))
             .route("/products/{product}/devices.csv", get(device::list::export))
             .route(
@@ -83,7 +87,8 @@ impl Api {
                 get(package::list::list)
                     .merge(post(package::upload::upload).layer(DefaultBodyLimit::disable())),
             )
-            .route("/packages/{package}", get(package::show::show))
+            .route("/packages/{package}", get(package::show::show).delete(package::delete::delete))
+            .route("/packages/{package}/files/{file}", get(package::download::download))
             .route(
                 "/packages/{package}/verifications",
                 get(verification::list::list).post(verification::start::start),
@@ -96,6 +101,7 @@ impl Api {
             .route("/plans/{plan}/devices/{device}", get(plan::devices::show))
             .route("/plans/{plan}/reasons", get(plan::devices::reasons))
             .route("/plans/{plan}/events", get(plan::events::events))
+            .route("/plans/{plan}/clone", post(plan::copy::copy))
             .route("/plans/{plan}/activate", post(plan::activate::activate))
             .route("/plans/{plan}/suspend", post(plan::life::suspend))
             .route("/plans/{plan}/resume", post(plan::life::resume))

@@ -64,6 +64,9 @@ pub enum ClientError {
         /// Why not.
         cause: String,
     },
+    /// A download did not come whole.
+    #[error("the download broke off, nothing of it was kept: {0}")]
+    Broken(#[source] io::Error),
     /// An argument breaks a rule.
     #[error("{0}")]
     Argument(String),
@@ -123,6 +126,20 @@ impl Client {
     pub(super) fn delete(&self, path: &str) -> Result<Value, ClientError> {
         let request = self.agent.delete(self.url(path)).header("Authorization", &self.bearer);
         self.read(request.call())
+    }
+
+    /// Sends the bytes of an answer to `out`.
+    pub(super) fn download(&self, path: &str, out: &mut dyn io::Write) -> Result<(), ClientError> {
+        let request = self.agent.get(self.url(path)).header("Authorization", &self.bearer);
+        // 100 MB over a slow line.
+        let request = request.config().timeout_recv_body(Some(Duration::from_secs(60 * 60))).build();
+        match request.call() {
+            Ok(mut answer) if answer.status().is_success() => {
+                let copied = io::copy(&mut answer.body_mut().as_reader(), out);
+                copied.map(|_| ()).map_err(ClientError::Broken)
+            }
+            answer => self.read(answer).map(|_| ()),
+        }
     }
 
     pub(super) fn upload(&self, path: &str, form: Form<'_>) -> Result<Value, ClientError> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use ureq::unversioned::multipart::{Form, Part};
 
 use super::client::{Client, ClientError, segment};
@@ -49,6 +50,22 @@ pub enum Package {
     },
     /// Show a package with its files, digests and the result of its verification
     Show {
+        /// Its id
+        id: String,
+    },
+    /// Save a file of a package; its content is checked against the package's digest
+    Download {
+        /// Id of the package
+        id: String,
+        /// Number of the file in the package, from 0
+        #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+        file: usize,
+        /// Where to; a file that is there already is not overwritten. Without it, the file's own name
+        #[arg(long, value_name = "PATH")]
+        output: Option<PathBuf>,
+    },
+    /// Delete a package that no plan or verification uses
+    Delete {
         /// Its id
         id: String,
     },
@@ -134,6 +151,11 @@ impl Request for Package {
                 let json = client.get(&format!("packages/{}", segment(id)))?;
                 Ok(Answer { text: shown(&json), json })
             }
+            Self::Download { id, file, output } => download(client, id, *file, output.as_deref()),
+            Self::Delete { id } => {
+                let json = client.delete(&format!("packages/{}", segment(id)))?;
+                Ok(Answer { text: "deleted\n".to_owned(), json })
+            }
             Self::Verify { id, device, component } => {
                 let body = json!({ "device": device, "component": component });
                 let json = client.post(&format!("packages/{}/verifications", segment(id)), &body)?;
@@ -163,6 +185,10 @@ fn shown(package: &Value) -> String {
     let mut lines = fields.map(|field| (field, cell(&package[field]))).to_vec();
     lines.push(("created", time(&package["created"])));
     lines.push(("verified", result(package)));
+    for plan in items(&package["plans"]) {
+        let [id, name] = ["id", "name"].map(|field| cell(&plan[field]));
+        lines.push(("plan", format!("{id} ({name}, {})", state(&plan["state"]))));
+    }
     let mut text = sheet(&lines);
     for file in items(&package["files"]) {
         text.push('\n');
@@ -171,6 +197,49 @@ fn shown(package: &Value) -> String {
         ));
     }
     text
+}
+
+/// Bytes as they come in, with their digest.
+struct Checked<W> {
+    file: W,
+    sha256: Sha256,
+}
+
+impl<W: Write> Write for Checked<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.sha256.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Saves one file of a package; what is not whole is removed again.
+fn download(client: &Client, id: &str, number: usize, output: Option<&Path>) -> Result<Answer, ClientError> {
+    let package = client.get(&format!("packages/{}", segment(id)))?;
+    let json = items(&package["files"]).get(number).cloned().ok_or_else(|| {
+        ClientError::Argument(format!(
+            "file {number}: version package {id} has no such file; they count from 0"
+        ))
+    })?;
+    let path = output.map_or_else(|| PathBuf::from(cell(&json["name"])), Path::to_owned);
+    let failed =
+        |error: io::Error| ClientError::File { path: path.display().to_string(), cause: error.to_string() };
+    let file = File::options().write(true).create_new(true).open(&path).map_err(failed)?;
+    let mut checked = Checked { file, sha256: Sha256::new() };
+    let mut sent = client.download(&format!("packages/{}/files/{number}", segment(id)), &mut checked);
+    if sent.is_ok() && json["sha256"] != hex::encode(checked.sha256.finalize()) {
+        sent = Err(ClientError::Broken(io::Error::other("its digest is not the package's")));
+    }
+    if let Err(error) = sent {
+        // The first error is the one to tell.
+        let _ = std::fs::remove_file(&path);
+        return Err(error);
+    }
+    Ok(Answer { text: format!("{}\n", path.display()), json })
 }
 
 /// What the package's verifications say, and which one is under way.

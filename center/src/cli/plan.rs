@@ -48,6 +48,14 @@ pub enum Plan {
         #[command(flatten)]
         fields: Box<Fields>,
     },
+    /// Save a copy of a plan, in whatever state that is, with its lists; prints the copy's id
+    Clone {
+        /// Id of the plan
+        id: String,
+        /// Name of the copy, unique
+        #[arg(long)]
+        name: String,
+    },
     /// Delete a saved plan
     Delete {
         /// Its id
@@ -267,6 +275,10 @@ impl Request for Plan {
                 }
                 let json = client.patch(&format!("plans/{}", segment(id)), &Value::Object(body))?;
                 Ok(Answer { text: shown(&json), json })
+            }
+            Self::Clone { id, name } => {
+                let json = client.post(&format!("plans/{}/clone", segment(id)), &json!({ "name": name }))?;
+                Ok(Answer { text: format!("{}\n", cell(&json["id"])), json })
             }
             Self::Delete { id } => {
                 let json = client.delete(&format!("plans/{}", segment(id)))?;

@@ -59,6 +59,25 @@ pub enum Component {
         #[arg(long = "type", value_enum)]
         kind: Kind,
     },
+    /// Change the type of a component that no package or plan is for
+    Edit {
+        /// Product key
+        #[arg(value_name = "PK")]
+        product: String,
+        /// Identifier
+        id: String,
+        /// What it is
+        #[arg(long = "type", value_enum)]
+        kind: Kind,
+    },
+    /// Delete a component that no package or plan is for
+    Delete {
+        /// Product key
+        #[arg(value_name = "PK")]
+        product: String,
+        /// Identifier
+        id: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -84,6 +103,15 @@ pub enum Kind {
     Mcu,
     /// Firmware of the module itself (FOTA)
     Module,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Mcu => "mcu",
+            Kind::Module => "module",
+        }
+    }
 }
 
 impl Request for Product {
@@ -130,13 +158,21 @@ impl Request for Product {
 
 impl Request for Component {
     fn run(&self, client: &Client) -> Result<Answer, ClientError> {
-        let Self::Add { product, id, kind } = self;
-        let kind = match kind {
-            Kind::Mcu => "mcu",
-            Kind::Module => "module",
+        let one =
+            |product: &str, id: &str| format!("products/{}/components/{}", segment(product), segment(id));
+        let json = match self {
+            Self::Add { product, id, kind } => {
+                let path = format!("products/{}/components", segment(product));
+                client.post(&path, &json!({ "id": id, "type": kind.word() }))?
+            }
+            Self::Edit { product, id, kind } => {
+                client.patch(&one(product, id), &json!({ "type": kind.word() }))?
+            }
+            Self::Delete { product, id } => {
+                let json = client.delete(&one(product, id))?;
+                return Ok(Answer { json, text: "deleted\n".to_owned() });
+            }
         };
-        let path = format!("products/{}/components", segment(product));
-        let json = client.post(&path, &json!({ "id": id, "type": kind }))?;
         let text = format!("{} ({})\n", cell(&json["id"]), cell(&json["type"]));
         Ok(Answer { json, text })
     }

@@ -20,7 +20,8 @@ use crate::store::{Device, PackageId, Plan, PlanId, Queries, Reading, ReportedVe
 /// What of a plan is the same for every device.
 pub(super) struct Offering {
     pub(super) plan: Plan,
-    components: Vec<Brought>,
+    /// None where the component or its package is gone: never of a plan that is offered.
+    components: Vec<Option<Brought>>,
     superseded: Vec<(ComponentNo, PlanId)>,
     load: Load,
 }
@@ -39,10 +40,13 @@ impl Offering {
     {
         let mut components = Vec::with_capacity(plan.settings.components.len());
         for selected in &plan.settings.components {
-            let kind = store.component(&plan.settings.product, &selected.component).await?.kind;
-            let package = store.package(PackageId(selected.package)).await?.content;
-            let source = package.kind.source().cloned();
-            components.push(Brought { kind, source, target: package.target });
+            let component = store.find_component(&plan.settings.product, &selected.component).await?;
+            let package = store.find_package(PackageId(selected.package)).await?;
+            components.push(component.zip(package).map(|(component, package)| Brought {
+                kind: component.kind,
+                source: package.content.kind.source().cloned(),
+                target: package.content.target,
+            }));
         }
         let superseded = store.superseded_by(plan.id).await?;
         let load = store.load(&plan, now).await?;
@@ -78,6 +82,7 @@ where
     let mut facts = Vec::with_capacity(offering.components.len());
     let mut kinds = Vec::with_capacity(offering.components.len());
     for (selected, brought) in plan.settings.components.iter().zip(&offering.components) {
+        let Some(brought) = brought else { continue };
         let mut superseded_by = None;
         for (component, newer) in &offering.superseded {
             if *component == selected.component

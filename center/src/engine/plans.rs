@@ -5,7 +5,7 @@ use crate::rules::plan::{
     List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede, activation_faults, next_state,
 };
 use crate::rules::progress::UpgradeState;
-use crate::rules::{DeviceKey, NameError};
+use crate::rules::{DeviceKey, NameError, Title};
 use crate::store::{PackageId, Plan, PlanId, StoreError, Writer};
 
 /// Why devices that had not confirmed when their plan was terminated failed.
@@ -29,6 +29,17 @@ impl Engine {
         let plan = store.create_plan(settings, self.clock.now()).await?;
         store.list_devices(plan.id, List::White, whitelist).await?;
         store.list_devices(plan.id, List::Black, blacklist).await?;
+        store.commit().await?;
+        Ok(plan)
+    }
+
+    /// Saves a copy of a plan in any state under another name: every field and both lists.
+    pub async fn clone_plan(&self, id: PlanId, name: Title) -> Result<Plan> {
+        let mut store = self.store.write().await?;
+        let mut settings = store.plan(id).await?.settings;
+        settings.name = name;
+        let plan = store.create_plan(&settings, self.clock.now()).await?;
+        store.copy_lists(id, plan.id).await?;
         store.commit().await?;
         Ok(plan)
     }

@@ -19,7 +19,7 @@ use super::depot::{Depot, DepotError};
 use super::range::{self, Wanted};
 use super::signature::{Token, UrlKey};
 use crate::rules::ComponentNo;
-use crate::store::{Store, StoreError, UpgradeId};
+use crate::store::{PackageFile, Store, StoreError, UpgradeId};
 
 /// What downloads need.
 #[derive(Debug, Clone)]
@@ -53,13 +53,21 @@ async fn download(
         Err(_) => Ok(None),
     };
     match found {
-        Ok(Some((content, progress))) => answer(&downloads.depot, content, progress, &method, &headers).await,
+        Ok(Some((content, progress))) => {
+            answer(&downloads.depot, content, Some(progress), &method, &headers).await
+        }
         Ok(None) => refuse(StatusCode::NOT_FOUND, "the upgrade that this URL was made for is over"),
         Err(error) => {
             warn!(%error, "a download was put off");
             refuse(StatusCode::SERVICE_UNAVAILABLE, "the center's database is not available now; try again")
         }
     }
+}
+
+/// Answers an operator's download of a package's file, by ranges too.
+pub async fn send(depot: &Depot, file: &PackageFile, method: &Method, headers: &HeaderMap) -> Response {
+    let content = Content { sha256: file.digests.sha256, size: file.size };
+    answer(depot, content, None, method, headers).await
 }
 
 /// The file that a token stands for, unless its upgrade is over or its user has cancelled it.
@@ -147,7 +155,7 @@ struct Content {
 async fn answer(
     depot: &Depot,
     content: Content,
-    mut progress: Progress,
+    progress: Option<Progress>,
     method: &Method,
     headers: &HeaderMap,
 ) -> Response {
@@ -172,12 +180,15 @@ async fn answer(
         Body::empty()
     } else {
         match depot.read(&content.sha256, first..end).await {
-            Ok(bytes) => {
-                progress.reached = progress.reached.saturating_add(first);
-                Body::from_stream(counted(bytes, progress))
-            }
+            Ok(bytes) => match progress {
+                Some(mut progress) => {
+                    progress.reached = progress.reached.saturating_add(first);
+                    Body::from_stream(counted(bytes, progress))
+                }
+                None => Body::from_stream(bytes),
+            },
             Err(error @ DepotError::Missing(_)) => {
-                warn!(%error, "a download of an upgrade that is not over");
+                warn!(%error, "a download of a file that a package has");
                 return refuse(StatusCode::NOT_FOUND, "the file is gone");
             }
             Err(error) => {
@@ -255,7 +266,7 @@ mod tests {
             reached: 0,
             moved: Moved::No,
         };
-        let (parts, body) = answer(depot, content, progress, &method, &headers).await.into_parts();
+        let (parts, body) = answer(depot, content, Some(progress), &method, &headers).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         (Response::from_parts(parts, Body::empty()), body)
     }

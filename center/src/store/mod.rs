@@ -30,7 +30,7 @@ pub use answers::Said;
 pub use changes::{Changes, Topic, Watch};
 pub(crate) use devices::PUSH_SLOTS;
 pub use devices::{Device, DeviceId, Reading, ReportedVersion, WasOwner};
-pub use packages::{Digests, NewPackage, Package, PackageFile, PackageId, PackageKind};
+pub use packages::{Digests, NewPackage, Package, PackageFile, PackageId, PackageKind, PlanWithPackage};
 pub use plans::{Mark, Plan, PlanId};
 pub use products::{Component, Product};
 pub use search::{DeviceFilter, Found, PlanDevice, ReasonCount, Span, UpgradeFilter};
@@ -425,6 +425,7 @@ mod tests {
             answers::NEXT_OPENING,
             answers::LOOKS_DUE,
             packages::WORKING,
+            packages::PLANS_WITH,
             plans::OFFERED_PLANS,
             plans::ACTIVE_PLANS,
             plans::IN_FLIGHT,

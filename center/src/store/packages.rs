@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Writer};
+use super::{Columns, PAGE_MAX, Page, PlanId, Queries, Result, StoreError, Writer};
 use crate::clock::Millis;
+use crate::rules::plan::PlanState;
 use crate::rules::{ComponentNo, FileName, ProductKey, Remark, Title, Version};
 
 /// Number of a version package.
@@ -115,6 +116,21 @@ pub(super) const WORKING: &str = "SELECT plans.name AS name FROM plan_components
              JOIN upgrades ON upgrades.plan_id = plans.id AND upgrades.state = 'upgrading' \
              WHERE plan_components.package_id = $1 AND upgrades.ended_at IS NULL LIMIT 1";
 
+/// A plan that brings a package to one of its components.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanWithPackage {
+    /// The plan.
+    pub id: PlanId,
+    /// Its name.
+    pub name: Title,
+    /// Where it is in its life.
+    pub state: PlanState,
+}
+
+pub(super) const PLANS_WITH: &str = "SELECT plans.id AS id, plans.name AS name, plans.state AS state FROM plan_components \
+             JOIN plans ON plans.id = plan_components.plan_id WHERE plan_components.package_id = $1 \
+             ORDER BY plans.id DESC LIMIT 100";
+
 fn package(row: &AnyRow) -> Result<Package> {
     let kind = match row.maybe_word("source")? {
         Some(source) => PackageKind::Delta { source },
@@ -209,6 +225,20 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
         }
         page.rows = whole;
         Ok(page)
+    }
+
+    /// The plans that have the package, over or not: the newest 100.
+    pub async fn plans_with_package(&mut self, id: PackageId) -> Result<Vec<PlanWithPackage>> {
+        let rows = sqlx::query(PLANS_WITH).bind(id.0).fetch_all(self.connection()).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(PlanWithPackage {
+                    id: PlanId(row.int("id")?),
+                    name: row.word("name")?,
+                    state: row.word("state")?,
+                })
+            })
+            .collect()
     }
 
     /// Whether a package holds this object: one that none holds may go.

@@ -468,6 +468,18 @@ impl Writer {
         Ok(())
     }
 
+    /// Puts the devices of both lists of one plan into those of another.
+    pub async fn copy_lists(&mut self, from: PlanId, to: PlanId) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO plan_devices (plan_id, list, dk) SELECT $2, list, dk FROM plan_devices WHERE plan_id = $1",
+        )
+        .bind(from.0)
+        .bind(to.0)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
     /// Stores where the plan is in its life.
     pub async fn save_plan_state(&mut self, plan: &Plan) -> Result<()> {
         self.touch(Topic::Plan(plan.id));

@@ -171,6 +171,61 @@ impl Writer {
         product(&row.ok_or_else(|| StoreError::missing("product", key))?)
     }
 
+    /// Changes the type of a component. [`StoreError::Conflict`] while a package or a plan that is not over has it.
+    pub async fn edit_component(
+        &mut self,
+        key: &ProductKey,
+        no: &ComponentNo,
+        kind: ComponentKind,
+    ) -> Result<Component> {
+        self.check_component_free(key, no).await?;
+        sqlx::query("UPDATE components SET kind = $3 WHERE pk = $1 AND no = $2")
+            .bind(key.as_str())
+            .bind(no.as_str())
+            .bind(kind.as_str())
+            .execute(self.connection())
+            .await?;
+        self.component(key, no).await
+    }
+
+    /// Deletes a component. [`StoreError::Conflict`] while a package or a plan that is not over has it.
+    pub async fn delete_component(&mut self, key: &ProductKey, no: &ComponentNo) -> Result<()> {
+        self.check_component_free(key, no).await?;
+        sqlx::query("DELETE FROM components WHERE pk = $1 AND no = $2")
+            .bind(key.as_str())
+            .bind(no.as_str())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    async fn check_component_free(&mut self, key: &ProductKey, no: &ComponentNo) -> Result<()> {
+        let lock = self.locked("SELECT no FROM components WHERE pk = $1 AND no = $2");
+        sqlx::query(lock).bind(key.as_str()).bind(no.as_str()).fetch_optional(self.connection()).await?;
+        self.component(key, no).await?;
+        let users = [
+            ("version package", "SELECT name FROM packages WHERE pk = $1 AND component = $2 LIMIT 1"),
+            (
+                "upgrade plan",
+                "SELECT plans.name AS name FROM plans JOIN plan_components ON plan_components.plan_id = plans.id \
+                 WHERE plans.pk = $1 AND plan_components.component = $2 \
+                 AND plans.state NOT IN ('terminated', 'ended') LIMIT 1",
+            ),
+        ];
+        for (what, query) in users {
+            let row = sqlx::query(query)
+                .bind(key.as_str())
+                .bind(no.as_str())
+                .fetch_optional(self.connection())
+                .await?;
+            if let Some(row) = row {
+                let reason = format!("{what} {:?} is for it; delete or end that first", row.text("name")?);
+                return Err(StoreError::conflict("component", no, reason));
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a component to a product.
     pub async fn create_component(
         &mut self,

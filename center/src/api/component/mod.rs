@@ -1,3 +1,4 @@
 //! Components of products.
 
 pub mod add;
+pub mod edit;

@@ -1,5 +1,7 @@
 //! Version packages.
 
+pub mod delete;
+pub mod download;
 pub mod list;
 pub mod show;
 pub mod upload;
@@ -9,7 +11,7 @@ use serde::Serialize;
 use super::error::ApiError;
 use super::verification::Verification;
 use crate::rules::verification::Verified;
-use crate::store::{Package, Reader};
+use crate::store::{Package, PlanWithPackage, Reader};
 
 /// A package with what its firmware verifications say.
 #[derive(Debug, Serialize)]
@@ -20,6 +22,22 @@ pub struct Proved {
     verified: Verified,
     /// The one that began last.
     last_verification: Option<Verification>,
+}
+
+/// A package with its verifications and the plans that have it.
+#[derive(Debug, Serialize)]
+pub struct Detailed {
+    #[serde(flatten)]
+    proved: Proved,
+    /// The newest 100.
+    plans: Vec<PlanWithPackage>,
+}
+
+impl Detailed {
+    async fn of(store: &mut Reader, package: Package) -> Result<Self, ApiError> {
+        let plans = store.plans_with_package(package.id).await?;
+        Ok(Self { proved: Proved::of(store, package).await?, plans })
+    }
 }
 
 impl Proved {

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use tracing::{info, warn};
 
-use super::Proved;
+use super::Detailed;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::packages::depot::{Depot, Staged};
@@ -39,7 +39,7 @@ struct Form {
 pub async fn upload(
     State(api): State<Api>,
     request: Request,
-) -> Result<(StatusCode, Json<Proved>), ApiError> {
+) -> Result<(StatusCode, Json<Detailed>), ApiError> {
     let form = Multipart::from_request(request, &()).await?;
     let form = Form::receive(form, &api.depot).await?;
     let (new, staged) = form.package()?;
@@ -53,7 +53,7 @@ pub async fn upload(
     let package = api.keep(new, staged).await?;
     info!(package = package.id.0, product = %package.content.product, target = %package.content.target, "package added");
     let mut store = api.engine.store().read().await?;
-    Ok((StatusCode::CREATED, Json(Proved::of(&mut store, package).await?)))
+    Ok((StatusCode::CREATED, Json(Detailed::of(&mut store, package).await?)))
 }
 
 impl Api {
@@ -63,19 +63,24 @@ impl Api {
         let mut named = Vec::new();
         let kept = self.keep_all(&new, staged, &mut named).await;
         if kept.is_err() {
-            for (sha256, object) in named {
-                // Another package may have the same content. If the database cannot tell, the content stays: it
-                // is whole, and the next upload of it uses it.
-                let used = match self.engine.store().read().await {
-                    Ok(mut store) => store.is_object_used(&object).await.unwrap_or(true),
-                    Err(_) => true,
-                };
-                if !used && let Err(error) = self.depot.remove(&sha256).await {
-                    warn!(%error, %object, "a content without a package stays");
-                }
-            }
+            self.forget_unused(named).await;
         }
         kept
+    }
+
+    /// Removes contents that no package has (any more); the caller holds the naming.
+    pub(super) async fn forget_unused(&self, contents: impl IntoIterator<Item = ([u8; 32], String)>) {
+        for (sha256, object) in contents {
+            // Another package may have the same content. If the database cannot tell, the content stays: it
+            // is whole, and the next upload of it uses it.
+            let used = match self.engine.store().read().await {
+                Ok(mut store) => store.is_object_used(&object).await.unwrap_or(true),
+                Err(_) => true,
+            };
+            if !used && let Err(error) = self.depot.remove(&sha256).await {
+                warn!(%error, %object, "a content without a package stays");
+            }
+        }
     }
 
     async fn keep_all(

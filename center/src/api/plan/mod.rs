@@ -1,6 +1,7 @@
 //! Upgrade plans.
 
 pub mod activate;
+pub mod copy;
 pub mod create;
 pub mod delete;
 pub mod devices;

@@ -1,0 +1,24 @@
+//! `DELETE /packages/{package}`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+use tracing::info;
+
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::api::page::number;
+use crate::store::PackageId;
+
+/// Deletes a package that nothing uses; a content goes with the last package that has it.
+pub async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    let id = PackageId(number("version package", &id)?);
+    let _naming = api.naming.lock().await;
+    let mut store = api.engine.store().write().await?;
+    let package = store.delete_package(id).await?;
+    store.commit().await?;
+    let contents = package.content.files.into_iter().map(|file| (file.digests.sha256, file.object));
+    api.forget_unused(contents).await;
+    info!(package = id.0, "package deleted");
+    Ok(Json(json!({ "deleted": id })))
+}

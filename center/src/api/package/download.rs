@@ -1,0 +1,39 @@
+//! `GET /packages/{package}/files/{number}`.
+
+use axum::extract::{Path, State};
+use axum::http::header::CONTENT_DISPOSITION;
+use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::response::Response;
+
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::api::page::number;
+use crate::packages::download;
+use crate::store::PackageId;
+
+/// The bytes of a package's file; files are numbered from 0.
+pub async fn download(
+    State(api): State<Api>,
+    Path((id, file)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = PackageId(number("version package", &id)?);
+    let package = api.engine.store().read().await?.package(id).await?;
+    let index: Option<usize> = file.parse().ok();
+    let found = index.and_then(|index| package.content.files.get(index));
+    let missing = || ApiError::missing("file", &format!("{file} in version package {}", id.0));
+    let found = found.ok_or_else(missing)?;
+    let mut response = download::send(&api.depot, found, &method, &headers).await;
+    // The name may hold what a header must not; what a file is saved as is the client's decision anyway.
+    let name: String = found
+        .name
+        .as_str()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .collect();
+    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        response.headers_mut().insert(CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
+}
