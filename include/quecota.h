@@ -260,6 +260,18 @@ enum {
     QUECOTA_LEVEL_DEBUG = 4,
 };
 
+/** A file of a module package, staged and verified. */
+typedef struct {
+    /** Its place in the package, as the platform numbers it. */
+    uint32_t index;
+    /** Its first byte in the image area: the start of an erase block. */
+    uint32_t offset;
+    /** Bytes. */
+    uint32_t length;
+    /** MD5, as announced and verified. */
+    uint8_t md5[16];
+} quecota_staged_file_t;
+
 /**
  * The device around the library. `millis`, `random` and `device_key` may not be NULL; of the others, NULL means what
  * is said with each.
@@ -316,6 +328,12 @@ typedef struct {
      * any more. NULL: the application sees to that.
      */
     void (*stop)(void *ctx);
+    /**
+     * Every file of a module package, `count` of them (2..5) in the order of the platform's list, is verified: take
+     * them over. Returns as `apply`. NULL: a package of several files is refused before its download
+     * (QUECOTA_FAILURE_NO_PACKAGES).
+     */
+    int32_t (*apply_files)(void *ctx, const quecota_staged_file_t *files, uint32_t count);
 } quecota_system_t;
 
 /**
@@ -474,6 +492,8 @@ enum {
     QUECOTA_FAILURE_HELD_TOO_LONG = 18,
     /** The device restarted again and again without getting further. */
     QUECOTA_FAILURE_RESTARTS = 19,
+    /** The package has several files, and the platform's table has no apply_files. */
+    QUECOTA_FAILURE_NO_PACKAGES = 20,
 };
 
 /** `event` of the event callback. */

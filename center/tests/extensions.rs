@@ -154,3 +154,35 @@ async fn the_same_ids_of_a_vendors_device_mean_nothing() {
         (0, Some("the device reports a failed download (status 6)"))
     );
 }
+
+/// The list as the center sends it is one that our device takes: same frame, same parser, its limits.
+#[tokio::test]
+async fn a_package_of_five_files_is_sent_as_our_device_takes_it() {
+    use quecota_core::limits;
+    use quecota_core::ota::package::Package;
+    use quecota_core::wire::frame::{Frame, PacketId};
+    use quecota_core::wire::message::{Content, FirmwareInfo};
+
+    let center = Center::new().await;
+    let package = center.package("app", "2", limits::PACKAGE_FILES).await.0;
+    center
+        .plan(&["app"], |plan| plan.components.iter_mut().for_each(|selected| selected.package = package))
+        .await;
+    let mut phone = center.connected().await;
+    report(&mut phone, "quecota/0.1").await;
+    let messages = phone.status_of("app", Confirmed, Versions::default()).await;
+    let [message] = messages.as_slice() else { panic!("{messages:?}") };
+    let mut wire = [0; limits::RECEIVE_BUFFER_MIN];
+    let frame = Frame { packet: PacketId::FIRST, command: message.command, payload: &message.payload };
+    let length = frame.emit(&mut wire).expect("it fits the smallest receive buffer");
+    let frame = Frame::parse(&mut wire[..length]).unwrap();
+    let info = FirmwareInfo::parse(frame.payload).unwrap();
+    assert_eq!((info.component, info.target, info.kind), ("app", "2", message::ComponentKind::Module));
+    let Content::Files(files) = info.content else { panic!("{info:?}") };
+    let mut taken = Package::new();
+    assert_eq!(taken.set_files(&files), Ok(5_000_000));
+    assert_eq!(files.iter().map(|file| file.index).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    let (fourth, announced) = taken.file_at(3_000_000).unwrap();
+    assert_eq!((fourth.length, announced.md5), (1_000_000, Some([7; 16])));
+    assert!(taken.url(3_000_000).ends_with("/3"), "{}", taken.url(3_000_000));
+}

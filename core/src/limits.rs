@@ -40,6 +40,9 @@ pub const OUTBOX: usize = 1024;
 pub const PLAN_LIST: usize = 20;
 /// Files of one module package.
 pub const PACKAGE_FILES: usize = 5;
+/// URLs of the files of one module package together; a list with longer ones is refused. Five of 300 bytes, which is
+/// what the smallest receive buffer takes.
+pub const PACKAGE_URLS: usize = 1536;
 /// Receive buffer that the caller provides, at least.
 pub const RECEIVE_BUFFER_MIN: usize = 2048;
 /// Longest uplink frame of the agent, stuffing included.

@@ -194,6 +194,28 @@ pub enum Applied {
     Refused,
 }
 
+/// A file of a module package, staged and verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StagedFile {
+    /// Its place in the package, as the platform numbers it.
+    pub index: u32,
+    /// Its first byte in the image area; the start of an erase block.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
+    /// MD5, as announced and verified.
+    pub md5: [u8; 16],
+}
+
+/// What a port can take over as module firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// One file, by [`System::apply`].
+    OneFile,
+    /// Packages of several files as well, by [`System::apply_files`].
+    Packages,
+}
+
 /// The device around the agent.
 pub trait System {
     /// Milliseconds of a clock that never stops; wraps at 2^32.
@@ -226,4 +248,13 @@ pub trait System {
     fn module_version(&mut self) -> &str;
     /// Module firmware `0..size` of the image area is verified: take it over.
     fn apply(&mut self, size: u32) -> Applied;
+    /// Whether [`System::apply_files`] is there. A package is refused before its download where it is not.
+    fn takes(&mut self) -> Takes {
+        Takes::OneFile
+    }
+    /// Every file of a module package, 2..=5 of them in the order of the list, is verified: take them over.
+    fn apply_files(&mut self, files: &[StagedFile]) -> Applied {
+        let _ = files;
+        Applied::Refused
+    }
 }

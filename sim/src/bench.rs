@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use quecota_core::agent::{Agent, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
 use quecota_core::limits;
-use quecota_core::platform::{Qos, Range};
+use quecota_core::platform::{Qos, Range, StagedFile};
 use quecota_core::wire::credential::SessionCipher;
 use quecota_core::wire::frame::{Frame, PacketId};
 use quecota_core::wire::message::{
@@ -88,6 +88,10 @@ pub struct Bench {
     pub ranges: Vec<Range>,
     /// The file on the server.
     pub file: Vec<u8>,
+    /// Further files by their URL, of module packages.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// The module packages that were taken over.
+    pub applied: Vec<Vec<StagedFile>>,
     /// Faults of the requests to come; after them [`Serve::Well`].
     pub serve: VecDeque<Serve>,
     /// Bytes per chunk of a body.
@@ -149,6 +153,8 @@ impl Bench {
             packets: Vec::new(),
             ranges: Vec::new(),
             file: file(50_000),
+            files: Vec::new(),
+            applied: Vec::new(),
             serve: VecDeque::new(),
             chunk: 1400,
             connack: VecDeque::new(),
@@ -173,7 +179,7 @@ impl Bench {
         world.now = 5;
         world.module_version = self.world.module_version;
         world.free_space = self.world.free_space;
-        Bench { file: self.file, ..Bench::on(world) }
+        Bench { file: self.file, files: self.files, ..Bench::on(world) }
     }
 
     /// What the application does with each event.
@@ -361,12 +367,17 @@ impl Bench {
                 }
             }
             Asked::Fetch { url, range } => {
-                assert_eq!(url, URL);
                 self.ranges.push(range);
-                self.serve_range(range);
+                let found = self.files.iter().find(|(known, _)| *known == url).map(|(_, file)| file.clone());
+                let file = found.unwrap_or_else(|| {
+                    assert_eq!(url, URL);
+                    self.file.clone()
+                });
+                self.serve_range(&file, range);
             }
             Asked::Disconnect => self.cipher = None,
             Asked::FetchCancel | Asked::Apply(_) => {}
+            Asked::ApplyFiles(files) => self.applied.push(files),
         }
     }
 
@@ -418,11 +429,11 @@ impl Bench {
         }
     }
 
-    fn serve_range(&mut self, range: Range) {
+    fn serve_range(&mut self, file: &[u8], range: Range) {
         let serve = self.serve.pop_front().unwrap_or(Serve::Well);
-        let total = self.file.len() as u32;
+        let total = file.len() as u32;
         let (from, to) = (range.start as usize, (range.start + range.length) as usize);
-        let mut body = self.file[from..to].to_vec();
+        let mut body = file[from..to].to_vec();
         let mut head =
             FetchHead { status: 206, first: range.start, length: Some(range.length), total: Some(total) };
         let mut end = Some(FetchEnd::Complete);
@@ -434,7 +445,7 @@ impl Bench {
             }
             Serve::Whole => {
                 head = FetchHead { status: 200, first: 0, length: Some(total), total: Some(total) };
-                body = self.file.clone();
+                body = file.to_vec();
             }
             Serve::ElsewhereBy(bytes) => head.first += bytes,
             Serve::Short(bytes) => {

@@ -416,7 +416,7 @@ impl Life<'_, '_> {
             }
             Asked::Fetch { range, .. } => self.serve(range),
             Asked::Apply(_) => return Ok(Stopped::Restart),
-            Asked::Disconnect | Asked::FetchCancel => {}
+            Asked::Disconnect | Asked::FetchCancel | Asked::ApplyFiles(_) => {}
         }
         Ok(Stopped::Done)
     }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, Storage, StorageError, System,
-    Transport,
+    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
+    System, Takes, Transport,
 };
 
 use crate::flash::SimFlash;
@@ -51,6 +51,8 @@ pub enum Asked {
     FetchCancel,
     /// To take module firmware over.
     Apply(u32),
+    /// To take a module package over.
+    ApplyFiles(Vec<StagedFile>),
 }
 
 /// The platform.
@@ -68,6 +70,8 @@ pub struct World {
     pub free_space: Option<u32>,
     /// What `apply` answers.
     pub applied: Applied,
+    /// What it can take over.
+    pub takes: Takes,
     /// The module's firmware version.
     pub module_version: String,
     /// Whether the transport refuses what it is asked for.
@@ -106,6 +110,7 @@ impl World {
             lines: Vec::new(),
             free_space: None,
             applied: Applied::Within(60_000),
+            takes: Takes::Packages,
             module_version: "FWV1".into(),
             refuses: Vec::new(),
             random: 7,
@@ -229,6 +234,15 @@ impl System for World {
 
     fn apply(&mut self, size: u32) -> Applied {
         self.asked.push_back(Asked::Apply(size));
+        self.applied
+    }
+
+    fn takes(&mut self) -> Takes {
+        self.takes
+    }
+
+    fn apply_files(&mut self, files: &[StagedFile]) -> Applied {
+        self.asked.push_back(Asked::ApplyFiles(files.to_vec()));
         self.applied
     }
 }

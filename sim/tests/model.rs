@@ -147,8 +147,9 @@ mod machine {
             Node { machine, now: 1_000, heard: Heard::Nothing, staged: 0, applied: false, kind }
         }
 
+        /// A piece of an MCU's image, or a file of a module's package.
         fn room(&self) -> u32 {
-            if self.kind == ComponentKind::Mcu { 2 } else { SIZE }
+            2
         }
 
         /// Running timers with the time that is left, in the order in which they come.
@@ -309,7 +310,7 @@ mod machine {
             if state == State::NoPlan {
                 self.forget();
             } else {
-                if piece.start > 0 {
+                if piece.start > 0 && self.kind == ComponentKind::Mcu {
                     self.restart();
                 }
                 self.machine.recover(state, self.now);

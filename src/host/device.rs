@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use quecota_core::platform::{Area, Level};
+use quecota_core::platform::{Area, Level, StagedFile};
 
 use super::log::Log;
 use super::settings::is_device_key;
@@ -68,26 +68,50 @@ pub(super) fn keep_module(
     size: u32,
     log: Log,
 ) -> Result<(), FolderError> {
+    copy(folder, files, MODULE, 0, size)?;
+    record(folder, MODULE, size, log);
+    Ok(())
+}
+
+/// The same for the files of a package: each as `module-INDEX.bin`.
+pub(super) fn keep_package(
+    folder: &Folder,
+    files: &mut Files,
+    staged: &[StagedFile],
+    log: Log,
+) -> Result<(), FolderError> {
+    for file in staged {
+        let name = format!("module-{}.bin", file.index);
+        copy(folder, files, &name, file.offset, file.size)?;
+        record(folder, &name, file.size, log);
+    }
+    Ok(())
+}
+
+fn copy(folder: &Folder, files: &mut Files, name: &str, from: u32, size: u32) -> Result<(), FolderError> {
     const CHUNK: u32 = 64 * 1024;
     let image = files.area(Area::Image);
-    folder.replace(MODULE, |file| {
+    folder.replace(name, |file| {
         let mut chunk = vec![0; CHUNK as usize];
         for offset in (0..size).step_by(CHUNK as usize) {
             let length = CHUNK.min(size.saturating_sub(offset)) as usize;
             let part = chunk.get_mut(..length).unwrap_or_default();
-            image.read(offset, part).map_err(io::Error::other)?;
+            image.read(from.saturating_add(offset), part).map_err(io::Error::other)?;
             io::Write::write_all(file, part)?;
         }
         Ok(())
-    })?;
+    })
+}
+
+/// A line of the list of firmware that was kept.
+fn record(folder: &Folder, name: &str, size: u32, log: Log) {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let record = folder.file(MODULE_RECORD);
-    let kept = appended(&record, &format!("{seconds} {MODULE} {size} bytes\n"));
+    let kept = appended(&record, &format!("{seconds} {name} {size} bytes\n"));
     if let Err(e) = kept {
         // The firmware itself is safe; only its line in the list is missing.
         log.line(Level::Warn, &format!("cannot write {}: {e}", record.display()));
     }
-    Ok(())
 }
 
 fn appended(path: &Path, line: &str) -> io::Result<()> {
@@ -129,6 +153,22 @@ mod tests {
         assert!(fs::read(folder.file("module.bin")).unwrap() == firmware);
         let record = fs::read_to_string(folder.file("module.txt")).unwrap();
         assert!(record.ends_with(" module.bin 100001 bytes\n"), "{record}");
+    }
+
+    #[test]
+    fn the_files_of_a_package_are_kept_each_under_its_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let log = Log::new(Level::Error);
+        let mut files = Files::open(&folder, 256 * 1024, log).unwrap();
+        let firmware: Vec<u8> = (0..100_001u32).map(|i| (i % 251) as u8).collect();
+        files.area(Area::Image).write(0, &firmware).unwrap();
+        let staged = |index, offset, size| StagedFile { index, offset, size, md5: [0; 16] };
+        keep_package(&folder, &mut files, &[staged(4, 0, 70_000), staged(2, 73_728, 9)], log).unwrap();
+        assert!(fs::read(folder.file("module-4.bin")).unwrap() == firmware[..70_000]);
+        assert!(fs::read(folder.file("module-2.bin")).unwrap() == firmware[73_728..73_737]);
+        let record = fs::read_to_string(folder.file("module.txt")).unwrap();
+        assert!(record.ends_with(" module-2.bin 9 bytes\n"), "{record}");
     }
 
     #[test]

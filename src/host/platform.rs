@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, Storage, StorageError, System,
-    Transport,
+    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
+    System, Takes, Transport,
 };
 
 use super::answer::{Ear, Turnstile};
-use super::device::{DeviceKeyError, device_key, keep_module};
+use super::device::{DeviceKeyError, device_key, keep_module, keep_package};
 use super::fetch::{Deadlines, Fetch, Fetcher};
 use super::log::Log;
 use super::mqtt::{Connection, Dialer, Patience};
@@ -201,6 +201,28 @@ impl<E> System for Host<E> {
             }
             Err(e) => {
                 self.log.line(Level::Error, &format!("module firmware is not taken over: {e}"));
+                Applied::Refused
+            }
+        }
+    }
+
+    fn takes(&mut self) -> Takes {
+        Takes::Packages
+    }
+
+    fn apply_files(&mut self, files: &[StagedFile]) -> Applied {
+        match keep_package(&self.folder, &mut self.files, files, self.log) {
+            Ok(()) => {
+                let line = format!(
+                    "a module package of {} files is in {}; start again with its QUECOTA_MODULE_VERSION",
+                    files.len(),
+                    self.folder.file("module-*.bin").display()
+                );
+                self.log.line(Level::Warn, &line);
+                Applied::Within(MODULE_RESTART)
+            }
+            Err(e) => {
+                self.log.line(Level::Error, &format!("a module package is not taken over: {e}"));
                 Applied::Refused
             }
         }

@@ -54,6 +54,8 @@ pub enum quecota_failure_values {
     QUECOTA_FAILURE_HELD_TOO_LONG = 18,
     /// The device restarted again and again without getting further.
     QUECOTA_FAILURE_RESTARTS = 19,
+    /// The package has several files, and the platform's table has no apply_files.
+    QUECOTA_FAILURE_NO_PACKAGES = 20,
 }
 
 /// Why the last thing that failed did, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is

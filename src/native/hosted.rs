@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use quecota_core::agent::Agent;
 use quecota_core::platform::{
-    Applied, Area, Connect, Level, Platform, Qos, Range, Refused, SendId, StorageError,
+    Applied, Area, Connect, Level, Platform, Qos, Range, Refused, SendId, StagedFile, StorageError,
 };
 
 use super::table::{
     QUECOTA_LENGTH_UNKNOWN, QUECOTA_UNKNOWN, quecota_area_t, quecota_connect_t, quecota_platform_t,
-    quecota_storage_t, quecota_system_t, quecota_transport_t,
+    quecota_staged_file_t, quecota_storage_t, quecota_system_t, quecota_transport_t,
 };
 use super::{quecota_poll, quecota_t};
 
@@ -111,6 +111,7 @@ pub fn table<P: Hosted>(platform: P) -> &'static quecota_platform_t {
         apply: Some(apply::<P>),
         run: Some(run::<P>),
         stop: Some(stop::<P>),
+        apply_files: Some(apply_files::<P>),
     }));
     let size = size_of::<quecota_platform_t>() as u32;
     Box::leak(Box::new(quecota_platform_t { size, transport, storage, system }))
@@ -411,7 +412,29 @@ unsafe extern "C" fn module_version<P: Hosted>(ctx: *mut c_void) -> *const c_cha
 
 unsafe extern "C" fn apply<P: Hosted>(ctx: *mut c_void, length: u32) -> i32 {
     // SAFETY: see above.
-    match unsafe { Bridge::<P>::guarded(ctx) }.platform.apply(length) {
+    within(unsafe { Bridge::<P>::guarded(ctx) }.platform.apply(length))
+}
+
+unsafe extern "C" fn apply_files<P: Hosted>(
+    ctx: *mut c_void,
+    files: *const quecota_staged_file_t,
+    count: u32,
+) -> i32 {
+    // SAFETY: the library hands over `count` of them.
+    let files = unsafe { std::slice::from_raw_parts(files, count as usize) };
+    let staged = |file: &quecota_staged_file_t| StagedFile {
+        index: file.index,
+        offset: file.offset,
+        size: file.length,
+        md5: file.md5,
+    };
+    let files: Vec<StagedFile> = files.iter().map(staged).collect();
+    // SAFETY: see above.
+    within(unsafe { Bridge::<P>::guarded(ctx) }.platform.apply_files(&files))
+}
+
+fn within(applied: Applied) -> i32 {
+    match applied {
         Applied::Within(millis) => i32::try_from(millis).unwrap_or(i32::MAX),
         Applied::Refused => -1,
     }

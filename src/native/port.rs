@@ -5,14 +5,17 @@ use core::ptr;
 
 use quecota_core::limits;
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, Storage, StorageError, System,
-    Transport,
+    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
+    System, Takes, Transport,
 };
 
 use super::table::{
-    QUECOTA_LENGTH_UNKNOWN, QUECOTA_UNKNOWN, Table, quecota_connect_t, quecota_storage_result_t,
+    QUECOTA_LENGTH_UNKNOWN, QUECOTA_UNKNOWN, Table, quecota_connect_t, quecota_staged_file_t,
+    quecota_storage_result_t,
 };
 use crate::boundary::{Terminated, raw_string};
+
+const NO_FILE: quecota_staged_file_t = quecota_staged_file_t { index: 0, offset: 0, length: 0, md5: [0; 16] };
 
 /// Longest log line, with its NUL.
 const LOG_LINE: usize = 192;
@@ -228,6 +231,24 @@ impl System for Port<'_> {
         let table = &self.0.system;
         // SAFETY: see above.
         let within = table.apply.map_or(-1, |apply| unsafe { apply(table.ctx, size) });
+        u32::try_from(within).map_or(Applied::Refused, Applied::Within)
+    }
+
+    fn takes(&mut self) -> Takes {
+        if self.0.system.apply_files.is_some() { Takes::Packages } else { Takes::OneFile }
+    }
+
+    fn apply_files(&mut self, files: &[StagedFile]) -> Applied {
+        let table = &self.0.system;
+        let mut room = [NO_FILE; limits::PACKAGE_FILES];
+        let mut count = 0;
+        for (place, file) in room.iter_mut().zip(files) {
+            let StagedFile { index, offset, size, md5 } = *file;
+            *place = quecota_staged_file_t { index, offset, length: size, md5 };
+            count += 1;
+        }
+        // SAFETY: see above.
+        let within = table.apply_files.map_or(-1, |apply| unsafe { apply(table.ctx, room.as_ptr(), count) });
         u32::try_from(within).map_or(Applied::Refused, Applied::Within)
     }
 }

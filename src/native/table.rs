@@ -182,6 +182,20 @@ pub const QUECOTA_UNKNOWN: i32 = 0x7FFF_FFFF;
 /// The length is not known.
 pub const QUECOTA_LENGTH_UNKNOWN: u32 = 0xFFFF_FFFF;
 
+/// A file of a module package, staged and verified.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct quecota_staged_file_t {
+    /// Its place in the package, as the platform numbers it.
+    pub index: u32,
+    /// Its first byte in the image area: the start of an erase block.
+    pub offset: u32,
+    /// Bytes.
+    pub length: u32,
+    /// MD5, as announced and verified.
+    pub md5: [u8; 16],
+}
+
 /// The device around the library. `millis`, `random` and `device_key` may not be NULL; of the others, NULL means what
 /// is said with each.
 #[repr(C)]
@@ -232,6 +246,12 @@ pub struct quecota_system_t {
     /// Called by quecota_deinit() at its beginning, without the lock: once it returns, nobody calls into the device
     /// any more. NULL: the application sees to that.
     pub stop: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+    /// Every file of a module package, `count` of them (2..5) in the order of the platform's list, is verified: take
+    /// them over. Returns as `apply`. NULL: a package of several files is refused before its download
+    /// (QUECOTA_FAILURE_NO_PACKAGES).
+    pub apply_files: Option<
+        unsafe extern "C" fn(ctx: *mut c_void, files: *const quecota_staged_file_t, count: u32) -> i32,
+    >,
 }
 
 /// The platform of a device. The structs are copied by quecota_init(); what the `ctx` pointers point to must outlive

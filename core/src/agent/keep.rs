@@ -8,7 +8,7 @@ use crate::ota::digest::Digests;
 use crate::ota::journal::{self, Journal, Opening, Saved};
 use crate::ota::staging::{Staging, StagingError};
 use crate::ota::{Image, Input, Machine, Piece, State, Told};
-use crate::platform::{Level, Platform};
+use crate::platform::{Area, Level, Platform};
 use crate::text::Text;
 use crate::wire::message::ComponentKind;
 
@@ -111,6 +111,11 @@ impl Agent<'_> {
     /// The application goes on at its mark, or starts anew without one, so pieces behind it are to come again. What
     /// is staged of the piece around it is kept.
     pub(super) fn rewind(&mut self, platform: &mut dyn Platform) {
+        if self.machine.image.kind == ComponentKind::Module {
+            // Nobody takes its bytes but the platform, at the end: what is staged counts, file by file.
+            self.base = self.start_of_piece();
+            return;
+        }
         let (own, piece) = (self.own, self.machine.piece);
         let end = piece.start.saturating_add(piece.length);
         let is_taken_whole = own.offset >= end && end < self.machine.image.size;
@@ -128,6 +133,11 @@ impl Agent<'_> {
         self.restart_at(self.own, room);
     }
 
+    /// Where the present piece begins, with nothing of its file before it.
+    pub(super) fn start_of_piece(&self) -> Mark {
+        Mark { offset: self.machine.piece.start, ..Mark::start_of(&self.machine.image) }
+    }
+
     /// A piece of at most `room` bytes begins at `mark`.
     pub(super) fn restart_at(&mut self, mark: Mark, room: u32) {
         self.staging = None;
@@ -140,11 +150,15 @@ impl Agent<'_> {
     pub(super) fn resume_piece(&mut self, platform: &mut dyn Platform) -> Result<Staging, StagingError> {
         let piece = self.machine.piece;
         let within = self.mark.offset.saturating_sub(piece.start);
-        let mut staging = Staging::resume(platform, piece.length, within)?;
-        let fits = self.mark.digests.length() == self.mark.offset && staging.received() == within;
+        let erase = platform.geometry(Area::Image).erase;
+        let (file, _) = self.machine.file();
+        let base = self.machine.package.place(piece.start, erase);
+        let mut staging = Staging::resume_at(platform, base, piece.length, within)?;
+        let hashed = file.start.saturating_add(self.mark.digests.length());
+        let fits = hashed == self.mark.offset && staging.received() == within;
         if !fits {
             self.restart_at(self.base, piece.length);
-            staging = Staging::begin(platform, self.machine.piece.length)?;
+            staging = Staging::resume_at(platform, base, self.machine.piece.length, 0)?;
         }
         self.digests = self.mark.digests;
         self.staging = Some(staging);
@@ -222,7 +236,7 @@ impl Agent<'_> {
         self.machine.image.size = 0;
         self.machine.image.announced = Default::default();
         self.machine.piece = Piece::default();
-        self.machine.url.clear();
+        self.machine.package.clear();
         self.own = Mark::start_of(&self.machine.image);
         self.mark = self.own;
         self.base = self.own;

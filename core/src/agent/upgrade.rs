@@ -6,11 +6,12 @@ use crate::clock::Deadline;
 use crate::limits;
 use crate::ota::digest::{Announced, Verdict};
 use crate::ota::journal::Report;
+use crate::ota::package::Unusable;
 use crate::ota::staging::Staged;
 use crate::ota::{
     Demands, Effect, Failure, Fetch, FetchHead, Image, Input, Machine, Row, State, Timer, Told,
 };
-use crate::platform::{Applied, Area, Level, Platform, Range};
+use crate::platform::{Applied, Area, Level, Platform, Range, Takes};
 use crate::text::Text;
 use crate::wire::event::{PieceEvent, PlanEvent, StartEvent};
 use crate::wire::message::{ComponentKind, Content, FirmwareInfo, Plan, PlanNotify, Plans};
@@ -63,7 +64,7 @@ impl Agent<'_> {
             match effect {
                 Effect::Report(state) => self.report(platform, *state),
                 Effect::Tell(told) => self.tell_step(platform, *told, input),
-                Effect::Fetch => next = self.fetch(platform),
+                Effect::Fetch => next = self.fetch(platform, input),
                 Effect::CancelFetch => {
                     self.fetch_again = None;
                     platform.fetch_cancel();
@@ -71,7 +72,12 @@ impl Agent<'_> {
                 Effect::Advance => self.advance(platform),
                 Effect::Discard => {
                     let room = self.room(platform);
-                    self.restart_image(room);
+                    if self.machine.package.count() > 0 {
+                        // The files before this one are verified.
+                        self.restart_at(self.start_of_piece(), room);
+                    } else {
+                        self.restart_image(room);
+                    }
                 }
                 Effect::AskPlan => self.uplink.plan_request = true,
                 Effect::Apply => next = self.apply(platform),
@@ -295,22 +301,29 @@ impl Agent<'_> {
             size: 0,
             announced: Announced::default(),
         };
-        let Content::File { url, size, md5, crc, sha256 } = info.content else {
-            // Of a list it is this component that fails, not the one before.
-            self.machine.image = image;
-            return self.fail(platform, Failure::BadInfo, Input::BadFirmwareInfo);
+        let package = &mut self.machine.package;
+        let read = match &info.content {
+            Content::File { url, size, md5, crc, sha256 } => {
+                let announced = Announced { md5: Some(*md5), crc32: Some(*crc), sha256: *sha256 };
+                package.set_url(url).map(|()| (*size, announced))
+            }
+            Content::Files(_) if image.kind == ComponentKind::Mcu => Err(Unusable),
+            Content::Files(files) => package.set_files(files).map(|size| (size, package.identity())),
         };
-        let announced = Announced { md5: Some(md5), crc32: Some(crc), sha256 };
-        let image = Image { size, announced, ..image };
-        let _ = self.machine.url.set(url); // its length was checked when the packet was read
-        let input = self.take_image(platform, image);
-        match input {
-            Ok(()) => self.input(platform, Input::FirmwareInfo),
-            Err(failure) => {
-                self.fail(platform, failure, Input::BadFirmwareInfo);
-                true
+        let taken = match read {
+            Ok((size, announced)) => self.take_image(platform, Image { size, announced, ..image }),
+            Err(Unusable) => {
+                // Of a list it is this component that fails, not the one before.
+                self.machine.image = image;
+                Err(Failure::BadInfo)
             }
         };
+        match taken {
+            Ok(()) => {
+                self.input(platform, Input::FirmwareInfo);
+            }
+            Err(failure) => self.fail(platform, failure, Input::BadFirmwareInfo),
+        }
     }
 
     /// The image is what is downloaded from now on: on from what is staged when that is of the same image, else anew.
@@ -320,7 +333,14 @@ impl Agent<'_> {
         }
         self.machine.image = image;
         let room = self.room(platform);
-        if room == 0 || (image.kind == ComponentKind::Module && image.size > room) {
+        let needed = match self.machine.package.count() {
+            0 => u64::from(image.size),
+            _ => self.machine.package.room(platform.geometry(Area::Image).erase),
+        };
+        if self.machine.package.count() > 1 && platform.takes() == Takes::OneFile {
+            return Err(Failure::NoPackages);
+        }
+        if room == 0 || (image.kind == ComponentKind::Module && needed > u64::from(room)) {
             return Err(Failure::NoRoom);
         }
         self.machine.announced = false;
@@ -337,7 +357,7 @@ impl Agent<'_> {
     }
 
     /// Gets what is missing of the piece.
-    fn fetch(&mut self, platform: &mut dyn Platform) -> Option<Input> {
+    fn fetch(&mut self, platform: &mut dyn Platform, input: Input) -> Option<Input> {
         let staging = match self.staging {
             Some(staging) => staging,
             None => match self.resume_piece(platform) {
@@ -350,16 +370,19 @@ impl Agent<'_> {
         };
         // Perhaps another than before: resuming may begin the image again.
         let piece = self.machine.piece;
+        let (file, _) = self.machine.file();
         let range = Range {
-            start: piece.start.saturating_add(staging.received()),
+            start: piece.start.saturating_sub(file.start).saturating_add(staging.received()),
             length: piece.length.saturating_sub(staging.received()),
         };
         if range.length == 0 {
             return Some(self.judge_piece(platform));
         }
         self.machine.fetch = Some(Fetch { range, got: 0 });
-        let busy = platform.fetch(&self.machine.url, range).is_err();
-        self.fetch_again = busy.then(|| Deadline::after(platform.millis(), FETCH_AGAIN));
+        // The next file of a package follows from the end of the one before: the transport is still telling of that.
+        let wait = if input == Input::PieceStaged { 0 } else { FETCH_AGAIN };
+        let busy = wait == 0 || platform.fetch(self.machine.package.url(file.start), range).is_err();
+        self.fetch_again = busy.then(|| Deadline::after(platform.millis(), wait));
         None
     }
 
@@ -370,7 +393,7 @@ impl Agent<'_> {
         }
         self.fetch_again = None;
         if let (State::DownloadStart, Some(fetch)) = (self.machine.state(), self.machine.fetch)
-            && platform.fetch(&self.machine.url, fetch.range).is_err()
+            && platform.fetch(self.machine.package.url(self.machine.file().0.start), fetch.range).is_err()
         {
             self.fetch_again = Some(Deadline::after(now, FETCH_AGAIN));
         }
@@ -404,7 +427,8 @@ impl Agent<'_> {
             self.machine.restart(Timer::Stall, platform.millis());
             fetch.got = fetch.got.saturating_add(data.len() as u32);
             self.machine.fetch = Some(fetch);
-            self.machine.received = fetch.range.start.saturating_add(fetch.got);
+            let (file, _) = self.machine.file();
+            self.machine.received = file.start.saturating_add(fetch.range.start).saturating_add(fetch.got);
             match self.stage(platform, data) {
                 Ok(()) => return Flow::Continue,
                 Err(failure) => {
@@ -441,7 +465,9 @@ impl Agent<'_> {
     }
 
     fn reach_mark(&mut self) {
-        self.mark = Mark { offset: self.digests.length(), digests: self.digests };
+        let (file, _) = self.machine.file();
+        let offset = file.start.saturating_add(self.digests.length());
+        self.mark = Mark { offset, digests: self.digests };
         if self.mark.offset > self.furthest {
             self.furthest = self.mark.offset;
             self.no_restarts();
@@ -468,17 +494,19 @@ impl Agent<'_> {
 
     /// The piece is staged. With the last one the whole image can be judged, and only then.
     fn judge_piece(&mut self, platform: &mut dyn Platform) -> Input {
-        if !self.machine.is_last_piece() {
-            return Input::PieceStaged;
+        let good = if self.machine.is_last_piece() { Input::ImageStaged } else { Input::PieceStaged };
+        let (file, announced) = self.machine.file();
+        if good == Input::PieceStaged && file.length == self.machine.image.size {
+            return good;
         }
-        match self.machine.image.announced.judge(&self.digests.finish()) {
-            Verdict::Match | Verdict::NothingAnnounced => Input::ImageStaged,
+        match announced.judge(&self.digests.finish()) {
+            Verdict::Match | Verdict::NothingAnnounced => good,
             Verdict::MatchExceptCrc32 => {
                 platform.log(
                     Level::Warn,
                     "MD5 matches and the announced CRC does not; its polynomial is a guess",
                 );
-                Input::ImageStaged
+                good
             }
             Verdict::Mismatch => {
                 platform.log(Level::Error, Failure::WrongDigest.text());
@@ -491,7 +519,12 @@ impl Agent<'_> {
     fn advance(&mut self, platform: &mut dyn Platform) {
         let next = self.machine.piece.start.saturating_add(self.machine.piece.length);
         let room = self.room(platform);
-        self.restart_at(Mark { offset: next, digests: self.digests }, room);
+        let digests = match self.machine.package.count() {
+            0 => self.digests,
+            // Each file has its own.
+            _ => Mark::start_of(&self.machine.image).digests,
+        };
+        self.restart_at(Mark { offset: next, digests }, room);
     }
 
     /// Bytes of the file that are staged or were taken.
@@ -529,7 +562,15 @@ impl Agent<'_> {
 
     /// 5 s after the module image was verified.
     fn apply(&mut self, platform: &mut dyn Platform) -> Option<Input> {
-        match platform.apply(self.machine.image.size) {
+        let package = &self.machine.package;
+        let applied = match package.count() {
+            0 | 1 => platform.apply(self.machine.image.size),
+            _ => {
+                let erase = platform.geometry(Area::Image).erase;
+                platform.apply_files(package.staged(erase, &mut Default::default()))
+            }
+        };
+        match applied {
             Applied::Within(wait) => {
                 // Not before: a module that was never handed the image would be judged by its old version.
                 self.applied = true;

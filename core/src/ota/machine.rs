@@ -4,6 +4,7 @@
 use core::ffi::CStr;
 
 use super::digest::Announced;
+use super::package::Package;
 use super::table::{self, Effect, Input, Row, State};
 use super::timer::{self, Timer, Timers};
 use crate::clock::Deadline;
@@ -96,6 +97,8 @@ pub enum Failure {
     HeldTooLong = 18,
     /// The device restarted again and again without getting further.
     Restarts = 19,
+    /// A module package of several files, and the port's apply takes one.
+    NoPackages = 20,
 }
 
 impl Failure {
@@ -120,6 +123,7 @@ impl Failure {
         Failure::Cancelled,
         Failure::HeldTooLong,
         Failure::Restarts,
+        Failure::NoPackages,
     ];
 
     /// The failure with this number, from a journal; `None` for 0 and for one of a later version.
@@ -154,6 +158,7 @@ impl Failure {
             Failure::Cancelled => c"the application cancelled the upgrade",
             Failure::HeldTooLong => c"the application held the module firmware back for too long",
             Failure::Restarts => c"the device restarted again and again without getting further",
+            Failure::NoPackages => c"the package has several files, and the platform's apply takes one",
         }
     }
 }
@@ -195,8 +200,8 @@ pub struct Machine {
     pub source: Text<{ limits::VERSION }>,
     /// What the plan demands.
     pub demands: Demands,
-    /// Where the file is.
-    pub url: Text<{ limits::FIRMWARE_URL }>,
+    /// Where the file is, or the files are.
+    pub package: Package,
     /// The piece that is staged or being staged.
     pub piece: Piece,
     /// The fetch under way.
@@ -241,7 +246,7 @@ impl Machine {
             },
             source: Text::new(),
             demands: Demands { battery: 0, signal: 0, space: 0 },
-            url: Text::new(),
+            package: Package::new(),
             piece: Piece { start: 0, length: 0 },
             fetch: None,
             received: 0,
@@ -498,15 +503,25 @@ impl Machine {
         self.piece.start.saturating_add(self.piece.length) >= self.image.size
     }
 
+    /// The file that the present piece belongs to, as a stretch of the image, and what was announced of it. Of a
+    /// package each file is a piece; else the image is one file.
+    pub fn file(&self) -> (Piece, Announced) {
+        let whole = (Piece { start: 0, length: self.image.size }, self.image.announced);
+        self.package.file_at(self.piece.start).unwrap_or(whole)
+    }
+
     /// The first piece of an image, or the one after the present piece, when `room` bytes can be staged.
     pub fn piece_at(&self, start: u32, room: u32) -> Piece {
+        if let Some((file, _)) = self.package.file_at(start) {
+            return file;
+        }
         Piece { start, length: self.image.size.saturating_sub(start).min(room) }
     }
 
     /// Checks a head against what was asked for (DESIGN: a range answered otherwise is an error, never wrong bytes).
     pub fn check_head(&self, head: &FetchHead) -> Result<(), Failure> {
         let Some(Fetch { range, .. }) = self.fetch else { return Err(Failure::NoAnswer) };
-        let whole = head.total.is_none_or(|total| total == self.image.size);
+        let whole = head.total.is_none_or(|total| total == self.file().0.length);
         match head.status {
             206 if head.first == range.start
                 && head.length.is_none_or(|length| length == range.length)

@@ -3,6 +3,7 @@
 pub mod digest;
 pub mod journal;
 mod machine;
+pub mod package;
 pub mod staging;
 pub mod table;
 pub mod timer;

@@ -65,6 +65,8 @@ pub enum Staged {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Staging {
     geometry: Geometry,
+    /// Where in the area the piece begins: a block boundary.
+    base: u32,
     /// Bytes of the piece.
     length: u32,
     /// Bytes on flash, read back and hashed: a program boundary, or the piece's end.
@@ -89,14 +91,25 @@ impl Staging {
     /// that holds it, because the block's later bytes may have been touched. [`Staging::received`] says where;
     /// digests saved for another offset are void.
     pub fn resume(storage: &mut dyn Storage, length: u32, offset: u32) -> Result<Self, StagingError> {
+        Self::resume_at(storage, 0, length, offset)
+    }
+
+    /// The same for a piece that begins at `base` of the area, a multiple of the erase size.
+    pub fn resume_at(
+        storage: &mut dyn Storage,
+        base: u32,
+        length: u32,
+        offset: u32,
+    ) -> Result<Self, StagingError> {
         let geometry = storage.geometry(Area::Image);
         geometry.check()?;
-        if length > geometry.size {
+        if length > geometry.size.saturating_sub(base) {
             return Err(StagingError::PieceTooLong { length, size: geometry.size });
         }
         let written = if offset >= length { length } else { floor_to(offset, geometry.erase) };
         Ok(Staging {
             geometry,
+            base,
             length,
             written,
             erased_to: ceil_to(written, geometry.erase),
@@ -188,7 +201,7 @@ impl Staging {
         let wanted = out.len().min(there);
         let Some(out) = out.get_mut(..wanted) else { return Ok(0) };
         if !out.is_empty() {
-            storage.read(Area::Image, offset, out)?;
+            storage.read(Area::Image, self.base.saturating_add(offset), out)?;
         }
         Ok(wanted)
     }
@@ -224,11 +237,12 @@ impl Staging {
         let start = self.written;
         let end = ceil_to(start.saturating_add(units.len() as u32), self.geometry.erase);
         if end > self.erased_to {
-            storage.erase(Area::Image, self.erased_to, end - self.erased_to)?;
+            storage.erase(Area::Image, self.base.saturating_add(self.erased_to), end - self.erased_to)?;
             self.erased_to = end;
         }
-        storage.write(Area::Image, start, units)?;
-        compare(storage, start, units)?;
+        let at = self.base.saturating_add(start);
+        storage.write(Area::Image, at, units)?;
+        compare(storage, at, units)?;
         digests.update(units.get(..counted).unwrap_or(units));
         self.written = start.saturating_add(counted as u32);
         Ok(())

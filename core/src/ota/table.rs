@@ -46,7 +46,7 @@ pub enum Input {
     Head,
     /// Connect failure, another status or range, early close, too many bytes; storage that fails.
     FetchFailed,
-    /// The piece is staged and read back (MCU, not the last).
+    /// The piece is staged and read back, and is not the last; of a package, a file whose digest matches.
     PieceStaged,
     /// The last piece is staged and the digests of the whole image match.
     ImageStaged,
@@ -215,6 +215,8 @@ pub static TABLE: &[Row] = &[
 
     // Staged. From 4 as well: after a reboot nothing may be missing of the piece.
     row(&[DownloadStart, Downloading], PieceStaged, Device, MCU, Downloaded, &[Report(Downloaded), Tell(Told::Downloaded), Save, Arm(Timer::Read)]),
+    // The next file of a package. Nobody is asked between the files.
+    row(&[DownloadStart, Downloading], PieceStaged, Device, MODULE, DownloadStart, &[Advance, Report(DownloadStart), Tell(Told::Start), Save, Arm(Timer::Head), Fetch]),
     row(&[DownloadStart, Downloading], ImageStaged, Device, MCU, Downloaded, &[Report(Downloaded), Tell(Told::Downloaded), Save, Arm(Timer::Read)]),
     row(&[DownloadStart, Downloading], ImageStaged, Device, MODULE, Updating, &[Report(Downloaded), Tell(Told::Downloaded), Report(Updating), Tell(Told::Updating), Save, Arm(Timer::ApplyDelay)]),
     row(&[Downloaded], NextPiece, Application, MCU, DownloadStart, &[Advance, Report(DownloadStart), Tell(Told::Start), Save, Arm(Timer::Head), Fetch]),
