@@ -75,7 +75,7 @@ impl Board {
 }
 
 /// Makes every CRC of the journal right (format: docs/journal.md).
-fn believe_everything(flash: &mut SimFlash) {
+pub fn believe_everything(flash: &mut SimFlash) {
     let Geometry { size, erase, program, .. } = flash.geometry(Area::Journal);
     let (slot, granule) = (size / 2 / erase * erase, program.max(16));
     for start in [0, slot] {

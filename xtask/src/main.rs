@@ -3,6 +3,7 @@
 
 mod demo;
 mod firmware;
+mod fuzz;
 mod headers;
 mod postgres;
 mod process;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask demo      a C application is upgraded by a plan of a local center, step by step
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
+cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      sizes of libquecota.a on a Cortex-M4
 cargo xtask headers   makes the C headers in include/ anew
 ";
@@ -35,6 +37,7 @@ fn command(words: &[&str]) -> Outcome {
     match words {
         ["demo"] => demo::run(),
         ["test", stages @ ..] => test::run(stages),
+        ["fuzz", words @ ..] => fuzz::run(words),
         ["size"] => {
             setup::packages(&[setup::FIRMWARE])?;
             firmware::check()

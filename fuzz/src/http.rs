@@ -1,0 +1,81 @@
+//! The response parser, for ports that have sockets only.
+
+use quecota_core::wire::http::{Head, HttpError, Part, Response, Url};
+
+/// What was read of a response.
+#[derive(Debug, PartialEq, Eq)]
+struct Reading {
+    head: Option<Head>,
+    body: Vec<u8>,
+    end: Result<End, HttpError>,
+    location: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// The response is complete, and so many bytes came behind it.
+    Complete(usize),
+    /// The peer closed, and the response is complete by that.
+    Closed,
+    /// The peer closed too early.
+    Early,
+}
+
+/// The first byte says how many bytes come at a time. However they come, the same is read.
+pub fn run(input: &[u8]) {
+    let Some((step, wire)) = input.split_first() else { return };
+    let whole = read(wire, wire.len().max(1));
+    let parts = read(wire, usize::from(*step).max(1));
+    assert_eq!(whole, parts, "in steps of {step}");
+    if let Some(Head { length: Some(length), .. }) = whole.head
+        && whole.end.is_ok()
+        && whole.end != Ok(End::Early)
+    {
+        assert_eq!(whole.body.len() as u64, length, "a body as long as its length says");
+    }
+    if let Ok(url) = Url::parse(&whole.location) {
+        let mut request = vec![0; 2 * whole.location.len() + 200];
+        url.request(0, 1, &mut request).expect("room for every request");
+    }
+}
+
+fn read(wire: &[u8], step: usize) -> Reading {
+    let mut response = Response::new();
+    let mut reading = Reading { head: None, body: Vec::new(), end: Ok(End::Early), location: String::new() };
+    let mut consumed = 0;
+    'chunks: for mut chunk in wire.chunks(step) {
+        // Each call uses bytes up or says what it has; a few say something without a byte.
+        for _ in 0..2 * step + 8 {
+            let (used, part) = match response.read(chunk) {
+                Ok(found) => found,
+                Err(error) => {
+                    reading.end = Err(error);
+                    break 'chunks;
+                }
+            };
+            chunk = &chunk[used..];
+            consumed += used;
+            match part {
+                Part::More => {
+                    assert!(chunk.is_empty(), "it wants more and left bytes");
+                    continue 'chunks;
+                }
+                Part::Head(head) => assert_eq!(reading.head.replace(head), None, "one head"),
+                Part::Body(body) => reading.body.extend_from_slice(body),
+                Part::End => {
+                    reading.end = Ok(End::Complete(wire.len() - consumed));
+                    break 'chunks;
+                }
+            }
+        }
+        panic!("the parser does not move on");
+    }
+    if reading.end == Ok(End::Early) {
+        match response.closed() {
+            Ok(()) => reading.end = Ok(End::Closed),
+            Err(error) => assert_eq!(error, HttpError::Closed),
+        }
+    }
+    response.location().clone_into(&mut reading.location);
+    reading
+}

@@ -1,0 +1,77 @@
+//! Every fuzz target over its committed corpus, and over a short run of mutations made from it by a seed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use fuzz::mutation::{Random, mutate};
+use fuzz::{TARGETS, Target};
+
+/// Replays one mutation: its seed, as a failure prints it.
+const SEED: &str = "QUECOTA_FUZZ_SEED";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
+}
+
+/// The inputs of a target, in the order of their names.
+fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = folder().join(target.name);
+    let mut inputs: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    inputs.sort();
+    inputs
+}
+
+fn holds(target: &Target, input: &[u8]) -> bool {
+    catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_ok()
+}
+
+fn short_run(name: &str) {
+    let target = TARGETS.iter().find(|target| target.name == name).unwrap();
+    let corpus = corpus(target);
+    assert!(!corpus.is_empty(), "{name} has no corpus");
+    for (path, input) in &corpus {
+        assert!(holds(target, input), "{name}: {}", path.display());
+    }
+    let inputs: Vec<_> = corpus.into_iter().map(|(_, input)| input).collect();
+    let seeds = match std::env::var(SEED) {
+        Ok(seed) => {
+            let seed = seed.parse().expect("a seed as a failure prints it");
+            seed..seed + 1
+        }
+        Err(_) => 0..target.mutations,
+    };
+    for seed in seeds.clone() {
+        let input = mutate(&inputs, &mut Random::new(seed));
+        assert!(
+            holds(target, &input),
+            "{name}: seed {seed}; again by {SEED}={seed} cargo test -p fuzz {name}\ninput: {}",
+            hex::encode(&input)
+        );
+    }
+    println!("{name}: {} inputs of the corpus, {} mutations", inputs.len(), seeds.end - seeds.start);
+}
+
+macro_rules! short_runs {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            short_run(stringify!($name));
+        })*
+
+        #[test]
+        fn every_target_has_its_short_run_and_its_program() {
+            let named = [$(stringify!($name)),*];
+            assert_eq!(TARGETS.iter().map(|target| target.name).collect::<Vec<_>>(), named);
+            for name in named {
+                let program = folder().join(format!("../fuzz_targets/{name}.rs"));
+                assert!(program.exists(), "{}", program.display());
+            }
+        }
+    };
+}
+
+short_runs!(frame ttlv messages texts journal http agent);
