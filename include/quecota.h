@@ -105,6 +105,17 @@ enum {
  */
 typedef void (*quecota_event_cb_t)(void *ctx, uint32_t event, int32_t code, void *value, uint32_t length);
 
+/** What becomes of an upgrade that was confirmed before the device restarted. */
+typedef int32_t quecota_resume_t;
+
+/** Values of quecota_resume_t. */
+enum {
+    /** It is offered again (QUECOTA_OTA_PLAN) and waits for an answer, because the battery may be lower now. */
+    QUECOTA_RESUME_ASK = 0,
+    /** It goes on by itself; its next event is QUECOTA_OTA_START. */
+    QUECOTA_RESUME_AT_ONCE = 1,
+};
+
 /** What the application provides beside the platform. */
 typedef struct {
     /** sizeof(quecota_config_t). */
@@ -119,6 +130,8 @@ typedef struct {
     quecota_event_cb_t event;
     /** Handed to `event`. */
     void *event_ctx;
+    /** QUECOTA_RESUME_*. */
+    quecota_resume_t resume;
 } quecota_config_t;
 
 /** One MQTT 3.1.1 connection. All strings live for the call only. */

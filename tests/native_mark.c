@@ -14,7 +14,7 @@ static quecota_t *device;
 static uint8_t mcu[TOY_FIRMWARE_SIZE];
 static uint32_t written;
 
-static int done, failed, stop;
+static int done, failed, stop, restarted;
 static uint32_t first_start, power_goes_at;
 
 static void on_piece(const char *text)
@@ -50,6 +50,7 @@ static void on_event(void *ctx, uint32_t event, int32_t code, void *value, uint3
     if (event != QUECOTA_EVENT_OTA || stop) return;
     switch (code) {
     case QUECOTA_OTA_PLAN:
+        CHECK(!restarted); /* what was confirmed goes on by itself */
         CHECK_EQUAL(quecota_ota_action(device, QUECOTA_ACTION_CONFIRM), QUECOTA_OK);
         break;
     case QUECOTA_OTA_DOWNLOADED:
@@ -78,6 +79,7 @@ static void power_on(void)
     config.receive = receive;
     config.receive_size = sizeof receive;
     config.event = on_event;
+    config.resume = restarted ? QUECOTA_RESUME_AT_ONCE : QUECOTA_RESUME_ASK;
     stop = 0;
     first_start = UINT32_MAX;
     CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &toy.platform, &device), QUECOTA_OK);
@@ -99,6 +101,7 @@ int main(void)
 
     for (size_t life = 0; life < sizeof lives / sizeof *lives; life++) {
         power_goes_at = lives[life];
+        restarted = life > 0;
         power_on();
         CHECK_EQUAL(quecota_ota_marked(device, NULL), QUECOTA_ERROR_NULL);
         CHECK_EQUAL(quecota_ota_marked(device, &marked), QUECOTA_OK);

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use quecota_core::agent::{Agent, CallError, Event, EventValue, Failure};
+use quecota_core::agent::{Agent, CallError, Event, EventValue, Failure, Resume};
 use quecota_core::limits::RESTARTS;
 use quecota_core::platform::{Applied, Range};
 use quecota_core::wire::message::{ComponentKind, Downlink, Plan, PlanNotify, Plans, Records};
@@ -443,8 +443,11 @@ mod holding {
         let mut bench = held();
         bench.pass(40 * 60_000);
         assert_eq!((state(&bench), bench.statuses().last()), (9, Some(&9)));
+        bench.world.applied = Applied::Within(2 * 60 * 60_000);
         bench.agent.allow_apply(&mut bench.world);
         assert!(asked_to_apply(&mut bench));
+        bench.pass(60 * 60_000);
+        assert_eq!(state(&bench), 9, "the hold's deadline is off");
         bench.world.module_version = "FWV2".into();
         let mut bench = bench.reboot();
         bench.connect();
@@ -698,6 +701,23 @@ mod after_a_reboot {
     }
 
     #[test]
+    fn an_upgrade_goes_on_without_a_question_where_the_application_wants_none() {
+        for wanted in [2, 4, 5, 8] {
+            let mut bench = resting_in(wanted, plan()).reboot();
+            bench.agent.set_resume(Resume::AtOnce);
+            upgrading(&mut bench);
+            bench.connect();
+            assert_eq!((state(&bench), bench.statuses()), (2, vec![2]), "from {wanted}");
+            bench.give_url(plan());
+            assert_eq!((state(&bench), bench.take_codes()[0]), (9, 10701), "from {wanted}");
+        }
+        let mut bench = resting_in(1, plan()).reboot();
+        bench.agent.set_resume(Resume::AtOnce);
+        bench.connect();
+        assert_eq!(state(&bench), 0, "nobody had confirmed it");
+    }
+
+    #[test]
     fn one_whose_mcu_is_done_already_is_told_of_the_success_alone() {
         let mut bench = resting_in(9, plan()).reboot();
         bench.agent.set_mcu_version(&mut bench.world, "MCU", "2").unwrap();
@@ -879,5 +899,50 @@ mod worlds_that_change {
         bench.agent.set_mcu_version(&mut bench.world, "MCU", "2").unwrap();
         bench.connect();
         assert_eq!(bench.statuses().last(), Some(&11));
+    }
+}
+
+mod reports {
+    use super::*;
+
+    #[test]
+    fn what_happened_offline_is_reported_in_order_after_a_reboot() {
+        let mut bench = resting_in(8, plan());
+        bench.reachable = false;
+        bench.lose_link();
+        bench.agent.read(&mut bench.world, 0, &mut [0; 16]).unwrap();
+        bench.agent.ota_action(&mut bench.world, 3).unwrap();
+        let mut bench = bench.reboot();
+        bench.reachable = false;
+        bench.connect();
+        bench.agent.set_mcu_version(&mut bench.world, "MCU", "2").unwrap();
+        bench.run();
+        let mut bench = bench.reboot();
+        bench.connect();
+        assert_eq!(bench.statuses(), [9, 11]);
+        let mut bench = bench.reboot();
+        bench.connect();
+        assert_eq!(bench.statuses(), [0u8; 0], "each once");
+    }
+
+    #[test]
+    fn an_upgrade_that_ends_offline_in_many_pieces_loses_no_step() {
+        // Forty pieces: more reports than the queue holds, of which the later ones say what the earlier ones did.
+        let mut bench = Bench::new(4096);
+        bench.file = sim::bench::file(40 * 4096);
+        upgrading(&mut bench);
+        bench.connect();
+        bench.offer(plan());
+        assert_eq!(bench.statuses(), [1, 2]);
+        bench.acknowledges = false;
+        bench.give_url(plan());
+        assert_eq!(state(&bench), 9);
+        bench.agent.set_mcu_version(&mut bench.world, "MCU", "2").unwrap();
+        let mut bench = bench.reboot();
+        bench.connect();
+        let statuses = bench.statuses();
+        assert!(statuses.len() <= 16, "{statuses:?}");
+        assert_eq!(statuses[statuses.len() - 5..], [4, 5, 8, 9, 11]);
+        assert!(!bench.logged("a status report is lost"));
     }
 }

@@ -6,7 +6,7 @@
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::c_void;
 
-use quecota_core::agent::{Agent, Dialect, Event, EventValue};
+use quecota_core::agent::{Agent, Dialect, Event, EventValue, Resume};
 use quecota_core::limits;
 
 use super::error::{Error, QUECOTA_ERROR_NULL, QUECOTA_ERROR_REENTRY, QUECOTA_ERROR_STARTED};
@@ -128,6 +128,7 @@ impl quecota_t {
             let state = UnsafeCell::raw_get(&raw const (*place).state);
             (&raw mut (*state).agent).write(Agent::new(receive));
             (*state).agent.set_dialect(if config.dialect == 0 { Dialect::V2_10 } else { Dialect::V2_9 });
+            (*state).agent.set_resume(if config.resume == 0 { Resume::Asking } else { Resume::AtOnce });
             (&raw mut (*state).started).write(false);
             (&raw mut (*state).polling).write(false);
             (&raw mut (*state).callback).write(callback);

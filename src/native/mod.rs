@@ -24,9 +24,9 @@ pub use failure::{quecota_failure_t, quecota_failure_values};
 pub use table::{
     QUECOTA_LENGTH_UNKNOWN, QUECOTA_RECEIVE_MIN, QUECOTA_UNKNOWN, quecota_area_id_t, quecota_area_id_values,
     quecota_area_t, quecota_config_t, quecota_connect_t, quecota_dialect_t, quecota_dialect_values,
-    quecota_event_cb_t, quecota_level_t, quecota_level_values, quecota_platform_t, quecota_staged_file_t,
-    quecota_storage_result_t, quecota_storage_result_values, quecota_storage_t, quecota_system_t,
-    quecota_transport_t,
+    quecota_event_cb_t, quecota_level_t, quecota_level_values, quecota_platform_t, quecota_resume_t,
+    quecota_resume_values, quecota_staged_file_t, quecota_storage_result_t, quecota_storage_result_values,
+    quecota_storage_t, quecota_system_t, quecota_transport_t,
 };
 
 use Error::{

@@ -294,6 +294,19 @@ pub enum quecota_dialect_values {
     QUECOTA_DIALECT_2_9 = 1,
 }
 
+/// What becomes of an upgrade that was confirmed before the device restarted.
+pub type quecota_resume_t = i32;
+
+/// Values of quecota_resume_t.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_resume_values {
+    /// It is offered again (QUECOTA_OTA_PLAN) and waits for an answer, because the battery may be lower now.
+    QUECOTA_RESUME_ASK = 0,
+    /// It goes on by itself; its next event is QUECOTA_OTA_START.
+    QUECOTA_RESUME_AT_ONCE = 1,
+}
+
 /// What the application provides beside the platform.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -310,6 +323,8 @@ pub struct quecota_config_t {
     pub event: quecota_event_cb_t,
     /// Handed to `event`.
     pub event_ctx: *mut c_void,
+    /// QUECOTA_RESUME_*.
+    pub resume: quecota_resume_t,
 }
 
 /// Smallest receive buffer, in bytes.
@@ -444,7 +459,7 @@ impl quecota_config_t {
         if config.receive.is_null() || config.receive_size < QUECOTA_RECEIVE_MIN {
             return Err(QUECOTA_ERROR_RECEIVE);
         }
-        if !matches!(config.dialect, 0 | 1) {
+        if !matches!(config.dialect, 0 | 1) || !matches!(config.resume, 0 | 1) {
             return Err(Error::QUECOTA_ERROR_VALUE);
         }
         Ok(config)

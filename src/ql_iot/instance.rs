@@ -11,7 +11,7 @@ use quecota_core::limits;
 use super::types::{FALSE, TRUE, qbool, qint32_t, quint32_t};
 use crate::native::{
     Callback, QUECOTA_SIZE, quecota_config_t, quecota_dialect_values, quecota_init, quecota_platform_t,
-    quecota_t,
+    quecota_resume_values, quecota_t,
 };
 
 unsafe extern "C" {
@@ -117,6 +117,7 @@ fn make(dialect: quecota_dialect_values) -> qbool {
         receive_size: RECEIVE as u32,
         event: None,
         event_ctx: ptr::null_mut(),
+        resume: quecota_resume_values::QUECOTA_RESUME_ASK as i32,
     };
     let memory = INSTANCE.memory.get().cast();
     // SAFETY: `taken` makes memory and receive buffer ours; the platform is the port's.

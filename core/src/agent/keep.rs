@@ -1,7 +1,7 @@
 //! What survives a reboot, and how an upgrade goes on after one.
 
-use super::Agent;
 use super::restart::Restart;
+use super::{Agent, Resume};
 use crate::cloud::Reports;
 use crate::limits;
 use crate::ota::digest::Digests;
@@ -175,6 +175,12 @@ impl Agent<'_> {
             // The module took the image over before that could be recorded (QUECTHING.md 3.5, row 2, 4, 5, 8).
             self.machine.recover(State::Updating, platform.millis());
             self.applied = true;
+            return;
+        }
+        if self.resumes == Resume::AtOnce {
+            platform.log(Level::Info, "an upgrade that was interrupted goes on");
+            self.machine.awaited = 1;
+            self.input(platform, Input::Confirm);
             return;
         }
         platform.log(Level::Info, "an upgrade that was interrupted is offered again");

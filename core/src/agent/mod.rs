@@ -62,6 +62,16 @@ pub enum Dialect {
     V2_10,
 }
 
+/// How an upgrade goes on that was confirmed before a reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resume {
+    /// It is offered again (10700), and waits for an answer: the battery may be lower now.
+    #[default]
+    Asking,
+    /// By itself; the next event is 10701.
+    AtOnce,
+}
+
 /// One event for the application: `(event, code, value)` of QUECTHING.md 1.4 and 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
@@ -143,6 +153,8 @@ pub struct Agent<'b> {
     applied: bool,
     /// The application holds module firmware back.
     holds_apply: bool,
+    /// What an upgrade that a reboot interrupted waits for.
+    resumes: Resume,
     /// What this start means for the upgrade.
     restart: Restart,
     /// Starts since the upgrade got further.
@@ -194,6 +206,7 @@ impl<'b> Agent<'b> {
             recovered: false,
             applied: false,
             holds_apply: false,
+            resumes: Resume::default(),
             restart: Restart::Weighed,
             restarts: 0,
             furthest: 0,

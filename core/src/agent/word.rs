@@ -1,6 +1,6 @@
 //! What only the application knows: that an upgrade must end, that more time is needed, that now is no time to restart.
 
-use super::{Agent, CallError};
+use super::{Agent, CallError, Resume};
 use crate::ota::{Failure, Input, State};
 use crate::platform::{Level, Platform};
 
@@ -19,6 +19,12 @@ impl Agent<'_> {
         }
         self.fail(platform, Failure::Cancelled, Input::Cancel);
         Ok(())
+    }
+
+    /// Whether an upgrade that was confirmed before a reboot is offered again, or goes on by itself. Before the first
+    /// poll.
+    pub fn set_resume(&mut self, resume: Resume) {
+        self.resumes = resume;
     }
 
     /// Module firmware is not handed over until [`Agent::allow_apply`], for [`crate::ota::timer::APPLY_HOLD`] at most;

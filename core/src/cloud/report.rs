@@ -52,7 +52,11 @@ impl Reports {
     fn is_repeated(&self, at: usize, coming: &Report) -> bool {
         let Some(report) = self.queue.iter().nth(at) else { return false };
         let steps = [State::DownloadStart, State::Downloading, State::Downloaded];
-        let mut later = self.queue.iter().skip(at.saturating_add(1)).chain([coming]);
+        // Of the same component's same upgrade: what comes after its end is another.
+        let later = self.queue.iter().skip(at.saturating_add(1)).chain([coming]);
+        let mut later = later
+            .filter(|later| (later.kind, later.component) == (report.kind, report.component))
+            .take_while(|later| later.state != State::PlanReceived.number());
         steps.iter().any(|step| step.number() == report.state) && later.any(|later| is_same(later, report))
     }
 
@@ -165,6 +169,21 @@ mod tests {
         let states: std::vec::Vec<u8> = queue.iter().map(|r| r.state).collect();
         assert_eq!(states[..2], [1, 2]);
         assert_eq!(states[states.len() - 2..], [8, 9]);
+    }
+
+    #[test]
+    fn a_step_of_another_upgrade_does_not_stand_for_one_of_this() {
+        let mut queue = Reports::new();
+        for state in [State::Downloaded, State::Updating, State::UpdateError, State::PlanReceived] {
+            queue.push(report(state));
+        }
+        for _ in 0..20 {
+            for state in [State::DownloadStart, State::Downloading, State::Downloaded] {
+                assert_eq!(queue.push(report(state)), None);
+            }
+        }
+        let states: std::vec::Vec<u8> = queue.iter().map(|r| r.state).collect();
+        assert_eq!(states[..4], [8, 9, 12, 1]);
     }
 
     #[test]
