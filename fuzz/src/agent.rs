@@ -10,14 +10,14 @@ use std::collections::VecDeque;
 use quecota_core::agent::{Agent, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
 use quecota_core::limits;
 use quecota_core::ota::digest::{Announced, Digests, Verdict};
-use quecota_core::platform::{Applied, Area, Geometry, Range, SendId};
+use quecota_core::platform::{Applied, Area, Geometry, Range, SendId, StagedFile, Takes};
 use quecota_core::wire::credential::SessionCipher;
 use quecota_core::wire::event::{PieceEvent, PlanEvent, StartEvent};
 use quecota_core::wire::frame::{self, Command, PacketId};
 use quecota_core::wire::hex;
 use quecota_core::wire::message::FirmwareInfo;
 use quecota_core::wire::ttlv::Writer;
-use sim::bench::file;
+use sim::bench::{file, md5_of};
 use sim::flash::{Cut, How, SimFlash, Torn, Unsynced};
 use sim::world::{Asked, Refuses, World};
 
@@ -99,8 +99,10 @@ impl Outside {
             1 => Unsynced::Scattered(storage.into()),
             _ => Unsynced::Kept,
         });
+        let mut world = World::with_flash(flash);
+        world.takes = if storage & 4 == 0 { Takes::Packages } else { Takes::OneFile };
         Outside {
-            world: World::with_flash(flash),
+            world,
             files: FILES.map(file),
             sent: vec![Sent::Nothing; 2 * FILES[0]],
             announced: Vec::new(),
@@ -315,6 +317,15 @@ impl<'o, 'b> Device<'o, 'b> {
                 let image = self.outside.world.flash.bytes(Area::Image).get(..size as usize);
                 let image = image.expect("an image within the area").to_vec();
                 assert!(self.outside.knows(&image), "an image that nobody announced goes to the bootloader");
+            }
+            Asked::ApplyFiles(files) => {
+                for StagedFile { offset, size, md5, .. } in files {
+                    let bytes = self.outside.world.flash.bytes(Area::Image);
+                    let end = offset.checked_add(size).expect("a file within the area");
+                    let bytes = bytes.get(offset as usize..end as usize).expect("a file within the area");
+                    assert_eq!(md5_of(bytes), md5, "a file that is not what was announced");
+                    assert!(self.outside.knows(bytes), "a file that nobody announced");
+                }
             }
         }
     }

@@ -130,6 +130,8 @@ fn progress(number: u8) -> Progress {
         offset: number.into(),
         digests,
         own: (number & 16 != 0).then_some(digests),
+        restarts: number & 7,
+        furthest: number.into(),
     }
 }
 
