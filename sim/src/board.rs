@@ -20,6 +20,10 @@ pub enum Planted {
     OneSlot,
     /// Progress is recorded before the data that it tells of has reached flash: the image is never synced.
     ProgressBeforeData,
+    /// The application marks what it has before its MCU has written it. Planted in the application, not here.
+    MarkBeforeData,
+    /// The last record counts without a seal behind it: at each start it gets one, whether it is whole or only reads so.
+    NoSeal,
 }
 
 /// What the agent runs on, for one life. Without power it does nothing.
@@ -44,8 +48,10 @@ impl Board {
     /// Power comes back.
     pub fn power_on(mut flash: SimFlash, module_version: &'static str, planted: Option<Planted>) -> Self {
         flash.reboot();
-        if planted == Some(Planted::NoCrc) {
-            believe_everything(&mut flash);
+        match planted {
+            Some(Planted::NoCrc) => believe_everything(&mut flash),
+            Some(Planted::NoSeal) => believe_the_last(&mut flash),
+            _ => {}
         }
         Board {
             flash,
@@ -104,6 +110,50 @@ pub fn believe_everything(flash: &mut SimFlash) {
             } else {
                 at += granule;
             }
+        }
+    }
+}
+
+/// Puts a seal behind the last record of each slot that reads well.
+fn believe_the_last(flash: &mut SimFlash) {
+    let Geometry { size, erase, program, erased } = flash.geometry(Area::Journal);
+    let (slot, granule) = (size / 2 / erase * erase, program.max(16));
+    for start in [0, slot] {
+        let bytes = flash.bytes(Area::Journal)[start as usize..(start + slot) as usize].to_vec();
+        if bytes[..4] != *b"qjnl" {
+            continue;
+        }
+        let crc_of = |at: u32, part: &[u8]| {
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(&bytes[12..16]);
+            crc.update(&at.to_le_bytes());
+            crc.update(part);
+            crc.finalize().to_le_bytes()
+        };
+        let mut at = 24u32.next_multiple_of(granule);
+        let mut last = None;
+        while at < slot {
+            let head = &bytes[at as usize..at as usize + 4];
+            let length = u32::from(u16::from_le_bytes([head[2], head[3]]));
+            let end = at + (length + 8).next_multiple_of(granule);
+            let (from, to) = (at as usize, (at + 4 + length) as usize);
+            let is_record = head[0] == !head[1] && length <= 2048 && end <= slot;
+            if is_record && bytes[to..to + 4] == crc_of(at, &bytes[from..to]) {
+                last = Some((head[0], end));
+                at = end;
+            } else {
+                at += granule;
+            }
+        }
+        if let Some((kind, end)) = last
+            && kind != 1
+            && end + granule <= slot
+        {
+            let mut seal = vec![erased; granule as usize];
+            seal[..4].copy_from_slice(&[1, !1, 0, 0]);
+            let crc = crc_of(end, &seal[..4]);
+            seal[4..8].copy_from_slice(&crc);
+            flash.overwrite(Area::Journal, start + end, &seal);
         }
     }
 }

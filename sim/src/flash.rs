@@ -117,6 +117,8 @@ struct Cells {
     bytes: Vec<u8>,
     /// Bits that read at random.
     unstable: Vec<u8>,
+    /// There may be such bits.
+    unsteady: bool,
     /// Per program unit: not to be written before an erase.
     touched: Vec<bool>,
 }
@@ -137,18 +139,21 @@ impl Cells {
         Cells {
             bytes: vec![geometry.erased; size],
             unstable: vec![0; size],
+            unsteady: false,
             touched: vec![false; size / geometry.program as usize],
         }
     }
 
     fn write(&mut self, geometry: &Geometry, offset: u32, data: &[u8]) {
         let (at, unit) = (offset as usize, geometry.program as usize);
-        for (i, &byte) in data.iter().enumerate() {
-            // Programming moves bits away from the erased value, never back.
-            let cell = &mut self.bytes[at + i];
-            *cell = if geometry.erased == 0 { *cell | byte } else { *cell & byte };
-            self.touched[(at + i) / unit] = true;
+        // Programming moves bits away from the erased value, never back.
+        let cells = self.bytes[at..at + data.len()].iter_mut().zip(data);
+        if geometry.erased == 0 {
+            cells.for_each(|(cell, byte)| *cell |= byte);
+        } else {
+            cells.for_each(|(cell, byte)| *cell &= byte);
         }
+        self.touched[at / unit..(at + data.len()).div_ceil(unit)].fill(true);
     }
 
     fn erase(&mut self, geometry: &Geometry, offset: u32, length: u32) {
@@ -160,6 +165,7 @@ impl Cells {
     }
 
     fn tear_write(&mut self, geometry: &Geometry, offset: u32, data: &[u8], done: u32, torn: Torn) {
+        self.unsteady = true;
         let unit = geometry.program as usize;
         let done = (done as usize).min(data.len());
         match torn {
@@ -200,6 +206,7 @@ impl Cells {
 
     fn tear_erase(&mut self, geometry: &Geometry, offset: u32, length: u32, done: u32, torn: Torn) {
         let done = done.min(length);
+        self.unsteady = true;
         let before = self.clone();
         self.erase(geometry, offset, length);
         let unit = geometry.program as usize;
@@ -361,6 +368,11 @@ impl SimFlash {
         }
     }
 
+    /// Does what `operation` would have done, for flash that went off before it: raw flash only, not over a cache.
+    pub fn complete(&mut self, operation: &Operation) {
+        self.carry_out(operation);
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         self.counters
@@ -498,14 +510,16 @@ impl Storage for SimFlash {
         if u64::from(offset) + u64::from(length) > u64::from(size) {
             return self.violation(Violation::Outside { area, offset, length });
         }
-        let mut noise = self.noise.clone();
-        let cells = &self.region(area).cells;
+        let Self { image, journal, noise, .. } = self;
+        let cells = if area == Area::Image { &image.cells } else { &journal.cells };
         let at = offset as usize..offset as usize + buffer.len();
         buffer.copy_from_slice(&cells.bytes[at.clone()]);
+        if !cells.unsteady {
+            return Ok(());
+        }
         for (byte, unstable) in buffer.iter_mut().zip(&cells.unstable[at]).filter(|(_, bits)| **bits != 0) {
             *byte ^= unstable & noise.next() as u8;
         }
-        self.noise = noise;
         Ok(())
     }
 

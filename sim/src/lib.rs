@@ -3,6 +3,8 @@
 pub mod bench;
 pub mod board;
 pub mod cuts;
+pub mod figures;
 pub mod flash;
 pub mod http;
+pub mod upgrade;
 pub mod world;

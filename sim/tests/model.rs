@@ -10,6 +10,7 @@ use quecota_core::ota::{Demands, Effect, Fetch, Image, Input, Machine, Piece, Ro
 use quecota_core::platform::Range;
 use quecota_core::text::Text;
 use quecota_core::wire::message::ComponentKind;
+use sim::figures::say;
 
 /// What the application was told of the present upgrade. 10700, then 10701, then 10703, then 10704, then the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -468,11 +469,11 @@ fn every_row_is_taken_and_no_state_is_a_trap() {
     for row in TABLE.iter().chain([&EXHAUSTED]) {
         assert!(findings.rows.contains(&(row as *const Row)), "never taken: {row:?}");
     }
-    println!(
+    say(format_args!(
         "model of the machine: {nodes} states, {steps} steps, {} transitions, all {} rows, 0 violations",
         findings.transitions.len(),
         TABLE.len() + 1
-    );
+    ));
     assert!(nodes > 1_000, "{nodes} states: is it the machine?");
 }
 
@@ -857,6 +858,8 @@ fn no_sequence_of_inputs_and_answers_breaks_the_agent() {
     /// Steps away from each station of an upgrade.
     const DEPTH: usize = 2;
     let (lives, steps) = agent::walk(DEPTH).unwrap_or_else(|wrong| panic!("{wrong}"));
-    println!("model of the agent: {lives} states, {steps} steps, {DEPTH} from each station, 0 violations");
+    say(format_args!(
+        "model of the agent: {lives} states, {steps} steps, {DEPTH} from each station, 0 violations"
+    ));
     assert!(lives > 100, "{lives} states: is it the agent?");
 }

@@ -1,19 +1,29 @@
-//! Power cuts at every storage operation of whole upgrades. `QUECOTA_CUT=id` replays one case alone.
+//! Power cuts at every storage operation of whole upgrades. `QUECOTA_CUT=id` replays one case alone. Tests that take more
+//! than a minute are ignored unless asked for: `cargo xtask test --long`.
 
-use std::io::Write;
 use std::time::Instant;
 
 use sim::board::Planted;
-use sim::cuts::{Case, Grain, Scenario, Sweep, Upgrade};
+use sim::cuts::{Case, Grain, Sweep, Tally};
+use sim::figures::say;
 use sim::flash::Unsynced;
+use sim::upgrade::{Scenario, Upgrade};
 
 /// Cases that break are listed up to this many.
 const LISTED: usize = 8;
 
-/// Past the test harness, which keeps what a passing test prints.
-fn say(line: std::fmt::Arguments<'_>) {
-    // A closed stderr is no reason to fail.
-    let _ = writeln!(std::io::stderr(), "power cuts: {line}");
+const UPGRADES: [Upgrade; 4] = [Upgrade::Pieces, Upgrade::Whole, Upgrade::Module, Upgrade::Marked];
+/// What an erased byte reads as, and the program size.
+const SHAPES: [(u8, u32); 8] =
+    [(0xFF, 1), (0xFF, 4), (0xFF, 8), (0xFF, 256), (0x00, 1), (0x00, 4), (0x00, 8), (0x00, 256)];
+
+/// `1: 43176 2: 150000`: cases by the number of their cuts.
+fn by_depth(tally: &Tally) -> String {
+    let cases = tally.cases.iter().zip(1..).filter(|(cases, _)| **cases > 0);
+    let words: Vec<String> = cases
+        .map(|(cases, depth)| format!("{cases} with {depth} {}", if depth == 1 { "cut" } else { "cuts" }))
+        .collect();
+    words.join(", ")
 }
 
 fn is_replay() -> bool {
@@ -29,8 +39,9 @@ fn expect_whole(what: &str, sweep: impl FnOnce(&mut Sweep)) {
     sweep(&mut done);
     let (tally, seconds) = (done.tally, start.elapsed().as_secs_f32());
     say(format_args!(
-        "{what}: {} cases, {} reboots, {} operations, {} violations ({seconds:.1} s)",
-        tally.cases,
+        "power cuts, {what}: {} cases ({}), {} reboots, {} storage operations, {} violations ({seconds:.1} s)",
+        tally.all_cases(),
+        by_depth(&tally),
         tally.reboots,
         tally.operations,
         done.broken.len(),
@@ -45,54 +56,51 @@ fn one_case_is_replayed_alone() {
     let case: Case = id.parse().expect("QUECOTA_CUT is the id of a case");
     assert_eq!(case.id(), id);
     let (outcome, tally) = case.run();
-    say(format_args!("{id}: {tally:?}"));
+    say(format_args!("power cut {id}: {tally:?}"));
     assert_eq!(outcome, Ok(()));
 }
 
+fn one_cut_anywhere(upgrade: Upgrade, shapes: &[(u8, u32)], sweep: &mut Sweep) {
+    for (erased, program) in shapes {
+        sweep.one_cut(Scenario::new(upgrade, *erased, *program), Grain::BYTES_ALL);
+    }
+}
+
 #[test]
-fn an_upgrade_in_pieces_survives_a_cut_anywhere() {
-    expect_whole("MCU in 3 pieces, one cut", |sweep| {
-        for erased in [0xFF, 0x00] {
-            for program in [1, 4, 8, 256] {
-                sweep.one_cut(Scenario::new(Upgrade::Pieces, erased, program), Grain::Bytes);
-            }
-        }
-    });
+fn an_upgrade_in_pieces_survives_a_cut_anywhere_on_flash_that_erases_to_ones() {
+    expect_whole("MCU in 3 pieces, FF", |sweep| one_cut_anywhere(Upgrade::Pieces, &SHAPES[..4], sweep));
+}
+
+#[test]
+fn an_upgrade_in_pieces_survives_a_cut_anywhere_on_flash_that_erases_to_zeros() {
+    expect_whole("MCU in 3 pieces, 00", |sweep| one_cut_anywhere(Upgrade::Pieces, &SHAPES[4..], sweep));
 }
 
 #[test]
 fn an_upgrade_in_pieces_with_the_application_s_mark_fetches_at_most_an_interval_again() {
-    expect_whole("MCU in 3 pieces with marks, one cut", |sweep| {
-        sweep.one_cut(Scenario::new(Upgrade::Marked, 0xFF, 4), Grain::Bytes);
-        sweep.one_cut(Scenario::new(Upgrade::Marked, 0x00, 256), Grain::Middle);
-    });
+    let shapes = [(0xFF, 4), (0x00, 256)];
+    expect_whole("MCU in 3 pieces with marks", |sweep| one_cut_anywhere(Upgrade::Marked, &shapes, sweep));
 }
 
 #[test]
 fn an_image_that_staging_holds_survives_a_cut_anywhere() {
-    expect_whole("MCU from the first start, one cut", |sweep| {
-        for (erased, program) in [(0xFF, 4), (0x00, 256)] {
-            sweep.one_cut(Scenario::new(Upgrade::Whole, erased, program), Grain::Bytes);
-        }
-    });
+    let shapes = [(0xFF, 4), (0x00, 256)];
+    expect_whole("MCU from the first start", |sweep| one_cut_anywhere(Upgrade::Whole, &shapes, sweep));
 }
 
 #[test]
 fn module_firmware_survives_a_cut_anywhere() {
-    expect_whole("module, one cut", |sweep| {
-        for (erased, program) in [(0xFF, 8), (0x00, 1)] {
-            sweep.one_cut(Scenario::new(Upgrade::Module, erased, program), Grain::Bytes);
-        }
-    });
+    let shapes = [(0xFF, 8), (0x00, 1)];
+    expect_whole("module", |sweep| one_cut_anywhere(Upgrade::Module, &shapes, sweep));
 }
 
 #[test]
 fn a_cache_that_loses_or_reorders_what_is_not_synced_does_no_harm() {
-    expect_whole("write-back cache, one cut", |sweep| {
+    expect_whole("write-back cache", |sweep| {
         for unsynced in [Unsynced::Lost, Unsynced::Scattered(1), Unsynced::Scattered(2)] {
-            for upgrade in [Upgrade::Pieces, Upgrade::Whole, Upgrade::Module] {
+            for upgrade in UPGRADES {
                 let scenario = Scenario { unsynced, ..Scenario::new(upgrade, 0xFF, 4) };
-                sweep.one_cut(scenario, Grain::Middle);
+                sweep.one_cut(scenario, Grain::MIDDLE_ALL);
             }
         }
     });
@@ -108,25 +116,26 @@ fn expect_caught(planted: Planted, scenario: Scenario, sweep: impl Fn(&mut Sweep
     let Some((id, broken)) = found.broken.first() else {
         panic!("{planted:?} was not found in {:?}", found.tally);
     };
-    say(format_args!("{planted:?} is caught after {} cases: {id}: {}", found.tally.cases, broken.0));
-    let mut clean = Sweep::new(1);
-    sweep(&mut clean, scenario);
-    assert!(clean.broken.is_empty(), "without the bug there is none: {:?}", clean.broken);
+    let cases = found.tally.all_cases();
+    say(format_args!("planted bug {planted:?} is caught, by case {cases}, {id}: {}", broken.0));
+    let case: Case = id.parse().expect("the id of a case");
+    let clean = Case { scenario, ..case };
+    assert_eq!(clean.run().0, Ok(()), "without the bug there is none in {}", clean.id());
 }
 
 #[test]
 fn a_journal_without_crc_is_caught() {
-    // Every byte of a run that begins its slot with copies of all values: after a cut late in the upgrade. A header
-    // that is cut off in the bytes that say where its copies end makes some of them disappear.
+    // It takes a run that begins its slot with copies of all values, so a cut late in the upgrade, and then a cut in
+    // the bytes of a header that say where the copies end.
     expect_caught(Planted::NoCrc, Scenario::new(Upgrade::Pieces, 0x00, 1), |sweep, scenario| {
-        sweep.two_cuts(scenario, 240, 6, Grain::Bytes);
+        sweep.two_cuts(scenario, Grain::MIDDLE, Grain::BYTES);
     });
 }
 
 #[test]
 fn a_journal_of_one_slot_is_caught() {
     expect_caught(Planted::OneSlot, Scenario::new(Upgrade::Whole, 0xFF, 4), |sweep, scenario| {
-        sweep.two_cuts(scenario, 0, 70, Grain::Middle);
+        sweep.two_cuts(scenario, Grain::MIDDLE, Grain::MIDDLE);
     });
 }
 
@@ -134,31 +143,111 @@ fn a_journal_of_one_slot_is_caught() {
 fn progress_before_data_is_caught() {
     let scenario = Scenario { unsynced: Unsynced::Lost, ..Scenario::new(Upgrade::Whole, 0xFF, 4) };
     expect_caught(Planted::ProgressBeforeData, scenario, |sweep, scenario| {
-        sweep.one_cut(scenario, Grain::Middle);
+        sweep.one_cut(scenario, Grain::MIDDLE);
     });
 }
 
 #[test]
-fn two_cuts_in_one_upgrade_do_no_more_harm_than_one() {
-    expect_whole("two cuts", |sweep| {
-        sweep.two_cuts(Scenario::new(Upgrade::Pieces, 0xFF, 4), 0, 40, Grain::Middle);
-        sweep.two_cuts(Scenario::new(Upgrade::Marked, 0xFF, 4), 0, 80, Grain::Middle);
-        sweep.two_cuts(Scenario::new(Upgrade::Whole, 0x00, 8), 0, 40, Grain::Middle);
-        sweep.two_cuts(Scenario::new(Upgrade::Module, 0xFF, 1), 0, 40, Grain::Middle);
+fn a_record_that_counts_without_a_seal_is_caught() {
+    expect_caught(Planted::NoSeal, Scenario::new(Upgrade::Whole, 0xFF, 4), |sweep, scenario| {
+        sweep.one_cut(scenario, Grain::BYTES_ALL);
+        if sweep.broken.is_empty() {
+            sweep.two_cuts(scenario, Grain::MIDDLE_ALL, Grain::MIDDLE_ALL);
+        }
     });
+}
+
+#[test]
+fn a_mark_before_its_data_is_caught() {
+    expect_caught(Planted::MarkBeforeData, Scenario::new(Upgrade::Marked, 0xFF, 4), |sweep, scenario| {
+        sweep.one_cut(scenario, Grain::MIDDLE);
+    });
+}
+
+#[test]
+fn two_cuts_in_an_upgrade_with_marks_do_no_more_harm_than_one() {
+    expect_whole("MCU in 3 pieces with marks, every pair of operations", |sweep| {
+        sweep.two_cuts(Scenario::new(Upgrade::Marked, 0xFF, 4), Grain::MIDDLE, Grain::MIDDLE);
+    });
+}
+
+#[test]
+fn two_cuts_in_an_upgrade_in_pieces_do_no_more_harm_than_one() {
+    expect_whole("MCU in 3 pieces, every pair of operations", |sweep| {
+        sweep.two_cuts(Scenario::new(Upgrade::Pieces, 0xFF, 4), Grain::MIDDLE_ALL, Grain::MIDDLE);
+    });
+}
+
+#[test]
+fn two_cuts_in_an_upgrade_from_the_first_start_do_no_more_harm_than_one() {
+    expect_whole("MCU from the first start, every pair of operations", |sweep| {
+        sweep.two_cuts(Scenario::new(Upgrade::Whole, 0x00, 8), Grain::MIDDLE_ALL, Grain::MIDDLE);
+    });
+}
+
+#[test]
+fn two_cuts_in_a_module_upgrade_do_no_more_harm_than_one() {
+    expect_whole("module, every pair of operations", |sweep| {
+        sweep.two_cuts(Scenario::new(Upgrade::Module, 0xFF, 1), Grain::MIDDLE_ALL, Grain::MIDDLE);
+    });
+}
+
+fn many_cuts(seeds: std::ops::Range<u64>, sweep: &mut Sweep) {
+    for seed in seeds {
+        let upgrade = UPGRADES[seed as usize % 4];
+        let program = [1, 4, 8, 256][seed as usize / 3 % 4];
+        let erased = [0xFF, 0x00][seed as usize / 12 % 2];
+        let unsynced = [Unsynced::Kept, Unsynced::Lost, Unsynced::Scattered(seed)][seed as usize / 24 % 3];
+        sweep.seeded(Scenario { unsynced, ..Scenario::new(upgrade, erased, program) }, seed, 12);
+    }
 }
 
 #[test]
 fn many_cuts_in_one_upgrade_end_in_success() {
-    expect_whole("up to 12 cuts by seed", |sweep| {
-        for seed in 0..1500 {
-            let upgrade =
-                [Upgrade::Pieces, Upgrade::Whole, Upgrade::Module, Upgrade::Marked][seed as usize % 4];
-            let program = [1, 4, 8, 256][seed as usize / 3 % 4];
-            let erased = [0xFF, 0x00][seed as usize / 12 % 2];
-            let unsynced =
-                [Unsynced::Kept, Unsynced::Lost, Unsynced::Scattered(seed)][seed as usize / 24 % 3];
-            sweep.seeded(Scenario { unsynced, ..Scenario::new(upgrade, erased, program) }, seed, 12);
+    expect_whole("up to 12 cuts by seed", |sweep| many_cuts(0..1_500, sweep));
+}
+
+#[test]
+#[ignore = "long"]
+fn two_cuts_on_flash_of_every_shape_do_no_more_harm_than_one() {
+    for upgrade in UPGRADES {
+        for (erased, program) in SHAPES {
+            expect_whole(
+                &format!("{upgrade:?}, {erased:02x}/{program}, every pair, every way to tear"),
+                |sweep| {
+                    let scenario = Scenario::new(upgrade, erased, program);
+                    sweep.two_cuts(scenario, Grain::MIDDLE_ALL, Grain::MIDDLE_ALL);
+                },
+            );
         }
-    });
+    }
+}
+
+#[test]
+#[ignore = "long"]
+fn one_cut_at_every_byte_on_flash_of_every_shape_does_no_harm() {
+    for upgrade in UPGRADES {
+        expect_whole(&format!("{upgrade:?}, every shape, every byte"), |sweep| {
+            one_cut_anywhere(upgrade, &SHAPES, sweep);
+        });
+    }
+}
+
+#[test]
+#[ignore = "long"]
+fn two_cuts_over_a_cache_do_no_more_harm_than_one() {
+    for unsynced in [Unsynced::Lost, Unsynced::Scattered(1), Unsynced::Scattered(2)] {
+        for upgrade in UPGRADES {
+            expect_whole(&format!("{upgrade:?}, {unsynced:?}, every pair of operations"), |sweep| {
+                let scenario = Scenario { unsynced, ..Scenario::new(upgrade, 0xFF, 4) };
+                sweep.two_cuts(scenario, Grain::MIDDLE, Grain::MIDDLE);
+            });
+        }
+    }
+}
+
+#[test]
+#[ignore = "long"]
+fn fifty_thousand_upgrades_with_many_cuts_end_in_success() {
+    expect_whole("up to 12 cuts by seed", |sweep| many_cuts(1_500..51_500, sweep));
 }

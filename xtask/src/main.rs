@@ -16,6 +16,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask demo      a C application is upgraded by a plan of a local center, step by step
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
+                      --long adds hours of power cuts and faults; names of stages (form, c, rust, firmware, long) run these alone
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      sizes of libquecota.a on a Cortex-M4
 cargo xtask headers   makes the C headers in include/ anew

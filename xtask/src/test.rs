@@ -1,9 +1,9 @@
 //! `cargo xtask test`: all stages, or the ones named.
 
 use crate::postgres::Cluster;
-use crate::process::{Outcome, cargo, fail, root, run as run_command};
+use crate::process::{Folder, Outcome, cargo, fail, root, run as run_command};
 use crate::{firmware, headers, setup};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,17 +11,27 @@ use std::time::{Duration, Instant};
 type Stage = (&'static str, fn() -> Outcome);
 
 const STAGES: &[Stage] = &[("form", form), ("c", c), ("rust", rust), ("firmware", firmware::check)];
+/// With `--long`: hours, not minutes.
+const LONG: Stage = ("long", long);
 
-/// Runs the stages and says how long each took.
-pub fn run(names: &[&str]) -> Outcome {
-    let known: Vec<_> = STAGES.iter().map(|(name, _)| *name).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+/// Names the file in which tests leave a line about what they counted.
+const FIGURES: &str = "QUECOTA_FIGURES";
+
+/// Runs the stages and says how long each took. `--long` adds what takes hours.
+pub fn run(words: &[&str]) -> Outcome {
+    let (flags, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| **word == "--long");
+    let known: Vec<_> = STAGES.iter().chain([&LONG]).map(|(name, _)| *name).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(*name)) {
         return fail(format!("`{unknown}` is no stage; there are: {}", known.join(", ")));
     }
+    let is_wanted = |name: &str| match name {
+        "long" => !flags.is_empty() || names.contains(&name),
+        _ => names.is_empty() || names.contains(&name),
+    };
     setup::packages(&[setup::DEMO, setup::HEADERS, setup::FIRMWARE, setup::TEST])?;
     let mut times = Vec::new();
     let mut failed = Vec::new();
-    for (name, stage) in STAGES.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+    for (name, stage) in STAGES.iter().chain([&LONG]).filter(|(name, _)| is_wanted(name)) {
         println!("\n=== {name} ===");
         let start = Instant::now();
         let result = stage();
@@ -61,9 +71,36 @@ fn c() -> Outcome {
 fn rust() -> Outcome {
     let example = c_build()?.join("sota");
     let cluster = Cluster::start()?;
+    let figures = Folder::new("figures")?;
+    let counted = figures.path().join("counted");
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-    tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env("QUECOTA_SOTA", example);
-    run_command(&mut tests)
+    tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env("QUECOTA_SOTA", example).env(FIGURES, &counted);
+    let outcome = run_command(&mut tests);
+    show(&counted);
+    outcome
+}
+
+/// The simulator's tests that take too long for every day, each named as it starts.
+fn long() -> Outcome {
+    println!("every test of the simulator that is marked \"long\"; each says what it does as it ends");
+    let figures = Folder::new("figures")?;
+    let counted = figures.path().join("counted");
+    let mut tests = cargo(&["test", "--package", "sim", "--locked", "--no-fail-fast", "--", "--ignored"]);
+    let outcome = run_command(tests.arg("--nocapture").env(FIGURES, &counted));
+    show(&counted);
+    outcome
+}
+
+/// What the tests counted, sorted so that what belongs together stands together.
+fn show(counted: &Path) {
+    // No test that counts has run, or it failed and said why.
+    let Ok(text) = std::fs::read_to_string(counted) else { return };
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    println!("\nwhat the tests counted");
+    for line in lines {
+        println!("  {line}");
+    }
 }
 
 /// Builds what `CMakeLists.txt` describes; gives the folder.

@@ -1,0 +1,482 @@
+//! A whole upgrade: the real agent on a [`Board`], with a scripted platform, server, application and MCU around it, and
+//! what must hold in each life of the device and at the end.
+
+use std::sync::Arc;
+
+use quecota_core::agent::{Agent, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
+use quecota_core::limits::{PROGRESS_INTERVAL, RECEIVE_BUFFER_MIN};
+use quecota_core::ota::journal::Journal;
+use quecota_core::platform::{Area, Geometry, Range};
+use quecota_core::wire::frame::{Frame, PacketId};
+use quecota_core::wire::message::{
+    ComponentKind, Content, Downlink, FirmwareInfo, Plan, PlanNotify, Plans, Provision, Uplink,
+};
+
+use crate::bench::{self, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET, URL};
+use crate::board::{Board, Planted};
+use crate::flash::{Cut, SimFlash, Unsynced};
+use crate::world::Asked;
+
+/// Bytes per chunk of a body: no multiple of any program size.
+const CHUNK: usize = 3_001;
+/// Polls of one life, at most: an upgrade takes some fifty.
+const STEPS: u32 = 5_000;
+/// Milliseconds of one life, at most.
+const LIFE: u32 = 2 * 60 * 60_000;
+/// Bytes of the journal; two slots, of several erase blocks each.
+const JOURNAL_BLOCK: u32 = 1024;
+
+/// Which upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade {
+    /// An MCU image in three pieces, the first two of two intervals each. The platform offers at each connect.
+    Pieces,
+    /// An MCU image of two intervals that staging holds whole, on a device that was never on before. The platform does
+    /// not offer again what the device confirmed.
+    Whole,
+    /// The same image as [`Upgrade::Pieces`], of which the application marks what it has, in mid-piece and at each end.
+    Marked,
+    /// Module firmware of two intervals, handed over, and judged after the module's own reboot.
+    Module,
+}
+
+/// An upgrade on flash of some shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scenario {
+    /// Which.
+    pub upgrade: Upgrade,
+    /// What an erased byte reads as.
+    pub erased: u8,
+    /// Program size of both areas.
+    pub program: u32,
+    /// What a cut makes of operations without a sync.
+    pub unsynced: Unsynced,
+    /// The bug, if any.
+    pub planted: Option<Planted>,
+}
+
+/// What must hold did not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken(pub String);
+
+pub(crate) type Checked<T = ()> = Result<T, Broken>;
+
+pub(crate) fn broken<T>(what: impl Into<String>) -> Checked<T> {
+    Err(Broken(what.into()))
+}
+
+impl Scenario {
+    /// On flash that erases to `erased` and is written in units of `program`, without a cache and without a bug.
+    pub fn new(upgrade: Upgrade, erased: u8, program: u32) -> Self {
+        Scenario { upgrade, erased, program, unsynced: Unsynced::Kept, planted: None }
+    }
+
+    fn file_length(&self) -> usize {
+        match self.upgrade {
+            Upgrade::Pieces | Upgrade::Marked => 41_500,
+            Upgrade::Whole | Upgrade::Module => 20_001,
+        }
+    }
+
+    fn plan(&self) -> Plan<'static> {
+        match self.upgrade {
+            Upgrade::Module => Plan {
+                component: "app",
+                source: "FWV1",
+                target: "FWV2",
+                kind: ComponentKind::Module,
+                ..bench::plan()
+            },
+            _ => bench::plan(),
+        }
+    }
+
+    fn blank(&self) -> SimFlash {
+        let Scenario { erased, program, .. } = *self;
+        let image = Geometry { size: 20 * 1024, erase: 4096, program, erased };
+        let mut journal = Geometry { size: JOURNAL_BLOCK, erase: JOURNAL_BLOCK, program, erased };
+        journal.size = Journal::minimum_size(&journal);
+        let mut flash = SimFlash::new(image, journal);
+        flash.set_unsynced(self.unsynced);
+        flash
+    }
+}
+
+/// All that a power cut of the device leaves as it is: its flash, its MCU, and the world.
+#[derive(Debug, Clone)]
+pub(crate) struct Device {
+    pub(crate) scenario: Scenario,
+    pub(crate) flash: SimFlash,
+    file: Arc<Vec<u8>>,
+    md5: [u8; 16],
+    crc: u32,
+    /// What the MCU has written so far.
+    mcu: Vec<u8>,
+    /// Up to where the application knows that its mark holds.
+    marked: u32,
+    /// Its bootloader is told to start what was written: on flash before action 3, as in c-examples/sota.c.
+    mcu_marked: bool,
+    mcu_version: &'static str,
+    module_version: &'static str,
+    has_secret: bool,
+    /// The platform knows that the device confirmed.
+    confirmed: bool,
+    /// The platform knows of the success.
+    succeeded: bool,
+    packet: PacketId,
+    /// Bytes that the server sent.
+    served: u64,
+    /// Times that power came on.
+    pub(crate) starts: u64,
+    /// Times that power went.
+    pub(crate) cuts: u64,
+}
+
+/// Why a device stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// Power went.
+    Off,
+    /// The module restarts with what it was given.
+    Restart,
+    /// Nothing is left to do.
+    Done,
+}
+
+impl Device {
+    pub(crate) fn new(scenario: Scenario) -> Self {
+        let file = bench::file(scenario.file_length());
+        Device {
+            scenario,
+            flash: scenario.blank(),
+            md5: bench::md5_of(&file),
+            crc: crc32fast::hash(&file),
+            file: Arc::new(file),
+            mcu: Vec::new(),
+            marked: 0,
+            mcu_marked: false,
+            mcu_version: "1",
+            module_version: "FWV1",
+            has_secret: false,
+            confirmed: false,
+            succeeded: false,
+            packet: PacketId::FIRST,
+            served: 0,
+            starts: 0,
+            cuts: 0,
+        }
+    }
+
+    /// Runs until power goes at `cut`, or to the end.
+    pub(crate) fn run(&mut self, cut: Option<Cut>) -> Checked<Stopped> {
+        let mut buffer = [0; RECEIVE_BUFFER_MIN];
+        for _ in 0..4 {
+            let flash = std::mem::replace(&mut self.flash, empty());
+            let mut board = Board::power_on(flash, self.module_version, self.scenario.planted);
+            if let Some(cut) = cut {
+                board.flash.cut_at(cut);
+            }
+            self.starts += 1;
+            let stopped = Life { device: self, agent: Agent::new(&mut buffer), board: &mut board }.live();
+            let off = board.flash.is_off();
+            let applied = board.applied;
+            self.flash = board.flash;
+            if let Some(size) = applied {
+                if self.flash.bytes(Area::Image)[..size as usize] != **self.file {
+                    return broken("the module was handed an image that is not the file");
+                }
+                self.module_version = "FWV2";
+            }
+            match stopped {
+                _ if off => {
+                    self.cuts += 1;
+                    return Ok(Stopped::Off);
+                }
+                Ok(Stopped::Restart) => {}
+                other => return other,
+            }
+        }
+        broken("the device restarts again and again")
+    }
+
+    /// Runs to the end, and checks what must hold there.
+    pub(crate) fn finish(&mut self) -> Checked {
+        self.run(None)?;
+        let image: &[u8] = match self.scenario.upgrade {
+            Upgrade::Module => &self.flash.bytes(Area::Image)[..self.file.len()],
+            _ => &self.mcu,
+        };
+        if image != *self.file {
+            return broken("the end has other bytes than the file");
+        }
+        if !self.succeeded {
+            return broken("the platform never learned of the success");
+        }
+        if let Some(violation) = self.flash.violations().first() {
+            return broken(format!("flash was misused: {violation:?}"));
+        }
+        let length = self.file.len() as u64;
+        let again = match self.scenario.upgrade {
+            Upgrade::Pieces => length,
+            // And the chunk that was being taken: its end may lie behind the mark that was to be written.
+            _ => u64::from(PROGRESS_INTERVAL) + CHUNK as u64,
+        };
+        let most = length + self.cuts * again;
+        if self.served > most {
+            return broken(format!("{} bytes were fetched, at most {most} had to be", self.served));
+        }
+        Ok(())
+    }
+}
+
+/// Stands in while a board has the flash.
+fn empty() -> SimFlash {
+    let none = Geometry { size: 16, erase: 16, program: 1, erased: 0xFF };
+    SimFlash::new(none, none)
+}
+
+/// From power on to power off.
+struct Life<'l, 'b> {
+    device: &'l mut Device,
+    agent: Agent<'b>,
+    board: &'l mut Board,
+}
+
+impl Life<'_, '_> {
+    fn is_off(&self) -> bool {
+        self.board.flash.is_off()
+    }
+
+    fn live(mut self) -> Checked<Stopped> {
+        let plan = self.device.scenario.plan();
+        if self.device.mcu_marked {
+            self.device.mcu_version = "2";
+        }
+        // Every application configures at each start; what fails for want of power concerns nobody.
+        self.agent.start(self.board);
+        let _ = self.agent.set_product(self.board, PRODUCT_KEY, PRODUCT_SECRET);
+        let _ = self.agent.set_server(self.board, "mqtt://iot.example.com:1883");
+        if plan.kind == ComponentKind::Mcu {
+            let _ = self.agent.set_mcu_version(self.board, plan.component, self.device.mcu_version);
+        }
+        let _ = self.agent.set_mode(self.board, Mode::Request);
+        for _ in 0..STEPS {
+            if self.is_off() {
+                return Ok(Stopped::Off);
+            }
+            let wait = self.agent.poll(self.board);
+            let mut moved = false;
+            while !self.is_off()
+                && let Some(event) = self.agent.next_event()
+            {
+                moved = true;
+                self.application(&event)?;
+            }
+            while !self.is_off()
+                && let Some(asked) = self.board.asked.pop_front()
+            {
+                moved = true;
+                if self.answer(asked)? == Stopped::Restart && !self.is_off() {
+                    return Ok(Stopped::Restart);
+                }
+            }
+            if moved {
+                continue;
+            }
+            if self.device.succeeded && wait.0 > 0 && self.agent.ota_progress().state == 0 {
+                return Ok(Stopped::Done);
+            }
+            self.board.now += wait.0;
+            if self.board.now > LIFE {
+                return broken(format!("no end in state {}", self.agent.ota_progress().state));
+            }
+        }
+        broken(format!("no rest in state {}", self.agent.ota_progress().state))
+    }
+
+    /// The application, as the seeds' example: it confirms, reads each piece, and goes on.
+    fn application(&mut self, event: &Event) -> Checked {
+        match (event.event, event.code, event.value) {
+            // Perhaps told twice, from the journal and by the platform.
+            (7, 10700, _) => {
+                let _ = self.agent.ota_action(self.board, 1);
+                Ok(())
+            }
+            (7, 10703, EventValue::Text(text)) => self.read_piece(text.as_str()),
+            (7, 10704, _) if self.device.scenario.upgrade != Upgrade::Module => {
+                self.device.mcu_version = "2";
+                let _ = self.agent.set_mcu_version(self.board, "MCU", "2");
+                Ok(())
+            }
+            (7, 10705, _) => self.check_success(),
+            (7, 10706, _) => broken("the application was told of a failure (10706)"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The piece of a 10703, into the MCU.
+    fn read_piece(&mut self, text: &str) -> Checked {
+        let numbers: Vec<u32> = text.split(',').skip(1).filter_map(|field| field.parse().ok()).collect();
+        let [total, start, length] = numbers[..] else { return broken(format!("10703 with {text}")) };
+        let mut at = start;
+        let mut buffer = [0; 1000];
+        if start < self.device.marked || start as usize > self.device.mcu.len() {
+            let Device { marked, mcu, .. } = &*self.device;
+            return broken(format!("a piece from {start}; the mark is {marked}, the MCU has {}", mcu.len()));
+        }
+        self.device.mcu.truncate(start as usize);
+        while at < start + length {
+            let count = match self.agent.read(self.board, at, &mut buffer) {
+                Ok(count) => count,
+                Err(_) if self.is_off() => return Ok(()),
+                Err(error) => return broken(format!("a read at {at} failed: {error}")),
+            };
+            if self.device.file.get(at as usize..at as usize + count) != buffer.get(..count) {
+                return broken(format!("a read at {at} gave other bytes than the server sent"));
+            }
+            at += count as u32;
+            let Scenario { upgrade, planted, .. } = self.device.scenario;
+            let marks = upgrade == Upgrade::Marked && (at.is_multiple_of(7_000) || at == start + length);
+            if marks && planted == Some(Planted::MarkBeforeData) {
+                self.mark(at)?;
+            }
+            if self.is_off() {
+                return Ok(());
+            }
+            self.device.mcu.extend(&buffer[..count]);
+            if marks && planted != Some(Planted::MarkBeforeData) {
+                self.mark(at)?;
+            }
+            if self.is_off() {
+                return Ok(());
+            }
+        }
+        let is_last = at >= total;
+        if is_last && self.device.mcu != *self.device.file {
+            return broken("the MCU is to start an image that is not the file");
+        }
+        self.device.mcu_marked = is_last;
+        let _ = self.agent.ota_action(self.board, if is_last { 3 } else { 2 });
+        Ok(())
+    }
+
+    /// The application has everything before `at`.
+    fn mark(&mut self, at: u32) -> Checked {
+        match self.agent.mark(self.board, at) {
+            _ if self.is_off() => {}
+            Ok(()) => self.device.marked = at,
+            other => return broken(format!("the mark {at} was not taken: {other:?}")),
+        }
+        Ok(())
+    }
+
+    fn check_success(&self) -> Checked {
+        let Device { scenario, mcu, file, module_version, .. } = &*self.device;
+        let right = match scenario.upgrade {
+            Upgrade::Module => *module_version == "FWV2",
+            _ => *mcu == **file,
+        };
+        if right { Ok(()) } else { broken("success without the new version") }
+    }
+
+    /// Broker, platform, server and bootloader.
+    fn answer(&mut self, asked: Asked) -> Checked<Stopped> {
+        match asked {
+            Asked::Connect { password, .. } if self.device.has_secret && password.starts_with("0;") => {
+                return broken("the device forgot its secret");
+            }
+            Asked::Connect { .. } => self.agent.on_link(self.board, Link::Connected),
+            Asked::Subscribe(_) => {
+                self.agent.on_link(self.board, Link::Subscribed);
+                if !self.device.has_secret && !self.is_off() {
+                    let device_secret = DEVICE_SECRET;
+                    self.send(&Downlink::Provision(Provision { device_secret, ..Provision::default() }))?;
+                }
+            }
+            Asked::Publish { mut payload, id, .. } => {
+                self.receive(&mut payload)?;
+                self.agent.on_sent(self.board, id, true);
+            }
+            Asked::Fetch { range, .. } => self.serve(range),
+            Asked::Apply(_) => return Ok(Stopped::Restart),
+            Asked::Disconnect | Asked::FetchCancel | Asked::ApplyFiles(_) => {}
+        }
+        Ok(Stopped::Done)
+    }
+
+    fn send(&mut self, message: &Downlink<'_>) -> Checked {
+        let mut buffer = [0; 1024];
+        let packet = self.device.packet;
+        self.device.packet = packet.next();
+        let Ok(length) = message.emit_frame(packet, &mut buffer) else {
+            return broken("no room for a packet");
+        };
+        if self.agent.on_message(self.board, "q/1/d/x/ota", &buffer[..length]) {
+            Ok(())
+        } else {
+            broken("the agent had no room for a message")
+        }
+    }
+
+    /// The platform gets a packet.
+    fn receive(&mut self, payload: &mut [u8]) -> Checked {
+        let Ok(frame) = Frame::parse(payload) else { return broken("the device sent what is no frame") };
+        let plan = self.device.scenario.plan();
+        match Uplink::parse(&frame) {
+            Ok(Uplink::InfoReport(info)) => {
+                // What has the secret comes again with it.
+                self.device.has_secret = true;
+                let is_there = match plan.kind {
+                    ComponentKind::Module => info.module_version == plan.target,
+                    ComponentKind::Mcu => info.mcu_list == Some("MCU:2"),
+                };
+                let known = self.device.confirmed
+                    && !matches!(self.device.scenario.upgrade, Upgrade::Pieces | Upgrade::Marked);
+                if is_there || known { Ok(()) } else { self.offer(plan) }
+            }
+            Ok(Uplink::PlanRequest(_)) => self.offer(plan),
+            Ok(Uplink::StatusEvent(event)) => match event.status.number() {
+                2 => {
+                    self.device.confirmed = true;
+                    self.give_url(plan)
+                }
+                11 => {
+                    self.device.succeeded = true;
+                    self.check_success()
+                }
+                status @ (3 | 6 | 7 | 10 | 12) => broken(format!("the platform was told status {status}")),
+                _ => Ok(()),
+            },
+            Ok(_) => Ok(()),
+            Err(error) => broken(format!("the device sent no message: {error}")),
+        }
+    }
+
+    fn offer(&mut self, plan: Plan<'_>) -> Checked {
+        self.send(&Downlink::PlanNotify(PlanNotify { handling: None, plans: Plans::Single(plan) }))
+    }
+
+    fn give_url(&mut self, plan: Plan<'_>) -> Checked {
+        let Device { md5, crc, ref file, .. } = *self.device;
+        let content = Content::File { url: URL, size: file.len() as u32, md5, crc, sha256: None };
+        let Plan { component, source, target, kind, .. } = plan;
+        self.send(&Downlink::FirmwareInfo(FirmwareInfo { component, source, target, kind, content }))
+    }
+
+    fn serve(&mut self, range: Range) {
+        let file = Arc::clone(&self.device.file);
+        let Range { start, length } = range;
+        let total = Some(file.len() as u32);
+        let head = FetchHead { status: 206, first: start, length: Some(length), total };
+        if self.agent.on_fetch_begin(self.board, head) == Flow::Stop {
+            return;
+        }
+        for chunk in file[start as usize..(start + length) as usize].chunks(CHUNK) {
+            self.device.served += chunk.len() as u64;
+            if self.agent.on_fetch_data(self.board, chunk) == Flow::Stop || self.is_off() {
+                return;
+            }
+        }
+        self.agent.on_fetch_end(self.board, FetchEnd::Complete);
+    }
+}
