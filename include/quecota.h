@@ -21,6 +21,9 @@
 /* A device. Opaque; it lives in memory of the caller. */
 typedef struct quecota quecota_t;
 
+/* A download of a port that has sockets only. Opaque; it lives in memory of the caller. */
+typedef struct quecota_http quecota_http_t;
+
 /** The value is not known. */
 #define QUECOTA_UNKNOWN 2147483647
 
@@ -35,6 +38,9 @@ typedef struct quecota quecota_t;
 
 /** Alignment of that memory. */
 #define QUECOTA_ALIGN 8
+
+/** Bytes of memory for one download. */
+#define QUECOTA_HTTP_SIZE 3584
 
 /** Result of most calls: QUECOTA_OK or what went wrong; quecota_error_text() says it in words. */
 typedef int32_t quecota_error_t;
@@ -509,6 +515,21 @@ enum {
     QUECOTA_FAILURE_NO_PACKAGES = 20,
 };
 
+/** What a port does next. */
+typedef int32_t quecota_http_next_t;
+
+/** Values of quecota_http_next_t. */
+enum {
+    /** Read on from the socket. */
+    QUECOTA_HTTP_MORE = 0,
+    /** It is over, and the device knows: close the connection. */
+    QUECOTA_HTTP_DONE = 1,
+    /** It is over, and the device knows: the connection may stay open for the next request to the same host and port. */
+    QUECOTA_HTTP_DONE_KEEP = 2,
+    /** Close the connection, then connect to what quecota_http_target() says now and send quecota_http_request() there. */
+    QUECOTA_HTTP_REDIRECT = 3,
+};
+
 /** `event` of the event callback. */
 typedef uint32_t quecota_event_t;
 
@@ -795,6 +816,46 @@ quecota_failure_t quecota_ota_failure(quecota_t *device);
 
 /** What a quecota_failure_t means, in English; never NULL, never to be freed. */
 const char *quecota_failure_text(quecota_failure_t failure);
+
+/**
+ * Begins a download in `memory`, QUECOTA_HTTP_SIZE bytes aligned to QUECOTA_ALIGN: call it from `fetch` of the platform
+ * table, with the same arguments. On success `*http` is the handle; it needs no end.
+ */
+quecota_error_t quecota_http_begin(void *memory,
+                                   size_t size,
+                                   const char *url,
+                                   uint32_t start,
+                                   uint32_t length,
+                                   quecota_http_t **http);
+
+/**
+ * Where to connect to: the host's name or address to `host` (`room` bytes with its NUL), the port to `*port`, and to
+ * `*tls` whether TLS is asked for, 0 or 1.
+ */
+quecota_error_t quecota_http_target(quecota_http_t *http,
+                                    char *host,
+                                    uint32_t room,
+                                    uint16_t *port,
+                                    int32_t *tls);
+
+/** The request to send, to `out` of `room` bytes (1200 are always enough); its length to `*length`. */
+quecota_error_t quecota_http_request(quecota_http_t *http, uint8_t *out, uint32_t room, uint32_t *length);
+
+/**
+ * Bytes that came from the socket, in any portions. Calls quecota_on_fetch_begin(), _data() and _end() of `device` by
+ * itself and says what to do next.
+ */
+quecota_http_next_t quecota_http_feed(quecota_http_t *http,
+                                      quecota_t *device,
+                                      const uint8_t *data,
+                                      uint32_t length);
+
+/**
+ * The connection could not be made, or the peer closed it. Always ends the download; quecota_on_fetch_end() is called
+ * by itself. Not after QUECOTA_HTTP_DONE.
+ */
+void quecota_http_closed(quecota_http_t *http,
+                         quecota_t *device);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -43,6 +43,14 @@ macro_rules! device {
     }};
 }
 
+/// A `quecota_http_t *` to `&mut Download`; NULL is refused. Its task is the only one that uses it.
+macro_rules! download {
+    ($pointer:expr, else $refusal:expr) => {{
+        let http: &$crate::native::quecota_http_t = reference!($pointer, else $refusal);
+        http.download()
+    }};
+}
+
 /// A NUL-terminated C string to `&str`; NULL, longer than [`STRING_MAX`](crate::boundary::STRING_MAX) and no UTF-8
 /// are refused.
 macro_rules! string {

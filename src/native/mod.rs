@@ -10,6 +10,7 @@ mod error;
 mod failure;
 #[cfg(feature = "host")]
 pub mod hosted;
+mod http;
 mod port;
 mod table;
 
@@ -21,6 +22,7 @@ use quecota_core::platform::{Level, SendId, System};
 pub use device::{Callback, QUECOTA_ALIGN, QUECOTA_SIZE, quecota_t};
 pub use error::{Error, code, quecota_error_t, quecota_error_values};
 pub use failure::{quecota_failure_t, quecota_failure_values};
+pub use http::{QUECOTA_HTTP_SIZE, quecota_http_next_t, quecota_http_next_values, quecota_http_t};
 pub use table::{
     QUECOTA_LENGTH_UNKNOWN, QUECOTA_RECEIVE_MIN, QUECOTA_UNKNOWN, quecota_area_id_t, quecota_area_id_values,
     quecota_area_t, quecota_config_t, quecota_connect_t, quecota_dialect_t, quecota_dialect_values,

@@ -36,6 +36,7 @@ const HEADERS: &[Header] = &[
             "src/native/mod.rs",
             "src/ql_iot/handle.rs",
             "src/native/failure.rs",
+            "src/native/http.rs",
         ],
     },
     Header { name: "Ql_iotApi.h", config: "Ql_iotApi.toml", sources: QL_IOT },

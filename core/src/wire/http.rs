@@ -27,6 +27,12 @@ pub enum HttpError {
     /// A byte that cannot stand in a request line.
     #[error("the URL holds a blank or control character")]
     Character,
+    /// A range of no bytes.
+    #[error("a range has at least one byte")]
+    Range,
+    /// One redirect too many, to plain HTTP from TLS, or to no URL.
+    #[error("the redirect is not followed: too many, away from TLS, or to no URL")]
+    Redirect,
     /// The output buffer is too small.
     #[error("the request does not fit the buffer")]
     NoRoom,

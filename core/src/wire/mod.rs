@@ -8,6 +8,7 @@
 mod bytes;
 
 pub mod credential;
+pub mod download;
 pub mod event;
 pub mod frame;
 pub mod hex;

@@ -1,0 +1,232 @@
+//! HTTP for ports that have sockets and no HTTP client: the library writes the request and reads the answer.
+
+use core::cell::UnsafeCell;
+use core::ffi::{c_char, c_void};
+
+use quecota_core::agent::{FetchEnd, FetchHead, Flow};
+use quecota_core::wire::download::{Download, Step};
+use quecota_core::wire::http::{Connection, Head, Scheme};
+
+use super::device::quecota_t;
+use super::error::{Error, code, quecota_error_t};
+use super::{NULL, PANIC, VALUE};
+
+/// Bytes of memory for one download.
+pub const QUECOTA_HTTP_SIZE: usize = 3584;
+
+const _: () = assert!(size_of::<quecota_http_t>() <= QUECOTA_HTTP_SIZE, "QUECOTA_HTTP_SIZE is too small");
+const _: () = assert!(align_of::<quecota_http_t>() <= super::QUECOTA_ALIGN);
+
+/// A download: opaque, in memory of the caller, for one task at a time.
+#[derive(Debug)]
+pub struct quecota_http_t(UnsafeCell<Download>);
+
+impl quecota_http_t {
+    #[allow(clippy::mut_from_ref)] // the handle's contract: one task at a time, and no call keeps the reference
+    fn download(&self) -> &mut Download {
+        // SAFETY: see above.
+        unsafe { &mut *self.0.get() }
+    }
+}
+
+/// What a port does next.
+pub type quecota_http_next_t = i32;
+
+/// Values of quecota_http_next_t.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_http_next_values {
+    /// Read on from the socket.
+    QUECOTA_HTTP_MORE = 0,
+    /// It is over, and the device knows: close the connection.
+    QUECOTA_HTTP_DONE = 1,
+    /// It is over, and the device knows: the connection may stay open for the next request to the same host and port.
+    QUECOTA_HTTP_DONE_KEEP = 2,
+    /// Close the connection, then connect to what quecota_http_target() says now and send quecota_http_request() there.
+    QUECOTA_HTTP_REDIRECT = 3,
+}
+
+use quecota_http_next_values::{
+    QUECOTA_HTTP_DONE, QUECOTA_HTTP_DONE_KEEP, QUECOTA_HTTP_MORE, QUECOTA_HTTP_REDIRECT,
+};
+
+const DONE: quecota_http_next_t = QUECOTA_HTTP_DONE as quecota_http_next_t;
+
+/// Begins a download in `memory`, QUECOTA_HTTP_SIZE bytes aligned to QUECOTA_ALIGN: call it from `fetch` of the platform
+/// table, with the same arguments. On success `*http` is the handle; it needs no end.
+///
+/// # Safety
+/// The pointers are NULL or as said.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_http_begin(
+    memory: *mut c_void,
+    size: usize,
+    url: *const c_char,
+    start: u32,
+    length: u32,
+    http: *mut *mut quecota_http_t,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        write_to!(http, core::ptr::null_mut(), else NULL);
+        let url = string!(url, else if url.is_null() { NULL } else { VALUE });
+        if memory.is_null() {
+            return NULL;
+        }
+        if size < size_of::<quecota_http_t>() {
+            return Error::QUECOTA_ERROR_MEMORY as quecota_error_t;
+        }
+        if !memory.addr().is_multiple_of(super::QUECOTA_ALIGN) {
+            return Error::QUECOTA_ERROR_ALIGN as quecota_error_t;
+        }
+        let Ok(download) = Download::new(url, start, length) else { return VALUE };
+        let place: *mut quecota_http_t = memory.cast();
+        // SAFETY: big and aligned enough, lent by the C caller; `http` is not NULL, as was checked above.
+        unsafe {
+            place.write(quecota_http_t(UnsafeCell::new(download)));
+            http.write(place);
+        }
+        0
+    })
+}
+
+/// Where to connect to: the host's name or address to `host` (`room` bytes with its NUL), the port to `*port`, and to
+/// `*tls` whether TLS is asked for, 0 or 1.
+///
+/// # Safety
+/// `http` is NULL or a handle of quecota_http_begin(), used by this task alone; the others point to what is said.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_http_target(
+    http: *mut quecota_http_t,
+    host: *mut c_char,
+    room: u32,
+    port: *mut u16,
+    tls: *mut i32,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        let download = download!(http, else NULL);
+        write_to!(port, 0, else NULL);
+        write_to!(tls, 0, else NULL);
+        if host.is_null() {
+            return NULL;
+        }
+        let Ok(url) = download.url() else { return VALUE };
+        if url.host.len() >= room as usize {
+            return Error::QUECOTA_ERROR_ROOM as quecota_error_t;
+        }
+        // SAFETY: not NULL, and the C caller lends `room` bytes, which are more than are written.
+        unsafe {
+            core::ptr::copy_nonoverlapping(url.host.as_ptr(), host.cast::<u8>(), url.host.len());
+            host.add(url.host.len()).write(0);
+            port.write(url.port);
+            tls.write(i32::from(url.scheme == Scheme::Tls));
+        }
+        0
+    })
+}
+
+/// The request to send, to `out` of `room` bytes (1200 are always enough); its length to `*length`.
+///
+/// # Safety
+/// As quecota_http_target().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_http_request(
+    http: *mut quecota_http_t,
+    out: *mut u8,
+    room: u32,
+    length: *mut u32,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        let download = download!(http, else NULL);
+        write_to!(length, 0, else NULL);
+        if out.is_null() {
+            return NULL;
+        }
+        // SAFETY: not NULL, and the C caller lends `room` bytes.
+        let out = unsafe { core::slice::from_raw_parts_mut(out, room as usize) };
+        code(match download.request(out) {
+            Ok(written) => {
+                // SAFETY: not NULL, as was checked above.
+                unsafe { length.write(u32::try_from(written).unwrap_or(0)) };
+                Ok(())
+            }
+            Err(_) => Err(Error::QUECOTA_ERROR_ROOM),
+        })
+    })
+}
+
+/// Bytes that came from the socket, in any portions. Calls quecota_on_fetch_begin(), _data() and _end() of `device` by
+/// itself and says what to do next.
+///
+/// # Safety
+/// As quecota_http_target(); `device` is NULL or a handle of quecota_init(); `data` points to `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_http_feed(
+    http: *mut quecota_http_t,
+    device: *mut quecota_t,
+    data: *const u8,
+    length: u32,
+) -> quecota_http_next_t {
+    boundary!(DONE, {
+        let download = download!(http, else DONE);
+        let device = device!(device, else DONE);
+        let data = bytes!(data, length, else DONE);
+        feed(download, device, data) as quecota_http_next_t
+    })
+}
+
+/// The connection could not be made, or the peer closed it. Always ends the download; quecota_on_fetch_end() is called
+/// by itself. Not after QUECOTA_HTTP_DONE.
+///
+/// # Safety
+/// As quecota_http_feed().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_http_closed(http: *mut quecota_http_t, device: *mut quecota_t) {
+    boundary!((), {
+        let download = download!(http, else ());
+        let device = device!(device, else ());
+        let end = if download.closed().is_ok() { FetchEnd::Complete } else { FetchEnd::Failed };
+        finish(device, end);
+    });
+}
+
+fn feed(download: &mut Download, device: &quecota_t, data: &[u8]) -> quecota_http_next_values {
+    let mut rest = data;
+    loop {
+        let Ok((used, step)) = download.read(rest) else {
+            finish(device, FetchEnd::Failed);
+            return QUECOTA_HTTP_DONE;
+        };
+        rest = rest.get(used..).unwrap_or_default();
+        let flow = match step {
+            Step::More => return QUECOTA_HTTP_MORE,
+            Step::Redirected => return QUECOTA_HTTP_REDIRECT,
+            Step::Head(head) => device.tell(|agent, port| agent.on_fetch_begin(port, fetch_head(&head))),
+            Step::Body(body) => device.tell(|agent, port| agent.on_fetch_data(port, body)),
+            Step::End(connection) => {
+                finish(device, FetchEnd::Complete);
+                // Bytes behind the answer belong to nothing that was asked for.
+                let keep = connection == Connection::KeepAlive && rest.is_empty();
+                return if keep { QUECOTA_HTTP_DONE_KEEP } else { QUECOTA_HTTP_DONE };
+            }
+        };
+        if !matches!(flow, Ok(Flow::Continue)) {
+            return QUECOTA_HTTP_DONE;
+        }
+    }
+}
+
+fn finish(device: &quecota_t, end: FetchEnd) {
+    // A device that was not started has no fetch.
+    let _ = device.tell(|agent, port| agent.on_fetch_end(port, end));
+}
+
+/// What does not fit 32 bits is no range that was asked for.
+fn fetch_head(head: &Head) -> FetchHead {
+    let narrow = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+    FetchHead {
+        status: head.status,
+        first: head.first.map_or(0, narrow),
+        length: head.length.map(narrow),
+        total: head.total.map(narrow),
+    }
+}
