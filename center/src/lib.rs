@@ -9,6 +9,7 @@ pub mod devices;
 pub mod engine;
 pub mod http;
 pub mod maintenance;
+pub mod metrics;
 pub mod packages;
 pub mod rules;
 pub mod seal;

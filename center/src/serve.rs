@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::api::Api;
 use crate::api::bearer::Token;
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
 use crate::devices::Link;
 use crate::engine::{Engine, EngineError};
@@ -60,6 +60,21 @@ pub struct ServeOptions {
     /// What to log to standard error, as in RUST_LOG: error, warn, info, debug, or per module
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
+    /// How to log: text for people, or json with one object a line
+    #[arg(long, env = "QUECOTA_LOG_FORMAT", default_value = "text", value_enum)]
+    log_format: LogFormat,
+    /// Days that the upgrades' and devices' log is kept; 0: for ever. Upgrades that are not at their end keep all of it
+    #[arg(long, default_value_t = 365, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(0..=36_500))]
+    keep_log: u16,
+}
+
+/// How the log of the process is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people
+    Text,
+    /// A JSON object
+    Json,
 }
 
 /// Where the keys are that secrets in the database are sealed with.
@@ -179,11 +194,14 @@ pub enum ServeError {
 pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     let filter = EnvFilter::try_new(&options.log)
         .map_err(|error| ServeError::Log { filter: options.log.clone(), cause: error.to_string() })?;
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+        .with_ansi(io::stderr().is_terminal() && options.log_format == LogFormat::Text);
+    match options.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::System)?;
     let done = runtime.block_on(work(options));
@@ -242,6 +260,7 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
 
     let mut parts = JoinSet::new();
     parts.spawn(http::serve(http, router, stop.clone()));
+    parts.spawn(keep_house(engine.clone(), options.keep_log, stop.clone()));
     parts.spawn(Link::new(engine).serve(mqtt, stop.clone()));
     announce(mqtt_address, http_address).map_err(ServeError::System)?;
     info!(%http_address, %mqtt_address, %public, data = %options.data.display(), "ready");
@@ -268,6 +287,43 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     }
     drop(lock);
     Ok(())
+}
+
+/// Lines that are forgotten in one transaction: devices wait for it.
+const FORGET_BATCH: i64 = 1_000;
+/// How often old lines are looked for, and the pause between two batches.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+const FORGET_PAUSE: Duration = Duration::from_millis(200);
+
+/// Deletes what is older than it is to be kept, a little at a time.
+async fn keep_house(engine: Engine, days: u16, stop: CancellationToken) {
+    let mut pause = FORGET_EVERY;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = FORGET_EVERY;
+        if days == 0 {
+            continue;
+        }
+        let until = engine.clock().now() - Millis::hours(24 * i64::from(days));
+        match forget(&engine, until).await {
+            Ok(0) => {}
+            Ok(lines) => {
+                info!(lines, days, "forgot old lines of the log");
+                pause = FORGET_PAUSE;
+            }
+            Err(error) => warn!(%error, "old lines of the log stay for now"),
+        }
+    }
+}
+
+async fn forget(engine: &Engine, until: Millis) -> Result<u64, StoreError> {
+    let mut store = engine.store().write().await?;
+    let lines = store.forget_log(until, FORGET_BATCH).await?;
+    store.commit().await?;
+    Ok(lines)
 }
 
 /// Says where the center can be reached, to whoever started it.

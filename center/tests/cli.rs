@@ -370,6 +370,38 @@ fn secrets_are_sealed_with_the_key_of_the_folder_or_with_a_new_one() {
 }
 
 #[test]
+fn figures_and_logs_are_there_for_programs() {
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    let center = Center::start_with(&folder.path().join("center"), |command| {
+        let ports = ["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"];
+        command.args(ports).args(["--log-format", "json", "--keep-log", "30"]);
+        command.stderr(fs::File::create(&log).unwrap());
+    });
+    center.says(&["product", "create", "--key", "p1abcd", "--name", "P", "--secret", "MTIzNDU2Nzg5MGFi"]);
+    let said = fs::read_to_string(&log).unwrap();
+    let lines: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    assert!(lines.iter().any(|line| line["message"] == "ready" && line["level"] == "INFO"), "{said}");
+    assert!(!said.contains("MTIzNDU2Nzg5MGFi"));
+
+    let token = fs::read_to_string(center.data.join("token")).unwrap();
+    let ask = |bearer: &str| {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let url = format!("http://{}/metrics", center.http);
+        let mut answer = agent.get(url).header("Authorization", format!("Bearer {bearer}")).call().unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    };
+    assert_eq!(ask("wrong").0, 401, "how a fleet does is the operator's business");
+    let (status, text) = ask(&token);
+    assert_eq!(status, 200);
+    for name in ["quecota_build_info{version=", "quecota_connections 0", "quecota_store_write_seconds_count"]
+    {
+        assert!(text.contains(name), "{name} is not in\n{text}");
+    }
+}
+
+#[test]
 fn devices_are_imported_searched_and_exported() {
     let (center, folder) = start();
     let create = ["product", "create", "--key", "p1abcd", "--name", "Pump", "--admission", "known-only"];

@@ -55,6 +55,14 @@ async fn a_device_that_asks_is_upgraded_packet_by_packet() {
         ]
     );
     assert_eq!(log[6], ("status".into(), 2), "two heartbeats are one row");
+    let figures = center.engine.store().metrics().text(0).unwrap();
+    for line in [
+        "quecota_offers_total 1",
+        "quecota_statuses_total{status=\"DOWNLOADING\"} 3",
+        "quecota_upgrades_ended_total{result=\"upgraded\",reason=\"none\"} 1",
+    ] {
+        assert!(figures.lines().any(|said| said == line), "{line} is not in\n{figures}");
+    }
 }
 
 #[tokio::test]

@@ -121,6 +121,7 @@ contract! {
     a_search_finds_what_it_says_page_by_page
     many_devices_are_entered_at_once
     a_plans_devices_are_listed_by_state_and_reason
+    old_lines_are_forgotten_a_few_at_a_time
 }
 
 const NOW: Millis = Millis(1_700_000_000_000);
@@ -1047,4 +1048,28 @@ async fn a_plans_devices_are_listed_by_state_and_reason(bench: &Bench) {
         reasons.iter().map(|line| (line.state, line.reason.as_deref(), line.devices)).collect();
     assert_eq!(reasons.len(), 3);
     assert!(reasons.contains(&(UpgradeState::Failed, Some("status 12"), 3)), "{reasons:?}");
+}
+
+async fn old_lines_are_forgotten_a_few_at_a_time(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, plan) = scene(&mut writer).await;
+    let open = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    for number in 0..7 {
+        let entry = NewLogEntry {
+            device: device.id,
+            upgrade: (number == 0).then_some(open.id),
+            component: None,
+            kind: "status",
+            value: serde_json::json!(number),
+        };
+        writer.log(entry, NOW + Millis(number)).await.unwrap();
+    }
+    let until = NOW + Millis(5);
+    assert_eq!(writer.forget_log(until, 3).await.unwrap(), 3);
+    assert_eq!(writer.forget_log(until, 3).await.unwrap(), 1);
+    assert_eq!(writer.forget_log(until, 3).await.unwrap(), 0);
+    let left = writer.device_log(device.id, 10).await.unwrap();
+    let left: Vec<_> = left.iter().map(|line| line.value.clone()).collect();
+    assert_eq!(left, [0, 5, 6], "an upgrade that is not at its end keeps its lines");
+    assert_eq!(writer.count_in_flight().await.unwrap(), 1);
 }

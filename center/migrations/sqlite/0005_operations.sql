@@ -16,5 +16,8 @@ CREATE INDEX device_versions_component ON device_versions (component, version, d
 CREATE INDEX upgrades_page ON upgrades (plan_id, id);
 CREATE INDEX upgrades_reason ON upgrades (plan_id, reason, id);
 
+-- Upgrades in flight of all plans.
+CREATE INDEX upgrades_in_flight ON upgrades (state) WHERE outstanding = 1;
+
 -- Retention.
 CREATE INDEX upgrade_log_age ON upgrade_log (last_at);

@@ -6,6 +6,7 @@ mod csv;
 mod device;
 pub mod error;
 mod events;
+mod metrics;
 mod package;
 mod page;
 mod plan;
@@ -60,8 +61,9 @@ impl Api {
         self
     }
 
-    /// Everything under `/api`, and `/health`.
+    /// Everything under `/api`, `/metrics`, and `/health`.
     pub fn router(self, token: Token) -> Router {
+        let metrics_token = token.clone();
         let v1 = Router::new()
             .route("/products", get(product::list::list).post(product::create::create))
             .route("/products/{product}", get(product::show::show).patch(product::edit::edit))
@@ -110,7 +112,13 @@ impl Api {
             .fallback(nowhere)
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .layer(middleware::from_fn_with_state(token, bearer::require));
-        Router::new().nest("/api/v1", v1).route("/health", get(health)).with_state(self)
+        let metrics =
+            get(metrics::metrics).layer(middleware::from_fn_with_state(metrics_token, bearer::require));
+        Router::new()
+            .nest("/api/v1", v1)
+            .route("/metrics", metrics)
+            .route("/health", get(health))
+            .with_state(self)
     }
 
     fn plans_with_lists() -> Router<Self> {

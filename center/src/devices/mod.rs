@@ -90,7 +90,10 @@ impl Link {
     pub fn send(&self, device: DeviceId, message: &Message) -> Delivery {
         let Some(seat) = self.seats.find(device) else { return Delivery::Offline };
         match seat.say(message) {
-            Ok(()) => Delivery::Queued,
+            Ok(()) => {
+                self.engine.store().metrics().message_out();
+                Delivery::Queued
+            }
             Err(error) => {
                 tracing::warn!(device = device.0, command = message.command.0, %error, "message not sent");
                 Delivery::Refused
@@ -176,6 +179,7 @@ impl Link {
     }
 
     async fn refuse(&self, mut stream: TcpStream, peer: SocketAddr, client: &str, reason: &NotAdmitted) {
+        self.engine.store().metrics().connect(if reason.answer().is_some() { "refused" } else { "closed" });
         let answer = reason.answer();
         let code = answer.map(u8::from);
         self.note(
@@ -197,6 +201,12 @@ impl Link {
         shutdown: &CancellationToken,
     ) {
         let Greeting { connect, codec, rest } = greeting;
+        let metrics = self.engine.store().metrics();
+        metrics.connect(match admitted.entrance {
+            credentials::Entrance::Bootstrap => "bootstrap",
+            credentials::Entrance::Login => "login",
+        });
+        let _connected = metrics.connection();
         let device = admitted.device;
         let client = admitted.client_id.clone();
         tracing::info!(client, %peer, entrance = ?admitted.entrance, session = ?admitted.session, "device connected");
@@ -242,11 +252,15 @@ impl Link {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let due = tokio::select! {
                 () = shutdown.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
-            match self.engine.tick().await {
+                due = ticks.tick() => due,
+            };
+            let begun = Instant::now();
+            let ticked = self.engine.tick().await;
+            let lag = begun.saturating_duration_since(due);
+            self.engine.store().metrics().tick(lag, begun.elapsed());
+            match ticked {
                 Ok(messages) => {
                     for (device, message) in messages {
                         self.send(device, &message);

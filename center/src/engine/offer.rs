@@ -222,6 +222,7 @@ impl Turn<'_> {
             several => PlanNotify { handling: None, plans: Plans::List(Records::of(several)) },
         };
         self.send(Command::PLAN_NOTIFY, |out| notify.emit(out))?;
+        self.engine.store.metrics().offer();
         let offered: Vec<_> = plans
             .iter()
             .map(|plan| json!({ "component": plan.component, "source": plan.source, "target": plan.target }))

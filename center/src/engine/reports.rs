@@ -95,6 +95,7 @@ impl Turn<'_> {
         if self.is_repetition(frame) {
             return Ok(());
         }
+        self.engine.store.metrics().status(event.status.text());
         let mut value = json!({ "status": event.status.number(), "text": event.status.text() });
         // Ids from 8000 up have this meaning only where it was agreed.
         let StatusExtension { reason, progress } =

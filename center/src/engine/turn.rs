@@ -332,6 +332,7 @@ impl Turn<'_> {
         self.log(Some(upgrade), Some(&name), "success", value).await?;
         if upgrade.current().is_none() {
             upgrade.ended = Some(self.now);
+            self.engine.store.metrics().ended("upgraded", "none", 1);
             self.active(upgrade);
             return Ok(());
         }
@@ -397,6 +398,7 @@ impl Turn<'_> {
         if upgrade.cancelled.is_some() {
             upgrade.reason = Some(CANCELLED.to_owned());
         }
+        self.engine.store.metrics().failure(failure.class());
         let value = json!({
             "reason": reason, "counted": counted, "failures": failures, "retries": retries,
             "next": match after { After::Retry(at) => json!(at), After::End => Value::Null },
@@ -413,6 +415,7 @@ impl Turn<'_> {
             After::End => {
                 upgrade.next_offer = None;
                 upgrade.ended = Some(self.now);
+                self.engine.store.metrics().ended("upgrade_failed", failure.class(), 1);
             }
         }
         Ok(())
@@ -436,6 +439,7 @@ impl Turn<'_> {
         upgrade.reason = Some(reason.to_owned());
         upgrade.next_offer = None;
         upgrade.ended = Some(self.now);
+        self.engine.store.metrics().ended("upgrade_failed", "given_up", 1);
         self.log(Some(upgrade), None, "decision", json!({ "text": reason })).await
     }
 

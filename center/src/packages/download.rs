@@ -46,13 +46,14 @@ async fn download(
     headers: HeaderMap,
 ) -> Response {
     if !downloads.key.verifies(&token, &signature) {
+        downloads.store.metrics().download(StatusCode::FORBIDDEN.as_u16());
         return refuse(StatusCode::FORBIDDEN, "this center did not sign this URL");
     }
     let found = match token.parse() {
         Ok(token) => find(&downloads.store, token).await,
         Err(_) => Ok(None),
     };
-    match found {
+    let response = match found {
         Ok(Some((content, progress))) => {
             answer(&downloads.depot, content, Some(progress), &method, &headers).await
         }
@@ -61,7 +62,9 @@ async fn download(
             warn!(%error, "a download was put off");
             refuse(StatusCode::SERVICE_UNAVAILABLE, "the center's database is not available now; try again")
         }
-    }
+    };
+    downloads.store.metrics().download(response.status().as_u16());
+    response
 }
 
 /// Answers an operator's download of a package's file, by ranges too.
@@ -118,6 +121,7 @@ enum Moved {
 
 impl Progress {
     fn count(&mut self, bytes: &Bytes) {
+        self.store.metrics().downloaded(bytes.len() as u64);
         self.reached = self.reached.saturating_add(bytes.len() as u64);
         self.moved = Moved::Yes;
     }

@@ -81,6 +81,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// One word for it, without its values: for figures.
+    pub const fn class(self) -> &'static str {
+        match self {
+            Failure::Download => "download",
+            Failure::Device => "device",
+            Failure::Silence(_) => "silence",
+            Failure::WrongVersion => "wrong_version",
+        }
+    }
+
     /// State of the component after it.
     pub fn state(self) -> ComponentState {
         match self {

@@ -18,12 +18,13 @@ use std::fmt::Display;
 use std::ops::DerefMut;
 use std::path::Path;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
 
+use crate::metrics::Metrics;
 use crate::seal::{Keyring, SealError};
 
 pub use answers::Said;
@@ -115,6 +116,7 @@ pub struct Store {
     readers: AnyPool,
     writers: AnyPool,
     changes: Changes,
+    metrics: Metrics,
 }
 
 /// Connections that read at the same time from SQLite.
@@ -134,7 +136,14 @@ impl Store {
         let url = format!("sqlite://{path}?mode=rwc");
         let pool = |connections| sqlite_pool(connections).before_acquire(drop_stuck).connect_lazy(&url);
         let (readers, writers) = (pool(SQLITE_READERS)?, pool(1)?);
-        let store = Store { backend: Backend::Sqlite, keys, readers, writers, changes: Changes::default() };
+        let store = Store {
+            backend: Backend::Sqlite,
+            keys,
+            readers,
+            writers,
+            changes: Changes::default(),
+            metrics: Metrics::default(),
+        };
         store.migrate().await?;
         store.check_keys().await?;
         Ok(store)
@@ -145,7 +154,14 @@ impl Store {
     pub async fn in_memory() -> Result<Self> {
         let pool = sqlite_pool(1).idle_timeout(None).max_lifetime(None).connect("sqlite::memory:").await?;
         let (readers, changes, keys) = (pool.clone(), Changes::default(), Keyring::made());
-        let store = Store { backend: Backend::Sqlite, keys, readers, writers: pool, changes };
+        let store = Store {
+            backend: Backend::Sqlite,
+            keys,
+            readers,
+            writers: pool,
+            changes,
+            metrics: Metrics::default(),
+        };
         store.migrate().await?;
         Ok(store)
     }
@@ -171,7 +187,14 @@ impl Store {
             .connect(url)
             .await?;
         let (readers, changes) = (pool.clone(), Changes::default());
-        let store = Store { backend: Backend::Postgres, keys, readers, writers: pool, changes };
+        let store = Store {
+            backend: Backend::Postgres,
+            keys,
+            readers,
+            writers: pool,
+            changes,
+            metrics: Metrics::default(),
+        };
         store.migrate().await?;
         store.check_keys().await?;
         Ok(store)
@@ -190,22 +213,35 @@ impl Store {
 
     /// A connection to look with.
     pub async fn read(&self) -> Result<Reader> {
-        Ok(self.queries(self.readers.acquire().await?))
+        let begun = Instant::now();
+        let connection = self.readers.acquire().await?;
+        self.metrics.store_wait(begun.elapsed());
+        Ok(self.queries(connection, begun))
     }
 
     /// A transaction; dropped without [`Writer::commit`] it leaves nothing behind.
     pub async fn write(&self) -> Result<Writer> {
+        let begun = Instant::now();
         let connection = match self.backend {
             // A deferred BEGIN would fail at its first write when another process writes.
             Backend::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await?,
             Backend::Postgres => self.writers.begin().await?,
         };
-        Ok(self.queries(connection))
+        self.metrics.store_wait(begun.elapsed());
+        Ok(self.queries(connection, begun))
     }
 
-    fn queries<C>(&self, connection: C) -> Queries<C> {
+    fn queries<C>(&self, connection: C, begun: Instant) -> Queries<C> {
         let (changes, touched) = (self.changes.clone(), BTreeSet::new());
-        Queries { backend: self.backend, keys: self.keys.clone(), connection, changes, touched }
+        Queries {
+            backend: self.backend,
+            keys: self.keys.clone(),
+            metrics: self.metrics.clone(),
+            begun,
+            connection,
+            changes,
+            touched,
+        }
     }
 
     /// Waits for what this process commits about `topic`.
@@ -220,6 +256,11 @@ impl Store {
             Backend::Sqlite => Duration::from_secs(30),
             Backend::Postgres => Duration::from_secs(3),
         }
+    }
+
+    /// The figures of this process.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Closes every connection; what was committed stays.
@@ -267,6 +308,9 @@ fn sqlite_pool(connections: u32) -> AnyPoolOptions {
 pub struct Queries<C> {
     backend: Backend,
     keys: Keyring,
+    metrics: Metrics,
+    /// When it was asked for.
+    begun: Instant,
     connection: C,
     changes: Changes,
     /// What this transaction changes, for those who wait for it.
@@ -282,6 +326,7 @@ impl Writer {
     /// From here on it counts.
     pub async fn commit(self) -> Result<()> {
         self.connection.commit().await?;
+        self.metrics.store_write(self.begun.elapsed());
         self.changes.tell(&self.touched);
         Ok(())
     }
@@ -449,6 +494,8 @@ mod tests {
             upgrades::DEADLINES_OVER,
             upgrades::EXTEND_DEADLINES,
             upgrades::REPEAT_LOG,
+            upgrades::ALL_IN_FLIGHT,
+            upgrades::FORGET_LOG,
             search::PLAN_REASONS,
             search::DEVICE_LOG_BEFORE,
             secrets::NEXT_PRODUCT_KEY,

@@ -194,6 +194,11 @@ pub(super) const EXTEND_DEADLINES: &str = "UPDATE upgrades SET deadline_at = $1 
              WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at < $1";
 pub(super) const LOG_AFTER: &str =
     "SELECT * FROM upgrade_log WHERE upgrade_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+pub(super) const ALL_IN_FLIGHT: &str =
+    "SELECT COUNT(*) AS devices FROM upgrades WHERE outstanding = 1 AND state >= ''";
+pub(super) const FORGET_LOG: &str = "DELETE FROM upgrade_log WHERE id IN (SELECT upgrade_log.id FROM upgrade_log \
+             WHERE upgrade_log.last_at < $1 AND NOT EXISTS (SELECT 1 FROM upgrades \
+             WHERE upgrades.id = upgrade_log.upgrade_id AND upgrades.ended_at IS NULL) ORDER BY last_at LIMIT $2)";
 pub(super) const REPEAT_LOG: &str = "UPDATE upgrade_log SET last_at = $6, times = times + 1 \
              WHERE id = (SELECT MAX(id) FROM upgrade_log WHERE device_id = $1) \
              AND COALESCE(upgrade_id, 0) = $2 AND COALESCE(component, '') = $3 AND kind = $4 AND value = $5";
@@ -383,6 +388,11 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
         rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
     }
 
+    /// How many upgrades have their device busy.
+    pub async fn count_in_flight(&mut self) -> Result<i64> {
+        sqlx::query(ALL_IN_FLIGHT).fetch_one(self.connection()).await?.int("devices")
+    }
+
     /// The upgrade's log, oldest first.
     pub async fn upgrade_log(&mut self, id: UpgradeId) -> Result<Vec<LogEntry>> {
         let rows = sqlx::query("SELECT * FROM upgrade_log WHERE upgrade_id = $1 ORDER BY id")
@@ -554,7 +564,8 @@ impl Writer {
             "UPDATE upgrades SET state = 'upgrade_failed', reason = $2, next_offer_at = NULL, ended_at = $3, \
              outstanding = 0 WHERE {WAITING}"
         ));
-        sqlx::query(ends).bind(plan.0).bind(reason).bind(now.0).execute(self.connection()).await?;
+        let done = sqlx::query(ends).bind(plan.0).bind(reason).bind(now.0).execute(self.connection()).await?;
+        self.metrics.ended("upgrade_failed", "plan_over", done.rows_affected());
         Ok(())
     }
 
@@ -575,7 +586,7 @@ impl Writer {
         .bind(now.0)
         .execute(self.connection())
         .await?;
-        sqlx::query(
+        let done = sqlx::query(
             "UPDATE upgrades SET state = $2, reason = $3, next_offer_at = NULL, ended_at = $4, \
              outstanding = 0 WHERE plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NULL",
         )
@@ -585,7 +596,16 @@ impl Writer {
         .bind(now.0)
         .execute(self.connection())
         .await?;
+        self.metrics.ended(state.as_str(), "plan_over", done.rows_affected());
         Ok(())
+    }
+
+    /// Deletes up to `limit` lines of the log that were last repeated before `until`, the oldest first, and says how many.
+    /// An upgrade that is not at its end keeps all of its lines.
+    pub async fn forget_log(&mut self, until: Millis, limit: i64) -> Result<u64> {
+        let done = sqlx::query(FORGET_LOG).bind(until.0).bind(limit).execute(self.connection()).await?;
+        self.metrics.forgotten(done.rows_affected());
+        Ok(done.rows_affected())
     }
 
     /// Writes a line; a repetition of the device's last line counts it up instead.

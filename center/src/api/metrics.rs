@@ -1,0 +1,18 @@
+//! `GET /metrics`: figures for Prometheus, behind the same token as the API. Devices share the port, and how a fleet does
+//! is nobody's business but the operator's.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::Api;
+use super::error::ApiError;
+
+/// The figures now.
+pub async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, ApiError> {
+    let store = api.engine.store();
+    let in_flight = store.read().await?.count_in_flight().await?;
+    let text = store.metrics().text(in_flight).map_err(|error| ApiError::internal(&error))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text))
+}

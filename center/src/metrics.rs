@@ -1,0 +1,240 @@
+//! Figures of one process for Prometheus. No figure names a device: a fleet of millions would be millions of series.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+/// One label; its values are words of ours, never a device's text.
+type One = [(&'static str, &'static str); 1];
+/// Two labels.
+type Two = [(&'static str, &'static str); 2];
+
+/// Limits of the latency histograms, in seconds.
+const LATENCIES: [f64; 11] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+/// The figures of one center. Clones count into the same ones.
+#[derive(Clone)]
+pub struct Metrics(Arc<Figures>);
+
+struct Figures {
+    registry: Registry,
+    connections: Gauge,
+    connects: Family<One, Counter>,
+    messages: Family<One, Counter>,
+    offers: Counter,
+    statuses: Family<One, Counter>,
+    failures: Family<One, Counter>,
+    ended: Family<Two, Counter>,
+    in_flight: Gauge,
+    downloads: Family<One, Counter>,
+    download_bytes: Counter,
+    store_wait: Histogram,
+    store_write: Histogram,
+    ticks: Histogram,
+    tick_lag: Gauge<f64, AtomicU64>,
+    forgotten: Counter,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics(..)")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("quecota");
+        let latency = || Histogram::new(LATENCIES);
+        let mut figures = Figures {
+            registry: Registry::default(),
+            connections: Gauge::default(),
+            connects: Family::default(),
+            messages: Family::default(),
+            offers: Counter::default(),
+            statuses: Family::default(),
+            failures: Family::default(),
+            ended: Family::default(),
+            in_flight: Gauge::default(),
+            downloads: Family::default(),
+            download_bytes: Counter::default(),
+            store_wait: latency(),
+            store_write: latency(),
+            ticks: latency(),
+            tick_lag: Gauge::default(),
+            forgotten: Counter::default(),
+        };
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The program that runs", build);
+        macro_rules! register {
+            ($($field:ident, $name:literal, $help:literal;)+) => {
+                $(registry.register($name, $help, figures.$field.clone());)+
+            };
+        }
+        register! {
+            connections, "connections", "Devices connected to this process";
+            connects, "connects", "Devices that asked to connect, by what became of it";
+            messages, "messages", "Messages from devices (in) and to them (out)";
+            offers, "offers", "Plans offered to devices";
+            statuses, "statuses", "Upgrade statuses reported by devices, by status";
+            failures, "attempt_failures", "Failed attempts at a component, by class of the reason";
+            ended, "upgrades_ended", "Device upgrades that ended, by result and class of the reason";
+            in_flight, "upgrades_in_flight", "Device upgrades that were offered or are at work, of all centers of the database";
+            downloads, "download_requests", "Requests for package files, by HTTP status";
+            download_bytes, "download_bytes", "Bytes of package files sent";
+            store_wait, "store_wait_seconds", "Time that a query waited for a connection to the database";
+            store_write, "store_write_seconds", "Time from the begin of a transaction to its commit";
+            ticks, "tick_seconds", "Time that a tick of the scheduler took";
+            tick_lag, "tick_lag_seconds", "How late the last tick began";
+            forgotten, "log_lines_forgotten", "Log lines deleted because of their age";
+        }
+        figures.registry = registry;
+        Self(Arc::new(figures))
+    }
+}
+
+impl Metrics {
+    /// A connection of a device begins; it ends when the value is dropped.
+    #[must_use]
+    pub fn connection(&self) -> Connected {
+        self.0.connections.inc();
+        Connected(self.0.connections.clone())
+    }
+
+    /// A device asked to connect.
+    pub fn connect(&self, outcome: &'static str) {
+        self.0.connects.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A message came from a device.
+    pub fn message_in(&self) {
+        self.0.messages.get_or_create(&[("direction", "in")]).inc();
+    }
+
+    /// A message goes to a device.
+    pub fn message_out(&self) {
+        self.0.messages.get_or_create(&[("direction", "out")]).inc();
+    }
+
+    /// A plan was offered.
+    pub fn offer(&self) {
+        self.0.offers.inc();
+    }
+
+    /// A device reported a status, named as on the wire.
+    pub fn status(&self, status: &'static str) {
+        self.0.statuses.get_or_create(&[("status", status)]).inc();
+    }
+
+    /// An attempt failed.
+    pub fn failure(&self, class: &'static str) {
+        self.0.failures.get_or_create(&[("reason", class)]).inc();
+    }
+
+    /// Device upgrades ended.
+    pub fn ended(&self, result: &'static str, class: &'static str, count: u64) {
+        if count > 0 {
+            self.0.ended.get_or_create(&[("result", result), ("reason", class)]).inc_by(count);
+        }
+    }
+
+    /// A request for a package file was answered with this status.
+    pub fn download(&self, status: u16) {
+        let status = match status {
+            200 => "200",
+            206 => "206",
+            403 => "403",
+            404 => "404",
+            416 => "416",
+            503 => "503",
+            _ => "other",
+        };
+        self.0.downloads.get_or_create(&[("status", status)]).inc();
+    }
+
+    /// Bytes of package files were sent.
+    pub fn downloaded(&self, bytes: u64) {
+        self.0.download_bytes.inc_by(bytes);
+    }
+
+    /// A query got its connection after this time.
+    pub(crate) fn store_wait(&self, time: Duration) {
+        self.0.store_wait.observe(time.as_secs_f64());
+    }
+
+    /// A transaction was committed this long after its begin.
+    pub(crate) fn store_write(&self, time: Duration) {
+        self.0.store_write.observe(time.as_secs_f64());
+    }
+
+    /// A tick began this late and took this long.
+    pub fn tick(&self, lag: Duration, took: Duration) {
+        self.0.tick_lag.set(lag.as_secs_f64());
+        self.0.ticks.observe(took.as_secs_f64());
+    }
+
+    /// Lines of the log were deleted.
+    pub(crate) fn forgotten(&self, lines: u64) {
+        self.0.forgotten.inc_by(lines);
+    }
+
+    /// Everything in the OpenMetrics text format; `in_flight` as the database counts it now.
+    ///
+    /// # Errors
+    /// The text cannot be written, which no figure of ours causes.
+    pub fn text(&self, in_flight: i64) -> Result<String, fmt::Error> {
+        self.0.in_flight.set(in_flight);
+        let mut text = String::new();
+        encode(&mut text, &self.0.registry)?;
+        Ok(text)
+    }
+}
+
+/// A device is connected as long as this lives.
+#[derive(Debug)]
+pub struct Connected(Gauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_holds_what_was_counted() {
+        let metrics = Metrics::default();
+        let first = metrics.connection();
+        let second = metrics.connection();
+        drop(first);
+        metrics.status("DOWNLOADING");
+        metrics.status("DOWNLOADING");
+        metrics.ended("upgrade_failed", "silence", 3);
+        metrics.ended("upgraded", "none", 0);
+        metrics.download(418);
+        let text = metrics.text(7).unwrap();
+        for line in [
+            "quecota_connections 1",
+            "quecota_statuses_total{status=\"DOWNLOADING\"} 2",
+            "quecota_upgrades_ended_total{result=\"upgrade_failed\",reason=\"silence\"} 3",
+            "quecota_download_requests_total{status=\"other\"} 1",
+            "quecota_upgrades_in_flight 7",
+            concat!("quecota_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ] {
+            assert!(text.lines().any(|said| said == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("result=\"upgraded\"") && text.ends_with("# EOF\n"));
+        drop(second);
+    }
+}
