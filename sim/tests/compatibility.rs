@@ -1,6 +1,8 @@
 //! Rows of docs/compatibility.md that the agent's other tests do not show, and the page itself: a test that it names
 //! must be there.
 
+mod page;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -553,65 +555,18 @@ mod oddities {
     }
 }
 
-mod page {
-    use std::path::{Path, PathBuf};
+#[test]
+fn every_row_of_the_page_names_a_test_that_exists() {
+    page::check("docs/compatibility.md", 60);
+}
 
-    fn root() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-    }
-
-    /// A `#[test]` of Rust, a test inside `proptest!`, or a function of a C test.
-    fn exists(file: &str, name: &str) -> bool {
-        let Ok(source) = std::fs::read_to_string(root().join(file)) else { return false };
-        let lines: Vec<&str> = source.lines().collect();
-        lines.iter().enumerate().any(|(at, line)| {
-            if file.ends_with(".c") {
-                line.contains(&format!(" {name}(")) && !line.starts_with(' ') && !line.ends_with(';')
-            } else {
-                let mut attributes =
-                    lines[..at].iter().rev().take_while(|line| line.trim().starts_with("#["));
-                line.contains(&format!("fn {name}("))
-                    && attributes.any(|line| line.contains("test]") || line.contains("test("))
-            }
-        })
-    }
-
-    #[test]
-    fn every_row_names_a_test_that_exists() {
-        let page = std::fs::read_to_string(root().join("docs/compatibility.md")).unwrap();
-        let (mut rows, mut names) = (0, 0);
-        let mut wrong = Vec::new();
-        for line in page.lines() {
-            let named: Vec<(&str, &str)> =
-                line.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::")).collect();
-            names += named.len();
-            wrong.extend(
-                named
-                    .iter()
-                    .filter(|(file, name)| !exists(file, name))
-                    .map(|(file, name)| format!("{file}::{name} does not exist")),
-            );
-            let is_row = line.starts_with('|') && !line.starts_with("| ---") && !line.ends_with("shown by |");
-            if is_row {
-                rows += 1;
-                let shown_by = line.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
-                if !shown_by.contains("::") {
-                    wrong.push(format!("no test is named in: {line}"));
-                }
-            }
-        }
-        assert!(wrong.is_empty(), "docs/compatibility.md:\n{}", wrong.join("\n"));
-        assert!(rows > 60 && names > rows, "{rows} rows, {names} tests: is it the page?");
-        println!("{rows} rows name {names} tests");
-    }
-
-    #[test]
-    fn a_name_that_is_no_test_is_not_taken_for_one() {
-        assert!(exists("sim/tests/agent.rs", "malformed_packets_move_nothing"));
-        assert!(exists("tests/drop_in.c", "the_setters_rules"));
-        assert!(!exists("sim/tests/agent.rs", "malformed_packets"));
-        assert!(!exists("sim/tests/agent.rs", "module_plan"), "no test, though a function");
-        assert!(!exists("sim/tests/nowhere.rs", "anything"));
-        assert!(!exists("tests/drop_in.c", "Ql_iotInit"), "called, not defined");
-    }
+#[test]
+fn a_name_that_is_no_test_is_not_taken_for_one() {
+    use page::exists;
+    assert!(exists("sim/tests/agent.rs", "malformed_packets_move_nothing"));
+    assert!(exists("tests/drop_in.c", "the_setters_rules"));
+    assert!(!exists("sim/tests/agent.rs", "malformed_packets"));
+    assert!(!exists("sim/tests/agent.rs", "module_plan"), "no test, though a function");
+    assert!(!exists("sim/tests/nowhere.rs", "anything"));
+    assert!(!exists("tests/drop_in.c", "Ql_iotInit"), "called, not defined");
 }
