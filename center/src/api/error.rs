@@ -61,6 +61,14 @@ impl ApiError {
         error
     }
 
+    /// A value that a rule does not take, in the rule's own words.
+    fn unfit(code: &'static str, message: String, field: &str, value: impl std::fmt::Display) -> Self {
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message);
+        error.body.field = Some(field.to_owned());
+        error.body.value = Some(value.to_string());
+        error
+    }
+
     /// A thing that is not there.
     pub fn missing(thing: &str, name: &str) -> Self {
         let name = shorten(name);
@@ -211,10 +219,13 @@ impl From<EngineError> for ApiError {
 impl From<NotTaken> for ApiError {
     fn from(refused: NotTaken) -> Self {
         let message = refused.to_string();
-        if refused.is_about_the_window() {
-            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "window", message);
-        }
         match refused {
+            NotTaken::TooShort { until, .. } | NotTaken::AfterEnd { until, .. } => {
+                Self::unfit("window", message, "until", until)
+            }
+            NotTaken::BeforeStart { from, .. } | NotTaken::OutsidePeriod { from, .. } => {
+                Self::unfit("window", message, "from", from)
+            }
             NotTaken::WhichPlan { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "which_plan", message),
             _ => Self::new(StatusCode::CONFLICT, "not_taken", message),
         }

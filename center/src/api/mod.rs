@@ -11,6 +11,7 @@ mod package;
 mod page;
 mod plan;
 mod product;
+mod user;
 mod verification;
 
 use std::sync::Arc;
@@ -83,6 +84,16 @@ impl Api {
             .route("/products/{product}/devices/{device}/log", get(device::log::log))
             .route("/products/{product}/devices/{device}/upgrades", get(device::upgrades::upgrades))
             .route("/devices/{product}/{device}/why", get(device::why::why))
+            .route("/devices/{product}/{device}/upgrade-plan", get(user::plan::plan))
+            .route("/devices/{product}/{device}/upgrade-plan/events", get(user::events::events))
+            .route("/devices/{product}/{device}/upgrade-plan/confirm", post(user::word::confirm))
+            .route("/devices/{product}/{device}/upgrade-plan/appoint", post(user::word::appoint))
+            .route("/devices/{product}/{device}/upgrade-plan/cancel", post(user::word::cancel))
+            .route("/devices/{product}/{device}/upgrade-plan/retry", post(user::word::retry))
+            .route(
+                "/devices/{product}/{device}/auto-confirm",
+                get(user::auto_confirm::show).put(user::auto_confirm::set),
+            )
             .route(
                 "/packages",
                 // An upload has its own limits, per file.

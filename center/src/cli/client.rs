@@ -123,6 +123,11 @@ impl Client {
         self.read(request.send_json(body))
     }
 
+    pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        let request = self.agent.put(self.url(path)).header("Authorization", &self.bearer);
+        self.read(request.send_json(body))
+    }
+
     pub(super) fn delete(&self, path: &str) -> Result<Value, ClientError> {
         let request = self.agent.delete(self.url(path)).header("Authorization", &self.bearer);
         self.read(request.call())

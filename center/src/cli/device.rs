@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::client::{Client, ClientError, query, segment};
 use super::table::{Table, cell, items, sheet, state, time};
+use super::user::User;
 use super::{Answer, Request};
 
 #[derive(Debug, Subcommand)]
@@ -70,6 +71,9 @@ pub enum Device {
         #[arg(value_name = "DK")]
         device: String,
     },
+    /// What the end user does
+    #[command(flatten)]
+    User(User),
 }
 
 /// Which devices are looked for.
@@ -189,6 +193,7 @@ impl Request for Device {
                 let json = client.list(&path)?;
                 Ok(Answer { text: upgrades(&json), json })
             }
+            Self::User(user) => user.run(client),
         }
     }
 }

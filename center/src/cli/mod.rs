@@ -6,6 +6,7 @@ mod package;
 mod plan;
 mod product;
 mod table;
+mod user;
 mod why;
 
 use std::io::{self, Write};

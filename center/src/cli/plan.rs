@@ -461,7 +461,7 @@ fn window(given: &str) -> Result<Value, ClientError> {
 }
 
 /// A point in time of the command line, as the API's milliseconds.
-fn moment(name: &str, given: &str, time_zone: Option<&str>) -> Result<Value, ClientError> {
+pub(super) fn moment(name: &str, given: &str, time_zone: Option<&str>) -> Result<Value, ClientError> {
     if given == "none" {
         return Ok(Value::Null);
     }

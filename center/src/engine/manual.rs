@@ -1,19 +1,24 @@
 //! Manual mode: what the end user of a device sees of its plans, and what his word does.
 
+use std::ops::DerefMut;
+
 use serde_json::json;
+use sqlx::AnyConnection;
 
 use super::judgement::{Judgement, Offering, judge};
 use super::turn::Turn;
 use super::why::{occasion, standing};
 use super::{Engine, Result};
 use crate::clock::Millis;
-use crate::rules::eligibility::{ComponentFacts, Trigger};
+use crate::rules::eligibility::{self, ComponentFacts, Need, Trigger};
 use crate::rules::explanation::Standing;
 use crate::rules::manual::{Answer, Appointment, Attempt, AutoConfirm, CANCELLED, Deed, NotTaken, Situation};
 use crate::rules::plan::Mode;
 use crate::rules::progress::{ComponentState, UpgradeState};
 use crate::rules::{ComponentKind, DeviceKey, ProductKey};
-use crate::store::{Device, PackageId, Plan, PlanId, Said, Topic, Upgrade, UpgradeId, Watch};
+use crate::store::{
+    Device, DeviceId, PackageId, Plan, PlanId, Queries, ReportedVersion, Said, StoreError, Upgrade, UpgradeId,
+};
 
 /// A plan as the end user of a device sees it.
 #[derive(Debug)]
@@ -92,6 +97,54 @@ fn situation<'j>(plan: &'j Plan, judgement: &'j Judgement, now: Millis) -> Situa
     }
 }
 
+/// Whether a plan brings a device anything, or did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Concerned {
+    Yes,
+    No,
+}
+
+/// Only plans of the device's own product are any business of its user.
+fn of_product(plan: &Plan, device: &Device) -> Result<()> {
+    if plan.settings.product == device.product {
+        return Ok(());
+    }
+    Err(StoreError::NotFound { what: "upgrade plan of this device", id: plan.id.0.to_string() }.into())
+}
+
+async fn see<C>(
+    store: &mut Queries<C>,
+    device: &Device,
+    versions: &[ReportedVersion],
+    plan: Plan,
+    now: Millis,
+) -> Result<(UserPlan, Concerned)>
+where
+    C: DerefMut<Target = AnyConnection> + Send,
+{
+    let offering = Offering::of(store, plan, now).await?;
+    let trigger = occasion(offering.plan.settings.push);
+    let judgement = judge(store, &offering, device, versions, trigger, now).await?;
+    let plan = offering.plan;
+    let situation = situation(&plan, &judgement, now);
+    let brings = judgement.upgrade.is_some() || situation.concerns().is_ok();
+    let concerned = if brings { Concerned::Yes } else { Concerned::No };
+    let deeds = situation.deeds();
+    let mut components = Vec::with_capacity(judgement.facts.len());
+    for ((facts, kind), selected) in
+        judgement.facts.iter().zip(&judgement.kinds).zip(&plan.settings.components)
+    {
+        let files = store.package(PackageId(selected.package)).await?.content.files;
+        let bytes = files.iter().map(|file| file.size).sum();
+        components.push(Brings { facts: facts.clone(), kind: *kind, bytes });
+    }
+    let said = store.find_answer(plan.id, device.id).await?;
+    let upgrade = judgement.upgrade.clone();
+    let ahead = judgement.busy_with;
+    let standing = standing(&plan, judgement, ahead, now);
+    Ok((UserPlan { plan, components, said, upgrade, standing, deeds }, concerned))
+}
+
 impl Engine {
     /// The plans that are active and concern the device, or that it is at work for; the newest activation first.
     pub async fn user_plans(&self, product: &ProductKey, key: &DeviceKey) -> Result<(Device, Vec<UserPlan>)> {
@@ -108,30 +161,24 @@ impl Engine {
         }
         let mut seen = Vec::with_capacity(plans.len());
         for plan in plans {
-            let offering = Offering::of(&mut store, plan, now).await?;
-            let trigger = occasion(offering.plan.settings.push);
-            let judgement = judge(&mut store, &offering, &device, &versions, trigger, now).await?;
-            let plan = offering.plan;
-            let situation = situation(&plan, &judgement, now);
-            if judgement.upgrade.is_none() && situation.concerns().is_err() {
-                continue;
+            let (plan, concerned) = see(&mut store, &device, &versions, plan, now).await?;
+            if concerned == Concerned::Yes {
+                seen.push(plan);
             }
-            let deeds = situation.deeds();
-            let mut components = Vec::with_capacity(judgement.facts.len());
-            for ((facts, kind), selected) in
-                judgement.facts.iter().zip(&judgement.kinds).zip(&plan.settings.components)
-            {
-                let files = store.package(PackageId(selected.package)).await?.content.files;
-                let bytes = files.iter().map(|file| file.size).sum();
-                components.push(Brings { facts: facts.clone(), kind: *kind, bytes });
-            }
-            let said = store.find_answer(plan.id, device.id).await?;
-            let upgrade = judgement.upgrade.clone();
-            let ahead = judgement.busy_with;
-            let standing = standing(&plan, judgement, ahead, now);
-            seen.push(UserPlan { plan, components, said, upgrade, standing, deeds });
         }
         Ok((device, seen))
+    }
+
+    /// One plan of the device's product, whatever its state, as the end user of the device sees it.
+    pub async fn user_plan(&self, device: DeviceId, plan: PlanId) -> Result<UserPlan> {
+        let now = self.clock.now();
+        let mut store = self.store.read().await?;
+        let device = store.device_by_id(device).await?;
+        let versions = store.device_versions(device.id).await?;
+        let plan = store.plan(plan).await?;
+        of_product(&plan, &device)?;
+        let (seen, _) = see(&mut store, &device, &versions, plan, now).await?;
+        Ok(seen)
     }
 
     /// Takes the end user's word for a device: to `plan`, or to the one plan that takes it. Returns that plan. An offer
@@ -190,20 +237,12 @@ impl Engine {
         turn.finish().await?;
         Ok(())
     }
-
-    /// Waits for what this process does about the device, and about the state of the plan.
-    pub fn watch_upgrade(&self, device: &Device, plan: PlanId) -> [Watch; 2] {
-        [self.store.watch(Topic::Device(device.id)), self.store.watch(Topic::Plan(plan))]
-    }
 }
 
 impl Turn<'_> {
     async fn take_word(&mut self, id: PlanId, word: Word) -> Result<()> {
         let plan = self.store.hold_plan(id).await?;
-        if plan.settings.product != self.device.product {
-            let rule = format!("it is a plan of product {}", plan.settings.product);
-            return Err(crate::store::StoreError::conflict("upgrade plan", id.0, rule).into());
-        }
+        of_product(&plan, &self.device)?;
         let offering = Offering::of(&mut self.store, plan, self.now).await?;
         let trigger = Trigger::Consent;
         let judgement =
@@ -261,8 +300,8 @@ impl Turn<'_> {
             None => {
                 let mut components = Vec::with_capacity(facts.len());
                 for ((facts, kind), selected) in facts.into_iter().zip(kinds).zip(&plan.settings.components) {
-                    let needed = crate::rules::eligibility::is_needed(&facts);
-                    let offered = matches!(needed, Ok(crate::rules::eligibility::Need::Upgrade));
+                    let needed = eligibility::is_needed(&facts);
+                    let offered = matches!(needed, Ok(Need::Upgrade));
                     components.push(self.component(facts, kind, PackageId(selected.package), offered, None));
                 }
                 let upgrade = Upgrade {

@@ -194,9 +194,11 @@ pub enum NotTaken {
         end: Millis,
     },
     /// It never meets the push period.
-    #[error("the push period is closed during the whole window; it opens at {opens}")]
+    #[error("the push period is closed during the whole window from {from}; it opens at {opens}")]
     OutsidePeriod {
-        /// The next opening after the window's own.
+        /// It opens.
+        from: Millis,
+        /// The push period opens.
         opens: Millis,
     },
     /// No plan was named, and none asks for this.
@@ -216,19 +218,6 @@ fn because(reason: Option<&str>) -> String {
 
 fn numbers(plans: &[i64]) -> String {
     plans.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
-}
-
-impl NotTaken {
-    /// Whether it is about the appointed window alone: another one may do.
-    pub fn is_about_the_window(&self) -> bool {
-        matches!(
-            self,
-            NotTaken::TooShort { .. }
-                | NotTaken::BeforeStart { .. }
-                | NotTaken::AfterEnd { .. }
-                | NotTaken::OutsidePeriod { .. }
-        )
-    }
 }
 
 impl Situation<'_> {
@@ -308,7 +297,7 @@ impl Situation<'_> {
         {
             let opens = from.max(self.now);
             if !period.contains(opens, zone) && period.opens(opens, zone) >= until {
-                return Err(NotTaken::OutsidePeriod { opens: period.opens(opens, zone) });
+                return Err(NotTaken::OutsidePeriod { from, opens: period.opens(opens, zone) });
             }
         }
         Ok(())
@@ -441,7 +430,8 @@ mod tests {
             Some(PushPeriod { from: "23:00".parse().unwrap(), until: "04:00".parse().unwrap() });
         assert_eq!(
             allows(&settings, hour(1), hour(12)).unwrap_err(),
-            "the push period is closed during the whole window; it opens at 2026-03-01T22:00:00Z"
+            "the push period is closed during the whole window from 2026-03-01T11:00:00Z; it opens at \
+             2026-03-01T22:00:00Z"
         );
         assert_eq!(allows(&settings, hour(1), hour(12) + Millis(1)), Ok(()));
         settings.outside_period = OutsidePeriod::Answer;

@@ -505,6 +505,7 @@ mod tests {
             secrets::DEVICES_BELOW,
             secrets::DEVICES_ABOVE,
             upgrades::LOG_AFTER,
+            upgrades::LAST_LINE,
         ];
         for query in queries {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));

@@ -199,6 +199,7 @@ pub(super) const ALL_IN_FLIGHT: &str =
 pub(super) const FORGET_LOG: &str = "DELETE FROM upgrade_log WHERE id IN (SELECT upgrade_log.id FROM upgrade_log \
              WHERE upgrade_log.last_at < $1 AND NOT EXISTS (SELECT 1 FROM upgrades \
              WHERE upgrades.id = upgrade_log.upgrade_id AND upgrades.ended_at IS NULL) ORDER BY last_at LIMIT $2)";
+pub(super) const LAST_LINE: &str = "SELECT COALESCE(MAX(id), 0) AS id FROM upgrade_log WHERE upgrade_id = $1";
 pub(super) const REPEAT_LOG: &str = "UPDATE upgrade_log SET last_at = $6, times = times + 1 \
              WHERE id = (SELECT MAX(id) FROM upgrade_log WHERE device_id = $1) \
              AND COALESCE(upgrade_id, 0) = $2 AND COALESCE(component, '') = $3 AND kind = $4 AND value = $5";
@@ -400,6 +401,12 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
             .fetch_all(self.connection())
             .await?;
         rows.iter().map(log_entry).collect()
+    }
+
+    /// Number of the last line of the upgrade's log; 0: it has none.
+    pub async fn last_line(&mut self, id: UpgradeId) -> Result<i64> {
+        let row = sqlx::query(LAST_LINE).bind(id.0).fetch_one(self.connection()).await?;
+        row.int("id")
     }
 
     /// The upgrade's log after line number `after`, at most `limit` lines, oldest first.

@@ -1,0 +1,67 @@
+//! `GET /devices/{product}/{device}/upgrade-plan`.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, header};
+use serde::{Deserialize, Serialize};
+
+use super::Shown;
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::clock::Millis;
+use crate::rules::language::Wanted;
+use crate::rules::manual::AutoConfirm;
+use crate::rules::progress::Presence;
+use crate::rules::{DeviceKey, ProductKey};
+
+/// `?language=`; without it, the header `Accept-Language` says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InLanguage {
+    language: Option<String>,
+}
+
+impl InLanguage {
+    pub(super) fn wanted(&self, headers: &HeaderMap) -> Result<Wanted, ApiError> {
+        if let Some(language) = &self.language {
+            return Ok(Wanted::only(language)?);
+        }
+        let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Ok(accepted.map(Wanted::accepted).unwrap_or_default())
+    }
+}
+
+/// A device with the plans that concern it, the newest activation first.
+#[derive(Debug, Serialize)]
+pub struct Plans {
+    product: ProductKey,
+    device: DeviceKey,
+    online: bool,
+    auto_confirm: AutoConfirm,
+    now: Millis,
+    plans: Vec<Shown>,
+}
+
+/// The plans of a device as its end user sees them.
+pub async fn plan(
+    State(api): State<Api>,
+    Path((product, device)): Path<(String, String)>,
+    query: Result<Query<InLanguage>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<([(HeaderName, &'static str); 1], Json<Plans>), ApiError> {
+    let Query(language) = query?;
+    let wanted = language.wanted(&headers)?;
+    let (product, key) = (ProductKey::new(product)?, DeviceKey::new(device)?);
+    let now = api.engine.clock().now();
+    let (device, plans) = api.engine.user_plans(&product, &key).await?;
+    let plans = Plans {
+        online: device.presence() == Presence::Online,
+        auto_confirm: device.auto_confirm,
+        now,
+        plans: plans.into_iter().map(|seen| Shown::of(seen, &wanted, now)).collect(),
+        product: device.product,
+        device: device.key,
+    };
+    Ok(([(header::VARY, "Accept-Language")], Json(plans)))
+}
