@@ -246,13 +246,9 @@ fn only_a_saved_plan_is_edited_or_deleted() {
 fn products_and_components_are_changed_while_nothing_stands_on_them() {
     let bench = Bench::new();
     let center = &bench.center;
-    let said = center.says(&["product", "edit", "p1abcd", "--name", "Pumps", "--admission", "known_only"]);
+    let said = center.says(&["product", "edit", "p1abcd", "--name", "Pumps", "--admission", "known-only"]);
     assert_has(&said, &["Pumps", "known_only"]);
     assert_eq!(center.json(&["product", "show", "p1abcd"])["admission"], "known_only");
-    assert_has(
-        &bench.refused(&["product", "edit", "p1abcd", "--admission", "all"]),
-        &["admission \"all\"", "known_only"],
-    );
     assert_has(&bench.refused(&["product", "edit", "p9", "--name", "x"]), &["there is no product p9"]);
 
     center.says(&["component", "add", "p1abcd", "GD32", "--type", "module"]);
@@ -271,4 +267,46 @@ fn products_and_components_are_changed_while_nothing_stands_on_them() {
     center.says(&["package", "delete", "1"]);
     assert_eq!(center.says(&["component", "delete", "p1abcd", "STM32"]), "deleted\n");
     assert_has(&center.says(&["plan", "show", "1"]), &["Terminated"]);
+}
+
+#[test]
+fn single_devices_are_ordered_and_a_dry_run_is_shown() {
+    let bench = Bench::new();
+    let center = &bench.center;
+    bench.enter(&["d1", "d2"]);
+    let create = ["plan", "create", "--name", "Autumn", "--product", "p1abcd", "--component", "STM32=1"];
+    center.says(&[&create[..], &["--whitelist", "d1,d9", "--mode", "manual"]].concat());
+    let said = center.says(&["plan", "dry-run", "1"]);
+    let expected = [
+        "not activated: manual mode needs the upgrade text in language \"zh\"",
+        "Held     1        never_connected",
+    ];
+    assert_has(&said, &expected);
+    assert_eq!(center.json(&["plan", "dry-run", "1"])["devices"], 2);
+    let said = bench.refused(&["plan", "retry", "1", "--device", "d1"]);
+    assert_has(&said, &["the plan is saved; only in an active one are devices tried again or left out"]);
+    center.says(&["plan", "edit", "1", "--mode", "silent"]);
+    assert_eq!(center.says(&["plan", "activate", "1"]), "activated\n");
+    let said = bench.refused(&["plan", "retry", "1", "--device", "d1,d8"]);
+    assert_has(
+        &said,
+        &["nothing was done: device d8: the product has no such device; device d1: the plan was not"],
+    );
+    let said = bench.refused(&["plan", "skip", "1", "--device", "d2"]);
+    assert_has(&said, &["the plan's whitelist does not hold the device"]);
+    let said = center.says(&["plan", "skip", "1", "--device", "d1,d8", "--because", "in repair"]);
+    assert_has(
+        &said,
+        &["1 devices are left out", "NOT DONE  WHY", "d8        the product has no such device"],
+    );
+    assert_has(&center.says(&["why", "p1abcd", "d1"]), &["left out by the operator: in repair"]);
+    let said = center.says(&["plan", "retry", "1", "--state", "not_upgraded", "--reason", "in repair"]);
+    assert_eq!(said, "1 devices are tried again\n");
+    assert_eq!(
+        center.says(&["plan", "retry", "1", "--state", "upgrade_failed"]),
+        "0 devices are tried again\n"
+    );
+    let said = bench.refused(&["plan", "retry", "1", "--state", "broken"]);
+    assert_has(&said, &["device state \"broken\"", "upgrade_failed"]);
+    assert_eq!(center.run(&["plan", "retry", "1"]).status.code(), Some(2), "which devices?");
 }

@@ -61,6 +61,11 @@ pub enum Plan {
         /// Its id
         id: String,
     },
+    /// Say what activating a plan now would do: its devices by outcome and reason. Nothing is changed
+    DryRun {
+        /// Its id
+        id: String,
+    },
     /// Activate a plan: from now on it is offered to devices
     Activate {
         /// Its id
@@ -78,6 +83,25 @@ pub enum Plan {
     Resume {
         /// Its id
         id: String,
+    },
+    /// Try failed devices of an active plan again: at once, or when they connect
+    Retry {
+        /// Its id
+        id: String,
+        /// Which devices
+        #[command(flatten)]
+        devices: Devices,
+    },
+    /// Leave devices out of an active plan: failed ones, or such that have not confirmed
+    Skip {
+        /// Its id
+        id: String,
+        /// Which devices
+        #[command(flatten)]
+        devices: Devices,
+        /// Why; the device's log keeps it
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        because: String,
     },
     /// Stop a plan for good: devices that have not confirmed fail
     Terminate {
@@ -118,6 +142,85 @@ pub enum Plan {
         /// Its id
         id: String,
     },
+}
+
+/// Some devices of a plan: by their keys, or all that are in a state for a reason.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct Devices {
+    /// These devices; repeat it, or separate the keys by commas
+    #[arg(long = "device", value_name = "DK", value_delimiter = ',', conflicts_with_all = ["state", "reason"])]
+    devices: Vec<String>,
+    /// The devices of this CSV file: their keys in its first column
+    #[arg(long = "device-file", value_name = "FILE", conflicts_with_all = ["state", "reason"])]
+    file: Option<PathBuf>,
+    /// All devices of the plan in this state; with --reason alone, upgrade_failed
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
+    /// Only devices whose reason has this text in it
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// Device keys that are sent in one request.
+const KEYS: usize = 1_000;
+
+impl Devices {
+    /// Gives the order part by part, and puts the answers together.
+    fn order(&self, client: &Client, path: &str, more: &Value) -> Result<Value, ClientError> {
+        let (mut done, mut not_done) = (0, Vec::new());
+        let mut send = |body: Value| {
+            let mut body = body;
+            if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+                body.extend(more.clone());
+            }
+            let mut answer = client.post(path, &body)?;
+            done += answer["done"].as_u64().unwrap_or_default();
+            if let Value::Array(left) = answer["not_done"].take() {
+                not_done.extend(left);
+            }
+            Ok(answer["next"].take())
+        };
+        if let Some(Value::Array(keys)) = listed(&self.devices, self.file.as_ref())? {
+            for keys in keys.chunks(KEYS) {
+                send(json!({ "devices": keys }))?;
+            }
+        } else {
+            let mut after = Value::Null;
+            loop {
+                let filter = json!({ "state": self.state, "reason": self.reason, "after": after });
+                after = send(json!({ "filter": filter }))?;
+                if after.is_null() {
+                    break;
+                }
+            }
+        }
+        if done == 0 && !not_done.is_empty() {
+            let shown = not_done
+                .iter()
+                .take(3)
+                .map(|left| format!("device {}: {}", cell(&left["device"]), cell(&left["reason"])));
+            let rest = not_done.len().saturating_sub(3);
+            let rest = if rest > 0 { format!("; and {rest} more") } else { String::new() };
+            return Err(ClientError::Refused {
+                message: format!("nothing was done: {}{rest}", shown.collect::<Vec<_>>().join("; ")),
+            });
+        }
+        Ok(json!({ "done": done, "not_done": not_done }))
+    }
+}
+
+fn ordered(json: Value, what: &str) -> Answer {
+    let mut text = format!("{} devices {what}\n", cell(&json["done"]));
+    let left = items(&json["not_done"]);
+    if !left.is_empty() {
+        let mut table = Table::new(&["NOT DONE", "WHY"]);
+        for left in left {
+            table.row(["device", "reason"].map(|field| cell(&left[field])));
+        }
+        text.push_str(&format!("\n{}", table.text()));
+    }
+    Answer { json, text }
 }
 
 /// The fields of a plan that may be left out; `none` takes one away again.
@@ -280,13 +383,30 @@ impl Request for Plan {
                 let json = client.post(&format!("plans/{}/clone", segment(id)), &json!({ "name": name }))?;
                 Ok(Answer { text: format!("{}\n", cell(&json["id"])), json })
             }
+            Self::Retry { id, devices } => {
+                let json = devices.order(client, &format!("plans/{}/retry", segment(id)), &json!({}))?;
+                Ok(ordered(json, "are tried again"))
+            }
+            Self::Skip { id, devices, because } => {
+                let path = format!("plans/{}/skip", segment(id));
+                let json = devices.order(client, &path, &json!({ "reason": because }))?;
+                Ok(ordered(json, "are left out"))
+            }
             Self::Delete { id } => {
                 let json = client.delete(&format!("plans/{}", segment(id)))?;
                 Ok(Answer { text: "deleted\n".to_owned(), json })
             }
             Self::Activate { id, supersede } => {
                 let body = if *supersede { json!({ "supersede": "agreed" }) } else { json!({}) };
-                step(id, "activate", body)
+                let mut answer = step(id, "activate", body)?;
+                for warning in items(&answer.json["warnings"]) {
+                    answer.text.push_str(&format!("warning: {}\n", cell(warning)));
+                }
+                Ok(answer)
+            }
+            Self::DryRun { id } => {
+                let json = client.get(&format!("plans/{}/dry-run", segment(id)))?;
+                Ok(Answer { text: forecast(&json), json })
             }
             Self::Suspend { id } => step(id, "suspend", json!({})),
             Self::Resume { id } => step(id, "resume", json!({})),
@@ -411,6 +531,29 @@ fn shown(plan: &Value) -> String {
         text.push_str(&figures.text());
     }
     text.push_str(&held(&plan["held"]));
+    text
+}
+
+/// What activating the plan would do.
+fn forecast(run: &Value) -> String {
+    let mut text = String::new();
+    for (field, words) in
+        [("refused", "not activated"), ("supersedes", "takes the place of"), ("downgrades", "warning")]
+    {
+        for line in items(&run[field]) {
+            text.push_str(&format!("{words}: {}\n", cell(line)));
+        }
+    }
+    let mut table = Table::new(&["OUTCOME", "DEVICES", "CONDITION", "FOR EXAMPLE", "WHY"]);
+    for forecast in items(&run["outcomes"]) {
+        let rest = ["devices", "condition", "example", "text"].map(|field| cell(&forecast[field]));
+        table.row([state(&forecast["outcome"])].into_iter().chain(rest));
+    }
+    text.push_str(&table.text());
+    if run["examined"] != run["devices"] {
+        let [examined, devices] = ["examined", "devices"].map(|field| cell(&run[field]));
+        text.push_str(&format!("estimated from {examined} of {devices} devices\n"));
+    }
     text
 }
 

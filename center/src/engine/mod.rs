@@ -3,9 +3,11 @@
 //! Everything that matters is in the store before a call returns, so a restart continues where it was, and a message that
 //! is acknowledged after the call has been counted.
 
+mod dry_run;
 mod judgement;
 mod manual;
 mod offer;
+mod operator;
 mod plans;
 mod reports;
 mod tick;
@@ -24,7 +26,9 @@ use crate::rules::plan::{ActivationFault, NoTransition};
 use crate::rules::{ComponentNo, NameError};
 use crate::store::{DeviceId, PackageFile, PackageId, Store, StoreError, UpgradeId, WasOwner};
 
+pub use dry_run::{DryRun, Forecast};
 pub use manual::{Brings, UserPlan, Word};
+pub use operator::{Chosen, Left, Order, Ordered};
 pub use why::{HeldBy, HeldDevices, Population, Why};
 
 /// A message to a device: the link gives it a packet id, frames it and publishes it with QoS 1.

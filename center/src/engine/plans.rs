@@ -1,12 +1,16 @@
 //! What an operator does to upgrade plans.
 
+use std::ops::DerefMut;
+
+use sqlx::AnyConnection;
+
 use super::{Engine, EngineError, Result};
 use crate::rules::plan::{
     List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede, activation_faults, next_state,
 };
 use crate::rules::progress::UpgradeState;
 use crate::rules::{DeviceKey, NameError, Title};
-use crate::store::{PackageId, Plan, PlanId, StoreError, Writer};
+use crate::store::{PackageId, Plan, PlanId, Queries, StoreError, Writer};
 
 /// Why devices that had not confirmed when their plan was terminated failed.
 pub const TERMINATED: &str = "the plan was terminated";
@@ -103,6 +107,9 @@ impl Engine {
         let now = self.clock.now();
         let mut store = self.store.write().await?;
         let mut plan = store.lock_plan(id).await?;
+        for selected in &plan.settings.components {
+            store.hold_package(PackageId(selected.package)).await?;
+        }
         let packages = packages_of(&mut store, &plan).await?;
         let overlaps = store.overlaps(id).await?;
         let faults = activation_faults(&plan.settings, plan.state, &packages, &overlaps, supersede, now);
@@ -194,12 +201,16 @@ fn saved(plan: &Plan, done: &str) -> Result<()> {
     Err(StoreError::conflict("upgrade plan", plan.id.0, reason).into())
 }
 
-async fn packages_of(store: &mut Writer, plan: &Plan) -> Result<Vec<PackageFound>> {
+/// What activation finds for each component of the plan.
+pub(super) async fn packages_of<C>(store: &mut Queries<C>, plan: &Plan) -> Result<Vec<PackageFound>>
+where
+    C: DerefMut<Target = AnyConnection> + Send,
+{
     let mut found = Vec::with_capacity(plan.settings.components.len());
     for selected in &plan.settings.components {
         let package = selected.package;
         let id = PackageId(package);
-        found.push(match store.hold_package(id).await?.map(|package| package.content) {
+        found.push(match store.find_package(id).await?.map(|package| package.content) {
             None => PackageFound::Gone { package },
             Some(content)
                 if content.product == plan.settings.product && content.component == selected.component =>

@@ -216,7 +216,7 @@ impl Tally {
 }
 
 /// `count` of `examined`, as a share of `whole`, rounded.
-fn scaled(count: i64, whole: i64, examined: i64) -> i64 {
+pub(super) fn scaled(count: i64, whole: i64, examined: i64) -> i64 {
     let examined = i128::from(examined.max(1));
     let share = (i128::from(count) * i128::from(whole) + examined / 2) / examined;
     i64::try_from(share).unwrap_or(i64::MAX)

@@ -488,7 +488,7 @@ fn is_offered_now(case: &Case<'_>) -> Result<(), Held> {
 }
 
 /// Positions of the components that can be upgraded, or why none can.
-pub(super) fn needed(components: &[ComponentFacts]) -> Result<Vec<usize>, Held> {
+pub(crate) fn needed(components: &[ComponentFacts]) -> Result<Vec<usize>, Held> {
     let mut first_held = None;
     let mut needed = Vec::new();
     for (position, facts) in components.iter().enumerate() {

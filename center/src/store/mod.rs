@@ -487,6 +487,7 @@ mod tests {
             upgrades::LEASES_OVER,
             upgrades::OFFERS_DUE,
             upgrades::EXTEND_LEASES,
+            upgrades::PLAN_UPGRADES_IN,
             upgrades::VERIFICATIONS,
             upgrades::LAST_VERIFICATION,
             upgrades::VERDICT,

@@ -527,6 +527,19 @@ impl Writer {
         Ok((row.number("halt_finished")?, row.number("halt_failed")?))
     }
 
+    /// A device that had failed has another chance, or is left out: it does not count as failed any more.
+    pub async fn uncount_failed(&mut self, id: PlanId) -> Result<()> {
+        // Failures from before a resume are not in the count.
+        sqlx::query(
+            "UPDATE plans SET halt_finished = halt_finished - 1, halt_failed = halt_failed - 1 \
+             WHERE id = $1 AND halt_failed > 0",
+        )
+        .bind(id.0)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
     /// Finished devices are counted from here on.
     pub async fn forget_finished(&mut self, id: PlanId) -> Result<()> {
         sqlx::query("UPDATE plans SET halt_finished = 0, halt_failed = 0 WHERE id = $1")

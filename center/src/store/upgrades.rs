@@ -180,6 +180,8 @@ pub(super) const OFFERS_DUE: &str = "SELECT DISTINCT upgrades.device_id AS devic
              WHERE upgrades.next_offer_at IS NOT NULL AND upgrades.next_offer_at <= $1 AND devices.online = 1 LIMIT $2";
 pub(super) const EXTEND_LEASES: &str =
     "UPDATE component_upgrades SET lease_until = $1 WHERE lease_until IS NOT NULL AND lease_until < $1";
+pub(super) const PLAN_UPGRADES_IN: &str =
+    "SELECT * FROM upgrades WHERE plan_id = $1 AND state = $2 AND id > $3 ORDER BY id LIMIT $4";
 pub(super) const VERIFICATIONS: &str =
     "SELECT * FROM upgrades WHERE verifies = $1 AND id > $2 ORDER BY id LIMIT $3";
 pub(super) const LAST_VERIFICATION: &str =
@@ -315,6 +317,24 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
     pub async fn plan_upgrades(&mut self, plan: PlanId, after: i64, limit: i64) -> Result<Vec<Upgrade>> {
         let rows = sqlx::query("SELECT * FROM upgrades WHERE plan_id = $1 AND id > $2 ORDER BY id LIMIT $3")
             .bind(plan.0)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(self.connection())
+            .await?;
+        self.whole_upgrades(rows).await
+    }
+
+    /// Upgrades of a plan that are in `state`, after number `after`, at most `limit`, oldest first.
+    pub async fn plan_upgrades_in(
+        &mut self,
+        plan: PlanId,
+        state: UpgradeState,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Upgrade>> {
+        let rows = sqlx::query(PLAN_UPGRADES_IN)
+            .bind(plan.0)
+            .bind(state.as_str())
             .bind(after)
             .bind(limit)
             .fetch_all(self.connection())

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Counted;
 use crate::api::Api;
@@ -20,14 +20,25 @@ pub struct How {
     supersede: Option<Supersede>,
 }
 
+/// A plan that is active now.
+#[derive(Debug, Serialize)]
+pub struct Activated {
+    #[serde(flatten)]
+    plan: Counted,
+    /// What the operator may not have meant: full packages that take devices back.
+    warnings: Vec<String>,
+}
+
 /// Activates a plan, or says every reason why not.
 pub async fn activate(
     State(api): State<Api>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<Json<Counted>, ApiError> {
+) -> Result<Json<Activated>, ApiError> {
     let id = PlanId(number("upgrade plan", &id)?);
     let how = if body.is_empty() { How::default() } else { serde_json::from_slice(&body)? };
+    // Looked at before: afterwards devices are on their way.
+    let warnings = api.engine.dry_run(id).await?.downgrades;
     let plan = api.engine.activate(id, how.supersede.unwrap_or(Supersede::Refuse)).await?;
-    Ok(Json(Counted::of(&api, plan).await?))
+    Ok(Json(Activated { plan: Counted::of(&api, plan).await?, warnings }))
 }

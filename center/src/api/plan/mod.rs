@@ -5,6 +5,7 @@ pub mod copy;
 pub mod create;
 pub mod delete;
 pub mod devices;
+pub mod dry_run;
 pub mod edit;
 pub mod events;
 mod given;
@@ -12,6 +13,7 @@ pub mod held;
 pub mod life;
 pub mod list;
 pub mod lists;
+pub mod order;
 pub mod show;
 
 use serde::Serialize;

@@ -1,0 +1,95 @@
+//! `POST /plans/{plan}/retry` and `/plans/{plan}/skip`.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::api::page::number;
+use crate::engine::{Chosen, Order, Ordered};
+use crate::rules::progress::UpgradeState;
+use crate::rules::{DeviceKey, Remark};
+use crate::store::PlanId;
+
+/// Most device keys of one request.
+const KEYS_MAX: usize = 10_000;
+
+/// Which devices: either their keys, or a filter.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    devices: Option<Vec<String>>,
+    filter: Option<Filter>,
+    /// Why they are left out, at most 200 characters.
+    reason: Option<String>,
+}
+
+/// Devices of the plan by what became of them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Failed ones, if it is not given.
+    state: Option<String>,
+    /// A text that their reason has in it.
+    reason: Option<String>,
+    /// The `next` of the answer before.
+    after: Option<String>,
+}
+
+/// Tries devices of an active plan again.
+pub async fn retry(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    body: Result<Json<Given>, JsonRejection>,
+) -> Result<Json<Ordered>, ApiError> {
+    let Json(given) = body?;
+    if let Some(reason) = &given.reason {
+        return Err(ApiError::invalid(
+            "unknown_field",
+            "reason",
+            reason,
+            "another try needs no reason; `filter` has one",
+        ));
+    }
+    order(&api, &id, given, &Order::Retry).await
+}
+
+/// Leaves devices of an active plan out.
+pub async fn skip(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    body: Result<Json<Given>, JsonRejection>,
+) -> Result<Json<Ordered>, ApiError> {
+    let Json(mut given) = body?;
+    let reason = Remark::new(given.reason.take().unwrap_or_default())?;
+    order(&api, &id, given, &Order::Skip { reason: reason.into() }).await
+}
+
+async fn order(api: &Api, id: &str, given: Given, order: &Order) -> Result<Json<Ordered>, ApiError> {
+    let id = PlanId(number("upgrade plan", id)?);
+    let chosen = match (given.devices, given.filter) {
+        (Some(devices), None) if devices.len() <= KEYS_MAX => {
+            Chosen::Keys(devices.into_iter().map(DeviceKey::new).collect::<Result<_, _>>()?)
+        }
+        (Some(devices), None) => {
+            let rule = format!("at most {KEYS_MAX} device keys in one request");
+            return Err(ApiError::invalid("too_many", "devices", &devices.len().to_string(), rule));
+        }
+        (None, Some(Filter { state, reason, after })) => Chosen::Filter {
+            state: state.map_or(Ok(UpgradeState::Failed), |state| state.parse())?,
+            reason,
+            after: after.map_or(Ok(0), |after| {
+                let rule = "the `next` of the answer before";
+                after.parse().map_err(|_| ApiError::invalid("invalid", "after", &after, rule))
+            })?,
+        },
+        _ => {
+            let rule =
+                "say which: either `devices`, a list of device keys, or `filter`, with `state` and `reason`";
+            return Err(ApiError::invalid("missing", "devices", "", rule));
+        }
+    };
+    Ok(Json(api.engine.order(id, chosen, order).await?))
+}

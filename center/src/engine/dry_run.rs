@@ -1,0 +1,290 @@
+//! What activating a plan now would do, by the judgement that decides about its offers; nothing is written.
+
+use std::collections::BTreeMap;
+use std::ops::DerefMut;
+
+use serde::Serialize;
+use sqlx::AnyConnection;
+
+use super::judgement::{Offering, judge};
+use super::plans::packages_of;
+use super::why::{Population, occasion, scaled};
+use super::{Engine, Result};
+use crate::clock::Millis;
+use crate::rules::eligibility::needed;
+use crate::rules::forecast::{Outcome, forecast, is_later};
+use crate::rules::plan::{List, PlanState, Strategy, Supersede, activation_faults};
+use crate::rules::progress::Presence;
+use crate::rules::{ComponentNo, DeviceKey};
+use crate::store::{Device, PlanId, Queries};
+
+/// What activating a plan now would do.
+#[derive(Debug, Serialize)]
+pub struct DryRun {
+    /// The time that it holds for.
+    pub now: Millis,
+    /// Where the plan is: of one that is active already, the rest says what it does now.
+    pub state: PlanState,
+    /// Why it would not be activated; the rest is as if it were.
+    pub refused: Vec<String>,
+    /// Plans whose place it takes, which the activation must agree to.
+    pub supersedes: Vec<String>,
+    /// Full packages that take devices back to an older version.
+    pub downgrades: Vec<String>,
+    /// Who is counted.
+    pub population: Population,
+    /// How many these are.
+    pub devices: i64,
+    /// How many of them were looked at; if these are not all, the numbers below are estimates from them.
+    pub examined: i64,
+    /// The most frequent one first.
+    pub outcomes: Vec<Forecast>,
+}
+
+/// Devices with the same outcome for the same reason.
+#[derive(Debug, Serialize)]
+pub struct Forecast {
+    /// What would happen to them.
+    pub outcome: Outcome,
+    /// The condition in one word.
+    pub condition: &'static str,
+    /// How many.
+    pub devices: i64,
+    /// One of them.
+    pub example: DeviceKey,
+    /// The condition, with that one's values.
+    pub text: String,
+}
+
+/// Devices that are judged at most in each part, online and offline: the cost is the same for any product.
+const SAMPLE: i64 = 2_000;
+
+impl Engine {
+    /// What activating the plan now would do. Devices are judged as [`Engine::held`] does: all of them, or two samples that
+    /// are scaled to the exact counts.
+    pub async fn dry_run(&self, id: PlanId) -> Result<DryRun> {
+        let now = self.clock.now();
+        let mut store = self.store.read().await?;
+        let mut plan = store.plan(id).await?;
+        let state = plan.state;
+        let zone = plan.settings.time_zone.clone();
+        let (mut refused, mut supersedes) = (Vec::new(), Vec::new());
+        if !state.offers() {
+            let packages = packages_of(&mut store, &plan).await?;
+            let overlaps = store.overlaps(id).await?;
+            let faults =
+                activation_faults(&plan.settings, state, &packages, &overlaps, Supersede::Agreed, now);
+            refused.extend(faults.iter().map(ToString::to_string));
+            supersedes.extend(overlaps.iter().map(|other| {
+                format!("plan {} ({}), for component {}", other.plan, other.name, other.component)
+            }));
+        }
+        if state == PlanState::Saved {
+            plan.state = PlanState::Activated;
+            plan.activated = Some(now);
+        }
+        let (strategy, product) = (plan.settings.strategy, plan.settings.product.clone());
+        let offering = Offering::of(&mut store, plan, now).await?;
+        let mut tally = Tally { now, zone, ..Tally::default() };
+        let population = if store.has_list(id, List::White).await? {
+            let keys = store.listed(id, List::White, "", SAMPLE).await?;
+            let (mut seen, whole) = (Vec::new(), store.count_listed(id, List::White).await?);
+            for key in keys {
+                seen.push(match store.find_device(&product, &key).await? {
+                    Some(device) => tally.look(&mut store, &offering, device).await?,
+                    None => Seen {
+                        outcome: Outcome::Held,
+                        condition: "never_connected",
+                        key,
+                        text: "no device with this key has ever connected".to_owned(),
+                    },
+                });
+            }
+            tally.add(whole, seen);
+            Population::Whitelist
+        } else {
+            for presence in [Presence::Online, Presence::Offline] {
+                let devices = store.devices_by_slot(&product, presence, SAMPLE).await?;
+                let mut seen = Vec::with_capacity(devices.len());
+                for device in devices {
+                    seen.push(tally.look(&mut store, &offering, device).await?);
+                }
+                tally.add(store.count_devices(&product, presence).await?, seen);
+            }
+            Population::Product
+        };
+        if state == PlanState::Saved {
+            tally.limit(&strategy);
+        }
+        let downgrades = tally.downgrades();
+        let mut outcomes: Vec<Forecast> = tally.outcomes.into_values().collect();
+        outcomes.sort_by_key(|forecast| std::cmp::Reverse(forecast.devices));
+        Ok(DryRun {
+            now,
+            state,
+            refused,
+            supersedes,
+            downgrades,
+            population,
+            devices: tally.devices,
+            examined: tally.examined,
+            outcomes,
+        })
+    }
+}
+
+/// One device, judged.
+struct Seen {
+    outcome: Outcome,
+    condition: &'static str,
+    key: DeviceKey,
+    text: String,
+}
+
+/// A component's devices that a full package takes back.
+struct TakenBack {
+    devices: u64,
+    example: DeviceKey,
+    reported: String,
+    target: String,
+}
+
+/// Devices by outcome, while they are counted.
+struct Tally {
+    now: Millis,
+    zone: crate::rules::window::Zone,
+    devices: i64,
+    examined: i64,
+    outcomes: BTreeMap<(Outcome, &'static str), Forecast>,
+    taken_back: BTreeMap<ComponentNo, TakenBack>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally {
+            now: Millis(0),
+            zone: crate::rules::window::Zone::utc(),
+            devices: 0,
+            examined: 0,
+            outcomes: BTreeMap::new(),
+            taken_back: BTreeMap::new(),
+        }
+    }
+}
+
+impl Tally {
+    async fn look<C>(
+        &mut self,
+        store: &mut Queries<C>,
+        offering: &Offering,
+        mut device: Device,
+    ) -> Result<Seen>
+    where
+        C: DerefMut<Target = AnyConnection> + Send,
+    {
+        let versions = store.device_versions(device.id).await?;
+        let trigger = occasion(offering.plan.settings.push);
+        let today = judge(store, offering, &device, &versions, trigger, self.now).await?;
+        let at_work = today.upgrade.as_ref().is_some_and(|upgrade| upgrade.is_outstanding());
+        // The same device, connected, with what it reported last.
+        device.session.get_or_insert_default();
+        device.versions_at.get_or_insert(self.now);
+        let connected = judge(store, offering, &device, &versions, trigger, self.now).await?;
+        let (outcome, held) = forecast(
+            today.verdict.map(|_| ()),
+            connected.verdict.map(|_| ()),
+            needed(&connected.facts).map(|_| ()),
+        );
+        if matches!(outcome, Outcome::Offered | Outcome::WhenOnline) {
+            self.compare(&device, &connected.facts);
+        }
+        let key = device.key;
+        if at_work {
+            let text = "it was offered the plan already, or is at work".to_owned();
+            return Ok(Seen { outcome: Outcome::Held, condition: "under_way", key, text });
+        }
+        let (condition, text) = match (outcome, &held) {
+            (_, Some(held)) => (held.condition(), held.told(&self.zone, self.now)),
+            (_, None) => ("due", "nothing holds it back".to_owned()),
+        };
+        Ok(Seen { outcome, condition, key, text })
+    }
+
+    fn compare(&mut self, device: &Device, facts: &[crate::rules::eligibility::ComponentFacts]) {
+        for facts in facts.iter().filter(|facts| facts.source.is_none()) {
+            let Some(reported) = &facts.reported else { continue };
+            if is_later(reported, facts.target.as_str()) {
+                let taken = self.taken_back.entry(facts.component.clone()).or_insert_with(|| TakenBack {
+                    devices: 0,
+                    example: device.key.clone(),
+                    reported: reported.clone(),
+                    target: facts.target.to_string(),
+                });
+                taken.devices += 1;
+            }
+        }
+    }
+
+    /// A part of the devices, `whole` of them, of which `seen` were judged.
+    fn add(&mut self, whole: i64, seen: Vec<Seen>) {
+        let examined = i64::try_from(seen.len()).unwrap_or(i64::MAX);
+        let whole = whole.max(examined);
+        let mut counts: BTreeMap<(Outcome, &'static str), i64> = BTreeMap::new();
+        for Seen { outcome, condition, key, text } in seen {
+            *counts.entry((outcome, condition)).or_default() += 1;
+            self.outcomes.entry((outcome, condition)).or_insert(Forecast {
+                outcome,
+                condition,
+                devices: 0,
+                example: key,
+                text,
+            });
+        }
+        for (place, count) in counts {
+            if let Some(forecast) = self.outcomes.get_mut(&place) {
+                forecast.devices += scaled(count, whole, examined);
+            }
+        }
+        self.devices += whole;
+        self.examined += examined;
+    }
+
+    /// The plan's limits let only so many start at once.
+    fn limit(&mut self, strategy: &Strategy) {
+        let limits = [
+            (strategy.first_devices, "first_devices"),
+            (strategy.max_in_flight, "in_flight_limit"),
+            (strategy.max_per_minute, "per_minute_limit"),
+        ];
+        let tightest = limits.into_iter().filter_map(|(limit, name)| Some((i64::from(limit?), name))).min();
+        let (Some((limit, condition)), Some(offered)) =
+            (tightest, self.outcomes.get_mut(&(Outcome::Offered, "due")))
+        else {
+            return;
+        };
+        let rest = offered.devices - limit;
+        if rest > 0 {
+            offered.devices = limit;
+            let example = offered.example.clone();
+            let text = format!("{limit} devices may start at once, by the plan's limits");
+            let forecast = Forecast { outcome: Outcome::Held, condition, devices: rest, example, text };
+            self.outcomes.insert((Outcome::Held, condition), forecast);
+        }
+    }
+
+    fn downgrades(&self) -> Vec<String> {
+        let told = |(component, taken): (&ComponentNo, &TakenBack)| {
+            let TakenBack { devices, example, reported, target } = taken;
+            let of = if self.examined < self.devices {
+                format!("{devices} of the {} devices looked at report", self.examined)
+            } else {
+                format!("{devices} devices report")
+            };
+            format!(
+                "component {component}: {of} a later version than {target} (for example {example}: {reported}); \
+                 the full package takes them back"
+            )
+        };
+        self.taken_back.iter().map(told).collect()
+    }
+}

@@ -1,0 +1,147 @@
+//! What an operator may do to single devices of an active plan: another try, or leaving them out
+//! (DEVELOPER-CENTER.md "Retry by the operator").
+
+use super::eligibility::{ComponentFacts, Held, needed};
+use super::plan::PlanState;
+use super::progress::UpgradeState;
+
+/// Where a device is in the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Where {
+    /// It was never offered the plan.
+    Nowhere,
+    /// At its end for good.
+    Ended(UpgradeState),
+    /// An attempt failed, and the center will try again by itself.
+    WaitsForRetry,
+    /// It was offered the plan, or refused it, and has not confirmed.
+    Unconfirmed,
+    /// It has confirmed and is at work.
+    AtWork,
+}
+
+/// Why a device stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotDone {
+    /// The plan offers nothing (any more).
+    #[error("the plan is {0}; only in an active one are devices tried again or left out")]
+    Plan(PlanState),
+    /// The product does not have it.
+    #[error("the product has no such device")]
+    Unknown,
+    /// It is none of the plan's devices.
+    #[error("{0}")]
+    NotOfPlan(Held),
+    /// It has nothing behind it yet.
+    #[error("the plan was not offered to it yet")]
+    NeverOffered,
+    /// It did not fail.
+    #[error("it is {0}; only a device that failed or was left out is tried again")]
+    NotFailed(&'static str),
+    /// Another try would not do anything.
+    #[error("{0}")]
+    Held(Held),
+    /// It has confirmed; nothing calls a device back.
+    #[error("it has confirmed and is at work; it cannot be called back")]
+    AtWork,
+    /// There is nothing to leave it out of.
+    #[error("it is {0} already")]
+    Finished(UpgradeState),
+}
+
+/// Whether a plan in this state takes an operator's word about its devices.
+pub fn is_active(state: PlanState) -> Result<(), NotDone> {
+    match state {
+        PlanState::Activated | PlanState::Upgrading | PlanState::Suspended => Ok(()),
+        state => Err(NotDone::Plan(state)),
+    }
+}
+
+/// Whether a device is tried again: it was left out, or it failed and its version is still one that a package fits on: the
+/// source of a delta package, or any but the target of a full one. `open`: the components that did not succeed.
+pub fn retry(place: Where, open: &[ComponentFacts]) -> Result<(), NotDone> {
+    match place {
+        Where::Nowhere => return Err(NotDone::NeverOffered),
+        // Left out: it is one of the plan's devices again, and is judged as any other.
+        Where::Ended(UpgradeState::NotUpgraded) => return Ok(()),
+        Where::Ended(UpgradeState::Failed) | Where::WaitsForRetry => {}
+        Where::Ended(state) => return Err(NotDone::NotFailed(state.as_str())),
+        Where::Unconfirmed => return Err(NotDone::NotFailed("offered or has refused")),
+        Where::AtWork => return Err(NotDone::NotFailed("at work")),
+    }
+    needed(open).map(|_| ()).map_err(NotDone::Held)
+}
+
+/// Whether a device can be left out: it has not confirmed, or it failed.
+pub fn skip(place: Where) -> Result<(), NotDone> {
+    match place {
+        Where::Nowhere | Where::Unconfirmed | Where::WaitsForRetry => Ok(()),
+        Where::Ended(UpgradeState::Failed) => Ok(()),
+        Where::Ended(state) => Err(NotDone::Finished(state)),
+        Where::AtWork => Err(NotDone::AtWork),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{ComponentNo, Version};
+
+    fn facts(reported: &str, source: Option<&str>) -> [ComponentFacts; 1] {
+        [ComponentFacts {
+            component: ComponentNo::new("STM32").unwrap(),
+            reported: Some(reported.to_owned()),
+            source: source.map(|source| Version::new(source).unwrap()),
+            target: Version::new("2").unwrap(),
+            superseded_by: None,
+        }]
+    }
+
+    #[test]
+    fn a_failed_device_is_tried_again_while_its_package_still_fits() {
+        let failed = || Where::Ended(UpgradeState::Failed);
+        assert_eq!(retry(failed(), &facts("1", None)), Ok(()));
+        assert_eq!(retry(failed(), &facts("0", None)), Ok(()), "a full package fits on any other version");
+        assert_eq!(retry(failed(), &facts("1", Some("1"))), Ok(()));
+        assert_eq!(retry(failed(), &facts("2", None)), Err(NotDone::Held(Held::AtTarget)));
+        let other = retry(failed(), &facts("0", Some("1"))).unwrap_err();
+        assert!(other.to_string().contains("the delta package needs 1"), "{other}");
+    }
+
+    #[test]
+    fn only_what_failed_or_was_left_out_is_tried_again() {
+        let again = |place| retry(place, &facts("1", None)).is_ok();
+        assert!(again(Where::WaitsForRetry) && again(Where::Ended(UpgradeState::Failed)));
+        assert_eq!(retry(Where::Ended(UpgradeState::NotUpgraded), &facts("2", None)), Ok(()), "as any other");
+        for place in [
+            Where::Nowhere,
+            Where::Unconfirmed,
+            Where::AtWork,
+            Where::Ended(UpgradeState::Upgraded),
+            Where::Ended(UpgradeState::NotRequired),
+        ] {
+            assert!(!again(place.clone()), "{place:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_not_at_work_and_not_finished_is_left_out() {
+        for place in
+            [Where::Nowhere, Where::Unconfirmed, Where::WaitsForRetry, Where::Ended(UpgradeState::Failed)]
+        {
+            assert_eq!(skip(place), Ok(()));
+        }
+        assert_eq!(skip(Where::AtWork), Err(NotDone::AtWork));
+        for state in [UpgradeState::Upgraded, UpgradeState::NotUpgraded, UpgradeState::NotRequired] {
+            assert_eq!(skip(Where::Ended(state)), Err(NotDone::Finished(state)));
+        }
+    }
+
+    #[test]
+    fn a_plan_that_is_not_active_takes_no_word_about_its_devices() {
+        for state in PlanState::ALL {
+            let active = !state.is_over() && *state != PlanState::Saved;
+            assert_eq!(is_active(*state).is_ok(), active, "{state}");
+        }
+    }
+}
