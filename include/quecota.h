@@ -854,8 +854,8 @@ quecota_http_next_t quecota_http_feed(quecota_http_t *http,
  * The connection could not be made, or the peer closed it. Always ends the download; quecota_on_fetch_end() is called
  * by itself. Not after QUECOTA_HTTP_DONE.
  */
-void quecota_http_closed(quecota_http_t *http,
-                         quecota_t *device);
+quecota_error_t quecota_http_closed(quecota_http_t *http,
+                                    quecota_t *device);
 
 #ifdef __cplusplus
 }  // extern "C"

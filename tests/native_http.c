@@ -88,7 +88,7 @@ static void serve(quecota_t *device)
     if (to_break) {
         to_break = 0;
         CHECK_EQUAL(feed(device, answer, used / 2), QUECOTA_HTTP_MORE);
-        quecota_http_closed(http, device);
+        CHECK_EQUAL(quecota_http_closed(http, device), QUECOTA_OK);
         /* The plan that the toy's cloud sends again has the same packet id: only another connection tells it apart. */
         CHECK_EQUAL(quecota_on_link(device, QUECOTA_LINK_LOST, 0), QUECOTA_OK);
         closes++;
@@ -140,7 +140,7 @@ static void refusals(void)
     CHECK(http == NULL);
     CHECK_EQUAL(quecota_http_request(NULL, out, sizeof out, &length), QUECOTA_ERROR_NULL);
     CHECK_EQUAL(quecota_http_feed(NULL, NULL, out, 1), QUECOTA_HTTP_DONE);
-    quecota_http_closed(NULL, NULL);
+    CHECK_EQUAL(quecota_http_closed(NULL, NULL), QUECOTA_ERROR_NULL);
 }
 
 int main(void)

@@ -513,15 +513,87 @@ mod oddities {
         }
     }
 
+    /// 0x0111 with id 27.
+    fn offer_handled(bench: &mut Bench, handling: u32, plan: Plan<'_>) {
+        let plans = Plans::Single(plan);
+        bench.send(&Downlink::PlanNotify(PlanNotify { handling: Some(handling), plans }));
+    }
+
     #[test]
-    fn a_plan_that_wants_no_question_is_asked_all_the_same() {
-        for handling in [0, 1] {
+    fn a_module_plan_that_asks_nobody_is_told_and_confirmed_by_itself() {
+        let mut bench = bench(64 * 1024, |_, _, _| {});
+        bench.connect();
+        offer_handled(&mut bench, 1, module_plan());
+        assert_eq!((state(&bench), bench.take_codes()), (2, vec![10700]));
+        assert_eq!(bench.statuses(), [1, 2]);
+        bench.give_url(module_plan());
+        assert_eq!(bench.statuses().last(), Some(&9));
+    }
+
+    #[test]
+    fn an_application_that_answers_a_plan_that_asks_nobody_is_still_right() {
+        let mut bench = bench(64 * 1024, confirming);
+        bench.connect();
+        offer_handled(&mut bench, 1, module_plan());
+        assert_eq!(bench.statuses(), [1, 2], "once");
+        let mut bench = self::bench(64 * 1024, |agent, world, event| {
+            if event.code == 10700 {
+                agent.ota_action(world, 0).expect("a refusal inside the event counts");
+            }
+        });
+        bench.connect();
+        offer_handled(&mut bench, 1, module_plan());
+        bench.pass(60_000);
+        assert_eq!(bench.statuses(), [1, 3]);
+    }
+
+    #[test]
+    fn every_other_plan_waits_for_the_application_whatever_id_27_says() {
+        let mcu = sim::bench::plan();
+        let list = [module_plan(), mcu];
+        let listed =
+            |count| PlanNotify { handling: Some(1), plans: Plans::List(Records::of(&list[..count])) };
+        let single = |handling, plan| PlanNotify { handling, plans: Plans::Single(plan) };
+        for notify in [
+            single(Some(0), module_plan()),
+            single(None, module_plan()),
+            single(Some(1), mcu),
+            listed(1),
+            listed(2),
+        ] {
             let mut bench = bench(64 * 1024, |_, _, _| {});
             bench.connect();
-            let plans = Plans::Single(module_plan());
-            bench.send(&Downlink::PlanNotify(PlanNotify { handling: Some(handling), plans }));
-            assert_eq!((state(&bench), bench.take_codes()), (1, vec![10700]));
+            bench.send(&Downlink::PlanNotify(notify));
+            bench.pass(60_000);
+            assert_eq!(state(&bench), 1, "{notify:?}");
         }
+    }
+
+    #[test]
+    fn a_plan_that_asks_nobody_goes_on_after_a_reboot_and_without_anyone_who_listens() {
+        let mut bench = bench(64 * 1024, |_, _, _| {});
+        bench.serve.push_back(Serve::Stall(20_000));
+        bench.connect();
+        offer_handled(&mut bench, 1, module_plan());
+        bench.give_url(module_plan());
+        let mut bench = bench.reboot();
+        bench.connect();
+        assert_eq!((state(&bench), bench.take_codes()), (2, vec![10700]));
+        bench.give_url(module_plan());
+        assert_eq!(bench.ranges[0].start, 16_384);
+        // Nobody takes an event.
+        let mut bench = self::bench(64 * 1024, |_, _, _| {});
+        bench.connect();
+        let notify = PlanNotify { handling: Some(1), plans: Plans::Single(module_plan()) };
+        let mut buffer = [0; 512];
+        let packet = quecota_core::wire::frame::PacketId::new(900).unwrap();
+        let length = Downlink::PlanNotify(notify).emit_frame(packet, &mut buffer).unwrap();
+        assert!(bench.agent.on_message(&mut bench.world, "q/1/d/x/ota", &buffer[..length]));
+        for _ in 0..40 {
+            let wait = bench.agent.poll(&mut bench.world).0;
+            bench.world.now += wait.clamp(1, 500);
+        }
+        assert_eq!(state(&bench), 2);
     }
 
     #[test]

@@ -68,6 +68,7 @@ fn progress(target: u8, offset: u32) -> Progress {
         source: Text::of("1_0_0").unwrap(),
         demands: Demands { battery: 30, signal: -113, space: 1_000_000 },
         wants_sha256: false,
+        unasked: false,
         state: 5,
         attempts: 0,
         piece: Piece { start: 0, length: 65536 },

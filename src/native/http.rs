@@ -180,13 +180,16 @@ pub unsafe extern "C" fn quecota_http_feed(
 /// # Safety
 /// As quecota_http_feed().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn quecota_http_closed(http: *mut quecota_http_t, device: *mut quecota_t) {
-    boundary!((), {
-        let download = download!(http, else ());
-        let device = device!(device, else ());
+pub unsafe extern "C" fn quecota_http_closed(
+    http: *mut quecota_http_t,
+    device: *mut quecota_t,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        let download = download!(http, else NULL);
+        let device = device!(device, else NULL);
         let end = if download.closed().is_ok() { FetchEnd::Complete } else { FetchEnd::Failed };
-        finish(device, end);
-    });
+        code(device.tell(|agent, port| agent.on_fetch_end(port, end)))
+    })
 }
 
 fn feed(download: &mut Download, device: &quecota_t, data: &[u8]) -> quecota_http_next_values {

@@ -71,6 +71,7 @@ impl Agent<'_> {
         self.machine.source = progress.source;
         self.machine.demands = progress.demands;
         self.wants_sha256 = progress.wants_sha256;
+        self.unasked = progress.unasked;
         self.machine.piece = progress.piece;
         self.mark = Mark { offset: progress.offset, digests: progress.digests };
         self.own = progress
@@ -185,6 +186,7 @@ impl Agent<'_> {
         }
         platform.log(Level::Info, "an upgrade that was interrupted is offered again");
         self.tell_step(platform, Told::Recovered, Input::Plan);
+        self.tell_unasked(platform.millis());
     }
 
     /// Whether the module's software is what the upgrade is to.
@@ -213,6 +215,7 @@ impl Agent<'_> {
             source: *source,
             demands: *demands,
             wants_sha256: self.wants_sha256,
+            unasked: self.unasked,
             state: state.number(),
             attempts: self.machine.failures(),
             piece: *piece,

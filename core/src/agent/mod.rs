@@ -11,6 +11,7 @@ mod mark;
 mod outbox;
 mod restart;
 mod step;
+mod unasked;
 mod upgrade;
 mod uplink;
 mod word;
@@ -149,6 +150,10 @@ pub struct Agent<'b> {
     reports_kept: bool,
     /// An upgrade that a reboot interrupted is to be offered again.
     recovered: bool,
+    /// The platform asks nobody about this plan (id 27).
+    unasked: bool,
+    /// Such a plan is confirmed once the application took its 10700, or then.
+    unasked_until: Option<Deadline>,
     /// The module image was handed to the platform's apply.
     applied: bool,
     /// The application holds module firmware back.
@@ -204,6 +209,8 @@ impl<'b> Agent<'b> {
             journal: None,
             reports_kept: false,
             recovered: false,
+            unasked: false,
+            unasked_until: None,
             applied: false,
             holds_apply: false,
             resumes: Resume::default(),

@@ -33,6 +33,11 @@ impl Outbox {
         limits::OUTBOX - self.used.min(limits::OUTBOX) >= limits::EVENT_TEXT + 64
     }
 
+    /// Whether the application has taken everything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
     /// Appends an event. One without a value that repeats the newest is not appended: nothing is lost by that.
     pub(super) fn push(&mut self, event: u8, code: u16, value: &EventValue) -> Result<(), Full> {
         let name = (event, code);

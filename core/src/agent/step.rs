@@ -46,6 +46,7 @@ impl Agent<'_> {
         if self.outbox.has_room() {
             self.weigh_restart(platform, now);
             self.tell_recovered(platform);
+            self.confirm_unasked(platform, now);
             self.expire(platform, now);
             self.receive(platform);
         }
@@ -80,6 +81,7 @@ impl Agent<'_> {
             self.machine.left(now),
             self.uplink.left(now),
             self.fetch_again.map(|at| at.left(now)),
+            self.unasked_until.map(|at| at.left(now)),
             self.restart.left(now),
         ];
         let next = deadlines.into_iter().flatten().min().unwrap_or(IDLE);

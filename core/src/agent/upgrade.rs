@@ -1,6 +1,7 @@
 //! Carries out what the state machine says: events, reports, fetches, storage.
 
 use super::keep::Mark;
+use super::unasked::is_unasked;
 use super::{Agent, CallError, Dialect, EventValue, FetchEnd, Flow};
 use crate::clock::Deadline;
 use crate::limits;
@@ -192,6 +193,7 @@ impl Agent<'_> {
         // The last one is what is reported, as the vendor's does.
         let interrupted = notify.iter().find(|plan| self.machine.is_interrupted(&image_of(plan)));
         let Some(plan) = interrupted.or(notify.iter().last()) else { return };
+        let unasked = is_unasked(&notify);
         let demands = Demands { battery: plan.battery, signal: plan.signal, space: plan.space };
         let image = image_of(&plan);
         let before = self.machine.image;
@@ -204,6 +206,8 @@ impl Agent<'_> {
                 if input == Input::Plan {
                     self.next_plan = Some(0);
                     self.recovered = false;
+                    self.unasked = unasked;
+                    self.tell_unasked(platform.millis());
                     if before.is_of(&image) {
                         // What is staged is still of use, if size and digests stay the same.
                         self.machine.image = before;

@@ -62,6 +62,8 @@ pub struct Progress {
     pub demands: Demands,
     /// The application asked for SHA-256 (mode 1 of the request).
     pub wants_sha256: bool,
+    /// The platform asks nobody about this plan (id 27).
+    pub unasked: bool,
     /// State as in data point 13 (QUECTHING.md 3.1).
     pub state: u8,
     /// Attempts without new bytes, or whatever else the machine counts against a boot loop.
@@ -233,7 +235,7 @@ const ANNOUNCED_SHA256: u8 = 4;
 impl Progress {
     /// Longest form of what stays the same during an upgrade.
     pub(super) const TASK_MAX: usize =
-        text(limits::COMPONENT) + 2 * text(limits::VERSION) + 1 + 4 + 1 + 1 + 16 + 4 + 32 + 12;
+        text(limits::COMPONENT) + 2 * text(limits::VERSION) + 1 + 4 + 1 + 1 + 16 + 4 + 32 + 12 + 1;
     /// Longest form of what moves.
     pub(super) const MARK_MAX: usize = 1 + 1 + 4 + 4 + 4 + 2 * (1 + SAVED_MAX) + 1 + 4;
 
@@ -254,6 +256,7 @@ impl Progress {
         put(&self.demands.battery.to_le_bytes());
         put(&self.demands.signal.to_le_bytes());
         put(&self.demands.space.to_le_bytes());
+        put(&[u8::from(self.unasked)]);
     }
 
     pub(super) fn encode_mark(&self, put: Put<'_>) {
@@ -272,12 +275,13 @@ impl Progress {
 
     /// Joins what stays and what moves; `None` when the digests are not those of the image.
     pub(super) fn of(task: Task, mark: Mark) -> Option<Self> {
-        let Task { image, wants_sha256, source, demands } = task;
+        let Task { image, wants_sha256, unasked, source, demands } = task;
         let Mark { state, attempts, piece, offset, digests, own, restarts, furthest } = mark;
         let own = own.filter(|own| own.computes(&image.announced) && own.length() <= image.size);
         digests.computes(&image.announced).then_some(Progress {
             image,
             wants_sha256,
+            unasked,
             source,
             demands,
             state,
@@ -296,6 +300,7 @@ impl Progress {
 pub(super) struct Task {
     image: Image,
     wants_sha256: bool,
+    unasked: bool,
     source: Text<{ limits::VERSION }>,
     demands: Demands,
 }
@@ -323,7 +328,9 @@ impl Task {
         let battery = from.u32()?;
         let signal = from.u32()?.cast_signed();
         let space = from.u32()?;
-        Some(Task { image, wants_sha256, source, demands: Demands { battery, signal, space } })
+        // An earlier version did not write it.
+        let unasked = from.u8().unwrap_or(0) != 0;
+        Some(Task { image, wants_sha256, unasked, source, demands: Demands { battery, signal, space } })
     }
 }
 
