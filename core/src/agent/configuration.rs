@@ -134,13 +134,24 @@ impl Agent<'_> {
             return Err(CallError::Value);
         }
         let input = self.machine.version(&component, &version, self.mcu_version(&component));
-        let list = with(&self.session.configuration.mcu_list, &component, &version)?;
+        self.keep_mcu_version(platform, &component, &version)?;
+        if let Some(input) = input {
+            self.version_decides(platform, input);
+        }
+        Ok(())
+    }
+
+    #[inline(never)] // its lists are off the stack before the upgrade ends
+    fn keep_mcu_version(
+        &mut self,
+        platform: &mut dyn Platform,
+        component: &str,
+        version: &str,
+    ) -> Result<(), CallError> {
+        let list = with(&self.session.configuration.mcu_list, component, version)?;
         if list != self.session.configuration.mcu_list {
             self.session.configuration.mcu_list = list;
             self.save_configuration(platform);
-        }
-        if let Some(input) = input {
-            self.version_decides(platform, input);
         }
         Ok(())
     }

@@ -60,8 +60,8 @@ impl Agent<'_> {
         }
         self.reports = Reports::restore(saved.reports);
         self.reports_kept = !self.reports.is_empty();
-        if let Some(progress) = saved.progress {
-            self.recover(platform, &progress);
+        if let Some(progress) = &saved.progress {
+            self.recover(platform, progress);
         }
     }
 

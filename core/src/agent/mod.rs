@@ -20,7 +20,7 @@ use crate::clock::Deadline;
 pub use crate::cloud::{Link, Mode, WorkState};
 use crate::cloud::{Reports, Session};
 use crate::limits;
-use crate::ota::digest::Digests;
+use crate::ota::digest::{Announced, Digests};
 use crate::ota::journal::Journal;
 use crate::ota::staging::Staging;
 pub use crate::ota::{Failure, FetchHead};
@@ -192,7 +192,9 @@ pub struct Agent<'b> {
 impl<'b> Agent<'b> {
     /// `receive` holds whole messages until they are handled: at least [`limits::RECEIVE_BUFFER_MIN`] bytes.
     pub fn new(receive: &'b mut [u8]) -> Self {
-        let machine = Machine::new();
+        // Nothing large in a variable: it would be on the stack of whoever makes a device.
+        let nothing = Digests::of(&Announced::default());
+        let start = Mark { offset: 0, digests: nothing };
         Agent {
             inbox: Inbox::new(receive),
             outbox: Outbox::new(),
@@ -201,11 +203,11 @@ impl<'b> Agent<'b> {
             uplink: Uplink::new(),
             dialect: Dialect::default(),
             staging: None,
-            digests: Digests::of(&machine.image.announced),
-            mark: Mark::start_of(&machine.image),
-            base: Mark::start_of(&machine.image),
-            own: Mark::start_of(&machine.image),
-            machine,
+            digests: nothing,
+            mark: start,
+            base: start,
+            own: start,
+            machine: Machine::new(),
             journal: None,
             reports_kept: false,
             recovered: false,

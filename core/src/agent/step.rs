@@ -126,6 +126,7 @@ impl Agent<'_> {
     }
 
     /// One message, unless the application has to take plans of the one before first.
+    #[inline(never)] // what a message is read into is off the stack before something is sent
     fn receive(&mut self, platform: &mut dyn Platform) {
         self.held = false;
         if self.next_plan.is_some() {
@@ -179,6 +180,7 @@ impl Agent<'_> {
         true
     }
 
+    #[inline(never)]
     fn on_provision(&mut self, platform: &mut dyn Platform) {
         let now = platform.millis();
         let random = self.random(platform);

@@ -182,6 +182,7 @@ impl Agent<'_> {
 /// The plan and its answer.
 impl Agent<'_> {
     /// 0x0111. A malformed one moves nothing (the vendor's moves to 1 with an empty component).
+    #[inline(never)]
     pub(super) fn on_plan(&mut self, platform: &mut dyn Platform) {
         let Ok(notify) = PlanNotify::parse(self.inbox.payload()) else {
             return platform.log(Level::Warn, "a malformed upgrade plan was dropped; nothing changes");
@@ -285,18 +286,28 @@ impl Agent<'_> {
         if !self.machine.awaits_url() {
             return platform.log(Level::Info, "firmware information that nobody waits for was dropped");
         }
-        let Ok(info) = FirmwareInfo::parse(self.inbox.payload()) else {
-            if self.machine.state() == State::Confirmed {
-                self.fail(platform, Failure::BadInfo, Input::BadFirmwareInfo);
+        match self.take_firmware_info(platform) {
+            Some(Ok(())) => {
+                self.input(platform, Input::FirmwareInfo);
             }
-            return;
+            Some(Err(failure)) => self.fail(platform, failure, Input::BadFirmwareInfo),
+            None => {}
+        }
+    }
+
+    /// Whether what the packet names is the image now; `None`: it is dropped.
+    #[inline(never)] // three kilobytes that are off the stack before the download begins
+    fn take_firmware_info(&mut self, platform: &mut dyn Platform) -> Option<Result<(), Failure>> {
+        let Ok(info) = FirmwareInfo::parse(self.inbox.payload()) else {
+            let is_waited_for = self.machine.state() == State::Confirmed;
+            return is_waited_for.then_some(Err(Failure::BadInfo));
         };
         let named = (info.component, info.target, info.kind);
         let plan = &self.machine.image;
         if self.machine.listed == 0 && named != (plan.component.as_str(), plan.target.as_str(), plan.kind) {
             // Of another plan than the one that was confirmed.
-            return platform
-                .log(Level::Warn, "firmware information for another component or version was dropped");
+            platform.log(Level::Warn, "firmware information for another component or version was dropped");
+            return None;
         }
         let image = Image {
             component: Text::of(info.component).unwrap_or_default(),
@@ -314,20 +325,14 @@ impl Agent<'_> {
             Content::Files(_) if image.kind == ComponentKind::Mcu => Err(Unusable),
             Content::Files(files) => package.set_files(files).map(|size| (size, package.identity())),
         };
-        let taken = match read {
+        Some(match read {
             Ok((size, announced)) => self.take_image(platform, Image { size, announced, ..image }),
             Err(Unusable) => {
                 // Of a list it is this component that fails, not the one before.
                 self.machine.image = image;
                 Err(Failure::BadInfo)
             }
-        };
-        match taken {
-            Ok(()) => {
-                self.input(platform, Input::FirmwareInfo);
-            }
-            Err(failure) => self.fail(platform, failure, Input::BadFirmwareInfo),
-        }
+        })
     }
 
     /// The image is what is downloaded from now on: on from what is staged when that is of the same image, else anew.

@@ -396,15 +396,18 @@ impl Journal {
     /// Reads the values at the positions found. `false`: one made no sense and starts empty.
     fn load(&self, storage: &mut dyn Storage, saved: &mut Saved) -> Result<bool, StorageError> {
         let mut understood = true;
-        *saved = Saved::default();
+        // One after the other: together they are two kilobytes of stack.
+        saved.progress = None;
+        saved.reports.clear();
+        let mut decoded = None;
         if let Some(extent) = self.positions.configuration {
             let mut reader = Reader::new(storage, extent);
-            let decoded = saved.configuration.decode(&mut reader);
+            decoded = saved.configuration.decode(&mut reader);
             reader.failed?;
-            if decoded.is_none() {
-                saved.configuration = Configuration::default();
-                understood = false;
-            }
+            understood = decoded.is_some();
+        }
+        if decoded.is_none() {
+            saved.configuration = Configuration::default();
         }
         if let Some(stored) = self.positions.progress.filter(|stored| stored.task.length > 0) {
             let mut reader = Reader::new(storage, stored.task);
