@@ -535,6 +535,28 @@ async fn a_newer_plan_supersedes_an_older_one() {
 }
 
 #[tokio::test]
+async fn a_success_in_one_plan_is_no_failure_in_another_one() {
+    let center = Center::new().await;
+    let older = center.plan(&["STM32"], |plan| plan.push = Push::OnRequest).await;
+    let mut phone = center.connected().await;
+    assert_eq!(phone.report("FW1", "STM32:1").await, []);
+    assert_offers(&phone.request("STM32:1").await, &["STM32"]);
+    center.minutes(11).await;
+    // The offer was not answered; a newer plan brings version 3.
+    let three = center.package("STM32", "3", 1).await.0;
+    let newer = center.saved("newer", &["STM32"], |plan| plan.components[0].package = three).await;
+    center.engine.activate(newer, Supersede::Agreed).await.unwrap();
+    assert_eq!(offered(&phone.request("STM32:1").await), [("STM32".to_owned(), "3".to_owned())]);
+    firmware(&phone.status(Confirmed).await);
+    let versions = Versions { module: "FW1", mcu: "STM32:3" };
+    assert_eq!(phone.status_of("STM32", UpdateSuccess, versions).await, []);
+    assert_eq!(center.upgrade(newer).await.state, UpgradeState::Upgraded);
+    let untouched = center.upgrade(older).await;
+    let component = &untouched.components[0];
+    assert_eq!((untouched.state, component.failures), (UpgradeState::NotUpgraded, 0), "{untouched:?}");
+}
+
+#[tokio::test]
 async fn lists_decide_who_is_offered() {
     let center = Center::new().await;
     let package = center.package("STM32", "2", 1).await.0;

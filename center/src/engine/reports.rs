@@ -135,7 +135,7 @@ impl Turn<'_> {
         let has_versions = self.take_versions(&event.versions).await?;
         if let Some((mut upgrade, index)) = found {
             if has_versions && proves {
-                self.judge_versions(Some(event.component)).await?;
+                self.judge_versions(Some((upgrade.id, index))).await?;
                 upgrade = self.store.upgrade(upgrade.id).await?;
             }
             if let Some(progress) = progress {

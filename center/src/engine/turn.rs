@@ -17,7 +17,8 @@ use crate::rules::plan::{PlanEvent, PlanState, Push};
 use crate::rules::progress::{ComponentState, Ended, Presence, UpgradeState, lease, roll_up};
 use crate::rules::{ComponentKind, ComponentNo};
 use crate::store::{
-    ComponentUpgrade, Device, DeviceId, NewLogEntry, Plan, PlanId, ReportedVersion, Upgrade, Writer,
+    ComponentUpgrade, Device, DeviceId, NewLogEntry, Plan, PlanId, ReportedVersion, Upgrade, UpgradeId,
+    Writer,
 };
 
 /// A device, locked, with what it says and hears in this moment.
@@ -443,9 +444,9 @@ impl Turn<'_> {
         self.log(Some(upgrade), None, "decision", json!({ "text": reason })).await
     }
 
-    /// The device's versions have come: they decide about every open upgrade. `proof` names the component whose status
-    /// 11 they came with.
-    pub(super) async fn judge_versions(&mut self, proof: Option<&str>) -> Result<()> {
+    /// The device's versions have come: they decide about every open upgrade. `proof` is the upgrade, with the place of its
+    /// component, whose status 11 they came with: another plan's upgrade of the same component claimed nothing.
+    pub(super) async fn judge_versions(&mut self, proof: Option<(UpgradeId, usize)>) -> Result<()> {
         for mut upgrade in self.store.open_upgrades(self.device.id).await? {
             for index in 0..upgrade.components.len() {
                 let Some(component) = upgrade.components.get(index) else { continue };
@@ -460,7 +461,7 @@ impl Turn<'_> {
                 } else {
                     Seen::Other
                 };
-                let proves = component.proving || proof == Some(component.component.as_str());
+                let proves = component.proving || proof == Some((upgrade.id, index));
                 let evidence = if proves { Evidence::Proof } else { Evidence::Report };
                 if step(component.state, Input::Version(seen, evidence)) != Step::Stray {
                     let value = json!({ "version": reported, "target": component.target });
