@@ -58,11 +58,11 @@ impl Stage {
         std::fs::copy(self.folder.path().join("template.db"), &file).unwrap();
         let played = block_on(async {
             let mut world = World::new(&file, &self.keys, seed, planted).await;
-            let result = tokio::time::timeout(Duration::from_secs(60), world.run(steps(seed))).await;
+            let result = tokio::time::timeout(Duration::from_secs(600), world.run(steps(seed))).await;
             match result {
                 Ok(Ok(())) => Ok(world.figures),
                 Ok(Err(why)) => Err(format!("{}\n{why}", world.trace.join("\n"))),
-                Err(_) => Err(format!("{}\nno end within 60 s", world.trace.join("\n"))),
+                Err(_) => Err(format!("{}\nno end within 10 minutes", world.trace.join("\n"))),
             }
         });
         for ending in ["", "-wal", "-shm"] {
