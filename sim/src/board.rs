@@ -169,7 +169,10 @@ impl Transport for Board {
         })
     }
 
-    fn disconnect(&mut self) {}
+    fn disconnect(&mut self) {
+        // Without power there is nothing to close.
+        let _ = self.ask(Asked::Disconnect);
+    }
 
     fn subscribe(&mut self, filter: &str) -> Result<(), Refused> {
         self.ask(Asked::Subscribe(filter.into()))

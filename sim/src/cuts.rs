@@ -38,6 +38,8 @@ pub struct Tally {
     pub reboots: u64,
     /// Storage operations.
     pub operations: u64,
+    /// Cases in which the upgrade failed again and again, each time with a reason.
+    pub given_up: u64,
 }
 
 impl Tally {
@@ -48,6 +50,7 @@ impl Tally {
         }
         self.reboots += other.reboots;
         self.operations += other.operations;
+        self.given_up += other.given_up;
     }
 
     /// Cases in all.
@@ -397,6 +400,7 @@ impl Case {
         let operations = device.flash.counters().operations;
         let mut tally = Tally { reboots: device.starts.saturating_sub(1), operations, ..Tally::default() };
         tally.count(device.cuts as usize);
+        tally.given_up = device.is_given_up().into();
         (outcome, tally)
     }
 
@@ -408,7 +412,7 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scenario { upgrade, erased, program, unsynced, planted } = self.scenario;
+        let Scenario { upgrade, erased, program, unsynced, planted, faults } = self.scenario;
         let upgrade = match upgrade {
             Upgrade::Pieces => "pieces",
             Upgrade::Marked => "marked",
@@ -428,6 +432,9 @@ impl fmt::Display for Case {
             Some(Planted::ProgressBeforeData) => f.write_str("-early")?,
             Some(Planted::MarkBeforeData) => f.write_str("-hasty")?,
             Some(Planted::NoSeal) => f.write_str("-noseal")?,
+        }
+        if let Some(seed) = faults {
+            write!(f, "-faults{seed}")?;
         }
         for (at, Cut { operation, how }) in self.cuts.iter().enumerate() {
             write!(f, "{}{operation}", if at == 0 { ':' } else { ',' })?;
@@ -476,6 +483,9 @@ fn parse(id: &str) -> Option<Case> {
             "early" => scenario.planted = Some(Planted::ProgressBeforeData),
             "hasty" => scenario.planted = Some(Planted::MarkBeforeData),
             "noseal" => scenario.planted = Some(Planted::NoSeal),
+            faults if faults.starts_with("faults") => {
+                scenario.faults = Some(faults.strip_prefix("faults")?.parse().ok()?);
+            }
             cache => scenario.unsynced = Unsynced::Scattered(cache.strip_prefix("cache")?.parse().ok()?),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use quecota_core::agent::{Agent, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
+use quecota_core::agent::{Agent, CallError, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
 use quecota_core::limits::{PROGRESS_INTERVAL, RECEIVE_BUFFER_MIN};
 use quecota_core::ota::journal::Journal;
 use quecota_core::platform::{Area, Geometry, Range};
@@ -11,6 +11,8 @@ use quecota_core::wire::frame::{Frame, PacketId};
 use quecota_core::wire::message::{
     ComponentKind, Content, Downlink, FirmwareInfo, Plan, PlanNotify, Plans, Provision, Uplink,
 };
+
+use quecota_faults::{Chance, Fault, Faults, Faulty, Incoming, News};
 
 use crate::bench::{self, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET, URL};
 use crate::board::{Board, Planted};
@@ -23,6 +25,13 @@ const CHUNK: usize = 3_001;
 const STEPS: u32 = 5_000;
 /// Milliseconds of one life, at most.
 const LIFE: u32 = 2 * 60 * 60_000;
+/// The same where the world has faults: six downloads fail, each asked for again for a day.
+const STEPS_WITH_FAULTS: u32 = 500_000;
+const LIFE_WITH_FAULTS: u32 = 20 * 24 * 60 * 60_000;
+/// The platform gives a device up after so many failed upgrades.
+const ATTEMPTS: u32 = 6;
+/// The platform pushes by itself what it has, this often (QUECTHING.md 4.10). Milliseconds.
+const PUSH: u32 = 10 * 60_000;
 /// Bytes of the journal; two slots, of several erase blocks each.
 const JOURNAL_BLOCK: u32 = 1024;
 
@@ -53,6 +62,8 @@ pub struct Scenario {
     pub unsynced: Unsynced,
     /// The bug, if any.
     pub planted: Option<Planted>,
+    /// Seed of the faults of link, server, flash and clock; `None`: there are none.
+    pub faults: Option<u64>,
 }
 
 /// What must hold did not.
@@ -68,7 +79,19 @@ pub(crate) fn broken<T>(what: impl Into<String>) -> Checked<T> {
 impl Scenario {
     /// On flash that erases to `erased` and is written in units of `program`, without a cache and without a bug.
     pub fn new(upgrade: Upgrade, erased: u8, program: u32) -> Self {
-        Scenario { upgrade, erased, program, unsynced: Unsynced::Kept, planted: None }
+        Scenario { upgrade, erased, program, unsynced: Unsynced::Kept, planted: None, faults: None }
+    }
+
+    /// What goes wrong in the life with this number.
+    fn faults_of(&self, life: u64) -> Faults {
+        match self.faults {
+            None => Faults::default(),
+            Some(seed) => {
+                let mut faults = mixed(seed);
+                faults.seed = seed.wrapping_mul(1_000).wrapping_add(life);
+                faults
+            }
+        }
     }
 
     fn file_length(&self) -> usize {
@@ -102,6 +125,42 @@ impl Scenario {
     }
 }
 
+/// Some faults of all, some often and some seldom.
+pub fn mixed(seed: u64) -> Faults {
+    /// Parts of a million, at most.
+    const MOST: [(Fault, u64); Fault::ALL.len()] = [
+        (Fault::DropLink, 30_000),
+        (Fault::Duplicate, 200_000),
+        (Fault::Reorder, 200_000),
+        (Fault::LoseAck, 30_000),
+        (Fault::Refuse, 100_000),
+        (Fault::Status, 200_000),
+        (Fault::WrongRange, 200_000),
+        (Fault::Short, 100_000),
+        (Fault::Long, 100_000),
+        (Fault::Stall, 50_000),
+        (Fault::Corrupt, 50),
+        (Fault::WriteFail, 10_000),
+        (Fault::Full, 10_000),
+        (Fault::ClockJump, 5_000),
+    ];
+    let mut state = seed ^ 0x5851_f42d_4c95_7f2d;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut faults = Faults::default();
+    for (fault, most) in MOST {
+        if random(3) == 0 {
+            faults = faults.with(fault, Chance::per_million(random(most) as u32 + 1));
+        }
+    }
+    faults.slow = (random(4) == 0).then(|| 500 + random(50_000) as u32);
+    // Soon before the clock wraps.
+    faults.clock_start = (random(2) == 0).then(|| u32::MAX - random(200_000) as u32);
+    faults
+}
+
 /// All that a power cut of the device leaves as it is: its flash, its MCU, and the world.
 #[derive(Debug, Clone)]
 pub(crate) struct Device {
@@ -123,9 +182,14 @@ pub(crate) struct Device {
     confirmed: bool,
     /// The platform knows of the success.
     succeeded: bool,
+    /// Upgrades that failed, each with a reason.
+    failed: u32,
     packet: PacketId,
     /// Bytes that the server sent.
     served: u64,
+    /// In a world with faults: what came for each offset last, and the time before. A chunk that flash did not take to
+    /// its end may be there in part.
+    came: Vec<[u8; 2]>,
     /// Times that power came on.
     pub(crate) starts: u64,
     /// Times that power went.
@@ -160,8 +224,10 @@ impl Device {
             has_secret: false,
             confirmed: false,
             succeeded: false,
+            failed: 0,
             packet: PacketId::FIRST,
             served: 0,
+            came: scenario.faults.map_or(Vec::new(), |_| vec![[0; 2]; scenario.file_length()]),
             starts: 0,
             cuts: 0,
         }
@@ -170,14 +236,27 @@ impl Device {
     /// Runs until power goes at `cut`, or to the end.
     pub(crate) fn run(&mut self, cut: Option<Cut>) -> Checked<Stopped> {
         let mut buffer = [0; RECEIVE_BUFFER_MIN];
-        for _ in 0..4 {
+        // A device that restarts by itself does so for its module's sake, once for each attempt.
+        for _ in 0..if self.scenario.faults.is_some() { 4 + ATTEMPTS } else { 4 } {
             let flash = std::mem::replace(&mut self.flash, empty());
-            let mut board = Board::power_on(flash, self.module_version, self.scenario.planted);
+            let board = Board::power_on(flash, self.module_version, self.scenario.planted);
+            let faults = self.scenario.faults_of(self.starts);
+            let mut board = Faulty::new(board, faults.clone());
             if let Some(cut) = cut {
-                board.flash.cut_at(cut);
+                board.inner.flash.cut_at(cut);
             }
             self.starts += 1;
-            let stopped = Life { device: self, agent: Agent::new(&mut buffer), board: &mut board }.live();
+            let life = Life {
+                device: self,
+                agent: Agent::new(&mut buffer),
+                board: &mut board,
+                incoming: Incoming::new(faults),
+                is_linked: false,
+                is_bootstrap: false,
+                fetched: 0,
+            };
+            let stopped = life.live();
+            let board = board.into_inner();
             let off = board.flash.is_off();
             let applied = board.applied;
             self.flash = board.flash;
@@ -202,6 +281,9 @@ impl Device {
     /// Runs to the end, and checks what must hold there.
     pub(crate) fn finish(&mut self) -> Checked {
         self.run(None)?;
+        if self.is_given_up() {
+            return self.check_flash();
+        }
         let image: &[u8] = match self.scenario.upgrade {
             Upgrade::Module => &self.flash.bytes(Area::Image)[..self.file.len()],
             _ => &self.mcu,
@@ -212,8 +294,9 @@ impl Device {
         if !self.succeeded {
             return broken("the platform never learned of the success");
         }
-        if let Some(violation) = self.flash.violations().first() {
-            return broken(format!("flash was misused: {violation:?}"));
+        self.check_flash()?;
+        if self.scenario.faults.is_some() {
+            return Ok(());
         }
         let length = self.file.len() as u64;
         let again = match self.scenario.upgrade {
@@ -229,6 +312,37 @@ impl Device {
     }
 }
 
+/// What the world makes of a device.
+impl Device {
+    /// Whether the platform has given it up, with a reason for each failure.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.failed >= ATTEMPTS && !self.succeeded
+    }
+
+    fn check_flash(&self) -> Checked {
+        match self.flash.violations().first() {
+            Some(violation) => broken(format!("flash was misused: {violation:?}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the server sent these bytes for this offset.
+    fn has_sent(&self, at: usize, bytes: &[u8]) -> bool {
+        match self.came.get(at..at + bytes.len()) {
+            None => self.file.get(at..at + bytes.len()) == Some(bytes),
+            Some(came) => came.iter().zip(bytes).all(|(came, byte)| came.contains(byte)),
+        }
+    }
+
+    /// The component runs what the plan is to.
+    fn is_there(&self) -> bool {
+        match self.scenario.upgrade {
+            Upgrade::Module => self.module_version == "FWV2",
+            _ => self.mcu_version == "2",
+        }
+    }
+}
+
 /// Stands in while a board has the flash.
 fn empty() -> SimFlash {
     let none = Geometry { size: 16, erase: 16, program: 1, erased: 0xFF };
@@ -239,12 +353,19 @@ fn empty() -> SimFlash {
 struct Life<'l, 'b> {
     device: &'l mut Device,
     agent: Agent<'b>,
-    board: &'l mut Board,
+    board: &'l mut Faulty<Board>,
+    incoming: Incoming,
+    /// The device has a connection to the broker.
+    is_linked: bool,
+    /// It has connected without a secret.
+    is_bootstrap: bool,
+    /// Where the next byte of the body belongs.
+    fetched: usize,
 }
 
 impl Life<'_, '_> {
     fn is_off(&self) -> bool {
-        self.board.flash.is_off()
+        self.board.inner.flash.is_off()
     }
 
     fn live(mut self) -> Checked<Stopped> {
@@ -260,7 +381,10 @@ impl Life<'_, '_> {
             let _ = self.agent.set_mcu_version(self.board, plan.component, self.device.mcu_version);
         }
         let _ = self.agent.set_mode(self.board, Mode::Request);
-        for _ in 0..STEPS {
+        let faults = self.device.scenario.faults.is_some();
+        let (steps, most) = if faults { (STEPS_WITH_FAULTS, LIFE_WITH_FAULTS) } else { (STEPS, LIFE) };
+        let mut push = self.board.inner.now + PUSH;
+        for _ in 0..steps {
             if self.is_off() {
                 return Ok(Stopped::Off);
             }
@@ -273,25 +397,85 @@ impl Life<'_, '_> {
                 self.application(&event)?;
             }
             while !self.is_off()
-                && let Some(asked) = self.board.asked.pop_front()
+                && let Some(asked) = self.board.inner.asked.pop_front()
             {
                 moved = true;
                 if self.answer(asked)? == Stopped::Restart && !self.is_off() {
                     return Ok(Stopped::Restart);
                 }
             }
+            for news in self.incoming.release() {
+                moved = true;
+                let _ = self.hear(news);
+            }
             if moved {
                 continue;
             }
-            if self.device.succeeded && wait.0 > 0 && self.agent.ota_progress().state == 0 {
+            let ended = self.device.succeeded || self.device.is_given_up();
+            if ended && wait.0 > 0 && self.agent.ota_progress().state == 0 {
                 return Ok(Stopped::Done);
             }
-            self.board.now += wait.0;
-            if self.board.now > LIFE {
+            let now = self.board.inner.now;
+            if faults && now >= push {
+                push = now + PUSH;
+                if self.is_linked && !ended && !self.device.is_there() {
+                    self.offer(plan)?;
+                }
+                continue;
+            }
+            self.board.inner.now += if faults { wait.0.min(push - now) } else { wait.0 };
+            if self.board.inner.now > most {
                 return broken(format!("no end in state {}", self.agent.ota_progress().state));
             }
         }
         broken(format!("no rest in state {}", self.agent.ota_progress().state))
+    }
+
+    /// What comes to the device, through the faults on its way.
+    fn tell(&mut self, news: News) -> Flow {
+        let passed = self.incoming.pass(news);
+        if passed.delay > 0 {
+            self.board.inner.now += passed.delay;
+            let _ = self.agent.poll(self.board);
+        }
+        let mut flow = Flow::Continue;
+        for news in passed.news {
+            flow = self.hear(news);
+        }
+        flow
+    }
+
+    fn hear(&mut self, news: News) -> Flow {
+        if self.is_off() {
+            return Flow::Stop;
+        }
+        match news {
+            News::Link(link) => {
+                self.is_linked = link != Link::Lost;
+                self.agent.on_link(self.board, link);
+            }
+            News::Message(..) | News::Sent(..) if !self.is_linked => {}
+            News::Message(topic, payload) => {
+                for _ in 0..4 {
+                    if self.agent.on_message(self.board, &topic, &payload) {
+                        break;
+                    }
+                    let _ = self.agent.poll(self.board);
+                }
+            }
+            News::Sent(id, delivered) => self.agent.on_sent(self.board, id, delivered),
+            News::FetchBegin(head) => return self.agent.on_fetch_begin(self.board, head),
+            News::FetchData(data) => {
+                let came = self.device.came.iter_mut().skip(self.fetched);
+                for (came, byte) in came.zip(&data) {
+                    *came = [*byte, came[0]];
+                }
+                self.fetched += data.len();
+                return self.agent.on_fetch_data(self.board, &data);
+            }
+            News::FetchEnd(end) => self.agent.on_fetch_end(self.board, end),
+        }
+        Flow::Continue
     }
 
     /// The application, as the seeds' example: it confirms, reads each piece, and goes on.
@@ -309,6 +493,12 @@ impl Life<'_, '_> {
                 Ok(())
             }
             (7, 10705, _) => self.check_success(),
+            (7, 10706, _) if self.device.scenario.faults.is_some() => {
+                match self.agent.ota_progress().failure {
+                    Some(_) => Ok(()),
+                    None => broken("a failure without a reason"),
+                }
+            }
             (7, 10706, _) => broken("the application was told of a failure (10706)"),
             _ => Ok(()),
         }
@@ -320,6 +510,10 @@ impl Life<'_, '_> {
         let [total, start, length] = numbers[..] else { return broken(format!("10703 with {text}")) };
         let mut at = start;
         let mut buffer = [0; 1000];
+        if self.device.scenario.faults.is_some() {
+            // An image that arrived wrong begins again at its first byte, and the mark is void.
+            self.device.marked = self.device.marked.min(start);
+        }
         if start < self.device.marked || start as usize > self.device.mcu.len() {
             let Device { marked, mcu, .. } = &*self.device;
             return broken(format!("a piece from {start}; the mark is {marked}, the MCU has {}", mcu.len()));
@@ -329,10 +523,14 @@ impl Life<'_, '_> {
             let count = match self.agent.read(self.board, at, &mut buffer) {
                 Ok(count) => count,
                 Err(_) if self.is_off() => return Ok(()),
+                // The clock jumped over the time that the application has.
+                Err(CallError::State) if self.device.scenario.faults.is_some() => return Ok(()),
                 Err(error) => return broken(format!("a read at {at} failed: {error}")),
             };
-            if self.device.file.get(at as usize..at as usize + count) != buffer.get(..count) {
-                return broken(format!("a read at {at} gave other bytes than the server sent"));
+            if !self.device.has_sent(at as usize, &buffer[..count]) {
+                let blank = buffer[..count].iter().all(|byte| *byte == self.device.scenario.erased);
+                let blank = if blank { " (erased flash)" } else { "" };
+                return broken(format!("a read at {at} gave other bytes than the server sent{blank}"));
             }
             at += count as u32;
             let Scenario { upgrade, planted, .. } = self.device.scenario;
@@ -365,6 +563,8 @@ impl Life<'_, '_> {
         match self.agent.mark(self.board, at) {
             _ if self.is_off() => {}
             Ok(()) => self.device.marked = at,
+            // Flash that does not take it is no reason to stop.
+            Err(_) if self.device.scenario.faults.is_some() => {}
             other => return broken(format!("the mark {at} was not taken: {other:?}")),
         }
         Ok(())
@@ -382,24 +582,30 @@ impl Life<'_, '_> {
     /// Broker, platform, server and bootloader.
     fn answer(&mut self, asked: Asked) -> Checked<Stopped> {
         match asked {
-            Asked::Connect { password, .. } if self.device.has_secret && password.starts_with("0;") => {
-                return broken("the device forgot its secret");
+            Asked::Connect { password, .. } => {
+                self.is_bootstrap = password.starts_with("0;");
+                if self.is_bootstrap && self.device.has_secret && self.device.scenario.faults.is_none() {
+                    return broken("the device forgot its secret");
+                }
+                self.is_linked = true;
+                let _ = self.tell(News::Link(Link::Connected));
             }
-            Asked::Connect { .. } => self.agent.on_link(self.board, Link::Connected),
             Asked::Subscribe(_) => {
-                self.agent.on_link(self.board, Link::Subscribed);
-                if !self.device.has_secret && !self.is_off() {
+                let _ = self.tell(News::Link(Link::Subscribed));
+                if self.is_bootstrap && !self.is_off() {
                     let device_secret = DEVICE_SECRET;
                     self.send(&Downlink::Provision(Provision { device_secret, ..Provision::default() }))?;
                 }
             }
+            Asked::Publish { .. } if !self.is_linked => {}
             Asked::Publish { mut payload, id, .. } => {
                 self.receive(&mut payload)?;
-                self.agent.on_sent(self.board, id, true);
+                let _ = self.tell(News::Sent(id, true));
             }
             Asked::Fetch { range, .. } => self.serve(range),
             Asked::Apply(_) => return Ok(Stopped::Restart),
-            Asked::Disconnect | Asked::FetchCancel | Asked::ApplyFiles(_) => {}
+            Asked::Disconnect => self.is_linked = false,
+            Asked::FetchCancel | Asked::ApplyFiles(_) => {}
         }
         Ok(Stopped::Done)
     }
@@ -411,11 +617,8 @@ impl Life<'_, '_> {
         let Ok(length) = message.emit_frame(packet, &mut buffer) else {
             return broken("no room for a packet");
         };
-        if self.agent.on_message(self.board, "q/1/d/x/ota", &buffer[..length]) {
-            Ok(())
-        } else {
-            broken("the agent had no room for a message")
-        }
+        let _ = self.tell(News::Message("q/1/d/x/ota".into(), buffer[..length].to_vec()));
+        Ok(())
     }
 
     /// The platform gets a packet.
@@ -432,8 +635,11 @@ impl Life<'_, '_> {
                 };
                 let known = self.device.confirmed
                     && !matches!(self.device.scenario.upgrade, Upgrade::Pieces | Upgrade::Marked);
+                // What a device runs is the truth, whatever it says of its upgrade.
+                self.device.succeeded |= is_there && self.device.scenario.faults.is_some();
                 if is_there || known { Ok(()) } else { self.offer(plan) }
             }
+            Ok(Uplink::PlanRequest(_)) if self.device.is_there() => Ok(()),
             Ok(Uplink::PlanRequest(_)) => self.offer(plan),
             Ok(Uplink::StatusEvent(event)) => match event.status.number() {
                 2 => {
@@ -444,6 +650,12 @@ impl Life<'_, '_> {
                     self.device.succeeded = true;
                     self.check_success()
                 }
+                12 if self.device.scenario.faults.is_some() => {
+                    self.device.failed += 1;
+                    self.device.confirmed = false;
+                    Ok(())
+                }
+                6 if self.device.scenario.faults.is_some() => Ok(()),
                 status @ (3 | 6 | 7 | 10 | 12) => broken(format!("the platform was told status {status}")),
                 _ => Ok(()),
             },
@@ -468,15 +680,16 @@ impl Life<'_, '_> {
         let Range { start, length } = range;
         let total = Some(file.len() as u32);
         let head = FetchHead { status: 206, first: start, length: Some(length), total };
-        if self.agent.on_fetch_begin(self.board, head) == Flow::Stop {
+        self.fetched = start as usize;
+        if self.tell(News::FetchBegin(head)) == Flow::Stop {
             return;
         }
         for chunk in file[start as usize..(start + length) as usize].chunks(CHUNK) {
             self.device.served += chunk.len() as u64;
-            if self.agent.on_fetch_data(self.board, chunk) == Flow::Stop || self.is_off() {
+            if self.tell(News::FetchData(chunk.to_vec())) == Flow::Stop || self.is_off() {
                 return;
             }
         }
-        self.agent.on_fetch_end(self.board, FetchEnd::Complete);
+        let _ = self.tell(News::FetchEnd(FetchEnd::Complete));
     }
 }

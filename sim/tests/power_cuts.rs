@@ -202,6 +202,39 @@ fn many_cuts(seeds: std::ops::Range<u64>, sweep: &mut Sweep) {
     }
 }
 
+/// Every upgrade in a world of its own, with power that goes up to twice.
+fn bad_worlds(seeds: std::ops::Range<u64>, sweep: &mut Sweep) {
+    for seed in seeds {
+        let upgrade = UPGRADES[seed as usize % 4];
+        let (erased, program) = SHAPES[seed as usize / 4 % 8];
+        let scenario = Scenario { faults: Some(seed), ..Scenario::new(upgrade, erased, program) };
+        sweep.seeded(scenario, seed, 3);
+    }
+}
+
+fn expect_success_or_a_reason(what: &str, seeds: std::ops::Range<u64>) {
+    expect_whole(what, |sweep| {
+        bad_worlds(seeds, sweep);
+        let Tally { given_up, .. } = sweep.tally;
+        say(format_args!(
+            "faults of the world, {what}: {} upgrades succeeded, {given_up} failed six times with a reason, none with wrong bytes",
+            sweep.tally.all_cases() - given_up - sweep.broken.len() as u64,
+        ));
+        assert!(given_up * 4 < sweep.tally.all_cases(), "most upgrades get through");
+    });
+}
+
+#[test]
+fn upgrades_in_a_bad_world_end_in_success_or_with_a_reason() {
+    expect_success_or_a_reason("mixed faults and cuts by seed", 0..4_000);
+}
+
+#[test]
+#[ignore = "long"]
+fn a_hundred_thousand_upgrades_in_a_bad_world_end_in_success_or_with_a_reason() {
+    expect_success_or_a_reason("mixed faults and cuts by seed", 4_000..104_000);
+}
+
 #[test]
 fn many_cuts_in_one_upgrade_end_in_success() {
     expect_whole("up to 12 cuts by seed", |sweep| many_cuts(0..1_500, sweep));

@@ -370,8 +370,10 @@ impl Agent<'_> {
         let staging = match self.staging {
             Some(staging) => staging,
             None => match self.resume_piece(platform) {
-                Ok(staging) => staging,
-                Err(_) => {
+                // Flash is about to hold other bytes: an older mark in the journal would vouch for them after a reboot.
+                Ok(staging) if self.journal.is_none() || self.try_save(platform).is_ok() => staging,
+                _ => {
+                    self.staging = None;
                     self.machine.failure = Some(Failure::Storage);
                     return Some(Input::FetchFailed);
                 }
