@@ -11,6 +11,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(options) => serve::run(options).map_err(|error| error.to_string()),
         Command::RotateKey(options) => maintenance::rotate_key(&options).map_err(|error| error.to_string()),
+        Command::Backup(options) => maintenance::backup(&options).map_err(|error| error.to_string()),
+        Command::Restore(options) => maintenance::restore(&options).map_err(|error| error.to_string()),
         command => cli::run(command).map_err(|error| error.to_string()),
     };
     match done {

@@ -441,3 +441,110 @@ fn devices_are_imported_searched_and_exported() {
     assert!(said.contains("admission:  anyone") && said.contains("Lamp"), "{said}");
     assert_eq!(center.says(&["device", "log", "p1abcd", "860000"]).lines().count(), 1);
 }
+
+#[test]
+fn a_backup_taken_while_serving_is_restored_in_mid_upgrade() {
+    let (center, folder) = start();
+    center.says(&["product", "create", "--key", "p1abcd", "--name", "Pump"]);
+    center.says(&["component", "add", "p1abcd", "STM32", "--type", "mcu"]);
+    let image = folder.path().join("fw.bin");
+    fs::write(&image, vec![7; 300_000]).unwrap();
+    let add = ["package", "add", "--product", "p1abcd", "--component", "STM32", "--name", "two"];
+    center.says(&[&add[..], &["--target", "2", image.to_str().unwrap()]].concat());
+    let create = ["plan", "create", "--name", "Autumn", "--product", "p1abcd", "--component", "STM32=1"];
+    center.says(&create);
+    center.says(&["plan", "activate", "1"]);
+    under_way(&center.data);
+
+    let (backup, restored) = (folder.path().join("backup"), folder.path().join("restored"));
+    let to = backup.to_str().unwrap();
+    let said = center.says(&["backup", to]);
+    assert!(said.starts_with("5 files, ") && said.contains("seal.key"), "{said}");
+    fails(&center.run(&["backup", to]), "is not empty");
+    let postgres = ["backup", "--database", "postgres://u@h/d", to];
+    fails(&center.run(&postgres), "pg_dump");
+    fails(&center.run(&["restore", to]), "is not empty");
+    center.process.kill();
+
+    let restore = |from: &Path, data: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quecota-center"));
+        command.arg("restore").arg(from).arg("--data").arg(data).output().unwrap()
+    };
+    fails(&restore(folder.path(), &restored), "holds no backup.json");
+    let database = fs::read(backup.join("center.db")).unwrap();
+    fs::write(backup.join("center.db"), [&database[..], b"x"].concat()).unwrap();
+    fails(&restore(&backup, &restored), "the backup is damaged: center.db");
+    assert!(!restored.exists(), "nothing is made of a damaged one");
+    fs::write(backup.join("center.db"), &database).unwrap();
+    let output = restore(&backup, &restored);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let again = Center::start(&restored);
+    let upgrade = &again.json(&["device", "upgrades", "p1abcd", "860001"])["items"][0];
+    assert_eq!(upgrade["components"][0]["state"], "downloading", "{upgrade}");
+    assert_eq!(again.json(&["plan", "show", "1"])["devices"]["upgrading"], 1);
+    assert_eq!(
+        fs::read(center.data.join("url.key")).unwrap(),
+        fs::read(restored.join("url.key")).unwrap(),
+        "URLs that devices hold stay valid"
+    );
+}
+
+/// A device downloads plan 1's package 1.
+#[tokio::main(flavor = "current_thread")]
+async fn under_way(data: &Path) {
+    use quecota_center::clock::Millis;
+    use quecota_center::rules::progress::{ComponentState, UpgradeState};
+    use quecota_center::rules::{ComponentKind, ComponentNo, DeviceKey, DeviceSecret, ProductKey, Version};
+    use quecota_center::store::{ComponentUpgrade, PackageId, PlanId, Store, Upgrade, UpgradeId};
+
+    let keys = quecota_center::config::DataFolder::existing(data).seal_keys().unwrap().unwrap();
+    let store = Store::sqlite(&data.join("center.db"), keys).await.unwrap();
+    let mut writer = store.write().await.unwrap();
+    let (product, key) = (ProductKey::new("p1abcd").unwrap(), DeviceKey::new("860001").unwrap());
+    let secret = DeviceSecret::new("0123456789abcdef").unwrap();
+    let now = quecota_center::clock::Clock::system().now();
+    let device = writer.enter_device(&product, &key, &secret, now).await.unwrap();
+    let upgrade = Upgrade {
+        id: UpgradeId(0),
+        plan: Some(PlanId(1)),
+        device: device.id,
+        state: UpgradeState::Upgrading,
+        reason: None,
+        created: now,
+        confirmed: Some(now),
+        next_offer: None,
+        cancelled: None,
+        ended: None,
+        deadline: None,
+        components: vec![ComponentUpgrade {
+            component: ComponentNo::new("STM32").unwrap(),
+            kind: ComponentKind::Mcu,
+            package: PackageId(1),
+            source: Some("1_0_0".into()),
+            target: Version::new("2").unwrap(),
+            state: ComponentState::Downloading,
+            reason: None,
+            failures: 0,
+            fetched: 0,
+            fetched_before: 0,
+            wants_sha256: false,
+            proving: false,
+            lease_until: Some(now + Millis::minutes(10)),
+            updated: now,
+        }],
+    };
+    writer.create_upgrade(upgrade).await.unwrap();
+    writer.commit().await.unwrap();
+    store.close().await;
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let program = env!("CARGO_BIN_EXE_quecota-center");
+        let output = Command::new(program).args(["completions", shell]).output().unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains("rotate-key"), "{shell}");
+    }
+}

@@ -12,11 +12,12 @@ mod why;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use serde_json::Value;
 
 use crate::config::DATA_FOLDER;
-use crate::maintenance::RotateOptions;
+use crate::maintenance::{BackupOptions, RestoreOptions, RotateOptions};
 use crate::serve::ServeOptions;
 pub use client::ClientError;
 
@@ -36,6 +37,16 @@ pub enum Command {
     Serve(ServeOptions),
     /// Make a new key for the secrets of a data folder and seal them with it; the center must be stopped
     RotateKey(RotateOptions),
+    /// Copy a data folder consistently, also while its center serves
+    Backup(BackupOptions),
+    /// Make a data folder of a backup
+    Restore(RestoreOptions),
+    /// Print completions for a shell: `source <(quecota-center completions bash)`
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
     /// Products: what devices are, with the key and secret that they log in with
     #[command(arg_required_else_help = true)]
     Product {
@@ -129,7 +140,12 @@ pub struct Connection {
 pub fn run(command: Command) -> Result<(), ClientError> {
     let (connection, request): (_, Box<dyn Request>) = match command {
         // `main` runs what works on this machine; there is nothing to ask a server for.
-        Command::Serve(_) | Command::RotateKey(_) => return Ok(()),
+        Command::Serve(_) | Command::RotateKey(_) | Command::Backup(_) | Command::Restore(_) => return Ok(()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "quecota-center", &mut script);
+            return print(&script);
+        }
         Command::Product { connection, command } => (connection, Box::new(command)),
         Command::Component { connection, command } => (connection, Box::new(command)),
         Command::Package { connection, command } => (connection, Box::new(command)),
@@ -140,7 +156,11 @@ pub fn run(command: Command) -> Result<(), ClientError> {
     let answer = request.run(&client::Client::new(&connection)?)?;
     let text =
         if connection.json && !answer.json.is_null() { format!("{:#}\n", answer.json) } else { answer.text };
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+    print(text.as_bytes())
+}
+
+fn print(text: &[u8]) -> Result<(), ClientError> {
+    match io::stdout().write_all(text).and_then(|()| io::stdout().flush()) {
         // Whoever read the output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(ClientError::Output),

@@ -11,6 +11,7 @@ mod plans;
 mod products;
 mod search;
 mod secrets;
+mod snapshot;
 mod upgrades;
 
 use std::collections::BTreeSet;
@@ -36,6 +37,7 @@ pub use plans::{Mark, Plan, PlanId};
 pub use products::{Component, Product};
 pub use search::{DeviceFilter, Found, PlanDevice, ReasonCount, Span, UpgradeFilter};
 pub use secrets::Resealed;
+pub use snapshot::snapshot;
 pub use upgrades::{ComponentUpgrade, LogEntry, NewLogEntry, Upgrade, UpgradeId};
 
 /// Why the store did not do it.
