@@ -135,7 +135,10 @@ impl Package {
 
     /// Bytes of the image area that the list takes; more than there can be when it does not fit 32 bits.
     pub fn room(&self, erase: u32) -> u64 {
-        self.files().map(|file| u64::from(file.size).next_multiple_of(u64::from(erase.max(1)))).sum()
+        let unit = u64::from(erase).saturating_sub(1);
+        self.files()
+            .map(|file| u64::from(file.size).saturating_add(unit) & !unit)
+            .fold(0, u64::saturating_add)
     }
 
     /// The files as they are staged, in `out`.
