@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "Ql_iotApi.h"
+#include "quecota.h" /* for --marks only, which the QuecThing SDK does not have */
 
 #include "md5.h"
 
@@ -32,6 +33,7 @@
 #define VERSION_MAX   64
 #define PATH_SIZE     1024
 #define READ_SIZE     1024 /* what fits a UART frame of the MCU */
+#define MARK_INTERVAL (16 * 1024)
 #define DIGEST_SIZE   32
 #define SILENCE_MAX   120 /* seconds; every state of an upgrade has an event or an end within a minute */
 /* Fields of the longest event text, and one more to notice a longer one. */
@@ -49,6 +51,7 @@ static struct {
     unsigned request_every; /* seconds */
     unsigned battery;       /* per cent */
     int once;
+    int marks;
 } options;
 
 static const char usage[] =
@@ -62,6 +65,8 @@ static const char usage[] =
     "  --version VERSION        what a new MCU runs, default 1_0_0         (SOTA_VERSION)\n"
     "  --request-every SECONDS  how often to ask for a plan, default 5     (SOTA_REQUEST_EVERY)\n"
     "  --battery PERCENT        what the board's battery holds, default 100 (SOTA_BATTERY)\n"
+    "  --marks                  keep the place in the image each 16 KB, so that an image larger than the library's\n"
+    "                           staging area goes on there after a power cut\n"
     "  --once                   end after one upgrade: 0 if it succeeded, 1 if not\n";
 
 /* -------------------------------------------------------------------------------------------------------- talking */
@@ -388,6 +393,21 @@ static void on_start(char **words, quint32_t count)
     mcu_unmark();
 }
 
+/* Everything before `offset` is in the MCU for good: after a power cut the library goes on there. 0: failed. */
+static int keep_place(int slot, quint32_t offset)
+{
+    /* First the bytes, then the mark. */
+    if (fsync(slot) != 0) {
+        error("cannot write %s: %s", slot_new, strerror(errno));
+        return 0;
+    }
+    if (quecota_ota_mark(quecota_ql_iot_device(), offset) != QUECOTA_OK) {
+        /* Costs a longer download after a power cut, and nothing else. */
+        error("the place %u is not kept", offset);
+    }
+    return 1;
+}
+
 /* Copies one piece from the library to the MCU. 0: failed, and said so. */
 static int copy_piece(int slot, quint32_t start, quint32_t length, quint32_t size)
 {
@@ -408,6 +428,9 @@ static int copy_piece(int slot, quint32_t start, quint32_t length, quint32_t siz
         }
         offset += got;
         show_progress(offset, size);
+        if (options.marks && (offset % MARK_INTERVAL == 0 || offset == end) && !keep_place(slot, offset)) {
+            return 0;
+        }
     }
     /* Before the next piece is asked for: the library lets go of this one. */
     if (fsync(slot) != 0) {
@@ -566,6 +589,10 @@ static int read_options(int argc, char **argv)
         size_t k;
         if (strcmp(argv[i], "--once") == 0) {
             options.once = 1;
+            continue;
+        }
+        if (strcmp(argv[i], "--marks") == 0) {
+            options.marks = 1;
             continue;
         }
         for (k = 0; k < sizeof(known) / sizeof(known[0]) && strcmp(argv[i], known[k]) != 0; k++) {

@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: the main job, on a local center, with a C application.
 
+use crate::line::Line;
 use crate::process::{Background, Folder, Outcome, cargo, fail, output, root, run as run_command};
 use crate::{setup, test};
 use std::io::{IsTerminal, Read, Write};
@@ -9,9 +10,9 @@ use std::time::{Duration, Instant};
 
 const IMAGE: usize = 1024 * 1024;
 const STAGING: usize = 64 * 1024;
-const PRODUCT: &str = "p1demo";
-const SECRET: &str = "ZGVtby1zZWNyZXQtMDAx";
-const DEVICE: &str = "860000000000001";
+pub const PRODUCT: &str = "p1demo";
+pub const SECRET: &str = "ZGVtby1zZWNyZXQtMDAx";
+pub const DEVICE: &str = "860000000000001";
 
 /// Builds, starts a center, makes a plan, lets the C example upgrade itself by it, and checks every byte.
 pub fn run() -> Outcome {
@@ -23,7 +24,7 @@ pub fn run() -> Outcome {
     let start = Instant::now();
     let folder = Folder::new("demo")?;
     step("start a center");
-    let center = Center::start(folder.path())?;
+    let center = Center::start(folder.path(), None)?;
     println!("  {}  {}", center.http, center.mqtt);
 
     step("the device: a C application with an MCU behind it, whose flash is a file");
@@ -79,7 +80,7 @@ pub fn run() -> Outcome {
     Ok(())
 }
 
-fn step(what: &str) {
+pub fn step(what: &str) {
     if std::io::stdout().is_terminal() {
         println!("\n\x1b[1m{what}\x1b[0m");
     } else {
@@ -148,7 +149,7 @@ fn bar(line: &str) -> Option<String> {
     ))
 }
 
-fn random_image(path: &Path) -> Outcome {
+pub fn random_image(path: &Path) -> Outcome {
     let mut bytes = vec![0; IMAGE];
     let filled = std::fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
     filled
@@ -156,35 +157,43 @@ fn random_image(path: &Path) -> Outcome {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn read(path: &Path) -> Outcome<Vec<u8>> {
+pub fn read(path: &Path) -> Outcome<Vec<u8>> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-struct Center {
+pub struct Center {
     server: Background,
     program: PathBuf,
     data: PathBuf,
     http: String,
-    mqtt: String,
+    pub mqtt: String,
 }
 
 impl Center {
-    fn start(folder: &Path) -> Outcome<Center> {
+    /// Its files may be reached through a line of their own.
+    pub fn start(folder: &Path, line: Option<&Line>) -> Outcome<Center> {
         let program = root().join("target/debug/quecota-center");
         let data = folder.join("center");
         let server = Background::start(&program, "TERM", |command| {
             command
                 .args(["serve", "--log", "warn", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--data"])
                 .arg(&data);
+            if let Some(line) = line {
+                command.arg("--public-url").arg(format!("http://{}", line.address()));
+            }
         })?;
         let deadline = Duration::from_secs(20);
         let mqtt = server.announced("mqtt:", deadline)?;
         let http = server.announced("http:", deadline)?;
+        if let Some(line) = line {
+            let address = http.trim_start_matches("http://").trim_end_matches('/').parse();
+            line.lead_to(address.map_err(|_| format!("the center is at {http}, which is no address"))?);
+        }
         Ok(Center { server, program, data, http, mqtt })
     }
 
     /// A product with one component, as an operator would make them.
-    fn product(&self) -> Outcome {
+    pub fn product(&self) -> Outcome {
         self.say(&[
             "product",
             "create",
@@ -200,7 +209,7 @@ impl Center {
     }
 
     /// A version package and an active plan with it; gives the plan's id.
-    fn plan(&self, image: &Path) -> Outcome<String> {
+    pub fn plan(&self, image: &Path) -> Outcome<String> {
         let image = image.display().to_string();
         let package = self.id(&[
             "package",
@@ -230,6 +239,13 @@ impl Center {
         Ok(plan)
     }
 
+    /// Fails unless the plan's one device is upgraded.
+    pub fn upgraded(&self, plan: &str) -> Outcome {
+        let shown = self.say(&["device", "upgrades", PRODUCT, DEVICE])?;
+        let wanted = format!("upgrade 1 of plan {plan}: Upgraded");
+        if shown.contains(&wanted) { Ok(()) } else { fail(format!("the center does not say \"{wanted}\"")) }
+    }
+
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(words).env("QUECOTA_SERVER", &self.http).arg("--data").arg(&self.data);
@@ -245,7 +261,7 @@ impl Center {
     }
 
     /// Runs a command of the center, showing it and its answer.
-    fn say(&self, words: &[&str]) -> Outcome<String> {
+    pub fn say(&self, words: &[&str]) -> Outcome<String> {
         println!("  $ quecota-center {}", words.join(" "));
         let said = output(&mut self.command(words))?;
         for line in said.lines() {
@@ -254,7 +270,7 @@ impl Center {
         Ok(said)
     }
 
-    fn stop(self) {
+    pub fn stop(self) {
         self.server.stop("TERM");
     }
 }

@@ -1,10 +1,12 @@
 //! `cargo xtask demo | test | size | headers`: the project's commands. Standard library only, so that they start
 //! at once on a machine that has nothing yet.
 
+mod cut_power;
 mod demo;
 mod firmware;
 mod fuzz;
 mod headers;
+mod line;
 mod postgres;
 mod process;
 mod setup;
@@ -15,6 +17,7 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask demo      a C application is upgraded by a plan of a local center, step by step
+cargo xtask demo --cut-power [--seed N]   the same, killed at 20 random moments of the upgrade
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
                       --long adds hours of power cuts and faults; names of stages (form, c, rust, firmware, long) run these alone
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
@@ -37,6 +40,11 @@ fn main() -> ExitCode {
 fn command(words: &[&str]) -> Outcome {
     match words {
         ["demo"] => demo::run(),
+        ["demo", "--cut-power"] => cut_power::run(None),
+        ["demo", "--cut-power", "--seed", seed] => match seed.parse() {
+            Ok(seed) => cut_power::run(Some(seed)),
+            Err(_) => fail(format!("--seed {seed}: must be a whole number, as a run prints it")),
+        },
         ["test", stages @ ..] => test::run(stages),
         ["fuzz", words @ ..] => fuzz::run(words),
         ["size"] => {

@@ -49,6 +49,16 @@ fn words(command: &Command) -> String {
     words.join(" ")
 }
 
+/// What a [`Background`] said.
+pub enum Heard {
+    /// A line.
+    Line(String),
+    /// Nothing yet.
+    Nothing,
+    /// It closed its output.
+    End,
+}
+
 /// A server beside us. It dies with us, even when we are killed.
 pub struct Background {
     child: Child,
@@ -88,6 +98,26 @@ impl Background {
                 fail(format!("{} said nothing for {deadline:?}", self.name))
             }
         }
+    }
+
+    /// What it says within this time.
+    pub fn heard(&self, wait: Duration) -> Heard {
+        match self.lines.recv_timeout(wait) {
+            Ok(line) => Heard::Line(line),
+            Err(mpsc::RecvTimeoutError::Timeout) => Heard::Nothing,
+            Err(mpsc::RecvTimeoutError::Disconnected) => Heard::End,
+        }
+    }
+
+    /// Stops it where it is (SIGSTOP).
+    pub fn freeze(&self) -> Outcome {
+        run(Command::new("kill").args(["-s", "STOP", &self.child.id().to_string()]))
+    }
+
+    /// Ends it as a power cut would (SIGKILL).
+    pub fn kill(mut self) -> Outcome {
+        let ended = self.child.kill().and_then(|()| self.child.wait());
+        ended.map(|_| ()).map_err(|error| format!("{}: {error}", self.name))
     }
 
     /// The rest of the first line that begins with `start`.

@@ -1,0 +1,174 @@
+//! `cargo xtask demo --cut-power`: the C example is killed at random moments of its upgrade, and still ends it.
+
+use crate::demo::{Center, DEVICE, PRODUCT, SECRET, random_image, read, step};
+use crate::line::Line;
+use crate::process::{Background, Folder, Heard, Outcome, cargo, fail, run as run_command};
+use crate::{setup, test};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+const IMAGE: usize = 1024 * 1024;
+const CUTS: usize = 20;
+/// Bytes that may be fetched twice for one cut.
+const TWICE: u64 = 16 * 1024;
+/// An upgrade with all its cuts is over by then.
+const DEADLINE: Duration = Duration::from_secs(240);
+
+/// When power goes.
+#[derive(Clone, Copy)]
+enum Moment {
+    /// When the line has carried this byte of the image, and so much later.
+    Byte(u64, Duration),
+    /// When the application says this, and so much later.
+    Said(&'static str, Duration),
+}
+
+/// The last steps of an upgrade, of which each is cut once.
+const LAST_STEPS: [&str; 3] = ["10703", "verified", "10704"];
+
+/// `[--seed N]`.
+pub fn run(seed: Option<u64>) -> Outcome {
+    setup::packages(&[setup::DEMO])?;
+    step("build the center, libquecota.a and the C example");
+    run_command(&mut cargo(&["build", "--locked", "--package", "quecota-center"]))?;
+    let example = test::c_build()?.join("sota");
+    let seed = seed.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        now.subsec_nanos().into()
+    });
+    println!("  seed {seed}; the same moments again: cargo xtask demo --cut-power --seed {seed}");
+    step("staging as large as the image");
+    upgrade(&example, IMAGE, &[], seed)?;
+    step("staging of 64 KB, and the application's own mark each 16 KB");
+    upgrade(&example, 64 * 1024, &["--marks"], seed.wrapping_add(1))
+}
+
+/// One upgrade with its cuts.
+fn upgrade(example: &Path, staging: usize, options: &[&str], seed: u64) -> Outcome {
+    let start = Instant::now();
+    let folder = Folder::new(&format!("cut-power-{staging}"))?;
+    let line = Line::start()?;
+    let center = Center::start(folder.path(), Some(&line))?;
+    center.product()?;
+    let image = folder.path().join("stm32-2_0_0.bin");
+    random_image(&image)?;
+    let plan = center.plan(&image)?;
+    let device = Device { example, folder: folder.path(), mqtt: &center.mqtt, staging, options };
+
+    println!("\n  cut  killed at                        fetched before   of it twice");
+    let mut running = device.start()?;
+    let mut before = 0;
+    for (number, moment) in (1..).zip(moments(seed)) {
+        let what = wait(&running, &line, moment, start)?;
+        running.freeze()?;
+        line.settle();
+        running.kill()?;
+        line.hang_up();
+        let twice = line.twice();
+        println!("  {number:>3}  {what:<32} {:>14}  {:>12}", line.carried(), twice - before);
+        if twice - before > TWICE {
+            return fail(format!(
+                "{} bytes were fetched again after one cut; at most {TWICE} are right",
+                twice - before
+            ));
+        }
+        before = twice;
+        running = device.start()?;
+    }
+    while let Some(said) = running.line(Duration::from_secs(60))? {
+        if said.starts_with("10706") {
+            return fail("the upgrade failed");
+        }
+    }
+    running.finish()?;
+    if line.twice() - before > TWICE {
+        return fail(format!("{} bytes were fetched again after the last cut", line.twice() - before));
+    }
+    let (uploaded, written) = (read(&image)?, read(&device.flash())?);
+    if uploaded != written {
+        return fail(format!("{} bytes in the flash, and they differ from the package", written.len()));
+    }
+    center.upgraded(&plan)?;
+    println!(
+        "  {} bytes, identical, after {CUTS} cuts; {} fetched, {} of them twice: {} a cut; {:.1} s",
+        written.len(),
+        line.carried(),
+        line.twice(),
+        line.twice() / CUTS as u64,
+        start.elapsed().as_secs_f64()
+    );
+    center.stop();
+    Ok(())
+}
+
+/// In the order in which they come.
+fn moments(seed: u64) -> Vec<Moment> {
+    let mut state = seed;
+    let mut random = move |below: u64| {
+        // splitmix64
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below
+    };
+    let mut bytes: Vec<u64> = (LAST_STEPS.len()..CUTS).map(|_| random(IMAGE as u64)).collect();
+    bytes.sort_unstable();
+    let mut moments: Vec<_> =
+        bytes.into_iter().map(|byte| Moment::Byte(byte, Duration::from_micros(random(8_000)))).collect();
+    for said in LAST_STEPS {
+        moments.push(Moment::Said(said, Duration::from_micros(random(1_000))));
+    }
+    moments
+}
+
+/// Waits for the moment; says where it was.
+fn wait(device: &Background, line: &Line, moment: Moment, start: Instant) -> Outcome<String> {
+    loop {
+        let heard = device.heard(Duration::from_millis(1));
+        let here = match (moment, &heard) {
+            (Moment::Byte(byte, later), _) if line.furthest() > byte => Some((format!("byte {byte}"), later)),
+            (Moment::Said(word, later), Heard::Line(said))
+                if said.starts_with(word) && line.furthest() >= IMAGE as u64 =>
+            {
+                let words: Vec<_> = said.split_whitespace().take(2).collect();
+                Some((words.join(" "), later))
+            }
+            (_, Heard::Line(said)) if said.starts_with("10706") => return fail("the upgrade failed"),
+            (_, Heard::End) => return fail("the device ended before its cut"),
+            _ => None,
+        };
+        if let Some((what, later)) = here {
+            std::thread::sleep(later);
+            return Ok(what);
+        }
+        if start.elapsed() > DEADLINE {
+            return fail(format!("the upgrade is not over after {DEADLINE:?}"));
+        }
+    }
+}
+
+/// What starts the C example again and again.
+struct Device<'d> {
+    example: &'d Path,
+    folder: &'d Path,
+    mqtt: &'d str,
+    staging: usize,
+    options: &'d [&'d str],
+}
+
+impl Device<'_> {
+    fn flash(&self) -> PathBuf {
+        self.folder.join("mcu-flash.bin")
+    }
+
+    fn start(&self) -> Outcome<Background> {
+        Background::start(self.example, "KILL", |command| {
+            command.args(["--server", self.mqtt, "--product-key", PRODUCT, "--product-secret", SECRET]);
+            command.args(["--component", "STM32", "--version", "1_0_0", "--once", "--request-every", "1"]);
+            command.args(self.options).arg("--flash").arg(self.flash());
+            command.env("QUECOTA_DIR", self.folder.join("device")).env("QUECOTA_DEVICE_KEY", DEVICE);
+            command.env("QUECOTA_STAGING", self.staging.to_string());
+        })
+    }
+}
