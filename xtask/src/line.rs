@@ -151,7 +151,7 @@ fn relay(client: TcpStream, center: SocketAddr, count: &Mutex<Count>) -> std::io
                 count.under_way = Some((to_client.try_clone()?, at));
             }
             std::thread::sleep(PAUSE);
-            while at % BORDER == 0 && waiting(&to_client) > 0 {
+            while at.is_multiple_of(BORDER) && waiting(&to_client) > 0 {
                 std::thread::sleep(PAUSE);
             }
         }

@@ -1,6 +1,7 @@
 //! `cargo xtask demo | test | size | headers`: the project's commands. Standard library only, so that they start
 //! at once on a machine that has nothing yet.
 
+mod bench;
 mod cut_power;
 mod demo;
 mod firmware;
@@ -19,7 +20,11 @@ const HELP: &str = "\
 cargo xtask demo      a C application is upgraded by a plan of a local center, step by step
 cargo xtask demo --cut-power [--seed N]   the same, killed at 20 random moments of the upgrade
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
+<<<<<<< HEAD
                       --long adds hours of power cuts and faults; names of stages (form, c, rust, firmware, long) run these alone
+=======
+cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes
+>>>>>>> 1bd6702 (Count what a download costs beside its digests, and read flash back in longer strides)
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      sizes of libquecota.a on a Cortex-M4
 cargo xtask headers   makes the C headers in include/ anew
@@ -47,6 +52,7 @@ fn command(words: &[&str]) -> Outcome {
         },
         ["test", stages @ ..] => test::run(stages),
         ["fuzz", words @ ..] => fuzz::run(words),
+        ["bench"] => bench::run(),
         ["size"] => {
             setup::packages(&[setup::FIRMWARE])?;
             firmware::check()

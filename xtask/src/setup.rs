@@ -26,6 +26,9 @@ pub const TEST: &[Package] = &[
     ("postgresql", "the center's second database"),
 ];
 
+/// What `bench` needs.
+pub const BENCH: &[Package] = &[("valgrind", "counts instructions")];
+
 /// What `size` needs, and the bare-metal part of `test`.
 pub const FIRMWARE: &[Package] = &[
     ("rustc-web", "Rust for bare metal"),

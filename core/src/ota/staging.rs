@@ -14,7 +14,7 @@ use crate::limits::PROGRESS_INTERVAL;
 use crate::platform::{Area, Geometry, GeometryError, Storage, StorageError, ceil_to, floor_to};
 
 /// Bytes that are read back in one go.
-const READ_BACK: usize = 64;
+const READ_BACK: usize = 256;
 
 /// Why bytes were not staged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum StagingError {
     /// Read back, the flash holds something else than was written.
     #[error("flash at {offset} reads back other bytes than were written")]
     ReadBack {
-        /// Where the difference is, within 64 bytes.
+        /// Where the difference is, within 256 bytes.
         offset: u32,
     },
     /// Storage failed.
