@@ -132,6 +132,7 @@ fn progress(number: u8) -> Progress {
         own: (number & 16 != 0).then_some(digests),
         restarts: number & 7,
         furthest: number.into(),
+        unasked: number & 32 != 0,
     }
 }
 
