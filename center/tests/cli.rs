@@ -548,3 +548,51 @@ fn completions_know_every_command() {
         assert!(output.status.success() && script.contains("rotate-key"), "{shell}");
     }
 }
+
+#[test]
+fn a_plan_is_applied_from_a_file_and_watched() {
+    let (center, folder) = start();
+    center.says(&["product", "create", "--key", "p1abcd", "--name", "Pump"]);
+    center.says(&["component", "add", "p1abcd", "STM32", "--type", "mcu"]);
+    let image = folder.path().join("fw.bin");
+    fs::write(&image, b"firmware").unwrap();
+    let add = ["package", "add", "--product", "p1abcd", "--component", "STM32", "--name", "two"];
+    center.says(&[&add[..], &["--target", "2", image.to_str().unwrap()]].concat());
+    let file = folder.path().join("plan.yaml");
+    let path = file.to_str().unwrap();
+    fs::write(folder.path().join("keys.csv"), "860001\n860002\n").unwrap();
+    let text = "name: Autumn\nproduct: p1abcd\ntime_zone: Europe/Berlin\ncomponents:\n  STM32: two\n\
+                push_period: 22:00-04:00\nstart: 2026-03-01T02:00\nwhitelist_file: keys.csv\n\
+                strategy:\n  retries: 3\n  halt: 20/10\n";
+    fs::write(&file, text).unwrap();
+    let check = center.says(&["plan", "apply", path, "--check"]);
+    assert_eq!(check, "plan \"Autumn\" is new\n");
+    assert_eq!(center.says(&["plan", "list"]).lines().count(), 1, "nothing was made");
+    assert_eq!(center.says(&["plan", "apply", path]), "plan \"Autumn\" is new\nplan 1: saved\n");
+    let plan = center.json(&["plan", "show", "1"]);
+    assert_eq!(
+        (&plan["strategy"]["retries"], &plan["listed"]["whitelist"]),
+        (&3.into(), &2.into()),
+        "{plan}"
+    );
+    assert_eq!(center.says(&["plan", "apply", path]), "plan \"Autumn\" is as the file says\nplan 1: saved\n");
+    fs::write(&file, text.replace("retries: 3", "retries: 1")).unwrap();
+    assert_eq!(center.says(&["plan", "apply", path]), "strategy.retries: 3 -> 1\nplan 1: saved\n");
+    let said = center.says(&["plan", "apply", path, "--activate"]);
+    assert_eq!(said, "plan \"Autumn\" is as the file says\nplan 1: activated\n");
+    fs::write(&file, text).unwrap();
+    fails(
+        &center.run(&["plan", "apply", path]),
+        "cannot change any more; the file differs in strategy.retries",
+    );
+    fs::write(&file, text.replace("two", "three")).unwrap();
+    fails(&center.run(&["plan", "apply", path]), "no package of STM32");
+    fs::write(&file, "name: [").unwrap();
+    fails(&center.run(&["plan", "apply", path]), "plan.yaml");
+
+    center.says(&["plan", "terminate", "1"]);
+    let said = center.says(&["plan", "watch", "1"]);
+    assert_eq!(said, "Autumn: Terminated: no device yet\n");
+    assert_eq!(center.json(&["plan", "watch", "1"])["state"], "terminated");
+    fails(&center.run(&["plan", "watch", "9"]), "9");
+}

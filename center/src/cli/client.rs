@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::http::Response;
 use ureq::unversioned::multipart::Form;
-use ureq::{Agent, Body, SendBody};
+use ureq::{Agent, Body, BodyReader, SendBody};
 
 use super::Connection;
 use crate::config::DataFolder;
@@ -80,6 +80,8 @@ pub(super) struct Client {
     agent: Agent,
     server: String,
     bearer: String,
+    /// How the answer is wanted: as the API's JSON, or in words.
+    pub(super) json: bool,
 }
 
 impl Client {
@@ -105,7 +107,7 @@ impl Client {
             .timeout_recv_body(Some(Duration::from_secs(60)))
             .build()
             .into();
-        Ok(Self { agent, server, bearer: format!("Bearer {token}") })
+        Ok(Self { agent, server, bearer: format!("Bearer {token}"), json: connection.json })
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value, ClientError> {
@@ -179,6 +181,24 @@ impl Client {
             // Whoever read the output has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written.map_err(ClientError::Output),
+        }
+    }
+
+    /// A stream of events from behind the event `last` on, for a minute at most; none: there is nothing more to come.
+    pub(super) fn events(&self, path: &str, last: &str) -> Result<Option<BodyReader<'static>>, ClientError> {
+        let mut request = self
+            .agent
+            .get(self.url(path))
+            .header("Authorization", &self.bearer)
+            .header("Accept", "text/event-stream");
+        if !last.is_empty() {
+            request = request.header("Last-Event-ID", last);
+        }
+        match request.call() {
+            Ok(answer) if answer.status() == 204 => Ok(None),
+            Ok(answer) if answer.status().is_success() => Ok(Some(answer.into_body().into_reader())),
+            // A refusal is JSON.
+            refused => self.read(refused).map(|_| None),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The command line: `serve` runs the center, all other commands are clients of its REST API.
 
+mod apply;
 mod client;
 mod device;
 mod package;
@@ -7,6 +8,7 @@ mod plan;
 mod product;
 mod table;
 mod user;
+mod watch;
 mod why;
 
 use std::io::{self, Write};

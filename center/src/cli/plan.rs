@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use super::apply::Apply;
 use super::client::{Client, ClientError, query, segment};
 use super::table::{Table, cell, items, sheet, state, time};
 use super::{Answer, Request};
@@ -110,6 +111,13 @@ pub enum Plan {
     },
     /// List the plans
     List,
+    /// Create or edit a plan as a YAML file says it, and say what differs
+    Apply(Apply),
+    /// Show a plan's figures as they change, until it is over or all of its devices are done
+    Watch {
+        /// Its id
+        id: String,
+    },
     /// List the devices that a plan was offered to
     Devices {
         /// Its id
@@ -420,6 +428,11 @@ impl Request for Plan {
                 }
                 Ok(Answer { text: table.text(), json })
             }
+            Self::Apply(apply) => apply.run(client),
+            Self::Watch { id } => {
+                super::watch::watch(client, id)?;
+                Ok(Answer::printed())
+            }
             Self::Devices { id, state, reason, csv } => {
                 let query = query(&[("state", state.clone()), ("reason", reason.clone())]);
                 if *csv {
@@ -576,7 +589,7 @@ fn held(held: &Value) -> String {
 }
 
 /// The keys that were typed and those of the file; none: no list was given.
-fn listed(typed: &[String], file: Option<&PathBuf>) -> Result<Option<Value>, ClientError> {
+pub(super) fn listed(typed: &[String], file: Option<&PathBuf>) -> Result<Option<Value>, ClientError> {
     if typed.is_empty() && file.is_none() {
         return Ok(None);
     }
@@ -593,7 +606,7 @@ fn listed(typed: &[String], file: Option<&PathBuf>) -> Result<Option<Value>, Cli
 }
 
 /// `HH:MM-HH:MM` of the command line.
-fn window(given: &str) -> Result<Value, ClientError> {
+pub(super) fn window(given: &str) -> Result<Value, ClientError> {
     if given == "none" {
         return Ok(Value::Null);
     }
@@ -635,7 +648,7 @@ fn whole(argument: &str) -> Result<Value, String> {
 }
 
 /// `PERCENT/COUNT`, or `none`.
-fn halt(argument: &str) -> Result<Value, String> {
+pub(super) fn halt(argument: &str) -> Result<Value, String> {
     if argument == "none" {
         return Ok(Value::Null);
     }
