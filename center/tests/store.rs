@@ -102,6 +102,7 @@ contract! {
     overlapping_active_plans_are_found
     an_upgrade_comes_back_with_its_components
     a_device_is_in_a_plan_once
+    a_plans_devices_are_found_by_their_state_and_a_second_chance_uncounts_a_failure
     leases_and_due_offers_are_found
     a_verification_is_found_by_its_package_and_its_deadline
     terminating_ends_only_what_was_not_confirmed
@@ -695,6 +696,26 @@ async fn an_upgrade_comes_back_with_its_components(bench: &Bench) {
     writer.save_upgrade(&made).await.unwrap();
     assert!(writer.open_upgrades(device.id).await.unwrap().is_empty());
     assert_eq!(writer.device_upgrades(device.id).await.unwrap(), [made]);
+}
+
+async fn a_plans_devices_are_found_by_their_state_and_a_second_chance_uncounts_a_failure(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (first, package, plan) = scene(&mut writer).await;
+    let second = device(&mut writer, "d2").await;
+    let mut failed = writer.create_upgrade(upgrade(&plan, first.id, package.id)).await.unwrap();
+    writer.create_upgrade(upgrade(&plan, second.id, package.id)).await.unwrap();
+    failed.state = UpgradeState::Failed;
+    writer.save_upgrade(&failed).await.unwrap();
+    let found = writer.plan_upgrades_in(plan.id, UpgradeState::Failed, 0, 10).await.unwrap();
+    assert_eq!(found, std::slice::from_ref(&failed));
+    assert!(
+        writer.plan_upgrades_in(plan.id, UpgradeState::Failed, failed.id.0, 10).await.unwrap().is_empty()
+    );
+    assert_eq!(writer.count_finished(plan.id, UpgradeState::Failed).await.unwrap(), (1, 1));
+    for _ in 0..2 {
+        writer.uncount_failed(plan.id).await.unwrap();
+    }
+    assert_eq!(writer.count_finished(plan.id, UpgradeState::Upgraded).await.unwrap(), (1, 0));
 }
 
 async fn a_device_is_in_a_plan_once(bench: &Bench) {
