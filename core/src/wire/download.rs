@@ -91,8 +91,9 @@ impl Download {
         };
         let written = if to.starts_with("//") {
             next.push(scheme).and_then(|()| next.push(to))
-        } else if to.starts_with('/') {
-            let (open, close) = if from.host.contains(':') { ("[", "]") } else { ("", "") };
+        } else if to.starts_with("/") {
+            let (open, close) =
+                if from.host.bytes().any(|byte| byte == b':') { ("[", "]") } else { ("", "") };
             let parts = [scheme, "//", open, from.host, close, ":"];
             let origin = parts.iter().try_for_each(|part| next.push(part));
             origin.and_then(|()| next.push_number(from.port.into())).and_then(|()| next.push(to))

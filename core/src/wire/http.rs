@@ -4,6 +4,7 @@
 //! The parser takes bytes as they come and gives parts back. It reads header names in any case, bodies by
 //! Content-Length, chunked, or until the peer closes, and never more than one response at a time.
 
+use super::parts;
 use crate::limits;
 use crate::text::Text;
 
@@ -88,12 +89,12 @@ impl<'a> Url<'a> {
         if rest.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
             return Err(HttpError::Character);
         }
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end).ok_or(HttpError::Host)?;
-        let path = path.split('#').next().unwrap_or("");
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(inner) => inner.split_once(']').ok_or(HttpError::Host)?,
-            None => match authority.find(':') {
+        let path = parts(path, b'#').next().unwrap_or("");
+        let (host, port) = match authority.strip_prefix("[") {
+            Some(inner) => cut(inner, b']').ok_or(HttpError::Host)?,
+            None => match authority.bytes().position(|byte| byte == b':') {
                 Some(colon) => authority.split_at_checked(colon).ok_or(HttpError::Host)?,
                 None => (authority, ""),
             },
@@ -101,7 +102,7 @@ impl<'a> Url<'a> {
         if host.is_empty() {
             return Err(HttpError::Host);
         }
-        let port = match port.strip_prefix(':') {
+        let port = match port.strip_prefix(":") {
             Some(digits) => digits.parse().ok().filter(|port| *port != 0).ok_or(HttpError::Port)?,
             None if port.is_empty() => match scheme {
                 Scheme::Plain => 80,
@@ -114,8 +115,8 @@ impl<'a> Url<'a> {
 
     /// Writes the request for bytes `start .. start + length`, as devices send it. `length` must not be 0.
     pub fn request(&self, start: u32, length: u32, out: &mut [u8]) -> Result<usize, HttpError> {
-        let root = if self.path.starts_with('/') { "" } else { "/" };
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        let root = if self.path.starts_with("/") { "" } else { "/" };
+        let (open, close) = if self.host.bytes().any(|byte| byte == b':') { ("[", "]") } else { ("", "") };
         let last = start.saturating_add(length).saturating_sub(1);
         let mut request = Request { out, written: 0 };
         request.texts(&["GET ", root, self.path, " HTTP/1.1\r\nHost: ", open, self.host, close, ":"])?;
@@ -319,7 +320,7 @@ impl Response {
     /// Acts on the line that is whole; the head, when it was its last one.
     fn line_read(&mut self) -> Result<Option<Head>, HttpError> {
         let line = core::mem::take(&mut self.line);
-        let line = line.strip_suffix('\r').unwrap_or(&line);
+        let line = line.strip_suffix("\r").unwrap_or(&line);
         match self.reading {
             Reading::Status => {
                 self.head.status = status(line)?;
@@ -328,7 +329,7 @@ impl Response {
             Reading::Headers if line.is_empty() => return self.head_read(),
             Reading::Headers => self.header(line)?,
             Reading::ChunkSize => {
-                let digits = line.split(';').next().unwrap_or("").trim();
+                let digits = parts(line, b';').next().unwrap_or("").trim();
                 let size = u64::from_str_radix(digits, 16).map_err(|_| HttpError::Chunk)?;
                 // Chunk sizes are no part of the head that HEAD bounds.
                 self.head_bytes = 0;
@@ -364,7 +365,7 @@ impl Response {
     }
 
     fn header(&mut self, line: &str) -> Result<(), HttpError> {
-        let Some((name, value)) = line.split_once(':') else {
+        let Some((name, value)) = cut(line, b':') else {
             return Err(HttpError::Header("without a colon"));
         };
         let value = value.trim();
@@ -395,13 +396,20 @@ impl Response {
 
 fn status(line: &str) -> Result<u16, HttpError> {
     let rest = line.strip_prefix("HTTP/1.").ok_or(HttpError::StatusLine)?;
-    let mut words = rest.split(' ');
+    let mut words = parts(rest, b' ');
     let version = words.next().filter(|minor| matches!(*minor, "0" | "1"));
     let code = words.next().filter(|code| code.len() == 3).and_then(number);
     match (version, code) {
         (Some(_), Some(code @ 100..=599)) => u16::try_from(code).map_err(|_| HttpError::StatusLine),
         _ => Err(HttpError::StatusLine),
     }
+}
+
+/// What stands before and behind the first `separator`. By bytes: the search of `str` links code that can panic.
+fn cut(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == separator)?;
+    let (before, behind) = text.split_at_checked(at)?;
+    Some((before, behind.get(1..)?))
 }
 
 /// Digits alone: `parse` would take a sign.
@@ -411,16 +419,16 @@ fn number(digits: &str) -> Option<u64> {
 
 /// `bytes first-last/total`, where the total may be `*` and the range, in an answer 416, too.
 fn content_range(value: &str) -> Option<(Option<u64>, Option<u64>)> {
-    let (unit, rest) = value.split_once(' ')?;
+    let (unit, rest) = cut(value, b' ')?;
     if !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
-    let (range, total) = rest.trim().split_once('/')?;
+    let (range, total) = cut(rest.trim(), b'/')?;
     let total = if total == "*" { None } else { Some(number(total)?) };
     if range == "*" {
         return Some((None, total));
     }
-    let (first, last) = range.split_once('-')?;
+    let (first, last) = cut(range, b'-')?;
     let (first, last) = (number(first)?, number(last)?);
     (first <= last && total.is_none_or(|total| last < total)).then_some((Some(first), total))
 }
