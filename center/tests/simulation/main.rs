@@ -14,7 +14,7 @@ use quecota_center::seal::Keyring;
 use world::{Figures, Planted, World, template};
 
 /// Lives that are played if nobody says otherwise: about 80 s of a processor, without optimisation.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 200;
 /// Lives in which a planted bug must have shown itself.
 const UNTIL_CAUGHT: u64 = 400;
 

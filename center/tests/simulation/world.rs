@@ -302,7 +302,13 @@ impl World {
     async fn step(&mut self) -> Checked {
         let device = self.chance.below(self.gadgets.len());
         match self.chance.below(100) {
-            0..70 => self.live(device).await,
+            0..70 => {
+                // A device says several things in a row, or there would be few upgrades.
+                for _ in 0..1 + self.chance.below(6) {
+                    self.live(device).await?;
+                }
+                Ok(())
+            }
             70..88 => self.pass_time().await,
             88..92 => self.operate().await,
             92..95 => {
