@@ -133,6 +133,8 @@ fn progress(number: u8) -> Progress {
         restarts: number & 7,
         furthest: number.into(),
         unasked: number & 32 != 0,
+        listed: number & 15,
+        behind: number & 7,
     }
 }
 

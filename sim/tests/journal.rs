@@ -77,6 +77,8 @@ fn progress(target: u8, offset: u32) -> Progress {
         own: None,
         restarts: 0,
         furthest: offset,
+        listed: 3,
+        behind: 2,
     }
 }
 
@@ -445,6 +447,8 @@ fn progress_bytes() -> (Vec<u8>, Vec<u8>) {
     mark.extend([9, 2, 0xFF, 0xFF, 0, 0, 0x21, 0x43, 0x65, 0x87]);
     mark.push(4);
     mark.extend(70_000u32.to_le_bytes());
+    // Of a list of three, two are to come.
+    mark.extend([3, 2]);
     let mut task = [text("STM32"), text("2_0_0")].concat();
     task.push(1);
     task.extend(100_000u32.to_le_bytes());
@@ -488,6 +492,7 @@ fn flash_as_the_format_page_has_it_is_understood() {
     let own = progress.own.unwrap();
     assert_eq!((own.length(), own.finish().crc32), (65_535, Some(0x8765_4321)));
     assert_eq!((progress.restarts, progress.furthest), (4, 70_000));
+    assert_eq!((progress.listed, progress.behind), (3, 2));
     let reports: Vec<_> = saved.reports.iter().collect();
     assert_eq!(reports.len(), 1);
     assert_eq!((reports[0].state, reports[0].reason, reports[0].offset), (8, 3, 65536));
@@ -522,6 +527,18 @@ fn records_and_fields_of_a_later_version_are_passed_over() {
     let (_, opening, saved) = open(&mut flash_holding(&[(0, slot)]));
     assert_eq!(opening, Opening::Restored);
     assert_eq!(saved.configuration.product_key.as_str(), "p1abcd");
+}
+
+#[test]
+fn a_mark_of_an_earlier_version_has_no_list() {
+    let (mark, task) = progress_bytes();
+    let mark = &mark[..mark.len() - 2];
+    let whole = [&(mark.len() as u16).to_le_bytes()[..], mark, &task].concat();
+    let encoder = Encoder::new(1).record(3, &whole);
+    let base = encoder.slot.len() as u32;
+    let slot = encoder.record(1, &[]).record(1, &[]).header(1, base);
+    let progress = open(&mut flash_holding(&[(0, slot)])).2.progress.unwrap();
+    assert_eq!((progress.furthest, progress.listed, progress.behind), (70_000, 0, 0));
 }
 
 #[test]

@@ -204,13 +204,7 @@ mod machine {
                         None => return None,
                     }
                 }
-                Step::Action(action) => {
-                    let input = self.machine.action(action).ok()??;
-                    if input == Input::Confirm {
-                        self.machine.awaited = self.machine.listed.max(1);
-                    }
-                    (input, Apply::Takes)
-                }
+                Step::Action(action) => (self.machine.action(action).ok()??, Apply::Takes),
                 Step::Read if self.machine.state() == State::Downloaded => {
                     self.machine.restart(Timer::Read, self.now);
                     return Some(Ok(self));
@@ -297,7 +291,8 @@ mod machine {
         }
 
         fn reboot(mut self) -> Self {
-            let state = match self.machine.state() {
+            let before = self.machine.state();
+            let state = match before {
                 State::Updating if self.kind == ComponentKind::Module && !self.applied => State::PlanReceived,
                 State::Updating => State::Updating,
                 State::DownloadError => State::DownloadError,
@@ -306,17 +301,24 @@ mod machine {
                 _ => State::PlanReceived,
             };
             let (image, piece, source) = (self.machine.image, self.machine.piece, self.machine.source);
+            let (listed, behind) = (self.machine.listed, self.machine.behind());
             self.machine = Machine::new();
             (self.machine.image, self.machine.piece, self.machine.source) = (image, piece, source);
+            // Of a list, when the one before has ended.
+            let is_between = before == State::NoPlan && behind > 0;
             if state == State::NoPlan {
                 self.forget();
-            } else {
+            }
+            if is_between {
+                self.machine.recover(state, listed, behind, self.now);
+            } else if state != State::NoPlan {
                 if piece.start > 0 && self.kind == ComponentKind::Mcu {
                     self.restart();
                 }
-                self.machine.recover(state, self.now);
+                self.machine.recover(state, listed, behind, self.now);
             }
             self.heard = match state {
+                State::NoPlan if is_between => Heard::Plan,
                 State::PlanReceived | State::DownloadError => Heard::Plan,
                 State::Updating => Heard::Updating,
                 _ => Heard::Nothing,
@@ -683,11 +685,12 @@ mod agent {
                     self.state = self.state_now();
                     self.heard = match self.state {
                         6 => Heard::Plan,
+                        // The next component of a list was told of with the first.
+                        0 if self.listed => Heard::Plan,
                         // 10704 comes again for an MCU.
                         9 => Heard::Staged,
                         _ => Heard::Nothing,
                     };
-                    self.listed = false;
                     self.begin();
                 }
                 Step::Says(says_now) => says(&mut self.bench.agent, &mut self.bench.world, says_now),

@@ -82,16 +82,22 @@ impl Agent<'_> {
         self.furthest = progress.furthest;
         self.restart = Restart::Uncounted;
         let now = platform.millis();
+        let (listed, behind) = (progress.listed, progress.behind);
         match State::from_number(progress.state.into()) {
             Some(State::Updating) => {
-                self.machine.recover(State::Updating, now);
+                self.machine.recover(State::Updating, listed, behind, now);
                 self.applied = progress.image.kind == ComponentKind::Module;
                 platform.log(Level::Info, "an upgrade waits for the new version");
             }
             // The application agreed, and the platform knows of the failure: ask for the plan again.
             Some(State::DownloadError) => {
                 self.rewind(platform);
-                self.machine.recover(State::DownloadError, now);
+                self.machine.recover(State::DownloadError, listed, behind, now);
+            }
+            // Between two components of a list that was confirmed.
+            Some(State::NoPlan) if behind > 0 => {
+                self.machine.recover(State::NoPlan, listed, behind, now);
+                self.no_restarts();
             }
             Some(State::PlanReceived) if progress.image.size == 0 => self.forget(platform),
             Some(
@@ -102,7 +108,7 @@ impl Agent<'_> {
                 | State::Downloaded,
             ) => {
                 self.rewind(platform);
-                self.machine.recover(State::PlanReceived, now);
+                self.machine.recover(State::PlanReceived, listed, behind, now);
                 self.recovered = true;
             }
             _ => self.forget(platform),
@@ -174,13 +180,13 @@ impl Agent<'_> {
         }
         if self.machine.image.kind == ComponentKind::Module && self.runs_target() {
             // The module took the image over before that could be recorded (QUECTHING.md 3.5, row 2, 4, 5, 8).
-            self.machine.recover(State::Updating, platform.millis());
+            let (listed, behind) = (self.machine.listed, self.machine.behind());
+            self.machine.recover(State::Updating, listed, behind, platform.millis());
             self.applied = true;
             return;
         }
         if self.resumes == Resume::AtOnce {
             platform.log(Level::Info, "an upgrade that was interrupted goes on");
-            self.machine.awaited = 1;
             self.input(platform, Input::Confirm);
             return;
         }
@@ -224,8 +230,10 @@ impl Agent<'_> {
             own: (self.own.offset > 0).then_some(self.own.digests),
             restarts: self.restarts,
             furthest: self.furthest,
+            listed: self.machine.listed,
+            behind: self.machine.behind(),
         };
-        let progress = (state != State::NoPlan).then_some(&progress);
+        let progress = (state != State::NoPlan || progress.behind > 0).then_some(&progress);
         // Without a journal it was said at the start.
         let journal = self.journal.as_mut().ok_or(NotKept)?;
         journal.save_progress(platform, progress).map(drop).map_err(|_| {
@@ -234,7 +242,7 @@ impl Agent<'_> {
         })
     }
 
-    /// The upgrade is over.
+    /// The upgrade is over. Of a list, what is still to come is kept.
     pub(super) fn forget(&mut self, platform: &mut dyn Platform) {
         self.staging = None;
         self.applied = false;
@@ -249,7 +257,9 @@ impl Agent<'_> {
         self.own = Mark::start_of(&self.machine.image);
         self.mark = self.own;
         self.base = self.own;
-        if let Some(journal) = &mut self.journal
+        if self.machine.state() == State::NoPlan && self.machine.behind() > 0 {
+            self.save(platform);
+        } else if let Some(journal) = &mut self.journal
             && journal.save_progress(platform, None).is_err()
         {
             platform.log(Level::Error, "the journal did not forget the upgrade");

@@ -29,7 +29,6 @@ impl Agent<'_> {
             self.unasked_until = None;
         } else if (self.outbox.is_empty() && self.next_plan.is_none()) || until.due(now) {
             self.unasked_until = None;
-            self.machine.awaited = 1;
             platform.log(Level::Info, "the platform asks nobody about this plan: it is confirmed");
             self.input(platform, Input::Confirm);
         }

@@ -243,9 +243,6 @@ impl Agent<'_> {
             return Err(CallError::Value);
         }
         if let Some(input) = self.machine.action(action)? {
-            if input == Input::Confirm {
-                self.machine.awaited = self.machine.listed.max(1);
-            }
             if input == Input::Update {
                 self.no_restarts();
             }

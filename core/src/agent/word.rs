@@ -15,7 +15,11 @@ impl Agent<'_> {
         let is_awaited = core::mem::take(&mut self.machine.awaited) > 0;
         if self.machine.state() == State::NoPlan {
             // Between two components of a list.
-            return if is_awaited { Ok(()) } else { Err(CallError::State) };
+            if !is_awaited {
+                return Err(CallError::State);
+            }
+            self.forget(platform);
+            return Ok(());
         }
         self.fail(platform, Failure::Cancelled, Input::Cancel);
         Ok(())

@@ -216,6 +216,8 @@ pub struct Machine {
     pub listed: u8,
     /// Components of a confirmed list whose URLs are still to come.
     pub awaited: u8,
+    /// How many a confirmation of the present plan is for.
+    asked: u8,
     /// What the application asks for with [`Input::MoreTime`], and has got in this state in all. Milliseconds.
     more: u32,
     given: u32,
@@ -254,6 +256,7 @@ impl Machine {
             announced: false,
             listed: 0,
             awaited: 0,
+            asked: 0,
             more: 0,
             given: 0,
             timers: Timers::new(),
@@ -303,9 +306,28 @@ impl Machine {
 
     /// URLs that a confirmation still awaits. A component that ends before its URL came has used its turn as well.
     fn count_awaited(&mut self, input: Input, to: State) {
-        let is_turn = matches!(input, Input::FirmwareInfo | Input::BadFirmwareInfo);
-        if is_turn || (self.state == State::Confirmed && table::is_passing(to)) {
-            self.awaited = self.awaited.saturating_sub(1);
+        match (self.state, input, to) {
+            (_, Input::Confirm, _) => self.awaited = self.asked,
+            // One answer for all.
+            (State::PlanReceived, Input::Refuse | Input::Cancel, _) => self.asked = 0,
+            // Offered again after a reboot; those behind it were confirmed before that.
+            (State::PlanReceived, _, State::UpdateSuccess | State::UpdateError) => {
+                self.awaited = self.behind()
+            }
+            (_, Input::FirmwareInfo | Input::BadFirmwareInfo, _) => {
+                self.awaited = self.awaited.saturating_sub(1);
+            }
+            (State::Confirmed, ..) if table::is_passing(to) => self.awaited = self.awaited.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    /// Components of the list that come after the present one, or after the one that ended last.
+    pub fn behind(&self) -> u8 {
+        match self.state {
+            State::PlanReceived => self.asked.saturating_sub(1),
+            State::Confirmed => self.awaited.saturating_sub(1),
+            _ => self.awaited,
         }
     }
 
@@ -392,9 +414,13 @@ impl Machine {
         self.timers.arm(Timer::ModuleUpdate, Deadline::after(now, wait));
     }
 
-    /// After a reboot: a state that was in the journal, with its timers.
-    pub fn recover(&mut self, state: State, now: u32) {
+    /// After a reboot: a state that was in the journal, with its timers; of a list (0: none) that had `behind`
+    /// components to come after this one.
+    pub fn recover(&mut self, state: State, listed: u8, behind: u8, now: u32) {
         self.state = state;
+        self.listed = listed;
+        self.asked = behind.saturating_add(1);
+        self.awaited = if state == State::PlanReceived { 0 } else { behind };
         self.rebooted = true;
         self.timers.clear();
         match (state, self.image.kind) {
@@ -413,7 +439,8 @@ impl Machine {
     pub fn offer(&mut self, offer: &Image, source: &str, demands: Demands, listed: u8) -> Option<Input> {
         if self.is_interrupted(offer) {
             self.listed = listed;
-            self.awaited = listed.max(1);
+            self.asked = listed.max(1);
+            self.awaited = self.asked;
             return Some(Input::SamePlan);
         }
         if !matches!(self.state, State::NoPlan | State::PlanReceived | State::DownloadError) {
@@ -424,6 +451,7 @@ impl Machine {
         let _ = self.source.set(source);
         self.demands = demands;
         self.listed = listed;
+        self.asked = listed.max(1);
         self.awaited = 0;
         self.announced = false;
         self.failures = 0;

@@ -80,6 +80,11 @@ pub struct Progress {
     pub restarts: u8,
     /// Bytes of the image that were staged at best, whatever was lost since.
     pub furthest: u32,
+    /// The plan came as a list (id 28) of this many; 0: as a single plan.
+    pub listed: u8,
+    /// Components of the confirmed list whose URLs are to come after this one's. With some, `state` may be 0: the one
+    /// before has ended.
+    pub behind: u8,
 }
 
 /// One status report (0x0114) that was not acknowledged.
@@ -237,7 +242,7 @@ impl Progress {
     pub(super) const TASK_MAX: usize =
         text(limits::COMPONENT) + 2 * text(limits::VERSION) + 1 + 4 + 1 + 1 + 16 + 4 + 32 + 12 + 1;
     /// Longest form of what moves.
-    pub(super) const MARK_MAX: usize = 1 + 1 + 4 + 4 + 4 + 2 * (1 + SAVED_MAX) + 1 + 4;
+    pub(super) const MARK_MAX: usize = 1 + 1 + 4 + 4 + 4 + 2 * (1 + SAVED_MAX) + 1 + 4 + 1 + 1;
 
     pub(super) fn encode_task(&self, put: Put<'_>) {
         let Announced { md5, crc32, sha256 } = self.image.announced;
@@ -271,12 +276,13 @@ impl Progress {
         }
         put(&[self.restarts]);
         put(&self.furthest.to_le_bytes());
+        put(&[self.listed, self.behind]);
     }
 
     /// Joins what stays and what moves; `None` when the digests are not those of the image.
     pub(super) fn of(task: Task, mark: Mark) -> Option<Self> {
         let Task { image, wants_sha256, unasked, source, demands } = task;
-        let Mark { state, attempts, piece, offset, digests, own, restarts, furthest } = mark;
+        let Mark { state, attempts, piece, offset, digests, own, restarts, furthest, listed, behind } = mark;
         let own = own.filter(|own| own.computes(&image.announced) && own.length() <= image.size);
         digests.computes(&image.announced).then_some(Progress {
             image,
@@ -292,6 +298,8 @@ impl Progress {
             own,
             restarts,
             furthest,
+            listed,
+            behind,
         })
     }
 }
@@ -344,6 +352,8 @@ pub(super) struct Mark {
     own: Option<Digests>,
     restarts: u8,
     furthest: u32,
+    listed: u8,
+    behind: u8,
 }
 
 impl Mark {
@@ -357,7 +367,9 @@ impl Mark {
         let own = self::digests(from);
         let restarts = from.u8().unwrap_or(0);
         let furthest = from.u32().unwrap_or(offset);
-        Some(Mark { state, attempts, piece, offset, digests, own, restarts, furthest })
+        let listed = from.u8().unwrap_or(0);
+        let behind = from.u8().unwrap_or(0);
+        Some(Mark { state, attempts, piece, offset, digests, own, restarts, furthest, listed, behind })
     }
 }
 
