@@ -168,6 +168,8 @@ impl Turn<'_> {
             }
             Step::Refuse => {
                 self.all_open(upgrade, ComponentState::Refused);
+                // Who refuses in the middle has not started: the end of the plan leaves it Not Upgraded.
+                self.begin_anew(upgrade);
                 let delay = plan.as_ref().map_or(0, |plan| plan.settings.strategy.refusal_delay);
                 upgrade.next_offer = Some(self.now + Millis::minutes(i64::from(delay)));
                 upgrade.reason = Some(word.told("the device refused"));

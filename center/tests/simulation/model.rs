@@ -383,7 +383,7 @@ impl Model {
             Refused => {
                 let until = now + self.settings(at).refusal_delay;
                 let upgrade = self.upgrade_mut(at);
-                (upgrade.state, upgrade.proving) = (Refused, false);
+                (upgrade.state, upgrade.proving, upgrade.confirmed) = (Refused, false, false);
                 (upgrade.lease, upgrade.waits) = (None, Some(until));
             }
             Received => {
