@@ -5,7 +5,9 @@ mod conversation;
 use conversation::*;
 use quecota_center::clock::Millis;
 use quecota_center::engine::{EngineError, Message, Population};
-use quecota_center::rules::plan::{Halt, Mode, PlanComponent, PlanSettings, PlanState, Push, Supersede};
+use quecota_center::rules::plan::{
+    Halt, List, Mode, PlanComponent, PlanSettings, PlanState, Push, Supersede,
+};
 use quecota_center::rules::progress::{ComponentState, UpgradeState};
 use quecota_center::rules::*;
 use quecota_core::wire::frame::{Command, Frame, PacketId};
@@ -484,6 +486,54 @@ async fn terminating_lets_who_has_confirmed_finish_without_another_try() {
     assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgrading);
     phone.quiet(&[DownloadError]).await;
     assert_eq!(center.upgrade(plan).await.state, UpgradeState::Failed);
+}
+
+#[tokio::test]
+async fn terminating_counts_as_failed_who_was_never_offered_the_plan() {
+    let center = Center::new().await;
+    let listed = |keys: &[&str]| keys.iter().map(|key| DeviceKey::new(*key).unwrap()).collect::<Vec<_>>();
+    let plan = center.saved("plan", &["STM32"], |_| {}).await;
+    let white = listed(&["d1", "done", "away", "new", "black", "stranger"]);
+    center.engine.replace_list(plan, List::White, &white).await.unwrap();
+    center.engine.replace_list(plan, List::Black, &listed(&["black"])).await.unwrap();
+    center.engine.activate(plan, Supersede::Refuse).await.unwrap();
+
+    assert_offers(&center.connected().await.report("FW1", "STM32:1").await, &["STM32"]);
+    assert_eq!(center.phone("done").await.report("FW1", "STM32:2").await, [], "at its target");
+    let mut gone = center.phone("away").await;
+    gone.disconnect().await;
+    for key in ["new", "black", "unlisted"] {
+        center.device(key).await;
+    }
+    let failed =
+        async || center.engine.store().read().await.unwrap().plan_figures(plan).await.unwrap().failed;
+    assert_eq!(failed().await, 0);
+    center.engine.terminate(plan).await.unwrap();
+    assert_eq!(failed().await, 3, "the one that was offered it, one that is away, one that never came");
+    let unreached = center.engine.store().read().await.unwrap().plan_unreached(plan).await.unwrap();
+    assert_eq!(unreached, 2);
+
+    center.device("stranger").await;
+    center.phone("away").await.report("FW1", "STM32:2").await;
+    assert_eq!(failed().await, 3, "what comes later changes nothing");
+}
+
+#[tokio::test]
+async fn a_delta_that_fits_no_version_of_a_device_does_not_count_it_as_failed() {
+    let center = Center::new().await;
+    for (key, version) in [("fits", "1"), ("other", "0")] {
+        let mut phone = center.phone(key).await;
+        phone.report("FW1", &format!("STM32:{version}")).await;
+        phone.disconnect().await;
+    }
+    let package = center.delta("STM32", "1", "2").await.0;
+    let selected = vec![PlanComponent { component: no("STM32"), package }];
+    let zone = "Europe/Berlin".parse().unwrap();
+    let settings = PlanSettings::new(Title::new("delta").unwrap(), pk(), zone, selected);
+    let plan = center.engine.create_plan(&settings, &[], &[]).await.unwrap().id;
+    center.engine.activate(plan, Supersede::Refuse).await.unwrap();
+    center.engine.terminate(plan).await.unwrap();
+    assert_eq!(center.engine.store().read().await.unwrap().plan_unreached(plan).await.unwrap(), 1);
 }
 
 #[tokio::test]

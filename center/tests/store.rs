@@ -754,6 +754,17 @@ async fn terminating_ends_only_what_was_not_confirmed(bench: &Bench) {
     assert_eq!((ended.state, ended.ended), (UpgradeState::Failed, Some(NOW)));
     assert_eq!(ended.components[0].lease_until, None);
     assert_eq!(writer.upgrade(running.id).await.unwrap(), running);
+    for key in ["d3", "d4", "d5"] {
+        device(&mut writer, key).await;
+    }
+    writer.list_devices(plan.id, List::Black, &[dk("d4")]).await.unwrap();
+    writer.count_unreached(plan.id).await.unwrap();
+    assert_eq!(writer.plan_unreached(plan.id).await.unwrap(), 2, "who has no row, without the blacklist");
+    assert_eq!(writer.plan_figures(plan.id).await.unwrap().failed, 3);
+    let white: Vec<DeviceKey> = ["d1", "d3", "d4", "stranger"].map(dk).into();
+    writer.list_devices(plan.id, List::White, &white).await.unwrap();
+    writer.count_unreached(plan.id).await.unwrap();
+    assert_eq!(writer.plan_unreached(plan.id).await.unwrap(), 1, "the whitelist leaves d5 out");
 }
 
 async fn a_plan_that_is_over_ends_what_waits_for_another_attempt(bench: &Bench) {

@@ -29,6 +29,7 @@ use crate::store::{DeviceId, PackageFile, PackageId, Store, StoreError, UpgradeI
 pub use dry_run::{DryRun, Forecast};
 pub use manual::{Brings, UserPlan, Word};
 pub use operator::{Chosen, Left, Order, Ordered};
+pub use plans::TERMINATED_UNREACHED;
 pub use why::{HeldBy, HeldDevices, Population, Why};
 
 /// A message to a device: the link gives it a packet id, frames it and publishes it with QoS 1.

@@ -14,6 +14,8 @@ use crate::store::{PackageId, Plan, PlanId, Queries, StoreError, Writer};
 
 /// Why devices that had not confirmed when their plan was terminated failed.
 pub const TERMINATED: &str = "the plan was terminated";
+/// The same of devices that had not been offered the plan at all: they have no row, and are only counted.
+pub const TERMINATED_UNREACHED: &str = "the plan was terminated before it was offered";
 /// Why devices that had not confirmed when their plan ended stay Not Upgraded.
 pub const ENDED: &str = "the plan has ended";
 
@@ -181,6 +183,7 @@ impl Engine {
             PlanEvent::Terminate => {
                 store.end_unconfirmed(plan.id, UpgradeState::Failed, TERMINATED, now).await?;
                 store.end_waiting(plan.id, TERMINATED, now).await?;
+                store.count_unreached(plan.id).await?;
             }
             PlanEvent::EndTime => {
                 store.end_unconfirmed(plan.id, UpgradeState::NotUpgraded, ENDED, now).await?;

@@ -77,6 +77,21 @@ pub(super) const OVERLAPS: &str = "SELECT plans.id AS id, plans.name AS name, th
              JOIN plans ON plans.pk = own.pk AND plans.state IN ('activated', 'upgrading', 'suspended') \
              JOIN plan_components AS theirs ON theirs.plan_id = plans.id AND theirs.component = ours.component \
              WHERE own.id = $1 AND plans.id <> own.id ORDER BY plans.id, theirs.position";
+const COUNT_UNREACHED: &str = "UPDATE plans SET unreached = (SELECT COUNT(*) FROM devices WHERE devices.pk = plans.pk \
+             AND NOT EXISTS (SELECT 1 FROM upgrades WHERE upgrades.plan_id = plans.id AND upgrades.device_id = devices.id) \
+             AND NOT EXISTS (SELECT 1 FROM plan_devices AS black \
+               WHERE black.plan_id = plans.id AND black.list = 'black' AND black.dk = devices.dk) \
+             AND (NOT EXISTS (SELECT 1 FROM plan_devices AS white WHERE white.plan_id = plans.id AND white.list = 'white') \
+               OR EXISTS (SELECT 1 FROM plan_devices AS white \
+               WHERE white.plan_id = plans.id AND white.list = 'white' AND white.dk = devices.dk)) \
+             AND EXISTS (SELECT 1 FROM plan_components AS part JOIN packages ON packages.id = part.package_id \
+               JOIN components ON components.pk = packages.pk AND components.no = packages.component \
+               LEFT JOIN device_versions AS mcu ON mcu.device_id = devices.id AND mcu.component = part.component \
+               WHERE part.plan_id = plans.id AND CASE components.kind WHEN 'module' \
+               THEN devices.module_version IS NULL OR (devices.module_version <> packages.target \
+                 AND COALESCE(packages.source, devices.module_version) = devices.module_version) \
+               ELSE mcu.version IS NULL OR (mcu.version <> packages.target \
+                 AND COALESCE(packages.source, mcu.version) = mcu.version) END)) WHERE id = $1";
 pub(super) const IS_LISTED: &str = "SELECT dk FROM plan_devices WHERE plan_id = $1 AND list = $2 AND dk = $3";
 
 fn plan(row: &AnyRow) -> Result<Plan> {
@@ -266,6 +281,15 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
                 .fetch_one(self.connection())
                 .await?;
         row.int("devices")
+    }
+
+    /// How many of its devices the plan had not been offered to when it was terminated.
+    pub async fn plan_unreached(&mut self, id: PlanId) -> Result<u64> {
+        let row = sqlx::query("SELECT unreached FROM plans WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(self.connection())
+            .await?;
+        row.map_or(Ok(0), |row| row.number("unreached"))
     }
 
     /// Whether the plan's list has any device at all.
@@ -511,6 +535,13 @@ impl Writer {
             .bind(now.0)
             .execute(self.connection())
             .await?;
+        Ok(())
+    }
+
+    /// Counts, once and for ever, the devices that the plan was for and that have no row in it: who is registered, stands
+    /// in its lists, and has not told of a version that leaves the plan nothing to do.
+    pub async fn count_unreached(&mut self, id: PlanId) -> Result<()> {
+        sqlx::query(COUNT_UNREACHED).bind(id.0).execute(self.connection()).await?;
         Ok(())
     }
 

@@ -342,13 +342,14 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
         self.whole_upgrades(rows).await
     }
 
-    /// Devices that the plan was offered to, by state.
+    /// Devices that the plan was offered to, by state. Those that its termination found without an offer have failed too.
     pub async fn plan_figures(&mut self, plan: PlanId) -> Result<Figures> {
         let rows = sqlx::query(PLAN_FIGURES).bind(plan.0).fetch_all(self.connection()).await?;
         let mut figures = Figures::default();
         for row in rows {
             figures.add(row.word("state")?, row.number("devices")?);
         }
+        figures.add(UpgradeState::Failed, self.plan_unreached(plan).await?);
         Ok(figures)
     }
 

@@ -58,12 +58,21 @@ impl Center {
     }
 
     pub async fn package(&self, component: &str, target: &str, files: usize) -> PackageId {
+        self.package_of(component, PackageKind::Full, target, files).await
+    }
+
+    pub async fn delta(&self, component: &str, source: &str, target: &str) -> PackageId {
+        let source = Version::new(source).unwrap();
+        self.package_of(component, PackageKind::Delta { source }, target, 1).await
+    }
+
+    async fn package_of(&self, component: &str, kind: PackageKind, target: &str, files: usize) -> PackageId {
         let mut writer = self.engine.store().write().await.unwrap();
         let package = NewPackage {
             product: pk(),
             component: no(component),
             name: Title::new("spring").unwrap(),
-            kind: PackageKind::Full,
+            kind,
             target: Version::new(target).unwrap(),
             remark: Remark::new("").unwrap(),
             files: (0..files)

@@ -120,6 +120,8 @@ pub struct Plan {
     pub failed: u64,
     /// When devices started.
     pub starts: Vec<Time>,
+    /// Devices that it was for and that had not been offered it when it was terminated.
+    pub unreached: u64,
 }
 
 impl Plan {
@@ -550,6 +552,18 @@ impl Model {
 
     pub fn terminate(&mut self, index: usize) {
         self.close(index, Life::Terminated, End::Failed);
+        let plan = &self.plans[index];
+        let unreached = (0..self.devices.len()).filter(|number| {
+            let Device { known, upgrades, .. } = &self.devices[*number];
+            let Settings { component, target, source, .. } = &plan.settings;
+            let reported = known[*component].as_ref();
+            let is_for =
+                |version| version != target && source.as_ref().is_none_or(|source| source == version);
+            plan.includes(*number)
+                && upgrades.iter().all(|upgrade| upgrade.plan != index)
+                && reported.is_none_or(is_for)
+        });
+        self.plans[index].unreached = unreached.count() as u64;
     }
 
     /// Whether the plan may be offered to the device now, or what stands against it.

@@ -793,6 +793,7 @@ impl World {
             finished: 0,
             failed: 0,
             starts: Vec::new(),
+            unreached: 0,
         });
     }
 
@@ -968,7 +969,8 @@ impl World {
             let ends: Vec<_> =
                 all.filter(|upgrade| upgrade.plan == index).map(|upgrade| upgrade.end).collect();
             let count = |end| ends.iter().filter(|is| **is == Some(end)).count() as u64;
-            if (figures.upgraded, figures.failed) != (count(End::Upgraded), count(End::Failed)) {
+            let failed = count(End::Failed) + self.model.plans[index].unreached;
+            if (figures.upgraded, figures.failed) != (count(End::Upgraded), failed) {
                 return Err(format!("plan {index}: {figures:?}, the model says {ends:?}"));
             }
         }

@@ -11,7 +11,10 @@ use crate::api::error::ApiError;
 use crate::api::page::{Answer, Asked, number};
 use crate::api::{Api, csv};
 use crate::clock::Millis;
+use crate::engine::TERMINATED_UNREACHED;
 use crate::rules::DeviceKey;
+use crate::rules::plan::PlanState;
+use crate::rules::progress::UpgradeState;
 use crate::store::{PlanDevice, PlanId, ReasonCount, StoreError, Upgrade, UpgradeFilter};
 
 /// Which devices of a plan are looked for, and what part of the list.
@@ -73,7 +76,14 @@ pub async fn reasons(
     let id = PlanId(number("upgrade plan", &id)?);
     let mut store = api.engine.store().read().await?;
     store.plan(id).await?;
-    Ok(Json(Answer { items: store.plan_reasons(id).await?, next: None }))
+    let mut items = store.plan_reasons(id).await?;
+    let unreached = i64::try_from(store.plan_unreached(id).await?).unwrap_or(i64::MAX);
+    if unreached > 0 {
+        let reason = Some(TERMINATED_UNREACHED.to_owned());
+        items.push(ReasonCount { state: UpgradeState::Failed, reason, devices: unreached });
+        items.sort_by_key(|count| std::cmp::Reverse(count.devices));
+    }
+    Ok(Json(Answer { items, next: None }))
 }
 
 /// One device of the plan: its components with the full log.
@@ -84,14 +94,15 @@ pub async fn show(
     let id = PlanId(number("upgrade plan", &id)?);
     let key = DeviceKey::new(device)?;
     let mut store = api.engine.store().read().await?;
-    let product = store.plan(id).await?.settings.product;
-    let device = store.device(&product, &key).await?;
-    let upgrade = store.find_upgrade(id, device.id).await?.ok_or_else(|| StoreError::NotFound {
-        what: "device upgrade",
-        id: format!(
-            "of {key} in plan {}: it was not offered the plan yet; `why` says what holds it back",
-            id.0
-        ),
+    let plan = store.plan(id).await?;
+    let device = store.device(&plan.settings.product, &key).await?;
+    let upgrade = store.find_upgrade(id, device.id).await?.ok_or_else(|| {
+        let reason = match plan.state {
+            PlanState::Terminated => TERMINATED_UNREACHED.to_owned(),
+            state if state.is_over() => format!("it was not offered the plan, which is {state}"),
+            _ => "it was not offered the plan yet; `why` says what holds it back".to_owned(),
+        };
+        StoreError::NotFound { what: "device upgrade", id: format!("of {key} in plan {}: {reason}", id.0) }
     })?;
     Ok(Json(Detailed { device_key: key, upgrade: Logged::of(&mut store, upgrade).await? }))
 }

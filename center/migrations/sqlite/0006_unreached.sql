@@ -1,0 +1,2 @@
+-- A plan that is terminated fails its devices that it never reached too. These have no rows: they are counted then.
+ALTER TABLE plans ADD COLUMN unreached INTEGER NOT NULL DEFAULT 0;
