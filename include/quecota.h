@@ -513,6 +513,8 @@ enum {
     QUECOTA_FAILURE_RESTARTS = 19,
     /** The package has several files, and the platform's table has no apply_files. */
     QUECOTA_FAILURE_NO_PACKAGES = 20,
+    /** The download took too long, though bytes came. */
+    QUECOTA_FAILURE_TOO_SLOW = 21,
 };
 
 /** What a port does next. */

@@ -26,9 +26,32 @@ impl Deadline {
     }
 }
 
+/// Jitter at least, milliseconds.
+const JITTER: u32 = 2_000;
+
+/// The wait before something that failed is tried again: `first`, doubled so many times, up to `most`, and then up to a
+/// quarter more by chance (or 2 s, if that is more), so that a fleet does not come back as one. Milliseconds.
+pub fn backoff(first: u32, doublings: u32, most: u32, random: u32) -> u32 {
+    let wait = first.saturating_mul(1 << doublings.min(31)).min(most);
+    wait.saturating_add(random.checked_rem((wait / 4).max(JITTER)).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_bound_and_are_spread_over_a_quarter() {
+        assert_eq!(
+            [0, 1, 8, 9, 40].map(|doublings| backoff(2_000, doublings, 600_000, 0)),
+            [2_000, 4_000, 512_000, 600_000, 600_000]
+        );
+        for random in [0, 1, 1_999, 2_000, 149_999, 150_000, u32::MAX] {
+            assert!((2_000..4_000).contains(&backoff(2_000, 0, 600_000, random)), "{random}");
+            assert!((600_000..750_000).contains(&backoff(2_000, 9, 600_000, random)), "{random}");
+        }
+        assert_eq!(backoff(u32::MAX, 1, u32::MAX, u32::MAX), u32::MAX);
+    }
 
     #[test]
     fn a_deadline_across_the_wrap_is_due_when_its_time_has_passed() {

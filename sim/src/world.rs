@@ -76,7 +76,8 @@ pub struct World {
     pub module_version: String,
     /// Whether the transport refuses what it is asked for.
     pub refuses: Vec<Refuses>,
-    random: u64,
+    /// Where its randomness is; another start gives another device.
+    pub random: u64,
 }
 
 /// What the transport refuses to start.

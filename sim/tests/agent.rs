@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use quecota_core::agent::{Agent, CallError, Dialect, Event, EventValue, Failure, Link, Mode, WorkState};
+use quecota_core::agent::{
+    Agent, CallError, Dialect, Event, EventValue, Failure, FetchEnd, Flow, Link, Mode, WorkState,
+};
+use quecota_core::ota::timer;
 use quecota_core::platform::{Applied, Area, Qos, Range};
 use quecota_core::wire::credential::Password;
 use quecota_core::wire::frame::PacketId;
@@ -576,6 +579,96 @@ mod timers {
         bench.pass(30 * 60_000);
         assert_eq!(bench.statuses()[..2], [1, 2]);
         assert_eq!(state(&bench), 0, "online again, and no URL for 30 s");
+    }
+
+    #[test]
+    fn a_server_that_trickles_is_given_up_in_time_and_the_download_goes_on() {
+        let mut bench = Bench::new(64 * 1024);
+        confirm(&mut bench);
+        bench.serve.push_back(Serve::Stall(1_000));
+        bench.start_upgrade(plan());
+        let begin = bench.world.now;
+        for byte in bench.file.clone()[1_000..].chunks(1) {
+            bench.pass(4_000);
+            if bench.agent.on_fetch_data(&mut bench.world, byte) == Flow::Stop {
+                break;
+            }
+        }
+        let (took, most) = (bench.world.now - begin, timer::overall(50_000));
+        assert!((most..most + 8_000).contains(&took), "{took} ms");
+        assert_eq!((state(&bench), failure(&bench)), (6, Some(Failure::TooSlow)));
+        let received = bench.agent.ota_progress().received;
+        bench.offer(plan());
+        bench.give_url(plan());
+        assert_eq!((state(&bench), bench.ranges.last().unwrap().start), (8, received));
+    }
+
+    #[test]
+    fn a_link_of_64_bytes_per_second_finishes() {
+        let mut bench = Bench::new(64 * 1024);
+        confirm(&mut bench);
+        bench.serve.push_back(Serve::Stall(1_000));
+        bench.start_upgrade(plan());
+        for chunk in bench.file.clone()[1_000..].chunks(256) {
+            bench.pass(4_000);
+            assert_eq!(bench.agent.on_fetch_data(&mut bench.world, chunk), Flow::Continue);
+        }
+        bench.agent.on_fetch_end(&mut bench.world, FetchEnd::Complete);
+        bench.run();
+        assert_eq!(state(&bench), 8);
+        assert_eq!((timer::overall(0), timer::overall(u32::MAX)), (timer::OVERALL, timer::GIVE_UP));
+    }
+
+    /// Milliseconds until the device asks for the plan.
+    fn until_asked(bench: &mut Bench) -> u32 {
+        let begin = bench.world.now;
+        bench.packets.clear();
+        while !bench.commands().contains(&0x0115) {
+            bench.pass(100);
+        }
+        bench.world.now - begin
+    }
+
+    /// Each wait is its base, and at most a quarter or 2 s more.
+    fn assert_waits(waits: &[u32], seconds: &[u32]) {
+        for (wait, base) in waits.iter().zip(seconds.iter().map(|seconds| seconds * 1_000)) {
+            let most = base + (base / 4).max(2_000) + 100;
+            assert!((base..=most).contains(wait), "{wait} ms in {waits:?}");
+        }
+        assert_eq!(waits.len(), seconds.len());
+    }
+
+    #[test]
+    fn a_plan_that_does_not_come_back_is_asked_for_more_and_more_seldom_and_by_each_device_at_its_own_time() {
+        let waits = |seed| {
+            let mut bench = Bench::new(64 * 1024);
+            bench.world.random = seed;
+            confirm(&mut bench);
+            bench.serve.push_back(Serve::Status(410));
+            bench.start_upgrade(plan());
+            core::array::from_fn::<u32, 11, _>(|_| until_asked(&mut bench))
+        };
+        assert_waits(&waits(1), &[2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
+        assert_ne!(waits(1), waits(2));
+        assert_eq!(waits(1), waits(1), "the chance is the platform's");
+    }
+
+    #[test]
+    fn the_wait_after_a_failed_download_doubles_until_bytes_come() {
+        let mut bench = Bench::new(64 * 1024);
+        confirm(&mut bench);
+        let fails = Serve::Status(503);
+        bench.serve.extend([Serve::Short(1_000), fails, fails, Serve::Short(1_000), fails]);
+        bench.start_upgrade(plan());
+        let waits = core::array::from_fn::<u32, 5, _>(|_| {
+            assert_eq!(state(&bench), 6);
+            let wait = until_asked(&mut bench);
+            bench.offer(plan());
+            bench.give_url(plan());
+            wait
+        });
+        assert_waits(&waits, &[2, 4, 8, 2, 4]);
+        assert_eq!(state(&bench), 8);
     }
 
     #[test]

@@ -59,6 +59,8 @@ mod machine {
         FetchFailed,
         /// One byte; with the last one the digests match, or do not.
         Byte(Digests),
+        /// Nothing that counts comes, though no stall either, until the fetch has taken too long.
+        Trickle,
         Action(u8),
         Read,
         Version(&'static str),
@@ -103,6 +105,7 @@ mod machine {
         Step::FetchFailed,
         Step::Byte(Digests::Match),
         Step::Byte(Digests::Differ),
+        Step::Trickle,
         Step::Action(0),
         Step::Action(1),
         Step::Action(2),
@@ -203,6 +206,12 @@ mod machine {
                         None if digests == Digests::Match => return Some(Ok(self)),
                         None => return None,
                     }
+                }
+                Step::Trickle => {
+                    let (_, left) = self.timers().into_iter().find(|(timer, _)| *timer == Timer::Overall)?;
+                    self.now = self.now.wrapping_add(left);
+                    while self.machine.take_due(self.now)? != Timer::Overall {}
+                    (Input::Expired(Timer::Overall), Apply::Takes)
                 }
                 Step::Action(action) => (self.machine.action(action).ok()??, Apply::Takes),
                 Step::Read if self.machine.state() == State::Downloaded => {

@@ -56,6 +56,8 @@ pub enum quecota_failure_values {
     QUECOTA_FAILURE_RESTARTS = 19,
     /// The package has several files, and the platform's table has no apply_files.
     QUECOTA_FAILURE_NO_PACKAGES = 20,
+    /// The download took too long, though bytes came.
+    QUECOTA_FAILURE_TOO_SLOW = 21,
 }
 
 /// Why the last thing that failed did, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is

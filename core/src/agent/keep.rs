@@ -93,6 +93,8 @@ impl Agent<'_> {
             Some(State::DownloadError) => {
                 self.rewind(platform);
                 self.machine.recover(State::DownloadError, listed, behind, now);
+                let random = self.random(platform);
+                self.machine.spread_retry(random, now);
             }
             // Between two components of a list that was confirmed.
             Some(State::NoPlan) if behind > 0 => {

@@ -105,6 +105,7 @@ impl Agent<'_> {
             Timer::Url => Some(Failure::NoUrl),
             Timer::Head => Some(Failure::NoAnswer),
             Timer::Stall => Some(Failure::Stalled),
+            Timer::Overall => Some(Failure::TooSlow),
             Timer::Read => Some(Failure::NotRead),
             Timer::McuUpdate | Timer::ModuleUpdate => Some(Failure::NoVersion),
             Timer::GiveUp => Some(Failure::PlanGone),

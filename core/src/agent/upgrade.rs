@@ -84,6 +84,10 @@ impl Agent<'_> {
                 Effect::Apply => next = self.apply(platform),
                 Effect::Save => self.save(platform),
                 Effect::Forget => self.forget(platform),
+                Effect::Arm(Timer::Retry) => {
+                    let random = self.random(platform);
+                    self.machine.spread_retry(random, platform.millis());
+                }
                 Effect::Arm(_) | Effect::Extend(_) | Effect::CountFailure => {} // the machine's own
             }
         }
@@ -371,6 +375,7 @@ impl Agent<'_> {
                 Ok(staging) if self.journal.is_none() || self.try_save(platform).is_ok() => staging,
                 _ => {
                     self.staging = None;
+                    platform.log(Level::Warn, Failure::Storage.text());
                     self.machine.failure = Some(Failure::Storage);
                     return Some(Input::FetchFailed);
                 }

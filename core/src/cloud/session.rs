@@ -1,7 +1,7 @@
 //! From "connect" to "online" and back (QUECTHING.md 4.1, 4.2), with the answers to 3.6 rows 16 and 17.
 
 use super::{Link, Mode, WorkState};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, backoff};
 use crate::limits;
 use crate::ota::journal::Configuration;
 use crate::text::Text;
@@ -101,8 +101,6 @@ const RETRY_SHORT: u32 = 1_000;
 const RETRY_MIDDLE: u32 = 30_000;
 const RETRY_LONG: u32 = RETRY_MOST;
 const RETRY_MOST: u32 = 10 * 60_000;
-/// Jitter in ms, at least, so that a fleet does not come back as one; a quarter of a longer delay.
-const JITTER: u32 = 2_000;
 
 /// A platform-given server is given up after this many failures (QUECTHING.md 4.2).
 const GIVEN_SERVER_FAILURES: u8 = 3;
@@ -313,9 +311,7 @@ impl Session {
                 self.given_server.clear();
             }
         }
-        let doublings = u32::from(self.failures.saturating_sub(1)).min(10);
-        let delay = base.saturating_mul(1 << doublings).min(RETRY_MOST);
-        let delay = delay.saturating_add(random.checked_rem((delay / 4).max(JITTER)).unwrap_or(0));
+        let delay = backoff(base, u32::from(self.failures.saturating_sub(1)), RETRY_MOST, random);
         self.phase = Phase::Resting;
         self.key = None;
         self.timer = Some(Deadline::after(now, delay));

@@ -7,7 +7,7 @@ use super::digest::Announced;
 use super::package::Package;
 use super::table::{self, Effect, Input, Row, State};
 use super::timer::{self, Timer, Timers};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, backoff};
 use crate::limits;
 use crate::platform::Range;
 use crate::text::Text;
@@ -99,6 +99,8 @@ pub enum Failure {
     Restarts = 19,
     /// A module package of several files, and the port's apply takes one.
     NoPackages = 20,
+    /// The body came, but too slowly ([`timer::overall`]).
+    TooSlow = 21,
 }
 
 impl Failure {
@@ -124,6 +126,7 @@ impl Failure {
         Failure::HeldTooLong,
         Failure::Restarts,
         Failure::NoPackages,
+        Failure::TooSlow,
     ];
 
     /// The failure with this number, from a journal; `None` for 0 and for one of a later version.
@@ -159,6 +162,7 @@ impl Failure {
             Failure::HeldTooLong => c"the application held the module firmware back for too long",
             Failure::Restarts => c"the device restarted again and again without getting further",
             Failure::NoPackages => c"the package has several files, and the platform's apply takes one",
+            Failure::TooSlow => c"the download took too long",
         }
     }
 }
@@ -223,6 +227,8 @@ pub struct Machine {
     given: u32,
     timers: Timers,
     failures: u8,
+    /// The plan was asked for so often since the last failure, and did not come.
+    asks: u8,
     best: u32,
     /// The state came from the journal.
     rebooted: bool,
@@ -261,6 +267,7 @@ impl Machine {
             given: 0,
             timers: Timers::new(),
             failures: 0,
+            asks: 0,
             best: 0,
             rebooted: false,
         }
@@ -286,11 +293,17 @@ impl Machine {
         if row.to != self.state {
             self.timers.clear();
             self.given = 0;
+            self.asks = 0;
             self.rebooted = false;
         }
         for effect in row.effects {
             match effect {
-                Effect::Arm(timer) => self.arm(*timer, input, now),
+                Effect::Arm(Timer::Retry) => {
+                    let is_again = input == Input::Expired(Timer::Retry);
+                    self.asks = self.asks.saturating_add(u8::from(is_again));
+                    self.arm(Timer::Retry, now);
+                }
+                Effect::Arm(timer) => self.arm(*timer, now),
                 Effect::Extend(timer) => self.put_off(*timer, Deadline::after(now, self.more)),
                 Effect::CancelFetch => self.fetch = None,
                 _ => {}
@@ -342,7 +355,7 @@ impl Machine {
         self.failures > timer::DOWNLOAD_FAILURES
     }
 
-    fn arm(&mut self, timer: Timer, input: Input, now: u32) {
+    fn arm(&mut self, timer: Timer, now: u32) {
         let wait = match timer {
             Timer::Url => timer::WAIT_URL,
             Timer::Head => timer::WAIT_HEAD,
@@ -353,13 +366,27 @@ impl Machine {
             // Started by `wait_for_module`, which knows how long.
             Timer::ModuleUpdate => return,
             Timer::McuUpdate => timer::MCU_UPDATE,
-            Timer::Retry if input == Input::Expired(Timer::Retry) => timer::RETRY_AGAIN,
-            Timer::Retry => timer::RETRY_FIRST,
+            // `spread_retry` adds the jitter.
+            Timer::Retry => self.retry_wait(0),
             Timer::GiveUp => timer::GIVE_UP,
             Timer::Verdict => timer::MODULE_VERDICT,
             Timer::Hold => timer::APPLY_HOLD,
+            Timer::Overall => timer::overall(self.fetch.map_or(0, |fetch| fetch.range.length)),
         };
         self.timers.arm(timer, Deadline::after(now, wait));
+    }
+
+    /// How long to wait for the next try; progress sets the failures back.
+    fn retry_wait(&self, random: u32) -> u32 {
+        let doublings = u32::from(self.failures.saturating_sub(1)).saturating_add(self.asks.into());
+        backoff(timer::RETRY_FIRST, doublings, timer::RETRY_MOST, random)
+    }
+
+    /// Gives the retry that was just armed its jitter.
+    pub fn spread_retry(&mut self, random: u32, now: u32) {
+        if self.timers.get(Timer::Retry).is_some() {
+            self.timers.arm(Timer::Retry, Deadline::after(now, self.retry_wait(random)));
+        }
     }
 
     /// The timer that is due, once.
@@ -374,7 +401,7 @@ impl Machine {
             (Timer::Stall, _) => self.put_off(timer, Deadline::after(now, timer::STALL_SINCE_BYTE)),
             // Not before what the application asked for.
             (Timer::Read, _) => self.put_off(timer, Deadline::after(now, timer::MCU_READ)),
-            (_, Some(_)) => self.arm(timer, Input::Expired(timer), now),
+            (_, Some(_)) => self.arm(timer, now),
             (_, None) => {}
         }
     }
@@ -424,11 +451,11 @@ impl Machine {
         self.rebooted = true;
         self.timers.clear();
         match (state, self.image.kind) {
-            (State::Updating, ComponentKind::Mcu) => self.arm(Timer::McuUpdate, Input::Update, now),
-            (State::Updating, ComponentKind::Module) => self.arm(Timer::Verdict, Input::Update, now),
+            (State::Updating, ComponentKind::Mcu) => self.arm(Timer::McuUpdate, now),
+            (State::Updating, ComponentKind::Module) => self.arm(Timer::Verdict, now),
             (State::DownloadError, _) => {
-                self.arm(Timer::Retry, Input::FetchFailed, now);
-                self.arm(Timer::GiveUp, Input::FetchFailed, now);
+                self.arm(Timer::Retry, now);
+                self.arm(Timer::GiveUp, now);
             }
             _ => {}
         }

@@ -204,10 +204,11 @@ pub static TABLE: &[Row] = &[
     row(&[Confirmed, NoPlan], BadFirmwareInfo, Platform, Of::Any, UpdateError, FAIL),
 
     // The download.
-    row(&[DownloadStart], Head, Server, Of::Any, Downloading, &[Report(Downloading), Tell(Told::Downloading), Arm(Timer::Heartbeat), Arm(Timer::Stall)]),
+    row(&[DownloadStart], Head, Server, Of::Any, Downloading, &[Report(Downloading), Tell(Told::Downloading), Arm(Timer::Heartbeat), Arm(Timer::Stall), Arm(Timer::Overall)]),
     row(&[Downloading], Expired(Timer::Heartbeat), Clock, Of::Any, Downloading, &[Report(Downloading), Tell(Told::Downloading), Arm(Timer::Heartbeat)]),
     row(&[DownloadStart], Expired(Timer::Head), Clock, Of::Any, DownloadError, GIVE_BACK),
     row(&[Downloading], Expired(Timer::Stall), Clock, Of::Any, DownloadError, GIVE_BACK),
+    row(&[Downloading], Expired(Timer::Overall), Clock, Of::Any, DownloadError, GIVE_BACK),
     row(&[DownloadStart, Downloading], FetchFailed, Server, Of::Any, DownloadError, GIVE_BACK),
     row(&[DownloadStart, Downloading], ImageCorrupt, Device, Of::Any, DownloadError, GIVE_BACK_VOID),
     row(&[DownloadError], Expired(Timer::Retry), Clock, Of::Any, DownloadError, &[AskPlan, Arm(Timer::Retry)]),

@@ -15,6 +15,12 @@ pub const HEARTBEAT: u32 = 5_000;
 pub const STALL_SINCE_REQUEST: u32 = 10_000;
 /// nor before this long after the last byte.
 pub const STALL_SINCE_BYTE: u32 = 5_000;
+/// In all, what a fetch may take from its head on: this, and its bytes at [`OVERALL_RATE`]. Ours: a server or a proxy
+/// that sends a byte now and then stalls for no [`STALL_SINCE_BYTE`], and would hold the device for ever.
+pub const OVERALL: u32 = 10 * 60_000;
+/// Bytes per second. NB-IoT at the edge of its cell is slower for minutes, not for a whole piece; one that is goes on
+/// from the last byte, and such an end is no failure that counts.
+pub const OVERALL_RATE: u32 = 64;
 /// QUECTHING.md 3.2 "MCU read"; each read starts it again.
 pub const MCU_READ: u32 = 60_000;
 /// QUECTHING.md 3.2 "update delay (module)".
@@ -32,14 +38,21 @@ pub const READ_MORE: u32 = 50 * 60_000;
 /// In all, what an application may put [`MCU_UPDATE`] off by: with it, two hours. A platform may have given up before;
 /// the version that is reported then still counts.
 pub const MCU_UPDATE_MORE: u32 = 100 * 60_000;
-/// After a failed download the plan is asked for again, first after this long,
+/// After a failed download the plan is asked for again, first after this long; each further failure without a new byte,
+/// and each time that the plan did not come, doubles it ([`crate::clock::backoff`]),
 pub const RETRY_FIRST: u32 = 2_000;
-/// then at the pace at which platforms push by themselves (QUECTHING.md 4.10).
-pub const RETRY_AGAIN: u32 = 10 * 60_000;
+/// up to the pace at which platforms push by themselves (QUECTHING.md 4.10).
+pub const RETRY_MOST: u32 = 10 * 60_000;
 /// A plan that did not come back after a failed download is gone.
 pub const GIVE_UP: u32 = 24 * 60 * 60_000;
 /// QUECTHING.md 3.2 "download failures": one more than this ends the upgrade. Counted for one plan.
 pub const DOWNLOAD_FAILURES: u8 = 5;
+
+/// What a fetch of so many bytes may take: [`OVERALL`] and [`OVERALL_RATE`], at most as long as a plan may be away.
+pub const fn overall(bytes: u32) -> u32 {
+    let wait = (bytes / OVERALL_RATE).saturating_mul(1000).saturating_add(OVERALL);
+    if wait < GIVE_UP { wait } else { GIVE_UP }
+}
 
 /// Which timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +74,7 @@ pub enum Timer {
     ModuleUpdate = 6,
     /// [`MCU_UPDATE`].
     McuUpdate = 7,
-    /// [`RETRY_FIRST`], [`RETRY_AGAIN`].
+    /// [`RETRY_FIRST`], [`RETRY_MOST`].
     Retry = 8,
     /// [`GIVE_UP`].
     GiveUp = 9,
@@ -69,11 +82,13 @@ pub enum Timer {
     Verdict = 10,
     /// [`APPLY_HOLD`].
     Hold = 11,
+    /// [`overall`].
+    Overall = 12,
 }
 
 impl Timer {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Timer; 12] = [
+    pub const ALL: [Timer; 13] = [
         Timer::Url,
         Timer::Head,
         Timer::Heartbeat,
@@ -86,6 +101,7 @@ impl Timer {
         Timer::GiveUp,
         Timer::Verdict,
         Timer::Hold,
+        Timer::Overall,
     ];
 }
 
