@@ -289,6 +289,14 @@ impl Agent<'_> {
         }
     }
 
+    /// What waits was to be sent at once, and now is not: the link is gone, or the module is about to restart.
+    pub(super) fn keep_waiting_reports(&mut self, platform: &mut dyn Platform) {
+        if !self.reports.is_empty() {
+            self.reports_kept = true;
+            self.save_reports(platform);
+        }
+    }
+
     /// The platform has the oldest report.
     pub(super) fn report_arrived(&mut self, platform: &mut dyn Platform) {
         if self.reports.is_empty() && core::mem::take(&mut self.reports_kept) {

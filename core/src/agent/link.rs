@@ -18,7 +18,7 @@ impl Agent<'_> {
         let was_online = self.session.is_online();
         let orders = self.session.on_link(link, now, random);
         if was_online && !self.session.is_online() {
-            self.link_lost();
+            self.link_lost(platform);
         }
         self.carry_out(platform, orders);
     }
@@ -29,7 +29,7 @@ impl Agent<'_> {
                 Order::Connect => self.connect(platform),
                 Order::Disconnect => {
                     platform.disconnect();
-                    self.link_lost();
+                    self.link_lost(platform);
                 }
                 Order::Subscribe => self.subscribe(platform),
                 Order::Tell(notice, code) => {
@@ -42,9 +42,10 @@ impl Agent<'_> {
     }
 
     /// What was under way is to be sent again.
-    fn link_lost(&mut self) {
+    fn link_lost(&mut self, platform: &mut dyn Platform) {
         self.reports.settle(false);
         self.uplink.lost();
+        self.keep_waiting_reports(platform);
     }
 
     fn online(&mut self, platform: &mut dyn Platform) {

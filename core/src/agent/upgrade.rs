@@ -575,6 +575,7 @@ impl Agent<'_> {
 
     /// 5 s after the module image was verified.
     fn apply(&mut self, platform: &mut dyn Platform) -> Option<Input> {
+        self.keep_waiting_reports(platform);
         let package = &self.machine.package;
         let applied = match package.count() {
             0 | 1 => platform.apply(self.machine.image.size),
