@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, Storage, StorageError, System,
-    Transport,
+    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
+    System, Takes, Transport,
 };
 
 use crate::bench::DEVICE_KEY;
@@ -24,6 +24,9 @@ pub enum Planted {
     MarkBeforeData,
     /// The last record counts without a seal behind it: at each start it gets one, whether it is whole or only reads so.
     NoSeal,
+    /// Success is told before the digest was checked: what is announced is what comes, so that no check can fail.
+    /// Planted in the platform, not here; [`crate::upgrade::Upgrade::Corrupt`] shows it.
+    UncheckedDigest,
 }
 
 /// What the agent runs on, for one life. Without power it does nothing.
@@ -35,8 +38,12 @@ pub struct Board {
     pub now: u32,
     /// What was asked for and not looked at yet, oldest first.
     pub asked: VecDeque<Asked>,
-    /// Bytes of the image that the bootloader was told to start; it does at the next start, however that comes.
-    pub applied: Option<u32>,
+    /// The parts of the image area that the bootloader was told to start; it does at the next start, however that comes.
+    pub applied: Option<Vec<Range>>,
+    /// The agent said that its journal did not take a report.
+    pub is_report_unkept: bool,
+    /// The agent said that it dropped a report: too many wait.
+    pub is_report_dropped: bool,
     module_version: &'static str,
     planted: Option<Planted>,
     /// Of [`Planted::OneSlot`]: the slot that is gone, as RAM still has it.
@@ -58,6 +65,8 @@ impl Board {
             now: 5,
             asked: VecDeque::new(),
             applied: None,
+            is_report_unkept: false,
+            is_report_dropped: false,
             module_version,
             planted,
             remembered: None,
@@ -239,7 +248,10 @@ impl System for Board {
         }
     }
 
-    fn log(&mut self, _: Level, _: &str) {}
+    fn log(&mut self, _: Level, line: &str) {
+        self.is_report_unkept |= line.contains("did not take the status reports");
+        self.is_report_dropped |= line.contains("a status report is lost");
+    }
 
     fn battery(&mut self) -> Option<u8> {
         Some(80)
@@ -264,7 +276,19 @@ impl System for Board {
     fn apply(&mut self, size: u32) -> Applied {
         // Without power nobody waits for the answer.
         if self.ask(Asked::Apply(size)).is_ok() {
-            self.applied = Some(size);
+            self.applied = Some(vec![Range { start: 0, length: size }]);
+        }
+        Applied::Within(60_000)
+    }
+
+    fn takes(&mut self) -> Takes {
+        Takes::Packages
+    }
+
+    fn apply_files(&mut self, files: &[StagedFile]) -> Applied {
+        if self.ask(Asked::ApplyFiles(files.to_vec())).is_ok() {
+            let part = |file: &StagedFile| Range { start: file.offset, length: file.size };
+            self.applied = Some(files.iter().map(part).collect());
         }
         Applied::Within(60_000)
     }

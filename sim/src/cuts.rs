@@ -418,6 +418,8 @@ impl fmt::Display for Case {
             Upgrade::Marked => "marked",
             Upgrade::Whole => "whole",
             Upgrade::Module => "module",
+            Upgrade::Package => "package",
+            Upgrade::Corrupt => "corrupt",
         };
         write!(f, "{upgrade}-{erased:02x}{program}")?;
         match unsynced {
@@ -432,6 +434,7 @@ impl fmt::Display for Case {
             Some(Planted::ProgressBeforeData) => f.write_str("-early")?,
             Some(Planted::MarkBeforeData) => f.write_str("-hasty")?,
             Some(Planted::NoSeal) => f.write_str("-noseal")?,
+            Some(Planted::UncheckedDigest) => f.write_str("-unchecked")?,
         }
         if let Some(seed) = faults {
             write!(f, "-faults{seed}")?;
@@ -471,6 +474,8 @@ fn parse(id: &str) -> Option<Case> {
         "marked" => Upgrade::Marked,
         "whole" => Upgrade::Whole,
         "module" => Upgrade::Module,
+        "package" => Upgrade::Package,
+        "corrupt" => Upgrade::Corrupt,
         _ => return None,
     };
     let (erased, program) = parts.next()?.split_at_checked(2)?;
@@ -483,6 +488,7 @@ fn parse(id: &str) -> Option<Case> {
             "early" => scenario.planted = Some(Planted::ProgressBeforeData),
             "hasty" => scenario.planted = Some(Planted::MarkBeforeData),
             "noseal" => scenario.planted = Some(Planted::NoSeal),
+            "unchecked" => scenario.planted = Some(Planted::UncheckedDigest),
             faults if faults.starts_with("faults") => {
                 scenario.faults = Some(faults.strip_prefix("faults")?.parse().ok()?);
             }

@@ -1,15 +1,17 @@
 //! A whole upgrade: the real agent on a [`Board`], with a scripted platform, server, application and MCU around it, and
 //! what must hold in each life of the device and at the end.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use quecota_core::agent::{Agent, CallError, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
 use quecota_core::limits::{PROGRESS_INTERVAL, RECEIVE_BUFFER_MIN};
-use quecota_core::ota::journal::Journal;
+use quecota_core::ota::journal::{Journal, Saved};
 use quecota_core::platform::{Area, Geometry, Range};
 use quecota_core::wire::frame::{Frame, PacketId};
 use quecota_core::wire::message::{
-    ComponentKind, Content, Downlink, FirmwareInfo, Plan, PlanNotify, Plans, Provision, Uplink,
+    ComponentKind, Content, Downlink, FirmwareInfo, PackageFile, Plan, PlanNotify, Plans, Provision, Records,
+    Uplink,
 };
 
 use quecota_faults::{Chance, Fault, Faults, Faulty, Incoming, News};
@@ -32,6 +34,14 @@ const LIFE_WITH_FAULTS: u32 = 20 * 24 * 60 * 60_000;
 const ATTEMPTS: u32 = 6;
 /// The platform pushes by itself what it has, this often (QUECTHING.md 4.10). Milliseconds.
 const PUSH: u32 = 10 * 60_000;
+/// Bytes of the files of a package: more than an interval, a whole erase block, and a part of one.
+const PACKAGE: [usize; 3] = [17_001, 4_096, 5_003];
+/// Erase block of the image area.
+const IMAGE_BLOCK: usize = 4096;
+/// The byte that [`Upgrade::Corrupt`] is about.
+const CORRUPT_AT: usize = 12_345;
+/// The state that is told again and again while bytes come; of several waiting reports of it one is sent (`core/src/cloud/report.rs`).
+const HEARTBEAT: u8 = 5;
 /// Bytes of the journal; two slots, of several erase blocks each.
 const JOURNAL_BLOCK: u32 = 1024;
 
@@ -47,6 +57,10 @@ pub enum Upgrade {
     Marked,
     /// Module firmware of two intervals, handed over, and judged after the module's own reboot.
     Module,
+    /// The same of three files.
+    Package,
+    /// The image of [`Upgrade::Whole`], of which the server sends one byte wrong until the platform hears of it.
+    Corrupt,
 }
 
 /// An upgrade on flash of some shape.
@@ -97,13 +111,14 @@ impl Scenario {
     fn file_length(&self) -> usize {
         match self.upgrade {
             Upgrade::Pieces | Upgrade::Marked => 41_500,
-            Upgrade::Whole | Upgrade::Module => 20_001,
+            Upgrade::Whole | Upgrade::Module | Upgrade::Corrupt => 20_001,
+            Upgrade::Package => PACKAGE.iter().sum(),
         }
     }
 
     fn plan(&self) -> Plan<'static> {
         match self.upgrade {
-            Upgrade::Module => Plan {
+            Upgrade::Module | Upgrade::Package => Plan {
                 component: "app",
                 source: "FWV1",
                 target: "FWV2",
@@ -114,9 +129,30 @@ impl Scenario {
         }
     }
 
+    /// Whether the server's bytes may come wrong.
+    fn has_wrong_bytes(&self) -> bool {
+        self.faults.is_some() || self.upgrade == Upgrade::Corrupt
+    }
+
+    fn is_module(&self) -> bool {
+        self.plan().kind == ComponentKind::Module
+    }
+
+    /// The files on the server: URL, first byte in all of them, length.
+    fn files(&self) -> Vec<(String, usize, usize)> {
+        if self.upgrade != Upgrade::Package {
+            return vec![(URL.into(), 0, self.file_length())];
+        }
+        let starts = PACKAGE.iter().scan(0, |next, size| Some(std::mem::replace(next, *next + size)));
+        let files = starts.zip(PACKAGE).enumerate();
+        files.map(|(at, (start, size))| (format!("{URL}/{at}"), start, size)).collect()
+    }
+
     fn blank(&self) -> SimFlash {
         let Scenario { erased, program, .. } = *self;
-        let image = Geometry { size: 20 * 1024, erase: 4096, program, erased };
+        let blocks = if self.upgrade == Upgrade::Package { 8 } else { 5 };
+        let erase = IMAGE_BLOCK as u32;
+        let image = Geometry { size: blocks * erase, erase, program, erased };
         let mut journal = Geometry { size: JOURNAL_BLOCK, erase: JOURNAL_BLOCK, program, erased };
         journal.size = Journal::minimum_size(&journal);
         let mut flash = SimFlash::new(image, journal);
@@ -182,6 +218,16 @@ pub(crate) struct Device {
     confirmed: bool,
     /// The platform knows of the success.
     succeeded: bool,
+    /// By status 11.
+    is_told: bool,
+    /// The MCU was once told to start the file.
+    has_started: bool,
+    /// The platform knows that a wrong byte came.
+    is_corruption_known: bool,
+    /// Status reports that the journal held when power came on, and that the platform does not have yet, oldest first.
+    kept: VecDeque<Told>,
+    /// What the platform ever got.
+    heard: Vec<Told>,
     /// Upgrades that failed, each with a reason.
     failed: u32,
     packet: PacketId,
@@ -195,6 +241,9 @@ pub(crate) struct Device {
     /// Times that power went.
     pub(crate) cuts: u64,
 }
+
+/// A status report: state and component.
+type Told = (u8, String);
 
 /// Why a device stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,10 +273,15 @@ impl Device {
             has_secret: false,
             confirmed: false,
             succeeded: false,
+            is_told: false,
+            has_started: false,
+            is_corruption_known: false,
+            kept: VecDeque::new(),
+            heard: Vec::new(),
             failed: 0,
             packet: PacketId::FIRST,
             served: 0,
-            came: scenario.faults.map_or(Vec::new(), |_| vec![[0; 2]; scenario.file_length()]),
+            came: if scenario.has_wrong_bytes() { vec![[0; 2]; scenario.file_length()] } else { Vec::new() },
             starts: 0,
             cuts: 0,
         }
@@ -240,6 +294,7 @@ impl Device {
         for _ in 0..if self.scenario.faults.is_some() { 4 + ATTEMPTS } else { 4 } {
             let flash = std::mem::replace(&mut self.flash, empty());
             let board = Board::power_on(flash, self.module_version, self.scenario.planted);
+            self.find_reports(&board)?;
             let faults = self.scenario.faults_of(self.starts);
             let mut board = Faulty::new(board, faults.clone());
             if let Some(cut) = cut {
@@ -254,14 +309,15 @@ impl Device {
                 is_linked: false,
                 is_bootstrap: false,
                 fetched: 0,
+                queued: VecDeque::new(),
             };
             let stopped = life.live();
             let board = board.into_inner();
             let off = board.flash.is_off();
             let applied = board.applied;
             self.flash = board.flash;
-            if let Some(size) = applied {
-                if self.flash.bytes(Area::Image)[..size as usize] != **self.file {
+            if let Some(parts) = applied {
+                if self.handed_over(&parts) != **self.file {
                     return broken("the module was handed an image that is not the file");
                 }
                 self.module_version = "FWV2";
@@ -284,15 +340,15 @@ impl Device {
         if self.is_given_up() {
             return self.check_flash();
         }
-        let image: &[u8] = match self.scenario.upgrade {
-            Upgrade::Module => &self.flash.bytes(Area::Image)[..self.file.len()],
-            _ => &self.mcu,
-        };
-        if image != *self.file {
+        // A module's image was looked at when it was handed over.
+        if !self.scenario.is_module() && self.mcu != *self.file {
             return broken("the end has other bytes than the file");
         }
         if !self.succeeded {
             return broken("the platform never learned of the success");
+        }
+        if !self.is_told {
+            return broken("the platform knows of the success, but not by status 11");
         }
         self.check_flash()?;
         if self.scenario.faults.is_some() {
@@ -304,7 +360,8 @@ impl Device {
             // And the chunk that was being taken: its end may lie behind the mark that was to be written.
             _ => u64::from(PROGRESS_INTERVAL) + CHUNK as u64,
         };
-        let most = length + self.cuts * again;
+        let once = if self.scenario.upgrade == Upgrade::Corrupt { 2 * length } else { length };
+        let most = once + self.cuts * again;
         if self.served > most {
             return broken(format!("{} bytes were fetched, at most {most} had to be", self.served));
         }
@@ -317,6 +374,34 @@ impl Device {
     /// Whether the platform has given it up, with a reason for each failure.
     pub(crate) fn is_given_up(&self) -> bool {
         self.failed >= ATTEMPTS && !self.succeeded
+    }
+
+    /// What the module was told to take.
+    fn handed_over(&self, parts: &[Range]) -> Vec<u8> {
+        let image = self.flash.bytes(Area::Image);
+        parts.iter().flat_map(|part| &image[part.start as usize..][..part.length as usize]).copied().collect()
+    }
+
+    /// Looks into the journal as the agent is about to: what the platform does not have yet must still be there.
+    fn find_reports(&mut self, board: &Board) -> Checked {
+        let mut flash = board.flash.clone();
+        let mut saved = Saved::default();
+        if self.starts == 0 || Journal::open(&mut flash, &mut saved).is_err() {
+            return Ok(());
+        }
+        let found = saved.reports.iter().filter(|report| report.state != HEARTBEAT);
+        let found: VecDeque<Told> =
+            found.map(|report| (report.state, report.component.as_str().to_owned())).collect();
+        let mut left = found.iter();
+        let mut gone = self.kept.iter().filter(|kept| !left.any(|found| found == *kept));
+        // Where bits are unstable, a look may find an old record once more, before one of what has arrived since.
+        if let Some((state, of)) = gone.find(|told| !self.heard.contains(told)) {
+            return broken(format!(
+                "the report of status {state} of {of:?} is gone from the journal, unsent"
+            ));
+        }
+        self.kept = found;
+        Ok(())
     }
 
     fn check_flash(&self) -> Checked {
@@ -336,10 +421,17 @@ impl Device {
 
     /// The component runs what the plan is to.
     fn is_there(&self) -> bool {
-        match self.scenario.upgrade {
-            Upgrade::Module => self.module_version == "FWV2",
-            _ => self.mcu_version == "2",
+        if self.scenario.is_module() { self.module_version == "FWV2" } else { self.mcu_version == "2" }
+    }
+
+    /// MD5 and CRC-32 as the platform announces them.
+    fn announced(&self) -> ([u8; 16], u32) {
+        if self.scenario.planted != Some(Planted::UncheckedDigest) {
+            return (self.md5, self.crc);
         }
+        let mut wrong = self.file.to_vec();
+        wrong[CORRUPT_AT] ^= 1;
+        (bench::md5_of(&wrong), crc32fast::hash(&wrong))
     }
 }
 
@@ -361,6 +453,9 @@ struct Life<'l, 'b> {
     is_bootstrap: bool,
     /// Where the next byte of the body belongs.
     fetched: usize,
+    /// Reports of this life that the platform does not have yet, oldest first: those that are told of with an event or
+    /// by the application's own word.
+    queued: VecDeque<Told>,
 }
 
 impl Life<'_, '_> {
@@ -385,6 +480,9 @@ impl Life<'_, '_> {
         let (steps, most) = if faults { (STEPS_WITH_FAULTS, LIFE_WITH_FAULTS) } else { (STEPS, LIFE) };
         let mut push = self.board.inner.now + PUSH;
         for _ in 0..steps {
+            if self.board.inner.is_report_dropped {
+                return broken("the agent dropped a report");
+            }
             if self.is_off() {
                 return Ok(Stopped::Off);
             }
@@ -401,6 +499,10 @@ impl Life<'_, '_> {
             {
                 moved = true;
                 if self.answer(asked)? == Stopped::Restart && !self.is_off() {
+                    // The module had 5 s to send them; what is left must be in the journal.
+                    if !self.board.inner.is_report_unkept {
+                        self.device.kept.append(&mut self.queued);
+                    }
                     return Ok(Stopped::Restart);
                 }
             }
@@ -412,7 +514,8 @@ impl Life<'_, '_> {
                 continue;
             }
             let ended = self.device.succeeded || self.device.is_given_up();
-            if ended && wait.0 > 0 && self.agent.ota_progress().state == 0 {
+            let is_sent = self.device.kept.is_empty() && self.queued.is_empty();
+            if ended && is_sent && wait.0 > 0 && self.agent.ota_progress().state == 0 {
                 return Ok(Stopped::Done);
             }
             let now = self.board.inner.now;
@@ -425,6 +528,9 @@ impl Life<'_, '_> {
             }
             self.board.inner.now += if faults { wait.0.min(push - now) } else { wait.0 };
             if self.board.inner.now > most {
+                if let Some((state, of)) = self.device.kept.front().or(self.queued.front()) {
+                    return broken(format!("the platform never got the report of status {state} of {of:?}"));
+                }
                 return broken(format!("no end in state {}", self.agent.ota_progress().state));
             }
         }
@@ -480,14 +586,18 @@ impl Life<'_, '_> {
 
     /// The application, as the seeds' example: it confirms, reads each piece, and goes on.
     fn application(&mut self, event: &Event) -> Checked {
+        self.expect_report(event);
         match (event.event, event.code, event.value) {
             // Perhaps told twice, from the journal and by the platform.
             (7, 10700, _) => {
-                let _ = self.agent.ota_action(self.board, 1);
+                let is_first = self.agent.ota_progress().state == 1;
+                if self.agent.ota_action(self.board, 1).is_ok() && is_first {
+                    self.queue(2);
+                }
                 Ok(())
             }
             (7, 10703, EventValue::Text(text)) => self.read_piece(text.as_str()),
-            (7, 10704, _) if self.device.scenario.upgrade != Upgrade::Module => {
+            (7, 10704, _) if !self.device.scenario.is_module() => {
                 self.device.mcu_version = "2";
                 let _ = self.agent.set_mcu_version(self.board, "MCU", "2");
                 Ok(())
@@ -502,6 +612,39 @@ impl Life<'_, '_> {
             (7, 10706, _) => broken("the application was told of a failure (10706)"),
             _ => Ok(()),
         }
+    }
+
+    /// An event of which the platform gets a report as well.
+    fn expect_report(&mut self, event: &Event) {
+        let state = match (event.event, event.code) {
+            (7, 10701) => 4,
+            (7, 10703) => 8,
+            // An MCU's application hears it again after a reboot.
+            (7, 10704) if self.device.scenario.is_module() => 9,
+            (7, 10705) => 11,
+            (7, 10706) => 12,
+            _ => return,
+        };
+        self.queue(state);
+    }
+
+    /// The agent has this to report. Without power nothing is queued.
+    fn queue(&mut self, state: u8) {
+        // A queue that is full gives up the steps of a download that a later report says again.
+        let may_merge = self.device.scenario.faults.is_some() && matches!(state, 4 | 8);
+        if !self.is_off() && !may_merge {
+            self.queued.push_back((state, self.device.scenario.plan().component.into()));
+        }
+    }
+
+    /// A report arrives: the oldest that the platform does not have, or one that it has, or one that nobody follows.
+    fn arrives(&mut self, state: u8, component: &str) -> u8 {
+        self.device.heard.push((state, component.into()));
+        let queue = if self.device.kept.is_empty() { &mut self.queued } else { &mut self.device.kept };
+        if queue.front().is_some_and(|(oldest, of)| (*oldest, of.as_str()) == (state, component)) {
+            queue.pop_front();
+        }
+        state
     }
 
     /// The piece of a 10703, into the MCU.
@@ -554,7 +697,10 @@ impl Life<'_, '_> {
             return broken("the MCU is to start an image that is not the file");
         }
         self.device.mcu_marked = is_last;
-        let _ = self.agent.ota_action(self.board, if is_last { 3 } else { 2 });
+        self.device.has_started |= is_last;
+        if self.agent.ota_action(self.board, if is_last { 3 } else { 2 }).is_ok() && is_last {
+            self.queue(9);
+        }
         Ok(())
     }
 
@@ -571,10 +717,11 @@ impl Life<'_, '_> {
     }
 
     fn check_success(&self) -> Checked {
-        let Device { scenario, mcu, file, module_version, .. } = &*self.device;
-        let right = match scenario.upgrade {
-            Upgrade::Module => *module_version == "FWV2",
-            _ => *mcu == **file,
+        let Device { scenario, mcu, file, module_version, has_started, .. } = &*self.device;
+        let right = match scenario.is_module() {
+            true => *module_version == "FWV2",
+            // A platform that does not know of the success may begin once more, while the report still waits.
+            false => *mcu == **file || (scenario.faults.is_some() && *has_started),
         };
         if right { Ok(()) } else { broken("success without the new version") }
     }
@@ -602,10 +749,10 @@ impl Life<'_, '_> {
                 self.receive(&mut payload)?;
                 let _ = self.tell(News::Sent(id, true));
             }
-            Asked::Fetch { range, .. } => self.serve(range),
-            Asked::Apply(_) => return Ok(Stopped::Restart),
+            Asked::Fetch { url, range } => self.serve(&url, range)?,
+            Asked::Apply(_) | Asked::ApplyFiles(_) => return Ok(Stopped::Restart),
             Asked::Disconnect => self.is_linked = false,
-            Asked::FetchCancel | Asked::ApplyFiles(_) => {}
+            Asked::FetchCancel => {}
         }
         Ok(Stopped::Done)
     }
@@ -641,13 +788,14 @@ impl Life<'_, '_> {
             }
             Ok(Uplink::PlanRequest(_)) if self.device.is_there() => Ok(()),
             Ok(Uplink::PlanRequest(_)) => self.offer(plan),
-            Ok(Uplink::StatusEvent(event)) => match event.status.number() {
+            Ok(Uplink::StatusEvent(event)) => match self.arrives(event.status.number(), event.component) {
                 2 => {
                     self.device.confirmed = true;
                     self.give_url(plan)
                 }
                 11 => {
                     self.device.succeeded = true;
+                    self.device.is_told = true;
                     self.check_success()
                 }
                 12 if self.device.scenario.faults.is_some() => {
@@ -656,6 +804,10 @@ impl Life<'_, '_> {
                     Ok(())
                 }
                 6 if self.device.scenario.faults.is_some() => Ok(()),
+                6 if self.device.scenario.upgrade == Upgrade::Corrupt => {
+                    self.device.is_corruption_known = true;
+                    Ok(())
+                }
                 status @ (3 | 6 | 7 | 10 | 12) => broken(format!("the platform was told status {status}")),
                 _ => Ok(()),
             },
@@ -669,27 +821,46 @@ impl Life<'_, '_> {
     }
 
     fn give_url(&mut self, plan: Plan<'_>) -> Checked {
-        let Device { md5, crc, ref file, .. } = *self.device;
-        let content = Content::File { url: URL, size: file.len() as u32, md5, crc, sha256: None };
+        let (md5, crc) = self.device.announced();
+        let served = self.device.scenario.files();
+        let files: Vec<PackageFile<'_>> = (10u32..)
+            .zip(&served)
+            .map(|(index, (url, start, size))| {
+                let md5 = bench::md5_of(&self.device.file[*start..start + size]);
+                PackageFile { index, url, size: *size as u32, md5 }
+            })
+            .collect();
+        let content = match self.device.scenario.upgrade {
+            Upgrade::Package => Content::Files(Records::of(&files)),
+            _ => Content::File { url: URL, size: self.device.file.len() as u32, md5, crc, sha256: None },
+        };
         let Plan { component, source, target, kind, .. } = plan;
         self.send(&Downlink::FirmwareInfo(FirmwareInfo { component, source, target, kind, content }))
     }
 
-    fn serve(&mut self, range: Range) {
-        let file = Arc::clone(&self.device.file);
+    fn serve(&mut self, url: &str, range: Range) -> Checked {
+        let files = self.device.scenario.files();
+        let Some((_, base, size)) = files.iter().find(|(known, ..)| known == url) else {
+            return broken(format!("{url} was asked for"));
+        };
+        let mut file = self.device.file[*base..base + size].to_vec();
+        if self.device.scenario.upgrade == Upgrade::Corrupt && !self.device.is_corruption_known {
+            file[CORRUPT_AT] ^= 1;
+        }
         let Range { start, length } = range;
-        let total = Some(file.len() as u32);
+        let total = Some(*size as u32);
         let head = FetchHead { status: 206, first: start, length: Some(length), total };
-        self.fetched = start as usize;
+        self.fetched = base + start as usize;
         if self.tell(News::FetchBegin(head)) == Flow::Stop {
-            return;
+            return Ok(());
         }
         for chunk in file[start as usize..(start + length) as usize].chunks(CHUNK) {
             self.device.served += chunk.len() as u64;
             if self.tell(News::FetchData(chunk.to_vec())) == Flow::Stop || self.is_off() {
-                return;
+                return Ok(());
             }
         }
         let _ = self.tell(News::FetchEnd(FetchEnd::Complete));
+        Ok(())
     }
 }
