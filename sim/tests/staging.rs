@@ -265,7 +265,7 @@ fn a_bit_that_sticks_is_found_before_it_is_hashed() {
     let before = digests;
     let outcome = staging.write(&mut stuck, &image(1000), &mut digests);
     assert!(
-        matches!(outcome, Err(StagingError::ReadBack { offset }) if offset <= 2000 && 2000 < offset + 64),
+        matches!(outcome, Err(StagingError::ReadBack { offset }) if offset <= 2000 && 2000 < offset + 256),
         "{outcome:?}"
     );
     // The unit that waited in the carry was good; nothing from the bad write on is counted.
