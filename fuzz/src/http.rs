@@ -1,6 +1,7 @@
-//! The response parser, for ports that have sockets only.
+//! The response parser and the download around it, for ports that have sockets only.
 
-use quecota_core::wire::http::{Head, HttpError, Part, Response, Url};
+use quecota_core::wire::download::{Download, REDIRECTS, Step};
+use quecota_core::wire::http::{Head, HttpError, Part, Response, Scheme, Url};
 
 /// What was read of a response.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub fn run(input: &[u8]) {
     let whole = read(wire, wire.len().max(1));
     let parts = read(wire, usize::from(*step).max(1));
     assert_eq!(whole, parts, "in steps of {step}");
+    let downloaded = download(wire, wire.len().max(1));
+    assert_eq!(downloaded, download(wire, usize::from(*step).max(1)), "a download in steps of {step}");
     if let Some(Head { length: Some(length), .. }) = whole.head
         && whole.end.is_ok()
         && whole.end != Ok(End::Early)
@@ -37,6 +40,38 @@ pub fn run(input: &[u8]) {
         let mut request = vec![0; 2 * whole.location.len() + 200];
         url.request(0, 1, &mut request).expect("room for every request");
     }
+}
+
+/// The answers to a download and to the requests that redirects make it send: heads, bytes, and how it ended.
+fn download(wire: &[u8], step: usize) -> (usize, Vec<u8>, Result<bool, HttpError>) {
+    let mut download = Download::new("https://a.example/x", 10, 5).expect("a URL");
+    let (mut heads, mut body, mut redirects) = (0, Vec::new(), 0);
+    for mut chunk in wire.chunks(step) {
+        loop {
+            let (used, next) = match download.read(chunk) {
+                Ok(read) => read,
+                Err(error) => return (heads, body, Err(error)),
+            };
+            chunk = &chunk[used..];
+            match next {
+                Step::More => break,
+                Step::Head(_) => heads += 1,
+                Step::Body(bytes) => body.extend_from_slice(bytes),
+                Step::End(_) => return (heads, body, Ok(true)),
+                Step::Redirected => {
+                    redirects += 1;
+                    assert!(redirects <= REDIRECTS, "more redirects than are followed");
+                    let url = download.url().expect("where it goes on is a URL");
+                    assert_eq!(url.scheme, Scheme::Tls, "never to where it can be read");
+                    let mut request = [0; 2048];
+                    let length = download.request(&mut request).expect("room for every request");
+                    assert!(request[..length].ends_with(b"Range: bytes=10-14\r\n\r\n"), "another range");
+                }
+            }
+            assert!(heads <= 1, "one head counts");
+        }
+    }
+    (heads, body, download.closed().map(|()| false))
 }
 
 fn read(wire: &[u8], step: usize) -> Reading {
