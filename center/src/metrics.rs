@@ -13,6 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::rules::progress::UpgradeState;
+
 /// One label; its values are words of ours, never a device's text.
 type One = [(&'static str, &'static str); 1];
 /// Two labels.
@@ -124,25 +126,25 @@ impl Metrics {
         self.0.messages.get_or_create(&[("direction", "out")]).inc();
     }
 
-    /// A plan was offered.
-    pub fn offer(&self) {
-        self.0.offers.inc();
-    }
-
-    /// A device reported a status, named as on the wire.
-    pub fn status(&self, status: &'static str) {
-        self.0.statuses.get_or_create(&[("status", status)]).inc();
-    }
-
-    /// An attempt failed.
-    pub fn failure(&self, class: &'static str) {
-        self.0.failures.get_or_create(&[("reason", class)]).inc();
-    }
-
-    /// Device upgrades ended.
-    pub fn ended(&self, result: &'static str, class: &'static str, count: u64) {
-        if count > 0 {
-            self.0.ended.get_or_create(&[("result", result), ("reason", class)]).inc_by(count);
+    /// What a transaction did was committed.
+    pub(crate) fn committed(&self, count: Count) {
+        match count {
+            Count::Offer => {
+                self.0.offers.inc();
+            }
+            Count::Status(status) => {
+                self.0.statuses.get_or_create(&[("status", status)]).inc();
+            }
+            Count::Failure(class) => {
+                self.0.failures.get_or_create(&[("reason", class)]).inc();
+            }
+            Count::Ended { devices: 0, .. } => {}
+            Count::Ended { state, class, devices } => {
+                self.0.ended.get_or_create(&[("result", state.as_str()), ("reason", class)]).inc_by(devices);
+            }
+            Count::Forgotten(lines) => {
+                self.0.forgotten.inc_by(lines);
+            }
         }
     }
 
@@ -181,11 +183,6 @@ impl Metrics {
         self.0.ticks.observe(took.as_secs_f64());
     }
 
-    /// Lines of the log were deleted.
-    pub(crate) fn forgotten(&self, lines: u64) {
-        self.0.forgotten.inc_by(lines);
-    }
-
     /// Everything in the OpenMetrics text format; `in_flight` as the database counts it now.
     ///
     /// # Errors
@@ -196,6 +193,28 @@ impl Metrics {
         encode(&mut text, &self.0.registry)?;
         Ok(text)
     }
+}
+
+/// What a transaction does, counted when it is committed: one that is rolled back did nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Count {
+    /// A plan was offered.
+    Offer,
+    /// A device reported a status, named as on the wire.
+    Status(&'static str),
+    /// An attempt failed.
+    Failure(&'static str),
+    /// Device upgrades came to their end.
+    Ended {
+        /// In this state.
+        state: UpgradeState,
+        /// Why, in one word.
+        class: &'static str,
+        /// How many.
+        devices: u64,
+    },
+    /// Lines of the log were deleted.
+    Forgotten(u64),
 }
 
 /// A device is connected as long as this lives.
@@ -218,10 +237,13 @@ mod tests {
         let first = metrics.connection();
         let second = metrics.connection();
         drop(first);
-        metrics.status("DOWNLOADING");
-        metrics.status("DOWNLOADING");
-        metrics.ended("upgrade_failed", "silence", 3);
-        metrics.ended("upgraded", "none", 0);
+        metrics.committed(Count::Status("DOWNLOADING"));
+        metrics.committed(Count::Status("DOWNLOADING"));
+        for (state, class, devices) in
+            [(UpgradeState::Failed, "silence", 3), (UpgradeState::Upgraded, "none", 0)]
+        {
+            metrics.committed(Count::Ended { state, class, devices });
+        }
         metrics.download(418);
         let text = metrics.text(7).unwrap();
         for line in [

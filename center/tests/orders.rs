@@ -4,8 +4,8 @@ mod conversation;
 
 use conversation::*;
 use quecota_center::clock::Millis;
-use quecota_center::engine::{Chosen, DryRun, Order, Ordered};
-use quecota_center::rules::plan::{Halt, PlanState, Push, Supersede};
+use quecota_center::engine::{Chosen, DryRun, Order, Ordered, Word};
+use quecota_center::rules::plan::{Halt, Mode, PlanSettings, PlanState, Push, Supersede};
 use quecota_center::rules::progress::UpgradeState;
 use quecota_center::rules::window::Zone;
 use quecota_center::rules::*;
@@ -158,6 +158,47 @@ async fn a_failed_device_that_is_left_out_does_not_count_as_failed() {
     let figures = center.engine.store().read().await.unwrap().plan_figures(plan).await.unwrap();
     assert_eq!((figures.failed, figures.not_upgraded), (0, 1));
     assert_eq!(figures.success_rate(), None);
+}
+
+#[tokio::test]
+async fn every_end_is_counted_once_and_only_when_it_is_committed() {
+    let center = Center::new().await;
+    let ended = || -> Vec<String> {
+        let text = center.engine.store().metrics().text(0).unwrap();
+        let counts = text.lines().filter_map(|line| line.strip_prefix("quecota_upgrades_ended_total"));
+        counts.map(str::to_owned).collect()
+    };
+    let count = |line: &str| ended().iter().any(|said| said == line);
+    let (plan, _phone) = failed(&center).await;
+    assert_eq!(ended(), [r#"{result="upgrade_failed",reason="device"} 1"#]);
+    center.device("d2").await;
+    assert_eq!(skip(&center, plan, &["d2"]).await.done, 1);
+    assert!(count(r#"{result="not_upgraded",reason="left_out"} 1"#), "{:?}", ended());
+    assert_eq!(skip(&center, plan, &["d1"]).await.done, 1);
+    assert_eq!(ended().len(), 2, "it had ended before: {:?}", ended());
+    assert_offers(&center.phone("d3").await.report("FW1", "STM32:1").await, &["STM32"]);
+    let mut writer = center.engine.store().write().await.unwrap();
+    writer.end_unconfirmed(plan, UpgradeState::Failed, "never committed", NOON).await.unwrap();
+    drop(writer);
+    assert_eq!(ended().len(), 2, "{:?}", ended());
+    center.engine.terminate(plan).await.unwrap();
+    assert!(count(r#"{result="upgrade_failed",reason="plan_over"} 1"#), "{:?}", ended());
+
+    let manual = |plan: &mut PlanSettings| {
+        plan.mode = Mode::Manual;
+        plan.texts = [("zh", "新版本"), ("en", "Better")].map(|(tag, text)| (tag.into(), text.into())).into();
+    };
+    let asks = center.saved("asks", &["STM32"], manual).await;
+    center.engine.activate(asks, Supersede::Refuse).await.unwrap();
+    assert_eq!(center.phone("d4").await.report("FW1", "STM32:1").await, []);
+    center.engine.take_word(&pk(), &key("d4"), Some(asks), Word::Cancel).await.unwrap();
+    assert!(count(r#"{result="upgrade_failed",reason="cancelled"} 1"#), "{:?}", ended());
+
+    let package = center.package("SENSOR", "2", 1).await;
+    center.device("d5").await;
+    center.engine.verify(package, &key("d5")).await.unwrap();
+    center.minutes(61).await;
+    assert!(count(r#"{result="upgrade_failed",reason="verification"} 1"#), "{:?}", ended());
 }
 
 #[tokio::test]

@@ -343,7 +343,7 @@ impl Turn<'_> {
             }
             component.proving = false;
         }
-        self.end_failed(upgrade, CANCELLED).await
+        self.end_failed(upgrade, CANCELLED, "cancelled").await
     }
 
     /// An upgrade that has failed gets as many attempts as a new one. It is offered like one that nobody has answered.

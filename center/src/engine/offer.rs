@@ -8,6 +8,7 @@ use serde_json::json;
 use super::judgement::{Judgement, Offering, judge, place};
 use super::turn::Turn;
 use super::{Firmware, Message, Result};
+use crate::metrics::Count;
 use crate::rules::ComponentKind;
 use crate::rules::eligibility::{self, ComponentFacts, StatusAsk, Trigger};
 use crate::rules::limits::{Place, has_room};
@@ -222,7 +223,7 @@ impl Turn<'_> {
             several => PlanNotify { handling: None, plans: Plans::List(Records::of(several)) },
         };
         self.send(Command::PLAN_NOTIFY, |out| notify.emit(out))?;
-        self.engine.store.metrics().offer();
+        self.store.count(Count::Offer);
         let offered: Vec<_> = plans
             .iter()
             .map(|plan| json!({ "component": plan.component, "source": plan.source, "target": plan.target }))

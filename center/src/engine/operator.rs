@@ -6,6 +6,7 @@ use serde_json::json;
 use super::judgement::Judgement;
 use super::turn::Turn;
 use super::{Engine, Result};
+use crate::metrics::Count;
 use crate::rules::eligibility::{ComponentFacts, Held, Trigger};
 use crate::rules::operator::{self, NotDone, Where};
 use crate::rules::progress::{ComponentState, Presence, UpgradeState, lease};
@@ -222,6 +223,13 @@ impl Turn<'_> {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         let reason = format!("left out by the operator{why}");
         upgrade.next_offer = None;
+        if upgrade.ended.is_none() {
+            self.store.count(Count::Ended {
+                state: UpgradeState::NotUpgraded,
+                class: "left_out",
+                devices: 1,
+            });
+        }
         upgrade.ended = Some(self.now);
         upgrade.reason = Some(reason.clone());
         // Not the roll-up of its components: they keep what they had come to.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::turn::{Turn, Word};
 use super::{Engine, EngineError, Message, Result};
+use crate::metrics::Count;
 use crate::rules::ComponentNo;
 use crate::rules::conversation::Input;
 use crate::rules::eligibility::{StatusAsk, Trigger};
@@ -95,7 +96,7 @@ impl Turn<'_> {
         if self.is_repetition(frame) {
             return Ok(());
         }
-        self.engine.store.metrics().status(event.status.text());
+        self.store.count(Count::Status(event.status.text()));
         let mut value = json!({ "status": event.status.number(), "text": event.status.text() });
         // Ids from 8000 up have this meaning only where it was agreed.
         let StatusExtension { reason, progress } =

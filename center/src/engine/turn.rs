@@ -6,6 +6,7 @@ use super::judgement::reported;
 use super::plans::{ENDED, TERMINATED};
 use super::{Engine, Message, Result};
 use crate::clock::Millis;
+use crate::metrics::Count;
 use crate::rules::conversation::{
     After, Evidence, Failure, Input, NextComponent, Progress, Seen, Step, after_failure, counts,
     next_component, step,
@@ -232,9 +233,9 @@ impl Turn<'_> {
     async fn end_with_plan(&mut self, upgrade: &mut Upgrade, plan: PlanState) -> Result<()> {
         if plan == PlanState::Terminated {
             self.all_open(upgrade, ComponentState::Failed);
-            return self.end_failed(upgrade, TERMINATED).await;
+            return self.end_failed(upgrade, TERMINATED, "plan_over").await;
         }
-        self.end_failed(upgrade, ENDED).await
+        self.end_failed(upgrade, ENDED, "plan_over").await
     }
 
     /// The upgrade is on its way again: it waits for nothing.
@@ -335,7 +336,7 @@ impl Turn<'_> {
         self.log(Some(upgrade), Some(&name), "success", value).await?;
         if upgrade.current().is_none() {
             upgrade.ended = Some(self.now);
-            self.engine.store.metrics().ended("upgraded", "none", 1);
+            self.count_ended(upgrade, "none");
             self.active(upgrade);
             return Ok(());
         }
@@ -401,7 +402,7 @@ impl Turn<'_> {
         if upgrade.cancelled.is_some() {
             upgrade.reason = Some(CANCELLED.to_owned());
         }
-        self.engine.store.metrics().failure(failure.class());
+        self.store.count(Count::Failure(failure.class()));
         let value = json!({
             "reason": reason, "counted": counted, "failures": failures, "retries": retries,
             "next": match after { After::Retry(at) => json!(at), After::End => Value::Null },
@@ -418,7 +419,8 @@ impl Turn<'_> {
             After::End => {
                 upgrade.next_offer = None;
                 upgrade.ended = Some(self.now);
-                self.engine.store.metrics().ended("upgrade_failed", failure.class(), 1);
+                let class = if upgrade.cancelled.is_some() { "cancelled" } else { failure.class() };
+                self.count_ended(upgrade, class);
             }
         }
         Ok(())
@@ -431,18 +433,29 @@ impl Turn<'_> {
             self.renew(upgrade, index);
             return Ok(());
         }
-        self.end_failed(upgrade, "the device did not come back for another attempt in 24 h").await
+        self.end_failed(upgrade, "the device did not come back for another attempt in 24 h", "given_up").await
     }
 
-    /// The upgrade has failed for good.
-    pub(super) async fn end_failed(&mut self, upgrade: &mut Upgrade, reason: &str) -> Result<()> {
+    /// Counts the end of an upgrade, whose components are as they stay.
+    fn count_ended(&mut self, upgrade: &Upgrade, class: &'static str) {
+        let state = roll_up(upgrade.components.iter().map(|component| component.state), Ended::Yes);
+        self.store.count(Count::Ended { state, class, devices: 1 });
+    }
+
+    /// The upgrade has failed for good; `class` is the reason in one word, for figures.
+    pub(super) async fn end_failed(
+        &mut self,
+        upgrade: &mut Upgrade,
+        reason: &str,
+        class: &'static str,
+    ) -> Result<()> {
         for component in &mut upgrade.components {
             component.lease_until = None;
         }
         upgrade.reason = Some(reason.to_owned());
         upgrade.next_offer = None;
         upgrade.ended = Some(self.now);
-        self.engine.store.metrics().ended("upgrade_failed", "given_up", 1);
+        self.count_ended(upgrade, class);
         self.log(Some(upgrade), None, "decision", json!({ "text": reason })).await
     }
 
@@ -531,7 +544,7 @@ impl Turn<'_> {
                 let for_good = matches!(held, Held::Superseded { .. } | Held::SourceDiffers { .. });
                 if for_good && upgrade.confirmed.is_some() {
                     let mut plan = self.store.lock_plan(id).await?;
-                    self.end_failed(&mut upgrade, &held.to_string()).await?;
+                    self.end_failed(&mut upgrade, &held.to_string(), "given_up").await?;
                     self.save(&mut upgrade).await?;
                     self.count_end(&upgrade, &mut plan).await?;
                     continue;

@@ -130,7 +130,7 @@ impl Turn<'_> {
         if let Some(component) = upgrade.components.first_mut() {
             component.reason = Some(reason.to_owned());
         }
-        self.end_failed(upgrade, reason).await
+        self.end_failed(upgrade, reason, "verification").await
     }
 
     /// Verifications whose hour is over.

@@ -25,7 +25,7 @@ use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
 
-use crate::metrics::Metrics;
+use crate::metrics::{Count, Metrics};
 use crate::seal::{Keyring, SealError};
 
 pub use answers::Said;
@@ -234,7 +234,7 @@ impl Store {
     }
 
     fn queries<C>(&self, connection: C, begun: Instant) -> Queries<C> {
-        let (changes, touched) = (self.changes.clone(), BTreeSet::new());
+        let (changes, touched, counts) = (self.changes.clone(), BTreeSet::new(), Vec::new());
         Queries {
             backend: self.backend,
             keys: self.keys.clone(),
@@ -243,6 +243,7 @@ impl Store {
             connection,
             changes,
             touched,
+            counts,
         }
     }
 
@@ -317,6 +318,8 @@ pub struct Queries<C> {
     changes: Changes,
     /// What this transaction changes, for those who wait for it.
     touched: BTreeSet<Topic>,
+    /// What it counts.
+    counts: Vec<Count>,
 }
 
 /// May read.
@@ -329,8 +332,16 @@ impl Writer {
     pub async fn commit(self) -> Result<()> {
         self.connection.commit().await?;
         self.metrics.store_write(self.begun.elapsed());
+        for count in self.counts {
+            self.metrics.committed(count);
+        }
         self.changes.tell(&self.touched);
         Ok(())
+    }
+
+    /// Counts it with the commit.
+    pub(crate) fn count(&mut self, count: Count) {
+        self.counts.push(count);
     }
 
     /// Who waits for `topic` hears of it after the commit.

@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::{Columns, DeviceId, PackageId, PlanId, Queries, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
+use crate::metrics::Count;
 use crate::rules::progress::{ComponentState, Figures, UpgradeState};
 use crate::rules::verification::{Stage, VerificationState, Verified};
 use crate::rules::{ComponentKind, ComponentNo, Version};
@@ -593,7 +594,8 @@ impl Writer {
              outstanding = 0 WHERE {WAITING}"
         ));
         let done = sqlx::query(ends).bind(plan.0).bind(reason).bind(now.0).execute(self.connection()).await?;
-        self.metrics.ended("upgrade_failed", "plan_over", done.rows_affected());
+        let (state, devices) = (UpgradeState::Failed, done.rows_affected());
+        self.count(Count::Ended { state, class: "plan_over", devices });
         Ok(())
     }
 
@@ -624,7 +626,7 @@ impl Writer {
         .bind(now.0)
         .execute(self.connection())
         .await?;
-        self.metrics.ended(state.as_str(), "plan_over", done.rows_affected());
+        self.count(Count::Ended { state, class: "plan_over", devices: done.rows_affected() });
         Ok(())
     }
 
@@ -632,7 +634,7 @@ impl Writer {
     /// An upgrade that is not at its end keeps all of its lines.
     pub async fn forget_log(&mut self, until: Millis, limit: i64) -> Result<u64> {
         let done = sqlx::query(FORGET_LOG).bind(until.0).bind(limit).execute(self.connection()).await?;
-        self.metrics.forgotten(done.rows_affected());
+        self.count(Count::Forgotten(done.rows_affected()));
         Ok(done.rows_affected())
     }
 
