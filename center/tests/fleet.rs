@@ -274,3 +274,73 @@ fn a_plan_whose_firmware_fails_on_three_of_ten_stops_after_its_first_ten() {
         assert_eq!(player.device.mcu_list(), runs, "device {number}");
     }
 }
+
+/// `plan watch` of a plan, in a thread: what it printed.
+fn watching<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    fleet: &'scope Fleet,
+) -> std::thread::ScopedJoinHandle<'scope, Vec<String>> {
+    scope.spawn(|| fleet.center.says(&["plan", "watch", &fleet.plan]).lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_watch_follows_the_plan_and_ends_with_its_last_device() {
+    let fleet = Fleet::new(&["--retries", "0"]);
+    let mut players: Vec<Player> = (0..3)
+        .map(|number| {
+            let fails = "offer fail 12 at upgrading slow 12000";
+            fleet.player(number, if number == 2 { fails } else { "offer upgrade slow 12000" })
+        })
+        .collect();
+    let stop = AtomicBool::new(false);
+    let said = std::thread::scope(|scope| {
+        let _stops = Stops(&stop);
+        let watch = watching(scope, &fleet);
+        play(scope, &mut players, &stop);
+        eventually("the end of the watch", || watch.is_finished().then_some(()));
+        watch.join().unwrap()
+    });
+    assert!(said.iter().any(|line| line.contains("Upgrading: ") && line.contains("Upgrading ")), "{said:#?}");
+    let last = "to two: Upgrading: Upgraded 2, Upgrade Failed 1";
+    assert_eq!(said.last().map(String::as_str), Some(last), "{said:#?}");
+    assert!(said.windows(2).all(|pair| pair[0] != pair[1]), "a line for each change: {said:#?}");
+}
+
+#[test]
+fn a_watch_goes_on_after_a_restart_of_the_center() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("center");
+    let (mqtt, http) = (support::free_port(), support::free_port());
+    let start = || {
+        Center::start_with(&data, |command| {
+            command.args(["--http", &format!("127.0.0.1:{http}"), "--mqtt", &format!("127.0.0.1:{mqtt}")]);
+        })
+    };
+    let center = start();
+    center.says(&["product", "create", "--key", PK, "--name", "Fleet"]);
+    center.says(&["component", "add", PK, "MCU", "--type", "mcu"]);
+    let image = folder.path().join("two.bin");
+    std::fs::write(&image, b"firmware").unwrap();
+    let add = ["package", "add", "--product", PK, "--component", "MCU", "--name", "two", "--target", "2"];
+    center.says(&[&add[..], &[image.to_str().unwrap()]].concat());
+    center.says(&["plan", "create", "--name", "to two", "--product", PK, "--component", "MCU=1"]);
+    center.says(&["plan", "activate", "1"]);
+
+    let printed = folder.path().join("printed");
+    let mut watch = support::Process::start(env!("CARGO_BIN_EXE_quecota-center"), |command| {
+        command.args(["plan", "watch", "1", "--server", &format!("http://127.0.0.1:{http}"), "--data"]);
+        command.arg(&data).stdout(std::fs::File::create(&printed).unwrap());
+    });
+    let said = || std::fs::read_to_string(&printed).unwrap();
+    eventually("its first line", || (said() == "to two: Activated: no device yet\n").then_some(()));
+    center.process.kill();
+    // Longer than its first try takes.
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert!(watch.child().try_wait().unwrap().is_none(), "it waits for the center");
+    let center = start();
+    center.says(&["plan", "suspend", "1"]);
+    eventually("a change after the restart", || said().contains("Suspended").then_some(()));
+    center.says(&["plan", "terminate", "1"]);
+    assert!(watch.finish().success());
+    assert_eq!(said().lines().last(), Some("to two: Terminated: no device yet"), "{}", said());
+}

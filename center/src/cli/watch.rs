@@ -1,16 +1,27 @@
 //! `plan watch`: a plan's figures as they change.
 
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::client::{Client, ClientError, segment};
 use super::table::{cell, items, state};
 
-/// The states, in the order of their bars.
-const STATES: [&str; 5] = ["upgraded", "upgrading", "not_upgraded", "not_required", "upgrade_failed"];
+/// The states in the order of their bars: as the figures name them, and as a device's state.
+const STATES: [(&str, &str); 5] = [
+    ("upgraded", "upgraded"),
+    ("upgrading", "upgrading"),
+    ("not_upgraded", "not_upgraded"),
+    ("not_required", "no_update_required"),
+    ("failed", "upgrade_failed"),
+];
+/// How often in a row a center is asked again that does not answer, a second apart.
+const PATIENCE: u32 = 60;
 /// Characters of a full bar.
 const BAR: usize = 40;
+/// Before a stream that ended is asked for anew.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Conditions that nothing in this plan changes any more.
 const FINAL: [&str; 6] =
     ["finished", "retries_used", "at_target", "blacklisted", "not_whitelisted", "superseded"];
@@ -37,11 +48,28 @@ pub(super) fn watch(client: &Client, id: &str) -> Result<(), ClientError> {
     let name = cell(&plan["name"]);
     let mut drawn = 0;
     let mut last = String::new();
+    let mut refused = 0;
+    let mut newest: Option<Value> = None;
     loop {
         // A stream is asked for anew now and then: one whose center is gone must not be waited for for ever.
-        let Some(stream) = client.events(&format!("plans/{}/events", segment(id)), &last)? else {
-            return Ok(());
+        let stream = match client.events(&format!("plans/{}/events", segment(id)), &last) {
+            Ok(Some(stream)) => stream,
+            Ok(None) => return Ok(()),
+            // It was there before: it restarts, perhaps.
+            Err(ClientError::Unreachable { .. }) if newest.is_some() && refused < PATIENCE => {
+                refused += 1;
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+            Err(error) => return Err(error),
         };
+        refused = 0;
+        // Who was offline may have come back with nothing to do, which changes no figure.
+        if let Some(told) = &newest
+            && all_done(client, id, told)?
+        {
+            return Ok(());
+        }
         let mut event = String::new();
         for line in BufReader::new(stream).lines() {
             let Ok(line) = line else { break };
@@ -57,20 +85,26 @@ pub(super) fn watch(client: &Client, id: &str) -> Result<(), ClientError> {
                     if is_done {
                         return Ok(());
                     }
+                    newest = Some(told);
                 }
                 _ => {}
             }
         }
+        std::thread::sleep(PAUSE);
     }
 }
 
 /// Whether nothing will change any more although the plan is not over: no device waits or is at work.
 fn all_done(client: &Client, id: &str, told: &Value) -> Result<bool, ClientError> {
     let count = |state: &str| told["devices"][state].as_u64().unwrap_or_default();
-    if count("upgrading") > 0 || count("not_upgraded") > 0 || STATES.iter().all(|state| count(state) == 0) {
+    if count("upgrading") > 0 || STATES.iter().all(|(field, _)| count(field) == 0) {
         return Ok(false);
     }
-    let held = client.get(&format!("plans/{}/held", segment(id)))?;
+    let held = match client.get(&format!("plans/{}/held", segment(id))) {
+        // The stream ends too, and is taken up again.
+        Err(ClientError::Unreachable { .. }) => return Ok(false),
+        held => held?,
+    };
     let is_final =
         |condition: &Value| condition["condition"].as_str().is_some_and(|word| FINAL.contains(&word));
     Ok(items(&held["conditions"]).iter().all(is_final))
@@ -94,8 +128,8 @@ fn show(view: View, name: &str, told: &Value, drawn: &mut usize) -> Result<(), C
 fn line(name: &str, told: &Value) -> String {
     let figures: Vec<String> = STATES
         .iter()
-        .filter(|state| told["devices"][**state].as_u64().is_some_and(|count| count > 0))
-        .map(|word| format!("{} {}", state(&Value::from(*word)), cell(&told["devices"][*word])))
+        .filter(|(field, _)| told["devices"][*field].as_u64().is_some_and(|count| count > 0))
+        .map(|(field, word)| format!("{} {}", state(&Value::from(*word)), cell(&told["devices"][*field])))
         .collect();
     let figures = if figures.is_empty() { "no device yet".to_owned() } else { figures.join(", ") };
     format!("{name}: {}: {figures}{}\n", state(&told["state"]), halted(told))
@@ -107,10 +141,10 @@ fn halted(told: &Value) -> String {
 
 /// A bar for each state, as long as its part of all devices that the plan reached.
 fn bars(name: &str, told: &Value) -> String {
-    let counts = STATES.map(|state| told["devices"][state].as_u64().unwrap_or_default());
+    let counts = STATES.map(|(field, _)| told["devices"][field].as_u64().unwrap_or_default());
     let all = counts.iter().sum::<u64>().max(1);
     let mut text = format!("{name}: {}{}\n", state(&told["state"]), halted(told));
-    for (word, count) in STATES.iter().zip(counts) {
+    for ((_, word), count) in STATES.iter().zip(counts) {
         let length = count.saturating_mul(BAR as u64).div_ceil(all);
         let bar: String = (0..BAR as u64).map(|at| if at < length { '#' } else { '.' }).collect();
         text.push_str(&format!("  {:<18} {bar} {count}\n", state(&Value::from(*word))));
@@ -128,12 +162,13 @@ mod tests {
     fn a_bar_is_as_long_as_its_part() {
         let told = json!({
             "state": "upgrading", "halted": null,
-            "devices": { "upgraded": 30, "upgrading": 10, "not_upgraded": 0, "not_required": 0, "upgrade_failed": 0 },
+            "devices": { "upgraded": 30, "upgrading": 10, "not_upgraded": 0, "not_required": 0, "failed": 5 },
         });
         let text = bars("Autumn", &told);
         assert_eq!(text.lines().next(), Some("Autumn: Upgrading"));
         let bar = |number: usize| text.lines().nth(number).unwrap().matches('#').count();
-        assert_eq!((bar(1), bar(2), bar(3)), (30, 10, 0));
-        assert_eq!(line("Autumn", &told), "Autumn: Upgrading: Upgraded 30, Upgrading 10\n");
+        assert_eq!((bar(1), bar(2), bar(3), bar(5)), (27, 9, 0, 5));
+        let said = line("Autumn", &told);
+        assert_eq!(said, "Autumn: Upgrading: Upgraded 30, Upgrading 10, Upgrade Failed 5\n");
     }
 }
