@@ -1105,3 +1105,26 @@ async fn old_lines_are_forgotten_a_few_at_a_time(bench: &Bench) {
     assert_eq!(left, [0, 5, 6], "an upgrade that is not at its end keeps its lines");
     assert_eq!(writer.count_in_flight().await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn a_line_is_forgotten_by_its_age_once_its_upgrade_has_ended() {
+    let bench = Bench::sqlite().await;
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, package, plan) = scene(&mut writer).await;
+    let mut open = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
+    let entry = NewLogEntry {
+        device: device.id,
+        upgrade: Some(open.id),
+        component: None,
+        kind: "status",
+        value: serde_json::json!(5),
+    };
+    writer.log(entry, NOW).await.unwrap();
+    assert_eq!(writer.forget_log(NOW + Millis(1), 10).await.unwrap(), 0, "it is not at its end");
+    open.ended = Some(NOW);
+    writer.save_upgrade(&open).await.unwrap();
+    assert_eq!(writer.forget_log(NOW, 10).await.unwrap(), 0, "not before its time");
+    assert_eq!(writer.forget_log(NOW + Millis(1), 10).await.unwrap(), 1);
+    drop(writer);
+    bench.end().await;
+}
