@@ -14,6 +14,9 @@ const STAGES: &[Stage] = &[("form", form), ("c", c), ("rust", rust), ("firmware"
 /// With `--long`: hours, not minutes.
 const LONG: Stage = ("long", long);
 
+/// Lives of the center that its simulation plays with `--long`.
+const CENTER_SEEDS: &str = "5000";
+
 /// Names the file in which tests leave a line about what they counted.
 const FIGURES: &str = "QUECOTA_FIGURES";
 
@@ -80,15 +83,20 @@ fn rust() -> Outcome {
     outcome
 }
 
-/// The simulator's tests that take too long for every day, each named as it starts.
+/// The simulator's and the center's tests that take too long for every day, each named as it starts; and more lives of the
+/// center than every day has time for.
 fn long() -> Outcome {
-    println!("every test of the simulator that is marked \"long\"; each says what it does as it ends");
+    println!("every test that is marked \"long\"; each says what it does as it ends");
     let figures = Folder::new("figures")?;
     let counted = figures.path().join("counted");
-    let mut tests = cargo(&["test", "--package", "sim", "--locked", "--no-fail-fast", "--", "--ignored"]);
-    let outcome = run_command(tests.arg("--nocapture").env(FIGURES, &counted));
+    let packages = ["test", "--package", "sim", "--package", "quecota-center", "--locked", "--no-fail-fast"];
+    let mut tests = cargo(&packages);
+    let outcome = run_command(tests.args(["--", "--ignored", "--nocapture"]).env(FIGURES, &counted));
     show(&counted);
-    outcome
+    let mut lives = cargo(&["test", "--package", "quecota-center", "--locked", "--test", "simulation"]);
+    lives.args(["--", "--nocapture"]).env("QUECOTA_SEEDS", CENTER_SEEDS);
+    let lived = run_command(&mut lives);
+    outcome.and(lived)
 }
 
 /// What the tests counted, sorted so that what belongs together stands together.
