@@ -442,6 +442,33 @@ fn devices_are_imported_searched_and_exported() {
     assert_eq!(center.says(&["device", "log", "p1abcd", "860000"]).lines().count(), 1);
 }
 
+/// Most memory that the center has taken, in kB.
+fn peak(center: &mut Center) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", center.process.child().id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+#[ignore = "long: a million devices take minutes"]
+fn a_million_devices_are_imported_through_as_little_memory_as_a_few() {
+    let (mut center, folder) = start();
+    center.says(&["product", "create", "--key", "p1abcd", "--name", "Pump"]);
+    let file = folder.path().join("devices.csv");
+    let mut import = |from: u32, until: u32| {
+        let rows: String = (from..until).map(|number| format!("86{number:013}\n")).collect();
+        fs::write(&file, rows).unwrap();
+        let begun = Instant::now();
+        let report = center.json(&["device", "import", "--product", "p1abcd", file.to_str().unwrap()]);
+        assert_eq!(report["added"], until - from, "{report}");
+        (peak(&mut center), begun.elapsed())
+    };
+    let (few, _) = import(0, 50_000);
+    let (many, took) = import(50_000, 1_000_000);
+    println!("950000 devices in {:.0} s; peak {few} kB after 50000, {many} kB after all", took.as_secs_f64());
+    assert!(many < few + 16 * 1024, "{few} kB after 50000 devices, {many} kB after a million");
+}
+
 #[test]
 fn a_backup_taken_while_serving_is_restored_in_mid_upgrade() {
     let (center, folder) = start();
