@@ -4,7 +4,7 @@ use quecota_core::agent::{FetchEnd, FetchHead, Link};
 use quecota_core::platform::SendId;
 
 use crate::random::Random;
-use crate::text::{Fault, Faults};
+use crate::text::{Fault, Faults, Struck};
 
 /// One `on_*` call of the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub struct Incoming {
     silent: bool,
     /// Bytes times 1000 that were not waited for yet.
     owed: u64,
+    struck: Struck,
 }
 
 impl Incoming {
@@ -51,11 +52,21 @@ impl Incoming {
     pub fn new(faults: Faults) -> Self {
         // Another stream of chance than the platform's, of the same seed.
         let random = Random::new(faults.seed ^ 0x5bd1_e995_9d1b_4a6f);
-        Incoming { faults, random, held: None, silent: false, owed: 0 }
+        Incoming { faults, random, held: None, silent: false, owed: 0, struck: |_| {} }
+    }
+
+    /// Each fault that strikes is told to `struck` as well.
+    pub fn telling(mut self, struck: Struck) -> Self {
+        self.struck = struck;
+        self
     }
 
     fn happens(&mut self, fault: Fault) -> bool {
-        self.random.happens(self.faults.chance(fault))
+        let happens = self.random.happens(self.faults.chance(fault));
+        if happens {
+            (self.struck)(fault);
+        }
+        happens
     }
 
     /// What the agent is told of `news`.
@@ -145,6 +156,7 @@ impl Incoming {
         for byte in &mut data {
             if self.random.happens(corrupt) {
                 *byte ^= 1 << self.random.below(8);
+                (self.struck)(Fault::Corrupt);
             }
         }
         Passed { delay, news: vec![News::FetchData(data)] }

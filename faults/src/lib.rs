@@ -12,4 +12,4 @@ mod text;
 
 pub use incoming::{Incoming, News, Passed};
 pub use platform::Faulty;
-pub use text::{Chance, Fault, Faults, FaultsError};
+pub use text::{Chance, Fault, Faults, FaultsError, Struck};

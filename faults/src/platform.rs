@@ -6,7 +6,7 @@ use quecota_core::platform::{
 };
 
 use crate::random::Random;
-use crate::text::{Fault, Faults};
+use crate::text::{Fault, Faults, Struck};
 
 /// Writes that find no room after [`Fault::Full`] struck.
 const FULL_FOR: u32 = 8;
@@ -23,13 +23,20 @@ pub struct Faulty<P> {
     full: u32,
     /// What the clock is off by; set at its first reading.
     clock: Option<u32>,
+    struck: Struck,
 }
 
 impl<P> Faulty<P> {
     /// `inner` with `faults`.
     pub fn new(inner: P, faults: Faults) -> Self {
         let random = Random::new(faults.seed);
-        Faulty { inner, faults, random, full: 0, clock: None }
+        Faulty { inner, faults, random, full: 0, clock: None, struck: |_| {} }
+    }
+
+    /// Each fault that strikes is told to `struck` as well.
+    pub fn telling(mut self, struck: Struck) -> Self {
+        self.struck = struck;
+        self
     }
 
     /// The platform beneath.
@@ -38,7 +45,11 @@ impl<P> Faulty<P> {
     }
 
     fn happens(&mut self, fault: Fault) -> bool {
-        self.random.happens(self.faults.chance(fault))
+        let happens = self.random.happens(self.faults.chance(fault));
+        if happens {
+            (self.struck)(fault);
+        }
+        happens
     }
 
     fn may_start(&mut self) -> Result<(), Refused> {

@@ -98,6 +98,9 @@ impl Fault {
     }
 }
 
+/// Hears of each fault as it strikes: to count them, or to say so.
+pub type Struck = fn(Fault);
+
 /// Which faults. None unless told. As a text: `name=value` with commas between.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Faults {

@@ -72,7 +72,7 @@ impl Turnstile {
 
 /// Belongs to one connection or fetch. Void once the agent has asked for another or for none, so that what an old
 /// one still brings cannot be taken for news of the new one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Ticket {
     current: Arc<AtomicU32>,
     number: u32,

@@ -5,6 +5,8 @@
 
 mod answer;
 mod device;
+#[cfg(any(feature = "faults", test))]
+mod faults;
 mod fetch;
 mod log;
 mod mqtt;
@@ -20,8 +22,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quecota_core::agent::Flow;
-use quecota_core::platform::Level;
+use quecota_core::agent::{Agent, Flow};
+use quecota_core::platform::{Level, Platform};
 
 use crate::native::hosted::{self, Device, Hosted};
 use crate::native::quecota_platform_t;
@@ -36,32 +38,47 @@ struct DeviceLine {
     device: Mutex<Option<Device>>,
 }
 
-impl Ear for DeviceLine {
-    fn tell(&self, ticket: &Ticket, answer: Answer<'_>) -> Heard {
+impl DeviceLine {
+    fn attach(&self, device: Device) {
+        *self.device.lock().unwrap_or_else(PoisonError::into_inner) = Some(device);
+    }
+
+    /// Calls `with` with the agent locked if what comes under `ticket` still counts. A device that has ended wants
+    /// nothing more.
+    fn with(
+        &self,
+        ticket: &Ticket,
+        with: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> Heard,
+    ) -> Heard {
         let device = *self.device.lock().unwrap_or_else(PoisonError::into_inner);
         let heard = device.and_then(|device| {
-            device.tell(|agent, platform| {
-                if !ticket.valid() {
-                    return Heard::Stop;
-                }
-                match answer {
-                    Answer::Link(link) => agent.on_link(platform, link),
-                    Answer::Message { topic, payload } => {
-                        if !agent.on_message(platform, topic, payload) {
-                            return Heard::NoRoom;
-                        }
-                    }
-                    Answer::Sent { id, delivered } => agent.on_sent(platform, id, delivered),
-                    Answer::FetchBegin(head) => return agent.on_fetch_begin(platform, head).into(),
-                    Answer::FetchData(data) => return agent.on_fetch_data(platform, data).into(),
-                    Answer::FetchEnd(end) => agent.on_fetch_end(platform, end),
-                }
-                Heard::Taken
-            })
+            device.tell(|agent, platform| if ticket.valid() { with(agent, platform) } else { Heard::Stop })
         });
-        // A device that has ended wants nothing more.
         heard.unwrap_or(Heard::Stop)
     }
+}
+
+impl Ear for DeviceLine {
+    fn tell(&self, ticket: &Ticket, answer: Answer<'_>) -> Heard {
+        self.with(ticket, |agent, platform| hand(agent, platform, answer))
+    }
+}
+
+/// The `on_*` call that `answer` stands for.
+fn hand(agent: &mut Agent<'static>, platform: &mut dyn Platform, answer: Answer<'_>) -> Heard {
+    match answer {
+        Answer::Link(link) => agent.on_link(platform, link),
+        Answer::Message { topic, payload } => {
+            if !agent.on_message(platform, topic, payload) {
+                return Heard::NoRoom;
+            }
+        }
+        Answer::Sent { id, delivered } => agent.on_sent(platform, id, delivered),
+        Answer::FetchBegin(head) => return agent.on_fetch_begin(platform, head).into(),
+        Answer::FetchData(data) => return agent.on_fetch_data(platform, data).into(),
+        Answer::FetchEnd(end) => agent.on_fetch_end(platform, end),
+    }
+    Heard::Taken
 }
 
 impl From<Flow> for Heard {
@@ -75,7 +92,7 @@ impl From<Flow> for Heard {
 
 impl Hosted for Host<DeviceLine> {
     fn attach(&mut self, device: Device) {
-        *self.ear().device.lock().unwrap_or_else(PoisonError::into_inner) = Some(device);
+        self.ear().attach(device);
     }
 }
 
@@ -86,6 +103,12 @@ enum HostError {
     Setting(#[from] SettingError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[cfg(any(feature = "faults", test))]
+    #[error(transparent)]
+    Faults(#[from] settings::FaultsSettingError),
+    #[cfg(any(feature = "faults", test))]
+    #[error("no thread for the faults: {0}")]
+    FaultsThread(#[from] std::io::Error),
 }
 
 /// Makes the table at the first call that succeeds; from then on it is the same.
@@ -99,10 +122,17 @@ fn table() -> Result<*const quecota_platform_t, HostError> {
     if !made.is_null() {
         return Ok(made);
     }
-    let host = Host::start(Settings::from_environment()?, Arc::new(DeviceLine::default()))?;
-    let table = hosted::table(host);
+    let table = new_table(Settings::from_environment()?)?;
     MADE.store(ptr::from_ref(table).cast_mut(), Ordering::Release);
     Ok(table)
+}
+
+fn new_table(settings: Settings) -> Result<&'static quecota_platform_t, HostError> {
+    #[cfg(any(feature = "faults", test))]
+    if let Some(faults) = settings::faults(|name| std::env::var_os(name))? {
+        return Ok(hosted::table(faults::host(settings, faults)?));
+    }
+    Ok(hosted::table(Host::start(settings, Arc::new(DeviceLine::default()))?))
 }
 
 /// The platform of this host, configured by the QUECOTA_* environment variables: the same table at each call. NULL,

@@ -36,6 +36,22 @@ pub(super) struct Settings {
     pub log: Level,
 }
 
+/// What goes wrong: `QUECOTA_FAULTS`, such as `drop-link=2%,corrupt=0.001%,seed=7`. `None`: nothing.
+#[cfg(any(feature = "faults", test))]
+pub(super) fn faults(
+    lookup: impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<quecota_faults::Faults>, FaultsSettingError> {
+    let Some(text) = lookup("QUECOTA_FAULTS").filter(|text| !text.is_empty()) else { return Ok(None) };
+    // What is not UTF-8 is no name of a fault, and the message shows it.
+    text.to_string_lossy().parse().map(Some).map_err(FaultsSettingError)
+}
+
+/// `QUECOTA_FAULTS` names no faults.
+#[cfg(any(feature = "faults", test))]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("QUECOTA_FAULTS: {0}")]
+pub(super) struct FaultsSettingError(quecota_faults::FaultsError);
+
 /// A variable holds what it must not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}={value:?}: {rule}")]
@@ -142,6 +158,15 @@ mod tests {
         assert_eq!(read(&[("QUECOTA_STAGING", "65536")]).unwrap().staging, 65536);
         assert_eq!(read(&[("QUECOTA_STAGING", "65537")]).unwrap().staging, 69632);
         assert_eq!(read(&[("QUECOTA_STAGING", "2147483648")]).unwrap().staging, 0x8000_0000);
+    }
+
+    #[test]
+    fn faults_are_off_unless_told_and_a_wrong_text_is_named() {
+        let read = |text: &str| faults(|name| (name == "QUECOTA_FAULTS").then(|| text.into()));
+        assert_eq!(read(""), Ok(None));
+        assert_eq!(read("drop-link=2%,seed=7"), Ok(Some("seed=7,drop-link=2%".parse().unwrap())));
+        let message = read("drop-link=2").unwrap_err().to_string();
+        assert!(message.starts_with("QUECOTA_FAULTS: drop-link=\"2\": must be a per cent"), "{message}");
     }
 
     #[test]

@@ -3,23 +3,35 @@
 use crate::line::Line;
 use crate::process::{Background, Folder, Outcome, cargo, fail, output, root, run as run_command};
 use crate::{setup, test};
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const IMAGE: usize = 1024 * 1024;
 const STAGING: usize = 64 * 1024;
+/// How long a device may say nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The same in a bad world, where it waits for what does not come.
+const BAD_PATIENCE: Duration = Duration::from_secs(180);
 pub const PRODUCT: &str = "p1demo";
 pub const SECRET: &str = "ZGVtby1zZWNyZXQtMDAx";
 pub const DEVICE: &str = "860000000000001";
 
-/// Builds, starts a center, makes a plan, lets the C example upgrade itself by it, and checks every byte.
-pub fn run() -> Outcome {
+/// A bad day in the field, for `--faults` with no text.
+pub const FAULTS: &str = "drop-link=4%,duplicate=10%,reorder=10%,lose-ack=1%,refuse=5%,status=5%,wrong-range=5%,\
+                          short=3%,long=3%,stall=1%,write-fail=0.1%,full=0.1%,slow=300kB/s";
+
+/// Builds, starts a center, makes a plan, lets the C example upgrade itself by it, and checks every byte. With `faults`
+/// as `QUECOTA_FAULTS` takes them, if there are any.
+pub fn run(faults: Option<&str>) -> Outcome {
     setup::packages(&[setup::DEMO])?;
     step("build the center, libquecota.a and the C example");
     run_command(&mut cargo(&["build", "--locked", "--package", "quecota-center"]))?;
-    let example = test::c_build()?.join("sota");
+    let built = if faults.is_some() { test::c_build_with_faults() } else { test::c_build() };
+    let example = built?.join("sota");
+    let faults = faults.map(with_seed);
 
     let start = Instant::now();
     let folder = Folder::new("demo")?;
@@ -30,25 +42,27 @@ pub fn run() -> Outcome {
     step("the device: a C application with an MCU behind it, whose flash is a file");
     center.product()?;
     let flash = folder.path().join("mcu-flash.bin");
-    let device = Background::start(&example, "KILL", |command| {
+    let configure = |command: &mut Command| {
         command.args(["--server", &center.mqtt, "--product-key", PRODUCT, "--product-secret", SECRET]);
-        command.args([
-            "--component",
-            "STM32",
-            "--version",
-            "1_0_0",
-            "--once",
-            "--request-every",
-            "2",
-            "--flash",
-        ]);
-        command
-            .arg(&flash)
-            .env("QUECOTA_DIR", folder.path().join("device"))
-            .env("QUECOTA_DEVICE_KEY", DEVICE);
+        command.args(["--component", "STM32", "--version", "1_0_0", "--once", "--request-every", "2"]);
+        command.arg("--flash").arg(&flash);
+        command.env("QUECOTA_DIR", folder.path().join("device")).env("QUECOTA_DEVICE_KEY", DEVICE);
         command.env("QUECOTA_STAGING", STAGING.to_string());
-    })?;
-    let mut shown = Shown::default();
+    };
+    let device = match &faults {
+        None => Background::start(&example, "KILL", configure)?,
+        Some(faults) => {
+            println!("  in a bad world: {faults}");
+            println!("  the same chances again: cargo xtask demo --faults {faults}");
+            Background::start_with_errors(&example, "KILL", |command| {
+                configure(command);
+                // Of the troubles that follow from a fault, nothing: each fault says by itself that it struck.
+                command.env("QUECOTA_FAULTS", faults).env("QUECOTA_LOG", "error");
+            })?
+        }
+    };
+    let mut shown =
+        Shown { patience: if faults.is_some() { BAD_PATIENCE } else { PATIENCE }, ..Shown::default() };
     shown.follow(&device, Some("request"))?;
     center.say(&["device", "list", "--product", PRODUCT])?;
 
@@ -58,7 +72,12 @@ pub fn run() -> Outcome {
     let plan = center.plan(&image)?;
 
     step("the device asks for a plan, and upgrades its MCU");
-    shown.follow(&device, None)?;
+    let followed = shown.follow(&device, None);
+    shown.faults();
+    followed?;
+    if let Some(failure) = &shown.failure {
+        return fail(format!("the upgrade failed: {failure}"));
+    }
     device.finish()?;
     shown.every_step()?;
 
@@ -80,6 +99,15 @@ pub fn run() -> Outcome {
     Ok(())
 }
 
+/// `faults` with a seed of their own, if they have none.
+fn with_seed(faults: &str) -> String {
+    if faults.split(',').any(|part| part.trim().starts_with("seed=")) {
+        return faults.to_owned();
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{faults},seed={}", now.subsec_nanos())
+}
+
 pub fn step(what: &str) {
     if std::io::stdout().is_terminal() {
         println!("\n\x1b[1m{what}\x1b[0m");
@@ -92,13 +120,33 @@ pub fn step(what: &str) {
 #[derive(Default)]
 struct Shown {
     words: Vec<String>,
+    /// Its last line.
+    said: String,
+    /// How often each fault struck.
+    struck: BTreeMap<String, u32>,
+    /// The line of an upgrade that failed.
+    failure: Option<String>,
+    /// How long it may say nothing.
+    patience: Duration,
 }
 
 impl Shown {
     /// Shows what the device prints, until a line begins with `last` or it ends.
     fn follow(&mut self, device: &Background, last: Option<&str>) -> Outcome {
         let terminal = std::io::stdout().is_terminal();
-        while let Some(line) = device.line(Duration::from_secs(60))? {
+        while let Some(line) = device.line(self.patience)? {
+            if let Some((_, fault)) = line.split_once(" quecota: fault ") {
+                *self.struck.entry(fault.to_owned()).or_default() += 1;
+                if terminal && self.words.last().is_some_and(|before| before == "10703") {
+                    println!();
+                    self.words.push("fault".to_owned());
+                }
+                println!("    fault: {fault}");
+                continue;
+            }
+            if line.starts_with("10706") {
+                self.failure = Some(line.clone());
+            }
             let word = line.split_whitespace().next().unwrap_or("").to_owned();
             match bar(&line) {
                 // Pieces come by the dozen: a terminal shows them as one line that grows.
@@ -110,13 +158,28 @@ impl Shown {
                 _ => println!("  {line}"),
             }
             std::io::stdout().flush().map_err(|error| format!("the terminal: {error}"))?;
+            self.said.clone_from(&line);
             let found = last.is_some_and(|last| line.starts_with(last));
             self.words.push(word);
             if found {
                 return Ok(());
             }
         }
-        Ok(())
+        match last {
+            Some(last) => fail(format!("the device ended before \"{last}\"; its last words: {}", self.said)),
+            None => Ok(()),
+        }
+    }
+
+    /// Which faults struck, and how often.
+    fn faults(&self) {
+        if self.patience == BAD_PATIENCE {
+            println!("\n  {:<12} {:>6}", "fault", "struck");
+            for (fault, count) in &self.struck {
+                println!("  {fault:<12} {count:>6}");
+            }
+            println!("  {:<12} {:>6}", "in all", self.struck.values().sum::<u32>());
+        }
     }
 
     fn seen(&self, word: &str) -> bool {

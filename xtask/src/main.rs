@@ -19,12 +19,10 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask demo      a C application is upgraded by a plan of a local center, step by step
 cargo xtask demo --cut-power [--seed N]   the same, killed at 20 random moments of the upgrade
+cargo xtask demo --faults [TEXT]   the same in a bad world; TEXT such as drop-link=2%,stall=1%,slow=20kB/s,seed=7
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
-<<<<<<< HEAD
                       --long adds hours of power cuts and faults; names of stages (form, c, rust, firmware, long) run these alone
-=======
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes
->>>>>>> 1bd6702 (Count what a download costs beside its digests, and read flash back in longer strides)
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      sizes of libquecota.a on a Cortex-M4
 cargo xtask headers   makes the C headers in include/ anew
@@ -44,7 +42,9 @@ fn main() -> ExitCode {
 
 fn command(words: &[&str]) -> Outcome {
     match words {
-        ["demo"] => demo::run(),
+        ["demo"] => demo::run(None),
+        ["demo", "--faults"] => demo::run(Some(demo::FAULTS)),
+        ["demo", "--faults", text] => demo::run(Some(text)),
         ["demo", "--cut-power"] => cut_power::run(None),
         ["demo", "--cut-power", "--seed", seed] => match seed.parse() {
             Ok(seed) => cut_power::run(Some(seed)),

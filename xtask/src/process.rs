@@ -1,8 +1,8 @@
 //! Child processes: none outlives the command that started it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -72,6 +72,22 @@ impl Background {
         Self::start_as(&[], program, death, configure)
     }
 
+    /// The same, and its lines are those of its errors as well.
+    pub fn start_with_errors(
+        program: &Path,
+        death: &str,
+        configure: impl FnOnce(&mut Command),
+    ) -> Outcome<Background> {
+        let both = std::io::pipe().and_then(|(from, to)| Ok((from, to.try_clone()?, to)));
+        let (from, to, to_as_well) = both.map_err(|error| format!("a pipe: {error}"))?;
+        let mut command = kept_command(&[], program, death);
+        configure(&mut command);
+        command.stdin(Stdio::null()).stdout(to).stderr(to_as_well);
+        let name = name_of(program);
+        let child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
+        Ok(Background { child, lines: lines_of(from), name })
+    }
+
     /// The same, with more arguments for `setpriv` (a user to become, say).
     pub fn start_as(
         privileges: &[&str],
@@ -79,11 +95,10 @@ impl Background {
         death: &str,
         configure: impl FnOnce(&mut Command),
     ) -> Outcome<Background> {
-        let mut command = Command::new("setpriv");
-        command.args(privileges).args(["--pdeathsig", death, "--"]).arg(program);
+        let mut command = kept_command(privileges, program, death);
         configure(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = name_of(program);
         let mut child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
         let lines = child.stdout.take().map(lines_of).ok_or(format!("{name}: no output"))?;
         Ok(Background { child, lines, name })
@@ -167,10 +182,21 @@ impl Drop for Background {
     }
 }
 
-fn lines_of(stdout: ChildStdout) -> mpsc::Receiver<String> {
+/// `program`, to which the kernel sends `death` when this process ends.
+fn kept_command(privileges: &[&str], program: &Path, death: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(privileges).args(["--pdeathsig", death, "--"]).arg(program);
+    command
+}
+
+fn name_of(program: &Path) -> String {
+    program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn lines_of(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (to, from) = mpsc::channel();
     std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
             if to.send(line).is_err() {
                 break;
             }

@@ -113,9 +113,23 @@ fn show(counted: &Path) {
 
 /// Builds what `CMakeLists.txt` describes; gives the folder.
 pub fn c_build() -> Outcome<PathBuf> {
-    let build = root().join("target").join("cmake");
+    c_build_with("cmake", &[])
+}
+
+/// The same with a library that heeds `QUECOTA_FAULTS`, in a folder of its own.
+pub fn c_build_with_faults() -> Outcome<PathBuf> {
+    // Not optimized: a bad world is where overflow checks and assertions may find something.
+    c_build_with(
+        "cmake-faults",
+        &["-DQUECOTA_FEATURES=host,faults", "-DQUECOTA_PROFILE=dev", "-DQUECOTA_TESTS=OFF"],
+    )
+}
+
+fn c_build_with(folder: &str, options: &[&str]) -> Outcome<PathBuf> {
+    let build = root().join("target").join(folder);
     let mut configure = Command::new("cmake");
     configure.arg("-S").arg(root()).arg("-B").arg(&build).args(["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]);
+    configure.args(options);
     run_command(configure.stdout(std::process::Stdio::null()))?;
     run_command(Command::new("cmake").arg("--build").arg(&build))?;
     Ok(build)

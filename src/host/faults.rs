@@ -1,0 +1,321 @@
+//! A host in a bad world: `QUECOTA_FAULTS` says what goes wrong (the feature `faults`, never in a product).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use quecota_core::agent::{Agent, FetchEnd, Link};
+use quecota_core::platform::{Level, Platform};
+use quecota_faults::{Fault, Faults, Faulty, Incoming, News};
+
+use super::answer::{Answer, Ear, Heard, Ticket};
+use super::log::Log;
+use super::platform::Host;
+use super::settings::Settings;
+use super::{DeviceLine, HostError, hand};
+use crate::native::hosted::{Device, Hosted};
+
+/// A message that is to come after the next comes after this long even if there is none.
+const HELD_FOR: Duration = Duration::from_millis(500);
+/// How often late messages are offered, and a slow fetch looks whether it is still wanted.
+const TICK: Duration = Duration::from_millis(20);
+/// Messages that may wait; a broker that sends more has to wait, too.
+const WAITING_MAX: usize = 64;
+
+/// A host with `faults`, each of which says on stderr when it strikes: `fault drop-link`.
+pub(super) fn host(settings: Settings, faults: Faults) -> Result<Faulty<Host<FaultyLine>>, HostError> {
+    let log = Log::new(settings.log);
+    let line = Arc::new(FaultyLine::new(faults.clone()));
+    let host = Host::start(settings, Arc::clone(&line))?;
+    std::thread::Builder::new().name("quecota-faults".to_owned()).spawn(move || {
+        loop {
+            sleep(TICK);
+            line.late(Instant::now());
+        }
+    })?;
+    log.line(Level::Warn, &format!("faults are on: {faults}"));
+    Ok(Faulty::new(host, faults).telling(say))
+}
+
+fn say(fault: Fault) {
+    // Of any level of QUECOTA_LOG: whoever orders faults wants to know of them.
+    Log::new(Level::Error).line(Level::Error, &format!("fault {}", fault.name()));
+}
+
+impl Hosted for Faulty<Host<FaultyLine>> {
+    fn attach(&mut self, device: Device) {
+        self.inner.ear().line.attach(device);
+    }
+}
+
+/// The line to the device, with faults on it.
+pub(super) struct FaultyLine {
+    line: DeviceLine,
+    /// Locked with the agent locked, or alone.
+    way: Mutex<Way>,
+}
+
+/// What is on its way to the device.
+struct Way {
+    incoming: Incoming,
+    /// Messages that the agent had no room for, with those that came behind them.
+    waiting: VecDeque<(Ticket, News)>,
+    /// The packet that [`Incoming`] holds back: of which connection, and until when.
+    held: Option<(Ticket, Instant)>,
+}
+
+/// What becomes of one answer.
+struct Passage {
+    heard: Heard,
+    /// Before the next may come.
+    delay: Duration,
+}
+
+impl FaultyLine {
+    fn new(faults: Faults) -> Self {
+        let incoming = Incoming::new(faults).telling(say);
+        let way = Way { incoming, waiting: VecDeque::new(), held: None };
+        FaultyLine { line: DeviceLine::default(), way: Mutex::new(way) }
+    }
+
+    fn way(&self) -> MutexGuard<'_, Way> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands over what has waited long enough at `now`.
+    fn late(&self, now: Instant) {
+        let next = self.way().next(now);
+        if let Some(ticket) = next {
+            // Its reply decides nothing: nobody waits for it.
+            let _ = self.line.with(&ticket, |agent, platform| {
+                let mut way = self.way();
+                way.release(now);
+                way.offer(&mut |answer| hand(agent, platform, answer));
+                Heard::Taken
+            });
+        }
+    }
+}
+
+impl Ear for FaultyLine {
+    fn tell(&self, ticket: &Ticket, answer: Answer<'_>) -> Heard {
+        let mut delay = Duration::ZERO;
+        let heard = self.line.with(ticket, |agent: &mut Agent<'static>, platform: &mut dyn Platform| {
+            let passage =
+                self.way().pass(ticket, answer, Instant::now(), &mut |answer| hand(agent, platform, answer));
+            delay = passage.delay;
+            passage.heard
+        });
+        // With nothing locked: only this fetch is slow.
+        let end = Instant::now() + delay;
+        while Instant::now() < end && ticket.valid() {
+            sleep(TICK.min(end.saturating_duration_since(Instant::now())));
+        }
+        heard
+    }
+}
+
+impl Way {
+    /// Passes one answer on to `hand`, as the faults have it.
+    fn pass(
+        &mut self,
+        ticket: &Ticket,
+        answer: Answer<'_>,
+        now: Instant,
+        hand: &mut dyn FnMut(Answer<'_>) -> Heard,
+    ) -> Passage {
+        if matches!(answer, Answer::Message { .. }) && self.waiting.len() >= WAITING_MAX {
+            return Passage { heard: Heard::NoRoom, delay: Duration::ZERO };
+        }
+        let has_ended = matches!(answer, Answer::Link(Link::Lost | Link::Refused(_)) | Answer::FetchEnd(_));
+        let is_message = matches!(answer, Answer::Message { .. });
+        let passed = self.incoming.pass(news(answer));
+        // A message that does not come at once is held back; whatever else comes lets it go.
+        self.held = match is_message && passed.news.is_empty() {
+            true => Some((ticket.clone(), now + HELD_FOR)),
+            false if matches!(answer, Answer::Message { .. } | Answer::Sent { .. } | Answer::Link(_)) => None,
+            false => self.held.take(),
+        };
+        let mut heard = Heard::Taken;
+        for news in passed.news {
+            match &news {
+                News::Message(..) => self.waiting.push_back((ticket.clone(), news)),
+                other => {
+                    if matches!(other, News::Link(Link::Lost | Link::Refused(_))) {
+                        self.waiting.clear();
+                    }
+                    let ends = matches!(other, News::Link(Link::Lost) | News::FetchEnd(FetchEnd::Failed));
+                    if hand(self::answer(other)) == Heard::Stop || (ends && !has_ended) {
+                        heard = Heard::Stop;
+                    }
+                }
+            }
+        }
+        self.offer(hand);
+        Passage { heard, delay: Duration::from_millis(passed.delay.into()) }
+    }
+
+    /// Of which connection something is to be handed over at `now`.
+    fn next(&mut self, now: Instant) -> Option<Ticket> {
+        self.waiting.retain(|(ticket, _)| ticket.valid());
+        let held = self.held.as_ref().filter(|(_, until)| *until <= now);
+        self.waiting.front().map(|(ticket, _)| ticket).or(held.map(|(ticket, _)| ticket)).cloned()
+    }
+
+    /// Lets the packet that is held back go if it is time.
+    fn release(&mut self, now: Instant) {
+        if let Some((ticket, _)) = self.held.take_if(|(_, until)| *until <= now) {
+            for news in self.incoming.release() {
+                self.waiting.push_back((ticket.clone(), news));
+            }
+        }
+    }
+
+    /// Offers messages in their order as long as there is room.
+    fn offer(&mut self, hand: &mut dyn FnMut(Answer<'_>) -> Heard) {
+        while let Some((ticket, news)) = self.waiting.front() {
+            if ticket.valid() && hand(answer(news)) == Heard::NoRoom {
+                return;
+            }
+            self.waiting.pop_front();
+        }
+    }
+}
+
+fn news(answer: Answer<'_>) -> News {
+    match answer {
+        Answer::Link(link) => News::Link(link),
+        Answer::Message { topic, payload } => News::Message(topic.to_owned(), payload.to_vec()),
+        Answer::Sent { id, delivered } => News::Sent(id, delivered),
+        Answer::FetchBegin(head) => News::FetchBegin(head),
+        Answer::FetchData(data) => News::FetchData(data.to_vec()),
+        Answer::FetchEnd(end) => News::FetchEnd(end),
+    }
+}
+
+fn answer(news: &News) -> Answer<'_> {
+    match news {
+        News::Link(link) => Answer::Link(*link),
+        News::Message(topic, payload) => Answer::Message { topic, payload },
+        News::Sent(id, delivered) => Answer::Sent { id: *id, delivered: *delivered },
+        News::FetchBegin(head) => Answer::FetchBegin(*head),
+        News::FetchData(data) => Answer::FetchData(data),
+        News::FetchEnd(end) => Answer::FetchEnd(*end),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::Turnstile;
+    use super::*;
+
+    /// A way with faults, and what the agent behind it took.
+    struct Scene {
+        line: FaultyLine,
+        gate: Turnstile,
+        now: Instant,
+        took: Vec<News>,
+        /// Messages that it has room for.
+        room: usize,
+    }
+
+    impl Scene {
+        fn new(faults: &str) -> Self {
+            let line = FaultyLine::new(faults.parse().unwrap());
+            Scene { line, gate: Turnstile::default(), now: Instant::now(), took: Vec::new(), room: 9 }
+        }
+
+        fn pass(&mut self, ticket: &Ticket, answer: Answer<'_>) -> Heard {
+            let Scene { line, now, took, room, .. } = self;
+            line.way().pass(ticket, answer, *now, &mut taking(took, room)).heard
+        }
+
+        /// What the thread does, `later`.
+        fn late(&mut self, later: Duration) {
+            self.now += later;
+            let Scene { line, now, took, room, .. } = self;
+            let mut way = line.way();
+            if way.next(*now).is_some() {
+                way.release(*now);
+                way.offer(&mut taking(took, room));
+            }
+        }
+    }
+
+    fn taking<'s>(took: &'s mut Vec<News>, room: &'s mut usize) -> impl FnMut(Answer<'_>) -> Heard {
+        |answer| {
+            if matches!(answer, Answer::Message { .. }) {
+                if *room == 0 {
+                    return Heard::NoRoom;
+                }
+                *room -= 1;
+            }
+            took.push(news(answer));
+            Heard::Taken
+        }
+    }
+
+    fn message(payload: &[u8]) -> Answer<'_> {
+        Answer::Message { topic: "t", payload }
+    }
+
+    fn told(payload: &[u8]) -> News {
+        News::Message("t".into(), payload.into())
+    }
+
+    #[test]
+    fn a_packet_that_comes_twice_waits_for_room_and_keeps_its_place() {
+        let mut scene = Scene::new("duplicate=100%");
+        let ticket = scene.gate.next();
+        scene.room = 1;
+        assert_eq!(scene.pass(&ticket, message(b"1")), Heard::Taken);
+        assert_eq!(scene.pass(&ticket, message(b"2")), Heard::Taken);
+        assert_eq!(scene.took, [told(b"1")]);
+        scene.room = 9;
+        scene.late(TICK);
+        assert_eq!(scene.took, [told(b"1"), told(b"1"), told(b"2"), told(b"2")]);
+    }
+
+    #[test]
+    fn a_packet_that_is_to_come_after_the_next_comes_even_if_there_is_none() {
+        let mut scene = Scene::new("reorder=100%");
+        let ticket = scene.gate.next();
+        assert_eq!(scene.pass(&ticket, message(b"1")), Heard::Taken);
+        scene.late(HELD_FOR / 2);
+        assert_eq!(scene.took, []);
+        scene.late(HELD_FOR / 2);
+        assert_eq!(scene.took, [told(b"1")]);
+    }
+
+    #[test]
+    fn what_waits_is_gone_with_its_connection() {
+        let mut scene = Scene::new("");
+        let ticket = scene.gate.next();
+        scene.room = 0;
+        assert_eq!(scene.pass(&ticket, message(b"1")), Heard::Taken);
+        scene.gate.close();
+        scene.room = 9;
+        scene.late(TICK);
+        assert_eq!(scene.took, []);
+    }
+
+    #[test]
+    fn a_link_that_drops_and_a_body_that_is_cut_end_their_threads() {
+        let mut scene = Scene::new("drop-link=100%,short=100%");
+        let ticket = scene.gate.next();
+        assert_eq!(scene.pass(&ticket, Answer::Link(Link::Connected)), Heard::Stop);
+        assert_eq!(scene.pass(&ticket, Answer::FetchData(&[1; 9])), Heard::Stop);
+        assert_eq!(scene.took.first(), Some(&News::Link(Link::Lost)));
+        assert_eq!(scene.took.last(), Some(&News::FetchEnd(FetchEnd::Failed)));
+    }
+
+    #[test]
+    fn a_slow_body_waits_after_each_chunk() {
+        let scene = Scene::new("slow=1kB/s");
+        let ticket = scene.gate.next();
+        let mut way = scene.line.way();
+        let passage = way.pass(&ticket, Answer::FetchData(&[1; 250]), scene.now, &mut |_| Heard::Taken);
+        assert_eq!(passage.delay, Duration::from_millis(250));
+    }
+}
