@@ -420,6 +420,8 @@ impl fmt::Display for Case {
             Upgrade::Module => "module",
             Upgrade::Package => "package",
             Upgrade::Corrupt => "corrupt",
+            Upgrade::Brief => "brief",
+            Upgrade::Loop => "loop",
         };
         write!(f, "{upgrade}-{erased:02x}{program}")?;
         match unsynced {
@@ -476,6 +478,8 @@ fn parse(id: &str) -> Option<Case> {
         "module" => Upgrade::Module,
         "package" => Upgrade::Package,
         "corrupt" => Upgrade::Corrupt,
+        "brief" => Upgrade::Brief,
+        "loop" => Upgrade::Loop,
         _ => return None,
     };
     let (erased, program) = parts.next()?.split_at_checked(2)?;

@@ -4,14 +4,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quecota_core::agent::{Agent, CallError, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
-use quecota_core::limits::{PROGRESS_INTERVAL, RECEIVE_BUFFER_MIN};
+use quecota_core::agent::{
+    Agent, CallError, Event, EventValue, Failure, FetchEnd, FetchHead, Flow, Link, Mode,
+};
+use quecota_core::limits::{PROGRESS_INTERVAL, RECEIVE_BUFFER_MIN, RESTARTS};
 use quecota_core::ota::journal::{Journal, Saved};
 use quecota_core::platform::{Area, Geometry, Range};
 use quecota_core::wire::frame::{Frame, PacketId};
 use quecota_core::wire::message::{
-    ComponentKind, Content, Downlink, FirmwareInfo, PackageFile, Plan, PlanNotify, Plans, Provision, Records,
-    Uplink,
+    Capabilities, ComponentKind, Content, Downlink, FirmwareInfo, PackageFile, Plan, PlanNotify, Plans,
+    Provision, Records, Uplink,
 };
 
 use quecota_faults::{Chance, Fault, Faults, Faulty, Incoming, News};
@@ -38,6 +40,8 @@ const PUSH: u32 = 10 * 60_000;
 const PACKAGE: [usize; 3] = [17_001, 4_096, 5_003];
 /// Erase block of the image area.
 const IMAGE_BLOCK: usize = 4096;
+/// Bytes of the small pieces.
+const SMALL_PIECE: usize = 512;
 /// The byte that [`Upgrade::Corrupt`] is about.
 const CORRUPT_AT: usize = 12_345;
 /// The state that is told again and again while bytes come; of several waiting reports of it one is sent (`core/src/cloud/report.rs`).
@@ -61,6 +65,11 @@ pub enum Upgrade {
     Package,
     /// The image of [`Upgrade::Whole`], of which the server sends one byte wrong until the platform hears of it.
     Corrupt,
+    /// An MCU image in many small pieces, marked as it comes, on a device that restarts after each piece: more often
+    /// than [`RESTARTS`] allows without progress.
+    Brief,
+    /// The same, and the device restarts whenever it is to read the third piece.
+    Loop,
 }
 
 /// An upgrade on flash of some shape.
@@ -113,6 +122,7 @@ impl Scenario {
             Upgrade::Pieces | Upgrade::Marked => 41_500,
             Upgrade::Whole | Upgrade::Module | Upgrade::Corrupt => 20_001,
             Upgrade::Package => PACKAGE.iter().sum(),
+            Upgrade::Brief | Upgrade::Loop => SMALL_PIECE * (usize::from(RESTARTS) + 3),
         }
     }
 
@@ -134,6 +144,16 @@ impl Scenario {
         self.faults.is_some() || self.upgrade == Upgrade::Corrupt
     }
 
+    /// Whether the device restarts in the middle by itself.
+    fn restarts(&self) -> bool {
+        matches!(self.upgrade, Upgrade::Brief | Upgrade::Loop)
+    }
+
+    /// Whether the application marks what it has.
+    fn is_marked(&self) -> bool {
+        self.upgrade == Upgrade::Marked || self.restarts()
+    }
+
     fn is_module(&self) -> bool {
         self.plan().kind == ComponentKind::Module
     }
@@ -150,8 +170,11 @@ impl Scenario {
 
     fn blank(&self) -> SimFlash {
         let Scenario { erased, program, .. } = *self;
-        let blocks = if self.upgrade == Upgrade::Package { 8 } else { 5 };
-        let erase = IMAGE_BLOCK as u32;
+        let (blocks, erase) = match self.upgrade {
+            Upgrade::Package => (8, IMAGE_BLOCK as u32),
+            Upgrade::Brief | Upgrade::Loop => (1, SMALL_PIECE as u32),
+            _ => (5, IMAGE_BLOCK as u32),
+        };
         let image = Geometry { size: blocks * erase, erase, program, erased };
         let mut journal = Geometry { size: JOURNAL_BLOCK, erase: JOURNAL_BLOCK, program, erased };
         journal.size = Journal::minimum_size(&journal);
@@ -220,6 +243,8 @@ pub(crate) struct Device {
     succeeded: bool,
     /// By status 11.
     is_told: bool,
+    /// The application was told of a boot loop.
+    is_failure_told: bool,
     /// The MCU was once told to start the file.
     has_started: bool,
     /// The platform knows that a wrong byte came.
@@ -274,6 +299,7 @@ impl Device {
             confirmed: false,
             succeeded: false,
             is_told: false,
+            is_failure_told: false,
             has_started: false,
             is_corruption_known: false,
             kept: VecDeque::new(),
@@ -291,7 +317,12 @@ impl Device {
     pub(crate) fn run(&mut self, cut: Option<Cut>) -> Checked<Stopped> {
         let mut buffer = [0; RECEIVE_BUFFER_MIN];
         // A device that restarts by itself does so for its module's sake, once for each attempt.
-        for _ in 0..if self.scenario.faults.is_some() { 4 + ATTEMPTS } else { 4 } {
+        let most = match self.scenario.restarts() {
+            true => 3 * u32::from(RESTARTS),
+            false if self.scenario.faults.is_some() => 4 + ATTEMPTS,
+            false => 4,
+        };
+        for _ in 0..most {
             let flash = std::mem::replace(&mut self.flash, empty());
             let board = Board::power_on(flash, self.module_version, self.scenario.planted);
             self.find_reports(&board)?;
@@ -310,6 +341,7 @@ impl Device {
                 is_bootstrap: false,
                 fetched: 0,
                 queued: VecDeque::new(),
+                has_crashed: false,
             };
             let stopped = life.live();
             let board = board.into_inner();
@@ -337,6 +369,9 @@ impl Device {
     /// Runs to the end, and checks what must hold there.
     pub(crate) fn finish(&mut self) -> Checked {
         self.run(None)?;
+        if self.scenario.upgrade == Upgrade::Loop {
+            return self.check_loop();
+        }
         if self.is_given_up() {
             return self.check_flash();
         }
@@ -361,7 +396,8 @@ impl Device {
             _ => u64::from(PROGRESS_INTERVAL) + CHUNK as u64,
         };
         let once = if self.scenario.upgrade == Upgrade::Corrupt { 2 * length } else { length };
-        let most = once + self.cuts * again;
+        let stops = if self.scenario.restarts() { self.starts } else { self.cuts };
+        let most = once + stops * again;
         if self.served > most {
             return broken(format!("{} bytes were fetched, at most {most} had to be", self.served));
         }
@@ -373,7 +409,8 @@ impl Device {
 impl Device {
     /// Whether the platform has given it up, with a reason for each failure.
     pub(crate) fn is_given_up(&self) -> bool {
-        self.failed >= ATTEMPTS && !self.succeeded
+        let attempts = if self.scenario.upgrade == Upgrade::Loop { 1 } else { ATTEMPTS };
+        self.failed >= attempts && !self.succeeded
     }
 
     /// What the module was told to take.
@@ -401,7 +438,24 @@ impl Device {
             ));
         }
         self.kept = found;
+        if self.scenario.restarts() {
+            // Reports that have arrived stay in its journal, and pile up, until a life is long enough to send them all.
+            self.kept.retain(|told| !self.heard.contains(told));
+        }
         Ok(())
+    }
+
+    /// The guard ends the upgrade after as many restarts as it allows; a cut may undo the count of its own restart.
+    fn check_loop(&self) -> Checked {
+        let least = u64::from(RESTARTS) + 2;
+        if !self.is_given_up() || !(least..=least + self.cuts).contains(&self.starts) {
+            return broken(format!("{} starts; {} failures reported", self.starts, self.failed));
+        }
+        // What an application was not told when power went is told to the platform all the same.
+        if !self.is_failure_told && self.cuts == 0 {
+            return broken("the application was not told that the upgrade failed (10706)");
+        }
+        self.check_flash()
     }
 
     fn check_flash(&self) -> Checked {
@@ -456,6 +510,8 @@ struct Life<'l, 'b> {
     /// Reports of this life that the platform does not have yet, oldest first: those that are told of with an event or
     /// by the application's own word.
     queued: VecDeque<Told>,
+    /// The device restarts now.
+    has_crashed: bool,
 }
 
 impl Life<'_, '_> {
@@ -480,7 +536,8 @@ impl Life<'_, '_> {
         let (steps, most) = if faults { (STEPS_WITH_FAULTS, LIFE_WITH_FAULTS) } else { (STEPS, LIFE) };
         let mut push = self.board.inner.now + PUSH;
         for _ in 0..steps {
-            if self.board.inner.is_report_dropped {
+            // A device that restarts before its queue is empty keeps reports that have arrived, and they may go.
+            if self.board.inner.is_report_dropped && !self.device.scenario.restarts() {
                 return broken("the agent dropped a report");
             }
             if self.is_off() {
@@ -493,6 +550,9 @@ impl Life<'_, '_> {
             {
                 moved = true;
                 self.application(&event)?;
+                if self.has_crashed && !self.is_off() {
+                    return Ok(Stopped::Restart);
+                }
             }
             while !self.is_off()
                 && let Some(asked) = self.board.inner.asked.pop_front()
@@ -603,6 +663,13 @@ impl Life<'_, '_> {
                 Ok(())
             }
             (7, 10705, _) => self.check_success(),
+            (7, 10706, _) if self.device.scenario.upgrade == Upgrade::Loop => {
+                self.device.is_failure_told = true;
+                match self.agent.ota_progress().failure {
+                    Some(Failure::Restarts) => Ok(()),
+                    other => broken(format!("the application was told of a failure for {other:?}")),
+                }
+            }
             (7, 10706, _) if self.device.scenario.faults.is_some() => {
                 match self.agent.ota_progress().failure {
                     Some(_) => Ok(()),
@@ -661,6 +728,10 @@ impl Life<'_, '_> {
             let Device { marked, mcu, .. } = &*self.device;
             return broken(format!("a piece from {start}; the mark is {marked}, the MCU has {}", mcu.len()));
         }
+        if self.device.scenario.upgrade == Upgrade::Loop && start as usize >= 2 * SMALL_PIECE {
+            self.has_crashed = true;
+            return Ok(());
+        }
         self.device.mcu.truncate(start as usize);
         while at < start + length {
             let count = match self.agent.read(self.board, at, &mut buffer) {
@@ -676,8 +747,9 @@ impl Life<'_, '_> {
                 return broken(format!("a read at {at} gave other bytes than the server sent{blank}"));
             }
             at += count as u32;
-            let Scenario { upgrade, planted, .. } = self.device.scenario;
-            let marks = upgrade == Upgrade::Marked && (at.is_multiple_of(7_000) || at == start + length);
+            let planted = self.device.scenario.planted;
+            let marks =
+                self.device.scenario.is_marked() && (at.is_multiple_of(7_000) || at == start + length);
             if marks && planted == Some(Planted::MarkBeforeData) {
                 self.mark(at)?;
             }
@@ -693,6 +765,10 @@ impl Life<'_, '_> {
             }
         }
         let is_last = at >= total;
+        if self.device.scenario.upgrade == Upgrade::Brief && !is_last {
+            self.has_crashed = true;
+            return Ok(());
+        }
         if is_last && self.device.mcu != *self.device.file {
             return broken("the MCU is to start an image that is not the file");
         }
@@ -781,12 +857,19 @@ impl Life<'_, '_> {
                     ComponentKind::Mcu => info.mcu_list == Some("MCU:2"),
                 };
                 let known = self.device.confirmed
-                    && !matches!(self.device.scenario.upgrade, Upgrade::Pieces | Upgrade::Marked);
+                    && !matches!(
+                        self.device.scenario.upgrade,
+                        Upgrade::Pieces | Upgrade::Marked | Upgrade::Brief
+                    );
+                if self.device.scenario.upgrade == Upgrade::Loop {
+                    let capabilities = Some(Capabilities::REASONS);
+                    self.send(&Downlink::Provision(Provision { capabilities, ..Provision::default() }))?;
+                }
                 // What a device runs is the truth, whatever it says of its upgrade.
                 self.device.succeeded |= is_there && self.device.scenario.faults.is_some();
                 if is_there || known { Ok(()) } else { self.offer(plan) }
             }
-            Ok(Uplink::PlanRequest(_)) if self.device.is_there() => Ok(()),
+            Ok(Uplink::PlanRequest(_)) if self.device.is_there() || self.device.is_given_up() => Ok(()),
             Ok(Uplink::PlanRequest(_)) => self.offer(plan),
             Ok(Uplink::StatusEvent(event)) => match self.arrives(event.status.number(), event.component) {
                 2 => {
@@ -797,6 +880,13 @@ impl Life<'_, '_> {
                     self.device.succeeded = true;
                     self.device.is_told = true;
                     self.check_success()
+                }
+                12 if self.device.scenario.upgrade == Upgrade::Loop => {
+                    self.device.failed += 1;
+                    match event.extension.reason {
+                        Some(reason) if reason.number == Failure::Restarts as u16 => Ok(()),
+                        reason => broken(format!("the platform was told of a failure for {reason:?}")),
+                    }
                 }
                 12 if self.device.scenario.faults.is_some() => {
                     self.device.failed += 1;

@@ -110,6 +110,20 @@ fn a_wrong_byte_is_found_and_fetched_again_whenever_power_goes() {
 }
 
 #[test]
+fn a_boot_loop_ends_with_its_reason_whenever_power_goes() {
+    expect_whole("boot loop", |sweep| {
+        sweep.one_cut(Scenario::new(Upgrade::Loop, 0xFF, 4), Grain::MIDDLE_ALL);
+    });
+}
+
+#[test]
+fn lives_with_progress_are_no_boot_loop_however_many_they_are() {
+    expect_whole("24 restarts with progress", |sweep| {
+        sweep.one_cut(Scenario::new(Upgrade::Brief, 0xFF, 4), Grain::MIDDLE_ALL);
+    });
+}
+
+#[test]
 fn a_cache_that_loses_or_reorders_what_is_not_synced_does_no_harm() {
     expect_whole("write-back cache", |sweep| {
         for unsynced in [Unsynced::Lost, Unsynced::Scattered(1), Unsynced::Scattered(2)] {
