@@ -251,6 +251,8 @@ pub(crate) struct Device {
     is_corruption_known: bool,
     /// Status reports that the journal held when power came on, and that the platform does not have yet, oldest first.
     kept: VecDeque<Told>,
+    /// Flash that fails did not take them once: power took those, and no word of theirs is owed any more.
+    is_report_unkept: bool,
     /// What the platform ever got.
     heard: Vec<Told>,
     /// Upgrades that failed, each with a reason.
@@ -303,6 +305,7 @@ impl Device {
             has_started: false,
             is_corruption_known: false,
             kept: VecDeque::new(),
+            is_report_unkept: false,
             heard: Vec::new(),
             failed: 0,
             packet: PacketId::FIRST,
@@ -348,6 +351,7 @@ impl Device {
             let off = board.flash.is_off();
             let applied = board.applied;
             self.flash = board.flash;
+            self.is_report_unkept |= board.is_report_unkept;
             if let Some(parts) = applied {
                 if self.handed_over(&parts) != **self.file {
                     return broken("the module was handed an image that is not the file");
@@ -382,7 +386,7 @@ impl Device {
         if !self.succeeded {
             return broken("the platform never learned of the success");
         }
-        if !self.is_told {
+        if !self.is_told && !self.is_report_unkept {
             return broken("the platform knows of the success, but not by status 11");
         }
         self.check_flash()?;
@@ -432,16 +436,14 @@ impl Device {
         let mut left = found.iter();
         let mut gone = self.kept.iter().filter(|kept| !left.any(|found| found == *kept));
         // Where bits are unstable, a look may find an old record once more, before one of what has arrived since.
-        if let Some((state, of)) = gone.find(|told| !self.heard.contains(told)) {
+        if let Some((state, of)) = gone.find(|told| !self.heard.contains(told))
+            && !self.is_report_unkept
+        {
             return broken(format!(
                 "the report of status {state} of {of:?} is gone from the journal, unsent"
             ));
         }
         self.kept = found;
-        if self.scenario.restarts() {
-            // Reports that have arrived stay in its journal, and pile up, until a life is long enough to send them all.
-            self.kept.retain(|told| !self.heard.contains(told));
-        }
         Ok(())
     }
 
@@ -536,8 +538,7 @@ impl Life<'_, '_> {
         let (steps, most) = if faults { (STEPS_WITH_FAULTS, LIFE_WITH_FAULTS) } else { (STEPS, LIFE) };
         let mut push = self.board.inner.now + PUSH;
         for _ in 0..steps {
-            // A device that restarts before its queue is empty keeps reports that have arrived, and they may go.
-            if self.board.inner.is_report_dropped && !self.device.scenario.restarts() {
+            if self.board.inner.is_report_dropped {
                 return broken("the agent dropped a report");
             }
             if self.is_off() {

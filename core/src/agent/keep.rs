@@ -299,8 +299,10 @@ impl Agent<'_> {
 
     /// The platform has the oldest report.
     pub(super) fn report_arrived(&mut self, platform: &mut dyn Platform) {
-        if self.reports.is_empty() && core::mem::take(&mut self.reports_kept) {
+        // At once: a device whose lives are short must not send the same again in each, and queue more behind it.
+        if self.reports_kept {
             self.save_reports(platform);
+            self.reports_kept = !self.reports.is_empty();
         }
     }
 

@@ -51,7 +51,8 @@ impl Reports {
     /// The same step comes again later, of the same download: what the older one said is said by the newer.
     fn is_repeated(&self, at: usize, coming: &Report) -> bool {
         let Some(report) = self.queue.iter().nth(at) else { return false };
-        let steps = [State::DownloadStart, State::Downloading, State::Downloaded];
+        // The answer as well: a reboot brings the question again.
+        let steps = [State::Confirmed, State::DownloadStart, State::Downloading, State::Downloaded];
         // Of the same component's same upgrade: what comes after its end is another.
         let later = self.queue.iter().skip(at.saturating_add(1)).chain([coming]);
         let mut later = later
@@ -169,6 +170,19 @@ mod tests {
         let states: std::vec::Vec<u8> = queue.iter().map(|r| r.state).collect();
         assert_eq!(states[..2], [1, 2]);
         assert_eq!(states[states.len() - 2..], [8, 9]);
+    }
+
+    #[test]
+    fn an_answer_that_each_reboot_asks_for_again_crowds_nothing_out() {
+        let mut queue = Reports::new();
+        assert_eq!(queue.push(report(State::PlanReceived)), None);
+        for _ in 0..20 {
+            for state in [State::Confirmed, State::DownloadStart, State::Downloading] {
+                assert_eq!(queue.push(report(state)), None);
+            }
+        }
+        let states: std::vec::Vec<u8> = queue.iter().map(|r| r.state).collect();
+        assert_eq!((states[0], &states[states.len() - 3..]), (1, [2, 4, 5].as_slice()));
     }
 
     #[test]
