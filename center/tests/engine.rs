@@ -441,6 +441,32 @@ async fn battery_is_asked_for_when_the_plan_has_a_limit() {
 }
 
 #[tokio::test]
+async fn why_names_the_battery_that_holds_a_retry() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.min_battery = Some(30)).await;
+    let mut phone = center.connected().await;
+    let battery = |percent: u8| {
+        let mut out = vec![0; 16];
+        let length = Ttlv::new(&mut out).number(1, percent).finish().unwrap();
+        out.truncate(length);
+        out
+    };
+    phone.report("FW1", "STM32:1").await;
+    phone.send(Command::STATUS_ANSWER, &battery(80)).await;
+    assert_offers(&phone.request("STM32:1").await, &["STM32"]);
+    phone.fails().await;
+    phone.send(Command::STATUS_REPORT, &battery(17)).await;
+    assert_eq!(center.minutes(25).await, [], "not tried again");
+    let upgrade = center.upgrade(plan).await;
+    assert!(upgrade.confirmed.is_some() && upgrade.ended.is_none(), "{upgrade:?}");
+    let (_, reasons) = center.engine.why(&pk(), &DeviceKey::new("d1").unwrap()).await.unwrap();
+    let standing = &reasons[0].standing;
+    assert_eq!(standing.condition(), "battery", "{standing:?}");
+    let told = standing.told(&"UTC".parse().unwrap(), NOON);
+    assert!(told.contains("17 %") && told.contains("30 %"), "{told}");
+}
+
+#[tokio::test]
 async fn a_suspended_plan_lets_confirmed_devices_finish_and_retries_nobody() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32"], |_| ()).await;

@@ -419,6 +419,10 @@ pub fn offer(case: &Case<'_>) -> Result<Vec<usize>, Held> {
             // A device that asks after a failure is ready now; one that refused has its delay.
             && !(wait == Wait::Failure && case.trigger == Trigger::Request)
         {
+            // A pause ends by itself, also one until the next mark because of this: what has to be changed is told first.
+            if wait == Wait::Failure {
+                is_strong_enough(&case.settings.strategy, &case.device)?;
+            }
             return Err(Held::Waiting { wait, until });
         }
     }
