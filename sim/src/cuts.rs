@@ -249,7 +249,7 @@ impl Sweep {
             device.finish()
         });
         self.tally.reboots += device.starts - starts;
-        self.tally.operations += device.flash.counters().operations - operations;
+        self.tally.operations += device.flash.counters().operations.saturating_sub(operations);
         self.note(case, outcome);
     }
 
@@ -330,7 +330,7 @@ impl Sweep {
         let mut device = start.clone();
         let operations = device.flash.counters().operations;
         let outcome = guarded(|| device.run(Some(cut)));
-        self.tally.operations += device.flash.counters().operations - operations;
+        self.tally.operations += device.flash.counters().operations.saturating_sub(operations);
         let outcome = match outcome {
             Ok(Stopped::Off) => return Some(device),
             Ok(_) => broken("the run did not come to the cut"),
