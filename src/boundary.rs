@@ -239,6 +239,7 @@ mod tests {
     fn every_pointer_of_an_export_goes_through_the_macros() {
         let ways = [
             "device!(",
+            "download!(",
             "string!(",
             "raw!(",
             "bytes!(",
