@@ -25,8 +25,8 @@ const DEVICE_KEY: &str = "860000000000077";
 const DEVICE_SECRET: &str = "0123456789abcdef0123456789abcdef";
 const COMPONENT: &str = "STM32";
 const STAGING: usize = 64 * 1024;
-/// For everything that has to happen in a test.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// For everything that has to happen in a test: between six downloads that fail there are pauses of a minute or more.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A program that ends with the test.
 struct Running(Child);
