@@ -1,4 +1,4 @@
-//! `cargo xtask demo | test | size | headers`: the project's commands. Standard library only, so that they start
+//! `cargo xtask demo | test | bench | fuzz | size | headers`: the project's commands. Standard library only, so that they start
 //! at once on a machine that has nothing yet.
 
 mod bench;
