@@ -450,7 +450,7 @@ fn peak(center: &mut Center) -> u64 {
 }
 
 #[test]
-#[ignore = "long: a million devices take minutes"]
+#[ignore = "long: a million devices take minutes, in `cargo xtask test --long`"]
 fn a_million_devices_are_imported_through_as_little_memory_as_a_few() {
     let (mut center, folder) = start();
     center.says(&["product", "create", "--key", "p1abcd", "--name", "Pump"]);

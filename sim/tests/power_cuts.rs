@@ -266,7 +266,7 @@ fn upgrades_in_a_bad_world_end_in_success_or_with_a_reason() {
 }
 
 #[test]
-#[ignore = "long"]
+#[ignore = "long: minutes to hours, in `cargo xtask test --long`"]
 fn a_hundred_thousand_upgrades_in_a_bad_world_end_in_success_or_with_a_reason() {
     for first in (4_000..104_000).step_by(20_000) {
         expect_success_or_a_reason("mixed faults and cuts by seed", first..first + 20_000);
@@ -279,7 +279,7 @@ fn many_cuts_in_one_upgrade_end_in_success() {
 }
 
 #[test]
-#[ignore = "long"]
+#[ignore = "long: minutes to hours, in `cargo xtask test --long`"]
 fn two_cuts_on_flash_of_every_shape_do_no_more_harm_than_one() {
     for upgrade in UPGRADES {
         for (erased, program) in SHAPES {
@@ -295,7 +295,7 @@ fn two_cuts_on_flash_of_every_shape_do_no_more_harm_than_one() {
 }
 
 #[test]
-#[ignore = "long"]
+#[ignore = "long: minutes to hours, in `cargo xtask test --long`"]
 fn one_cut_at_every_byte_on_flash_of_every_shape_does_no_harm() {
     for upgrade in UPGRADES {
         expect_whole(&format!("{upgrade:?}, every shape, every byte"), |sweep| {
@@ -305,7 +305,7 @@ fn one_cut_at_every_byte_on_flash_of_every_shape_does_no_harm() {
 }
 
 #[test]
-#[ignore = "long"]
+#[ignore = "long: minutes to hours, in `cargo xtask test --long`"]
 fn two_cuts_over_a_cache_do_no_more_harm_than_one() {
     for unsynced in [Unsynced::Lost, Unsynced::Scattered(1), Unsynced::Scattered(2)] {
         for upgrade in UPGRADES {
@@ -318,7 +318,7 @@ fn two_cuts_over_a_cache_do_no_more_harm_than_one() {
 }
 
 #[test]
-#[ignore = "long"]
+#[ignore = "long: minutes to hours, in `cargo xtask test --long`"]
 fn fifty_thousand_upgrades_with_many_cuts_end_in_success() {
     expect_whole("up to 12 cuts by seed", |sweep| many_cuts(1_500..51_500, sweep));
 }
