@@ -14,10 +14,10 @@ use crate::rules::eligibility::{self, ComponentFacts, Need, Trigger};
 use crate::rules::explanation::Standing;
 use crate::rules::manual::{Answer, Appointment, Attempt, AutoConfirm, CANCELLED, Deed, NotTaken, Situation};
 use crate::rules::plan::Mode;
-use crate::rules::progress::{ComponentState, UpgradeState};
+use crate::rules::progress::ComponentState;
 use crate::rules::{ComponentKind, DeviceKey, ProductKey};
 use crate::store::{
-    Device, DeviceId, PackageId, Plan, PlanId, Queries, ReportedVersion, Said, StoreError, Upgrade, UpgradeId,
+    Device, DeviceId, PackageId, Plan, PlanId, Queries, ReportedVersion, Said, StoreError, Upgrade,
 };
 
 /// A plan as the end user of a device sees it.
@@ -304,20 +304,7 @@ impl Turn<'_> {
                     let offered = matches!(needed, Ok(Need::Upgrade));
                     components.push(self.component(facts, kind, PackageId(selected.package), offered, None));
                 }
-                let upgrade = Upgrade {
-                    id: UpgradeId(0),
-                    plan: Some(plan.id),
-                    device: self.device.id,
-                    state: UpgradeState::NotUpgraded,
-                    reason: None,
-                    created: self.now,
-                    confirmed: None,
-                    next_offer: None,
-                    cancelled: None,
-                    ended: None,
-                    deadline: None,
-                    components,
-                };
+                let upgrade = Upgrade::new(Some(plan.id), self.device.id, self.now, components);
                 self.store.create_upgrade(upgrade).await?
             }
         };

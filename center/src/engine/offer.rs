@@ -12,8 +12,8 @@ use crate::metrics::Count;
 use crate::rules::ComponentKind;
 use crate::rules::eligibility::{self, ComponentFacts, StatusAsk, Trigger};
 use crate::rules::limits::{Place, has_room};
-use crate::rules::progress::{ComponentState, UpgradeState};
-use crate::store::{ComponentUpgrade, PackageId, Plan, PlanId, StoreError, Upgrade, UpgradeId};
+use crate::rules::progress::ComponentState;
+use crate::store::{ComponentUpgrade, PackageId, Plan, PlanId, StoreError, Upgrade};
 
 impl Turn<'_> {
     /// Offers the device what it is due, if anything.
@@ -107,20 +107,8 @@ impl Turn<'_> {
             let offered = positions.contains(&position);
             components.push(self.component(facts, kind, PackageId(package), offered, before));
         }
-        let mut upgrade = upgrade.unwrap_or(Upgrade {
-            id: UpgradeId(0),
-            plan: Some(plan.id),
-            device: self.device.id,
-            state: UpgradeState::NotUpgraded,
-            reason: None,
-            created: self.now,
-            confirmed: None,
-            next_offer: None,
-            cancelled: None,
-            ended: None,
-            deadline: None,
-            components: Vec::new(),
-        });
+        let mut upgrade =
+            upgrade.unwrap_or_else(|| Upgrade::new(Some(plan.id), self.device.id, self.now, Vec::new()));
         upgrade.components = components;
         self.begin_anew(&mut upgrade);
         upgrade.next_offer = None;
@@ -128,7 +116,7 @@ impl Turn<'_> {
         if let Some(current) = upgrade.current() {
             self.renew(&mut upgrade, current);
         }
-        if upgrade.id == UpgradeId(0) {
+        if upgrade.is_new() {
             upgrade = self.store.create_upgrade(upgrade).await?;
         } else {
             self.save(&mut upgrade).await?;

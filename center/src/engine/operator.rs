@@ -11,7 +11,7 @@ use crate::rules::eligibility::{ComponentFacts, Held, Trigger};
 use crate::rules::operator::{self, NotDone, Where};
 use crate::rules::progress::{ComponentState, Presence, UpgradeState, lease};
 use crate::rules::{ComponentKind, DeviceKey};
-use crate::store::{DeviceId, PackageId, Plan, PlanId, StoreError, Upgrade, UpgradeId};
+use crate::store::{DeviceId, PackageId, Plan, PlanId, StoreError, Upgrade};
 
 /// What is done to devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,20 +197,7 @@ impl Turn<'_> {
                 for ((facts, kind), selected) in facts.into_iter().zip(kinds).zip(&selected) {
                     components.push(self.component(facts, kind, PackageId(selected.package), true, None));
                 }
-                let new = Upgrade {
-                    id: UpgradeId(0),
-                    plan: Some(id),
-                    device: self.device.id,
-                    state: UpgradeState::NotUpgraded,
-                    reason: None,
-                    created: self.now,
-                    confirmed: None,
-                    next_offer: None,
-                    ended: None,
-                    deadline: None,
-                    cancelled: None,
-                    components,
-                };
+                let new = Upgrade::new(Some(id), self.device.id, self.now, components);
                 self.store.create_upgrade(new).await?
             }
         };

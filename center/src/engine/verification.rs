@@ -6,9 +6,9 @@ use super::turn::Turn;
 use super::{Engine, Result};
 use crate::rules::DeviceKey;
 use crate::rules::eligibility::{self, ComponentFacts, Held, Need, Trigger};
-use crate::rules::progress::{ComponentState, Presence, UpgradeState};
+use crate::rules::progress::{ComponentState, Presence};
 use crate::rules::verification::VERIFICATION_TIME;
-use crate::store::{ComponentUpgrade, Package, PackageId, StoreError, Upgrade, UpgradeId};
+use crate::store::{ComponentUpgrade, Package, PackageId, StoreError, Upgrade};
 
 impl Engine {
     /// Begins the verification of a package on one device: the next tick offers it if the device is online and free, else
@@ -68,18 +68,9 @@ impl Turn<'_> {
         };
         let deadline = self.now + VERIFICATION_TIME;
         let upgrade = Upgrade {
-            id: UpgradeId(0),
-            plan: None,
-            device: self.device.id,
-            state: UpgradeState::NotUpgraded,
-            reason: None,
-            created: self.now,
-            confirmed: None,
             next_offer: Some(self.now),
-            cancelled: None,
-            ended: None,
             deadline: Some(deadline),
-            components: vec![component],
+            ..Upgrade::new(None, self.device.id, self.now, vec![component])
         };
         let upgrade = self.store.create_upgrade(upgrade).await?;
         let text = format!("firmware verification of version package {} until {deadline}", package.id.0);

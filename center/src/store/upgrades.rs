@@ -47,6 +47,36 @@ pub struct Upgrade {
     pub components: Vec<ComponentUpgrade>,
 }
 
+impl Upgrade {
+    /// Not started, and not in the store yet: its number is given there.
+    pub fn new(
+        plan: Option<PlanId>,
+        device: DeviceId,
+        created: Millis,
+        components: Vec<ComponentUpgrade>,
+    ) -> Self {
+        Upgrade {
+            id: UpgradeId(0),
+            plan,
+            device,
+            state: UpgradeState::NotUpgraded,
+            reason: None,
+            created,
+            confirmed: None,
+            next_offer: None,
+            cancelled: None,
+            ended: None,
+            deadline: None,
+            components,
+        }
+    }
+
+    /// Whether the store has not given it a number.
+    pub fn is_new(&self) -> bool {
+        self.id == UpgradeId(0)
+    }
+}
+
 /// The upgrade of one component of one device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComponentUpgrade {
