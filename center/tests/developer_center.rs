@@ -1,6 +1,6 @@
 //! docs/developer-center.md: its rows name tests that exist, and its table of a plan's life is the one in the code.
 
-#[path = "../../sim/tests/page/mod.rs"]
+#[path = "../../testing/platform/tests/page/mod.rs"]
 mod page;
 
 use quecota_center::rules::plan::{Actor, PlanEvent, PlanState, TRANSITIONS};

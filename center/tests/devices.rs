@@ -1,4 +1,4 @@
-//! The devices' link: the real center, and a device that was written from the protocol's facts alone (`field_device`).
+//! The devices' link: the real center, and a device that was written from the protocol's facts alone (`reference_device`).
 
 mod own_postgres;
 mod support;
@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use field_device::mqtt::{Acks, Mqtt, Qos, Trouble, connect, packet, publish};
-use field_device::ttlv::{self, Value, number, text};
-use field_device::{FieldDevice, PATIENCE, SessionEncryption, command, credential, download};
 use own_postgres::Postgres;
+use reference_device::mqtt::{Acks, Mqtt, Qos, Trouble, connect, packet, publish};
+use reference_device::ttlv::{self, Value, number, text};
+use reference_device::{FieldDevice, PATIENCE, SessionEncryption, command, credential, download};
 use serde_json::Value as Json;
 use support::{Center, eventually};
 use tempfile::TempDir;
@@ -109,9 +109,9 @@ fn start(folder: &Path, arguments: &[&str]) -> Center {
 
 #[test]
 fn the_field_device_speaks_as_the_worked_examples_of_the_protocol() {
-    use field_device::frame::Frame;
-    use field_device::ttlv::{Value, emit, number, parse, text};
-    use field_device::{SessionEncryption, credential};
+    use reference_device::frame::Frame;
+    use reference_device::ttlv::{Value, emit, number, parse, text};
+    use reference_device::{SessionEncryption, credential};
 
     let frames = [
         (
@@ -245,7 +245,7 @@ fn plain_frames_are_taken_until_the_first_encrypted_one() {
         let info = [(2, text("FW")), (3, text(&format!("MCU:{version}")))];
         let packet = device.next_packet();
         let payload = ttlv::emit(&info);
-        let frame = field_device::frame::Frame { packet, command: command::INFO_REPORT, payload }.emit();
+        let frame = reference_device::frame::Frame { packet, command: command::INFO_REPORT, payload }.emit();
         let bytes = if encrypted { credential::encrypt(&key, &frame) } else { frame };
         device.publish("sys", Qos::One, &bytes).unwrap();
         bench.mcu_version(DK).unwrap()

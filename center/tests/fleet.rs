@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use field_device::{Line, Player, Until};
+use reference_device::{Line, Player, Until};
 use serde_json::Value as Json;
 use support::{Center, eventually};
 use tempfile::TempDir;

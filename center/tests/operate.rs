@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use field_device::{Player, Script, Until};
+use reference_device::{Player, Script, Until};
 use support::{Center, PATIENCE};
 
 /// What the page says: commands, and what they print.
@@ -104,7 +104,7 @@ fn the_page_does_what_it_says() {
                 .commands
                 .iter()
                 .cloned()
-                .partition(|command| command.starts_with("cargo run -q -p field-device"));
+                .partition(|command| command.starts_with("cargo run -q -p reference-device"));
             let deadline = Instant::now() + PATIENCE;
             loop {
                 let output = run(&commands);

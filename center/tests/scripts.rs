@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use field_device::{Left, Line, Player, Script, Until};
+use reference_device::{Left, Line, Player, Script, Until};
 use serde_json::Value as Json;
 use support::Center;
 

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use field_device::{FieldDevice, SessionEncryption, command, download};
+use reference_device::{FieldDevice, SessionEncryption, command, download};
 use serde_json::{Value, json};
 use support::{Center, Events};
 use tempfile::TempDir;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use quecota_core::agent::{Agent, FetchEnd, Link};
 use quecota_core::platform::{Level, Platform};
-use quecota_faults::{Fault, Faults, Faulty, Incoming, News};
+use test_platform::faults::{Fault, Faults, Faulty, Incoming, News};
 
 use super::answer::{Answer, Ear, Heard, Ticket};
 use super::log::Log;
@@ -28,7 +28,7 @@ pub(super) fn host(settings: Settings, faults: Faults) -> Result<Faulty<Host<Fau
     let log = Log::new(settings.log);
     let line = Arc::new(FaultyLine::new(faults.clone()));
     let host = Host::start(settings, Arc::clone(&line))?;
-    std::thread::Builder::new().name("quecota-faults".to_owned()).spawn(move || {
+    std::thread::Builder::new().name("test-platform".to_owned()).spawn(move || {
         loop {
             sleep(TICK);
             line.late(Instant::now());

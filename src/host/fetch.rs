@@ -291,8 +291,8 @@ mod tests {
     use super::*;
     use crate::host::answer::Turnstile;
     use crate::host::answer::listening::{Listener, Told};
-    use sim::http::{BodyManner, Case, Length, Manners, Ranges, Server};
     use std::time::Instant;
+    use test_platform::http::{BodyManner, Case, Length, Manners, Ranges, Server};
 
     struct Scene {
         server: Server,

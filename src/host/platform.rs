@@ -234,11 +234,11 @@ mod tests {
     use super::*;
     use crate::host::answer::listening::{Listener, Told};
     use quecota_core::agent::{FetchEnd, Link};
-    use sim::http::{BodyManner, Manners, Server};
     use std::ffi::OsString;
     use std::net::TcpListener;
     use std::path::Path;
     use std::time::Duration;
+    use test_platform::http::{BodyManner, Manners, Server};
 
     fn host(folder: &Path, more: &[(&str, &str)]) -> (Host<Listener>, Arc<Listener>) {
         let settings = Settings::read(|name| match name {

@@ -40,7 +40,7 @@ pub(super) struct Settings {
 #[cfg(any(feature = "faults", test))]
 pub(super) fn faults(
     lookup: impl Fn(&str) -> Option<OsString>,
-) -> Result<Option<quecota_faults::Faults>, FaultsSettingError> {
+) -> Result<Option<test_platform::faults::Faults>, FaultsSettingError> {
     let Some(text) = lookup("QUECOTA_FAULTS").filter(|text| !text.is_empty()) else { return Ok(None) };
     // What is not UTF-8 is no name of a fault, and the message shows it.
     text.to_string_lossy().parse().map(Some).map_err(FaultsSettingError)
@@ -50,7 +50,7 @@ pub(super) fn faults(
 #[cfg(any(feature = "faults", test))]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("QUECOTA_FAULTS: {0}")]
-pub(super) struct FaultsSettingError(quecota_faults::FaultsError);
+pub(super) struct FaultsSettingError(test_platform::faults::FaultsError);
 
 /// A variable holds what it must not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

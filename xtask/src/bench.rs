@@ -13,7 +13,7 @@ const RATIO: f64 = 1.10;
 /// Counts instructions by callgrind, and prints them with the machine.
 pub fn run() -> Outcome {
     setup::packages(&[setup::BENCH])?;
-    run_command(&mut cargo(&["build", "--locked", "--release", "--package", "benches"]))?;
+    run_command(&mut cargo(&["build", "--locked", "--release", "--package", "bench"]))?;
     println!("{}", machine());
     println!(
         "a {MEGABYTES} MB image from memory to memory flash: 4 KB blocks, 256-byte pages, 4096 bytes at a time\n"
@@ -73,7 +73,7 @@ fn instructions(arguments: &[&str]) -> Outcome<(u64, String)> {
     let profile = root().join("target/callgrind.out");
     let mut command = Command::new("valgrind");
     command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", profile.display()));
-    command.arg(root().join("target/release/benches")).args(arguments);
+    command.arg(root().join("target/release/bench")).args(arguments);
     let printed = output(&mut command)?;
     let text =
         std::fs::read_to_string(&profile).map_err(|error| format!("{}: {error}", profile.display()))?;

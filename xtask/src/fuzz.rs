@@ -48,9 +48,9 @@ pub fn run(words: &[&str]) -> Outcome {
     if minimise { Ok(()) } else { summary(&findings) }
 }
 
-/// The programs of `fuzz/fuzz_targets/`.
+/// The programs of `testing/fuzz/fuzz_targets/`.
 fn targets() -> Outcome<Vec<String>> {
-    let folder = root().join("fuzz/fuzz_targets");
+    let folder = root().join("testing/fuzz/fuzz_targets");
     let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let mut names: Vec<_> = entries.flatten().filter_map(|entry| stem(entry.path())).collect();
@@ -70,7 +70,12 @@ fn install() -> Outcome {
 /// Sanitizers are switched on by a flag that the stable compiler takes only when told to.
 fn cargo_fuzz(arguments: &[&str]) -> Command {
     let mut command = crate::process::cargo(&["fuzz"]);
-    command.args(arguments).env("RUSTC_BOOTSTRAP", "1");
+    if let [verb @ ("run" | "cmin"), rest @ ..] = arguments {
+        command.args([verb, "--fuzz-dir"]).arg(root().join("testing/fuzz")).args(rest);
+    } else {
+        command.args(arguments);
+    }
+    command.env("RUSTC_BOOTSTRAP", "1");
     command
 }
 
@@ -84,10 +89,10 @@ fn found(target: &str) -> Outcome<PathBuf> {
 fn fuzz(target: &str, minutes: u64) -> Outcome<Finding> {
     println!("\n=== {target}: {minutes} min ===");
     let folder = found(target)?;
-    let artifacts = root().join("fuzz/artifacts").join(target);
+    let artifacts = root().join("testing/fuzz/artifacts").join(target);
     let before = files(&artifacts);
     let mut command = cargo_fuzz(&["run", "--features", "libfuzzer", target]);
-    command.arg(&folder).arg(root().join("fuzz/corpus").join(target));
+    command.arg(&folder).arg(root().join("testing/fuzz/corpus").join(target));
     command.args(["--", "-print_final_stats=1", "-max_len=4096", "-timeout=20", "-rss_limit_mb=4096"]);
     command.arg(format!("-max_total_time={}", minutes * 60)).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cargo fuzz: {error}"))?;
@@ -151,7 +156,7 @@ impl Finding {
 
 /// Keeps of the committed and the found inputs those that reach something that no other does.
 fn shrink(target: &str) -> Outcome {
-    let (corpus, found) = (root().join("fuzz/corpus").join(target), found(target)?);
+    let (corpus, found) = (root().join("testing/fuzz/corpus").join(target), found(target)?);
     for file in files(&found) {
         let to = corpus.join(file.file_name().unwrap_or_default());
         std::fs::copy(&file, &to).map_err(|error| format!("{}: {error}", to.display()))?;

@@ -89,7 +89,8 @@ fn long() -> Outcome {
     println!("every test that is marked \"long\"; each says what it does as it ends");
     let figures = Folder::new("figures")?;
     let counted = figures.path().join("counted");
-    let packages = ["test", "--package", "sim", "--package", "quecota-center", "--locked", "--no-fail-fast"];
+    let packages =
+        ["test", "--package", "test-platform", "--package", "quecota-center", "--locked", "--no-fail-fast"];
     let mut tests = cargo(&packages);
     let outcome = run_command(tests.args(["--", "--ignored", "--nocapture"]).env(FIGURES, &counted));
     show(&counted);

@@ -1,0 +1,52 @@
+//! Pages that say what the program does, row by row, each with the tests that show it: a name that is no test, or a row
+//! without one, fails.
+
+use std::path::{Path, PathBuf};
+
+/// The repository: every crate with such a page lies one folder below it.
+pub fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().find(|folder| folder.join("Cargo.lock").exists()).unwrap_or(package).to_path_buf()
+}
+
+/// A `#[test]` of Rust, a test inside `proptest!`, or a function of a C test.
+pub fn exists(file: &str, name: &str) -> bool {
+    let Ok(source) = std::fs::read_to_string(root().join(file)) else { return false };
+    let lines: Vec<&str> = source.lines().collect();
+    lines.iter().enumerate().any(|(at, line)| {
+        if file.ends_with(".c") {
+            line.contains(&format!(" {name}(")) && !line.starts_with(' ') && !line.ends_with(';')
+        } else {
+            let mut attributes = lines[..at].iter().rev().take_while(|line| line.trim().starts_with("#["));
+            line.contains(&format!("fn {name}("))
+                && attributes.any(|line| line.contains("test]") || line.contains("test("))
+        }
+    })
+}
+
+/// Every row of a table whose last column is headed "shown by" names tests that exist, and there are `least` such rows.
+pub fn check(page: &str, least: usize) {
+    let text = std::fs::read_to_string(root().join(page)).unwrap();
+    let (mut rows, mut names) = (0, 0);
+    let mut wrong = Vec::new();
+    let mut shows_tests = false;
+    for line in text.lines() {
+        let named: Vec<(&str, &str)> =
+            line.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::")).collect();
+        names += named.len();
+        let missing = named.iter().filter(|(file, name)| !exists(file, name));
+        wrong.extend(missing.map(|(file, name)| format!("{file}::{name} does not exist")));
+        if !line.starts_with('|') || line.ends_with("shown by |") {
+            shows_tests = line.ends_with("shown by |");
+        } else if shows_tests && !line.starts_with("| ---") {
+            rows += 1;
+            let shown_by = line.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+            if !shown_by.contains("::") {
+                wrong.push(format!("no test is named in: {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{page}:\n{}", wrong.join("\n"));
+    assert!(rows > least && names > rows, "{rows} rows, {names} tests: is it the page?");
+    println!("{page}: {rows} rows name {names} tests");
+}
