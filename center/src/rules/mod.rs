@@ -50,6 +50,7 @@ pub mod device_list;
 pub mod eligibility;
 pub mod explanation;
 pub mod forecast;
+mod ids;
 pub mod language;
 pub mod limits;
 pub mod manual;
@@ -57,9 +58,11 @@ pub mod names;
 pub mod operator;
 pub mod plan;
 pub mod progress;
+pub mod upgrade;
 pub mod verification;
 pub mod window;
 
+pub use ids::{DeviceId, PackageId, PlanId, UpgradeId};
 pub use names::{
     ComponentNo, DeviceKey, DeviceSecret, FileName, NameError, ProductKey, ProductSecret, Remark, Title,
     Version,

@@ -2,7 +2,7 @@
 
 use std::ops::DerefMut;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -12,13 +12,8 @@ use crate::rules::eligibility::StatusAsk;
 use crate::rules::manual::AutoConfirm;
 use crate::rules::names::client_id;
 use crate::rules::progress::Presence;
-use crate::rules::{ComponentNo, DeviceKey, DeviceSecret, ProductKey};
+use crate::rules::{ComponentNo, DeviceId, DeviceKey, DeviceSecret, ProductKey};
 use crate::seal::{Place, Sealed};
-
-/// Number of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DeviceId(pub i64);
 
 /// A value that a device reported, and when on its present connection; `at` is none for a value of an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -28,17 +28,19 @@ use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row
 use crate::metrics::{Count, Metrics};
 use crate::seal::{Keyring, SealError};
 
+pub use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
+pub use crate::rules::{DeviceId, PackageId, PlanId, UpgradeId};
 pub use answers::Said;
 pub use changes::{Changes, Topic, Watch};
 pub(crate) use devices::PUSH_SLOTS;
-pub use devices::{Device, DeviceId, Reading, ReportedVersion, WasOwner};
-pub use packages::{Digests, NewPackage, Package, PackageFile, PackageId, PackageKind, PlanWithPackage};
-pub use plans::{Mark, Plan, PlanId};
+pub use devices::{Device, Reading, ReportedVersion, WasOwner};
+pub use packages::{Digests, NewPackage, Package, PackageFile, PackageKind, PlanWithPackage};
+pub use plans::{Mark, Plan};
 pub use products::{Component, Product};
 pub use search::{DeviceFilter, Found, PlanDevice, ReasonCount, Span, UpgradeFilter};
 pub use secrets::Resealed;
 pub use snapshot::snapshot;
-pub use upgrades::{ComponentUpgrade, LogEntry, NewLogEntry, Upgrade, UpgradeId};
+pub use upgrades::{LogEntry, NewLogEntry};
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]

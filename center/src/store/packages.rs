@@ -6,15 +6,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::{Columns, PAGE_MAX, Page, PlanId, Queries, Result, StoreError, Writer};
+use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Writer};
 use crate::clock::Millis;
 use crate::rules::plan::PlanState;
-use crate::rules::{ComponentNo, FileName, ProductKey, Remark, Title, Version};
-
-/// Number of a version package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PackageId(pub i64);
+use crate::rules::{ComponentNo, FileName, PackageId, PlanId, ProductKey, Remark, Title, Version};
 
 /// Full or delta.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

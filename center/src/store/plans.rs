@@ -2,23 +2,18 @@
 
 use std::ops::DerefMut;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection};
 
-use super::{Columns, DeviceId, PAGE_MAX, Page, Queries, Result, StoreError, Topic, Writer, is_duplicate};
+use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Topic, Writer, is_duplicate};
 use crate::clock::Millis;
 use crate::rules::limits::{Load, START_SPAN};
 use crate::rules::plan::{Halt, List, Overlap, PlanComponent, PlanSettings, PlanState, Strategy};
 use crate::rules::progress::UpgradeState;
 use crate::rules::window::{PushPeriod, TimeOfDay};
-use crate::rules::{ComponentNo, DeviceKey, ProductKey};
-
-/// Number of an upgrade plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PlanId(pub i64);
+use crate::rules::{ComponentNo, DeviceId, DeviceKey, PlanId, ProductKey};
 
 /// An upgrade plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
