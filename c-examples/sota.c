@@ -401,7 +401,7 @@ static int keep_place(int slot, quint32_t offset)
         error("cannot write %s: %s", slot_new, strerror(errno));
         return 0;
     }
-    if (quecota_ota_mark(quecota_ql_iot_device(), offset) != QUECOTA_OK) {
+    if (quecota_ota_checkpoint(quecota_default_device(), offset) != QUECOTA_OK) {
         /* Costs a longer download after a power cut, and nothing else. */
         error("the place %u is not kept", offset);
     }

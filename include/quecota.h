@@ -718,7 +718,7 @@ quecota_work_state_t quecota_get_work_state(quecota_t *device);
 quecota_error_t quecota_log(quecota_t *device, quecota_level_t level, const char *line);
 
 /** Asks the platform for an upgrade plan. `want_sha256` is not 0: the SHA-256 of the file is wanted, too. */
-quecota_error_t quecota_request_plan(quecota_t *device, int32_t want_sha256);
+quecota_error_t quecota_ota_request(quecota_t *device, int32_t want_sha256);
 
 /** Answers an OTA event; welcome inside the event callback. */
 quecota_error_t quecota_ota_action(quecota_t *device, quecota_action_t action);
@@ -727,11 +727,11 @@ quecota_error_t quecota_ota_action(quecota_t *device, quecota_action_t action);
  * Reads from the staged piece: up to `size` bytes from `offset`, which counts from the start of the whole file.
  * `*read` is how many there were, at least 1 on success; 0 otherwise.
  */
-quecota_error_t quecota_read(quecota_t *device,
-                             uint32_t offset,
-                             uint8_t *data,
-                             uint32_t size,
-                             uint32_t *read);
+quecota_error_t quecota_ota_read(quecota_t *device,
+                                 uint32_t offset,
+                                 uint8_t *data,
+                                 uint32_t size,
+                                 uint32_t *read);
 
 /**
  * The application's own mark: it says that the bytes before `offset` of the present MCU image are in its flash and
@@ -753,16 +753,16 @@ quecota_error_t quecota_read(quecota_t *device,
  * offset than said. QUECOTA_ERROR_STORAGE: not in the journal, or the staged bytes cannot be read. Welcome inside the
  * event callback.
  */
-quecota_error_t quecota_ota_mark(quecota_t *device,
-                                 uint32_t offset);
+quecota_error_t quecota_ota_checkpoint(quecota_t *device,
+                                       uint32_t offset);
 
 /**
  * The mark in force, to `*offset`: where the application goes on with the present image; 0: at its first byte. After a
  * reboot it is there as soon as quecota_start() returns, and is certain from QUECOTA_OTA_START on, when the image is
  * known to be the same.
  */
-quecota_error_t quecota_ota_marked(quecota_t *device,
-                                   uint32_t *offset);
+quecota_error_t quecota_ota_get_checkpoint(quecota_t *device,
+                                           uint32_t *offset);
 
 /**
  * Ends the upgrade, in any state. A plan that was not answered is refused; a later upgrade fails (QUECOTA_OTA_FAILED)
@@ -805,10 +805,10 @@ quecota_error_t quecota_ota_progress(quecota_t *device, quecota_progress_t *prog
 
 /**
  * The device of an application that uses the drop-in API (Ql_iotInit()), for what only the native API has, such as
- * quecota_ota_mark(). NULL until Ql_iotInit() has returned TRUE. It is the library's: not to be given to quecota_init(),
+ * quecota_ota_checkpoint(). NULL until Ql_iotInit() has returned TRUE. It is the library's: not to be given to quecota_init(),
  * quecota_start(), quecota_poll() or quecota_deinit(). From any task, also inside the event callback.
  */
-quecota_t *quecota_ql_iot_device(void);
+quecota_t *quecota_default_device(void);
 
 /**
  * Why the last thing that failed did, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is

@@ -152,14 +152,14 @@ pub unsafe fn string<'a>(pointer: *const core::ffi::c_char) -> Option<&'a str> {
 }
 
 /// A copy of `text` with a NUL behind it, for a C callee. What does not fit is cut at a character border.
-pub struct Terminated<const N: usize> {
+pub struct CStrBuf<const N: usize> {
     bytes: [u8; N],
     length: usize,
 }
 
-impl<const N: usize> Terminated<N> {
+impl<const N: usize> CStrBuf<N> {
     /// No text yet. Made apart from [`Self::hold`], because a filled one that is returned is on the stack twice.
-    pub const EMPTY: Self = Terminated { bytes: [0; N], length: 0 };
+    pub const EMPTY: Self = CStrBuf { bytes: [0; N], length: 0 };
 
     /// Copies `text` into this one, which must be new; `N` counts the NUL.
     pub fn hold(&mut self, text: &str) -> &mut Self {

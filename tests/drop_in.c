@@ -9,15 +9,15 @@
 #include "Ql_iotApi.h"
 #endif
 
-#include "toy.h"
+#include "fake_platform.h"
 
-static toy_t toy;
+static fake_platform_t fake;
 static int platform_is_there;
 
 /* The port's object file wins over the weak one of the library. */
 const quecota_platform_t *quecota_default_platform(void)
 {
-    return platform_is_there ? &toy.platform : NULL;
+    return platform_is_there ? &fake.platform : NULL;
 }
 
 static int online, done, failed;
@@ -28,19 +28,19 @@ static void on_piece(char **words)
 {
     quint8_t data[1024];
     quint32_t total = (quint32_t)atoi(words[1]), start = (quint32_t)atoi(words[2]), length = (quint32_t)atoi(words[3]);
-    CHECK_EQUAL(total, TOY_FIRMWARE_SIZE);
+    CHECK_EQUAL(total, FAKE_FIRMWARE_SIZE);
     CHECK_EQUAL(Ql_iotCmdOtaMcuFWDataRead(start + length, data, sizeof data), 0);
     CHECK_EQUAL(Ql_iotCmdOtaMcuFWDataRead(start, NULL, sizeof data), 0);
     CHECK_EQUAL(Ql_iotCmdOtaMcuFWDataRead(start, data, 0), 0);
     while (received < start + length) {
         quint32_t count = Ql_iotCmdOtaMcuFWDataRead(received, data, sizeof data);
         CHECK(count > 0);
-        for (quint32_t i = 0; i < count; i++) CHECK_EQUAL(data[i], toy_firmware(received + i));
+        for (quint32_t i = 0; i < count; i++) CHECK_EQUAL(data[i], fake_firmware(received + i));
         received += count;
     }
     /* What only the native API has, for the same device. */
-    CHECK_EQUAL(quecota_ota_mark(quecota_ql_iot_device(), received), QUECOTA_OK);
-    CHECK_EQUAL(quecota_ota_marked(quecota_ql_iot_device(), &marked), QUECOTA_OK);
+    CHECK_EQUAL(quecota_ota_checkpoint(quecota_default_device(), received), QUECOTA_OK);
+    CHECK_EQUAL(quecota_ota_get_checkpoint(quecota_default_device(), &marked), QUECOTA_OK);
     CHECK_EQUAL(marked, received);
     CHECK_EQUAL(Ql_iotCmdOtaAction(received < total ? 3 : 2), FALSE);
     CHECK_EQUAL(Ql_iotCmdOtaAction(received < total ? 2 : 3), TRUE);
@@ -126,7 +126,7 @@ static void the_setters_rules(void)
     CHECK_EQUAL(Ql_iotConfigSetProductinfo("", "ps"), FALSE);
     CHECK_EQUAL(Ql_iotConfigSetProductinfo("p1abcd", "MTIzNDU2Nzg5MGFi"), TRUE);
     CHECK_EQUAL(Ql_iotConfigSetProductinfo(long_text, "ps"), TRUE); /* accepted, and ignored */
-    CHECK(strstr(toy.line, "32 characters") != NULL);
+    CHECK(strstr(fake.line, "32 characters") != NULL);
     CHECK_EQUAL(Ql_iotConfigGetProductinfo(&pk, &ps, &ver), TRUE);
     CHECK(strcmp(pk, "p1abcd") == 0 && strcmp(ps, "MTIzNDU2Nzg5MGFi") == 0 && strcmp(ver, "3") == 0);
     Ql_iotConfigGetProductinfo(NULL, NULL, NULL);
@@ -197,13 +197,13 @@ static void the_setters_rules(void)
 
 int main(void)
 {
-    toy_init(&toy);
+    fake_init(&fake);
     everything_refuses_before_init();
     platform_is_there = 1;
-    CHECK(quecota_ql_iot_device() == NULL);
+    CHECK(quecota_default_device() == NULL);
     CHECK_EQUAL(Ql_iotInit(), TRUE);
     CHECK_EQUAL(Ql_iotInit(), TRUE);
-    CHECK(quecota_ql_iot_device() == toy.device);
+    CHECK(quecota_default_device() == fake.device);
     CHECK_EQUAL(Ql_iotGetWorkState(), QIOT_STATE_INITIALIZED);
     the_setters_rules();
     Ql_iotConfigSetEventCB(on_event);
@@ -212,26 +212,26 @@ int main(void)
     CHECK_EQUAL(Ql_iotConfigSetConnmode(QIOT_CONNMODE_REQ), TRUE);
     CHECK_EQUAL(Ql_iotConfigSetConnmode(QIOT_CONNMODE_REQ), TRUE);
     CHECK_EQUAL(Ql_iotConfigGetConnmode(), QIOT_CONNMODE_REQ);
-    CHECK_EQUAL(toy.connects, 1);
-    CHECK(toy_run(&toy, toy.device, &online, 60000));
+    CHECK_EQUAL(fake.connects, 1);
+    CHECK(fake_run(&fake, fake.device, &online, 60000));
     CHECK_EQUAL(Ql_iotGetWorkState(), QIOT_STATE_SUBSCRIBED);
     CHECK_EQUAL(Ql_iotConfigSetLifetime(60), FALSE); /* not idle */
     CHECK_EQUAL(Ql_iotConfigSetProductinfo("other", "other"), FALSE);
 
     /* A mode that does not exist: FALSE, and nothing is sent. */
-    toy_run(&toy, toy.device, &done, 10000);
+    fake_run(&fake, fake.device, &done, 10000);
     CHECK_EQUAL(Ql_iotCmdOtaRequest(2), FALSE);
-    toy_run(&toy, toy.device, &done, 10000);
-    CHECK(!toy.plan && toy.state_count == 0);
+    fake_run(&fake, fake.device, &done, 10000);
+    CHECK(!fake.plan && fake.state_count == 0);
 
     CHECK_EQUAL(Ql_iotCmdOtaRequest(0), TRUE);
-    CHECK(toy_run(&toy, toy.device, &done, 120000));
+    CHECK(fake_run(&fake, fake.device, &done, 120000));
     CHECK(!failed);
-    CHECK_EQUAL(received, TOY_FIRMWARE_SIZE);
+    CHECK_EQUAL(received, FAKE_FIRMWARE_SIZE);
     CHECK(pieces > 3);
 
     CHECK_EQUAL(Ql_iotConfigSetConnmode(QIOT_CONNMODE_IDLE), TRUE);
-    CHECK(toy.disconnects > 0);
+    CHECK(fake.disconnects > 0);
     puts("drop_in: passed");
     return 0;
 }

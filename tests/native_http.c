@@ -1,12 +1,12 @@
 /* A port that has sockets and no HTTP client: the library writes the request, reads the answer in any portions, and
  * follows a redirect. The socket is this file. */
-#include "toy.h"
+#include "fake_platform.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static toy_t toy;
+static fake_platform_t fake;
 static quecota_memory_t memory;
 static uint8_t receive[QUECOTA_RECEIVE_MIN];
 static union {
@@ -51,7 +51,7 @@ static quecota_http_next_t feed(quecota_t *device, const char *data, size_t leng
 
 static void serve(quecota_t *device)
 {
-    static char answer[TOY_FIRMWARE_SIZE + 512];
+    static char answer[FAKE_FIRMWARE_SIZE + 512];
     uint8_t request[1200];
     char host[64], *range;
     uint16_t port;
@@ -83,13 +83,13 @@ static void serve(quecota_t *device)
     }
     used = (size_t)sprintf(answer, "HTTP/1.1 206 Partial Content\r\nCONTENT-range: bytes %u-%u/%u\r\n"
                                    "transfer-Encoding: chunked\r\n\r\n%x\r\n",
-                           first, last, TOY_FIRMWARE_SIZE, last - first + 1);
-    for (i = first; i <= last; i++) answer[used++] = (char)toy_firmware(i);
+                           first, last, FAKE_FIRMWARE_SIZE, last - first + 1);
+    for (i = first; i <= last; i++) answer[used++] = (char)fake_firmware(i);
     if (to_break) {
         to_break = 0;
         CHECK_EQUAL(feed(device, answer, used / 2), QUECOTA_HTTP_MORE);
         CHECK_EQUAL(quecota_http_closed(http, device), QUECOTA_OK);
-        /* The plan that the toy's cloud sends again has the same packet id: only another connection tells it apart. */
+        /* The plan that the fake's cloud sends again has the same packet id: only another connection tells it apart. */
         CHECK_EQUAL(quecota_on_link(device, QUECOTA_LINK_LOST, 0), QUECOTA_OK);
         closes++;
         return;
@@ -105,8 +105,8 @@ static void read_piece(quecota_t *device, const char *text)
     uint32_t count;
     CHECK_EQUAL(sscanf(text, "\"MCU\",%u,%u,%u", &size, &start, &length), 3);
     for (bytes_read = start; bytes_read < start + length; bytes_read += count) {
-        CHECK_EQUAL(quecota_read(device, bytes_read, data, sizeof data, &count), QUECOTA_OK);
-        for (uint32_t i = 0; i < count; i++) CHECK_EQUAL(data[i], toy_firmware(bytes_read + i));
+        CHECK_EQUAL(quecota_ota_read(device, bytes_read, data, sizeof data, &count), QUECOTA_OK);
+        for (uint32_t i = 0; i < count; i++) CHECK_EQUAL(data[i], fake_firmware(bytes_read + i));
     }
     CHECK_EQUAL(quecota_ota_action(device, bytes_read < size ? QUECOTA_ACTION_NEXT : QUECOTA_ACTION_UPDATING),
                 QUECOTA_OK);
@@ -114,7 +114,7 @@ static void read_piece(quecota_t *device, const char *text)
 
 static void on_event(void *ctx, uint32_t event, int32_t code, void *value, uint32_t length)
 {
-    quecota_t *device = toy.device;
+    quecota_t *device = fake.device;
     (void)ctx;
     (void)length;
     if (event == QUECOTA_EVENT_SUBSCRIBE && code == 10200) online = 1;
@@ -148,32 +148,32 @@ int main(void)
     quecota_config_t config;
     quecota_t *device = NULL;
     refusals();
-    toy_init(&toy);
-    toy.transport.fetch = http_fetch;
-    toy.transport.fetch_cancel = http_fetch_cancel;
+    fake_init(&fake);
+    fake.transport.fetch = http_fetch;
+    fake.transport.fetch_cancel = http_fetch_cancel;
     memset(&config, 0, sizeof config);
     config.size = sizeof config;
     config.receive = receive;
     config.receive_size = sizeof receive;
     config.event = on_event;
-    CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &toy.platform, &device), QUECOTA_OK);
+    CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &fake.platform, &device), QUECOTA_OK);
     CHECK_EQUAL(quecota_start(device), QUECOTA_OK);
     CHECK_EQUAL(quecota_set_product(device, "p1abcd", "MTIzNDU2Nzg5MGFi"), QUECOTA_OK);
     CHECK_EQUAL(quecota_set_server(device, "mqtt://cloud.example:1883"), QUECOTA_OK);
     CHECK_EQUAL(quecota_set_mcu_version(device, "MCU", "1"), QUECOTA_OK);
     CHECK_EQUAL(quecota_set_mode(device, QUECOTA_MODE_REQUEST), QUECOTA_OK);
-    CHECK(toy_run(&toy, device, &online, 60000));
-    CHECK_EQUAL(quecota_request_plan(device, 0), QUECOTA_OK);
+    CHECK(fake_run(&fake, device, &online, 60000));
+    CHECK_EQUAL(quecota_ota_request(device, 0), QUECOTA_OK);
     for (long steps = 0; !done; steps++) {
         uint32_t wait = quecota_poll(device);
         CHECK(steps < 100000);
-        if (done || toy_answer(&toy, device)) continue;
+        if (done || fake_answer(&fake, device)) continue;
         if (connected) serve(device);
-        else toy.now += wait > 1000 ? 1000 : wait ? wait : 1;
+        else fake.now += wait > 1000 ? 1000 : wait ? wait : 1;
     }
     if (failed) fprintf(stderr, "%s\n", quecota_failure_text(quecota_ota_failure(device)));
     CHECK(!failed);
-    CHECK_EQUAL(bytes_read, TOY_FIRMWARE_SIZE);
+    CHECK_EQUAL(bytes_read, FAKE_FIRMWARE_SIZE);
     CHECK_EQUAL(redirects, 1);
     CHECK_EQUAL(closes, 1);
     CHECK(requests > 3);

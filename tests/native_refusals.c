@@ -1,12 +1,12 @@
 /* What the native API refuses: NULL everywhere, wrong sizes, calls at the wrong time. Nothing may crash. */
-#include "toy.h"
+#include "fake_platform.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static quecota_memory_t memory[2];
 static uint8_t receive[QUECOTA_RECEIVE_MIN];
-static toy_t toy;
+static fake_platform_t fake;
 
 static quecota_config_t config(void)
 {
@@ -20,7 +20,7 @@ static quecota_config_t config(void)
 
 static quecota_error_t init(const quecota_config_t *config, const quecota_platform_t *platform)
 {
-    quecota_t *device = (quecota_t *)&toy;
+    quecota_t *device = (quecota_t *)&fake;
     quecota_error_t error = quecota_init(memory, sizeof memory[0], config, platform, &device);
     CHECK((device != NULL) == (error == QUECOTA_OK));
     return error;
@@ -31,54 +31,54 @@ static void init_is_particular(void)
     quecota_config_t good = config(), bad;
     quecota_t *device = NULL;
     unsigned char *unaligned = memory[0].bytes + 1;
-    toy_init(&toy);
+    fake_init(&fake);
 
-    CHECK_EQUAL(quecota_init(NULL, sizeof memory[0], &good, &toy.platform, &device), QUECOTA_ERROR_NULL);
-    CHECK_EQUAL(quecota_init(memory, sizeof memory[0], NULL, &toy.platform, &device), QUECOTA_ERROR_NULL);
+    CHECK_EQUAL(quecota_init(NULL, sizeof memory[0], &good, &fake.platform, &device), QUECOTA_ERROR_NULL);
+    CHECK_EQUAL(quecota_init(memory, sizeof memory[0], NULL, &fake.platform, &device), QUECOTA_ERROR_NULL);
     CHECK_EQUAL(quecota_init(memory, sizeof memory[0], &good, NULL, &device), QUECOTA_ERROR_NULL);
-    CHECK_EQUAL(quecota_init(memory, sizeof memory[0], &good, &toy.platform, NULL), QUECOTA_ERROR_NULL);
-    CHECK_EQUAL(quecota_init(memory, 64, &good, &toy.platform, &device), QUECOTA_ERROR_MEMORY);
-    CHECK_EQUAL(quecota_init(unaligned, sizeof memory[0], &good, &toy.platform, &device), QUECOTA_ERROR_ALIGN);
+    CHECK_EQUAL(quecota_init(memory, sizeof memory[0], &good, &fake.platform, NULL), QUECOTA_ERROR_NULL);
+    CHECK_EQUAL(quecota_init(memory, 64, &good, &fake.platform, &device), QUECOTA_ERROR_MEMORY);
+    CHECK_EQUAL(quecota_init(unaligned, sizeof memory[0], &good, &fake.platform, &device), QUECOTA_ERROR_ALIGN);
 
     bad = good;
     bad.size = 0;
-    CHECK_EQUAL(init(&bad, &toy.platform), QUECOTA_ERROR_STRUCT);
+    CHECK_EQUAL(init(&bad, &fake.platform), QUECOTA_ERROR_STRUCT);
     bad = good;
     bad.receive = NULL;
-    CHECK_EQUAL(init(&bad, &toy.platform), QUECOTA_ERROR_RECEIVE);
+    CHECK_EQUAL(init(&bad, &fake.platform), QUECOTA_ERROR_RECEIVE);
     bad = good;
     bad.receive_size = QUECOTA_RECEIVE_MIN - 1;
-    CHECK_EQUAL(init(&bad, &toy.platform), QUECOTA_ERROR_RECEIVE);
+    CHECK_EQUAL(init(&bad, &fake.platform), QUECOTA_ERROR_RECEIVE);
     bad = good;
     bad.dialect = 7;
-    CHECK_EQUAL(init(&bad, &toy.platform), QUECOTA_ERROR_VALUE);
+    CHECK_EQUAL(init(&bad, &fake.platform), QUECOTA_ERROR_VALUE);
 
-    toy.platform.storage = NULL;
-    CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_NULL);
-    toy_init(&toy);
-    toy.transport.size = 8;
-    CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_STRUCT);
-    toy_init(&toy);
-    toy.transport.publish = NULL;
-    CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_PLATFORM);
-    toy_init(&toy);
-    toy.system.unlock = NULL;
-    CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_PLATFORM);
-    toy_init(&toy);
-    toy.storage.image.size = TOY_IMAGE_SIZE - 1;
-    CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_AREA);
-    toy_init(&toy);
-    toy.storage.journal.size = 4096; /* one block: nowhere to put the new before the old is erased */
-    CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_AREA);
-    toy_init(&toy);
-    toy.storage.journal.erase = 256; /* two blocks, but no room for what a device must not lose */
-    toy.storage.journal.size = 512;
-    CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_AREA);
-    toy_init(&toy);
-    toy.storage.image.program = 3;
-    CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_ERROR_AREA);
-    toy_init(&toy);
-    CHECK_EQUAL(init(&good, &toy.platform), QUECOTA_OK);
+    fake.platform.storage = NULL;
+    CHECK_EQUAL(init(&good, &fake.platform), QUECOTA_ERROR_NULL);
+    fake_init(&fake);
+    fake.transport.size = 8;
+    CHECK_EQUAL(init(&good, &fake.platform), QUECOTA_ERROR_STRUCT);
+    fake_init(&fake);
+    fake.transport.publish = NULL;
+    CHECK_EQUAL(init(&good, &fake.platform), QUECOTA_ERROR_PLATFORM);
+    fake_init(&fake);
+    fake.system.unlock = NULL;
+    CHECK_EQUAL(init(&good, &fake.platform), QUECOTA_ERROR_PLATFORM);
+    fake_init(&fake);
+    fake.storage.image.size = FAKE_IMAGE_SIZE - 1;
+    CHECK_EQUAL(init(&good, &fake.platform), QUECOTA_ERROR_AREA);
+    fake_init(&fake);
+    fake.storage.journal.size = 4096; /* one block: nowhere to put the new before the old is erased */
+    CHECK_EQUAL(init(&good, &fake.platform), QUECOTA_ERROR_AREA);
+    fake_init(&fake);
+    fake.storage.journal.erase = 256; /* two blocks, but no room for what a device must not lose */
+    fake.storage.journal.size = 512;
+    CHECK_EQUAL(init(&good, &fake.platform), QUECOTA_ERROR_AREA);
+    fake_init(&fake);
+    fake.storage.image.program = 3;
+    CHECK_EQUAL(init(&good, &fake.platform), QUECOTA_ERROR_AREA);
+    fake_init(&fake);
+    CHECK_EQUAL(init(&good, &fake.platform), QUECOTA_OK);
 }
 
 /* A program compiled against a later header hands in a longer struct. */
@@ -91,8 +91,8 @@ static void a_longer_struct_is_taken(void)
     memset(&longer, 0xA5, sizeof longer);
     longer.config = config();
     longer.config.size = sizeof longer;
-    toy_init(&toy);
-    CHECK_EQUAL(init(&longer.config, &toy.platform), QUECOTA_OK);
+    fake_init(&fake);
+    CHECK_EQUAL(init(&longer.config, &fake.platform), QUECOTA_OK);
 }
 
 static void every_call_refuses(quecota_t *device, quecota_error_t with)
@@ -120,9 +120,9 @@ static void every_call_refuses(quecota_t *device, quecota_error_t with)
     CHECK_EQUAL(quecota_set_mode(device, QUECOTA_MODE_REQUEST), with);
     CHECK_EQUAL(quecota_get_mode(device), QUECOTA_MODE_IDLE);
     CHECK_EQUAL(quecota_get_work_state(device), QUECOTA_STATE_UNINITIALIZED);
-    CHECK_EQUAL(quecota_request_plan(device, 0), with);
+    CHECK_EQUAL(quecota_ota_request(device, 0), with);
     CHECK_EQUAL(quecota_ota_action(device, QUECOTA_ACTION_CONFIRM), with);
-    CHECK_EQUAL(quecota_read(device, 0, data, sizeof data, &count), with);
+    CHECK_EQUAL(quecota_ota_read(device, 0, data, sizeof data, &count), with);
     CHECK_EQUAL(count, 0);
     CHECK_EQUAL(quecota_ota_progress(device, &progress), with);
 }
@@ -161,10 +161,10 @@ static void null_arguments_are_refused(quecota_t *device)
     CHECK_EQUAL(quecota_log(device, 0, "line"), QUECOTA_ERROR_VALUE);
     CHECK_EQUAL(quecota_ota_action(device, 4), QUECOTA_ERROR_VALUE);
     CHECK_EQUAL(quecota_ota_action(device, 257), QUECOTA_ERROR_VALUE);
-    CHECK_EQUAL(quecota_read(device, 0, NULL, 4, &count), QUECOTA_ERROR_NULL);
-    CHECK_EQUAL(quecota_read(device, 0, data, 4, NULL), QUECOTA_ERROR_NULL);
-    CHECK_EQUAL(quecota_read(device, 0, data, 0, &count), QUECOTA_ERROR_VALUE);
-    CHECK(quecota_read(device, 0, data, 4, &count) != QUECOTA_OK);
+    CHECK_EQUAL(quecota_ota_read(device, 0, NULL, 4, &count), QUECOTA_ERROR_NULL);
+    CHECK_EQUAL(quecota_ota_read(device, 0, data, 4, NULL), QUECOTA_ERROR_NULL);
+    CHECK_EQUAL(quecota_ota_read(device, 0, data, 0, &count), QUECOTA_ERROR_VALUE);
+    CHECK(quecota_ota_read(device, 0, data, 4, &count) != QUECOTA_OK);
     CHECK_EQUAL(quecota_ota_progress(device, NULL), QUECOTA_ERROR_NULL);
     CHECK_EQUAL(quecota_set_event_callback(device, NULL, NULL), QUECOTA_OK);
 }
@@ -177,7 +177,7 @@ static void call_back_from_log(quecota_t *device)
     uint8_t data[4];
     reentries++;
     CHECK_EQUAL(quecota_set_mode(device, QUECOTA_MODE_REQUEST), QUECOTA_ERROR_REENTRY);
-    CHECK_EQUAL(quecota_read(device, 0, data, sizeof data, &count), QUECOTA_ERROR_REENTRY);
+    CHECK_EQUAL(quecota_ota_read(device, 0, data, sizeof data, &count), QUECOTA_ERROR_REENTRY);
     CHECK_EQUAL(quecota_on_link(device, QUECOTA_LINK_LOST, 0), QUECOTA_ERROR_REENTRY);
     CHECK_EQUAL(quecota_poll(device), 1000);
 }
@@ -187,14 +187,14 @@ static void calls_from_inside_the_platform_are_refused(void)
 {
     quecota_config_t good = config();
     quecota_t *device;
-    toy_init(&toy);
-    toy.system.lock = toy.system.unlock = NULL;
-    CHECK_EQUAL(quecota_init(memory, sizeof memory[0], &good, &toy.platform, &device), QUECOTA_OK);
-    toy.device = device;
-    toy.in_log = call_back_from_log;
+    fake_init(&fake);
+    fake.system.lock = fake.system.unlock = NULL;
+    CHECK_EQUAL(quecota_init(memory, sizeof memory[0], &good, &fake.platform, &device), QUECOTA_OK);
+    fake.device = device;
+    fake.in_log = call_back_from_log;
     CHECK_EQUAL(quecota_log(device, QUECOTA_LEVEL_WARN, "a line"), QUECOTA_OK);
     CHECK_EQUAL(reentries, 1);
-    CHECK(strcmp(toy.line, "a line") == 0);
+    CHECK(strcmp(fake.line, "a line") == 0);
 }
 
 int main(void)
@@ -220,8 +220,8 @@ int main(void)
     a_longer_struct_is_taken();
     calls_from_inside_the_platform_are_refused();
 
-    toy_init(&toy);
-    CHECK_EQUAL(quecota_init(memory, sizeof memory[0], &good, &toy.platform, &device), QUECOTA_OK);
+    fake_init(&fake);
+    CHECK_EQUAL(quecota_init(memory, sizeof memory[0], &good, &fake.platform, &device), QUECOTA_OK);
     every_call_refuses(device, QUECOTA_ERROR_STARTED);
     CHECK_EQUAL(quecota_start(device), QUECOTA_OK);
     CHECK_EQUAL(quecota_start(device), QUECOTA_ERROR_STARTED);

@@ -1,5 +1,5 @@
 /* An MCU is upgraded through the native API, from the first connection to QUECOTA_OTA_SUCCESS. */
-#include "toy.h"
+#include "fake_platform.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 typedef struct {
     quecota_t *device;
-    toy_t *toy;
+    fake_platform_t *fake;
     int online, done, failed;
     unsigned plans, starts, pieces, updatings;
     uint32_t read;
@@ -37,17 +37,17 @@ static void read_piece(app_t *app, const char *text)
     start = (uint32_t)strtoul(word, NULL, 10);
     field(word, sizeof word, text, 3);
     length = (uint32_t)strtoul(word, NULL, 10);
-    CHECK_EQUAL(size, TOY_FIRMWARE_SIZE);
+    CHECK_EQUAL(size, FAKE_FIRMWARE_SIZE);
     CHECK_EQUAL(start, app->read);
     CHECK(length > 0 && start + length <= size);
 
     /* Outside the piece there is nothing to read. */
-    CHECK_EQUAL(quecota_read(app->device, start + length, data, sizeof data, &count), QUECOTA_ERROR_RANGE);
+    CHECK_EQUAL(quecota_ota_read(app->device, start + length, data, sizeof data, &count), QUECOTA_ERROR_RANGE);
     CHECK_EQUAL(count, 0);
     while (app->read < start + length) {
-        CHECK_EQUAL(quecota_read(app->device, app->read, data, sizeof data, &count), QUECOTA_OK);
+        CHECK_EQUAL(quecota_ota_read(app->device, app->read, data, sizeof data, &count), QUECOTA_OK);
         CHECK(count > 0 && count <= sizeof data);
-        for (uint32_t i = 0; i < count; i++) CHECK_EQUAL(data[i], toy_firmware(app->read + i));
+        for (uint32_t i = 0; i < count; i++) CHECK_EQUAL(data[i], fake_firmware(app->read + i));
         app->read += count;
     }
     if (app->read < size) {
@@ -63,13 +63,13 @@ static void on_event(void *ctx, uint32_t event, int32_t code, void *value, uint3
 {
     app_t *app = ctx;
     char *text = value;
-    CHECK(!app->toy->locked);
+    CHECK(!app->fake->locked);
     CHECK((value == NULL) == (length == 0));
     if (text) {
         CHECK_EQUAL(strlen(text), length);
-        if (getenv("TOY_LOG")) fprintf(stderr, "[%u] event %u,%d,%s\n", app->toy->now, event, code, text);
-    } else if (getenv("TOY_LOG")) {
-        fprintf(stderr, "[%u] event %u,%d\n", app->toy->now, event, code);
+        if (getenv("FAKE_LOG")) fprintf(stderr, "[%u] event %u,%d,%s\n", app->fake->now, event, code, text);
+    } else if (getenv("FAKE_LOG")) {
+        fprintf(stderr, "[%u] event %u,%d\n", app->fake->now, event, code);
     }
     /* A poll inside a callback does nothing, and the device cannot end under its own feet. */
     CHECK_EQUAL(quecota_poll(app->device), 1000);
@@ -84,7 +84,7 @@ static void on_event(void *ctx, uint32_t event, int32_t code, void *value, uint3
         CHECK_EQUAL(quecota_ota_action(app->device, QUECOTA_ACTION_CONFIRM), QUECOTA_OK);
         break;
     case QUECOTA_OTA_START:
-        CHECK(strcmp(text, "\"MCU\",100000,\"" TOY_FIRMWARE_MD5 "\"," TOY_FIRMWARE_CRC32_DECIMAL) == 0);
+        CHECK(strcmp(text, "\"MCU\",100000,\"" FAKE_FIRMWARE_MD5 "\"," FAKE_FIRMWARE_CRC32_DECIMAL) == 0);
         app->starts++;
         break;
     case QUECOTA_OTA_DOWNLOADED:
@@ -111,7 +111,7 @@ static void on_event(void *ctx, uint32_t event, int32_t code, void *value, uint3
 
 static quecota_memory_t memory;
 static uint8_t receive[QUECOTA_RECEIVE_MIN];
-static toy_t toy;
+static fake_platform_t fake;
 
 static quecota_t *make(app_t *app)
 {
@@ -123,11 +123,11 @@ static quecota_t *make(app_t *app)
     config.receive_size = sizeof receive;
     config.event = on_event;
     config.event_ctx = app;
-    CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &toy.platform, &device), QUECOTA_OK);
+    CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &fake.platform, &device), QUECOTA_OK);
     app->device = device;
-    app->toy = &toy;
+    app->fake = &fake;
     CHECK_EQUAL(quecota_start(device), QUECOTA_OK);
-    CHECK(toy.device == device);
+    CHECK(fake.device == device);
     return device;
 }
 
@@ -135,7 +135,7 @@ static void go_online(app_t *app)
 {
     CHECK_EQUAL(quecota_set_mode(app->device, QUECOTA_MODE_REQUEST), QUECOTA_OK);
     CHECK_EQUAL(quecota_get_mode(app->device), QUECOTA_MODE_REQUEST);
-    CHECK(toy_run(&toy, app->device, &app->online, 60000));
+    CHECK(fake_run(&fake, app->device, &app->online, 60000));
     CHECK_EQUAL(quecota_get_work_state(app->device), QUECOTA_STATE_SUBSCRIBED);
 }
 
@@ -144,40 +144,40 @@ int main(void)
     app_t app = {0};
     char version[512];
     quecota_progress_t progress;
-    toy_init(&toy);
+    fake_init(&fake);
     make(&app);
 
     CHECK_EQUAL(quecota_set_mode(app.device, QUECOTA_MODE_REQUEST), QUECOTA_ERROR_INCOMPLETE);
     CHECK_EQUAL(quecota_set_product(app.device, "p1abcd", "MTIzNDU2Nzg5MGFi"), QUECOTA_OK);
     CHECK_EQUAL(quecota_set_server(app.device, "mqtt://cloud.example:1883"), QUECOTA_OK);
     CHECK_EQUAL(quecota_set_mcu_version(app.device, "MCU", "1"), QUECOTA_OK);
-    CHECK_EQUAL(quecota_request_plan(app.device, 0), QUECOTA_ERROR_OFFLINE);
+    CHECK_EQUAL(quecota_ota_request(app.device, 0), QUECOTA_ERROR_OFFLINE);
     CHECK_EQUAL(quecota_ota_action(app.device, QUECOTA_ACTION_CONFIRM), QUECOTA_ERROR_STATE);
     CHECK_EQUAL(quecota_get_work_state(app.device), QUECOTA_STATE_INITIALIZED);
 
     go_online(&app);
-    CHECK(toy.password[0] == '0'); /* bootstrap: no device secret yet */
-    CHECK(strcmp(toy.client_id, "qdp1abcd860000000000001") == 0);
-    CHECK(!toy.user_name_given);
+    CHECK(fake.password[0] == '0'); /* bootstrap: no device secret yet */
+    CHECK(strcmp(fake.client_id, "qdp1abcd860000000000001") == 0);
+    CHECK(!fake.user_name_given);
     CHECK_EQUAL(quecota_set_product(app.device, "p1abcd", "another"), QUECOTA_ERROR_NOT_IDLE);
 
-    CHECK_EQUAL(quecota_request_plan(app.device, 0), QUECOTA_OK);
-    CHECK(toy_run(&toy, app.device, &app.done, 120000));
+    CHECK_EQUAL(quecota_ota_request(app.device, 0), QUECOTA_OK);
+    CHECK(fake_run(&fake, app.device, &app.done, 120000));
     CHECK(!app.failed);
-    CHECK(strcmp(toy.mcu_list, "MCU:1") == 0);
+    CHECK(strcmp(fake.mcu_list, "MCU:1") == 0);
     CHECK_EQUAL(app.plans, 1);
     CHECK_EQUAL(app.starts, 1);
     CHECK_EQUAL(app.updatings, 1);
-    CHECK_EQUAL(app.read, TOY_FIRMWARE_SIZE);
-    CHECK(app.pieces >= TOY_FIRMWARE_SIZE / TOY_IMAGE_SIZE + 1);
-    CHECK_EQUAL(toy.fetched, TOY_FIRMWARE_SIZE);
-    CHECK(toy.wakes > 0);
+    CHECK_EQUAL(app.read, FAKE_FIRMWARE_SIZE);
+    CHECK(app.pieces >= FAKE_FIRMWARE_SIZE / FAKE_IMAGE_SIZE + 1);
+    CHECK_EQUAL(fake.fetched, FAKE_FIRMWARE_SIZE);
+    CHECK(fake.wakes > 0);
 
     /* The last reports still have to leave. */
-    toy_run(&toy, app.device, &app.failed, 5000);
+    fake_run(&fake, app.device, &app.failed, 5000);
     for (int state = 1; state <= 11; state++)
-        if (state != 3 && state != 6 && state != 7 && state != 10) CHECK(toy_reported(&toy, state));
-    CHECK(!toy_reported(&toy, 6) && !toy_reported(&toy, 12));
+        if (state != 3 && state != 6 && state != 7 && state != 10) CHECK(fake_reported(&fake, state));
+    CHECK(!fake_reported(&fake, 6) && !fake_reported(&fake, 12));
 
     CHECK_EQUAL(quecota_get_mcu_version(app.device, "MCU", version, sizeof version), QUECOTA_OK);
     CHECK(strcmp(version, "2") == 0);
@@ -191,11 +191,11 @@ int main(void)
     /* The same device after a reboot logs in with the secret that it was given. */
     CHECK_EQUAL(quecota_deinit(app.device), QUECOTA_OK);
     CHECK_EQUAL(quecota_get_mode(app.device), QUECOTA_MODE_IDLE);
-    toy_reboot(&toy);
+    fake_reboot(&fake);
     memset(&app, 0, sizeof app);
     make(&app);
     go_online(&app);
-    CHECK(toy.password[0] == '1');
+    CHECK(fake.password[0] == '1');
     CHECK_EQUAL(quecota_deinit(app.device), QUECOTA_OK);
     puts("native_upgrade: passed");
     return 0;

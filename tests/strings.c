@@ -1,7 +1,7 @@
 /* The string helpers as applications use them. */
 #include "Ql_iotApi.h"
 
-#include "toy.h"
+#include "fake_platform.h"
 
 int main(void)
 {

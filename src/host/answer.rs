@@ -36,7 +36,7 @@ pub(super) enum Answer<'a> {
 /// What the agent made of an [`Answer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Heard {
+pub(super) enum Delivery {
     /// It took it.
     Taken,
     /// No room for the message now: offer it again after a poll.
@@ -46,25 +46,25 @@ pub(super) enum Heard {
 }
 
 /// Brings answers to the agent. Called by I/O threads, never from inside a platform call.
-pub(super) trait Ear: Send + Sync {
-    /// Locks the agent, drops the answer (`Stop`) if `ticket` is void, else calls the agent and wakes its thread.
-    fn tell(&self, ticket: &Ticket, answer: Answer<'_>) -> Heard;
+pub(super) trait EventSink: Send + Sync {
+    /// Locks the agent, drops the answer (`Stop`) if `generation` is void, else calls the agent and wakes its thread.
+    fn deliver(&self, generation: &Generation, answer: Answer<'_>) -> Delivery;
 }
 
 /// Issues tickets; a new one voids the one before.
 #[derive(Debug, Default)]
-pub(super) struct Turnstile {
+pub(super) struct GenerationCounter {
     current: Arc<AtomicU32>,
 }
 
-impl Turnstile {
-    /// Voids the ticket that is out and issues the next. Called with the agent locked.
-    pub fn next(&self) -> Ticket {
+impl GenerationCounter {
+    /// Voids the generation that is out and issues the next. Called with the agent locked.
+    pub fn next(&self) -> Generation {
         let number = self.current.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
-        Ticket { current: Arc::clone(&self.current), number }
+        Generation { current: Arc::clone(&self.current), number }
     }
 
-    /// Voids the ticket that is out. Called with the agent locked.
+    /// Voids the generation that is out. Called with the agent locked.
     pub fn close(&self) {
         self.current.fetch_add(1, Ordering::AcqRel);
     }
@@ -73,12 +73,12 @@ impl Turnstile {
 /// Belongs to one connection or fetch. Void once the agent has asked for another or for none, so that what an old
 /// one still brings cannot be taken for news of the new one.
 #[derive(Debug, Clone)]
-pub(super) struct Ticket {
+pub(super) struct Generation {
     current: Arc<AtomicU32>,
     number: u32,
 }
 
-impl Ticket {
+impl Generation {
     /// Whether answers under it still count. Certain only while the agent is locked.
     pub fn valid(&self) -> bool {
         self.current.load(Ordering::Acquire) == self.number
@@ -86,8 +86,8 @@ impl Ticket {
 }
 
 #[cfg(test)]
-pub(super) mod listening {
-    //! An ear for tests: keeps what it is told.
+pub(super) mod recording {
+    //! An sink for tests: keeps what it is told.
 
     use super::*;
     use std::collections::VecDeque;
@@ -96,7 +96,7 @@ pub(super) mod listening {
 
     /// An owned [`Answer`].
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub enum Told {
+    pub enum Received {
         Link(Link),
         Message(String, Vec<u8>),
         Sent(SendId, bool),
@@ -107,30 +107,30 @@ pub(super) mod listening {
 
     #[derive(Default)]
     struct State {
-        told: VecDeque<Told>,
-        replies: VecDeque<Heard>,
+        told: VecDeque<Received>,
+        replies: VecDeque<Delivery>,
     }
 
     /// Remembers answers and replies as told, else `Taken`.
     #[derive(Default)]
-    pub struct Listener {
+    pub struct Recorder {
         state: Mutex<State>,
         came: Condvar,
     }
 
-    impl Listener {
+    impl Recorder {
         /// The replies to the next answers.
-        pub fn reply(&self, replies: impl IntoIterator<Item = Heard>) {
+        pub fn reply(&self, replies: impl IntoIterator<Item = Delivery>) {
             self.state.lock().unwrap().replies.extend(replies);
         }
 
         /// The next answer; none within 20 s fails the test.
-        pub fn next(&self) -> Told {
+        pub fn next(&self) -> Received {
             self.within(Duration::from_secs(20)).expect("an answer within 20 s")
         }
 
         /// The next answer if one comes in time.
-        pub fn within(&self, limit: Duration) -> Option<Told> {
+        pub fn within(&self, limit: Duration) -> Option<Received> {
             let state = self.state.lock().unwrap();
             let (mut state, _) =
                 self.came.wait_timeout_while(state, limit, |state| state.told.is_empty()).unwrap();
@@ -142,31 +142,31 @@ pub(super) mod listening {
             let (mut head, mut body) = (None, Vec::new());
             loop {
                 match self.next() {
-                    Told::FetchBegin(h) => assert!(head.replace(h).is_none(), "two heads"),
-                    Told::FetchData(data) => body.extend(data),
-                    Told::FetchEnd(end) => return (head, body, end),
+                    Received::FetchBegin(h) => assert!(head.replace(h).is_none(), "two heads"),
+                    Received::FetchData(data) => body.extend(data),
+                    Received::FetchEnd(end) => return (head, body, end),
                     other => panic!("not of a fetch: {other:?}"),
                 }
             }
         }
     }
 
-    impl Ear for Listener {
-        fn tell(&self, ticket: &Ticket, answer: Answer<'_>) -> Heard {
+    impl EventSink for Recorder {
+        fn deliver(&self, generation: &Generation, answer: Answer<'_>) -> Delivery {
             let mut state = self.state.lock().unwrap();
-            if !ticket.valid() {
-                return Heard::Stop;
+            if !generation.valid() {
+                return Delivery::Stop;
             }
             state.told.push_back(match answer {
-                Answer::Link(link) => Told::Link(link),
-                Answer::Message { topic, payload } => Told::Message(topic.to_owned(), payload.to_vec()),
-                Answer::Sent { id, delivered } => Told::Sent(id, delivered),
-                Answer::FetchBegin(head) => Told::FetchBegin(head),
-                Answer::FetchData(data) => Told::FetchData(data.to_vec()),
-                Answer::FetchEnd(end) => Told::FetchEnd(end),
+                Answer::Link(link) => Received::Link(link),
+                Answer::Message { topic, payload } => Received::Message(topic.to_owned(), payload.to_vec()),
+                Answer::Sent { id, delivered } => Received::Sent(id, delivered),
+                Answer::FetchBegin(head) => Received::FetchBegin(head),
+                Answer::FetchData(data) => Received::FetchData(data.to_vec()),
+                Answer::FetchEnd(end) => Received::FetchEnd(end),
             });
             self.came.notify_all();
-            state.replies.pop_front().unwrap_or(Heard::Taken)
+            state.replies.pop_front().unwrap_or(Delivery::Taken)
         }
     }
 }

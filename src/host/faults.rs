@@ -9,11 +9,11 @@ use quecota_core::agent::{Agent, FetchEnd, Link};
 use quecota_core::platform::{Level, Platform};
 use test_platform::faults::{Fault, Faults, Faulty, Incoming, News};
 
-use super::answer::{Answer, Ear, Heard, Ticket};
+use super::answer::{Answer, Delivery, EventSink, Generation};
 use super::log::Log;
 use super::platform::Host;
 use super::settings::Settings;
-use super::{DeviceLine, HostError, hand};
+use super::{DeviceHandle, HostError, hand};
 use crate::native::hosted::{Device, Hosted};
 
 /// A message that is to come after the next comes after this long even if there is none.
@@ -24,9 +24,9 @@ const TICK: Duration = Duration::from_millis(20);
 const WAITING_MAX: usize = 64;
 
 /// A host with `faults`, each of which says on stderr when it strikes: `fault drop-link`.
-pub(super) fn host(settings: Settings, faults: Faults) -> Result<Faulty<Host<FaultyLine>>, HostError> {
+pub(super) fn host(settings: Settings, faults: Faults) -> Result<Faulty<Host<FaultySink>>, HostError> {
     let log = Log::new(settings.log);
-    let line = Arc::new(FaultyLine::new(faults.clone()));
+    let line = Arc::new(FaultySink::new(faults.clone()));
     let host = Host::start(settings, Arc::clone(&line))?;
     std::thread::Builder::new().name("test-platform".to_owned()).spawn(move || {
         loop {
@@ -43,15 +43,15 @@ fn say(fault: Fault) {
     Log::new(Level::Error).line(Level::Error, &format!("fault {}", fault.name()));
 }
 
-impl Hosted for Faulty<Host<FaultyLine>> {
+impl Hosted for Faulty<Host<FaultySink>> {
     fn attach(&mut self, device: Device) {
-        self.inner.ear().line.attach(device);
+        self.inner.sink().line.attach(device);
     }
 }
 
 /// The line to the device, with faults on it.
-pub(super) struct FaultyLine {
-    line: DeviceLine,
+pub(super) struct FaultySink {
+    line: DeviceHandle,
     /// Locked with the agent locked, or alone.
     way: Mutex<Way>,
 }
@@ -60,23 +60,23 @@ pub(super) struct FaultyLine {
 struct Way {
     incoming: Incoming,
     /// Messages that the agent had no room for, with those that came behind them.
-    waiting: VecDeque<(Ticket, News)>,
+    waiting: VecDeque<(Generation, News)>,
     /// The packet that [`Incoming`] holds back: of which connection, and until when.
-    held: Option<(Ticket, Instant)>,
+    held: Option<(Generation, Instant)>,
 }
 
 /// What becomes of one answer.
 struct Passage {
-    heard: Heard,
+    delivery: Delivery,
     /// Before the next may come.
     delay: Duration,
 }
 
-impl FaultyLine {
+impl FaultySink {
     fn new(faults: Faults) -> Self {
         let incoming = Incoming::new(faults).telling(say);
         let way = Way { incoming, waiting: VecDeque::new(), held: None };
-        FaultyLine { line: DeviceLine::default(), way: Mutex::new(way) }
+        FaultySink { line: DeviceHandle::default(), way: Mutex::new(way) }
     }
 
     fn way(&self) -> MutexGuard<'_, Way> {
@@ -86,33 +86,35 @@ impl FaultyLine {
     /// Hands over what has waited long enough at `now`.
     fn late(&self, now: Instant) {
         let next = self.way().next(now);
-        if let Some(ticket) = next {
+        if let Some(generation) = next {
             // Its reply decides nothing: nobody waits for it.
-            let _ = self.line.with(&ticket, |agent, platform| {
+            let _ = self.line.with(&generation, |agent, platform| {
                 let mut way = self.way();
                 way.release(now);
                 way.offer(&mut |answer| hand(agent, platform, answer));
-                Heard::Taken
+                Delivery::Taken
             });
         }
     }
 }
 
-impl Ear for FaultyLine {
-    fn tell(&self, ticket: &Ticket, answer: Answer<'_>) -> Heard {
+impl EventSink for FaultySink {
+    fn deliver(&self, generation: &Generation, answer: Answer<'_>) -> Delivery {
         let mut delay = Duration::ZERO;
-        let heard = self.line.with(ticket, |agent: &mut Agent<'static>, platform: &mut dyn Platform| {
-            let passage =
-                self.way().pass(ticket, answer, Instant::now(), &mut |answer| hand(agent, platform, answer));
-            delay = passage.delay;
-            passage.heard
-        });
+        let delivery =
+            self.line.with(generation, |agent: &mut Agent<'static>, platform: &mut dyn Platform| {
+                let passage = self
+                    .way()
+                    .pass(generation, answer, Instant::now(), &mut |answer| hand(agent, platform, answer));
+                delay = passage.delay;
+                passage.delivery
+            });
         // With nothing locked: only this fetch is slow.
         let end = Instant::now() + delay;
-        while Instant::now() < end && ticket.valid() {
+        while Instant::now() < end && generation.valid() {
             sleep(TICK.min(end.saturating_duration_since(Instant::now())));
         }
-        heard
+        delivery
     }
 }
 
@@ -120,62 +122,66 @@ impl Way {
     /// Passes one answer on to `hand`, as the faults have it.
     fn pass(
         &mut self,
-        ticket: &Ticket,
+        generation: &Generation,
         answer: Answer<'_>,
         now: Instant,
-        hand: &mut dyn FnMut(Answer<'_>) -> Heard,
+        hand: &mut dyn FnMut(Answer<'_>) -> Delivery,
     ) -> Passage {
         if matches!(answer, Answer::Message { .. }) && self.waiting.len() >= WAITING_MAX {
-            return Passage { heard: Heard::NoRoom, delay: Duration::ZERO };
+            return Passage { delivery: Delivery::NoRoom, delay: Duration::ZERO };
         }
         let has_ended = matches!(answer, Answer::Link(Link::Lost | Link::Refused(_)) | Answer::FetchEnd(_));
         let is_message = matches!(answer, Answer::Message { .. });
         let passed = self.incoming.pass(news(answer));
         // A message that does not come at once is held back; whatever else comes lets it go.
         self.held = match is_message && passed.news.is_empty() {
-            true => Some((ticket.clone(), now + HELD_FOR)),
+            true => Some((generation.clone(), now + HELD_FOR)),
             false if matches!(answer, Answer::Message { .. } | Answer::Sent { .. } | Answer::Link(_)) => None,
             false => self.held.take(),
         };
-        let mut heard = Heard::Taken;
+        let mut delivery = Delivery::Taken;
         for news in passed.news {
             match &news {
-                News::Message(..) => self.waiting.push_back((ticket.clone(), news)),
+                News::Message(..) => self.waiting.push_back((generation.clone(), news)),
                 other => {
                     if matches!(other, News::Link(Link::Lost | Link::Refused(_))) {
                         self.waiting.clear();
                     }
                     let ends = matches!(other, News::Link(Link::Lost) | News::FetchEnd(FetchEnd::Failed));
-                    if hand(self::answer(other)) == Heard::Stop || (ends && !has_ended) {
-                        heard = Heard::Stop;
+                    if hand(self::answer(other)) == Delivery::Stop || (ends && !has_ended) {
+                        delivery = Delivery::Stop;
                     }
                 }
             }
         }
         self.offer(hand);
-        Passage { heard, delay: Duration::from_millis(passed.delay.into()) }
+        Passage { delivery, delay: Duration::from_millis(passed.delay.into()) }
     }
 
     /// Of which connection something is to be handed over at `now`.
-    fn next(&mut self, now: Instant) -> Option<Ticket> {
-        self.waiting.retain(|(ticket, _)| ticket.valid());
+    fn next(&mut self, now: Instant) -> Option<Generation> {
+        self.waiting.retain(|(generation, _)| generation.valid());
         let held = self.held.as_ref().filter(|(_, until)| *until <= now);
-        self.waiting.front().map(|(ticket, _)| ticket).or(held.map(|(ticket, _)| ticket)).cloned()
+        self.waiting
+            .front()
+            .map(|(generation, _)| generation)
+            .or(held.map(|(generation, _)| generation))
+            .cloned()
     }
 
     /// Lets the packet that is held back go if it is time.
     fn release(&mut self, now: Instant) {
-        if let Some((ticket, _)) = self.held.take_if(|(_, until)| *until <= now) {
+        if let Some((generation, _)) = self.held.take_if(|(_, until)| *until <= now) {
             for news in self.incoming.release() {
-                self.waiting.push_back((ticket.clone(), news));
+                self.waiting.push_back((generation.clone(), news));
             }
         }
     }
 
     /// Offers messages in their order as long as there is room.
-    fn offer(&mut self, hand: &mut dyn FnMut(Answer<'_>) -> Heard) {
-        while let Some((ticket, news)) = self.waiting.front() {
-            if ticket.valid() && hand(answer(news)) == Heard::NoRoom {
+    fn offer(&mut self, hand: &mut dyn FnMut(Answer<'_>) -> Delivery) {
+        while let Some((generation, news)) = self.waiting.front() {
+            if generation.valid() && hand(answer(news)) == Delivery::NoRoom {
                 return;
             }
             self.waiting.pop_front();
@@ -207,13 +213,13 @@ fn answer(news: &News) -> Answer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::Turnstile;
+    use super::super::answer::GenerationCounter;
     use super::*;
 
     /// A way with faults, and what the agent behind it took.
     struct Scene {
-        line: FaultyLine,
-        gate: Turnstile,
+        line: FaultySink,
+        gate: GenerationCounter,
         now: Instant,
         took: Vec<News>,
         /// Messages that it has room for.
@@ -222,13 +228,13 @@ mod tests {
 
     impl Scene {
         fn new(faults: &str) -> Self {
-            let line = FaultyLine::new(faults.parse().unwrap());
-            Scene { line, gate: Turnstile::default(), now: Instant::now(), took: Vec::new(), room: 9 }
+            let line = FaultySink::new(faults.parse().unwrap());
+            Scene { line, gate: GenerationCounter::default(), now: Instant::now(), took: Vec::new(), room: 9 }
         }
 
-        fn pass(&mut self, ticket: &Ticket, answer: Answer<'_>) -> Heard {
+        fn pass(&mut self, generation: &Generation, answer: Answer<'_>) -> Delivery {
             let Scene { line, now, took, room, .. } = self;
-            line.way().pass(ticket, answer, *now, &mut taking(took, room)).heard
+            line.way().pass(generation, answer, *now, &mut taking(took, room)).delivery
         }
 
         /// What the thread does, `later`.
@@ -243,16 +249,16 @@ mod tests {
         }
     }
 
-    fn taking<'s>(took: &'s mut Vec<News>, room: &'s mut usize) -> impl FnMut(Answer<'_>) -> Heard {
+    fn taking<'s>(took: &'s mut Vec<News>, room: &'s mut usize) -> impl FnMut(Answer<'_>) -> Delivery {
         |answer| {
             if matches!(answer, Answer::Message { .. }) {
                 if *room == 0 {
-                    return Heard::NoRoom;
+                    return Delivery::NoRoom;
                 }
                 *room -= 1;
             }
             took.push(news(answer));
-            Heard::Taken
+            Delivery::Taken
         }
     }
 
@@ -267,10 +273,10 @@ mod tests {
     #[test]
     fn a_packet_that_comes_twice_waits_for_room_and_keeps_its_place() {
         let mut scene = Scene::new("duplicate=100%");
-        let ticket = scene.gate.next();
+        let generation = scene.gate.next();
         scene.room = 1;
-        assert_eq!(scene.pass(&ticket, message(b"1")), Heard::Taken);
-        assert_eq!(scene.pass(&ticket, message(b"2")), Heard::Taken);
+        assert_eq!(scene.pass(&generation, message(b"1")), Delivery::Taken);
+        assert_eq!(scene.pass(&generation, message(b"2")), Delivery::Taken);
         assert_eq!(scene.took, [told(b"1")]);
         scene.room = 9;
         scene.late(TICK);
@@ -280,8 +286,8 @@ mod tests {
     #[test]
     fn a_packet_that_is_to_come_after_the_next_comes_even_if_there_is_none() {
         let mut scene = Scene::new("reorder=100%");
-        let ticket = scene.gate.next();
-        assert_eq!(scene.pass(&ticket, message(b"1")), Heard::Taken);
+        let generation = scene.gate.next();
+        assert_eq!(scene.pass(&generation, message(b"1")), Delivery::Taken);
         scene.late(HELD_FOR / 2);
         assert_eq!(scene.took, []);
         scene.late(HELD_FOR / 2);
@@ -291,9 +297,9 @@ mod tests {
     #[test]
     fn what_waits_is_gone_with_its_connection() {
         let mut scene = Scene::new("");
-        let ticket = scene.gate.next();
+        let generation = scene.gate.next();
         scene.room = 0;
-        assert_eq!(scene.pass(&ticket, message(b"1")), Heard::Taken);
+        assert_eq!(scene.pass(&generation, message(b"1")), Delivery::Taken);
         scene.gate.close();
         scene.room = 9;
         scene.late(TICK);
@@ -303,9 +309,9 @@ mod tests {
     #[test]
     fn a_link_that_drops_and_a_body_that_is_cut_end_their_threads() {
         let mut scene = Scene::new("drop-link=100%,short=100%");
-        let ticket = scene.gate.next();
-        assert_eq!(scene.pass(&ticket, Answer::Link(Link::Connected)), Heard::Stop);
-        assert_eq!(scene.pass(&ticket, Answer::FetchData(&[1; 9])), Heard::Stop);
+        let generation = scene.gate.next();
+        assert_eq!(scene.pass(&generation, Answer::Link(Link::Connected)), Delivery::Stop);
+        assert_eq!(scene.pass(&generation, Answer::FetchData(&[1; 9])), Delivery::Stop);
         assert_eq!(scene.took.first(), Some(&News::Link(Link::Lost)));
         assert_eq!(scene.took.last(), Some(&News::FetchEnd(FetchEnd::Failed)));
     }
@@ -313,9 +319,10 @@ mod tests {
     #[test]
     fn a_slow_body_waits_after_each_chunk() {
         let scene = Scene::new("slow=1kB/s");
-        let ticket = scene.gate.next();
+        let generation = scene.gate.next();
         let mut way = scene.line.way();
-        let passage = way.pass(&ticket, Answer::FetchData(&[1; 250]), scene.now, &mut |_| Heard::Taken);
+        let passage =
+            way.pass(&generation, Answer::FetchData(&[1; 250]), scene.now, &mut |_| Delivery::Taken);
         assert_eq!(passage.delay, Duration::from_millis(250));
     }
 }

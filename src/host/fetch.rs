@@ -9,7 +9,7 @@ use quecota_core::platform::{Level, Range, Refused};
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION};
 use ureq::http::{HeaderMap, HeaderName, Uri};
 
-use super::answer::{Answer, Ear, Heard, Ticket};
+use super::answer::{Answer, Delivery, EventSink, Generation};
 use super::log::Log;
 use super::signal::block_broken_pipe;
 use super::trust::{Trust, TrustError};
@@ -17,7 +17,7 @@ use super::trust::{Trust, TrustError};
 /// How long each step of a fetch may take. The agent has tighter timers of its own (QUECTHING.md 3.2); these end the
 /// thread when the agent no longer looks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadlines {
+pub(super) struct Timeouts {
     /// Name, TCP and TLS.
     pub connect: Duration,
     /// From the request to the last header.
@@ -26,10 +26,10 @@ pub(super) struct Deadlines {
     pub read: Duration,
 }
 
-impl Default for Deadlines {
+impl Default for Timeouts {
     fn default() -> Self {
         let head = Duration::from_secs(15);
-        Deadlines { connect: Duration::from_secs(10), head, read: head }
+        Timeouts { connect: Duration::from_secs(10), head, read: head }
     }
 }
 
@@ -42,16 +42,16 @@ const CHUNK: usize = 16 * 1024;
 #[derive(Clone)]
 pub(super) struct Fetcher {
     /// Who hears the answers.
-    pub ear: Arc<dyn Ear>,
+    pub sink: Arc<dyn EventSink>,
     /// Whom `https` trusts.
     pub trust: Arc<Trust>,
     /// Where trouble is told.
     pub log: Log,
     /// How long a step may take.
-    pub deadlines: Deadlines,
+    pub timeouts: Timeouts,
 }
 
-/// A fetch under way. Dropping it, after its ticket was voided, closes its socket and so ends its thread.
+/// A fetch under way. Dropping it, after its generation was voided, closes its socket and so ends its thread.
 pub(super) struct Fetch {
     hop: Hop,
 }
@@ -90,8 +90,8 @@ enum Outcome {
 }
 
 impl Fetcher {
-    /// Starts a fetch; its answers come under `ticket`.
-    pub fn start(&self, url: &str, range: Range, ticket: Ticket) -> Result<Fetch, Refused> {
+    /// Starts a fetch; its answers come under `generation`.
+    pub fn start(&self, url: &str, range: Range, generation: Generation) -> Result<Fetch, Refused> {
         let refused = |why: &str| {
             let shown = url.split('?').next().unwrap_or_default();
             self.log.line(Level::Error, &format!("cannot fetch {shown}: {why}"));
@@ -108,12 +108,12 @@ impl Fetcher {
         let (fetcher, thread_hop) = (self.clone(), Arc::clone(&hop));
         std::thread::Builder::new()
             .name("quecota-fetch".to_owned())
-            .spawn(move || fetcher.run(uri, &bytes, &ticket, &thread_hop))
+            .spawn(move || fetcher.run(uri, &bytes, &generation, &thread_hop))
             .map_err(|e| refused(&e.to_string()))?;
         Ok(Fetch { hop })
     }
 
-    fn run(&self, uri: Uri, range: &str, ticket: &Ticket, hop: &Hop) {
+    fn run(&self, uri: Uri, range: &str, generation: &Generation, hop: &Hop) {
         block_broken_pipe();
         // Without the query, which may hold a signature that opens the firmware to whoever reads the log.
         let url = format!(
@@ -122,27 +122,33 @@ impl Fetcher {
             uri.authority().map_or("", |authority| authority.as_str()),
             uri.path()
         );
-        let end = match self.get(uri, range, ticket, hop) {
+        let end = match self.get(uri, range, generation, hop) {
             Ok(Outcome::Unwanted) => return,
             Ok(Outcome::Complete) => FetchEnd::Complete,
             // The agent itself closed the socket.
-            Err(_) if !ticket.valid() => return,
+            Err(_) if !generation.valid() => return,
             Err(e) => {
                 self.log.line(Level::Warn, &format!("fetch of {url}, {range}: {e}"));
                 FetchEnd::Failed
             }
         };
         // Nothing follows the end, so that its reply decides nothing.
-        let _ = self.ear.tell(ticket, Answer::FetchEnd(end));
+        let _ = self.sink.deliver(generation, Answer::FetchEnd(end));
     }
 
-    fn get(&self, mut uri: Uri, range: &str, ticket: &Ticket, hop: &Hop) -> Result<Outcome, FetchError> {
+    fn get(
+        &self,
+        mut uri: Uri,
+        range: &str,
+        generation: &Generation,
+        hop: &Hop,
+    ) -> Result<Outcome, FetchError> {
         let mut redirects = 0;
         let response = loop {
             let agent = self.agent(&uri)?;
             {
                 let mut hop = hop.lock().unwrap_or_else(PoisonError::into_inner);
-                if !ticket.valid() {
+                if !generation.valid() {
                     return Ok(Outcome::Unwanted);
                 }
                 *hop = Some(agent.clone());
@@ -156,7 +162,7 @@ impl Fetcher {
         };
 
         let head = head(response.status().as_u16(), response.headers())?;
-        if self.ear.tell(ticket, Answer::FetchBegin(head)) == Heard::Stop {
+        if self.sink.deliver(generation, Answer::FetchBegin(head)) == Delivery::Stop {
             return Ok(Outcome::Unwanted);
         }
         let mut body = response.into_body().into_reader();
@@ -166,7 +172,7 @@ impl Fetcher {
             match chunk.get(..length) {
                 None | Some([]) => return Ok(Outcome::Complete),
                 Some(data) => {
-                    if self.ear.tell(ticket, Answer::FetchData(data)) == Heard::Stop {
+                    if self.sink.deliver(generation, Answer::FetchData(data)) == Delivery::Stop {
                         return Ok(Outcome::Unwanted);
                     }
                 }
@@ -183,12 +189,12 @@ impl Fetcher {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_idle_connections(0)
-            .timeout_resolve(Some(self.deadlines.connect))
-            .timeout_connect(Some(self.deadlines.connect))
-            .timeout_send_request(Some(self.deadlines.head))
-            .timeout_recv_response(Some(self.deadlines.head))
-            .timeout_per_read(Some(self.deadlines.read))
-            .timeout_per_write(Some(self.deadlines.read));
+            .timeout_resolve(Some(self.timeouts.connect))
+            .timeout_connect(Some(self.timeouts.connect))
+            .timeout_send_request(Some(self.timeouts.head))
+            .timeout_recv_response(Some(self.timeouts.head))
+            .timeout_per_read(Some(self.timeouts.read))
+            .timeout_per_write(Some(self.timeouts.read));
         if scheme(uri) == Some(Scheme::Https) {
             config = config.tls_config(self.trust.ureq()?);
         }
@@ -289,16 +295,16 @@ fn nonsense(name: &HeaderName, value: &str) -> FetchError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::answer::Turnstile;
-    use crate::host::answer::listening::{Listener, Told};
+    use crate::host::answer::GenerationCounter;
+    use crate::host::answer::recording::{Received, Recorder};
     use std::time::Instant;
     use test_platform::http::{BodyManner, Case, Length, Manners, Ranges, Server};
 
     struct Scene {
         server: Server,
         file: Vec<u8>,
-        ear: Arc<Listener>,
-        gate: Turnstile,
+        sink: Arc<Recorder>,
+        gate: GenerationCounter,
         fetcher: Fetcher,
     }
 
@@ -308,15 +314,15 @@ mod tests {
             let file: Vec<u8> = (0..100_000u32).map(|i| (i * 7 % 251) as u8).collect();
             server.put("/fw.bin", file.clone());
             server.behave(manners);
-            let ear = Arc::new(Listener::default());
+            let sink = Arc::new(Recorder::default());
             let brief = Duration::from_millis(400);
             let fetcher = Fetcher {
-                ear: Arc::clone(&ear) as Arc<dyn Ear>,
+                sink: Arc::clone(&sink) as Arc<dyn EventSink>,
                 trust: Arc::new(Trust::new(None)),
                 log: Log::new(Level::Error),
-                deadlines: Deadlines { connect: Duration::from_secs(5), head: brief, read: brief },
+                timeouts: Timeouts { connect: Duration::from_secs(5), head: brief, read: brief },
             };
-            Scene { server, file, ear, gate: Turnstile::default(), fetcher }
+            Scene { server, file, sink, gate: GenerationCounter::default(), fetcher }
         }
 
         fn start(&self, start: u32, length: u32) -> Fetch {
@@ -326,7 +332,7 @@ mod tests {
 
         fn get(&self, start: u32, length: u32) -> (Option<FetchHead>, Vec<u8>, FetchEnd) {
             let _fetch = self.start(start, length);
-            self.ear.fetched()
+            self.sink.fetched()
         }
     }
 
@@ -411,32 +417,32 @@ mod tests {
         };
         let range = Range { start: 0, length: 1 };
         let _fetch = scene.fetcher.start(&url, range, scene.gate.next()).unwrap();
-        assert_eq!(scene.ear.fetched(), (None, Vec::new(), FetchEnd::Failed));
+        assert_eq!(scene.sink.fetched(), (None, Vec::new(), FetchEnd::Failed));
     }
 
     #[test]
     fn an_agent_that_wants_no_more_gets_no_more() {
         let scene = Scene::new(manners());
-        scene.ear.reply([Heard::Taken, Heard::Stop]);
+        scene.sink.reply([Delivery::Taken, Delivery::Stop]);
         let _fetch = scene.start(0, 100_000);
-        assert!(matches!(scene.ear.next(), Told::FetchBegin(_)));
-        assert!(matches!(scene.ear.next(), Told::FetchData(_)));
-        assert_eq!(scene.ear.within(Duration::from_millis(300)), None);
+        assert!(matches!(scene.sink.next(), Received::FetchBegin(_)));
+        assert!(matches!(scene.sink.next(), Received::FetchData(_)));
+        assert_eq!(scene.sink.within(Duration::from_millis(300)), None);
     }
 
     #[test]
     fn giving_a_fetch_up_closes_its_socket_at_once_and_nothing_more_is_told() {
         let mut scene = Scene::new(Manners { body: BodyManner::StallAfter(1000), ..manners() });
-        scene.fetcher.deadlines.read = Duration::from_secs(60);
+        scene.fetcher.timeouts.read = Duration::from_secs(60);
         let fetch = scene.start(0, 50_000);
-        assert!(matches!(scene.ear.next(), Told::FetchBegin(_)));
-        assert!(matches!(scene.ear.next(), Told::FetchData(_)));
+        assert!(matches!(scene.sink.next(), Received::FetchBegin(_)));
+        assert!(matches!(scene.sink.next(), Received::FetchData(_)));
         scene.gate.close();
         drop(fetch);
-        assert_eq!(scene.ear.within(Duration::from_millis(200)), None);
-        // The thread has let go of the ear: only ours and the fetcher's are left.
+        assert_eq!(scene.sink.within(Duration::from_millis(200)), None);
+        // The thread has let go of the sink: only ours and the fetcher's are left.
         let deadline = Instant::now() + Duration::from_secs(5);
-        while Arc::strong_count(&scene.ear) > 2 {
+        while Arc::strong_count(&scene.sink) > 2 {
             assert!(Instant::now() < deadline, "the fetch's thread still runs");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -476,8 +482,8 @@ mod tests {
     fn a_url_or_range_that_cannot_be_is_refused_at_once() {
         let scene = Scene::new(manners());
         let refused = |url: &str, start, length| {
-            let ticket = scene.gate.next();
-            scene.fetcher.start(url, Range { start, length }, ticket).is_err()
+            let generation = scene.gate.next();
+            scene.fetcher.start(url, Range { start, length }, generation).is_err()
         };
         assert!(refused("ftp://127.0.0.1/fw.bin", 0, 1));
         assert!(refused("/fw.bin", 0, 1));

@@ -1,7 +1,7 @@
 //! A ready platform for Linux: MQTT, HTTP(S) with ranges, and files, configured by environment variables.
 //!
 //! Each connection and each fetch has a thread of its own, which hands what comes to the agent through an
-//! [`answer::Ear`]. The thread that polls, and so calls the application, is that of [`hosted`](crate::native::hosted).
+//! [`answer::EventSink`]. The thread that polls, and so calls the application, is that of [`hosted`](crate::native::hosted).
 
 mod answer;
 mod device;
@@ -27,50 +27,52 @@ use quecota_core::platform::{Level, Platform};
 
 use crate::native::hosted::{self, Device, Hosted};
 use crate::native::quecota_platform_t;
-use answer::{Answer, Ear, Heard, Ticket};
+use answer::{Answer, Delivery, EventSink, Generation};
 use log::Log;
 use platform::{Host, StartError};
 use settings::{SettingError, Settings};
 
 /// The line to the device that this platform serves.
 #[derive(Default)]
-struct DeviceLine {
+struct DeviceHandle {
     device: Mutex<Option<Device>>,
 }
 
-impl DeviceLine {
+impl DeviceHandle {
     fn attach(&self, device: Device) {
         *self.device.lock().unwrap_or_else(PoisonError::into_inner) = Some(device);
     }
 
-    /// Calls `with` with the agent locked if what comes under `ticket` still counts. A device that has ended wants
+    /// Calls `with` with the agent locked if what comes under `generation` still counts. A device that has ended wants
     /// nothing more.
     fn with(
         &self,
-        ticket: &Ticket,
-        with: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> Heard,
-    ) -> Heard {
+        generation: &Generation,
+        with: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> Delivery,
+    ) -> Delivery {
         let device = *self.device.lock().unwrap_or_else(PoisonError::into_inner);
-        let heard = device.and_then(|device| {
-            device.tell(|agent, platform| if ticket.valid() { with(agent, platform) } else { Heard::Stop })
+        let delivery = device.and_then(|device| {
+            device.tell(
+                |agent, platform| if generation.valid() { with(agent, platform) } else { Delivery::Stop },
+            )
         });
-        heard.unwrap_or(Heard::Stop)
+        delivery.unwrap_or(Delivery::Stop)
     }
 }
 
-impl Ear for DeviceLine {
-    fn tell(&self, ticket: &Ticket, answer: Answer<'_>) -> Heard {
-        self.with(ticket, |agent, platform| hand(agent, platform, answer))
+impl EventSink for DeviceHandle {
+    fn deliver(&self, generation: &Generation, answer: Answer<'_>) -> Delivery {
+        self.with(generation, |agent, platform| hand(agent, platform, answer))
     }
 }
 
 /// The `on_*` call that `answer` stands for.
-fn hand(agent: &mut Agent<'static>, platform: &mut dyn Platform, answer: Answer<'_>) -> Heard {
+fn hand(agent: &mut Agent<'static>, platform: &mut dyn Platform, answer: Answer<'_>) -> Delivery {
     match answer {
         Answer::Link(link) => agent.on_link(platform, link),
         Answer::Message { topic, payload } => {
             if !agent.on_message(platform, topic, payload) {
-                return Heard::NoRoom;
+                return Delivery::NoRoom;
             }
         }
         Answer::Sent { id, delivered } => agent.on_sent(platform, id, delivered),
@@ -78,21 +80,21 @@ fn hand(agent: &mut Agent<'static>, platform: &mut dyn Platform, answer: Answer<
         Answer::FetchData(data) => return agent.on_fetch_data(platform, data).into(),
         Answer::FetchEnd(end) => agent.on_fetch_end(platform, end),
     }
-    Heard::Taken
+    Delivery::Taken
 }
 
-impl From<Flow> for Heard {
+impl From<Flow> for Delivery {
     fn from(flow: Flow) -> Self {
         match flow {
-            Flow::Continue => Heard::Taken,
-            Flow::Stop => Heard::Stop,
+            Flow::Continue => Delivery::Taken,
+            Flow::Stop => Delivery::Stop,
         }
     }
 }
 
-impl Hosted for Host<DeviceLine> {
+impl Hosted for Host<DeviceHandle> {
     fn attach(&mut self, device: Device) {
-        self.ear().attach(device);
+        self.sink().attach(device);
     }
 }
 
@@ -132,7 +134,7 @@ fn new_table(settings: Settings) -> Result<&'static quecota_platform_t, HostErro
     if let Some(faults) = settings::faults(|name| std::env::var_os(name))? {
         return Ok(hosted::table(faults::host(settings, faults)?));
     }
-    Ok(hosted::table(Host::start(settings, Arc::new(DeviceLine::default()))?))
+    Ok(hosted::table(Host::start(settings, Arc::new(DeviceHandle::default()))?))
 }
 
 /// The platform of this host, configured by the QUECOTA_* environment variables: the same table at each call. NULL,

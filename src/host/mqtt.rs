@@ -15,23 +15,23 @@ use rumqttc::{
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::answer::{Answer, Ear, Heard, Ticket};
+use super::answer::{Answer, Delivery, EventSink, Generation};
 use super::log::Log;
 use super::signal::block_broken_pipe;
 use super::trust::Trust;
 
-/// How long a broker may take. The vendor's device gives up after three tries 5 s apart (QUECTHING.md 4.1).
+/// Limits of a connection's steps. The vendor's device gives up after three tries 5 s apart (QUECTHING.md 4.1).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     /// For name, TCP, TLS and CONNACK.
     pub connect: Duration,
-    /// For SUBACK, PUBACK, PUBREC, PUBCOMP, PINGRESP: a peer that is silent for longer is gone.
-    pub answer: Duration,
+    /// For SUBACK, PUBACK, PUBREC, PUBCOMP and PINGRESP; a connection without one for longer is lost.
+    pub ack: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
-        Patience { connect: Duration::from_secs(15), answer: Duration::from_secs(20) }
+        Timeouts { connect: Duration::from_secs(15), ack: Duration::from_secs(20) }
     }
 }
 
@@ -47,14 +47,14 @@ const PACKET_MAX: usize = 1024 * 1024;
 /// Everything a connection needs beside its address.
 #[derive(Clone)]
 pub(super) struct Dialer {
-    /// Who hears the answers.
-    pub ear: Arc<dyn Ear>,
-    /// Whom `mqtts` trusts.
+    /// Receives what the connection brings.
+    pub sink: Arc<dyn EventSink>,
+    /// Certificate authorities for `mqtts`.
     pub trust: Arc<Trust>,
-    /// Where trouble is told.
+    /// Receives what went wrong.
     pub log: Log,
-    /// How long a broker may take.
-    pub patience: Patience,
+    /// Limits of its steps.
+    pub timeouts: Timeouts,
 }
 
 /// A connection. Dropping it closes TCP without DISCONNECT, as QuecThing devices do (QUECTHING.md 4.1).
@@ -89,8 +89,8 @@ impl Connection {
 }
 
 impl Dialer {
-    /// Starts to connect; the answers come under `ticket`.
-    pub fn connect(&self, to: &Connect<'_>, ticket: Ticket) -> Result<Connection, Refused> {
+    /// Starts to connect; the answers come under `generation`.
+    pub fn connect(&self, to: &Connect<'_>, generation: Generation) -> Result<Connection, Refused> {
         let refused = |why: &str| {
             self.log.line(Level::Error, &format!("cannot connect to {}: {why}", to.url));
             Refused
@@ -117,7 +117,7 @@ impl Dialer {
         let session = Session {
             dialer: self.clone(),
             url: to.url.to_owned(),
-            ticket,
+            generation,
             client,
             unsent: VecDeque::new(),
             sent: Vec::new(),
@@ -172,7 +172,7 @@ impl Address {
 struct Session {
     dialer: Dialer,
     url: String,
-    ticket: Ticket,
+    generation: Generation,
     client: AsyncClient,
     /// Publishes handed to the client that have no packet id yet, in order.
     unsent: VecDeque<SendId>,
@@ -180,9 +180,9 @@ struct Session {
     sent: Vec<(u16, SendId)>,
     /// Messages that the agent had no room for, oldest first; later ones queue behind them.
     refused: VecDeque<Publish>,
-    /// Answers that the peer owes.
+    /// Acks that are expected and have not come.
     awaited: u32,
-    /// When it must have given one.
+    /// When the ack timeout ends; `None` while no ack is expected.
     deadline: Option<Instant>,
 }
 
@@ -212,21 +212,21 @@ impl Session {
         };
         let open: Vec<SendId> = self.unsent.drain(..).chain(self.sent.drain(..).map(|(_, id)| id)).collect();
         for id in open {
-            if self.tell(Answer::Sent { id, delivered: false }) == Heard::Stop {
+            if self.tell(Answer::Sent { id, delivered: false }) == Delivery::Stop {
                 return;
             }
         }
-        // The last word: its reply decides nothing.
+        // Nothing follows, so the reply is of no use.
         let _ = self.tell(Answer::Link(link));
     }
 
     async fn live(&mut self, mut events: EventLoop, mut inbox: mpsc::Receiver<Request>) -> Ending {
-        let limit = self.dialer.patience.connect;
+        let limit = self.dialer.timeouts.connect;
         // The client's own limit has whole seconds; ours ends the wait.
         events.network_options.set_connection_timeout(limit.as_secs().max(1));
         match self.while_connected(timeout(limit, events.poll()), &mut inbox).await {
             Ok(Ok(Ok(_))) => {
-                if self.tell(Answer::Link(Link::Connected)) == Heard::Stop {
+                if self.tell(Answer::Link(Link::Connected)) == Delivery::Stop {
                     return Ending::Unwanted;
                 }
             }
@@ -265,7 +265,7 @@ impl Session {
                 },
                 () = at(offer) => self.offer_again()?,
                 () = at(deadline) => return Err(Ending::Lost(
-                    format!("no answer within {:?}", self.dialer.patience.answer))),
+                    format!("no answer within {:?}", self.dialer.timeouts.ack))),
             }
         }
     }
@@ -274,13 +274,13 @@ impl Session {
         match request {
             Request::Subscribe(filter) => {
                 queued(self.client.try_subscribe(filter, QoS::AtLeastOnce))?;
-                self.owe();
+                self.expect_ack();
             }
             Request::Publish { topic, payload, qos, id } => {
                 queued(self.client.try_publish(topic, qos, false, payload))?;
                 self.unsent.push_back(id);
                 if qos != QoS::AtMostOnce {
-                    self.owe();
+                    self.expect_ack();
                 }
             }
         }
@@ -294,13 +294,13 @@ impl Session {
                 (Some(id), packet) => self.sent.push((packet, id)),
                 (None, _) => {}
             },
-            Event::Outgoing(Outgoing::PingReq) => self.owe(),
-            Event::Incoming(Packet::PingResp) => self.paid(),
+            Event::Outgoing(Outgoing::PingReq) => self.expect_ack(),
+            Event::Incoming(Packet::PingResp) => self.ack_received(),
             Event::Incoming(Packet::PubRec(_)) => self.deadline = Some(self.due()),
             Event::Incoming(Packet::PubAck(ack)) => return self.acknowledged(ack.pkid),
             Event::Incoming(Packet::PubComp(comp)) => return self.acknowledged(comp.pkid),
             Event::Incoming(Packet::SubAck(ack)) => {
-                self.paid();
+                self.ack_received();
                 let granted =
                     ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
                 let link = if granted { Link::Subscribed } else { Link::SubscribeRefused };
@@ -327,9 +327,9 @@ impl Session {
     fn offer_again(&mut self) -> Result<(), Ending> {
         while let Some(message) = self.refused.front() {
             match self.tell(Answer::Message { topic: &message.topic, payload: &message.payload }) {
-                Heard::Stop => return Err(Ending::Unwanted),
-                Heard::NoRoom => return Ok(()),
-                Heard::Taken => {
+                Delivery::Stop => return Err(Ending::Unwanted),
+                Delivery::NoRoom => return Ok(()),
+                Delivery::Taken => {
                     queued(self.client.try_ack(message))?;
                     self.refused.pop_front();
                 }
@@ -339,7 +339,7 @@ impl Session {
     }
 
     fn acknowledged(&mut self, packet: u16) -> Result<(), Ending> {
-        self.paid();
+        self.ack_received();
         let Some(at) = self.sent.iter().position(|(id, _)| *id == packet) else { return Ok(()) };
         let (_, id) = self.sent.swap_remove(at);
         self.sent(id)
@@ -349,31 +349,31 @@ impl Session {
         self.tell(Answer::Sent { id, delivered: true }).go_on()
     }
 
-    fn tell(&self, answer: Answer<'_>) -> Heard {
-        self.dialer.ear.tell(&self.ticket, answer)
+    fn tell(&self, answer: Answer<'_>) -> Delivery {
+        self.dialer.sink.deliver(&self.generation, answer)
     }
 
-    /// The peer owes one more answer.
-    fn owe(&mut self) {
+    /// Counts an expected ack and restarts the ack timeout.
+    fn expect_ack(&mut self) {
         self.awaited = self.awaited.saturating_add(1);
         self.deadline = Some(self.due());
     }
 
-    /// When the next answer must be there.
+    /// When the ack timeout ends if it starts now.
     fn due(&self) -> Instant {
-        Instant::now() + self.dialer.patience.answer
+        Instant::now() + self.dialer.timeouts.ack
     }
 
-    /// It gave one.
-    fn paid(&mut self) {
+    /// Counts an ack that came and restarts the timeout while others are expected.
+    fn ack_received(&mut self) {
         self.awaited = self.awaited.saturating_sub(1);
         self.deadline = (self.awaited > 0).then(|| self.due());
     }
 }
 
-impl Heard {
+impl Delivery {
     fn go_on(self) -> Result<(), Ending> {
-        if self == Heard::Stop { Err(Ending::Unwanted) } else { Ok(()) }
+        if self == Delivery::Stop { Err(Ending::Unwanted) } else { Ok(()) }
     }
 }
 
@@ -407,8 +407,8 @@ fn ending(error: ConnectionError) -> Ending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::answer::Turnstile;
-    use crate::host::answer::listening::{Listener, Told};
+    use crate::host::answer::GenerationCounter;
+    use crate::host::answer::recording::{Received, Recorder};
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
@@ -453,22 +453,22 @@ mod tests {
 
     struct Scene {
         listener: TcpListener,
-        ear: Arc<Listener>,
-        gate: Turnstile,
+        sink: Arc<Recorder>,
+        gate: GenerationCounter,
         dialer: Dialer,
     }
 
     impl Scene {
         fn new() -> Self {
-            let ear = Arc::new(Listener::default());
+            let sink = Arc::new(Recorder::default());
             let dialer = Dialer {
-                ear: Arc::clone(&ear) as Arc<dyn Ear>,
+                sink: Arc::clone(&sink) as Arc<dyn EventSink>,
                 trust: Arc::new(Trust::new(None)),
                 log: Log::new(Level::Error),
-                patience: Patience::default(),
+                timeouts: Timeouts::default(),
             };
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            Scene { listener, ear, gate: Turnstile::default(), dialer }
+            Scene { listener, sink, gate: GenerationCounter::default(), dialer }
         }
 
         fn connect(&self, user_name: &str) -> Connection {
@@ -488,7 +488,7 @@ mod tests {
             let mut peer = Peer::accept(&self.listener);
             assert_eq!(peer.packet().0, 0x10);
             peer.send(&[0x20, 2, 0, 0]);
-            assert_eq!(self.ear.next(), Told::Link(Link::Connected));
+            assert_eq!(self.sink.next(), Received::Link(Link::Connected));
             (connection, peer)
         }
     }
@@ -520,7 +520,7 @@ mod tests {
             let mut peer = Peer::accept(&scene.listener);
             peer.packet();
             peer.send(&[0x20, 2, 0, code]);
-            assert_eq!(scene.ear.next(), Told::Link(Link::Refused(code)));
+            assert_eq!(scene.sink.next(), Received::Link(Link::Refused(code)));
             assert!(peer.is_closed());
         }
     }
@@ -531,7 +531,7 @@ mod tests {
         let url = format!("mqtt://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
         let to = Connect { url: &url, client_id: "c", user_name: "", password: "p", keep_alive: 21 };
         let _connection = scene.dialer.connect(&to, scene.gate.next()).unwrap();
-        assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+        assert_eq!(scene.sink.next(), Received::Link(Link::Lost));
     }
 
     #[test]
@@ -539,9 +539,9 @@ mod tests {
         let scene = Scene::new();
         let (_connection, peer) = scene.connected();
         drop(peer);
-        assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+        assert_eq!(scene.sink.next(), Received::Link(Link::Lost));
         scene.listener.set_nonblocking(true).unwrap();
-        assert_eq!(scene.ear.within(Duration::from_millis(300)), None);
+        assert_eq!(scene.sink.within(Duration::from_millis(300)), None);
         assert!(scene.listener.accept().is_err());
     }
 
@@ -554,7 +554,7 @@ mod tests {
             let (first, body) = peer.packet();
             assert_eq!((first, &body[2..]), (0x82, &b"\0\x09q/1/d/x/+\x01"[..]));
             peer.send(&[0x90, 3, body[0], body[1], code]);
-            assert_eq!(scene.ear.next(), Told::Link(link));
+            assert_eq!(scene.sink.next(), Received::Link(link));
         }
     }
 
@@ -568,9 +568,9 @@ mod tests {
         let id = [body[13], body[14]];
         peer.send(&[0x50, 2, id[0], id[1]]);
         assert_eq!(peer.packet(), (0x62, id.to_vec()));
-        assert_eq!(scene.ear.within(Duration::from_millis(100)), None);
+        assert_eq!(scene.sink.within(Duration::from_millis(100)), None);
         peer.send(&[0x70, 2, id[0], id[1]]);
-        assert_eq!(scene.ear.next(), Told::Sent(SendId(7), true));
+        assert_eq!(scene.sink.next(), Received::Sent(SendId(7), true));
     }
 
     #[test]
@@ -580,30 +580,30 @@ mod tests {
         connection.publish("t", b"frame", Qos::AtLeastOnce, SendId(9)).unwrap();
         peer.packet();
         drop(peer);
-        assert_eq!(scene.ear.next(), Told::Sent(SendId(9), false));
-        assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+        assert_eq!(scene.sink.next(), Received::Sent(SendId(9), false));
+        assert_eq!(scene.sink.next(), Received::Link(Link::Lost));
     }
 
     #[test]
     fn a_broker_that_never_answers_connect_is_given_up() {
         let mut scene = Scene::new();
-        scene.dialer.patience.connect = Duration::from_millis(200);
+        scene.dialer.timeouts.connect = Duration::from_millis(200);
         let _connection = scene.connect("");
         let mut peer = Peer::accept(&scene.listener);
         peer.packet();
-        assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+        assert_eq!(scene.sink.next(), Received::Link(Link::Lost));
         assert!(peer.is_closed());
     }
 
     #[test]
     fn a_broker_that_never_acknowledges_is_given_up() {
         let mut scene = Scene::new();
-        scene.dialer.patience.answer = Duration::from_millis(200);
+        scene.dialer.timeouts.ack = Duration::from_millis(200);
         let (connection, mut peer) = scene.connected();
         connection.publish("t", b"frame", Qos::ExactlyOnce, SendId(3)).unwrap();
         peer.packet();
-        assert_eq!(scene.ear.next(), Told::Sent(SendId(3), false));
-        assert_eq!(scene.ear.next(), Told::Link(Link::Lost));
+        assert_eq!(scene.sink.next(), Received::Sent(SendId(3), false));
+        assert_eq!(scene.sink.next(), Received::Link(Link::Lost));
         assert!(peer.is_closed());
     }
 
@@ -611,7 +611,7 @@ mod tests {
     fn a_message_is_acknowledged_only_once_the_agent_took_it_and_none_overtakes_it() {
         let scene = Scene::new();
         let (connection, mut peer) = scene.connected();
-        scene.ear.reply([Heard::NoRoom, Heard::NoRoom, Heard::NoRoom]);
+        scene.sink.reply([Delivery::NoRoom, Delivery::NoRoom, Delivery::NoRoom]);
         peer.send(b"\x32\x06\x00\x01t\x00\x05A");
         peer.send(b"\x32\x06\x00\x01t\x00\x06B");
         // Meanwhile the connection goes on working.
@@ -621,7 +621,7 @@ mod tests {
         assert_eq!(peer.packet(), (0x40, vec![0, 6]));
         let mut order = Vec::new();
         while order.last() != Some(&b"B".to_vec()) {
-            if let Told::Message(_, payload) = scene.ear.next() {
+            if let Received::Message(_, payload) = scene.sink.next() {
                 order.push(payload);
             }
         }
@@ -635,10 +635,10 @@ mod tests {
         let (connection, mut peer) = scene.connected();
         scene.gate.close();
         peer.send(b"\x30\x04\x00\x01tA");
-        assert_eq!(scene.ear.within(Duration::from_millis(200)), None);
+        assert_eq!(scene.sink.within(Duration::from_millis(200)), None);
         drop(connection);
         assert!(peer.is_closed());
-        assert_eq!(scene.ear.within(Duration::from_millis(100)), None);
+        assert_eq!(scene.sink.within(Duration::from_millis(100)), None);
     }
 
     #[test]
@@ -656,7 +656,7 @@ mod tests {
         let payload = vec![0xA5; 65536];
         peer.send(&[0x30, 0x83, 0x80, 0x04, 0, 1, b't']);
         peer.send(&payload);
-        assert_eq!(scene.ear.next(), Told::Message("t".to_owned(), payload));
+        assert_eq!(scene.sink.next(), Received::Message("t".to_owned(), payload));
     }
 
     #[test]

@@ -8,11 +8,11 @@ use quecota_core::platform::{
     System, Takes, Transport,
 };
 
-use super::answer::{Ear, Turnstile};
+use super::answer::{EventSink, GenerationCounter};
 use super::device::{DeviceKeyError, device_key, keep_module, keep_package};
-use super::fetch::{Deadlines, Fetch, Fetcher};
+use super::fetch::{self, Fetch, Fetcher};
 use super::log::Log;
-use super::mqtt::{Connection, Dialer, Patience};
+use super::mqtt::{self, Connection, Dialer};
 use super::settings::Settings;
 use super::storage::{Files, Folder, FolderError};
 use super::trust::Trust;
@@ -34,24 +34,24 @@ pub(super) enum StartError {
 
 /// A Linux host as the agent's platform.
 pub(super) struct Host<E> {
-    ear: Arc<E>,
+    sink: Arc<E>,
     settings: Settings,
     device_key: String,
     log: Log,
     started: Instant,
     files: Files,
     dialer: Dialer,
-    connections: Turnstile,
+    connections: GenerationCounter,
     connection: Option<Connection>,
     fetcher: Fetcher,
-    fetches: Turnstile,
+    fetches: GenerationCounter,
     fetch: Option<Fetch>,
     folder: Folder,
 }
 
-impl<E: Ear + 'static> Host<E> {
-    /// Takes the folder and opens its files. What the network brings goes to `ear`.
-    pub fn start(settings: Settings, ear: Arc<E>) -> Result<Self, StartError> {
+impl<E: EventSink + 'static> Host<E> {
+    /// Takes the folder and opens its files. What the network brings goes to `sink`.
+    pub fn start(settings: Settings, sink: Arc<E>) -> Result<Self, StartError> {
         let log = Log::new(settings.log);
         let folder = Folder::open(&settings.folder)?;
         let files = Files::open(&folder, settings.staging, log)?;
@@ -60,44 +60,44 @@ impl<E: Ear + 'static> Host<E> {
             None => device_key(&folder)?,
         };
         let trust = Arc::new(Trust::new(settings.ca_file.clone()));
-        let ear_of_threads: Arc<dyn Ear> = ear.clone();
+        let sink_of_threads: Arc<dyn EventSink> = sink.clone();
         let dialer = Dialer {
-            ear: Arc::clone(&ear_of_threads),
+            sink: Arc::clone(&sink_of_threads),
             trust: Arc::clone(&trust),
             log,
-            patience: Patience::default(),
+            timeouts: mqtt::Timeouts::default(),
         };
-        let fetcher = Fetcher { ear: ear_of_threads, trust, log, deadlines: Deadlines::default() };
+        let fetcher = Fetcher { sink: sink_of_threads, trust, log, timeouts: fetch::Timeouts::default() };
         Ok(Host {
-            ear,
+            sink,
             settings,
             device_key,
             log,
             started: Instant::now(),
             files,
             dialer,
-            connections: Turnstile::default(),
+            connections: GenerationCounter::default(),
             connection: None,
             fetcher,
-            fetches: Turnstile::default(),
+            fetches: GenerationCounter::default(),
             fetch: None,
             folder,
         })
     }
 
     /// Whom the threads tell.
-    pub fn ear(&self) -> &E {
-        &self.ear
+    pub fn sink(&self) -> &E {
+        &self.sink
     }
 }
 
 impl<E> Transport for Host<E> {
     fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
         // The old one is void before it is dropped, and the new one starts with nothing of it left.
-        let ticket = self.connections.next();
+        let generation = self.connections.next();
         self.connection = None;
         let user_name = if to.user_name.is_empty() { self.settings.user_name.as_str() } else { to.user_name };
-        self.connection = Some(self.dialer.connect(&Connect { user_name, ..*to }, ticket)?);
+        self.connection = Some(self.dialer.connect(&Connect { user_name, ..*to }, generation)?);
         Ok(())
     }
 
@@ -115,9 +115,9 @@ impl<E> Transport for Host<E> {
     }
 
     fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
-        let ticket = self.fetches.next();
+        let generation = self.fetches.next();
         self.fetch = None;
-        self.fetch = Some(self.fetcher.start(url, range, ticket)?);
+        self.fetch = Some(self.fetcher.start(url, range, generation)?);
         Ok(())
     }
 
@@ -232,7 +232,7 @@ impl<E> System for Host<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::answer::listening::{Listener, Told};
+    use crate::host::answer::recording::{Received, Recorder};
     use quecota_core::agent::{FetchEnd, Link};
     use std::ffi::OsString;
     use std::net::TcpListener;
@@ -240,36 +240,36 @@ mod tests {
     use std::time::Duration;
     use test_platform::http::{BodyManner, Manners, Server};
 
-    fn host(folder: &Path, more: &[(&str, &str)]) -> (Host<Listener>, Arc<Listener>) {
+    fn host(folder: &Path, more: &[(&str, &str)]) -> (Host<Recorder>, Arc<Recorder>) {
         let settings = Settings::read(|name| match name {
             "QUECOTA_DIR" => Some(folder.into()),
             "QUECOTA_STAGING" => Some("65536".into()),
             _ => more.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value)),
         });
-        let ear = Arc::new(Listener::default());
-        (Host::start(settings.unwrap(), Arc::clone(&ear)).unwrap(), ear)
+        let sink = Arc::new(Recorder::default());
+        (Host::start(settings.unwrap(), Arc::clone(&sink)).unwrap(), sink)
     }
 
     #[test]
     fn a_new_fetch_takes_the_place_of_the_old_one() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut host, ear) = host(dir.path(), &[]);
+        let (mut host, sink) = host(dir.path(), &[]);
         let server = Server::start().unwrap();
         server.put("/a", vec![1; 5000]);
         server.behave(Manners { body: BodyManner::StallAfter(100), ..Manners::default() });
         host.fetch(&server.url("/a"), Range { start: 0, length: 5000 }).unwrap();
-        assert!(matches!(ear.next(), Told::FetchBegin(_)));
-        assert!(matches!(ear.next(), Told::FetchData(_)));
+        assert!(matches!(sink.next(), Received::FetchBegin(_)));
+        assert!(matches!(sink.next(), Received::FetchData(_)));
         server.behave(Manners::default());
         host.fetch(&server.url("/a"), Range { start: 100, length: 4900 }).unwrap();
-        let (head, body, end) = ear.fetched();
+        let (head, body, end) = sink.fetched();
         assert_eq!((head.unwrap().first, body.len(), end), (100, 4900, FetchEnd::Complete));
     }
 
     #[test]
     fn the_user_name_of_the_environment_stands_in_for_none() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut host, ear) = host(dir.path(), &[("QUECOTA_USER_NAME", "field")]);
+        let (mut host, sink) = host(dir.path(), &[("QUECOTA_USER_NAME", "field")]);
         let broker = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("mqtt://{}", broker.local_addr().unwrap());
         let to = Connect { url: &url, client_id: "c", user_name: "", password: "p", keep_alive: 21 };
@@ -280,7 +280,7 @@ mod tests {
         std::io::Read::read_exact(&mut stream, &mut connect).unwrap();
         assert!(connect.ends_with(b"\0\x05field\0\x01p"), "{connect:?}");
         drop(stream);
-        assert_eq!(ear.next(), Told::Link(Link::Lost));
+        assert_eq!(sink.next(), Received::Link(Link::Lost));
     }
 
     #[test]
@@ -294,9 +294,9 @@ mod tests {
     #[test]
     fn two_hosts_in_one_folder_are_refused_with_advice() {
         let dir = tempfile::tempdir().unwrap();
-        let (first, ear) = host(dir.path(), &[]);
+        let (first, sink) = host(dir.path(), &[]);
         let settings = Settings::read(|name| (name == "QUECOTA_DIR").then(|| dir.path().into())).unwrap();
-        let message = Host::start(settings, ear).err().unwrap().to_string();
+        let message = Host::start(settings, sink).err().unwrap().to_string();
         assert!(message.ends_with("give each its own QUECOTA_DIR"), "{message}");
         drop(first);
     }

@@ -12,11 +12,11 @@ use rustls::crypto::ring;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::answer::listening::{Listener, Told};
-use super::answer::{Ear, Turnstile};
-use super::fetch::{Deadlines, Fetcher};
+use super::answer::recording::{Received, Recorder};
+use super::answer::{EventSink, GenerationCounter};
+use super::fetch::{self, Fetcher};
 use super::log::Log;
-use super::mqtt::{Dialer, Patience};
+use super::mqtt::{self, Dialer};
 use super::trust::Trust;
 
 /// A server that accepts one connection with a certificate of its own making.
@@ -83,29 +83,30 @@ fn mqtts(mut stream: Stream) {
 }
 
 fn fetched(url: &str, trust: Arc<Trust>) -> (Vec<u8>, FetchEnd) {
-    let ear = Arc::new(Listener::default());
+    let sink = Arc::new(Recorder::default());
     let fetcher = Fetcher {
-        ear: Arc::clone(&ear) as Arc<dyn Ear>,
+        sink: Arc::clone(&sink) as Arc<dyn EventSink>,
         trust,
         log: Log::new(Level::Error),
-        deadlines: Deadlines::default(),
+        timeouts: fetch::Timeouts::default(),
     };
-    let _fetch = fetcher.start(url, Range { start: 0, length: 5 }, Turnstile::default().next()).unwrap();
-    let (_, body, end) = ear.fetched();
+    let _fetch =
+        fetcher.start(url, Range { start: 0, length: 5 }, GenerationCounter::default().next()).unwrap();
+    let (_, body, end) = sink.fetched();
     (body, end)
 }
 
-fn connected(url: &str, trust: Arc<Trust>) -> Told {
-    let ear = Arc::new(Listener::default());
+fn connected(url: &str, trust: Arc<Trust>) -> Received {
+    let sink = Arc::new(Recorder::default());
     let dialer = Dialer {
-        ear: Arc::clone(&ear) as Arc<dyn Ear>,
+        sink: Arc::clone(&sink) as Arc<dyn EventSink>,
         trust,
         log: Log::new(Level::Error),
-        patience: Patience::default(),
+        timeouts: mqtt::Timeouts::default(),
     };
     let to = Connect { url, client_id: "c", user_name: "", password: "p", keep_alive: 60 };
-    let connection = dialer.connect(&to, Turnstile::default().next()).unwrap();
-    let told = ear.next();
+    let connection = dialer.connect(&to, GenerationCounter::default().next()).unwrap();
+    let told = sink.next();
     drop(connection);
     told
 }
@@ -141,7 +142,7 @@ fn https_under_another_name_is_refused() {
 fn mqtts_of_a_trusted_authority_connects() {
     let server = TlsServer::start(&["localhost"], mqtts);
     let url = format!("mqtts://localhost:{}", server.port);
-    assert_eq!(connected(&url, server.trusting()), Told::Link(Link::Connected));
+    assert_eq!(connected(&url, server.trusting()), Received::Link(Link::Connected));
     server.thread.join().unwrap();
 }
 
@@ -149,6 +150,6 @@ fn mqtts_of_a_trusted_authority_connects() {
 fn mqtts_under_another_name_is_refused() {
     let server = TlsServer::start(&["broker.example"], mqtts);
     let url = format!("mqtts://localhost:{}", server.port);
-    assert_eq!(connected(&url, server.trusting()), Told::Link(Link::Lost));
+    assert_eq!(connected(&url, server.trusting()), Received::Link(Link::Lost));
     server.thread.join().unwrap();
 }

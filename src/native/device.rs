@@ -12,7 +12,7 @@ use quecota_core::limits;
 use super::error::{Error, QUECOTA_ERROR_NULL, QUECOTA_ERROR_REENTRY, QUECOTA_ERROR_STARTED};
 use super::port::Port;
 use super::table::{Table, quecota_config_t, quecota_event_cb_t};
-use crate::boundary::Terminated;
+use crate::boundary::CStrBuf;
 
 /// Bytes of memory that quecota_init() needs for one device.
 pub const QUECOTA_SIZE: usize = 8192;
@@ -78,7 +78,7 @@ impl Callback {
         match event.value {
             EventValue::None => call(core::ptr::null_mut(), 0),
             EventValue::Text(text) => {
-                let mut room = Terminated::<{ limits::EVENT_TEXT + 1 }>::EMPTY;
+                let mut room = CStrBuf::<{ limits::EVENT_TEXT + 1 }>::EMPTY;
                 let copy = room.hold(&text);
                 let length = copy.length();
                 call(copy.as_mut_ptr().cast(), length);

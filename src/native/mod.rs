@@ -661,7 +661,7 @@ pub unsafe extern "C" fn quecota_log(
 /// # Safety
 /// As quecota_start().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn quecota_request_plan(device: *mut quecota_t, want_sha256: i32) -> quecota_error_t {
+pub unsafe extern "C" fn quecota_ota_request(device: *mut quecota_t, want_sha256: i32) -> quecota_error_t {
     boundary!(PANIC, {
         let device = device!(device, else NULL);
         let mode = u32::from(want_sha256 != 0);
@@ -691,7 +691,7 @@ pub unsafe extern "C" fn quecota_ota_action(
 /// # Safety
 /// As quecota_start(); `data` points to `size` bytes, `read` to a uint32_t.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn quecota_read(
+pub unsafe extern "C" fn quecota_ota_read(
     device: *mut quecota_t,
     offset: u32,
     data: *mut u8,
@@ -736,7 +736,7 @@ pub unsafe extern "C" fn quecota_read(
 /// # Safety
 /// As quecota_start().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn quecota_ota_mark(device: *mut quecota_t, offset: u32) -> quecota_error_t {
+pub unsafe extern "C" fn quecota_ota_checkpoint(device: *mut quecota_t, offset: u32) -> quecota_error_t {
     boundary!(PANIC, {
         let device = device!(device, else NULL);
         code(device.tell(|agent, port| agent.mark(port, offset)).and_then(|marked| Ok(marked?)))
@@ -750,7 +750,10 @@ pub unsafe extern "C" fn quecota_ota_mark(device: *mut quecota_t, offset: u32) -
 /// # Safety
 /// As quecota_start(); `offset` points to a uint32_t.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn quecota_ota_marked(device: *mut quecota_t, offset: *mut u32) -> quecota_error_t {
+pub unsafe extern "C" fn quecota_ota_get_checkpoint(
+    device: *mut quecota_t,
+    offset: *mut u32,
+) -> quecota_error_t {
     boundary!(PANIC, {
         write_to!(offset, 0, else NULL);
         let device = device!(device, else NULL);

@@ -13,7 +13,7 @@ use super::table::{
     QUECOTA_LENGTH_UNKNOWN, QUECOTA_UNKNOWN, Table, quecota_connect_t, quecota_staged_file_t,
     quecota_storage_result_t,
 };
-use crate::boundary::{Terminated, raw_string};
+use crate::boundary::{CStrBuf, raw_string};
 
 const NO_FILE: quecota_staged_file_t = quecota_staged_file_t { index: 0, offset: 0, length: 0, md5: [0; 16] };
 
@@ -46,13 +46,13 @@ fn length(slice: &[u8]) -> u32 {
 impl Transport for Port<'_> {
     fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
         let table = &self.0.transport;
-        let mut url_room = Terminated::<{ limits::SERVER_URL + 16 }>::EMPTY;
+        let mut url_room = CStrBuf::<{ limits::SERVER_URL + 16 }>::EMPTY;
         let url = url_room.hold(to.url);
-        let mut client_id_room = Terminated::<{ limits::CLIENT_ID + 1 }>::EMPTY;
+        let mut client_id_room = CStrBuf::<{ limits::CLIENT_ID + 1 }>::EMPTY;
         let client_id = client_id_room.hold(to.client_id);
-        let mut user_name_room = Terminated::<{ limits::USER_NAME + 1 }>::EMPTY;
+        let mut user_name_room = CStrBuf::<{ limits::USER_NAME + 1 }>::EMPTY;
         let user_name = user_name_room.hold(to.user_name);
-        let mut password_room = Terminated::<{ limits::PASSWORD + 1 }>::EMPTY;
+        let mut password_room = CStrBuf::<{ limits::PASSWORD + 1 }>::EMPTY;
         let password = password_room.hold(to.password);
         let to = quecota_connect_t {
             url: url.as_ptr(),
@@ -75,7 +75,7 @@ impl Transport for Port<'_> {
 
     fn subscribe(&mut self, filter: &str) -> Result<(), Refused> {
         let table = &self.0.transport;
-        let mut filter_room = Terminated::<{ limits::TOPIC + 1 }>::EMPTY;
+        let mut filter_room = CStrBuf::<{ limits::TOPIC + 1 }>::EMPTY;
         let filter = filter_room.hold(filter);
         // SAFETY: see above.
         started(table.subscribe.map(|subscribe| unsafe { subscribe(table.ctx, filter.as_ptr()) }))
@@ -83,7 +83,7 @@ impl Transport for Port<'_> {
 
     fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos, id: SendId) -> Result<(), Refused> {
         let table = &self.0.transport;
-        let mut topic_room = Terminated::<{ limits::TOPIC + 1 }>::EMPTY;
+        let mut topic_room = CStrBuf::<{ limits::TOPIC + 1 }>::EMPTY;
         let topic = topic_room.hold(topic);
         started(table.publish.map(|publish| {
             // SAFETY: see above.
@@ -93,7 +93,7 @@ impl Transport for Port<'_> {
 
     fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
         let table = &self.0.transport;
-        let mut url_room = Terminated::<{ limits::FIRMWARE_URL + 1 }>::EMPTY;
+        let mut url_room = CStrBuf::<{ limits::FIRMWARE_URL + 1 }>::EMPTY;
         let url = url_room.hold(url);
         // SAFETY: see above.
         started(table.fetch.map(|fetch| unsafe { fetch(table.ctx, url.as_ptr(), range.start, range.length) }))
@@ -185,7 +185,7 @@ impl System for Port<'_> {
     fn log(&mut self, level: Level, line: &str) {
         let table = &self.0.system;
         if let Some(log) = table.log {
-            let mut line_room = Terminated::<LOG_LINE>::EMPTY;
+            let mut line_room = CStrBuf::<LOG_LINE>::EMPTY;
             let line = line_room.hold(line);
             let length = u32::try_from(line.length()).unwrap_or(0);
             // SAFETY: see above.

@@ -1,12 +1,12 @@
 /* What an application may say beyond its answers: cancel, hold module firmware back, need more time. */
-#include "toy.h"
+#include "fake_platform.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static quecota_memory_t memory;
 static uint8_t receive[QUECOTA_RECEIVE_MIN];
-static toy_t toy;
+static fake_platform_t fake;
 static quecota_t *device;
 static int online, staged, failed, never;
 
@@ -33,20 +33,20 @@ static void go_online(void)
 {
     online = 0;
     CHECK_EQUAL(quecota_set_mode(device, QUECOTA_MODE_REQUEST), QUECOTA_OK);
-    CHECK(toy_run(&toy, device, &online, 60000));
+    CHECK(fake_run(&fake, device, &online, 60000));
 }
 
 /* Runs for so long, whatever happens. */
 static void pass(uint32_t milliseconds)
 {
-    toy_run(&toy, device, &never, milliseconds);
+    fake_run(&fake, device, &never, milliseconds);
 }
 
 static void stage(void)
 {
     staged = failed = 0;
-    CHECK_EQUAL(quecota_request_plan(device, 0), QUECOTA_OK);
-    CHECK(toy_run(&toy, device, &staged, 60000));
+    CHECK_EQUAL(quecota_ota_request(device, 0), QUECOTA_OK);
+    CHECK(fake_run(&fake, device, &staged, 60000));
     CHECK_EQUAL(state(), 8);
 }
 
@@ -59,12 +59,12 @@ int main(void)
     config.receive = receive;
     config.receive_size = sizeof receive;
     config.event = on_event;
-    toy_init(&toy);
+    fake_init(&fake);
     CHECK_EQUAL(quecota_ota_cancel(NULL), QUECOTA_ERROR_NULL);
     CHECK_EQUAL(quecota_ota_hold_apply(NULL), QUECOTA_ERROR_NULL);
     CHECK_EQUAL(quecota_ota_allow_apply(NULL), QUECOTA_ERROR_NULL);
     CHECK_EQUAL(quecota_ota_need_time(NULL, 1), QUECOTA_ERROR_NULL);
-    CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &toy.platform, &device), QUECOTA_OK);
+    CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &fake.platform, &device), QUECOTA_OK);
     CHECK_EQUAL(quecota_ota_cancel(device), QUECOTA_ERROR_STARTED);
     CHECK_EQUAL(quecota_start(device), QUECOTA_OK);
     CHECK_EQUAL(quecota_set_product(device, "p1abcd", "MTIzNDU2Nzg5MGFi"), QUECOTA_OK);
@@ -87,12 +87,12 @@ int main(void)
     CHECK_EQUAL(quecota_ota_need_time(device, 41 * minute), QUECOTA_ERROR_RANGE);
     pass(2 * minute);
     CHECK(failed);
-    CHECK(toy_reported(&toy, 12));
+    CHECK(fake_reported(&fake, 12));
 
-    /* Cancelled, and reported; on another connection, because the toy's packets always have the same ids. */
+    /* Cancelled, and reported; on another connection, because the fake's packets always have the same ids. */
     CHECK_EQUAL(quecota_set_mode(device, QUECOTA_MODE_IDLE), QUECOTA_OK);
     go_online();
-    toy.state_count = 0;
+    fake.state_count = 0;
     stage();
     CHECK_EQUAL(quecota_ota_cancel(device), QUECOTA_OK);
     CHECK(!failed); /* told from quecota_poll(), as every event */
@@ -100,10 +100,10 @@ int main(void)
     CHECK(failed);
     CHECK_EQUAL(state(), 0);
     CHECK_EQUAL(quecota_ota_failure(device), QUECOTA_FAILURE_CANCELLED);
-    CHECK(toy_reported(&toy, 12));
+    CHECK(fake_reported(&fake, 12));
     CHECK_EQUAL(quecota_ota_cancel(device), QUECOTA_ERROR_STATE);
 
     CHECK_EQUAL(quecota_deinit(device), QUECOTA_OK);
-    puts("native_words: passed");
+    puts("native_controls: passed");
     return 0;
 }

@@ -1,5 +1,5 @@
 /* Power goes in the middle of an MCU upgrade whose application marks what it has: nothing of that comes again. */
-#include "toy.h"
+#include "fake_platform.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,11 +7,11 @@
 
 static quecota_memory_t memory;
 static uint8_t receive[QUECOTA_RECEIVE_MIN];
-static toy_t toy;
+static fake_platform_t fake;
 static quecota_t *device;
 
 /* The MCU's own flash, and how much of it is written. Survives what the module does not. */
-static uint8_t mcu[TOY_FIRMWARE_SIZE];
+static uint8_t mcu[FAKE_FIRMWARE_SIZE];
 static uint32_t written;
 
 static int done, failed, stop, restarted;
@@ -25,13 +25,13 @@ static void on_piece(const char *text)
     CHECK(start <= written);
     if (first_start == UINT32_MAX) first_start = start;
     written = start;
-    CHECK_EQUAL(quecota_ota_mark(device, start + length + 1), QUECOTA_ERROR_RANGE);
+    CHECK_EQUAL(quecota_ota_checkpoint(device, start + length + 1), QUECOTA_ERROR_RANGE);
     while (written < start + length) {
-        CHECK_EQUAL(quecota_read(device, written, mcu + written, 1000 - written % 1000, &count), QUECOTA_OK);
+        CHECK_EQUAL(quecota_ota_read(device, written, mcu + written, 1000 - written % 1000, &count), QUECOTA_OK);
         written += count;
         if (written % 5000 == 0) {
-            CHECK_EQUAL(quecota_ota_mark(device, written), QUECOTA_OK);
-            CHECK_EQUAL(quecota_ota_marked(device, &marked), QUECOTA_OK);
+            CHECK_EQUAL(quecota_ota_checkpoint(device, written), QUECOTA_OK);
+            CHECK_EQUAL(quecota_ota_get_checkpoint(device, &marked), QUECOTA_OK);
             CHECK_EQUAL(marked, written);
             if (written == power_goes_at) {
                 stop = 1;
@@ -39,7 +39,7 @@ static void on_piece(const char *text)
             }
         }
     }
-    CHECK_EQUAL(quecota_ota_mark(device, written), QUECOTA_OK);
+    CHECK_EQUAL(quecota_ota_checkpoint(device, written), QUECOTA_OK);
     CHECK_EQUAL(quecota_ota_action(device, written < size ? QUECOTA_ACTION_NEXT : QUECOTA_ACTION_UPDATING), QUECOTA_OK);
 }
 
@@ -57,7 +57,7 @@ static void on_event(void *ctx, uint32_t event, int32_t code, void *value, uint3
         on_piece(value);
         break;
     case QUECOTA_OTA_UPDATING:
-        CHECK_EQUAL(quecota_ota_mark(device, 0), QUECOTA_ERROR_STATE);
+        CHECK_EQUAL(quecota_ota_checkpoint(device, 0), QUECOTA_ERROR_STATE);
         CHECK_EQUAL(quecota_set_mcu_version(device, "MCU", "2"), QUECOTA_OK);
         break;
     case QUECOTA_OTA_SUCCESS:
@@ -82,7 +82,7 @@ static void power_on(void)
     config.resume = restarted ? QUECOTA_RESUME_AT_ONCE : QUECOTA_RESUME_ASK;
     stop = 0;
     first_start = UINT32_MAX;
-    CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &toy.platform, &device), QUECOTA_OK);
+    CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &fake.platform, &device), QUECOTA_OK);
     CHECK_EQUAL(quecota_start(device), QUECOTA_OK);
     CHECK_EQUAL(quecota_set_product(device, "p1abcd", "MTIzNDU2Nzg5MGFi"), QUECOTA_OK);
     CHECK_EQUAL(quecota_set_server(device, "mqtt://cloud.example:1883"), QUECOTA_OK);
@@ -94,36 +94,36 @@ int main(void)
 {
     const uint32_t lives[] = {15000, 45000, 80000, 0};
     uint32_t marked = 1, fetched = 0;
-    toy_init(&toy);
-    CHECK_EQUAL(quecota_ota_mark(NULL, 0), QUECOTA_ERROR_NULL);
-    CHECK_EQUAL(quecota_ota_marked(NULL, &marked), QUECOTA_ERROR_NULL);
+    fake_init(&fake);
+    CHECK_EQUAL(quecota_ota_checkpoint(NULL, 0), QUECOTA_ERROR_NULL);
+    CHECK_EQUAL(quecota_ota_get_checkpoint(NULL, &marked), QUECOTA_ERROR_NULL);
     CHECK_EQUAL(marked, 0);
 
     for (size_t life = 0; life < sizeof lives / sizeof *lives; life++) {
         power_goes_at = lives[life];
         restarted = life > 0;
         power_on();
-        CHECK_EQUAL(quecota_ota_marked(device, NULL), QUECOTA_ERROR_NULL);
-        CHECK_EQUAL(quecota_ota_marked(device, &marked), QUECOTA_OK);
+        CHECK_EQUAL(quecota_ota_get_checkpoint(device, NULL), QUECOTA_ERROR_NULL);
+        CHECK_EQUAL(quecota_ota_get_checkpoint(device, &marked), QUECOTA_OK);
         CHECK_EQUAL(marked, life ? lives[life - 1] : 0);
         if (life == 0) {
-            CHECK_EQUAL(quecota_ota_mark(device, 0), QUECOTA_ERROR_STATE);
+            CHECK_EQUAL(quecota_ota_checkpoint(device, 0), QUECOTA_ERROR_STATE);
             for (int poll = 0; poll < 100; poll++) {
                 quecota_poll(device);
-                toy_answer(&toy, device);
+                fake_answer(&fake, device);
             }
-            CHECK_EQUAL(quecota_request_plan(device, 0), QUECOTA_OK);
+            CHECK_EQUAL(quecota_ota_request(device, 0), QUECOTA_OK);
         }
-        CHECK(toy_run(&toy, device, power_goes_at ? &stop : &done, 600000));
+        CHECK(fake_run(&fake, device, power_goes_at ? &stop : &done, 600000));
         CHECK(!failed);
         CHECK_EQUAL(first_start, marked);
-        fetched += toy.fetched;
-        if (power_goes_at) toy_reboot(&toy); /* without a goodbye of the library */
+        fetched += fake.fetched;
+        if (power_goes_at) fake_reboot(&fake); /* without a goodbye of the library */
     }
-    CHECK_EQUAL(written, TOY_FIRMWARE_SIZE);
-    for (uint32_t i = 0; i < TOY_FIRMWARE_SIZE; i++) CHECK_EQUAL(mcu[i], toy_firmware(i));
-    CHECK_EQUAL(fetched, TOY_FIRMWARE_SIZE); /* whole pieces were staged, so nothing came again */
+    CHECK_EQUAL(written, FAKE_FIRMWARE_SIZE);
+    for (uint32_t i = 0; i < FAKE_FIRMWARE_SIZE; i++) CHECK_EQUAL(mcu[i], fake_firmware(i));
+    CHECK_EQUAL(fetched, FAKE_FIRMWARE_SIZE); /* whole pieces were staged, so nothing came again */
     CHECK_EQUAL(quecota_deinit(device), QUECOTA_OK);
-    puts("native_mark: passed");
+    puts("native_checkpoint: passed");
     return 0;
 }

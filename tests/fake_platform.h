@@ -1,22 +1,22 @@
 /* A platform for tests: flash in memory, a clock that the test turns, and a cloud that answers from a script.
  *
- * It is what a port is: the table's functions only note what is asked; toy_answer() does it afterwards, as an interrupt
+ * It is what a port is: the table's functions only note what is asked; fake_answer() does it afterwards, as an interrupt
  * or a network task would. Nothing waits, nothing is random, so a test always runs the same. */
-#ifndef TOY_H
-#define TOY_H
+#ifndef FAKE_PLATFORM_H
+#define FAKE_PLATFORM_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "quecota.h"
 
-#define TOY_FIRMWARE_SIZE 100000u
-#define TOY_FIRMWARE_MD5 "0cf4afe98fb03b112088f65fb37640ee"
-#define TOY_FIRMWARE_CRC32 "9b0a408f"
-#define TOY_FIRMWARE_CRC32_DECIMAL "2601140367"
-#define TOY_IMAGE_SIZE 32768u
-#define TOY_JOURNAL_SIZE 16384u
-#define TOY_STATES 64
+#define FAKE_FIRMWARE_SIZE 100000u
+#define FAKE_FIRMWARE_MD5 "0cf4afe98fb03b112088f65fb37640ee"
+#define FAKE_FIRMWARE_CRC32 "9b0a408f"
+#define FAKE_FIRMWARE_CRC32_DECIMAL "2601140367"
+#define FAKE_IMAGE_SIZE 32768u
+#define FAKE_JOURNAL_SIZE 16384u
+#define FAKE_STATES 64
 
 typedef struct {
     /* Milliseconds since the device started; the test turns it. */
@@ -31,8 +31,8 @@ typedef struct {
     /* The device that quecota_start() handed to run(). */
     quecota_t *device;
 
-    uint8_t image[TOY_IMAGE_SIZE];
-    uint8_t journal[TOY_JOURNAL_SIZE];
+    uint8_t image[FAKE_IMAGE_SIZE];
+    uint8_t journal[FAKE_JOURNAL_SIZE];
 
     /* What was asked for and not answered yet. */
     int connect, subscribe, fetch, plan, firmware, provision;
@@ -46,7 +46,7 @@ typedef struct {
     int user_name_given;
     unsigned connects, fetches, disconnects;
     uint32_t fetched;
-    int states[TOY_STATES];
+    int states[FAKE_STATES];
     size_t state_count;
     char mcu_list[256];
 
@@ -60,40 +60,40 @@ typedef struct {
     quecota_storage_t storage;
     quecota_system_t system;
     quecota_platform_t platform;
-} toy_t;
+} fake_platform_t;
 
 /* A platform whose flash is erased and whose device was never online. */
-void toy_init(toy_t *toy);
+void fake_init(fake_platform_t *fake);
 
 /* The same device after a reboot: what is in flash stays. */
-void toy_reboot(toy_t *toy);
+void fake_reboot(fake_platform_t *fake);
 
 /* Answers what was asked for. Returns 1 if there was something. */
-int toy_answer(toy_t *toy, quecota_t *device);
+int fake_answer(fake_platform_t *fake, quecota_t *device);
 
 /* The firmware that the cloud has. */
-uint8_t toy_firmware(uint32_t offset);
+uint8_t fake_firmware(uint32_t offset);
 
 /* Polls, answers and turns the clock until *done or `milliseconds` have passed. Returns *done. */
-int toy_run(toy_t *toy, quecota_t *device, const int *done, uint32_t milliseconds);
+int fake_run(fake_platform_t *fake, quecota_t *device, const int *done, uint32_t milliseconds);
 
 /* Whether the device reported this state to the cloud. */
-int toy_reported(const toy_t *toy, int state);
+int fake_reported(const fake_platform_t *fake, int state);
 
 /* Sends a message of the cloud to the device. */
-quecota_error_t toy_send(quecota_t *device, const toy_t *toy, uint16_t command, const uint8_t *payload, size_t length);
+quecota_error_t fake_send(quecota_t *device, const fake_platform_t *fake, uint16_t command, const uint8_t *payload, size_t length);
 
 /* Ends the test with a line that says what is not so. */
 #define CHECK(condition)                                                                                              \
     do {                                                                                                              \
-        if (!(condition)) toy_fail(__FILE__, __LINE__, #condition);                                                   \
+        if (!(condition)) fake_fail(__FILE__, __LINE__, #condition);                                                   \
     } while (0)
 #define CHECK_EQUAL(left, right)                                                                                      \
     do {                                                                                                              \
         long long left_ = (long long)(left), right_ = (long long)(right);                                             \
-        if (left_ != right_) toy_fail_equal(__FILE__, __LINE__, #left, left_, #right, right_);                        \
+        if (left_ != right_) fake_fail_equal(__FILE__, __LINE__, #left, left_, #right, right_);                        \
     } while (0)
-void toy_fail(const char *file, int line, const char *what);
-void toy_fail_equal(const char *file, int line, const char *left, long long a, const char *right, long long b);
+void fake_fail(const char *file, int line, const char *what);
+void fake_fail_equal(const char *file, int line, const char *left, long long a, const char *right, long long b);
 
 #endif
