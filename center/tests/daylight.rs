@@ -67,7 +67,7 @@ async fn check(days: Days) {
             center.clock.advance(Millis::minutes(1));
             continue;
         }
-        let standing = &center.engine.why(&pk(), &key).await.unwrap().1[0].standing;
+        let standing = &center.engine.why(&pk(), &key).await.unwrap().1[0].status;
         let open = days.open.iter().any(|(from, until)| at(from) <= now && now < at(until));
         let openings = days.open.iter().map(|(from, _)| at(from));
         let next = openings.filter(|opening| *opening > now).min().unwrap_or(at(days.next));

@@ -460,7 +460,7 @@ async fn why_names_the_battery_that_holds_a_retry() {
     let upgrade = center.upgrade(plan).await;
     assert!(upgrade.confirmed.is_some() && upgrade.ended.is_none(), "{upgrade:?}");
     let (_, reasons) = center.engine.why(&pk(), &DeviceKey::new("d1").unwrap()).await.unwrap();
-    let standing = &reasons[0].standing;
+    let standing = &reasons[0].status;
     assert_eq!(standing.condition(), "battery", "{standing:?}");
     let told = standing.told(&"UTC".parse().unwrap(), NOON);
     assert!(told.contains("17 %") && told.contains("30 %"), "{told}");
@@ -660,7 +660,7 @@ async fn lists_decide_who_is_offered() {
 async fn why(center: &Center) -> Vec<String> {
     let now = center.clock.now();
     let (_, reasons) = center.engine.why(&pk(), &DeviceKey::new("d1").unwrap()).await.unwrap();
-    reasons.iter().map(|why| why.standing.told(&why.plan.settings.time_zone, now)).collect()
+    reasons.iter().map(|why| why.status.told(&why.plan.settings.time_zone, now)).collect()
 }
 
 #[tokio::test]
@@ -728,7 +728,7 @@ async fn a_plan_counts_its_devices_by_what_holds_them() {
     for key in ["d2", "d3"] {
         center.device(key).await;
     }
-    let held = center.engine.held(plan).await.unwrap();
+    let held = center.engine.blocked(plan).await.unwrap();
     assert_eq!((held.devices, held.examined), (3, 3));
     let counts: Vec<_> = held.conditions.iter().map(|held| (held.condition, held.devices)).collect();
     assert_eq!(counts, [("offline", 2), ("at_target", 1)]);
@@ -738,7 +738,7 @@ async fn a_plan_counts_its_devices_by_what_holds_them() {
     let keys: Vec<_> = ["d2", "nobody"].map(|key| DeviceKey::new(key).unwrap()).into();
     let listed = center.engine.create_plan(&listed, &keys, &[]).await.unwrap().id;
     center.engine.activate(listed, Supersede::Agreed).await.unwrap();
-    let held = center.engine.held(listed).await.unwrap();
+    let held = center.engine.blocked(listed).await.unwrap();
     assert_eq!((held.population, held.devices), (Population::Whitelist, 2));
     let counts: Vec<_> = held.conditions.iter().map(|held| (held.condition, held.devices)).collect();
     assert_eq!(counts, [("never_connected", 1), ("offline", 1)]);
@@ -748,7 +748,7 @@ async fn a_plan_counts_its_devices_by_what_holds_them() {
 async fn why_not(center: &Center, key: &str) -> String {
     let now = center.clock.now();
     let (_, reasons) = center.engine.why(&pk(), &DeviceKey::new(key).unwrap()).await.unwrap();
-    reasons[0].standing.told(&reasons[0].plan.settings.time_zone, now)
+    reasons[0].status.told(&reasons[0].plan.settings.time_zone, now)
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@ mod conversation;
 
 use conversation::*;
 use quecota_center::clock::Millis;
-use quecota_center::engine::{EngineError, Message, Word};
+use quecota_center::engine::{EngineError, Message, UserCommand};
 use quecota_center::rules::DeviceKey;
-use quecota_center::rules::manual::{Appointment, AutoConfirm, CANCELLED, Deed};
+use quecota_center::rules::manual::{Appointment, AutoConfirm, CANCELLED, UserAction};
 use quecota_center::rules::plan::{Halt, Mode, PlanSettings, PlanState, Push, Supersede};
 use quecota_center::rules::progress::{ComponentState, UpgradeState};
 use quecota_center::store::PlanId;
@@ -25,17 +25,17 @@ fn dk(text: &str) -> DeviceKey {
 
 impl Center {
     /// The word of `d1`'s user.
-    async fn says(&self, word: Word) -> std::result::Result<PlanId, EngineError> {
-        self.engine.take_word(&pk(), &dk("d1"), None, word).await
+    async fn says(&self, word: UserCommand) -> std::result::Result<PlanId, EngineError> {
+        self.engine.apply_user_command(&pk(), &dk("d1"), None, word).await
     }
 
     /// As [`Center::says`], refused with these words.
-    async fn refuses(&self, word: Word) -> String {
+    async fn refuses(&self, word: UserCommand) -> String {
         self.says(word).await.unwrap_err().to_string()
     }
 
     async fn appoints(&self, from: Millis, until: Millis) {
-        self.says(Word::Appoint(Appointment { from, until })).await.unwrap();
+        self.says(UserCommand::Appoint(Appointment { from, until })).await.unwrap();
     }
 
     async fn auto(&self, auto: AutoConfirm) {
@@ -46,12 +46,12 @@ impl Center {
     async fn told(&self) -> String {
         let (_, whys) = self.engine.why(&pk(), &dk("d1")).await.unwrap();
         let [why] = whys.as_slice() else { panic!("{whys:?}") };
-        why.standing.told(&why.plan.settings.time_zone, self.clock.now())
+        why.status.told(&why.plan.settings.time_zone, self.clock.now())
     }
 
-    async fn deeds(&self) -> Vec<Deed> {
+    async fn actions(&self) -> Vec<UserAction> {
         let (_, plans) = self.engine.user_plans(&pk(), &dk("d1")).await.unwrap();
-        plans.into_iter().flat_map(|seen| seen.deeds).collect()
+        plans.into_iter().flat_map(|seen| seen.actions).collect()
     }
 
     async fn rows(&self, plan: PlanId) -> usize {
@@ -102,12 +102,12 @@ async fn nothing_is_offered_and_no_row_is_written_before_the_user_confirms() {
     assert_eq!(center.minutes(21).await, []);
     assert_eq!(center.rows(plan).await, 0);
     assert_eq!(center.told().await, "waits for the user's confirmation");
-    assert_eq!(center.deeds().await, [Deed::Confirm, Deed::Appoint, Deed::Cancel]);
+    assert_eq!(center.actions().await, [UserAction::Confirm, UserAction::Appoint, UserAction::Cancel]);
 
-    assert_eq!(center.says(Word::Confirm).await.unwrap(), plan);
+    assert_eq!(center.says(UserCommand::Confirm).await.unwrap(), plan);
     assert_eq!(center.rows(plan).await, 0, "the row is born with the offer");
     assert_offers(&center.second().await, &["STM32"]);
-    assert_eq!(center.says(Word::Confirm).await.unwrap(), plan, "said twice, it is said");
+    assert_eq!(center.says(UserCommand::Confirm).await.unwrap(), plan, "said twice, it is said");
     assert_eq!(center.second().await, []);
 }
 
@@ -118,7 +118,7 @@ async fn a_device_that_is_offline_is_offered_at_its_next_connect() {
     let mut phone = center.connected().await;
     phone.report("FW1", "STM32:1").await;
     phone.disconnect().await;
-    center.says(Word::Confirm).await.unwrap();
+    center.says(UserCommand::Confirm).await.unwrap();
     assert_eq!(center.second().await, []);
     let center_after = center.engine.clone();
     phone.connect().await;
@@ -183,7 +183,7 @@ async fn a_device_that_has_confirmed_inside_the_window_finishes_after_it() {
 #[tokio::test]
 async fn a_window_that_cannot_be_is_refused_with_the_rule() {
     let (center, plan) = ready(|plan| plan.end = Some(NOON + Millis::hours(5))).await;
-    let appoint = |from, until| Word::Appoint(Appointment { from: NOON + from, until: NOON + until });
+    let appoint = |from, until| UserCommand::Appoint(Appointment { from: NOON + from, until: NOON + until });
     let refused = center.refuses(appoint(Millis::hours(1), Millis::minutes(119))).await;
     assert!(refused.contains("leaves 59 minutes") && refused.contains("at least 60"), "{refused}");
     let refused = center.refuses(appoint(Millis::hours(3), Millis::hours(6))).await;
@@ -195,7 +195,7 @@ async fn a_window_that_cannot_be_is_refused_with_the_rule() {
 #[tokio::test]
 async fn a_confirmation_opens_neither_the_push_period_nor_the_planned_time() {
     let (center, _) = ready(|plan| plan.start = Some(NOON + Millis::hours(2))).await;
-    center.says(Word::Confirm).await.unwrap();
+    center.says(UserCommand::Confirm).await.unwrap();
     assert_eq!(center.second().await, []);
     assert!(center.told().await.starts_with("planned time begins at 13:03 Europe/Berlin, in 2 h"));
     assert_eq!(center.minutes(119).await, []);
@@ -221,15 +221,15 @@ async fn auto_confirm_agrees_once_for_all_until_it_is_switched_off() {
 #[tokio::test]
 async fn a_cancelled_device_has_failed_and_is_not_offered_again() {
     let (center, plan) = ready(|_| ()).await;
-    center.says(Word::Cancel).await.unwrap();
+    center.says(UserCommand::Cancel).await.unwrap();
     assert_eq!(center.outcome(plan).await, failed(CANCELLED));
     assert_eq!(center.upgrade(plan).await.components[0].state, ComponentState::Failed);
     assert_eq!(center.minutes(21).await, []);
     center.auto(AutoConfirm::On).await;
     assert_eq!(center.minutes(21).await, []);
-    let refused = center.refuses(Word::Confirm).await;
+    let refused = center.refuses(UserCommand::Confirm).await;
     assert_eq!(refused, "the device is at its end in upgrade plan 1: upgrade_failed (cancelled by user)");
-    assert_eq!(center.deeds().await, [Deed::Retry]);
+    assert_eq!(center.actions().await, [UserAction::Retry]);
     let figures = center.engine.store().read().await.unwrap().plan_figures(plan).await.unwrap();
     assert_eq!((figures.failed, figures.success_rate()), (1, Some(0.0)));
 }
@@ -237,11 +237,11 @@ async fn a_cancelled_device_has_failed_and_is_not_offered_again() {
 #[tokio::test]
 async fn an_offer_that_is_cancelled_before_the_device_confirms_gets_no_url() {
     let (center, plan) = ready(|_| ()).await;
-    center.says(Word::Confirm).await.unwrap();
+    center.says(UserCommand::Confirm).await.unwrap();
     assert_offers(&center.second().await, &["STM32"]);
     let mut phone = phone(&center).await;
     phone.quiet(&[PlanReceived]).await;
-    center.says(Word::Cancel).await.unwrap();
+    center.says(UserCommand::Cancel).await.unwrap();
     phone.quiet(&[Confirmed]).await;
     assert_eq!(center.outcome(plan).await, failed(CANCELLED));
     assert_eq!(center.plan_state(plan).await, PlanState::Activated, "no device has started");
@@ -249,7 +249,7 @@ async fn an_offer_that_is_cancelled_before_the_device_confirms_gets_no_url() {
 
 /// A device in the middle of its download.
 async fn downloading(center: &Center) -> Phone<'_> {
-    center.says(Word::Confirm).await.unwrap();
+    center.says(UserCommand::Confirm).await.unwrap();
     assert_offers(&center.second().await, &["STM32"]);
     let mut phone = phone(center).await;
     phone.quiet(&[PlanReceived]).await;
@@ -262,7 +262,7 @@ async fn downloading(center: &Center) -> Phone<'_> {
 async fn a_download_that_is_cancelled_gets_no_more_bytes_and_its_failure_is_the_users_wish() {
     let (center, plan) = ready(|_| ()).await;
     let mut phone = downloading(&center).await;
-    center.says(Word::Cancel).await.unwrap();
+    center.says(UserCommand::Cancel).await.unwrap();
     let upgrade = center.upgrade(plan).await;
     assert_eq!((upgrade.state, upgrade.ended), (UpgradeState::Upgrading, None), "nothing tells it to stop");
     assert!(!upgrade.may_fetch(&no("STM32")));
@@ -276,14 +276,14 @@ async fn a_download_that_is_cancelled_gets_no_more_bytes_and_its_failure_is_the_
 async fn a_cancelled_device_that_vanishes_or_asks_anew_ends_too() {
     let (center, plan) = ready(|_| ()).await;
     downloading(&center).await;
-    center.says(Word::Cancel).await.unwrap();
+    center.says(UserCommand::Cancel).await.unwrap();
     center.minutes(11).await;
     assert_eq!(center.outcome(plan).await, failed(CANCELLED), "its lease ran out");
 
     for asks in [true, false] {
         let (center, plan) = ready(|_| ()).await;
         let mut phone = downloading(&center).await;
-        center.says(Word::Cancel).await.unwrap();
+        center.says(UserCommand::Cancel).await.unwrap();
         let heard = if asks { phone.request("STM32:1").await } else { phone.status(Confirmed).await };
         assert_eq!(heard, []);
         assert_eq!(center.outcome(plan).await, failed(CANCELLED));
@@ -294,7 +294,7 @@ async fn a_cancelled_device_that_vanishes_or_asks_anew_ends_too() {
 async fn a_cancelled_device_that_had_its_firmware_already_is_upgraded() {
     let (center, plan) = ready(|_| ()).await;
     let mut phone = downloading(&center).await;
-    center.says(Word::Cancel).await.unwrap();
+    center.says(UserCommand::Cancel).await.unwrap();
     phone.quiet(&[Downloaded, Updating]).await;
     phone.status_of("STM32", UpdateSuccess, Versions { module: "FW1", mcu: "STM32:2" }).await;
     assert_eq!(center.outcome(plan).await, (UpgradeState::Upgraded, None), "truth is the reported version");
@@ -305,12 +305,13 @@ async fn what_is_being_put_into_place_is_not_cancelled() {
     let (center, plan) = ready(|_| ()).await;
     let mut phone = downloading(&center).await;
     phone.quiet(&[Downloaded, Updating]).await;
-    let refused = center.refuses(Word::Cancel).await;
+    let refused = center.refuses(UserCommand::Cancel).await;
     assert!(refused.starts_with("component STM32 is being upgraded"), "{refused}");
-    let refused =
-        center.refuses(Word::Appoint(Appointment { from: NOON, until: NOON + Millis::hours(9) })).await;
+    let refused = center
+        .refuses(UserCommand::Appoint(Appointment { from: NOON, until: NOON + Millis::hours(9) }))
+        .await;
     assert!(refused.contains("is at upgrading already"), "{refused}");
-    assert_eq!(center.deeds().await, [Deed::Confirm]);
+    assert_eq!(center.actions().await, [UserAction::Confirm]);
     assert_eq!(center.upgrade(plan).await.cancelled, None);
 }
 
@@ -320,12 +321,12 @@ async fn the_rest_of_a_cancelled_plan_is_not_begun() {
     let plan = center.plan(&["STM32", "SENSOR"], manual).await;
     let mut phone = center.connected().await;
     phone.report("FW1", "STM32:1;SENSOR:1").await;
-    center.says(Word::Confirm).await.unwrap();
+    center.says(UserCommand::Confirm).await.unwrap();
     center.second().await;
     phone.quiet(&[PlanReceived]).await;
     firmware(&phone.status(Confirmed).await);
     phone.quiet(&[DownloadStart, Downloading]).await;
-    center.says(Word::Cancel).await.unwrap();
+    center.says(UserCommand::Cancel).await.unwrap();
     phone.quiet(&[Downloaded, Updating]).await;
     let versions = Versions { module: "FW1", mcu: "STM32:2;SENSOR:1" };
     assert_eq!(phone.status_of("STM32", UpdateSuccess, versions).await, []);
@@ -338,14 +339,14 @@ async fn the_rest_of_a_cancelled_plan_is_not_begun() {
 #[tokio::test]
 async fn a_retry_after_a_failure_has_all_its_attempts_again() {
     let (center, plan) = ready(|plan| plan.strategy.retries = 1).await;
-    let refused = center.refuses(Word::Retry).await;
+    let refused = center.refuses(UserCommand::Retry).await;
     assert!(refused.contains("only a failed upgrade is retried"), "{refused}");
     let mut phone = downloading(&center).await;
     phone.quiet(&[UpdateError]).await;
     for round in 0..2 {
         if round == 1 {
-            assert_eq!(center.deeds().await, [Deed::Retry]);
-            center.says(Word::Retry).await.unwrap();
+            assert_eq!(center.actions().await, [UserAction::Retry]);
+            center.says(UserCommand::Retry).await.unwrap();
             assert_offers(&center.second().await, &["STM32"]);
             phone.quiet(&[PlanReceived]).await;
             firmware(&phone.status(Confirmed).await);
@@ -364,8 +365,8 @@ async fn a_retry_after_a_failure_has_all_its_attempts_again() {
 #[tokio::test]
 async fn a_user_who_cancelled_may_want_it_after_all() {
     let (center, plan) = ready(|_| ()).await;
-    center.says(Word::Cancel).await.unwrap();
-    center.says(Word::Retry).await.unwrap();
+    center.says(UserCommand::Cancel).await.unwrap();
+    center.says(UserCommand::Retry).await.unwrap();
     assert_eq!(center.outcome(plan).await, (UpgradeState::NotUpgraded, None));
     assert_offers(&center.second().await, &["STM32"]);
     let mut phone = phone(&center).await;
@@ -378,16 +379,17 @@ async fn a_user_who_cancelled_may_want_it_after_all() {
 async fn a_suspended_plan_takes_a_cancellation_only_and_one_that_is_over_nothing() {
     let (center, plan) = ready(|_| ()).await;
     center.engine.suspend(plan).await.unwrap();
-    for word in [Word::Confirm, Word::Retry] {
+    for word in [UserCommand::Confirm, UserCommand::Retry] {
         let refused = center.refuses(word).await;
         assert!(refused.contains("upgrade plan 1 is suspended"), "{refused}");
     }
-    assert_eq!(center.deeds().await, [Deed::Cancel]);
-    center.says(Word::Cancel).await.unwrap();
+    assert_eq!(center.actions().await, [UserAction::Cancel]);
+    center.says(UserCommand::Cancel).await.unwrap();
     center.engine.terminate(plan).await.unwrap();
     assert_eq!(center.outcome(plan).await, failed(CANCELLED), "it stays what it was");
-    assert_eq!(center.refuses(Word::Retry).await, "no upgrade plan of this device takes this now");
-    let named = center.engine.take_word(&pk(), &dk("d1"), Some(plan), Word::Retry).await.unwrap_err();
+    assert_eq!(center.refuses(UserCommand::Retry).await, "no upgrade plan of this device takes this now");
+    let named =
+        center.engine.apply_user_command(&pk(), &dk("d1"), Some(plan), UserCommand::Retry).await.unwrap_err();
     assert!(named.to_string().contains("upgrade plan 1 is terminated"), "{named}");
 }
 
@@ -396,8 +398,12 @@ async fn a_silent_plan_asks_nobody() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32"], |plan| plan.push = Push::OnRequest).await;
     center.connected().await.report("FW1", "STM32:1").await;
-    assert_eq!(center.refuses(Word::Confirm).await, "no upgrade plan of this device takes this now");
-    let named = center.engine.take_word(&pk(), &dk("d1"), Some(plan), Word::Cancel).await.unwrap_err();
+    assert_eq!(center.refuses(UserCommand::Confirm).await, "no upgrade plan of this device takes this now");
+    let named = center
+        .engine
+        .apply_user_command(&pk(), &dk("d1"), Some(plan), UserCommand::Cancel)
+        .await
+        .unwrap_err();
     assert_eq!(named.to_string(), "upgrade plan 1 is silent: it asks nobody");
 }
 
@@ -408,8 +414,11 @@ async fn where_several_plans_ask_the_user_says_which() {
     let second = center.saved("other", &["SENSOR"], manual).await;
     center.engine.activate(second, Supersede::Refuse).await.unwrap();
     center.connected().await.report("FW1", "STM32:1;SENSOR:1").await;
-    assert_eq!(center.refuses(Word::Confirm).await, "several upgrade plans take this, 2, 1: say which");
-    center.engine.take_word(&pk(), &dk("d1"), Some(first), Word::Confirm).await.unwrap();
+    assert_eq!(
+        center.refuses(UserCommand::Confirm).await,
+        "several upgrade plans take this, 2, 1: say which"
+    );
+    center.engine.apply_user_command(&pk(), &dk("d1"), Some(first), UserCommand::Confirm).await.unwrap();
     assert_offers(&center.second().await, &["STM32"]);
 }
 
@@ -422,7 +431,7 @@ async fn cancellations_do_not_halt_a_plan_and_are_none_of_its_first_devices() {
     })
     .await;
     downloading(&center).await;
-    center.says(Word::Cancel).await.unwrap();
+    center.says(UserCommand::Cancel).await.unwrap();
     center.minutes(11).await;
     assert_eq!(center.outcome(plan).await, failed(CANCELLED));
     assert_eq!(center.plan_state(plan).await, PlanState::Upgrading);
@@ -449,8 +458,8 @@ async fn a_restart_forgets_no_word() {
 async fn every_word_of_the_user_is_in_the_log() {
     let (center, plan) = ready(|_| ()).await;
     center.auto(AutoConfirm::On).await;
-    center.says(Word::Cancel).await.unwrap();
-    center.says(Word::Retry).await.unwrap();
+    center.says(UserCommand::Cancel).await.unwrap();
+    center.says(UserCommand::Retry).await.unwrap();
     let device = center.device("d1").await.id;
     let log = center.engine.store().read().await.unwrap().device_log(device, 10).await.unwrap();
     let words: Vec<_> = log

@@ -4,12 +4,11 @@ mod conversation;
 
 use conversation::*;
 use quecota_center::clock::Millis;
-use quecota_center::engine::{Chosen, DryRun, Order, Ordered, Word};
+use quecota_center::engine::{Chosen, DryRun, Order, Ordered, UserCommand};
 use quecota_center::rules::plan::{Halt, Mode, PlanSettings, PlanState, Push, Supersede};
 use quecota_center::rules::progress::UpgradeState;
 use quecota_center::rules::window::Zone;
 use quecota_center::rules::*;
-use quecota_center::store::*;
 use quecota_core::wire::message::{OtaStatus, Versions};
 
 use OtaStatus::*;
@@ -140,7 +139,7 @@ async fn a_device_that_is_left_out_is_never_offered_until_it_is_tried_again() {
     assert_eq!(upgrade.state, UpgradeState::NotUpgraded);
     assert_eq!(upgrade.reason.as_deref(), Some("left out by the operator: in repair"));
     let (_, reasons) = center.engine.why(&pk(), &key("d1")).await.unwrap();
-    let told = reasons[0].standing.told(&Zone::utc(), NOON);
+    let told = reasons[0].status.told(&Zone::utc(), NOON);
     assert!(told.contains("left out by the operator: in repair"), "{told}");
     assert_eq!(left(&skip(&center, plan, &["d1"]).await), "it is not_upgraded already");
     assert_eq!(retry(&center, plan, &["d1"]).await.done, 1);
@@ -191,7 +190,7 @@ async fn every_end_is_counted_once_and_only_when_it_is_committed() {
     let asks = center.saved("asks", &["STM32"], manual).await;
     center.engine.activate(asks, Supersede::Refuse).await.unwrap();
     assert_eq!(center.phone("d4").await.report("FW1", "STM32:1").await, []);
-    center.engine.take_word(&pk(), &key("d4"), Some(asks), Word::Cancel).await.unwrap();
+    center.engine.apply_user_command(&pk(), &key("d4"), Some(asks), UserCommand::Cancel).await.unwrap();
     assert!(count(r#"{result="upgrade_failed",reason="cancelled"} 1"#), "{:?}", ended());
 
     let package = center.package("SENSOR", "2", 1).await;

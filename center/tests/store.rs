@@ -232,7 +232,7 @@ async fn a_users_word_comes_back_and_the_last_one_counts(bench: &Bench) {
     for answer in [Answer::Appointed(window), Answer::Confirmed, Answer::Appointed(window)] {
         writer.set_answer(plan.id, device.id, answer, NOW).await.unwrap();
         let said = writer.find_answer(plan.id, device.id).await.unwrap();
-        assert_eq!(said, Some(Said { answer, at: NOW }));
+        assert_eq!(said, Some(UserConsent { answer, at: NOW }));
     }
     assert_eq!(writer.next_opening(device.id, NOW).await.unwrap(), Some(window.from));
     assert_eq!(writer.next_opening(device.id, window.from).await.unwrap(), None);

@@ -179,13 +179,13 @@ async fn a_plan_waits_for_the_verification_and_why_says_so() {
     phone.report("FW1", "STM32:1;SENSOR:1").await;
     assert_eq!(center.minutes(8).await, [], "the mark at 10:10 brings no plan");
     let (_, reasons) = center.engine.why(&pk(), &key("d1")).await.unwrap();
-    assert_eq!(reasons[0].standing.condition(), "verification");
+    assert_eq!(reasons[0].status.condition(), "verification");
     let now = center.clock.now();
     assert_eq!(
-        reasons[0].standing.told(&"UTC".parse().unwrap(), now),
+        reasons[0].status.told(&"UTC".parse().unwrap(), now),
         "firmware verification 1 of version package 1 has the device, until 11:03 UTC, in 52 min at the latest"
     );
-    assert_eq!(center.engine.held(plan).await.unwrap().conditions[0].condition, "verification");
+    assert_eq!(center.engine.blocked(plan).await.unwrap().conditions[0].condition, "verification");
     firmware(&phone.status(Confirmed).await);
     assert_eq!(
         phone.request("STM32:1;SENSOR:1").await.len(),

@@ -11,7 +11,7 @@ use tracing::error;
 use crate::engine::EngineError;
 use crate::packages::depot::DepotError;
 use crate::packages::format::Refusal;
-use crate::rules::manual::NotTaken;
+use crate::rules::manual::ActionRefused;
 use crate::rules::names::NameError;
 use crate::store::StoreError;
 
@@ -210,23 +210,25 @@ impl From<EngineError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "not_activated", message).with_reasons(&faults)
             }
             EngineError::Transition(_) => Self::new(StatusCode::CONFLICT, "plan_state", message),
-            EngineError::NotTaken(refused) => refused.into(),
+            EngineError::ActionRefused(refused) => refused.into(),
             error @ EngineError::Malformed { .. } => Self::internal(&error),
         }
     }
 }
 
-impl From<NotTaken> for ApiError {
-    fn from(refused: NotTaken) -> Self {
+impl From<ActionRefused> for ApiError {
+    fn from(refused: ActionRefused) -> Self {
         let message = refused.to_string();
         match refused {
-            NotTaken::TooShort { until, .. } | NotTaken::AfterEnd { until, .. } => {
+            ActionRefused::TooShort { until, .. } | ActionRefused::AfterEnd { until, .. } => {
                 Self::unfit("window", message, "until", until)
             }
-            NotTaken::BeforeStart { from, .. } | NotTaken::OutsidePeriod { from, .. } => {
+            ActionRefused::BeforeStart { from, .. } | ActionRefused::OutsidePeriod { from, .. } => {
                 Self::unfit("window", message, "from", from)
             }
-            NotTaken::WhichPlan { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "which_plan", message),
+            ActionRefused::WhichPlan { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "which_plan", message)
+            }
             _ => Self::new(StatusCode::CONFLICT, "not_taken", message),
         }
     }

@@ -1,4 +1,4 @@
-//! What activating a plan now would do, by the judgement that decides about its offers; nothing is written.
+//! What activating a plan now would do, by the evaluation that decides about its offers; nothing is written.
 
 use std::collections::BTreeMap;
 use std::ops::DerefMut;
@@ -6,7 +6,7 @@ use std::ops::DerefMut;
 use serde::Serialize;
 use sqlx::AnyConnection;
 
-use super::judgement::{Offering, judge};
+use super::evaluation::{PlanOffer, evaluate};
 use super::plans::packages_of;
 use super::why::{Population, occasion, scaled};
 use super::{Engine, Result};
@@ -56,11 +56,11 @@ pub struct Forecast {
     pub text: String,
 }
 
-/// Devices that are judged at most in each part, online and offline: the cost is the same for any product.
+/// Devices that are evaluated at most in each part, online and offline: the cost is the same for any product.
 const SAMPLE: i64 = 2_000;
 
 impl Engine {
-    /// What activating the plan now would do. Devices are judged as [`Engine::held`] does: all of them, or two samples that
+    /// What activating the plan now would do. Devices are evaluated as [`Engine::blocked`] does: all of them, or two samples that
     /// are scaled to the exact counts.
     pub async fn dry_run(&self, id: PlanId) -> Result<DryRun> {
         let now = self.clock.now();
@@ -84,16 +84,16 @@ impl Engine {
             plan.activated = Some(now);
         }
         let (strategy, product) = (plan.settings.strategy, plan.settings.product.clone());
-        let offering = Offering::of(&mut store, plan, now).await?;
+        let offer = PlanOffer::of(&mut store, plan, now).await?;
         let mut tally = Tally { now, zone, ..Tally::default() };
         let population = if store.has_list(id, List::White).await? {
             let keys = store.listed(id, List::White, "", SAMPLE).await?;
             let (mut seen, whole) = (Vec::new(), store.count_listed(id, List::White).await?);
             for key in keys {
                 seen.push(match store.find_device(&product, &key).await? {
-                    Some(device) => tally.look(&mut store, &offering, device).await?,
+                    Some(device) => tally.look(&mut store, &offer, device).await?,
                     None => Seen {
-                        outcome: Outcome::Held,
+                        outcome: Outcome::Blocked,
                         condition: "never_connected",
                         key,
                         text: "no device with this key has ever connected".to_owned(),
@@ -107,7 +107,7 @@ impl Engine {
                 let devices = store.devices_by_slot(&product, presence, SAMPLE).await?;
                 let mut seen = Vec::with_capacity(devices.len());
                 for device in devices {
-                    seen.push(tally.look(&mut store, &offering, device).await?);
+                    seen.push(tally.look(&mut store, &offer, device).await?);
                 }
                 tally.add(store.count_devices(&product, presence).await?, seen);
             }
@@ -133,7 +133,7 @@ impl Engine {
     }
 }
 
-/// One device, judged.
+/// One device, evaluated.
 struct Seen {
     outcome: Outcome,
     condition: &'static str,
@@ -173,24 +173,19 @@ impl Default for Tally {
 }
 
 impl Tally {
-    async fn look<C>(
-        &mut self,
-        store: &mut Queries<C>,
-        offering: &Offering,
-        mut device: Device,
-    ) -> Result<Seen>
+    async fn look<C>(&mut self, store: &mut Queries<C>, offer: &PlanOffer, mut device: Device) -> Result<Seen>
     where
         C: DerefMut<Target = AnyConnection> + Send,
     {
         let versions = store.device_versions(device.id).await?;
-        let trigger = occasion(offering.plan.settings.push);
-        let today = judge(store, offering, &device, &versions, trigger, self.now).await?;
+        let trigger = occasion(offer.plan.settings.push);
+        let today = evaluate(store, offer, &device, &versions, trigger, self.now).await?;
         let at_work = today.upgrade.as_ref().is_some_and(|upgrade| upgrade.is_outstanding());
         // The same device, connected, with what it reported last.
         device.session.get_or_insert_default();
         device.versions_at.get_or_insert(self.now);
-        let connected = judge(store, offering, &device, &versions, trigger, self.now).await?;
-        let (outcome, held) = forecast(
+        let connected = evaluate(store, offer, &device, &versions, trigger, self.now).await?;
+        let (outcome, blocked) = forecast(
             today.verdict.map(|_| ()),
             connected.verdict.map(|_| ()),
             needed(&connected.facts).map(|_| ()),
@@ -201,10 +196,10 @@ impl Tally {
         let key = device.key;
         if at_work {
             let text = "it was offered the plan already, or is at work".to_owned();
-            return Ok(Seen { outcome: Outcome::Held, condition: "under_way", key, text });
+            return Ok(Seen { outcome: Outcome::Blocked, condition: "under_way", key, text });
         }
-        let (condition, text) = match (outcome, &held) {
-            (_, Some(held)) => (held.condition(), held.told(&self.zone, self.now)),
+        let (condition, text) = match (outcome, &blocked) {
+            (_, Some(blocked)) => (blocked.condition(), blocked.told(&self.zone, self.now)),
             (_, None) => ("due", "nothing holds it back".to_owned()),
         };
         Ok(Seen { outcome, condition, key, text })
@@ -225,7 +220,7 @@ impl Tally {
         }
     }
 
-    /// A part of the devices, `whole` of them, of which `seen` were judged.
+    /// A part of the devices, `whole` of them, of which `seen` were evaluated.
     fn add(&mut self, whole: i64, seen: Vec<Seen>) {
         let examined = i64::try_from(seen.len()).unwrap_or(i64::MAX);
         let whole = whole.max(examined);
@@ -267,8 +262,8 @@ impl Tally {
             offered.devices = limit;
             let example = offered.example.clone();
             let text = format!("{limit} devices may start at once, by the plan's limits");
-            let forecast = Forecast { outcome: Outcome::Held, condition, devices: rest, example, text };
-            self.outcomes.insert((Outcome::Held, condition), forecast);
+            let forecast = Forecast { outcome: Outcome::Blocked, condition, devices: rest, example, text };
+            self.outcomes.insert((Outcome::Blocked, condition), forecast);
         }
     }
 

@@ -5,19 +5,21 @@ use std::ops::DerefMut;
 use serde_json::json;
 use sqlx::AnyConnection;
 
-use super::judgement::{Judgement, Offering, judge};
-use super::turn::Turn;
-use super::why::{occasion, standing};
+use super::device_transaction::DeviceTransaction;
+use super::evaluation::{Evaluation, PlanOffer, evaluate};
+use super::why::{occasion, status};
 use super::{Engine, Result};
 use crate::clock::Millis;
 use crate::rules::eligibility::{self, ComponentFacts, Need, Trigger};
-use crate::rules::explanation::Standing;
-use crate::rules::manual::{Answer, Appointment, Attempt, AutoConfirm, CANCELLED, Deed, NotTaken, Situation};
+use crate::rules::explanation::DeviceStatus;
+use crate::rules::manual::{
+    ActionRefused, Answer, Appointment, Attempt, AutoConfirm, CANCELLED, UserAction, UserContext,
+};
 use crate::rules::plan::Mode;
 use crate::rules::progress::ComponentState;
 use crate::rules::{ComponentKind, DeviceKey, ProductKey};
 use crate::store::{
-    Device, DeviceId, PackageId, Plan, PlanId, Queries, ReportedVersion, Said, StoreError, Upgrade,
+    Device, DeviceId, PackageId, Plan, PlanId, Queries, ReportedVersion, StoreError, Upgrade, UserConsent,
 };
 
 /// A plan as the end user of a device sees it.
@@ -28,13 +30,13 @@ pub struct UserPlan {
     /// What it brings.
     pub components: Vec<Brings>,
     /// What the user said last.
-    pub said: Option<Said>,
+    pub said: Option<UserConsent>,
     /// How far it is; none: the device was never offered it.
     pub upgrade: Option<Upgrade>,
     /// Where the device stands.
-    pub standing: Standing,
+    pub status: DeviceStatus,
     /// What the user may do now.
-    pub deeds: Vec<Deed>,
+    pub actions: Vec<UserAction>,
 }
 
 /// What a plan brings to a component.
@@ -50,7 +52,7 @@ pub struct Brings {
 
 /// The end user's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub enum UserCommand {
     /// Upgrade as soon as possible.
     Confirm,
     /// Upgrade inside this window.
@@ -61,13 +63,13 @@ pub enum Word {
     Retry,
 }
 
-impl Word {
-    fn deed(self) -> Deed {
+impl UserCommand {
+    fn action(self) -> UserAction {
         match self {
-            Word::Confirm => Deed::Confirm,
-            Word::Appoint(_) => Deed::Appoint,
-            Word::Cancel => Deed::Cancel,
-            Word::Retry => Deed::Retry,
+            UserCommand::Confirm => UserAction::Confirm,
+            UserCommand::Appoint(_) => UserAction::Appoint,
+            UserCommand::Cancel => UserAction::Cancel,
+            UserCommand::Retry => UserAction::Retry,
         }
     }
 }
@@ -85,14 +87,14 @@ fn attempt(upgrade: Option<&Upgrade>) -> Attempt {
     }
 }
 
-fn situation<'j>(plan: &'j Plan, judgement: &'j Judgement, now: Millis) -> Situation<'j> {
-    Situation {
+fn context<'j>(plan: &'j Plan, evaluation: &'j Evaluation, now: Millis) -> UserContext<'j> {
+    UserContext {
         plan: plan.id.0,
         settings: &plan.settings,
         state: plan.state,
-        membership: judgement.membership,
-        components: &judgement.facts,
-        attempt: attempt(judgement.upgrade.as_ref()),
+        membership: evaluation.membership,
+        components: &evaluation.facts,
+        attempt: attempt(evaluation.upgrade.as_ref()),
         now,
     }
 }
@@ -122,27 +124,27 @@ async fn see<C>(
 where
     C: DerefMut<Target = AnyConnection> + Send,
 {
-    let offering = Offering::of(store, plan, now).await?;
-    let trigger = occasion(offering.plan.settings.push);
-    let judgement = judge(store, &offering, device, versions, trigger, now).await?;
-    let plan = offering.plan;
-    let situation = situation(&plan, &judgement, now);
-    let brings = judgement.upgrade.is_some() || situation.concerns().is_ok();
+    let offer = PlanOffer::of(store, plan, now).await?;
+    let trigger = occasion(offer.plan.settings.push);
+    let evaluation = evaluate(store, &offer, device, versions, trigger, now).await?;
+    let plan = offer.plan;
+    let context = context(&plan, &evaluation, now);
+    let brings = evaluation.upgrade.is_some() || context.concerns().is_ok();
     let concerned = if brings { Concerned::Yes } else { Concerned::No };
-    let deeds = situation.deeds();
-    let mut components = Vec::with_capacity(judgement.facts.len());
+    let actions = context.actions();
+    let mut components = Vec::with_capacity(evaluation.facts.len());
     for ((facts, kind), selected) in
-        judgement.facts.iter().zip(&judgement.kinds).zip(&plan.settings.components)
+        evaluation.facts.iter().zip(&evaluation.kinds).zip(&plan.settings.components)
     {
         let files = store.package(PackageId(selected.package)).await?.content.files;
         let bytes = files.iter().map(|file| file.size).sum();
         components.push(Brings { facts: facts.clone(), kind: *kind, bytes });
     }
     let said = store.find_answer(plan.id, device.id).await?;
-    let upgrade = judgement.upgrade.clone();
-    let ahead = judgement.busy_with;
-    let standing = standing(&plan, judgement, ahead, now);
-    Ok((UserPlan { plan, components, said, upgrade, standing, deeds }, concerned))
+    let upgrade = evaluation.upgrade.clone();
+    let ahead = evaluation.busy_with;
+    let status = status(&plan, evaluation, ahead, now);
+    Ok((UserPlan { plan, components, said, upgrade, status, actions }, concerned))
 }
 
 impl Engine {
@@ -183,38 +185,38 @@ impl Engine {
 
     /// Takes the end user's word for a device: to `plan`, or to the one plan that takes it. Returns that plan. An offer
     /// that follows is made at the next tick.
-    pub async fn take_word(
+    pub async fn apply_user_command(
         &self,
         product: &ProductKey,
         key: &DeviceKey,
         plan: Option<PlanId>,
-        word: Word,
+        word: UserCommand,
     ) -> Result<PlanId> {
         let plan = match plan {
             Some(plan) => plan,
-            None => self.meant(product, key, word.deed()).await?,
+            None => self.meant(product, key, word.action()).await?,
         };
         let device = self.store.read().await?.device(product, key).await?.id;
-        let mut turn = self.turn(device).await?;
-        turn.take_word(plan, word).await?;
-        turn.finish().await?;
+        let mut transaction = self.transaction(device).await?;
+        transaction.apply_user_command(plan, word).await?;
+        transaction.finish().await?;
         Ok(plan)
     }
 
     /// The plan that is meant where none is named.
-    async fn meant(&self, product: &ProductKey, key: &DeviceKey, deed: Deed) -> Result<PlanId> {
+    async fn meant(&self, product: &ProductKey, key: &DeviceKey, action: UserAction) -> Result<PlanId> {
         let (_, plans) = self.user_plans(product, key).await?;
         let manual: Vec<_> = plans.iter().filter(|seen| seen.plan.settings.mode == Mode::Manual).collect();
-        let mut takes = manual.iter().filter(|seen| seen.deeds.contains(&deed)).map(|seen| seen.plan.id);
+        let mut takes = manual.iter().filter(|seen| seen.actions.contains(&action)).map(|seen| seen.plan.id);
         match (takes.next(), takes.next(), manual.as_slice()) {
             (Some(plan), None, _) => Ok(plan),
             (Some(_), Some(_), _) => {
-                let takes = manual.iter().filter(|seen| seen.deeds.contains(&deed));
-                Err(NotTaken::WhichPlan { plans: takes.map(|seen| seen.plan.id.0).collect() }.into())
+                let takes = manual.iter().filter(|seen| seen.actions.contains(&action));
+                Err(ActionRefused::WhichPlan { plans: takes.map(|seen| seen.plan.id.0).collect() }.into())
             }
             // The one that there is says why not.
             (None, _, [only]) => Ok(only.plan.id),
-            (None, ..) => Err(NotTaken::NoPlan.into()),
+            (None, ..) => Err(ActionRefused::NoPlan.into()),
         }
     }
 
@@ -226,58 +228,62 @@ impl Engine {
         auto: AutoConfirm,
     ) -> Result<()> {
         let device = self.store.read().await?.device(product, key).await?.id;
-        let mut turn = self.turn(device).await?;
-        if turn.device.auto_confirm != auto {
-            turn.store.set_auto_confirm(device, auto).await?;
-            turn.log(None, None, "user", json!({ "auto_confirm": auto })).await?;
+        let mut transaction = self.transaction(device).await?;
+        if transaction.device.auto_confirm != auto {
+            transaction.store.set_auto_confirm(device, auto).await?;
+            transaction.log(None, None, "user", json!({ "auto_confirm": auto })).await?;
             if auto == AutoConfirm::On {
-                turn.store.set_look_at(device, Some(turn.now)).await?;
+                transaction.store.set_look_at(device, Some(transaction.now)).await?;
             }
         }
-        turn.finish().await?;
+        transaction.finish().await?;
         Ok(())
     }
 }
 
-impl Turn<'_> {
-    async fn take_word(&mut self, id: PlanId, word: Word) -> Result<()> {
+impl DeviceTransaction<'_> {
+    async fn apply_user_command(&mut self, id: PlanId, word: UserCommand) -> Result<()> {
         let plan = self.store.hold_plan(id).await?;
         of_product(&plan, &self.device)?;
-        let offering = Offering::of(&mut self.store, plan, self.now).await?;
+        let offer = PlanOffer::of(&mut self.store, plan, self.now).await?;
         let trigger = Trigger::Consent;
-        let judgement =
-            judge(&mut self.store, &offering, &self.device, &self.versions, trigger, self.now).await?;
-        let plan = offering.plan;
-        let situation = situation(&plan, &judgement, self.now);
+        let evaluation =
+            evaluate(&mut self.store, &offer, &self.device, &self.versions, trigger, self.now).await?;
+        let plan = offer.plan;
+        let context = context(&plan, &evaluation, self.now);
         match word {
-            Word::Appoint(window) => situation.allows_window(window)?,
-            word => situation.allows(word.deed())?,
+            UserCommand::Appoint(window) => context.allows_window(window)?,
+            word => context.allows(word.action())?,
         }
-        let is_at_work = matches!(situation.attempt, Attempt::AtWork { .. });
+        let is_at_work = matches!(context.attempt, Attempt::AtWork { .. });
         let value = match word {
-            Word::Appoint(window) => json!({ "plan": id, "action": Deed::Appoint, "window": window }),
-            word => json!({ "plan": id, "action": word.deed() }),
+            UserCommand::Appoint(window) => {
+                json!({ "plan": id, "action": UserAction::Appoint, "window": window })
+            }
+            word => json!({ "plan": id, "action": word.action() }),
         };
         match word {
-            Word::Confirm if is_at_work => return Ok(()),
-            Word::Confirm => self.store.set_answer(id, self.device.id, Answer::Confirmed, self.now).await?,
-            Word::Appoint(window) => {
+            UserCommand::Confirm if is_at_work => return Ok(()),
+            UserCommand::Confirm => {
+                self.store.set_answer(id, self.device.id, Answer::Confirmed, self.now).await?
+            }
+            UserCommand::Appoint(window) => {
                 self.store.set_answer(id, self.device.id, Answer::Appointed(window), self.now).await?;
             }
-            Word::Cancel => {
+            UserCommand::Cancel => {
                 self.store.forget_answer(id, self.device.id).await?;
-                return self.cancel(&plan, judgement, value).await;
+                return self.cancel(&plan, evaluation, value).await;
             }
-            Word::Retry => {
+            UserCommand::Retry => {
                 self.store.set_answer(id, self.device.id, Answer::Confirmed, self.now).await?;
-                if let Some(mut upgrade) = judgement.upgrade {
+                if let Some(mut upgrade) = evaluation.upgrade {
                     self.log(Some(&upgrade), None, "user", value).await?;
                     self.reopen(&mut upgrade).await?;
                 }
                 return self.look_soon().await;
             }
         }
-        self.log(judgement.upgrade.as_ref(), None, "user", value).await?;
+        self.log(evaluation.upgrade.as_ref(), None, "user", value).await?;
         self.look_soon().await
     }
 
@@ -293,8 +299,8 @@ impl Turn<'_> {
         self.offer(Trigger::Consent).await
     }
 
-    async fn cancel(&mut self, plan: &Plan, judgement: Judgement, value: serde_json::Value) -> Result<()> {
-        let Judgement { facts, kinds, upgrade, .. } = judgement;
+    async fn cancel(&mut self, plan: &Plan, evaluation: Evaluation, value: serde_json::Value) -> Result<()> {
+        let Evaluation { facts, kinds, upgrade, .. } = evaluation;
         let mut upgrade = match upgrade {
             Some(upgrade) => upgrade,
             None => {

@@ -3,15 +3,15 @@
 //! Everything that matters is in the store before a call returns, so a restart continues where it was, and a message that
 //! is acknowledged after the call has been counted.
 
+mod device_transaction;
 mod dry_run;
-mod judgement;
+mod evaluation;
 mod manual;
 mod offer;
 mod operator;
 mod plans;
 mod reports;
 mod tick;
-mod turn;
 mod verification;
 mod why;
 
@@ -21,16 +21,16 @@ use std::sync::Arc;
 use quecota_core::wire::frame::{Command, Frame};
 
 use crate::clock::{Clock, Millis};
-use crate::rules::manual::NotTaken;
+use crate::rules::manual::ActionRefused;
 use crate::rules::plan::{ActivationFault, NoTransition};
 use crate::rules::{ComponentNo, NameError};
 use crate::store::{DeviceId, PackageFile, PackageId, Store, StoreError, UpgradeId, WasOwner};
 
 pub use dry_run::{DryRun, Forecast};
-pub use manual::{Brings, UserPlan, Word};
+pub use manual::{Brings, UserCommand, UserPlan};
 pub use operator::{Chosen, Left, Order, Ordered};
 pub use plans::TERMINATED_UNREACHED;
-pub use why::{HeldBy, HeldDevices, Population, Why};
+pub use why::{BlockedBy, BlockedDevices, Population, Why};
 
 /// A message to a device: the link gives it a packet id, frames it and publishes it with QoS 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub enum EngineError {
     Transition(#[from] NoTransition),
     /// The end user's word is not taken.
     #[error(transparent)]
-    NotTaken(#[from] NotTaken),
+    ActionRefused(#[from] ActionRefused),
 }
 
 impl EngineError {
@@ -171,20 +171,20 @@ impl Engine {
     /// as the answer to the device's version report.
     pub async fn online(&self, device: DeviceId) -> Result<Connected> {
         let session = SessionId(format!("{}/{:016x}", self.owner, rand::random::<u64>()));
-        let mut turn = self.turn(device).await?;
-        turn.store.set_online(device, &session.0, turn.now).await?;
-        turn.device = turn.store.device_by_id(device).await?;
-        turn.follow_presence().await?;
-        Ok(Connected { session, messages: turn.finish().await? })
+        let mut transaction = self.transaction(device).await?;
+        transaction.store.set_online(device, &session.0, transaction.now).await?;
+        transaction.device = transaction.store.device_by_id(device).await?;
+        transaction.follow_presence().await?;
+        Ok(Connected { session, messages: transaction.finish().await? })
     }
 
     /// The connection has ended. Nothing happens if a newer one has taken the device over.
     pub async fn offline(&self, device: DeviceId, session: &SessionId) -> Result<()> {
-        let mut turn = self.turn(device).await?;
-        if turn.store.set_offline(device, &session.0, turn.now).await? == WasOwner::Yes {
-            turn.device = turn.store.device_by_id(device).await?;
-            turn.follow_presence().await?;
-            turn.finish().await?;
+        let mut transaction = self.transaction(device).await?;
+        if transaction.store.set_offline(device, &session.0, transaction.now).await? == WasOwner::Yes {
+            transaction.device = transaction.store.device_by_id(device).await?;
+            transaction.follow_presence().await?;
+            transaction.finish().await?;
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use quecota_core::wire::frame::Command;
 use quecota_core::wire::message::{self, Content, FirmwareInfo, PlanNotify, Plans, Records};
 use serde_json::json;
 
-use super::judgement::{Judgement, Offering, judge, place};
-use super::turn::Turn;
+use super::device_transaction::DeviceTransaction;
+use super::evaluation::{Evaluation, PlanOffer, evaluate, place};
 use super::{Firmware, Message, Result};
 use crate::metrics::Count;
 use crate::rules::ComponentKind;
@@ -15,7 +15,7 @@ use crate::rules::limits::{Place, has_room};
 use crate::rules::progress::ComponentState;
 use crate::store::{ComponentUpgrade, PackageId, Plan, PlanId, StoreError, Upgrade};
 
-impl Turn<'_> {
+impl DeviceTransaction<'_> {
     /// Offers the device what it is due, if anything.
     pub(super) async fn offer(&mut self, trigger: Trigger) -> Result<()> {
         let open = self.store.open_upgrades(self.device.id).await?;
@@ -43,22 +43,22 @@ impl Turn<'_> {
         }
         for plan in self.store.offered_plans(&self.device.product).await? {
             let id = plan.id;
-            let judgement = self.judge(plan, trigger).await?;
-            match &judgement.verdict {
-                Ok(_) if judgement.lacks_status && self.device.asked_status.is_none() => {
+            let evaluation = self.evaluate(plan, trigger).await?;
+            match &evaluation.verdict {
+                Ok(_) if evaluation.lacks_status && self.device.asked_status.is_none() => {
                     self.ask_status(trigger);
                     return Ok(());
                 }
                 Ok(_) => {
-                    if self.start(id, judgement, trigger).await? {
+                    if self.start(id, evaluation, trigger).await? {
                         return Ok(());
                     }
                 }
-                Err(held) if held.is_for_room() && trigger != Trigger::Request => self.full.push(id),
+                Err(blocked) if blocked.is_limit() && trigger != Trigger::Request => self.full.push(id),
                 // Only a request is a question; the rest would fill the log with every mark.
-                Err(held) if trigger == Trigger::Request => {
-                    let value = json!({ "plan": id, "reason": held.to_string() });
-                    self.log(judgement.upgrade.as_ref(), None, "held", value).await?;
+                Err(blocked) if trigger == Trigger::Request => {
+                    let value = json!({ "plan": id, "reason": blocked.to_string() });
+                    self.log(evaluation.upgrade.as_ref(), None, "held", value).await?;
                 }
                 Err(_) => {}
             }
@@ -67,14 +67,14 @@ impl Turn<'_> {
     }
 
     /// What the rules say about this plan and this device.
-    pub(super) async fn judge(&mut self, plan: Plan, trigger: Trigger) -> Result<Judgement> {
-        let offering = Offering::of(&mut self.store, plan, self.now).await?;
-        judge(&mut self.store, &offering, &self.device, &self.versions, trigger, self.now).await
+    pub(super) async fn evaluate(&mut self, plan: Plan, trigger: Trigger) -> Result<Evaluation> {
+        let offer = PlanOffer::of(&mut self.store, plan, self.now).await?;
+        evaluate(&mut self.store, &offer, &self.device, &self.versions, trigger, self.now).await
     }
 
     /// Writes the offer down and sends it, if the plan still offers: then says `true`.
-    async fn start(&mut self, plan: PlanId, judgement: Judgement, trigger: Trigger) -> Result<bool> {
-        let Judgement { verdict: Ok(positions), facts, kinds, upgrade, .. } = judgement else {
+    async fn start(&mut self, plan: PlanId, evaluation: Evaluation, trigger: Trigger) -> Result<bool> {
+        let Evaluation { verdict: Ok(positions), facts, kinds, upgrade, .. } = evaluation else {
             return Ok(false);
         };
         let plan = self.store.plan(plan).await?;
@@ -147,7 +147,7 @@ impl Turn<'_> {
         before: Option<&ComponentUpgrade>,
     ) -> ComponentUpgrade {
         let reason = match eligibility::is_needed(&facts) {
-            Err(held) if !offered => Some(held.to_string()),
+            Err(blocked) if !offered => Some(blocked.to_string()),
             _ => None,
         };
         let state = match before {

@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::judgement::Judgement;
-use super::turn::Turn;
+use super::device_transaction::DeviceTransaction;
+use super::evaluation::Evaluation;
 use super::{Engine, Result};
 use crate::metrics::Count;
-use crate::rules::eligibility::{ComponentFacts, Held, Trigger};
+use crate::rules::eligibility::{BlockReason, ComponentFacts, Trigger};
 use crate::rules::operator::{self, NotDone, Where};
 use crate::rules::progress::{ComponentState, Presence, UpgradeState, lease};
 use crate::rules::{ComponentKind, DeviceKey};
@@ -112,21 +112,21 @@ impl Engine {
         device: DeviceId,
         order: &Order,
     ) -> Result<std::result::Result<(), (DeviceKey, NotDone)>> {
-        let mut turn = self.turn(device).await?;
-        let plan = turn.store.lock_plan(plan).await?;
+        let mut transaction = self.transaction(device).await?;
+        let plan = transaction.store.lock_plan(plan).await?;
         let done = match operator::is_active(plan.state) {
             Err(error) => Err(error),
             Ok(()) => match order {
-                Order::Retry => turn.try_again(plan).await?,
-                Order::Skip { reason } => turn.leave_out(plan, reason).await?,
+                Order::Retry => transaction.try_again(plan).await?,
+                Order::Skip { reason } => transaction.leave_out(plan, reason).await?,
             },
         };
         match done {
             Ok(()) => {
-                turn.finish().await?;
+                transaction.finish().await?;
                 Ok(Ok(()))
             }
-            Err(error) => Ok(Err((turn.device.key.clone(), error))),
+            Err(error) => Ok(Err((transaction.device.key.clone(), error))),
         }
     }
 }
@@ -137,11 +137,11 @@ impl Ordered {
     }
 }
 
-impl Turn<'_> {
+impl DeviceTransaction<'_> {
     /// Another try of a device, with all attempts again. The next tick offers it, or its next connect.
     async fn try_again(&mut self, plan: Plan) -> Result<std::result::Result<(), NotDone>> {
         let id = plan.id;
-        let Judgement { facts, upgrade, .. } = self.judge(plan, Trigger::Retry).await?;
+        let Evaluation { facts, upgrade, .. } = self.evaluate(plan, Trigger::Retry).await?;
         let open: Vec<ComponentFacts> = facts
             .into_iter()
             .filter(|facts| {
@@ -180,15 +180,21 @@ impl Turn<'_> {
     /// Leaves a device out of the plan, one that was never offered too.
     async fn leave_out(&mut self, plan: Plan, why: &str) -> Result<std::result::Result<(), NotDone>> {
         let (id, selected) = (plan.id, plan.settings.components.clone());
-        let Judgement { verdict, facts, kinds, upgrade, .. } = self.judge(plan, Trigger::Retry).await?;
+        let Evaluation { verdict, facts, kinds, upgrade, .. } = self.evaluate(plan, Trigger::Retry).await?;
         let place = upgrade.as_ref().map_or(Where::Nowhere, place_of);
         if let Err(error) = operator::skip(place) {
             return Ok(Err(error));
         }
-        if let (None, Err(held @ (Held::Blacklisted | Held::NotWhitelisted | Held::OtherProduct { .. }))) =
-            (&upgrade, verdict)
+        if let (
+            None,
+            Err(
+                blocked @ (BlockReason::Blacklisted
+                | BlockReason::NotWhitelisted
+                | BlockReason::OtherProduct { .. }),
+            ),
+        ) = (&upgrade, verdict)
         {
-            return Ok(Err(NotDone::NotOfPlan(held)));
+            return Ok(Err(NotDone::NotOfPlan(blocked)));
         }
         let mut upgrade = match upgrade {
             Some(upgrade) => upgrade,

@@ -7,11 +7,11 @@ use quecota_core::wire::message::{
 };
 use serde_json::json;
 
-use super::turn::{Turn, Word};
+use super::device_transaction::{ComponentInput, DeviceTransaction};
 use super::{Engine, EngineError, Message, Result};
 use crate::metrics::Count;
 use crate::rules::ComponentNo;
-use crate::rules::conversation::Input;
+use crate::rules::component_fsm::Input;
 use crate::rules::eligibility::{StatusAsk, Trigger};
 use crate::store::{DeviceId, Reading, ReportedVersion, Upgrade};
 
@@ -38,26 +38,26 @@ impl Engine {
             // Business data and notices are not OTA's; they cost no transaction.
             return Ok(Vec::new());
         }
-        let mut turn = self.turn(device).await?;
-        turn.device.last_seen = Some(turn.now);
+        let mut transaction = self.transaction(device).await?;
+        transaction.device.last_seen = Some(transaction.now);
         let taken = match frame.command {
-            Command::PLAN_REQUEST => turn.plan_request(frame).await,
-            Command::STATUS_EVENT => turn.status_event(frame).await,
-            Command::INFO_REPORT | Command::INFO_ANSWER => turn.info(frame).await,
-            _ => turn.status(frame).await,
+            Command::PLAN_REQUEST => transaction.plan_request(frame).await,
+            Command::STATUS_EVENT => transaction.status_event(frame).await,
+            Command::INFO_REPORT | Command::INFO_ANSWER => transaction.info(frame).await,
+            _ => transaction.status(frame).await,
         };
         match taken {
             Err(EngineError::Malformed { command, reason }) => {
                 // Parsing comes before any change, so only the log entry is committed.
-                let open = turn.store.open_upgrades(device).await?;
+                let open = transaction.store.open_upgrades(device).await?;
                 let upgrade = open.iter().find(|upgrade| upgrade.is_outstanding());
                 let value = json!({ "command": format!("{command:#06x}"), "reason": reason });
-                turn.log(upgrade, None, "malformed", value).await?;
-                turn.finish().await?;
+                transaction.log(upgrade, None, "malformed", value).await?;
+                transaction.finish().await?;
                 Err(EngineError::Malformed { command, reason })
             }
             Err(error) => Err(error),
-            Ok(()) => turn.finish().await,
+            Ok(()) => transaction.finish().await,
         }
     }
 }
@@ -66,7 +66,7 @@ fn malformed(command: Command, error: impl std::fmt::Display) -> EngineError {
     EngineError::Malformed { command: command.0, reason: error.to_string() }
 }
 
-impl Turn<'_> {
+impl DeviceTransaction<'_> {
     /// Whether the same packet was counted just before: then this one is its repetition.
     fn is_repetition(&mut self, frame: &Frame<'_>) -> bool {
         let digest = crc32fast::hash(frame.payload);
@@ -86,7 +86,7 @@ impl Turn<'_> {
         if self.take_versions(&request.versions).await? {
             self.device.versions_at = Some(self.now);
         }
-        self.judge_versions(None).await?;
+        self.take_reported_versions(None).await?;
         self.offer(Trigger::Request).await
     }
 
@@ -136,7 +136,7 @@ impl Turn<'_> {
         let has_versions = self.take_versions(&event.versions).await?;
         if let Some((mut upgrade, index)) = found {
             if has_versions && proves {
-                self.judge_versions(Some((upgrade.id, index))).await?;
+                self.take_reported_versions(Some((upgrade.id, index))).await?;
                 upgrade = self.store.upgrade(upgrade.id).await?;
             }
             if let Some(progress) = progress {
@@ -144,12 +144,12 @@ impl Turn<'_> {
             }
             let wants_sha256 = event.signature == Some(Signature::Sha256);
             if upgrade.ended.is_none() && !(proves && has_failed(&upgrade, index)) {
-                let word = Word { input: Input::Status(event.status), wants_sha256, reason };
+                let word = ComponentInput { input: Input::Status(event.status), wants_sha256, reason };
                 self.apply(&mut upgrade, index, word).await?;
             }
         }
         if has_versions && !proves {
-            self.judge_versions(None).await?;
+            self.take_reported_versions(None).await?;
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Turn<'_> {
         // Versions that come with a status do not count here: the report after the connect is still to come.
         let first = self.device.versions_at.is_none();
         self.device.versions_at = Some(self.now);
-        self.judge_versions(None).await?;
+        self.take_reported_versions(None).await?;
         if first { self.offer(Trigger::Online).await } else { Ok(()) }
     }
 

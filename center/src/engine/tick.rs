@@ -1,6 +1,6 @@
 //! What happens because time has passed: leases, retries, ends of plans, 10-minute marks.
 
-use super::turn::Turn;
+use super::device_transaction::DeviceTransaction;
 use super::{Engine, Message, Result};
 use crate::clock::Millis;
 use crate::rules::eligibility::Trigger;
@@ -23,14 +23,14 @@ impl Engine {
             (store.leases_over(now, BATCH).await?, deadlines, store.running_plans().await?)
         };
         for device in deadlines {
-            let mut turn = self.turn(device).await?;
-            turn.end_late_verifications().await?;
-            collect(messages, turn).await?;
+            let mut transaction = self.transaction(device).await?;
+            transaction.end_late_verifications().await?;
+            collect(messages, transaction).await?;
         }
         for device in over {
-            let mut turn = self.turn(device).await?;
-            turn.end_leases().await?;
-            collect(messages, turn).await?;
+            let mut transaction = self.transaction(device).await?;
+            transaction.end_leases().await?;
+            collect(messages, transaction).await?;
         }
         for plan in &plans {
             if plan.settings.end.is_some_and(|end| end <= now) {
@@ -39,16 +39,16 @@ impl Engine {
         }
         let due = self.store.read().await?.offers_due(now, BATCH).await?;
         for device in due {
-            let mut turn = self.turn(device).await?;
-            turn.offer(Trigger::Retry).await?;
-            turn.put_off_due_offers().await?;
-            collect(messages, turn).await?;
+            let mut transaction = self.transaction(device).await?;
+            transaction.offer(Trigger::Retry).await?;
+            transaction.put_off_due_offers().await?;
+            collect(messages, transaction).await?;
         }
         let due = self.store.read().await?.looks_due(now, BATCH).await?;
         for device in due {
-            let mut turn = self.turn(device).await?;
-            turn.look().await?;
-            collect(messages, turn).await?;
+            let mut transaction = self.transaction(device).await?;
+            transaction.look().await?;
+            collect(messages, transaction).await?;
         }
         for plan in plans {
             if plan.state.offers() && plan.settings.push == Push::Actively {
@@ -97,10 +97,10 @@ impl Engine {
         let stuck = next == mark.done;
         let mut full_at = None;
         for device in devices {
-            let mut turn = self.turn(device.id).await?;
-            turn.offer_at_mark().await?;
-            let is_full = turn.full.contains(&plan.id);
-            collect(messages, turn).await?;
+            let mut transaction = self.transaction(device.id).await?;
+            transaction.offer_at_mark().await?;
+            let is_full = transaction.full.contains(&plan.id);
+            collect(messages, transaction).await?;
             if is_full {
                 full_at = Some(device.push_slot);
                 break;
@@ -119,7 +119,7 @@ impl Engine {
     }
 }
 
-impl Turn<'_> {
+impl DeviceTransaction<'_> {
     /// A device that has not told its versions on this connection is asked; its answer brings the offer.
     async fn offer_at_mark(&mut self) -> Result<()> {
         if self.device.versions_at.is_none() {
@@ -130,8 +130,8 @@ impl Turn<'_> {
     }
 }
 
-async fn collect(messages: &mut Vec<(DeviceId, Message)>, turn: Turn<'_>) -> Result<()> {
-    let device = turn.device.id;
-    messages.extend(turn.finish().await?.into_iter().map(|message| (device, message)));
+async fn collect(messages: &mut Vec<(DeviceId, Message)>, transaction: DeviceTransaction<'_>) -> Result<()> {
+    let device = transaction.device.id;
+    messages.extend(transaction.finish().await?.into_iter().map(|message| (device, message)));
     Ok(())
 }

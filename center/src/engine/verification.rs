@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::turn::Turn;
+use super::device_transaction::DeviceTransaction;
 use super::{Engine, Result};
 use crate::rules::DeviceKey;
-use crate::rules::eligibility::{self, ComponentFacts, Held, Need, Trigger};
+use crate::rules::eligibility::{self, BlockReason, ComponentFacts, Need, Trigger};
 use crate::rules::progress::{ComponentState, Presence};
 use crate::rules::verification::VERIFICATION_TIME;
 use crate::store::{ComponentUpgrade, Package, PackageId, StoreError, Upgrade};
@@ -19,19 +19,19 @@ impl Engine {
         let product = store.package(package).await?.content.product;
         let device = store.device(&product, key).await?.id;
         drop(store);
-        let mut turn = self.turn(device).await?;
-        let package = turn
+        let mut transaction = self.transaction(device).await?;
+        let package = transaction
             .store
             .hold_package(package)
             .await?
             .ok_or_else(|| StoreError::missing("version package", package.0))?;
-        let upgrade = turn.begin_verification(package).await?;
-        turn.finish().await?;
+        let upgrade = transaction.begin_verification(package).await?;
+        transaction.finish().await?;
         Ok(upgrade)
     }
 }
 
-impl Turn<'_> {
+impl DeviceTransaction<'_> {
     async fn begin_verification(&mut self, package: Package) -> Result<Upgrade> {
         let refuse =
             |key: &DeviceKey, reason: String| Err(StoreError::conflict("device", key, reason).into());
@@ -43,11 +43,11 @@ impl Turn<'_> {
         let kind = self.store.component(&package.content.product, &package.content.component).await?.kind;
         let facts = self.facts(&package, kind);
         if self.device.versions_at.is_some()
-            && let Err(held) = needed(&facts)
+            && let Err(blocked) = needed(&facts)
         {
             return refuse(
                 &self.device.key,
-                format!("{held}; the package would prove nothing on this device"),
+                format!("{blocked}; the package would prove nothing on this device"),
             );
         }
         let component = ComponentUpgrade {
@@ -101,8 +101,8 @@ impl Turn<'_> {
         }
         let package = self.store.package(component.package).await?;
         let facts = self.facts(&package, component.kind);
-        if let Err(held) = needed(&facts) {
-            self.end_verification(&mut upgrade, &held.to_string()).await?;
+        if let Err(blocked) = needed(&facts) {
+            self.end_verification(&mut upgrade, &blocked.to_string()).await?;
             return self.save(&mut upgrade).await;
         }
         self.withdraw_others(None).await?;
@@ -159,9 +159,9 @@ impl Turn<'_> {
 }
 
 /// Whether the package would change the device, or what stands against it.
-fn needed(facts: &ComponentFacts) -> std::result::Result<(), Held> {
+fn needed(facts: &ComponentFacts) -> std::result::Result<(), BlockReason> {
     match eligibility::is_needed(facts)? {
         Need::Upgrade => Ok(()),
-        Need::None => Err(Held::AtTarget),
+        Need::None => Err(BlockReason::AtTarget),
     }
 }

@@ -1,4 +1,4 @@
-//! Why devices are where they are: the same judgement as the engine's, without doing anything.
+//! Why devices are where they are: the same evaluation as the engine's, without doing anything.
 
 use std::collections::BTreeMap;
 use std::ops::DerefMut;
@@ -6,11 +6,11 @@ use std::ops::DerefMut;
 use serde::Serialize;
 use sqlx::AnyConnection;
 
-use super::judgement::{Judgement, Offering, judge};
+use super::evaluation::{Evaluation, PlanOffer, evaluate};
 use super::{Engine, Result};
 use crate::clock::Millis;
 use crate::rules::eligibility::Trigger;
-use crate::rules::explanation::{Asks, Grounds, Standing};
+use crate::rules::explanation::{Asks, DeviceStatus, StatusInput};
 use crate::rules::plan::{List, Push};
 use crate::rules::progress::Presence;
 use crate::rules::{DeviceKey, ProductKey};
@@ -22,14 +22,14 @@ pub struct Why {
     /// The plan.
     pub plan: Plan,
     /// Where the device stands.
-    pub standing: Standing,
+    pub status: DeviceStatus,
     /// Why the last attempt failed or was refused, as far as the center and the device know.
     pub last_attempt: Option<String>,
 }
 
 /// How many of a plan's devices stand where.
 #[derive(Debug, Serialize)]
-pub struct HeldDevices {
+pub struct BlockedDevices {
     /// The time that it holds for.
     pub now: Millis,
     /// Who is counted.
@@ -39,7 +39,7 @@ pub struct HeldDevices {
     /// How many of them were looked at; if these are not all, the numbers below are estimates from them.
     pub examined: i64,
     /// The most frequent one first.
-    pub conditions: Vec<HeldBy>,
+    pub conditions: Vec<BlockedBy>,
 }
 
 /// Whose devices a plan's are.
@@ -54,7 +54,7 @@ pub enum Population {
 
 /// The devices of which one thing is true.
 #[derive(Debug, Serialize)]
-pub struct HeldBy {
+pub struct BlockedBy {
     /// It, in one word.
     pub condition: &'static str,
     /// How many.
@@ -75,45 +75,45 @@ impl Engine {
         let mut store = self.store.read().await?;
         let device = store.device(product, key).await?;
         let versions = store.device_versions(device.id).await?;
-        let mut judged = Vec::new();
+        let mut evaluated = Vec::new();
         for plan in store.active_plans(product).await? {
             let trigger = occasion(plan.settings.push);
-            let offering = Offering::of(&mut store, plan, now).await?;
-            let judgement = judge(&mut store, &offering, &device, &versions, trigger, now).await?;
-            judged.push((offering.plan, judgement));
+            let offer = PlanOffer::of(&mut store, plan, now).await?;
+            let evaluation = evaluate(&mut store, &offer, &device, &versions, trigger, now).await?;
+            evaluated.push((offer.plan, evaluation));
         }
         // The first plan that nothing holds back is the one that the engine offers.
         let mut first = None;
-        let mut reasons = Vec::with_capacity(judged.len());
-        for (plan, judgement) in judged {
-            let is_free = judgement.verdict.is_ok() && plan.settings.push == Push::Actively;
-            let ahead = judgement.busy_with.or(first);
+        let mut reasons = Vec::with_capacity(evaluated.len());
+        for (plan, evaluation) in evaluated {
+            let is_free = evaluation.verdict.is_ok() && plan.settings.push == Push::Actively;
+            let ahead = evaluation.busy_with.or(first);
             let id = plan.id;
-            let last_attempt = judgement.upgrade.as_ref().and_then(|upgrade| upgrade.reason.clone());
-            let standing = standing(&plan, judgement, ahead, now);
+            let last_attempt = evaluation.upgrade.as_ref().and_then(|upgrade| upgrade.reason.clone());
+            let status = status(&plan, evaluation, ahead, now);
             if is_free {
                 first = first.or(Some(id));
             }
-            reasons.push(Why { plan, standing, last_attempt });
+            reasons.push(Why { plan, status, last_attempt });
         }
         Ok((device, reasons))
     }
 
     /// How many devices of the plan are held back by which condition. A product's devices are judged in two samples,
     /// online and offline, each scaled to its exact count; a whitelist's by its first keys.
-    pub async fn held(&self, id: PlanId) -> Result<HeldDevices> {
+    pub async fn blocked(&self, id: PlanId) -> Result<BlockedDevices> {
         let now = self.clock.now();
         let mut store = self.store.read().await?;
         let plan = store.plan(id).await?;
         let product = plan.settings.product.clone();
-        let offering = Offering::of(&mut store, plan, now).await?;
+        let offer = PlanOffer::of(&mut store, plan, now).await?;
         let mut tally = Tally::default();
         let population = if store.has_list(id, List::White).await? {
             let keys = store.listed(id, List::White, "", 2 * SAMPLE).await?;
             let mut part = Vec::with_capacity(keys.len());
             for key in keys {
                 let found = match store.find_device(&product, &key).await? {
-                    Some(device) => look(&mut store, &offering, &device, now).await?,
+                    Some(device) => look(&mut store, &offer, &device, now).await?,
                     None => ("never_connected", "no device with this key has ever connected".to_owned()),
                 };
                 part.push((key, found));
@@ -125,7 +125,7 @@ impl Engine {
                 let devices = store.devices_by_slot(&product, presence, SAMPLE).await?;
                 let mut part = Vec::with_capacity(devices.len());
                 for device in devices {
-                    let found = look(&mut store, &offering, &device, now).await?;
+                    let found = look(&mut store, &offer, &device, now).await?;
                     part.push((device.key, found));
                 }
                 tally.add(store.count_devices(&product, presence).await?, part);
@@ -144,17 +144,22 @@ pub(super) fn occasion(push: Push) -> Trigger {
     }
 }
 
-pub(super) fn standing(plan: &Plan, judgement: Judgement, ahead: Option<PlanId>, now: Millis) -> Standing {
-    let at_work = judgement.upgrade.filter(|upgrade| upgrade.is_outstanding()).and_then(|mut upgrade| {
+pub(super) fn status(
+    plan: &Plan,
+    evaluation: Evaluation,
+    ahead: Option<PlanId>,
+    now: Millis,
+) -> DeviceStatus {
+    let at_work = evaluation.upgrade.filter(|upgrade| upgrade.is_outstanding()).and_then(|mut upgrade| {
         let current = upgrade.current()?;
         let component = upgrade.components.swap_remove(current);
         Some((component.component, component.state, component.lease_until))
     });
-    Standing::of(Grounds {
+    DeviceStatus::of(StatusInput {
         at_work,
-        held: judgement.verdict.err(),
+        blocked: evaluation.verdict.err(),
         ahead: ahead.map(|plan| plan.0),
-        asks: if judgement.lacks_status { Asks::First } else { Asks::Nothing },
+        asks: if evaluation.lacks_status { Asks::First } else { Asks::Nothing },
         push: plan.settings.push,
         zone: &plan.settings.time_zone,
         now,
@@ -164,19 +169,19 @@ pub(super) fn standing(plan: &Plan, judgement: Judgement, ahead: Option<PlanId>,
 /// The condition of one device, and the sentence for it.
 async fn look<C>(
     store: &mut Queries<C>,
-    offering: &Offering,
+    offer: &PlanOffer,
     device: &Device,
     now: Millis,
 ) -> Result<(&'static str, String)>
 where
     C: DerefMut<Target = AnyConnection> + Send,
 {
-    let plan = &offering.plan;
+    let plan = &offer.plan;
     let versions = store.device_versions(device.id).await?;
-    let judgement = judge(store, offering, device, &versions, occasion(plan.settings.push), now).await?;
-    let ahead = judgement.busy_with;
-    let standing = standing(plan, judgement, ahead, now);
-    Ok((standing.condition(), standing.told(&plan.settings.time_zone, now)))
+    let evaluation = evaluate(store, offer, device, &versions, occasion(plan.settings.push), now).await?;
+    let ahead = evaluation.busy_with;
+    let status = status(plan, evaluation, ahead, now);
+    Ok((status.condition(), status.told(&plan.settings.time_zone, now)))
 }
 
 /// Devices by condition, while they are counted.
@@ -184,34 +189,39 @@ where
 struct Tally {
     devices: i64,
     examined: i64,
-    conditions: BTreeMap<&'static str, HeldBy>,
+    conditions: BTreeMap<&'static str, BlockedBy>,
 }
 
 impl Tally {
-    /// A part of the devices, `whole` of them, of which `looked_at` were judged.
+    /// A part of the devices, `whole` of them, of which `looked_at` were evaluated.
     fn add(&mut self, whole: i64, looked_at: Vec<(DeviceKey, (&'static str, String))>) {
         let examined = i64::try_from(looked_at.len()).unwrap_or(i64::MAX);
         let mut counts: BTreeMap<&'static str, i64> = BTreeMap::new();
         for (key, (condition, text)) in looked_at {
             *counts.entry(condition).or_default() += 1;
-            self.conditions.entry(condition).or_insert(HeldBy { condition, devices: 0, example: key, text });
+            self.conditions.entry(condition).or_insert(BlockedBy {
+                condition,
+                devices: 0,
+                example: key,
+                text,
+            });
         }
         // A device may have come or gone between the count and the look.
         let whole = whole.max(examined);
         for (condition, count) in counts {
-            if let Some(held) = self.conditions.get_mut(condition) {
-                held.devices += scaled(count, whole, examined);
+            if let Some(blocked) = self.conditions.get_mut(condition) {
+                blocked.devices += scaled(count, whole, examined);
             }
         }
         self.devices += whole;
         self.examined += examined;
     }
 
-    fn finish(self, now: Millis, population: Population) -> HeldDevices {
+    fn finish(self, now: Millis, population: Population) -> BlockedDevices {
         let Tally { devices, examined, conditions } = self;
-        let mut conditions: Vec<HeldBy> = conditions.into_values().collect();
-        conditions.sort_by_key(|held| std::cmp::Reverse(held.devices));
-        HeldDevices { now, population, devices, examined, conditions }
+        let mut conditions: Vec<BlockedBy> = conditions.into_values().collect();
+        conditions.sort_by_key(|blocked| std::cmp::Reverse(blocked.devices));
+        BlockedDevices { now, population, devices, examined, conditions }
     }
 }
 
@@ -235,9 +245,10 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(10_000, [part(30, "offline"), part(20, "battery")].concat());
         tally.add(3, part(3, "battery"));
-        let held = tally.finish(Millis(0), Population::Product);
-        assert_eq!((held.devices, held.examined), (10_003, 53));
-        let counts: Vec<_> = held.conditions.iter().map(|held| (held.condition, held.devices)).collect();
+        let blocked = tally.finish(Millis(0), Population::Product);
+        assert_eq!((blocked.devices, blocked.examined), (10_003, 53));
+        let counts: Vec<_> =
+            blocked.conditions.iter().map(|blocked| (blocked.condition, blocked.devices)).collect();
         assert_eq!(counts, [("offline", 6_000), ("battery", 4_003)]);
     }
 }

@@ -135,7 +135,7 @@ pub struct Verifying {
 
 /// Everything that the decision rests on.
 #[derive(Debug, Clone)]
-pub struct Case<'a> {
+pub struct EligibilityInput<'a> {
     /// The plan.
     pub settings: &'a PlanSettings,
     /// Where it is in its life.
@@ -169,7 +169,7 @@ pub struct Case<'a> {
 /// The condition that holds a device back, with its values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Held {
+pub enum BlockReason {
     /// The plan is for another product.
     OtherProduct {
         /// The plan's product.
@@ -309,110 +309,119 @@ pub enum Held {
     },
 }
 
-impl Held {
+impl BlockReason {
     /// When this condition may be over by itself; none: only by an event.
     pub fn may_change(&self) -> Option<Millis> {
         match self {
-            Held::BeforeStart { start } => Some(*start),
-            Held::OutsidePeriod { opens, .. } => Some(*opens),
-            Held::Waiting { until, .. } => Some(*until),
-            Held::Appointed { from, .. } => Some(*from),
-            Held::PerMinute { until, .. } => Some(*until),
-            Held::Verification(Verifying { until, .. }) => Some(*until),
+            BlockReason::BeforeStart { start } => Some(*start),
+            BlockReason::OutsidePeriod { opens, .. } => Some(*opens),
+            BlockReason::Waiting { until, .. } => Some(*until),
+            BlockReason::Appointed { from, .. } => Some(*from),
+            BlockReason::PerMinute { until, .. } => Some(*until),
+            BlockReason::Verification(Verifying { until, .. }) => Some(*until),
             _ => None,
         }
     }
 
     /// Whether only the end user's word, or the time that he said, ends it.
-    pub fn is_for_the_user(&self) -> bool {
-        matches!(self, Held::AwaitingUser { .. } | Held::Appointed { .. })
+    pub fn is_for_user(&self) -> bool {
+        matches!(self, BlockReason::AwaitingUser { .. } | BlockReason::Appointed { .. })
     }
 
     /// Whether it is for the plan's limits alone: then any device that ends, or a moment, may let this one start.
-    pub fn is_for_room(&self) -> bool {
-        matches!(self, Held::FirstDevices { .. } | Held::InFlight { .. } | Held::PerMinute { .. })
+    pub fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            BlockReason::FirstDevices { .. } | BlockReason::InFlight { .. } | BlockReason::PerMinute { .. }
+        )
     }
 }
 
-impl fmt::Display for Held {
+impl fmt::Display for BlockReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Held::OtherProduct { product } => write!(f, "the plan is for product {product}"),
-            Held::Blacklisted => f.write_str("the plan's blacklist holds the device"),
-            Held::NotWhitelisted => f.write_str("the plan's whitelist does not hold the device"),
-            Held::Finished { state, reason } => {
+            BlockReason::OtherProduct { product } => write!(f, "the plan is for product {product}"),
+            BlockReason::Blacklisted => f.write_str("the plan's blacklist holds the device"),
+            BlockReason::NotWhitelisted => f.write_str("the plan's whitelist does not hold the device"),
+            BlockReason::Finished { state, reason } => {
                 write!(f, "the device is at its end in this plan: {state}")?;
                 reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
             }
-            Held::PlanState { state, halted: None } => write!(f, "the plan is {state}"),
-            Held::PlanState { state, halted: Some(why) } => write!(f, "the plan is {state} by itself: {why}"),
-            Held::FirstDevices { first, finished } => {
+            BlockReason::PlanState { state, halted: None } => write!(f, "the plan is {state}"),
+            BlockReason::PlanState { state, halted: Some(why) } => {
+                write!(f, "the plan is {state} by itself: {why}")
+            }
+            BlockReason::FirstDevices { first, finished } => {
                 write!(f, "the first {first} devices come first; {finished} of them have finished")
             }
-            Held::InFlight { limit } => write!(f, "{limit} devices are in flight, the plan's limit"),
-            Held::PerMinute { limit, until } => {
+            BlockReason::InFlight { limit } => write!(f, "{limit} devices are in flight, the plan's limit"),
+            BlockReason::PerMinute { limit, until } => {
                 write!(
                     f,
                     "{limit} devices started in the last minute, the plan's limit; the next one at {until}"
                 )
             }
-            Held::OnRequestOnly => f.write_str("the plan is offered on the device's request only"),
-            Held::BeforeStart { start } => write!(f, "the planned time begins at {start}"),
-            Held::AfterEnd { end } => write!(f, "the planned time ended at {end}"),
-            Held::OutsidePeriod { opens, zone, period } => {
+            BlockReason::OnRequestOnly => f.write_str("the plan is offered on the device's request only"),
+            BlockReason::BeforeStart { start } => write!(f, "the planned time begins at {start}"),
+            BlockReason::AfterEnd { end } => write!(f, "the planned time ended at {end}"),
+            BlockReason::OutsidePeriod { opens, zone, period } => {
                 write!(f, "the push period {period} {zone} opens at {opens}")
             }
-            Held::Offline => f.write_str("the device is offline"),
-            Held::VersionsUnknown => {
+            BlockReason::Offline => f.write_str("the device is offline"),
+            BlockReason::VersionsUnknown => {
                 f.write_str("the device has not reported its versions on this connection")
             }
-            Held::AtTarget => f.write_str("every component has its target version"),
-            Held::ComponentUnknown { component } => {
+            BlockReason::AtTarget => f.write_str("every component has its target version"),
+            BlockReason::ComponentUnknown { component } => {
                 write!(f, "the device reports no version of component {component}")
             }
-            Held::SourceDiffers { component, reported, source } => {
+            BlockReason::SourceDiffers { component, reported, source } => {
                 write!(f, "component {component} has version {reported}; the delta package needs {source}")
             }
-            Held::Superseded { component, by } => {
+            BlockReason::Superseded { component, by } => {
                 write!(f, "component {component} is superseded by plan {by}")
             }
-            Held::RetriesUsed { failures, retries } => {
+            BlockReason::RetriesUsed { failures, retries } => {
                 write!(f, "{failures} attempts failed; the plan allows {retries} retries")
             }
-            Held::Waiting { wait: Wait::Refusal, until } => write!(f, "refused; offered again at {until}"),
-            Held::Waiting { wait: Wait::Failure, until } => write!(f, "failed; offered again at {until}"),
-            Held::OtherUpgrade { upgrade } => write!(f, "device upgrade {upgrade} is in flight"),
-            Held::Verification(Verifying { verification, package, until }) => write!(
+            BlockReason::Waiting { wait: Wait::Refusal, until } => {
+                write!(f, "refused; offered again at {until}")
+            }
+            BlockReason::Waiting { wait: Wait::Failure, until } => {
+                write!(f, "failed; offered again at {until}")
+            }
+            BlockReason::OtherUpgrade { upgrade } => write!(f, "device upgrade {upgrade} is in flight"),
+            BlockReason::Verification(Verifying { verification, package, until }) => write!(
                 f,
                 "firmware verification {verification} of version package {package} has the device, until {until} at \
                  the latest"
             ),
-            Held::AwaitingUser { missed: None } => f.write_str("waits for the user's confirmation"),
-            Held::AwaitingUser { missed: Some(until) } => {
+            BlockReason::AwaitingUser { missed: None } => f.write_str("waits for the user's confirmation"),
+            BlockReason::AwaitingUser { missed: Some(until) } => {
                 write!(f, "waits for the user's confirmation: the appointed window closed at {until}")
             }
-            Held::Appointed { from, until } => write!(f, "appointed for {from}, until {until}"),
-            Held::Battery { reported, needed } => write!(f, "battery {reported} % < {needed} %"),
-            Held::Rsrp { reported, needed } => write!(f, "RSRP {reported} dBm < {needed} dBm"),
+            BlockReason::Appointed { from, until } => write!(f, "appointed for {from}, until {until}"),
+            BlockReason::Battery { reported, needed } => write!(f, "battery {reported} % < {needed} %"),
+            BlockReason::Rsrp { reported, needed } => write!(f, "RSRP {reported} dBm < {needed} dBm"),
         }
     }
 }
 
 /// The components to offer, as positions in the plan, or the first condition that holds the device back.
-pub fn offer(case: &Case<'_>) -> Result<Vec<usize>, Held> {
+pub fn offer(case: &EligibilityInput<'_>) -> Result<Vec<usize>, BlockReason> {
     belongs(case)?;
     is_offered_now(case)?;
     if case.device.presence == Presence::Offline {
-        return Err(Held::Offline);
+        return Err(BlockReason::Offline);
     }
     if case.device.versions == Knowledge::Stale {
-        return Err(Held::VersionsUnknown);
+        return Err(BlockReason::VersionsUnknown);
     }
     let components = needed(case.components)?;
     if let Some(history) = &case.history {
         let retries = case.settings.strategy.retries;
         if history.failures > u32::from(retries) {
-            return Err(Held::RetriesUsed { failures: history.failures, retries });
+            return Err(BlockReason::RetriesUsed { failures: history.failures, retries });
         }
         if let Some((wait, until)) = history.waits
             && until > case.now
@@ -423,23 +432,23 @@ pub fn offer(case: &Case<'_>) -> Result<Vec<usize>, Held> {
             if wait == Wait::Failure {
                 is_strong_enough(&case.settings.strategy, &case.device)?;
             }
-            return Err(Held::Waiting { wait, until });
+            return Err(BlockReason::Waiting { wait, until });
         }
     }
     if let Some(upgrade) = case.other_upgrade {
-        return Err(Held::OtherUpgrade { upgrade });
+        return Err(BlockReason::OtherUpgrade { upgrade });
     }
     if let Some(verifying) = case.verification {
-        return Err(Held::Verification(verifying));
+        return Err(BlockReason::Verification(verifying));
     }
     if case.settings.mode == Mode::Manual {
         match case.consent {
-            Consent::Awaited => return Err(Held::AwaitingUser { missed: None }),
+            Consent::Awaited => return Err(BlockReason::AwaitingUser { missed: None }),
             Consent::Appointed { from, until } if case.now < from => {
-                return Err(Held::Appointed { from, until });
+                return Err(BlockReason::Appointed { from, until });
             }
             Consent::Appointed { until, .. } if case.now >= until => {
-                return Err(Held::AwaitingUser { missed: Some(until) });
+                return Err(BlockReason::AwaitingUser { missed: Some(until) });
             }
             Consent::Appointed { .. } | Consent::Given => {}
         }
@@ -449,36 +458,36 @@ pub fn offer(case: &Case<'_>) -> Result<Vec<usize>, Held> {
     Ok(components)
 }
 
-fn belongs(case: &Case<'_>) -> Result<(), Held> {
+fn belongs(case: &EligibilityInput<'_>) -> Result<(), BlockReason> {
     if case.settings.product != *case.device.product {
-        return Err(Held::OtherProduct { product: case.settings.product.clone() });
+        return Err(BlockReason::OtherProduct { product: case.settings.product.clone() });
     }
     match case.membership {
         Membership::Included => {}
-        Membership::Blacklisted => return Err(Held::Blacklisted),
-        Membership::NotWhitelisted => return Err(Held::NotWhitelisted),
+        Membership::Blacklisted => return Err(BlockReason::Blacklisted),
+        Membership::NotWhitelisted => return Err(BlockReason::NotWhitelisted),
     }
     match &case.history {
         Some(History { state, ended: Some(_), reason, .. }) => {
-            Err(Held::Finished { state: *state, reason: reason.clone() })
+            Err(BlockReason::Finished { state: *state, reason: reason.clone() })
         }
         _ => Ok(()),
     }
 }
 
-fn is_offered_now(case: &Case<'_>) -> Result<(), Held> {
+fn is_offered_now(case: &EligibilityInput<'_>) -> Result<(), BlockReason> {
     let settings = case.settings;
     if !case.state.offers() {
-        return Err(Held::PlanState { state: case.state, halted: case.halted.map(str::to_owned) });
+        return Err(BlockReason::PlanState { state: case.state, halted: case.halted.map(str::to_owned) });
     }
     if settings.push == Push::OnRequest && case.trigger != Trigger::Request {
-        return Err(Held::OnRequestOnly);
+        return Err(BlockReason::OnRequestOnly);
     }
     if let Some(start) = settings.start.filter(|start| case.now < *start) {
-        return Err(Held::BeforeStart { start });
+        return Err(BlockReason::BeforeStart { start });
     }
     if let Some(end) = settings.end.filter(|end| case.now >= *end) {
-        return Err(Held::AfterEnd { end });
+        return Err(BlockReason::AfterEnd { end });
     }
     let answers = case.trigger == Trigger::Request && settings.outside_period == OutsidePeriod::Answer;
     if let Some(period) = settings.push_period
@@ -486,23 +495,23 @@ fn is_offered_now(case: &Case<'_>) -> Result<(), Held> {
         && !period.contains(case.now, &settings.time_zone)
     {
         let opens = period.opens(case.now, &settings.time_zone);
-        return Err(Held::OutsidePeriod { opens, zone: settings.time_zone.clone(), period });
+        return Err(BlockReason::OutsidePeriod { opens, zone: settings.time_zone.clone(), period });
     }
     Ok(())
 }
 
 /// Positions of the components that can be upgraded, or why none can.
-pub(crate) fn needed(components: &[ComponentFacts]) -> Result<Vec<usize>, Held> {
+pub(crate) fn needed(components: &[ComponentFacts]) -> Result<Vec<usize>, BlockReason> {
     let mut first_held = None;
     let mut needed = Vec::new();
     for (position, facts) in components.iter().enumerate() {
         match is_needed(facts) {
             Ok(Need::Upgrade) => needed.push(position),
             Ok(Need::None) => {}
-            Err(held) => first_held = first_held.or(Some(held)),
+            Err(blocked) => first_held = first_held.or(Some(blocked)),
         }
     }
-    if needed.is_empty() { Err(first_held.unwrap_or(Held::AtTarget)) } else { Ok(needed) }
+    if needed.is_empty() { Err(first_held.unwrap_or(BlockReason::AtTarget)) } else { Ok(needed) }
 }
 
 /// Whether a component is to be upgraded.
@@ -515,19 +524,19 @@ pub enum Need {
 }
 
 /// Whether the component is to be upgraded, or what stands against it.
-pub fn is_needed(facts: &ComponentFacts) -> Result<Need, Held> {
+pub fn is_needed(facts: &ComponentFacts) -> Result<Need, BlockReason> {
     let component = || facts.component.clone();
     let Some(reported) = &facts.reported else {
-        return Err(Held::ComponentUnknown { component: component() });
+        return Err(BlockReason::ComponentUnknown { component: component() });
     };
     if reported == facts.target.as_str() {
         return Ok(Need::None);
     }
     if let Some(by) = facts.superseded_by {
-        return Err(Held::Superseded { component: component(), by });
+        return Err(BlockReason::Superseded { component: component(), by });
     }
     match &facts.source {
-        Some(source) if source.as_str() != reported => Err(Held::SourceDiffers {
+        Some(source) if source.as_str() != reported => Err(BlockReason::SourceDiffers {
             component: component(),
             reported: reported.clone(),
             source: source.clone(),
@@ -536,16 +545,16 @@ pub fn is_needed(facts: &ComponentFacts) -> Result<Need, Held> {
     }
 }
 
-fn is_strong_enough(strategy: &Strategy, device: &DeviceFacts<'_>) -> Result<(), Held> {
+fn is_strong_enough(strategy: &Strategy, device: &DeviceFacts<'_>) -> Result<(), BlockReason> {
     if let (Some(needed), Some(reported)) = (strategy.min_battery, device.battery)
         && reported < i64::from(needed)
     {
-        return Err(Held::Battery { reported, needed });
+        return Err(BlockReason::Battery { reported, needed });
     }
     if let (Some(needed), Some(reported)) = (strategy.min_rsrp, device.rsrp)
         && reported < i64::from(needed)
     {
-        return Err(Held::Rsrp { reported, needed });
+        return Err(BlockReason::Rsrp { reported, needed });
     }
     Ok(())
 }
@@ -649,8 +658,8 @@ mod tests {
         }
     }
 
-    fn judge(world: &World) -> Result<Vec<usize>, Held> {
-        offer(&Case {
+    fn evaluate(world: &World) -> Result<Vec<usize>, BlockReason> {
+        offer(&EligibilityInput {
             settings: &world.settings,
             state: world.state,
             halted: None,
@@ -676,27 +685,30 @@ mod tests {
     }
 
     /// Each change to the world of an offered device, and the condition that then holds it back.
-    type Change = (fn(&mut World), fn(&Held) -> bool);
+    type Change = (fn(&mut World), fn(&BlockReason) -> bool);
 
     fn changes() -> Vec<Change> {
         vec![
-            (|w| w.product = ProductKey::new("other").unwrap(), |h| matches!(h, Held::OtherProduct { .. })),
-            (|w| w.membership = Membership::Blacklisted, |h| *h == Held::Blacklisted),
-            (|w| w.membership = Membership::NotWhitelisted, |h| *h == Held::NotWhitelisted),
+            (
+                |w| w.product = ProductKey::new("other").unwrap(),
+                |h| matches!(h, BlockReason::OtherProduct { .. }),
+            ),
+            (|w| w.membership = Membership::Blacklisted, |h| *h == BlockReason::Blacklisted),
+            (|w| w.membership = Membership::NotWhitelisted, |h| *h == BlockReason::NotWhitelisted),
             (
                 |w| w.history = Some(History { ended: Some(NOW), ..history() }),
-                |h| matches!(h, Held::Finished { .. }),
+                |h| matches!(h, BlockReason::Finished { .. }),
             ),
             (
                 |w| w.state = PlanState::Suspended,
-                |h| *h == Held::PlanState { state: PlanState::Suspended, halted: None },
+                |h| *h == BlockReason::PlanState { state: PlanState::Suspended, halted: None },
             ),
-            (|w| w.settings.push = Push::OnRequest, |h| *h == Held::OnRequestOnly),
+            (|w| w.settings.push = Push::OnRequest, |h| *h == BlockReason::OnRequestOnly),
             (
                 |w| w.settings.start = Some(NOW + Millis(1)),
-                |h| h.may_change() == Some(NOW + Millis(1)) && matches!(h, Held::BeforeStart { .. }),
+                |h| h.may_change() == Some(NOW + Millis(1)) && matches!(h, BlockReason::BeforeStart { .. }),
             ),
-            (|w| w.settings.end = Some(NOW), |h| *h == Held::AfterEnd { end: NOW }),
+            (|w| w.settings.end = Some(NOW), |h| *h == BlockReason::AfterEnd { end: NOW }),
             (
                 |w| {
                     w.settings.push_period =
@@ -704,34 +716,40 @@ mod tests {
                 },
                 |h| h.may_change() == Some(NOW + Millis::hours(12)),
             ),
-            (|w| w.presence = Presence::Offline, |h| *h == Held::Offline),
-            (|w| w.versions = Knowledge::Stale, |h| *h == Held::VersionsUnknown),
-            (|w| w.components = vec![component("STM32", Some("2"), None, "2")], |h| *h == Held::AtTarget),
+            (|w| w.presence = Presence::Offline, |h| *h == BlockReason::Offline),
+            (|w| w.versions = Knowledge::Stale, |h| *h == BlockReason::VersionsUnknown),
+            (
+                |w| w.components = vec![component("STM32", Some("2"), None, "2")],
+                |h| *h == BlockReason::AtTarget,
+            ),
             (
                 |w| w.components = vec![component("STM32", None, None, "2")],
-                |h| matches!(h, Held::ComponentUnknown { .. }),
+                |h| matches!(h, BlockReason::ComponentUnknown { .. }),
             ),
             (
                 |w| w.components = vec![component("STM32", Some("1"), Some("0"), "2")],
-                |h| matches!(h, Held::SourceDiffers { .. }),
+                |h| matches!(h, BlockReason::SourceDiffers { .. }),
             ),
-            (|w| w.components[0].superseded_by = Some(9), |h| matches!(h, Held::Superseded { by: 9, .. })),
+            (
+                |w| w.components[0].superseded_by = Some(9),
+                |h| matches!(h, BlockReason::Superseded { by: 9, .. }),
+            ),
             (
                 |w| w.history = Some(History { failures: 3, ..history() }),
-                |h| *h == Held::RetriesUsed { failures: 3, retries: 2 },
+                |h| *h == BlockReason::RetriesUsed { failures: 3, retries: 2 },
             ),
             (
                 |w| w.history = Some(History { waits: Some((Wait::Refusal, NOW + Millis(9))), ..history() }),
                 |h| h.may_change() == Some(NOW + Millis(9)),
             ),
-            (|w| w.other_upgrade = Some(7), |h| *h == Held::OtherUpgrade { upgrade: 7 }),
+            (|w| w.other_upgrade = Some(7), |h| *h == BlockReason::OtherUpgrade { upgrade: 7 }),
             (
                 |w| {
                     w.verification = Some(Verifying { verification: 8, package: 3, until: NOW + Millis(9) });
                 },
                 |h| h.may_change() == Some(NOW + Millis(9)) && h.condition() == "verification",
             ),
-            (|w| w.settings.mode = Mode::Manual, |h| *h == Held::AwaitingUser { missed: None }),
+            (|w| w.settings.mode = Mode::Manual, |h| *h == BlockReason::AwaitingUser { missed: None }),
             (
                 |w| {
                     w.settings.strategy.min_battery = Some(30);
@@ -758,7 +776,7 @@ mod tests {
 
     #[test]
     fn a_device_with_nothing_against_it_is_offered() {
-        assert_eq!(judge(&world()), Ok(vec![0]));
+        assert_eq!(evaluate(&world()), Ok(vec![0]));
     }
 
     #[test]
@@ -766,8 +784,8 @@ mod tests {
         for (index, (change, is_right)) in changes().into_iter().enumerate() {
             let mut world = world();
             change(&mut world);
-            let held = judge(&world).unwrap_err();
-            assert!(is_right(&held), "change {index}: {held}");
+            let blocked = evaluate(&world).unwrap_err();
+            assert!(is_right(&blocked), "change {index}: {blocked}");
         }
     }
 
@@ -780,7 +798,7 @@ mod tests {
             component("C", Some("1"), Some("0"), "2"),
             component("D", Some("1"), None, "2"),
         ];
-        assert_eq!(judge(&world), Ok(vec![1, 3]));
+        assert_eq!(evaluate(&world), Ok(vec![1, 3]));
     }
 
     #[test]
@@ -789,9 +807,9 @@ mod tests {
         world.trigger = Trigger::Request;
         world.settings.push_period =
             Some(PushPeriod { from: "23:00".parse().unwrap(), until: "04:00".parse().unwrap() });
-        assert!(matches!(judge(&world), Err(Held::OutsidePeriod { .. })));
+        assert!(matches!(evaluate(&world), Err(BlockReason::OutsidePeriod { .. })));
         world.settings.outside_period = OutsidePeriod::Answer;
-        assert_eq!(judge(&world), Ok(vec![0]));
+        assert_eq!(evaluate(&world), Ok(vec![0]));
     }
 
     #[test]
@@ -800,16 +818,16 @@ mod tests {
         world.trigger = Trigger::Request;
         let later = NOW + Millis::minutes(1);
         world.history = Some(History { waits: Some((Wait::Failure, later)), ..history() });
-        assert_eq!(judge(&world), Ok(vec![0]));
+        assert_eq!(evaluate(&world), Ok(vec![0]));
         world.history = Some(History { waits: Some((Wait::Refusal, later)), ..history() });
-        assert_eq!(judge(&world), Err(Held::Waiting { wait: Wait::Refusal, until: later }));
+        assert_eq!(evaluate(&world), Err(BlockReason::Waiting { wait: Wait::Refusal, until: later }));
     }
 
     #[test]
     fn an_unknown_battery_leaves_the_decision_to_the_device() {
         let mut world = world();
         world.settings.strategy.min_battery = Some(30);
-        assert_eq!(judge(&world), Ok(vec![0]));
+        assert_eq!(evaluate(&world), Ok(vec![0]));
         let device = DeviceFacts {
             product: &world.product,
             key: &world.key,
@@ -827,18 +845,18 @@ mod tests {
         world.settings.mode = Mode::Manual;
         let mut on = |consent| {
             world.consent = consent;
-            judge(&world)
+            evaluate(&world)
         };
         assert_eq!(on(Consent::Given), Ok(vec![0]));
         let (before, after) = (NOW - Millis(1), NOW + Millis(1));
         assert_eq!(on(Consent::Appointed { from: NOW, until: after }), Ok(vec![0]));
-        let held = Held::Appointed { from: after, until: after + Millis::hours(1) };
+        let blocked = BlockReason::Appointed { from: after, until: after + Millis::hours(1) };
         assert_eq!(
             on(Consent::Appointed { from: after, until: after + Millis::hours(1) }),
-            Err(held.clone())
+            Err(blocked.clone())
         );
-        assert_eq!(held.may_change(), Some(after));
-        let missed = Held::AwaitingUser { missed: Some(NOW) };
+        assert_eq!(blocked.may_change(), Some(after));
+        let missed = BlockReason::AwaitingUser { missed: Some(NOW) };
         assert_eq!(on(Consent::Appointed { from: before, until: NOW }), Err(missed));
     }
 
@@ -850,7 +868,7 @@ mod tests {
             for index in which {
                 changes[index].0(&mut world);
             }
-            prop_assert!(judge(&world).is_err());
+            prop_assert!(evaluate(&world).is_err());
         }
     }
 }

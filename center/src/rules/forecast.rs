@@ -1,6 +1,6 @@
 //! What a plan would do to a device if it were activated now, and whether a package takes a device back.
 
-use super::eligibility::Held;
+use super::eligibility::BlockReason;
 
 words! {
     /// What the plan would do to a device.
@@ -10,7 +10,7 @@ words! {
         /// It would be offered the plan when it connects and reports what it reported last.
         WhenOnline = "offered_when_online",
         /// A condition holds it back.
-        Held = "held",
+        Blocked = "held",
         /// By its last report every component has its target version.
         NotRequired = "no_update_required",
         /// It is none of the plan's devices.
@@ -21,19 +21,28 @@ words! {
 /// The outcome, with the condition that it rests on. `now`: what the rules say; `connected`: what they would say if the
 /// device were online with the versions that it reported last; `needed`: whether those versions need the plan.
 pub fn forecast(
-    now: Result<(), Held>,
-    connected: Result<(), Held>,
-    needed: Result<(), Held>,
-) -> (Outcome, Option<Held>) {
+    now: Result<(), BlockReason>,
+    connected: Result<(), BlockReason>,
+    needed: Result<(), BlockReason>,
+) -> (Outcome, Option<BlockReason>) {
     match (now, connected, needed) {
-        (Err(held @ (Held::Blacklisted | Held::NotWhitelisted | Held::OtherProduct { .. })), ..) => {
-            (Outcome::Excluded, Some(held))
-        }
-        (_, _, Err(Held::AtTarget)) => (Outcome::NotRequired, Some(Held::AtTarget)),
+        (
+            Err(
+                blocked @ (BlockReason::Blacklisted
+                | BlockReason::NotWhitelisted
+                | BlockReason::OtherProduct { .. }),
+            ),
+            ..,
+        ) => (Outcome::Excluded, Some(blocked)),
+        (_, _, Err(BlockReason::AtTarget)) => (Outcome::NotRequired, Some(BlockReason::AtTarget)),
         (Ok(()), ..) => (Outcome::Offered, None),
-        (Err(held @ (Held::Offline | Held::VersionsUnknown)), Ok(()), _) => (Outcome::WhenOnline, Some(held)),
-        (Err(Held::Offline | Held::VersionsUnknown), Err(held), _) => (Outcome::Held, Some(held)),
-        (Err(held), ..) => (Outcome::Held, Some(held)),
+        (Err(blocked @ (BlockReason::Offline | BlockReason::VersionsUnknown)), Ok(()), _) => {
+            (Outcome::WhenOnline, Some(blocked))
+        }
+        (Err(BlockReason::Offline | BlockReason::VersionsUnknown), Err(blocked), _) => {
+            (Outcome::Blocked, Some(blocked))
+        }
+        (Err(blocked), ..) => (Outcome::Blocked, Some(blocked)),
     }
 }
 
@@ -99,13 +108,16 @@ mod tests {
     #[test]
     fn what_is_needed_decides_before_when() {
         let ok = || Ok(());
-        let at_target = || Err(Held::AtTarget);
+        let at_target = || Err(BlockReason::AtTarget);
         assert_eq!(forecast(ok(), ok(), ok()), (Outcome::Offered, None));
-        assert_eq!(forecast(Err(Held::Offline), at_target(), at_target()).0, Outcome::NotRequired);
-        assert_eq!(forecast(Err(Held::OnRequestOnly), ok(), at_target()).0, Outcome::NotRequired);
-        assert_eq!(forecast(Err(Held::Offline), ok(), ok()), (Outcome::WhenOnline, Some(Held::Offline)));
-        let on_request = (Outcome::Held, Some(Held::OnRequestOnly));
-        assert_eq!(forecast(Err(Held::Offline), Err(Held::OnRequestOnly), ok()), on_request);
-        assert_eq!(forecast(Err(Held::Blacklisted), ok(), at_target()).0, Outcome::Excluded);
+        assert_eq!(forecast(Err(BlockReason::Offline), at_target(), at_target()).0, Outcome::NotRequired);
+        assert_eq!(forecast(Err(BlockReason::OnRequestOnly), ok(), at_target()).0, Outcome::NotRequired);
+        assert_eq!(
+            forecast(Err(BlockReason::Offline), ok(), ok()),
+            (Outcome::WhenOnline, Some(BlockReason::Offline))
+        );
+        let on_request = (Outcome::Blocked, Some(BlockReason::OnRequestOnly));
+        assert_eq!(forecast(Err(BlockReason::Offline), Err(BlockReason::OnRequestOnly), ok()), on_request);
+        assert_eq!(forecast(Err(BlockReason::Blacklisted), ok(), at_target()).0, Outcome::Excluded);
     }
 }

@@ -1,6 +1,6 @@
 //! Limits of a plan's strategy: how many devices at a time, and when a plan stops by itself.
 
-use super::eligibility::Held;
+use super::eligibility::BlockReason;
 use super::plan::{Halt, Strategy};
 use crate::clock::Millis;
 
@@ -39,7 +39,7 @@ impl Strategy {
 }
 
 /// Whether one more device may start.
-pub fn has_room(strategy: &Strategy, load: &Load, place: Place) -> Result<(), Held> {
+pub fn has_room(strategy: &Strategy, load: &Load, place: Place) -> Result<(), BlockReason> {
     if place == Place::InFlight {
         return Ok(());
     }
@@ -48,15 +48,15 @@ pub fn has_room(strategy: &Strategy, load: &Load, place: Place) -> Result<(), He
         && load.finished < first
         && load.finished.saturating_add(load.engaged) >= first
     {
-        return Err(Held::FirstDevices { first, finished: load.finished });
+        return Err(BlockReason::FirstDevices { first, finished: load.finished });
     }
     if let Some(limit) = strategy.max_in_flight
         && load.in_flight >= limit
     {
-        return Err(Held::InFlight { limit });
+        return Err(BlockReason::InFlight { limit });
     }
     if let (Some(limit), Some(until)) = (strategy.max_per_minute, load.full_until) {
-        return Err(Held::PerMinute { limit, until });
+        return Err(BlockReason::PerMinute { limit, until });
     }
     Ok(())
 }
@@ -86,8 +86,8 @@ mod tests {
         let strategy = Strategy { first_devices: Some(2), ..Strategy::default() };
         let load = |finished, engaged| Load { finished, engaged, ..Load::default() };
         assert_eq!(has_room(&strategy, &load(0, 1), Place::New), Ok(()));
-        let held = Err(Held::FirstDevices { first: 2, finished: 1 });
-        assert_eq!(has_room(&strategy, &load(1, 1), Place::New), held);
+        let blocked = Err(BlockReason::FirstDevices { first: 2, finished: 1 });
+        assert_eq!(has_room(&strategy, &load(1, 1), Place::New), blocked);
         assert_eq!(has_room(&strategy, &load(1, 1), Place::Started), Ok(()), "its own retry");
         assert_eq!(has_room(&strategy, &load(2, 9), Place::New), Ok(()));
     }
@@ -97,9 +97,9 @@ mod tests {
         let strategy = Strategy { max_in_flight: Some(1), max_per_minute: Some(1), ..Strategy::default() };
         let load = Load { in_flight: 1, full_until: Some(Millis(9)), ..Load::default() };
         assert_eq!(has_room(&strategy, &load, Place::InFlight), Ok(()));
-        assert_eq!(has_room(&strategy, &load, Place::Started), Err(Held::InFlight { limit: 1 }));
+        assert_eq!(has_room(&strategy, &load, Place::Started), Err(BlockReason::InFlight { limit: 1 }));
         let load = Load { in_flight: 0, ..load };
-        let held = Held::PerMinute { limit: 1, until: Millis(9) };
-        assert_eq!(has_room(&strategy, &load, Place::New), Err(held));
+        let blocked = BlockReason::PerMinute { limit: 1, until: Millis(9) };
+        assert_eq!(has_room(&strategy, &load, Place::New), Err(blocked));
     }
 }

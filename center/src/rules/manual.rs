@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ComponentNo;
-use super::eligibility::{ComponentFacts, Consent, Held, Membership, needed};
+use super::eligibility::{BlockReason, ComponentFacts, Consent, Membership, needed};
 use super::plan::{Mode, OutsidePeriod, PlanSettings, PlanState};
 use super::progress::{ComponentState, UpgradeState};
 use crate::clock::Millis;
@@ -20,7 +20,7 @@ words! {
 
 words! {
     /// What the end user does.
-    Deed, "action" {
+    UserAction, "action" {
         /// Upgrade as soon as possible.
         Confirm = "confirm",
         /// Upgrade inside a window.
@@ -91,7 +91,7 @@ pub enum Attempt {
 
 /// What decides about a deed.
 #[derive(Debug, Clone)]
-pub struct Situation<'a> {
+pub struct UserContext<'a> {
     /// Number of the plan.
     pub plan: i64,
     /// The plan.
@@ -110,7 +110,7 @@ pub struct Situation<'a> {
 
 /// Why the end user's word is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotTaken {
+pub enum ActionRefused {
     /// The plan asks nobody.
     #[error("upgrade plan {plan} is silent: it asks nobody")]
     Silent {
@@ -126,12 +126,12 @@ pub enum NotTaken {
         state: PlanState,
     },
     /// The plan brings nothing to the device.
-    #[error("upgrade plan {plan} has nothing for this device: {held}")]
+    #[error("upgrade plan {plan} has nothing for this device: {blocked}")]
     NotForDevice {
         /// The plan.
         plan: i64,
         /// The condition.
-        held: Held,
+        blocked: BlockReason,
     },
     /// The device works on it already.
     #[error("component {component} is at {state} already: there is nothing to appoint")]
@@ -220,53 +220,53 @@ fn numbers(plans: &[i64]) -> String {
     plans.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
 }
 
-impl Situation<'_> {
+impl UserContext<'_> {
     /// Whether the plan brings the device anything, now or later.
-    pub fn concerns(&self) -> Result<(), Held> {
+    pub fn concerns(&self) -> Result<(), BlockReason> {
         match self.membership {
             Membership::Included => {}
-            Membership::Blacklisted => return Err(Held::Blacklisted),
-            Membership::NotWhitelisted => return Err(Held::NotWhitelisted),
+            Membership::Blacklisted => return Err(BlockReason::Blacklisted),
+            Membership::NotWhitelisted => return Err(BlockReason::NotWhitelisted),
         }
         if let Some(end) = self.settings.end.filter(|end| self.now >= *end) {
-            return Err(Held::AfterEnd { end });
+            return Err(BlockReason::AfterEnd { end });
         }
         needed(self.components).map(|_| ())
     }
 
     /// Whether the end user may do it now; of an appointment, whether any window could do.
-    pub fn allows(&self, deed: Deed) -> Result<(), NotTaken> {
+    pub fn allows(&self, action: UserAction) -> Result<(), ActionRefused> {
         let plan = self.plan;
         if self.settings.mode == Mode::Silent {
-            return Err(NotTaken::Silent { plan });
+            return Err(ActionRefused::Silent { plan });
         }
-        let may_stop = deed == Deed::Cancel && self.state == PlanState::Suspended;
+        let may_stop = action == UserAction::Cancel && self.state == PlanState::Suspended;
         if !self.state.offers() && !may_stop {
-            return Err(NotTaken::PlanState { plan, state: self.state });
+            return Err(ActionRefused::PlanState { plan, state: self.state });
         }
-        match (&self.attempt, deed) {
-            (Attempt::Ended { state: UpgradeState::Failed, .. }, Deed::Retry) => {}
-            (_, Deed::Retry) => return Err(NotTaken::NotFailed { plan }),
+        match (&self.attempt, action) {
+            (Attempt::Ended { state: UpgradeState::Failed, .. }, UserAction::Retry) => {}
+            (_, UserAction::Retry) => return Err(ActionRefused::NotFailed { plan }),
             (Attempt::Ended { state, reason }, _) => {
-                return Err(NotTaken::Ended { plan, state: *state, reason: reason.clone() });
+                return Err(ActionRefused::Ended { plan, state: *state, reason: reason.clone() });
             }
-            // Said again, it changes nothing.
-            (Attempt::AtWork { .. }, Deed::Confirm) => return Ok(()),
-            (Attempt::AtWork { component, state: ComponentState::Upgrading }, Deed::Cancel) => {
-                return Err(NotTaken::Applying { component: component.clone() });
+            // UserConsent again, it changes nothing.
+            (Attempt::AtWork { .. }, UserAction::Confirm) => return Ok(()),
+            (Attempt::AtWork { component, state: ComponentState::Upgrading }, UserAction::Cancel) => {
+                return Err(ActionRefused::Applying { component: component.clone() });
             }
-            (Attempt::AtWork { .. }, Deed::Cancel) => return Ok(()),
-            (Attempt::AtWork { component, state }, Deed::Appoint) => {
-                return Err(NotTaken::AtWork { component: component.clone(), state: *state });
+            (Attempt::AtWork { .. }, UserAction::Cancel) => return Ok(()),
+            (Attempt::AtWork { component, state }, UserAction::Appoint) => {
+                return Err(ActionRefused::AtWork { component: component.clone(), state: *state });
             }
             (Attempt::Idle, _) => {}
         }
-        self.concerns().map_err(|held| NotTaken::NotForDevice { plan, held })?;
-        match (deed, self.settings.end) {
-            (Deed::Appoint, Some(end)) if end - self.opens_at_earliest() < WINDOW_MIN => {
+        self.concerns().map_err(|blocked| ActionRefused::NotForDevice { plan, blocked })?;
+        match (action, self.settings.end) {
+            (UserAction::Appoint, Some(end)) if end - self.opens_at_earliest() < WINDOW_MIN => {
                 let from = self.opens_at_earliest();
                 let minutes = (end - from).0.max(0) / 60_000;
-                Err(NotTaken::TooShort { from, until: end, minutes })
+                Err(ActionRefused::TooShort { from, until: end, minutes })
             }
             _ => Ok(()),
         }
@@ -278,18 +278,18 @@ impl Situation<'_> {
 
     /// Whether the end user may appoint this window: at least an hour of it still to come, inside the planned time, and
     /// not wholly outside the push period.
-    pub fn allows_window(&self, window: Appointment) -> Result<(), NotTaken> {
-        self.allows(Deed::Appoint)?;
+    pub fn allows_window(&self, window: Appointment) -> Result<(), ActionRefused> {
+        self.allows(UserAction::Appoint)?;
         let Appointment { from, until } = window;
         if let Some(start) = self.settings.start.filter(|start| from < *start) {
-            return Err(NotTaken::BeforeStart { from, start });
+            return Err(ActionRefused::BeforeStart { from, start });
         }
         if let Some(end) = self.settings.end.filter(|end| until > *end) {
-            return Err(NotTaken::AfterEnd { until, end });
+            return Err(ActionRefused::AfterEnd { until, end });
         }
         let left = until - from.max(self.now);
         if left < WINDOW_MIN {
-            return Err(NotTaken::TooShort { from, until, minutes: left.0.max(0) / 60_000 });
+            return Err(ActionRefused::TooShort { from, until, minutes: left.0.max(0) / 60_000 });
         }
         let zone = &self.settings.time_zone;
         if let Some(period) = self.settings.push_period
@@ -297,15 +297,15 @@ impl Situation<'_> {
         {
             let opens = from.max(self.now);
             if !period.contains(opens, zone) && period.opens(opens, zone) >= until {
-                return Err(NotTaken::OutsidePeriod { from, opens: period.opens(opens, zone) });
+                return Err(ActionRefused::OutsidePeriod { from, opens: period.opens(opens, zone) });
             }
         }
         Ok(())
     }
 
     /// Everything that the end user may do now.
-    pub fn deeds(&self) -> Vec<Deed> {
-        Deed::ALL.iter().copied().filter(|deed| self.allows(*deed).is_ok()).collect()
+    pub fn actions(&self) -> Vec<UserAction> {
+        UserAction::ALL.iter().copied().filter(|action| self.allows(*action).is_ok()).collect()
     }
 }
 
@@ -337,8 +337,8 @@ mod tests {
         }]
     }
 
-    fn situation<'a>(settings: &'a PlanSettings, components: &'a [ComponentFacts]) -> Situation<'a> {
-        Situation {
+    fn context<'a>(settings: &'a PlanSettings, components: &'a [ComponentFacts]) -> UserContext<'a> {
+        UserContext {
             plan: 3,
             settings,
             state: PlanState::Activated,
@@ -359,37 +359,37 @@ mod tests {
 
     #[test]
     fn what_the_user_may_do_depends_on_how_far_the_device_is() {
-        use Deed::*;
+        use UserAction::*;
         let (settings, facts) = (settings(), facts("1"));
-        let deeds = |attempt, state| Situation { attempt, state, ..situation(&settings, &facts) }.deeds();
+        let actions = |attempt, state| UserContext { attempt, state, ..context(&settings, &facts) }.actions();
         let upgrading = PlanState::Upgrading;
-        assert_eq!(deeds(Attempt::Idle, upgrading), [Confirm, Appoint, Cancel]);
-        assert_eq!(deeds(at_work(ComponentState::Downloading), upgrading), [Confirm, Cancel]);
-        assert_eq!(deeds(at_work(ComponentState::Upgrading), upgrading), [Confirm]);
-        assert_eq!(deeds(ended(UpgradeState::Failed), upgrading), [Retry]);
-        assert_eq!(deeds(ended(UpgradeState::Upgraded), upgrading), []);
-        assert_eq!(deeds(Attempt::Idle, PlanState::Suspended), [Cancel]);
+        assert_eq!(actions(Attempt::Idle, upgrading), [Confirm, Appoint, Cancel]);
+        assert_eq!(actions(at_work(ComponentState::Downloading), upgrading), [Confirm, Cancel]);
+        assert_eq!(actions(at_work(ComponentState::Upgrading), upgrading), [Confirm]);
+        assert_eq!(actions(ended(UpgradeState::Failed), upgrading), [Retry]);
+        assert_eq!(actions(ended(UpgradeState::Upgraded), upgrading), []);
+        assert_eq!(actions(Attempt::Idle, PlanState::Suspended), [Cancel]);
         for over in [PlanState::Saved, PlanState::Terminated, PlanState::Ended] {
-            assert_eq!(deeds(Attempt::Idle, over), [], "{over}");
+            assert_eq!(actions(Attempt::Idle, over), [], "{over}");
         }
     }
 
     #[test]
     fn a_plan_that_brings_the_device_nothing_takes_no_word_and_says_why() {
         let (settings, at_target) = (settings(), facts("2"));
-        let refused = situation(&settings, &at_target).allows(Deed::Confirm).unwrap_err();
+        let refused = context(&settings, &at_target).allows(UserAction::Confirm).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "upgrade plan 3 has nothing for this device: every component has its target version"
         );
         let facts = facts("1");
         for membership in [Membership::Blacklisted, Membership::NotWhitelisted] {
-            let refused = Situation { membership, ..situation(&settings, &facts) }.deeds();
+            let refused = UserContext { membership, ..context(&settings, &facts) }.actions();
             assert_eq!(refused, []);
         }
         let mut silent = settings.clone();
         silent.mode = Mode::Silent;
-        let refused = situation(&silent, &facts).allows(Deed::Cancel).unwrap_err();
+        let refused = context(&silent, &facts).allows(UserAction::Cancel).unwrap_err();
         assert_eq!(refused.to_string(), "upgrade plan 3 is silent: it asks nobody");
     }
 
@@ -401,9 +401,7 @@ mod tests {
         settings.start = Some(hour(1));
         settings.end = Some(hour(40));
         let allows = |settings: &PlanSettings, from, until| {
-            situation(settings, &facts)
-                .allows_window(Appointment { from, until })
-                .map_err(|no| no.to_string())
+            context(settings, &facts).allows_window(Appointment { from, until }).map_err(|no| no.to_string())
         };
         assert_eq!(allows(&settings, hour(1), hour(2)), Ok(()));
         assert_eq!(
@@ -442,9 +440,9 @@ mod tests {
     fn nothing_can_be_appointed_in_the_last_hour_of_a_plan() {
         let (mut settings, facts) = (settings(), facts("1"));
         settings.end = Some(NOW + Millis::minutes(59));
-        assert_eq!(situation(&settings, &facts).deeds(), [Deed::Confirm, Deed::Cancel]);
+        assert_eq!(context(&settings, &facts).actions(), [UserAction::Confirm, UserAction::Cancel]);
         settings.end = Some(NOW);
-        assert_eq!(situation(&settings, &facts).deeds(), []);
+        assert_eq!(context(&settings, &facts).actions(), []);
     }
 
     fn attempts() -> impl Strategy<Value = Attempt> {
@@ -496,7 +494,7 @@ mod tests {
                 from: TimeOfDay::from_minutes(from).unwrap(),
                 until: TimeOfDay::from_minutes((from + long) % 1440).unwrap(),
             });
-            let taken = situation(&settings, &facts).allows_window(window).is_ok();
+            let taken = context(&settings, &facts).allows_window(window).is_ok();
             // Against a look at every minute of it.
             let minutes = (window.from.max(NOW).0..window.until.0).step_by(60_000).map(Millis);
             let usable = |at: &Millis| {
@@ -516,14 +514,14 @@ mod tests {
             attempt in attempts(),
             state in prop::sample::select(PlanState::ALL),
             reported in prop::sample::select(&["1", "2"][..]),
-            deed in prop::sample::select(Deed::ALL),
+            action in prop::sample::select(UserAction::ALL),
         ) {
             let (settings, facts) = (settings(), facts(reported));
-            let situation = Situation { attempt: attempt.clone(), state, ..situation(&settings, &facts) };
-            if situation.allows(deed).is_ok() {
+            let context = UserContext { attempt: attempt.clone(), state, ..context(&settings, &facts) };
+            if context.allows(action).is_ok() {
                 prop_assert!(!state.is_over() && state != PlanState::Saved);
-                prop_assert!(state.offers() || deed == Deed::Cancel, "{state} {deed}");
-                prop_assert_eq!(deed == Deed::Retry, matches!(attempt, Attempt::Ended { .. }));
+                prop_assert!(state.offers() || action == UserAction::Cancel, "{state} {action}");
+                prop_assert_eq!(action == UserAction::Retry, matches!(attempt, Attempt::Ended { .. }));
                 let is_at_work = matches!(attempt, Attempt::AtWork { .. });
                 prop_assert!(reported == "1" || is_at_work);
             }

@@ -45,7 +45,7 @@ macro_rules! words {
     };
 }
 
-pub mod conversation;
+pub mod component_fsm;
 pub mod device_list;
 pub mod eligibility;
 pub mod explanation;

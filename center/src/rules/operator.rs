@@ -1,7 +1,7 @@
 //! What an operator may do to single devices of an active plan: another try, or leaving them out
 //! (DEVELOPER-CENTER.md "Retry by the operator").
 
-use super::eligibility::{ComponentFacts, Held, needed};
+use super::eligibility::{BlockReason, ComponentFacts, needed};
 use super::plan::PlanState;
 use super::progress::UpgradeState;
 
@@ -31,7 +31,7 @@ pub enum NotDone {
     Unknown,
     /// It is none of the plan's devices.
     #[error("{0}")]
-    NotOfPlan(Held),
+    NotOfPlan(BlockReason),
     /// It has nothing behind it yet.
     #[error("the plan was not offered to it yet")]
     NeverOffered,
@@ -40,7 +40,7 @@ pub enum NotDone {
     NotFailed(&'static str),
     /// Another try would not do anything.
     #[error("{0}")]
-    Held(Held),
+    Blocked(BlockReason),
     /// It has confirmed; nothing calls a device back.
     #[error("it has confirmed and is at work; it cannot be called back")]
     AtWork,
@@ -69,7 +69,7 @@ pub fn retry(place: Where, open: &[ComponentFacts]) -> Result<(), NotDone> {
         Where::Unconfirmed => return Err(NotDone::NotFailed("offered or has refused")),
         Where::AtWork => return Err(NotDone::NotFailed("at work")),
     }
-    needed(open).map(|_| ()).map_err(NotDone::Held)
+    needed(open).map(|_| ()).map_err(NotDone::Blocked)
 }
 
 /// Whether a device can be left out: it has not confirmed, or it failed.
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(retry(failed(), &facts("1", None)), Ok(()));
         assert_eq!(retry(failed(), &facts("0", None)), Ok(()), "a full package fits on any other version");
         assert_eq!(retry(failed(), &facts("1", Some("1"))), Ok(()));
-        assert_eq!(retry(failed(), &facts("2", None)), Err(NotDone::Held(Held::AtTarget)));
+        assert_eq!(retry(failed(), &facts("2", None)), Err(NotDone::Blocked(BlockReason::AtTarget)));
         let other = retry(failed(), &facts("0", Some("1"))).unwrap_err();
         assert!(other.to_string().contains("the delta package needs 1"), "{other}");
     }

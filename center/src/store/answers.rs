@@ -12,7 +12,7 @@ use crate::rules::manual::{Answer, Appointment, AutoConfirm};
 
 /// An end user's last word to a plan for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Said {
+pub struct UserConsent {
     /// What he said.
     pub answer: Answer,
     /// When.
@@ -26,7 +26,7 @@ pub(super) const NEXT_OPENING: &str = "SELECT opens_at FROM plan_answers WHERE d
 pub(super) const LOOKS_DUE: &str = "SELECT id FROM devices WHERE online = 1 AND look_at IS NOT NULL AND look_at <= $1 \
              ORDER BY look_at LIMIT $2";
 
-fn said(row: &AnyRow) -> Result<Said> {
+fn said(row: &AnyRow) -> Result<UserConsent> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
     let answer = match (row.text("answer")?.as_str(), time("opens_at")?, time("closes_at")?) {
         ("confirmed", ..) => Answer::Confirmed,
@@ -37,12 +37,12 @@ fn said(row: &AnyRow) -> Result<Said> {
             )));
         }
     };
-    Ok(Said { answer, at: Millis(row.int("said_at")?) })
+    Ok(UserConsent { answer, at: Millis(row.int("said_at")?) })
 }
 
 impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
     /// What the device's end user said last to the plan, if anything.
-    pub async fn find_answer(&mut self, plan: PlanId, device: DeviceId) -> Result<Option<Said>> {
+    pub async fn find_answer(&mut self, plan: PlanId, device: DeviceId) -> Result<Option<UserConsent>> {
         let row =
             sqlx::query(FIND_ANSWER).bind(plan.0).bind(device.0).fetch_optional(self.connection()).await?;
         row.as_ref().map(said).transpose()

@@ -30,7 +30,7 @@ use crate::seal::{Keyring, SealError};
 
 pub use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 pub use crate::rules::{DeviceId, PackageId, PlanId, UpgradeId};
-pub use answers::Said;
+pub use answers::UserConsent;
 pub use changes::{Changes, Topic, Watch};
 pub(crate) use devices::PUSH_SLOTS;
 pub use devices::{Device, Reading, ReportedVersion, WasOwner};

@@ -10,7 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::verification::Verification;
 use crate::clock::Millis;
 use crate::engine::Why;
-use crate::rules::explanation::Standing;
+use crate::rules::explanation::DeviceStatus;
 use crate::rules::plan::PlanState;
 use crate::rules::progress::Presence;
 use crate::rules::window::Zone;
@@ -52,23 +52,23 @@ struct Reason {
 
 impl Reason {
     fn of(why: Why, now: Millis) -> Result<Self, serde_json::Error> {
-        let Why { plan, standing, last_attempt } = why;
-        let values = match &standing {
-            Standing::Held(held) => serde_json::to_value(held)?,
-            Standing::UnderWay { component, state, until } => {
+        let Why { plan, status, last_attempt } = why;
+        let values = match &status {
+            DeviceStatus::Blocked(reason) => serde_json::to_value(reason)?,
+            DeviceStatus::UnderWay { component, state, until } => {
                 json!({ "component": component, "state": state, "until": until })
             }
-            Standing::Behind { plan } => json!({ "plan": plan }),
-            Standing::Due { at, .. } => json!({ "at": at }),
+            DeviceStatus::Behind { plan } => json!({ "plan": plan }),
+            DeviceStatus::Due { at, .. } => json!({ "at": at }),
         };
         Ok(Self {
             plan: plan.id,
             state: plan.state,
-            condition: standing.condition(),
+            condition: status.condition(),
             values,
-            text: standing.told(&plan.settings.time_zone, now),
-            may_change: standing.may_change(),
-            changes_with: standing.changes_with(),
+            text: status.told(&plan.settings.time_zone, now),
+            may_change: status.may_change(),
+            changes_with: status.changes_with(),
             last_attempt,
             name: plan.settings.name,
             time_zone: plan.settings.time_zone,

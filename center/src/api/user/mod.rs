@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::clock::Millis;
 use crate::engine::UserPlan;
 use crate::rules::language::Wanted;
-use crate::rules::manual::{Answer, Appointment, Deed};
+use crate::rules::manual::{Answer, Appointment, UserAction};
 use crate::rules::plan::{Mode, PlanState};
 use crate::rules::progress::{ComponentState, UpgradeState};
 use crate::rules::window::{PushPeriod, Zone};
@@ -35,7 +35,7 @@ pub struct Shown {
     /// What he said last; null: nothing.
     said: Option<SaidShown>,
     /// What he may do now.
-    actions: Vec<Deed>,
+    actions: Vec<UserAction>,
     progress: Progress,
 }
 
@@ -60,7 +60,7 @@ struct Component {
 #[derive(Debug, Serialize)]
 struct SaidShown {
     /// `confirm` or `appoint`.
-    action: Deed,
+    action: UserAction,
     at: Millis,
     /// The appointed window.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,9 +110,9 @@ impl Progress {
             bytes: at.and_then(|(_, bytes)| bytes),
             cancelled: upgrade.and_then(|upgrade| upgrade.cancelled),
             ended: upgrade.and_then(|upgrade| upgrade.ended),
-            condition: seen.standing.condition(),
-            text: seen.standing.told(&seen.plan.settings.time_zone, now),
-            may_change: seen.standing.may_change(),
+            condition: seen.status.condition(),
+            text: seen.status.told(&seen.plan.settings.time_zone, now),
+            may_change: seen.status.may_change(),
         }
     }
 }
@@ -123,9 +123,9 @@ impl Shown {
         let settings = seen.plan.settings;
         let text = wanted.choose(&settings.texts);
         let said = seen.said.map(|said| match said.answer {
-            Answer::Confirmed => SaidShown { action: Deed::Confirm, at: said.at, window: None },
+            Answer::Confirmed => SaidShown { action: UserAction::Confirm, at: said.at, window: None },
             Answer::Appointed(window) => {
-                SaidShown { action: Deed::Appoint, at: said.at, window: Some(window) }
+                SaidShown { action: UserAction::Appoint, at: said.at, window: Some(window) }
             }
         });
         Self {
@@ -150,7 +150,7 @@ impl Shown {
                 })
                 .collect(),
             said,
-            actions: seen.deeds,
+            actions: seen.actions,
             progress,
         }
     }

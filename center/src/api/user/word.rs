@@ -12,7 +12,7 @@ use super::plan::InLanguage;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::clock::Millis;
-use crate::engine::Word;
+use crate::engine::UserCommand;
 use crate::rules::language::Wanted;
 use crate::rules::manual::Appointment;
 use crate::rules::{DeviceKey, ProductKey};
@@ -46,7 +46,7 @@ pub async fn confirm(
     body: Bytes,
 ) -> Result<Json<Shown>, ApiError> {
     let (to, wanted) = (to(&body)?, language?.0.wanted(&headers)?);
-    say(&api, whose, to, Word::Confirm, &wanted).await
+    say(&api, whose, to, UserCommand::Confirm, &wanted).await
 }
 
 /// Upgrade inside a window.
@@ -59,7 +59,7 @@ pub async fn appoint(
 ) -> Result<Json<Shown>, ApiError> {
     let wanted = language?.0.wanted(&headers)?;
     let In { plan, from, until } = serde_json::from_slice(&body)?;
-    say(&api, whose, plan.map(PlanId), Word::Appoint(Appointment { from, until }), &wanted).await
+    say(&api, whose, plan.map(PlanId), UserCommand::Appoint(Appointment { from, until }), &wanted).await
 }
 
 /// Do not upgrade.
@@ -71,7 +71,7 @@ pub async fn cancel(
     body: Bytes,
 ) -> Result<Json<Shown>, ApiError> {
     let (to, wanted) = (to(&body)?, language?.0.wanted(&headers)?);
-    say(&api, whose, to, Word::Cancel, &wanted).await
+    say(&api, whose, to, UserCommand::Cancel, &wanted).await
 }
 
 /// Try again after a failure.
@@ -83,7 +83,7 @@ pub async fn retry(
     body: Bytes,
 ) -> Result<Json<Shown>, ApiError> {
     let (to, wanted) = (to(&body)?, language?.0.wanted(&headers)?);
-    say(&api, whose, to, Word::Retry, &wanted).await
+    say(&api, whose, to, UserCommand::Retry, &wanted).await
 }
 
 fn to(body: &[u8]) -> Result<Option<PlanId>, ApiError> {
@@ -95,11 +95,11 @@ async fn say(
     api: &Api,
     Path((product, device)): Whose,
     plan: Option<PlanId>,
-    word: Word,
+    word: UserCommand,
     wanted: &Wanted,
 ) -> Result<Json<Shown>, ApiError> {
     let (product, key) = (ProductKey::new(product)?, DeviceKey::new(device)?);
-    let plan = api.engine.take_word(&product, &key, plan, word).await?;
+    let plan = api.engine.apply_user_command(&product, &key, plan, word).await?;
     let device = api.engine.store().read().await?.device(&product, &key).await?.id;
     let seen = api.engine.user_plan(device, plan).await?;
     Ok(Json(Shown::of(seen, wanted, api.engine.clock().now())))

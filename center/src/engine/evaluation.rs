@@ -7,8 +7,8 @@ use sqlx::AnyConnection;
 use super::Result;
 use crate::clock::Millis;
 use crate::rules::eligibility::{
-    self, Case, ComponentFacts, DeviceFacts, Held, History, Knowledge, Membership, Trigger, Verifying, Wait,
-    lacks_status,
+    self, BlockReason, ComponentFacts, DeviceFacts, EligibilityInput, History, Knowledge, Membership,
+    Trigger, Verifying, Wait, lacks_status,
 };
 use crate::rules::limits::{Load, Place};
 use crate::rules::manual::consent;
@@ -18,7 +18,7 @@ use crate::rules::{ComponentKind, ComponentNo, DeviceKey, Version};
 use crate::store::{Device, PackageId, Plan, PlanId, Queries, Reading, ReportedVersion, Upgrade};
 
 /// What of a plan is the same for every device.
-pub(super) struct Offering {
+pub(super) struct PlanOffer {
     pub(super) plan: Plan,
     /// None where the component or its package is gone: never of a plan that is offered.
     components: Vec<Option<Brought>>,
@@ -33,7 +33,7 @@ struct Brought {
     target: Version,
 }
 
-impl Offering {
+impl PlanOffer {
     pub(super) async fn of<C>(store: &mut Queries<C>, plan: Plan, now: Millis) -> Result<Self>
     where
         C: DerefMut<Target = AnyConnection> + Send,
@@ -55,8 +55,8 @@ impl Offering {
 }
 
 /// What the rules say about a plan and a device.
-pub(super) struct Judgement {
-    pub(super) verdict: std::result::Result<Vec<usize>, Held>,
+pub(super) struct Evaluation {
+    pub(super) verdict: std::result::Result<Vec<usize>, BlockReason>,
     pub(super) membership: Membership,
     pub(super) facts: Vec<ComponentFacts>,
     pub(super) kinds: Vec<ComponentKind>,
@@ -67,24 +67,24 @@ pub(super) struct Judgement {
 }
 
 /// Asks the rules; nothing is written.
-pub(super) async fn judge<C>(
+pub(super) async fn evaluate<C>(
     store: &mut Queries<C>,
-    offering: &Offering,
+    offer: &PlanOffer,
     device: &Device,
     versions: &[ReportedVersion],
     trigger: Trigger,
     now: Millis,
-) -> Result<Judgement>
+) -> Result<Evaluation>
 where
     C: DerefMut<Target = AnyConnection> + Send,
 {
-    let plan = &offering.plan;
-    let mut facts = Vec::with_capacity(offering.components.len());
-    let mut kinds = Vec::with_capacity(offering.components.len());
-    for (selected, brought) in plan.settings.components.iter().zip(&offering.components) {
+    let plan = &offer.plan;
+    let mut facts = Vec::with_capacity(offer.components.len());
+    let mut kinds = Vec::with_capacity(offer.components.len());
+    for (selected, brought) in plan.settings.components.iter().zip(&offer.components) {
         let Some(brought) = brought else { continue };
         let mut superseded_by = None;
-        for (component, newer) in &offering.superseded {
+        for (component, newer) in &offer.superseded {
             if *component == selected.component
                 && membership(store, *newer, &device.key).await? == Membership::Included
             {
@@ -124,11 +124,11 @@ where
         rsrp: fresh(device.rsrp),
     };
     let lacks_status = lacks_status(&plan.settings.strategy, &known);
-    let verdict = eligibility::offer(&Case {
+    let verdict = eligibility::offer(&EligibilityInput {
         settings: &plan.settings,
         state: plan.state,
         halted: plan.halted.as_deref(),
-        load: offering.load,
+        load: offer.load,
         place: upgrade.as_ref().map_or(Place::New, place),
         components: &facts,
         device: known,
@@ -140,7 +140,7 @@ where
         trigger,
         now,
     });
-    Ok(Judgement { verdict, membership, facts, kinds, upgrade, lacks_status, busy_with })
+    Ok(Evaluation { verdict, membership, facts, kinds, upgrade, lacks_status, busy_with })
 }
 
 async fn membership<C>(store: &mut Queries<C>, plan: PlanId, key: &DeviceKey) -> Result<Membership>

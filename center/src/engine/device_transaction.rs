@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::judgement::reported;
+use super::evaluation::reported;
 use super::plans::{ENDED, TERMINATED};
 use super::{Engine, Message, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
-use crate::rules::conversation::{
+use crate::rules::component_fsm::{
     After, Evidence, Failure, Input, NextComponent, Progress, Seen, Step, after_failure, counts,
     next_component, step,
 };
-use crate::rules::eligibility::{Held, StatusAsk, Trigger};
+use crate::rules::eligibility::{BlockReason, StatusAsk, Trigger};
 use crate::rules::limits::halts;
 use crate::rules::manual::CANCELLED;
 use crate::rules::plan::{PlanEvent, PlanState, Push};
@@ -23,7 +23,7 @@ use crate::store::{
 };
 
 /// A device, locked, with what it says and hears in this moment.
-pub(super) struct Turn<'e> {
+pub(super) struct DeviceTransaction<'e> {
     pub(super) engine: &'e Engine,
     pub(super) store: Writer,
     pub(super) now: Millis,
@@ -35,11 +35,11 @@ pub(super) struct Turn<'e> {
 }
 
 impl Engine {
-    pub(super) async fn turn(&self, id: DeviceId) -> Result<Turn<'_>> {
+    pub(super) async fn transaction(&self, id: DeviceId) -> Result<DeviceTransaction<'_>> {
         let mut store = self.store.write().await?;
         let device = store.lock_device(id).await?;
         let versions = store.device_versions(id).await?;
-        Ok(Turn {
+        Ok(DeviceTransaction {
             engine: self,
             store,
             now: self.clock.now(),
@@ -57,16 +57,16 @@ const ROOM_TIME: Millis = Millis::seconds(10);
 const ANSWER_TIME: Millis = Millis::seconds(30);
 
 /// What a device did to a component, beyond the plain status.
-pub(super) struct Word {
+pub(super) struct ComponentInput {
     pub(super) input: Input,
     pub(super) wants_sha256: bool,
     /// Why, as a quecota device says it.
     pub(super) reason: Option<String>,
 }
 
-impl Word {
+impl ComponentInput {
     pub(super) fn of(input: Input) -> Self {
-        Word { input, wants_sha256: false, reason: None }
+        ComponentInput { input, wants_sha256: false, reason: None }
     }
 
     /// What the center knows of a failure or a refusal, and what the device says of it.
@@ -78,7 +78,7 @@ impl Word {
     }
 }
 
-impl Turn<'_> {
+impl DeviceTransaction<'_> {
     /// Commits, and gives what the device is to hear.
     pub(super) async fn finish(mut self) -> Result<Vec<Message>> {
         self.store.save_device(&self.device).await?;
@@ -123,7 +123,12 @@ impl Turn<'_> {
     }
 
     /// Takes what happens to component number `index` of `upgrade`, to its end in the store.
-    pub(super) async fn apply(&mut self, upgrade: &mut Upgrade, index: usize, word: Word) -> Result<()> {
+    pub(super) async fn apply(
+        &mut self,
+        upgrade: &mut Upgrade,
+        index: usize,
+        word: ComponentInput,
+    ) -> Result<()> {
         let mut plan = self.plan_of(upgrade).await?;
         // Terminating or ending the plan may have ended the upgrade between the first look and the lock.
         *upgrade = self.store.upgrade(upgrade.id).await?;
@@ -324,7 +329,7 @@ impl Turn<'_> {
 
     /// The target version is there.
     async fn done(&mut self, upgrade: &mut Upgrade, index: usize, state: ComponentState) -> Result<()> {
-        let turn = upgrade.current() == Some(index);
+        let transaction = upgrade.current() == Some(index);
         let Some(component) = upgrade.components.get_mut(index) else { return Ok(()) };
         component.state = state;
         component.reason = None;
@@ -341,9 +346,9 @@ impl Turn<'_> {
             return Ok(());
         }
         match upgrade.current() {
-            Some(_) if turn && upgrade.confirmed.is_some() => self.go_on(upgrade).await,
+            Some(_) if transaction && upgrade.confirmed.is_some() => self.go_on(upgrade).await,
             // The offer stands for the rest.
-            Some(next) if turn => {
+            Some(next) if transaction => {
                 self.renew(upgrade, next);
                 Ok(())
             }
@@ -375,7 +380,7 @@ impl Turn<'_> {
         upgrade: &mut Upgrade,
         index: usize,
         failure: Failure,
-        word: &Word,
+        word: &ComponentInput,
         plan: Option<&Plan>,
     ) -> Result<()> {
         let Some(component) = upgrade.components.get_mut(index) else { return Ok(()) };
@@ -461,7 +466,7 @@ impl Turn<'_> {
 
     /// The device's versions have come: they decide about every open upgrade. `proof` is the upgrade, with the place of its
     /// component, whose status 11 they came with: another plan's upgrade of the same component claimed nothing.
-    pub(super) async fn judge_versions(&mut self, proof: Option<(UpgradeId, usize)>) -> Result<()> {
+    pub(super) async fn take_reported_versions(&mut self, proof: Option<(UpgradeId, usize)>) -> Result<()> {
         for mut upgrade in self.store.open_upgrades(self.device.id).await? {
             for index in 0..upgrade.components.len() {
                 let Some(component) = upgrade.components.get(index) else { continue };
@@ -482,7 +487,7 @@ impl Turn<'_> {
                     let value = json!({ "version": reported, "target": component.target });
                     let name = component.component.clone();
                     self.log(Some(&upgrade), Some(&name), "version", value).await?;
-                    let word = Word::of(Input::Version(seen, evidence));
+                    let word = ComponentInput::of(Input::Version(seen, evidence));
                     self.apply(&mut upgrade, index, word).await?;
                 }
             }
@@ -515,7 +520,7 @@ impl Turn<'_> {
             let over =
                 |component: &ComponentUpgrade| component.lease_until.is_some_and(|until| until <= self.now);
             if let Some(index) = upgrade.components.iter().position(over) {
-                self.apply(&mut upgrade, index, Word::of(Input::Silence)).await?;
+                self.apply(&mut upgrade, index, ComponentInput::of(Input::Silence)).await?;
             }
         }
         Ok(())
@@ -540,23 +545,24 @@ impl Turn<'_> {
                 continue;
             }
             let (push, zone) = (plan.settings.push, plan.settings.time_zone.clone());
-            if let Err(held) = self.judge(plan, Trigger::Retry).await?.verdict {
-                let for_good = matches!(held, Held::Superseded { .. } | Held::SourceDiffers { .. });
+            if let Err(blocked) = self.evaluate(plan, Trigger::Retry).await?.verdict {
+                let for_good =
+                    matches!(blocked, BlockReason::Superseded { .. } | BlockReason::SourceDiffers { .. });
                 if for_good && upgrade.confirmed.is_some() {
                     let mut plan = self.store.lock_plan(id).await?;
-                    self.end_failed(&mut upgrade, &held.to_string(), "given_up").await?;
+                    self.end_failed(&mut upgrade, &blocked.to_string(), "given_up").await?;
                     self.save(&mut upgrade).await?;
                     self.count_end(&upgrade, &mut plan).await?;
                     continue;
                 }
-                if held.is_for_the_user() {
+                if blocked.is_for_user() {
                     // His word, or the window that he appointed, brings the next look.
                     upgrade.next_offer = None;
                     self.save(&mut upgrade).await?;
                     continue;
                 }
-                if held.is_for_room() {
-                    upgrade.next_offer = Some(held.may_change().unwrap_or(self.now + ROOM_TIME));
+                if blocked.is_limit() {
+                    upgrade.next_offer = Some(blocked.may_change().unwrap_or(self.now + ROOM_TIME));
                     self.save(&mut upgrade).await?;
                     continue;
                 }
