@@ -616,8 +616,10 @@ uint32_t quecota_poll(quecota_t *device);
 
 /**
  * Ends a device: stops the platform's task, gives up a fetch, closes the connection. What was stored stays, and a new
- * device goes on from it. Nobody else may be in a call of this device, nor make one later. Inside an event callback:
- * QUECOTA_ERROR_REENTRY.
+ * device goes on from it. Nobody else may be in a call of this device, nor make one later.
+ *
+ * Inside an event callback: QUECOTA_ERROR_REENTRY, and nothing has changed. A port's table does not tell tasks apart,
+ * so there every task gets QUECOTA_ERROR_REENTRY while a callback runs; call again after it has returned.
  */
 quecota_error_t quecota_deinit(quecota_t *device);
 
@@ -879,6 +881,10 @@ extern "C" {
  * The platform of applications of the drop-in API (Ql_iotApi.h), for native ones to use as well. On Linux hosts the
  * library brings one, configured by QUECOTA_* environment variables, as a weak symbol; elsewhere, or instead, an object
  * file of the port defines it. NULL: there is none now.
+ *
+ * The table of the Linux platform is a token: its members are NULL, and it works only where it is handed on as it is, by
+ * its address, to quecota_init(). It serves one device at a time; quecota_start() of another one while the first lives
+ * returns QUECOTA_ERROR_PLATFORM.
  */
 const quecota_platform_t *quecota_default_platform(void);
 

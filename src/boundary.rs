@@ -32,10 +32,10 @@ macro_rules! write_to {
     };
 }
 
-/// A `quecota_t *` to `&quecota_t`; NULL and memory that holds no live device are refused.
+/// A `quecota_t *` to `&Device`; NULL and memory that holds no live device are refused.
 macro_rules! device {
     ($pointer:expr, else $refusal:expr) => {{
-        let device: &$crate::native::quecota_t = reference!($pointer, else $refusal);
+        let device = reference!($pointer.cast::<$crate::native::Device>(), else $refusal);
         if !device.is_alive() {
             return $refusal;
         }

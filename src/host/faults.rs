@@ -9,12 +9,12 @@ use quecota_core::agent::{Agent, FetchEnd, Link};
 use quecota_core::platform::{Level, Platform};
 use test_platform::faults::{Fault, Faults, Faulty, Incoming, News};
 
+use super::HostError;
+use super::adapter::{Adapter, DeviceHandle, hand};
 use super::answer::{Answer, Delivery, EventSink, Generation};
 use super::log::Log;
 use super::platform::Host;
 use super::settings::Settings;
-use super::{DeviceHandle, HostError, hand};
-use crate::native::hosted::{Device, Hosted};
 
 /// A message that is to come after the next comes after this long even if there is none.
 const HELD_FOR: Duration = Duration::from_millis(500);
@@ -24,18 +24,19 @@ const TICK: Duration = Duration::from_millis(20);
 const WAITING_MAX: usize = 64;
 
 /// A host with `faults`, each of which says on stderr when it strikes: `fault drop-link`.
-pub(super) fn host(settings: Settings, faults: Faults) -> Result<Faulty<Host<FaultySink>>, HostError> {
+pub(super) fn host(settings: Settings, faults: Faults) -> Result<Adapter<Faulty<Host>>, HostError> {
     let log = Log::new(settings.log);
-    let line = Arc::new(FaultySink::new(faults.clone()));
-    let host = Host::start(settings, Arc::clone(&line))?;
-    std::thread::Builder::new().name("test-platform".to_owned()).spawn(move || {
+    let device = Arc::new(DeviceHandle::default());
+    let sink = Arc::new(FaultySink::new(faults.clone(), Arc::clone(&device)));
+    let host = Host::start(settings, sink.clone())?;
+    std::thread::Builder::new().name("quecota-faults".to_owned()).spawn(move || {
         loop {
             sleep(TICK);
-            line.late(Instant::now());
+            sink.late(Instant::now());
         }
     })?;
     log.line(Level::Warn, &format!("faults are on: {faults}"));
-    Ok(Faulty::new(host, faults).telling(say))
+    Ok(Adapter::new(Faulty::new(host, faults).telling(say), device))
 }
 
 fn say(fault: Fault) {
@@ -43,15 +44,9 @@ fn say(fault: Fault) {
     Log::new(Level::Error).line(Level::Error, &format!("fault {}", fault.name()));
 }
 
-impl Hosted for Faulty<Host<FaultySink>> {
-    fn attach(&mut self, device: Device) {
-        self.inner.sink().line.attach(device);
-    }
-}
-
-/// The line to the device, with faults on it.
+/// Delivers to the device what passes the faults.
 pub(super) struct FaultySink {
-    line: DeviceHandle,
+    device: Arc<DeviceHandle>,
     /// Locked with the agent locked, or alone.
     way: Mutex<Way>,
 }
@@ -73,10 +68,10 @@ struct Passage {
 }
 
 impl FaultySink {
-    fn new(faults: Faults) -> Self {
+    fn new(faults: Faults, device: Arc<DeviceHandle>) -> Self {
         let incoming = Incoming::new(faults).telling(say);
         let way = Way { incoming, waiting: VecDeque::new(), held: None };
-        FaultySink { line: DeviceHandle::default(), way: Mutex::new(way) }
+        FaultySink { device, way: Mutex::new(way) }
     }
 
     fn way(&self) -> MutexGuard<'_, Way> {
@@ -88,7 +83,7 @@ impl FaultySink {
         let next = self.way().next(now);
         if let Some(generation) = next {
             // Its reply decides nothing: nobody waits for it.
-            let _ = self.line.with(&generation, |agent, platform| {
+            let _ = self.device.with(&generation, |agent, platform| {
                 let mut way = self.way();
                 way.release(now);
                 way.offer(&mut |answer| hand(agent, platform, answer));
@@ -102,7 +97,7 @@ impl EventSink for FaultySink {
     fn deliver(&self, generation: &Generation, answer: Answer<'_>) -> Delivery {
         let mut delay = Duration::ZERO;
         let delivery =
-            self.line.with(generation, |agent: &mut Agent<'static>, platform: &mut dyn Platform| {
+            self.device.with(generation, |agent: &mut Agent<'static>, platform: &mut dyn Platform| {
                 let passage = self
                     .way()
                     .pass(generation, answer, Instant::now(), &mut |answer| hand(agent, platform, answer));
@@ -228,7 +223,7 @@ mod tests {
 
     impl Scene {
         fn new(faults: &str) -> Self {
-            let line = FaultySink::new(faults.parse().unwrap());
+            let line = FaultySink::new(faults.parse().unwrap(), Arc::default());
             Scene { line, gate: GenerationCounter::default(), now: Instant::now(), took: Vec::new(), room: 9 }
         }
 

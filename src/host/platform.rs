@@ -33,8 +33,7 @@ pub(super) enum StartError {
 }
 
 /// A Linux host as the agent's platform.
-pub(super) struct Host<E> {
-    sink: Arc<E>,
+pub(super) struct Host {
     settings: Settings,
     device_key: String,
     log: Log,
@@ -49,9 +48,9 @@ pub(super) struct Host<E> {
     folder: Folder,
 }
 
-impl<E: EventSink + 'static> Host<E> {
+impl Host {
     /// Takes the folder and opens its files. What the network brings goes to `sink`.
-    pub fn start(settings: Settings, sink: Arc<E>) -> Result<Self, StartError> {
+    pub fn start(settings: Settings, sink: Arc<dyn EventSink>) -> Result<Self, StartError> {
         let log = Log::new(settings.log);
         let folder = Folder::open(&settings.folder)?;
         let files = Files::open(&folder, settings.staging, log)?;
@@ -60,16 +59,14 @@ impl<E: EventSink + 'static> Host<E> {
             None => device_key(&folder)?,
         };
         let trust = Arc::new(Trust::new(settings.ca_file.clone()));
-        let sink_of_threads: Arc<dyn EventSink> = sink.clone();
         let dialer = Dialer {
-            sink: Arc::clone(&sink_of_threads),
+            sink: Arc::clone(&sink),
             trust: Arc::clone(&trust),
             log,
             timeouts: mqtt::Timeouts::default(),
         };
-        let fetcher = Fetcher { sink: sink_of_threads, trust, log, timeouts: fetch::Timeouts::default() };
+        let fetcher = Fetcher { sink, trust, log, timeouts: fetch::Timeouts::default() };
         Ok(Host {
-            sink,
             settings,
             device_key,
             log,
@@ -84,14 +81,9 @@ impl<E: EventSink + 'static> Host<E> {
             folder,
         })
     }
-
-    /// Whom the threads tell.
-    pub fn sink(&self) -> &E {
-        &self.sink
-    }
 }
 
-impl<E> Transport for Host<E> {
+impl Transport for Host {
     fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
         // The old one is void before it is dropped, and the new one starts with nothing of it left.
         let generation = self.connections.next();
@@ -127,7 +119,7 @@ impl<E> Transport for Host<E> {
     }
 }
 
-impl<E> Storage for Host<E> {
+impl Storage for Host {
     fn geometry(&self, area: Area) -> Geometry {
         self.files.geometry(area)
     }
@@ -149,7 +141,7 @@ impl<E> Storage for Host<E> {
     }
 }
 
-impl<E> System for Host<E> {
+impl System for Host {
     fn millis(&mut self) -> u32 {
         // Wraps at 2^32 by contract.
         self.started.elapsed().as_millis() as u32
@@ -240,14 +232,14 @@ mod tests {
     use std::time::Duration;
     use test_platform::http::{BodyManner, Manners, Server};
 
-    fn host(folder: &Path, more: &[(&str, &str)]) -> (Host<Recorder>, Arc<Recorder>) {
+    fn host(folder: &Path, more: &[(&str, &str)]) -> (Host, Arc<Recorder>) {
         let settings = Settings::read(|name| match name {
             "QUECOTA_DIR" => Some(folder.into()),
             "QUECOTA_STAGING" => Some("65536".into()),
             _ => more.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value)),
         });
         let sink = Arc::new(Recorder::default());
-        (Host::start(settings.unwrap(), Arc::clone(&sink)).unwrap(), sink)
+        (Host::start(settings.unwrap(), sink.clone()).unwrap(), sink)
     }
 
     #[test]

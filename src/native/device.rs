@@ -8,10 +8,17 @@ use core::ffi::c_void;
 
 use quecota_core::agent::{Agent, Dialect, Event, EventValue, Resume};
 use quecota_core::limits;
+use quecota_core::platform::Platform;
+#[cfg(feature = "host")]
+use std::sync::PoisonError;
 
+use super::c_platform::CPlatform;
+use super::config::{quecota_config_t, quecota_event_cb_t};
 use super::error::{Error, QUECOTA_ERROR_NULL, QUECOTA_ERROR_REENTRY, QUECOTA_ERROR_STARTED};
-use super::port::Port;
-use super::table::{Table, quecota_config_t, quecota_event_cb_t};
+use super::handle::quecota_t;
+#[cfg(feature = "host")]
+use super::rust_platform::{self, DeviceRef, RustPlatform};
+use super::table::quecota_platform_t;
 use crate::boundary::CStrBuf;
 
 /// Bytes of memory that quecota_init() needs for one device.
@@ -19,33 +26,44 @@ pub const QUECOTA_SIZE: usize = 8192;
 /// Alignment of that memory.
 pub const QUECOTA_ALIGN: usize = 8;
 
-// When the first fails, raise QUECOTA_SIZE here; the headers follow by `cargo xtask headers`.
-const _: () = assert!(size_of::<quecota_t>() <= QUECOTA_SIZE, "QUECOTA_SIZE is too small");
-const _: () = assert!(align_of::<quecota_t>() <= QUECOTA_ALIGN, "QUECOTA_ALIGN is too small");
+// When the first fails, raise QUECOTA_SIZE here and renew the headers.
+const _: () = assert!(size_of::<Device>() <= QUECOTA_SIZE, "QUECOTA_SIZE is too small");
+const _: () = assert!(align_of::<Device>() <= QUECOTA_ALIGN, "QUECOTA_ALIGN is too small");
 
 /// The gate reads the size of a device from the size of this symbol.
 #[cfg(feature = "firmware-gate")]
 #[unsafe(export_name = "quecota_size_of_device")]
-static SIZE_OF_DEVICE: [u8; size_of::<quecota_t>()] = [0; size_of::<quecota_t>()];
+static SIZE_OF_DEVICE: [u8; size_of::<Device>()] = [0; size_of::<Device>()];
 
 /// What the first word of a live device holds.
 const ALIVE: u32 = 0x5143_4F54;
 
-/// A device: opaque, in memory of the caller. No function of it may be NULL-checked away: each refuses NULL and memory
-/// that holds no live device.
+/// A device in memory of the caller; C sees it as a [`quecota_t`].
 #[derive(Debug)]
-pub struct quecota_t {
+pub struct Device {
     alive: Cell<u32>,
     /// The lock is taken; guarded by the lock itself. Finds calls from inside platform functions.
     held: Cell<bool>,
-    table: Table,
+    provider: Provider,
     state: UnsafeCell<State>,
+}
+
+/// Who provides transport, storage and system.
+#[derive(Clone, Copy)]
+pub enum Provider {
+    /// Functions of a C table.
+    C(CPlatform),
+    /// Rust.
+    #[cfg(feature = "host")]
+    Rust(&'static dyn RustPlatform),
 }
 
 /// What the lock guards.
 pub struct State {
     started: bool,
     polling: bool,
+    /// The task whose poll is delivering events.
+    delivering: Option<Task>,
     callback: Callback,
     /// The agent.
     pub agent: Agent<'static>,
@@ -88,33 +106,118 @@ impl Callback {
     }
 }
 
-/// The lock, held.
-struct Held<'a>(&'a quecota_t);
+/// A task that calls; equal for all tasks where the platform cannot tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Task(usize);
 
-impl Drop for Held<'_> {
+impl Provider {
+    /// The platform that the C caller of quecota_init() means.
+    ///
+    /// # Safety
+    /// As [`CPlatform::copied`].
+    pub unsafe fn of(platform: *const quecota_platform_t) -> Result<Self, Error> {
+        #[cfg(feature = "host")]
+        if let Some(platform) = rust_platform::published(platform) {
+            return Ok(Provider::Rust(platform));
+        }
+        // SAFETY: the caller's promise.
+        unsafe { CPlatform::copied(platform) }.map(Provider::C)
+    }
+
+    fn wake(&self) {
+        match self {
+            Provider::C(platform) => platform.wake(),
+            #[cfg(feature = "host")]
+            Provider::Rust(platform) => platform.wake(),
+        }
+    }
+
+    fn run(&self, device: &Device) -> Result<(), Error> {
+        match self {
+            Provider::C(platform) => platform.run(device.handle()),
+            // SAFETY: `end` calls `stop` before the memory is given back.
+            #[cfg(feature = "host")]
+            Provider::Rust(platform) => {
+                platform.run(unsafe { DeviceRef::new(device) }).map_err(|_| Error::QUECOTA_ERROR_PLATFORM)
+            }
+        }
+    }
+
+    fn stop(&self) {
+        match self {
+            Provider::C(platform) => platform.stop(),
+            #[cfg(feature = "host")]
+            Provider::Rust(platform) => platform.stop(),
+        }
+    }
+
+    fn task(&self) -> Task {
+        match self {
+            Provider::C(_) => Task(0),
+            #[cfg(feature = "host")]
+            Provider::Rust(_) => {
+                std::thread_local!(static HERE: u8 = const { 0 });
+                Task(HERE.with(|here| core::ptr::from_ref(here).addr()))
+            }
+        }
+    }
+}
+
+impl core::fmt::Debug for Provider {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Provider::C(platform) => platform.fmt(f),
+            #[cfg(feature = "host")]
+            Provider::Rust(_) => f.write_str("Rust"),
+        }
+    }
+}
+
+/// The lock of a C platform, held.
+struct Lock<'a>(&'a CPlatform);
+
+impl<'a> Lock<'a> {
+    fn take(platform: &'a CPlatform) -> Self {
+        platform.lock();
+        Lock(platform)
+    }
+}
+
+impl Drop for Lock<'_> {
     fn drop(&mut self) {
-        self.0.held.set(false);
         self.0.unlock();
     }
 }
 
-/// The mark that a poll is under way; a poll inside a poll would deliver events out of order.
-struct Polling<'a>(&'a quecota_t);
+/// The state is in use; guarded by the lock.
+struct Held<'a>(&'a Cell<bool>);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// A poll is under way; a poll inside a poll would deliver events out of order.
+struct Polling<'a>(&'a Device);
 
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
         // Fails only inside a platform function, where no poll can end.
-        let _ = self.0.enter(|state, _| state.polling = false);
+        let _ = self.0.enter(|state, _| {
+            state.polling = false;
+            state.delivering = None;
+        });
     }
 }
 
-impl quecota_t {
+impl Device {
     /// Makes a device at `place`, not yet started.
     ///
     /// # Safety
     /// `place` may be written, is big and aligned enough, and the config's receive buffer is the device's until
     /// [`Self::end`].
-    pub unsafe fn init(place: *mut Self, table: &Table, config: &quecota_config_t) {
+    pub unsafe fn init(place: *mut Self, provider: &Provider, config: &quecota_config_t) {
         // SAFETY: `checked` has seen that it is not NULL; it is ours until the end.
         let receive =
             unsafe { core::slice::from_raw_parts_mut(config.receive, config.receive_size as usize) };
@@ -131,8 +234,9 @@ impl quecota_t {
             (*state).agent.set_resume(if config.resume == 0 { Resume::Asking } else { Resume::AtOnce });
             (&raw mut (*state).started).write(false);
             (&raw mut (*state).polling).write(false);
+            (&raw mut (*state).delivering).write(None);
             (&raw mut (*state).callback).write(callback);
-            (&raw mut (*place).table).write(*table);
+            (&raw mut (*place).provider).write(*provider);
             (&raw mut (*place).held).write(Cell::new(false));
             (&raw mut (*place).alive).write(Cell::new(ALIVE));
         }
@@ -143,89 +247,89 @@ impl quecota_t {
         self.alive.get() == ALIVE
     }
 
-    fn lock(&self) {
-        let system = &self.table.system;
-        if let Some(lock) = system.lock {
-            // SAFETY: the platform's function with its ctx.
-            unsafe { lock(system.ctx) }
+    /// The device as C sees it.
+    pub fn handle(&self) -> *mut quecota_t {
+        core::ptr::from_ref(self).cast::<quecota_t>().cast_mut()
+    }
+
+    /// Uses state and platform with the lock held.
+    pub fn enter<R>(&self, work: impl FnOnce(&mut State, &mut dyn Platform) -> R) -> Result<R, Error> {
+        match &self.provider {
+            Provider::C(platform) => {
+                let _lock = Lock::take(platform);
+                let mut platform = platform;
+                self.with_state(&mut platform, work)
+            }
+            #[cfg(feature = "host")]
+            Provider::Rust(platform) => {
+                // After a panic that was contained the device goes on with what it has.
+                let mut platform = platform.platform().lock().unwrap_or_else(PoisonError::into_inner);
+                self.with_state(&mut *platform, work)
+            }
         }
     }
 
-    fn unlock(&self) {
-        let system = &self.table.system;
-        if let Some(unlock) = system.unlock {
-            // SAFETY: the platform's function with its ctx.
-            unsafe { unlock(system.ctx) }
-        }
-    }
-
-    /// Uses the agent with the lock held.
-    pub fn enter<R>(&self, work: impl FnOnce(&mut State, &mut Port<'_>) -> R) -> Result<R, Error> {
-        self.lock();
-        if self.held.get() {
-            self.unlock();
+    fn with_state<R>(
+        &self,
+        platform: &mut dyn Platform,
+        work: impl FnOnce(&mut State, &mut dyn Platform) -> R,
+    ) -> Result<R, Error> {
+        if self.held.replace(true) {
             return Err(QUECOTA_ERROR_REENTRY);
         }
-        self.held.set(true);
-        let held = Held(self);
+        let _held = Held(&self.held);
         // SAFETY: `held` was false and the lock is taken, so this is the only reference to the state.
-        let state = unsafe { &mut *self.state.get() };
-        let result = work(state, &mut Port(&self.table));
-        drop(held);
-        Ok(result)
+        Ok(work(unsafe { &mut *self.state.get() }, platform))
     }
 
     /// Uses the agent of a started device.
-    pub fn ask<R>(&self, work: impl FnOnce(&mut Agent<'static>, &mut Port<'_>) -> R) -> Result<R, Error> {
-        self.enter(
-            |state, port| {
-                if state.started { Ok(work(&mut state.agent, port)) } else { Err(QUECOTA_ERROR_STARTED) }
-            },
-        )?
+    pub fn ask<R>(&self, work: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> R) -> Result<R, Error> {
+        self.enter(|state, platform| {
+            if state.started { Ok(work(&mut state.agent, platform)) } else { Err(QUECOTA_ERROR_STARTED) }
+        })?
     }
 
     /// As [`Self::ask`], then lets the poll run soon: for what the network brings and the application wants.
-    pub fn tell<R>(&self, work: impl FnOnce(&mut Agent<'static>, &mut Port<'_>) -> R) -> Result<R, Error> {
+    pub fn tell<R>(
+        &self,
+        work: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> R,
+    ) -> Result<R, Error> {
         let result = self.ask(work)?;
-        let system = &self.table.system;
-        if let Some(wake) = system.wake {
-            // SAFETY: the platform's function with its ctx.
-            unsafe { wake(system.ctx) }
-        }
+        self.provider.wake();
         Ok(result)
     }
 
     /// Loads the journal, then lets the platform's own task run, if it has one.
     pub fn start(&self) -> Result<(), Error> {
-        self.enter(|state, port| {
+        self.enter(|state, platform| {
             if state.started {
                 return Err(QUECOTA_ERROR_STARTED);
             }
-            state.agent.start(port);
+            state.agent.start(platform);
             state.started = true;
             Ok(())
         })??;
-        let system = &self.table.system;
-        // SAFETY: the platform's function with its ctx; the device lives until `end`, which stops that task first.
-        match system.run.map(|run| unsafe { run(system.ctx, core::ptr::from_ref(self).cast_mut()) }) {
-            None | Some(0) => Ok(()),
-            Some(_) => Err(Error::QUECOTA_ERROR_PLATFORM),
-        }
+        self.provider.run(self)
     }
 
     /// One step, then the events that are there. Returns the milliseconds until the next is due.
     pub fn poll(&self) -> Result<u32, Error> {
-        let mut wait = self.enter(|state, port| {
+        let task = self.provider.task();
+        let mut wait = self.enter(|state, platform| {
             if !state.started || state.polling {
                 return Err(QUECOTA_ERROR_STARTED);
             }
             state.polling = true;
-            Ok(state.agent.poll(port).0)
+            Ok(state.agent.poll(platform).0)
         })??;
         let _polling = Polling(self);
-        while let Some((event, callback)) = self.enter(|state, _| match state.callback {
-            Callback::NeverSet => None,
-            callback => state.agent.next_event().map(|event| (event, callback)),
+        while let Some((event, callback)) = self.enter(|state, _| {
+            let next = match state.callback {
+                Callback::NeverSet => None,
+                callback => state.agent.next_event().map(|event| (event, callback)),
+            };
+            state.delivering = next.is_some().then_some(task);
+            next
         })? {
             callback.deliver(&event);
             // What the callback called may be due at once.
@@ -239,22 +343,23 @@ impl quecota_t {
         self.enter(|state, _| state.callback = callback)
     }
 
-    /// Stops the platform's task, closes the connection and marks the memory as free again.
+    /// Stops the platform's task, closes the connection and marks the memory as free again. Inside an event callback
+    /// it is refused, with nothing changed: the poll that called it still needs the memory.
     pub fn end(&self) -> Result<(), Error> {
-        use quecota_core::platform::Transport;
-        let system = &self.table.system;
-        if let Some(stop) = system.stop {
-            // SAFETY: the platform's function with its ctx.
-            unsafe { stop(system.ctx) }
+        let task = self.provider.task();
+        let inside = self.enter(|state, _| state.delivering == Some(task))?;
+        if inside {
+            return Err(QUECOTA_ERROR_REENTRY);
         }
-        self.enter(|state, port| {
+        self.provider.stop();
+        self.enter(|state, platform| {
             if state.polling {
-                // Inside a callback: the poll that called it still needs the memory.
+                // Another task polls, against the rule that nobody is in a call of this device.
                 return Err(QUECOTA_ERROR_REENTRY);
             }
             if state.started {
-                port.fetch_cancel();
-                port.disconnect();
+                platform.fetch_cancel();
+                platform.disconnect();
             }
             Ok(())
         })??;
@@ -270,10 +375,10 @@ impl core::fmt::Debug for State {
 }
 
 /// Memory to a checked place for a device.
-pub fn place(memory: *mut c_void, size: usize) -> Result<*mut quecota_t, Error> {
+pub fn place(memory: *mut c_void, size: usize) -> Result<*mut Device, Error> {
     if memory.is_null() {
         Err(QUECOTA_ERROR_NULL)
-    } else if size < size_of::<quecota_t>() {
+    } else if size < size_of::<Device>() {
         Err(Error::QUECOTA_ERROR_MEMORY)
     } else if !memory.addr().is_multiple_of(QUECOTA_ALIGN) {
         Err(Error::QUECOTA_ERROR_ALIGN)

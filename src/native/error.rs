@@ -58,6 +58,13 @@ pub enum quecota_error_values {
 pub use quecota_error_values as Error;
 pub use quecota_error_values::*;
 
+/// QUECOTA_ERROR_NULL, for C.
+pub(super) const NULL: quecota_error_t = QUECOTA_ERROR_NULL as quecota_error_t;
+/// QUECOTA_ERROR_VALUE, for C.
+pub(super) const VALUE: quecota_error_t = QUECOTA_ERROR_VALUE as quecota_error_t;
+/// QUECOTA_ERROR_PANIC, for C.
+pub(super) const PANIC: quecota_error_t = QUECOTA_ERROR_PANIC as quecota_error_t;
+
 /// The code of a result, for C.
 pub fn code(result: Result<(), Error>) -> quecota_error_t {
     match result {

@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_char};
 
 use quecota_core::ota::Failure;
 
-use super::device::quecota_t;
+use super::handle::quecota_t;
 
 /// Why the last thing that failed did; QUECOTA_FAILURE_*. A platform of quecota gets the same number with its status
 /// report.

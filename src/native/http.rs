@@ -7,15 +7,15 @@ use quecota_core::agent::{FetchEnd, FetchHead, Flow};
 use quecota_core::wire::download::{Download, Step};
 use quecota_core::wire::http::{Connection, Head, Scheme};
 
-use super::device::quecota_t;
-use super::error::{Error, code, quecota_error_t};
-use super::{NULL, PANIC, VALUE};
+use super::device::{Device, QUECOTA_ALIGN};
+use super::error::{Error, NULL, PANIC, VALUE, code, quecota_error_t};
+use super::handle::quecota_t;
 
 /// Bytes of memory for one download.
 pub const QUECOTA_HTTP_SIZE: usize = 3584;
 
 const _: () = assert!(size_of::<quecota_http_t>() <= QUECOTA_HTTP_SIZE, "QUECOTA_HTTP_SIZE is too small");
-const _: () = assert!(align_of::<quecota_http_t>() <= super::QUECOTA_ALIGN);
+const _: () = assert!(align_of::<quecota_http_t>() <= QUECOTA_ALIGN);
 
 /// A download: opaque, in memory of the caller, for one task at a time.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn quecota_http_begin(
         if size < size_of::<quecota_http_t>() {
             return Error::QUECOTA_ERROR_MEMORY as quecota_error_t;
         }
-        if !memory.addr().is_multiple_of(super::QUECOTA_ALIGN) {
+        if !memory.addr().is_multiple_of(QUECOTA_ALIGN) {
             return Error::QUECOTA_ERROR_ALIGN as quecota_error_t;
         }
         let Ok(download) = Download::new(url, start, length) else { return VALUE };
@@ -192,7 +192,7 @@ pub unsafe extern "C" fn quecota_http_closed(
     })
 }
 
-fn feed(download: &mut Download, device: &quecota_t, data: &[u8]) -> quecota_http_next_values {
+fn feed(download: &mut Download, device: &Device, data: &[u8]) -> quecota_http_next_values {
     let mut rest = data;
     loop {
         let Ok((used, step)) = download.read(rest) else {
@@ -218,7 +218,7 @@ fn feed(download: &mut Download, device: &quecota_t, data: &[u8]) -> quecota_htt
     }
 }
 
-fn finish(device: &quecota_t, end: FetchEnd) {
+fn finish(device: &Device, end: FetchEnd) {
     // A device that was not started has no fetch.
     let _ = device.tell(|agent, port| agent.on_fetch_end(port, end));
 }

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use quecota_core::agent::{CallError, Mode};
 use quecota_core::limits;
-use quecota_core::platform::{Level, System};
+use quecota_core::platform::Level;
 
 use super::codes::{QIot_connMode_e, QIot_protocolType_t, QIot_protocolType_t_values, QIot_state_e};
 use super::instance::device;

@@ -10,8 +10,8 @@ use quecota_core::limits;
 
 use super::types::{FALSE, TRUE, qbool, qint32_t, quint32_t};
 use crate::native::{
-    Callback, QUECOTA_SIZE, quecota_config_t, quecota_dialect_values, quecota_init, quecota_platform_t,
-    quecota_resume_values, quecota_t,
+    Callback, Device, QUECOTA_SIZE, quecota_config_t, quecota_dialect_values, quecota_init,
+    quecota_platform_t, quecota_resume_values, quecota_t,
 };
 
 unsafe extern "C" {
@@ -32,9 +32,9 @@ struct Instance {
     /// Somebody is in `Ql_iotInit` or was there with success.
     taken: AtomicBool,
     /// NULL until `Ql_iotInit` has made it; after its success the device for ever.
-    device: AtomicPtr<quecota_t>,
-    /// A callback that was set before `Ql_iotInit`.
-    early: AtomicPtr<c_void>,
+    device: AtomicPtr<Device>,
+    /// The application's callback as it was set last, also before `Ql_iotInit`.
+    callback: AtomicPtr<c_void>,
     memory: UnsafeCell<MaybeUninit<Memory>>,
     receive: UnsafeCell<[u8; RECEIVE]>,
 }
@@ -49,20 +49,20 @@ unsafe impl Sync for Instance {}
 static INSTANCE: Instance = Instance {
     taken: AtomicBool::new(false),
     device: AtomicPtr::new(ptr::null_mut()),
-    early: AtomicPtr::new(ptr::null_mut()),
+    callback: AtomicPtr::new(ptr::null_mut()),
     memory: UnsafeCell::new(MaybeUninit::uninit()),
     receive: UnsafeCell::new([0; RECEIVE]),
 };
 
 /// The device, once `Ql_iotInit` has made it.
-pub fn device() -> Option<&'static quecota_t> {
+pub fn device() -> Option<&'static Device> {
     // SAFETY: NULL or the device in `memory`, which lives for ever; what has ended refuses by itself.
-    unsafe { INSTANCE.device.load(Ordering::Acquire).as_ref() }
+    unsafe { INSTANCE.device.load(Ordering::SeqCst).as_ref() }
 }
 
 /// The same as C sees it; NULL before.
 pub fn handle() -> *mut quecota_t {
-    INSTANCE.device.load(Ordering::Acquire)
+    INSTANCE.device.load(Ordering::Acquire).cast()
 }
 
 /// Loads what was stored, prepares recovery and starts the platform's task. TRUE again when it was done before. FALSE
@@ -122,19 +122,38 @@ fn make(dialect: quecota_dialect_values) -> qbool {
     let memory = INSTANCE.memory.get().cast();
     // SAFETY: `taken` makes memory and receive buffer ours; the platform is the port's.
     let error = unsafe { quecota_init(memory, QUECOTA_SIZE, &raw const config, platform, &raw mut device) };
+    let device = device.cast::<Device>();
     // SAFETY: NULL or the device that was just made.
     let Some(made) = (unsafe { device.as_ref() }).filter(|_| error == 0) else { return FALSE };
-    let early = INSTANCE.early.load(Ordering::Acquire);
-    let set = early.is_null() || made.set_callback(Callback::set(Some(forward), early)).is_ok();
     // Before the start: the platform's task may deliver an event at once, and its callback calls back.
-    INSTANCE.device.store(device, Ordering::Release);
-    if !set || made.start().is_err() {
+    INSTANCE.device.store(device, Ordering::SeqCst);
+    let early = INSTANCE.callback.load(Ordering::SeqCst);
+    if !early.is_null() {
+        pass_callback_on(made, early);
+    }
+    if made.start().is_err() {
         INSTANCE.device.store(ptr::null_mut(), Ordering::Release);
         // Nothing can be done about an end that fails as well: the device is not handed out.
         let _ = made.end();
         return FALSE;
     }
     TRUE
+}
+
+/// Sets the callback of `device` to `callback`, then to what another task has set meanwhile. The task that sets one
+/// stores it before it looks for a device, and `Ql_iotInit` stores the device before it looks for a callback, so that
+/// at least one of them passes it on.
+fn pass_callback_on(device: &Device, mut callback: *mut c_void) {
+    loop {
+        let function = if callback.is_null() { None } else { Some(forward as _) };
+        // Fails only inside a platform function, where no application calls.
+        let _ = device.set_callback(Callback::set(function, callback));
+        let latest = INSTANCE.callback.load(Ordering::SeqCst);
+        if latest == callback {
+            return;
+        }
+        callback = latest;
+    }
 }
 
 /// Sets the one receiver of events; NULL: events vanish from now on. Called before Ql_iotInit, it holds from then on.
@@ -146,11 +165,9 @@ pub extern "C" fn Ql_iotConfigSetEventCB(
 ) {
     boundary!((), {
         let application: *mut c_void = eventCb.map_or(ptr::null_mut(), |function| function as *mut c_void);
-        INSTANCE.early.store(application, Ordering::Release);
+        INSTANCE.callback.store(application, Ordering::SeqCst);
         if let Some(device) = device() {
-            let callback = if application.is_null() { None } else { Some(forward as _) };
-            // Fails only inside a platform function, where no application calls.
-            let _ = device.set_callback(Callback::set(callback, application));
+            pass_callback_on(device, application);
         }
     })
 }

@@ -5,7 +5,7 @@
 
 mod codes;
 mod config;
-mod handle;
+mod default_device;
 mod instance;
 mod ota;
 mod strings;
@@ -13,7 +13,7 @@ mod types;
 
 pub use codes::*;
 pub use config::*;
-pub use handle::quecota_default_device;
+pub use default_device::quecota_default_device;
 pub use instance::{Ql_iotConfigSetEventCB, Ql_iotInit, Ql_iotInit_2_10};
 pub use ota::*;
 pub use strings::*;

@@ -1,6 +1,6 @@
 //! `Ql_iotCmdOta*`.
 
-use quecota_core::platform::{Level, System};
+use quecota_core::platform::Level;
 
 use super::instance::device;
 use super::types::{FALSE, TRUE, qbool, quint8_t, quint32_t};

@@ -1,27 +1,113 @@
-//! The C platform table as the traits that the core asks for.
+//! A platform written in C: its table, copied and checked, as the traits that the core asks for.
 
 use core::ffi::{c_char, c_void};
+use core::mem::offset_of;
 use core::ptr;
 
 use quecota_core::limits;
+use quecota_core::ota::journal::Journal;
 use quecota_core::platform::{
     Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
     System, Takes, Transport,
 };
 
+use super::error::{Error, QUECOTA_ERROR_AREA, QUECOTA_ERROR_PLATFORM};
+use super::growing::Growing;
+use super::handle::quecota_t;
 use super::table::{
-    QUECOTA_LENGTH_UNKNOWN, QUECOTA_UNKNOWN, Table, quecota_connect_t, quecota_staged_file_t,
-    quecota_storage_result_t,
+    QUECOTA_LENGTH_UNKNOWN, QUECOTA_UNKNOWN, quecota_area_t, quecota_connect_t, quecota_platform_t,
+    quecota_staged_file_t, quecota_storage_result_t, quecota_storage_t, quecota_system_t,
+    quecota_transport_t,
 };
 use crate::boundary::{CStrBuf, raw_string};
+
+// SAFETY: repr(C), size first; NULL pointers, absent functions and zeros are valid values.
+unsafe impl Growing for quecota_transport_t {
+    const FIRST: usize = offset_of!(quecota_transport_t, fetch_cancel) + size_of::<usize>();
+}
+// SAFETY: as above.
+unsafe impl Growing for quecota_storage_t {
+    const FIRST: usize = offset_of!(quecota_storage_t, sync) + size_of::<usize>();
+}
+// SAFETY: as above.
+unsafe impl Growing for quecota_system_t {
+    const FIRST: usize = offset_of!(quecota_system_t, stop) + size_of::<usize>();
+}
+// SAFETY: as above.
+unsafe impl Growing for quecota_platform_t {
+    const FIRST: usize = offset_of!(quecota_platform_t, system) + size_of::<usize>();
+}
+/// A device's own copy of the table, complete and checked. The traits are those of a reference to it, which is used only
+/// while the device's lock is held.
+#[derive(Debug, Clone, Copy)]
+pub struct CPlatform {
+    /// MQTT and HTTP.
+    pub transport: quecota_transport_t,
+    /// Image and journal.
+    pub storage: quecota_storage_t,
+    /// The device around the library.
+    pub system: quecota_system_t,
+}
+
+impl CPlatform {
+    /// Copies and checks.
+    ///
+    /// # Safety
+    /// Pointers that are not NULL point to structs of the size that their first member gives.
+    pub unsafe fn copied(platform: *const quecota_platform_t) -> Result<Self, Error> {
+        // SAFETY: the caller's promise, for each.
+        let table = unsafe {
+            let platform = quecota_platform_t::copied(platform)?;
+            CPlatform {
+                transport: quecota_transport_t::copied(platform.transport)?,
+                storage: quecota_storage_t::copied(platform.storage)?,
+                system: quecota_system_t::copied(platform.system)?,
+            }
+        };
+        let (transport, storage, system) = (&table.transport, &table.storage, &table.system);
+        let complete = transport.connect.is_some()
+            && transport.disconnect.is_some()
+            && transport.subscribe.is_some()
+            && transport.publish.is_some()
+            && transport.fetch.is_some()
+            && transport.fetch_cancel.is_some()
+            && storage.read.is_some()
+            && storage.write.is_some()
+            && storage.erase.is_some()
+            && system.millis.is_some()
+            && system.random.is_some()
+            && system.device_key.is_some()
+            && system.lock.is_some() == system.unlock.is_some();
+        if !complete {
+            return Err(QUECOTA_ERROR_PLATFORM);
+        }
+        if !storage.image.is_sound() || !storage.journal.holds_a_journal() {
+            return Err(QUECOTA_ERROR_AREA);
+        }
+        Ok(table)
+    }
+}
+
+impl quecota_area_t {
+    /// The same in the core's words.
+    pub fn geometry(&self) -> Geometry {
+        let quecota_area_t { size, erase, program, erased } = *self;
+        Geometry { size, erase, program, erased }
+    }
+
+    fn is_sound(&self) -> bool {
+        self.geometry().check().is_ok()
+    }
+
+    fn holds_a_journal(&self) -> bool {
+        self.is_sound() && self.size >= Journal::minimum_size(&self.geometry())
+    }
+}
 
 const NO_FILE: quecota_staged_file_t = quecota_staged_file_t { index: 0, offset: 0, length: 0, md5: [0; 16] };
 
 /// Longest log line, with its NUL.
 const LOG_LINE: usize = 192;
-
-/// A borrowed table. Made only by `quecota_t::enter`, so only while the lock is held.
-pub struct Port<'a>(pub &'a Table);
 
 fn started(result: Option<i32>) -> Result<(), Refused> {
     if result == Some(0) { Ok(()) } else { Err(Refused) }
@@ -43,9 +129,52 @@ fn length(slice: &[u8]) -> u32 {
 // Every block below calls a function of the table with the `ctx` that the firmware gave for it, with pointers that
 // live through the call: the contract of the table.
 
-impl Transport for Port<'_> {
+impl CPlatform {
+    /// Takes the lock of the device, where there is one.
+    pub fn lock(&self) {
+        if let Some(lock) = self.system.lock {
+            // SAFETY: see above.
+            unsafe { lock(self.system.ctx) }
+        }
+    }
+
+    /// Gives the lock back.
+    pub fn unlock(&self) {
+        if let Some(unlock) = self.system.unlock {
+            // SAFETY: see above.
+            unsafe { unlock(self.system.ctx) }
+        }
+    }
+
+    /// Lets quecota_poll() run soon. Called without the lock.
+    pub fn wake(&self) {
+        if let Some(wake) = self.system.wake {
+            // SAFETY: see above.
+            unsafe { wake(self.system.ctx) }
+        }
+    }
+
+    /// Lets the platform's own task poll `device` from now on, where there is such a task. Called without the lock.
+    pub fn run(&self, device: *mut quecota_t) -> Result<(), Error> {
+        // SAFETY: see above; the device lives until it has called `stop`.
+        match self.system.run.map(|run| unsafe { run(self.system.ctx, device) }) {
+            None | Some(0) => Ok(()),
+            Some(_) => Err(QUECOTA_ERROR_PLATFORM),
+        }
+    }
+
+    /// Ends what `run` began. Called without the lock.
+    pub fn stop(&self) {
+        if let Some(stop) = self.system.stop {
+            // SAFETY: see above.
+            unsafe { stop(self.system.ctx) }
+        }
+    }
+}
+
+impl Transport for &CPlatform {
     fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
-        let table = &self.0.transport;
+        let table = &self.transport;
         let mut url_room = CStrBuf::<{ limits::SERVER_URL + 16 }>::EMPTY;
         let url = url_room.hold(to.url);
         let mut client_id_room = CStrBuf::<{ limits::CLIENT_ID + 1 }>::EMPTY;
@@ -66,7 +195,7 @@ impl Transport for Port<'_> {
     }
 
     fn disconnect(&mut self) {
-        let table = &self.0.transport;
+        let table = &self.transport;
         if let Some(disconnect) = table.disconnect {
             // SAFETY: see above.
             unsafe { disconnect(table.ctx) }
@@ -74,7 +203,7 @@ impl Transport for Port<'_> {
     }
 
     fn subscribe(&mut self, filter: &str) -> Result<(), Refused> {
-        let table = &self.0.transport;
+        let table = &self.transport;
         let mut filter_room = CStrBuf::<{ limits::TOPIC + 1 }>::EMPTY;
         let filter = filter_room.hold(filter);
         // SAFETY: see above.
@@ -82,7 +211,7 @@ impl Transport for Port<'_> {
     }
 
     fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos, id: SendId) -> Result<(), Refused> {
-        let table = &self.0.transport;
+        let table = &self.transport;
         let mut topic_room = CStrBuf::<{ limits::TOPIC + 1 }>::EMPTY;
         let topic = topic_room.hold(topic);
         started(table.publish.map(|publish| {
@@ -92,7 +221,7 @@ impl Transport for Port<'_> {
     }
 
     fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
-        let table = &self.0.transport;
+        let table = &self.transport;
         let mut url_room = CStrBuf::<{ limits::FIRMWARE_URL + 1 }>::EMPTY;
         let url = url_room.hold(url);
         // SAFETY: see above.
@@ -100,7 +229,7 @@ impl Transport for Port<'_> {
     }
 
     fn fetch_cancel(&mut self) {
-        let table = &self.0.transport;
+        let table = &self.transport;
         if let Some(cancel) = table.fetch_cancel {
             // SAFETY: see above.
             unsafe { cancel(table.ctx) }
@@ -108,16 +237,16 @@ impl Transport for Port<'_> {
     }
 }
 
-impl Storage for Port<'_> {
+impl Storage for &CPlatform {
     fn geometry(&self, area: Area) -> Geometry {
         match area {
-            Area::Image => self.0.storage.image.geometry(),
-            Area::Journal => self.0.storage.journal.geometry(),
+            Area::Image => self.storage.image.geometry(),
+            Area::Journal => self.storage.journal.geometry(),
         }
     }
 
     fn read(&mut self, area: Area, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError> {
-        let table = &self.0.storage;
+        let table = &self.storage;
         let room = length(buffer);
         // SAFETY: see above.
         stored(
@@ -126,7 +255,7 @@ impl Storage for Port<'_> {
     }
 
     fn write(&mut self, area: Area, offset: u32, data: &[u8]) -> Result<(), StorageError> {
-        let table = &self.0.storage;
+        let table = &self.storage;
         stored(table.write.map(|write| {
             // SAFETY: see above.
             unsafe { write(table.ctx, area as i32, offset, data.as_ptr(), length(data)) }
@@ -134,13 +263,13 @@ impl Storage for Port<'_> {
     }
 
     fn erase(&mut self, area: Area, offset: u32, length: u32) -> Result<(), StorageError> {
-        let table = &self.0.storage;
+        let table = &self.storage;
         // SAFETY: see above.
         stored(table.erase.map(|erase| unsafe { erase(table.ctx, area as i32, offset, length) }))
     }
 
     fn sync(&mut self, area: Area) -> Result<(), StorageError> {
-        let table = &self.0.storage;
+        let table = &self.storage;
         match table.sync {
             None => Ok(()),
             // SAFETY: see above.
@@ -149,16 +278,16 @@ impl Storage for Port<'_> {
     }
 }
 
-impl Port<'_> {
+impl CPlatform {
     fn number(&self, ask: Option<unsafe extern "C" fn(*mut c_void) -> i32>) -> Option<i32> {
         // SAFETY: see above.
-        ask.map(|ask| unsafe { ask(self.0.system.ctx) }).filter(|value| *value != QUECOTA_UNKNOWN)
+        ask.map(|ask| unsafe { ask(self.system.ctx) }).filter(|value| *value != QUECOTA_UNKNOWN)
     }
 
     /// What the platform answers, or nothing when that is NULL, endless or no UTF-8.
     fn text(&self, ask: Option<unsafe extern "C" fn(*mut c_void) -> *const c_char>) -> &str {
         // SAFETY: see above.
-        let answer = ask.map_or(ptr::null(), |ask| unsafe { ask(self.0.system.ctx) });
+        let answer = ask.map_or(ptr::null(), |ask| unsafe { ask(self.system.ctx) });
         if answer.is_null() {
             return "";
         }
@@ -167,15 +296,15 @@ impl Port<'_> {
     }
 }
 
-impl System for Port<'_> {
+impl System for &CPlatform {
     fn millis(&mut self) -> u32 {
-        let table = &self.0.system;
+        let table = &self.system;
         // SAFETY: see above.
         table.millis.map_or(0, |millis| unsafe { millis(table.ctx) })
     }
 
     fn random(&mut self, out: &mut [u8]) {
-        let table = &self.0.system;
+        let table = &self.system;
         if let Some(random) = table.random {
             // SAFETY: see above.
             unsafe { random(table.ctx, out.as_mut_ptr(), length(out)) }
@@ -183,7 +312,7 @@ impl System for Port<'_> {
     }
 
     fn log(&mut self, level: Level, line: &str) {
-        let table = &self.0.system;
+        let table = &self.system;
         if let Some(log) = table.log {
             let mut line_room = CStrBuf::<LOG_LINE>::EMPTY;
             let line = line_room.hold(line);
@@ -194,52 +323,52 @@ impl System for Port<'_> {
     }
 
     fn battery(&mut self) -> Option<u8> {
-        self.number(self.0.system.battery).and_then(|value| u8::try_from(value).ok())
+        self.number(self.system.battery).and_then(|value| u8::try_from(value).ok())
     }
 
     fn voltage(&mut self) -> Option<u16> {
-        self.number(self.0.system.voltage).and_then(|value| u16::try_from(value).ok())
+        self.number(self.system.voltage).and_then(|value| u16::try_from(value).ok())
     }
 
     fn signal(&mut self) -> Option<i16> {
-        self.number(self.0.system.signal).and_then(|value| i16::try_from(value).ok())
+        self.number(self.system.signal).and_then(|value| i16::try_from(value).ok())
     }
 
     fn rsrp(&mut self) -> Option<i16> {
-        self.number(self.0.system.rsrp).and_then(|value| i16::try_from(value).ok())
+        self.number(self.system.rsrp).and_then(|value| i16::try_from(value).ok())
     }
 
     fn free_space(&mut self) -> Option<u32> {
-        let table = &self.0.system;
+        let table = &self.system;
         // SAFETY: see above.
         table.free_space.map(|ask| unsafe { ask(table.ctx) }).filter(|value| *value != QUECOTA_LENGTH_UNKNOWN)
     }
 
     fn device_key(&mut self) -> &str {
-        self.text(self.0.system.device_key)
+        self.text(self.system.device_key)
     }
 
     fn module_model(&mut self) -> &str {
-        self.text(self.0.system.module_model)
+        self.text(self.system.module_model)
     }
 
     fn module_version(&mut self) -> &str {
-        self.text(self.0.system.module_version)
+        self.text(self.system.module_version)
     }
 
     fn apply(&mut self, size: u32) -> Applied {
-        let table = &self.0.system;
+        let table = &self.system;
         // SAFETY: see above.
         let within = table.apply.map_or(-1, |apply| unsafe { apply(table.ctx, size) });
         u32::try_from(within).map_or(Applied::Refused, Applied::Within)
     }
 
     fn takes(&mut self) -> Takes {
-        if self.0.system.apply_files.is_some() { Takes::Packages } else { Takes::OneFile }
+        if self.system.apply_files.is_some() { Takes::Packages } else { Takes::OneFile }
     }
 
     fn apply_files(&mut self, files: &[StagedFile]) -> Applied {
-        let table = &self.0.system;
+        let table = &self.system;
         let mut room = [NO_FILE; limits::PACKAGE_FILES];
         let mut count = 0;
         for (place, file) in room.iter_mut().zip(files) {

@@ -1,0 +1,154 @@
+//! The host as the platform of a device: the device's lock, the thread that polls, and the way back to the agent.
+
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use quecota_core::agent::{Agent, Flow};
+use quecota_core::platform::Platform;
+
+use super::answer::{Answer, Delivery, EventSink, Generation};
+use crate::native::{DeviceRef, RustPlatform};
+
+/// When the thread looks again while the application polls by itself.
+const POLLED_ELSEWHERE: Duration = Duration::from_secs(1);
+
+/// A platform in Rust with the thread that polls its device.
+pub(super) struct Adapter<P> {
+    /// The lock of the device is that of its platform.
+    platform: Mutex<P>,
+    device: Arc<DeviceHandle>,
+    poller: Mutex<Option<Poller>>,
+}
+
+/// The thread that polls. It ends when `work` is dropped.
+struct Poller {
+    /// Ends its sleep.
+    work: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl<P> Adapter<P> {
+    /// `platform` for the device that `device` will be attached to.
+    pub fn new(platform: P, device: Arc<DeviceHandle>) -> Self {
+        Adapter { platform: Mutex::new(platform), device, poller: Mutex::default() }
+    }
+
+    fn poller(&self) -> MutexGuard<'_, Option<Poller>> {
+        self.poller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P: Platform + Send + 'static> RustPlatform for Adapter<P> {
+    fn platform(&self) -> &Mutex<dyn Platform + Send> {
+        &self.platform
+    }
+
+    fn wake(&self) {
+        if let Some(poller) = self.poller().as_ref() {
+            // Full: the thread is told already. Disconnected: it panicked.
+            let _ = poller.work.try_send(());
+        }
+    }
+
+    fn run(&self, device: DeviceRef) -> io::Result<()> {
+        let mut poller = self.poller();
+        if poller.is_some() {
+            return Err(io::Error::other("the host platform serves another device already"));
+        }
+        self.device.attach(device);
+        let (work, inbox) = mpsc::sync_channel(1);
+        let spawned = std::thread::Builder::new().name("quecota".into()).spawn(move || {
+            let mut wait = Duration::ZERO;
+            while inbox.recv_timeout(wait) != Err(RecvTimeoutError::Disconnected) {
+                wait = device.poll().map_or(POLLED_ELSEWHERE, |millis| Duration::from_millis(millis.into()));
+            }
+        });
+        let thread = spawned.inspect_err(|_| self.device.detach())?;
+        *poller = Some(Poller { work, thread });
+        Ok(())
+    }
+
+    fn stop(&self) {
+        let poller = self.poller().take();
+        if let Some(Poller { work, thread }) = poller {
+            drop(work);
+            // It only fails if the thread panicked, and then it is over, too.
+            let _ = thread.join();
+        }
+        self.device.detach();
+    }
+}
+
+/// The device that the platform serves, for the threads that bring something.
+#[derive(Default)]
+pub(super) struct DeviceHandle {
+    /// Locked before the device's lock, and as long as the device is used: once it is detached, nobody uses it.
+    device: Mutex<Option<DeviceRef>>,
+}
+
+impl DeviceHandle {
+    fn device(&self) -> MutexGuard<'_, Option<DeviceRef>> {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attach(&self, device: DeviceRef) {
+        *self.device() = Some(device);
+    }
+
+    fn detach(&self) {
+        *self.device() = None;
+    }
+
+    /// Calls `with` with the agent locked if `generation` is still the present one. Without a device nothing more is
+    /// wanted.
+    pub fn with(
+        &self,
+        generation: &Generation,
+        with: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> Delivery,
+    ) -> Delivery {
+        let device = self.device();
+        let delivery = device.as_ref().and_then(|device| {
+            device.tell(
+                |agent, platform| {
+                    if generation.valid() { with(agent, platform) } else { Delivery::Stop }
+                },
+            )
+        });
+        delivery.unwrap_or(Delivery::Stop)
+    }
+}
+
+impl EventSink for DeviceHandle {
+    fn deliver(&self, generation: &Generation, answer: Answer<'_>) -> Delivery {
+        self.with(generation, |agent, platform| hand(agent, platform, answer))
+    }
+}
+
+/// The `on_*` call that `answer` stands for.
+pub(super) fn hand(agent: &mut Agent<'static>, platform: &mut dyn Platform, answer: Answer<'_>) -> Delivery {
+    match answer {
+        Answer::Link(link) => agent.on_link(platform, link),
+        Answer::Message { topic, payload } => {
+            if !agent.on_message(platform, topic, payload) {
+                return Delivery::NoRoom;
+            }
+        }
+        Answer::Sent { id, delivered } => agent.on_sent(platform, id, delivered),
+        Answer::FetchBegin(head) => return agent.on_fetch_begin(platform, head).into(),
+        Answer::FetchData(data) => return agent.on_fetch_data(platform, data).into(),
+        Answer::FetchEnd(end) => agent.on_fetch_end(platform, end),
+    }
+    Delivery::Taken
+}
+
+impl From<Flow> for Delivery {
+    fn from(flow: Flow) -> Self {
+        match flow {
+            Flow::Continue => Delivery::Taken,
+            Flow::Stop => Delivery::Stop,
+        }
+    }
+}

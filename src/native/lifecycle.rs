@@ -1,0 +1,110 @@
+//! A device from quecota_init() to quecota_deinit().
+
+use core::ffi::{c_char, c_void};
+
+use super::config::{quecota_config_t, quecota_event_cb_t};
+use super::device::{self, Callback, Device, Provider};
+use super::error::{self, NULL, PANIC, code, quecota_error_t};
+use super::handle::quecota_t;
+use super::table::quecota_platform_t;
+
+/// quecota_poll() when there is nothing to poll: a device that is NULL, not started, or already in a poll.
+const NOTHING_TO_POLL: u32 = 1000;
+
+/// The version of this library, "major.minor.patch".
+#[unsafe(no_mangle)]
+pub extern "C" fn quecota_version() -> *const c_char {
+    boundary!(core::ptr::null(), { concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast() })
+}
+
+/// What a code of quecota_error_t means, in English; never NULL, never to be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn quecota_error_text(error: quecota_error_t) -> *const c_char {
+    boundary!(core::ptr::null(), { error::text(error).as_ptr() })
+}
+
+/// Makes a device in `memory`: `size` bytes (QUECOTA_SIZE), aligned to QUECOTA_ALIGN, which belong to it until
+/// quecota_deinit(). `config` and `platform` are copied. On success `*device` is the handle.
+///
+/// # Safety
+/// The pointers are NULL or as said.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_init(
+    memory: *mut c_void,
+    size: usize,
+    config: *const quecota_config_t,
+    platform: *const quecota_platform_t,
+    device: *mut *mut quecota_t,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        write_to!(device, core::ptr::null_mut(), else NULL);
+        code(device::place(memory, size).and_then(|place| {
+            // SAFETY: the C caller's promise about both structs.
+            let (config, provider) = unsafe { (quecota_config_t::checked(config)?, Provider::of(platform)?) };
+            // SAFETY: `place` is big and aligned enough, and the C caller lends it and the receive buffer.
+            unsafe { Device::init(place, &provider, &config) };
+            // SAFETY: not NULL, as was checked above.
+            unsafe { device.write(place.cast()) };
+            Ok(())
+        }))
+    })
+}
+
+/// Loads the journal and goes on with what an earlier run left; once, before anything else. At its end the platform's
+/// own task begins, where it has one; if that fails: QUECOTA_ERROR_PLATFORM.
+///
+/// # Safety
+/// `device` is NULL or a handle of quecota_init().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_start(device: *mut quecota_t) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.start())
+    })
+}
+
+/// One step: timers, one message, one report; then events. Returns the milliseconds that may pass before the next
+/// call; call it earlier when the platform's wake() was called. From one task only; called anywhere else, or inside an
+/// event callback, or for a device that is NULL or not started, it does nothing and returns 1000.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_poll(device: *mut quecota_t) -> u32 {
+    boundary!(NOTHING_TO_POLL, {
+        let device = device!(device, else NOTHING_TO_POLL);
+        device.poll().unwrap_or(NOTHING_TO_POLL)
+    })
+}
+
+/// Ends a device: stops the platform's task, gives up a fetch, closes the connection. What was stored stays, and a new
+/// device goes on from it. Nobody else may be in a call of this device, nor make one later.
+///
+/// Inside an event callback: QUECOTA_ERROR_REENTRY, and nothing has changed. A port's table does not tell tasks apart,
+/// so there every task gets QUECOTA_ERROR_REENTRY while a callback runs; call again after it has returned.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_deinit(device: *mut quecota_t) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.end())
+    })
+}
+
+/// Sets the one receiver of events. NULL: events vanish from now on. Events wait while none was ever set.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_set_event_callback(
+    device: *mut quecota_t,
+    event: quecota_event_cb_t,
+    ctx: *mut c_void,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.set_callback(Callback::set(event, ctx)))
+    })
+}

@@ -1,0 +1,163 @@
+//! What the transport brings: `quecota_on_*()`.
+
+use core::ffi::c_char;
+
+use quecota_core::agent::{FetchEnd, FetchHead, Flow, Link};
+use quecota_core::platform::SendId;
+
+use super::error::{Error, NULL, PANIC, QUECOTA_ERROR_BUSY, VALUE, code, quecota_error_t};
+use super::handle::quecota_t;
+use super::table::QUECOTA_LENGTH_UNKNOWN;
+
+/// What the link did.
+pub type quecota_link_t = i32;
+
+/// Values of quecota_link_t.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_link_values {
+    /// CONNACK with code 0.
+    QUECOTA_LINK_CONNECTED = 0,
+    /// CONNACK with another code: hand it over as `connack`.
+    QUECOTA_LINK_REFUSED = 1,
+    /// SUBACK that grants the filter.
+    QUECOTA_LINK_SUBSCRIBED = 2,
+    /// SUBACK that refuses it.
+    QUECOTA_LINK_SUBSCRIBE_REFUSED = 3,
+    /// No network, no such host, TLS trouble, or the connection closed.
+    QUECOTA_LINK_LOST = 4,
+}
+
+/// Whether the transport is to go on with a fetch.
+pub type quecota_flow_t = i32;
+
+/// Values of quecota_flow_t.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_flow_values {
+    /// Hand over the next bytes.
+    QUECOTA_FLOW_CONTINUE = 0,
+    /// Drop this fetch; nothing more of it is wanted, not even its end.
+    QUECOTA_FLOW_STOP = 1,
+}
+
+const STOP: quecota_flow_t = quecota_flow_values::QUECOTA_FLOW_STOP as quecota_flow_t;
+
+fn flow(result: Result<Flow, Error>) -> quecota_flow_t {
+    match result {
+        Ok(Flow::Continue) => quecota_flow_values::QUECOTA_FLOW_CONTINUE as quecota_flow_t,
+        Ok(Flow::Stop) | Err(_) => STOP,
+    }
+}
+
+/// The connection changed. `connack` matters for QUECOTA_LINK_REFUSED only: the CONNACK code, 1..5.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_on_link(
+    device: *mut quecota_t,
+    link: quecota_link_t,
+    connack: u8,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        let link = match link {
+            0 => Link::Connected,
+            1 => Link::Refused(connack),
+            2 => Link::Subscribed,
+            3 => Link::SubscribeRefused,
+            4 => Link::Lost,
+            _ => return VALUE,
+        };
+        code(device.tell(|agent, port| agent.on_link(port, link)))
+    })
+}
+
+/// A message came. It is copied. QUECOTA_ERROR_BUSY: no room now; poll, then offer it again, and do not acknowledge it
+/// before it was taken.
+///
+/// # Safety
+/// As quecota_start(); `payload` points to `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_on_message(
+    device: *mut quecota_t,
+    topic: *const c_char,
+    payload: *const u8,
+    length: u32,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        let topic = string!(topic, else if topic.is_null() { NULL } else { VALUE });
+        let payload = bytes!(payload, length, else NULL);
+        code(
+            device
+                .tell(|agent, port| agent.on_message(port, topic, payload))
+                .and_then(|taken| if taken { Ok(()) } else { Err(QUECOTA_ERROR_BUSY) }),
+        )
+    })
+}
+
+/// The publish `id` reached the peer (`delivered` is not 0), or was lost.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_on_sent(device: *mut quecota_t, id: u16, delivered: i32) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.tell(|agent, port| agent.on_sent(port, SendId(id), delivered != 0)))
+    })
+}
+
+/// The head of the HTTP answer came: its status, the first byte of the body within the file (Content-Range; 0 when
+/// there is none), the length of the body and that of the whole file, each QUECOTA_LENGTH_UNKNOWN when the answer does
+/// not tell. A transport does not judge: it hands over every status.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_on_fetch_begin(
+    device: *mut quecota_t,
+    status: u16,
+    first: u32,
+    length: u32,
+    total: u32,
+) -> quecota_flow_t {
+    boundary!(STOP, {
+        let device = device!(device, else STOP);
+        let known = |length: u32| Some(length).filter(|length| *length != QUECOTA_LENGTH_UNKNOWN);
+        let head = FetchHead { status, first, length: known(length), total: known(total) };
+        flow(device.tell(|agent, port| agent.on_fetch_begin(port, head)))
+    })
+}
+
+/// The next bytes of the body, in any portions; written to storage before this returns.
+///
+/// # Safety
+/// As quecota_start(); `data` points to `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_on_fetch_data(
+    device: *mut quecota_t,
+    data: *const u8,
+    length: u32,
+) -> quecota_flow_t {
+    boundary!(STOP, {
+        let device = device!(device, else STOP);
+        let data = bytes!(data, length, else STOP);
+        flow(device.tell(|agent, port| agent.on_fetch_data(port, data)))
+    })
+}
+
+/// The fetch is over. `complete` is not 0: the body came to its end. 0: it could not begin, or broke off.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_on_fetch_end(device: *mut quecota_t, complete: i32) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        let end = if complete == 0 { FetchEnd::Failed } else { FetchEnd::Complete };
+        code(device.tell(|agent, port| agent.on_fetch_end(port, end)))
+    })
+}

@@ -1,0 +1,252 @@
+//! Upgrades: the events of one, and what the application answers or asks.
+
+use super::error::{NULL, PANIC, VALUE, code, quecota_error_t};
+use super::handle::quecota_t;
+
+/// `code` of a QUECOTA_EVENT_OTA.
+pub type quecota_ota_t = i32;
+
+/// Values of quecota_ota_t. Texts quote names and give numbers in decimal, separated by commas.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_ota_values {
+    /// There is a plan: `"component","source version","target version",battery,signal,space`. Answer with
+    /// QUECOTA_ACTION_CONFIRM or QUECOTA_ACTION_REFUSE.
+    QUECOTA_OTA_PLAN = 10700,
+    /// The download starts: `"component",size,"md5",crc` and, where asked for, `,"sha256"`; no value for a module.
+    QUECOTA_OTA_START = 10701,
+    /// The download goes on; no value.
+    QUECOTA_OTA_DOWNLOADING = 10702,
+    /// A piece is staged and can be read: `"component",size,start,length`; no value for a module.
+    QUECOTA_OTA_DOWNLOADED = 10703,
+    /// The update runs; no value.
+    QUECOTA_OTA_UPDATING = 10704,
+    /// The component has its target version; no value.
+    QUECOTA_OTA_SUCCESS = 10705,
+    /// The upgrade failed; no value.
+    QUECOTA_OTA_FAILED = 10706,
+    /// A plan of several components was answered: `0` refused, `1` confirmed.
+    QUECOTA_OTA_ANSWERED = 10707,
+}
+
+/// The application's answer to an OTA event.
+pub type quecota_action_t = i32;
+
+/// Values of quecota_action_t.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum quecota_action_values {
+    /// Refuse the plan.
+    QUECOTA_ACTION_REFUSE = 0,
+    /// Confirm the plan.
+    QUECOTA_ACTION_CONFIRM = 1,
+    /// The staged piece was read: fetch the next.
+    QUECOTA_ACTION_NEXT = 2,
+    /// The last piece was read and the MCU is updating itself.
+    QUECOTA_ACTION_UPDATING = 3,
+}
+
+/// How far an upgrade is.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct quecota_progress_t {
+    /// The state as reported to the platform: 0 no plan, 1 plan received, 2 confirmed, 3 refused, 4 download starts,
+    /// 5 downloading, 6 download failed, 8 piece or file staged, 9 updating, 11 success, 12 failed.
+    pub state: i32,
+    /// Bytes of the file that are downloaded.
+    pub received: u32,
+    /// Bytes of the file in all; 0 before it is known.
+    pub size: u32,
+}
+
+/// Asks the platform for an upgrade plan. `want_sha256` is not 0: the SHA-256 of the file is wanted, too.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_request(device: *mut quecota_t, want_sha256: i32) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        let mode = u32::from(want_sha256 != 0);
+        code(device.tell(|agent, port| agent.request_plan(port, mode)).and_then(|asked| Ok(asked?)))
+    })
+}
+
+/// Answers an OTA event; welcome inside the event callback.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_action(
+    device: *mut quecota_t,
+    action: quecota_action_t,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        let Ok(action) = u8::try_from(action) else { return VALUE };
+        code(device.tell(|agent, port| agent.ota_action(port, action)).and_then(|taken| Ok(taken?)))
+    })
+}
+
+/// Reads from the staged piece: up to `size` bytes from `offset`, which counts from the start of the whole file.
+/// `*read` is how many there were, at least 1 on success; 0 otherwise.
+///
+/// # Safety
+/// As quecota_start(); `data` points to `size` bytes, `read` to a uint32_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_read(
+    device: *mut quecota_t,
+    offset: u32,
+    data: *mut u8,
+    size: u32,
+    read: *mut u32,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        write_to!(read, 0, else NULL);
+        let device = device!(device, else NULL);
+        let room = bytes_mut!(data, size, else NULL);
+        if room.is_empty() {
+            return VALUE;
+        }
+        code(device.tell(|agent, port| agent.read(port, offset, room)).and_then(|count| {
+            let count = u32::try_from(count?).unwrap_or(u32::MAX);
+            // SAFETY: not NULL, as was checked above.
+            unsafe { read.write(count) };
+            Ok(())
+        }))
+    })
+}
+
+/// The application's own mark: it says that the bytes before `offset` of the present MCU image are in its flash and
+/// stay there when power goes. On QUECOTA_OK the mark is in the journal. After a reboot the download goes on there, and
+/// the first QUECOTA_OTA_DOWNLOADED begins there, even if the staging area holds only pieces of the image: what was
+/// staged behind the mark is not fetched again, what was not yet is at most 16 KB of it (an erase block of the image
+/// area, if that is larger).
+///
+/// `offset` counts from the start of the whole file. Where a piece is staged (state 8): from the start that
+/// QUECOTA_OTA_DOWNLOADED named to the end of that piece; until the next one: the end of the piece before it. 0 takes
+/// the mark back; before the download begins (states 1 and 2) the image then begins again at its first byte.
+///
+/// A mark holds for one image: component, target version, size and digests. For any other it is void, and so it is
+/// when the digests of the whole image turn out wrong: write where QUECOTA_OTA_DOWNLOADED says, also when that is
+/// before the mark. Each call writes some 200 bytes to the journal: once for each 16 KB is a good pace. Counts as a
+/// read: the application has 60 s again.
+///
+/// QUECOTA_ERROR_STATE: no MCU upgrade of which a file is known is in states 1 to 8. QUECOTA_ERROR_RANGE: another
+/// offset than said. QUECOTA_ERROR_STORAGE: not in the journal, or the staged bytes cannot be read. Welcome inside the
+/// event callback.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_checkpoint(device: *mut quecota_t, offset: u32) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.tell(|agent, port| agent.mark(port, offset)).and_then(|marked| Ok(marked?)))
+    })
+}
+
+/// The mark in force, to `*offset`: where the application goes on with the present image; 0: at its first byte. After a
+/// reboot it is there as soon as quecota_start() returns, and is certain from QUECOTA_OTA_START on, when the image is
+/// known to be the same.
+///
+/// # Safety
+/// As quecota_start(); `offset` points to a uint32_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_get_checkpoint(
+    device: *mut quecota_t,
+    offset: *mut u32,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        write_to!(offset, 0, else NULL);
+        let device = device!(device, else NULL);
+        code(device.ask(|agent, _| agent.marked()).map(|marked| {
+            // SAFETY: not NULL, as was checked above.
+            unsafe { offset.write(marked) };
+        }))
+    })
+}
+
+/// Ends the upgrade, in any state. A plan that was not answered is refused; a later upgrade fails (QUECOTA_OTA_FAILED)
+/// with QUECOTA_FAILURE_CANCELLED, and what is staged is void. Of a plan of several components, those that have not begun
+/// do not begin. The platform may offer the plan again. QUECOTA_ERROR_STATE: there is no upgrade, or module firmware was
+/// handed over already, and the version that runs then decides. Welcome inside the event callback.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_cancel(device: *mut quecota_t) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.tell(|agent, port| agent.cancel(port)).and_then(|taken| Ok(taken?)))
+    })
+}
+
+/// Now is no time to restart (actuators move, say): verified module firmware is not handed to apply() until
+/// quecota_ota_allow_apply(). May be called at any time, best when the movement begins; it holds until then or until the
+/// device starts anew. After 45 minutes of waiting (counted from when the firmware would have been handed over) the
+/// upgrade fails with QUECOTA_FAILURE_HELD_TOO_LONG, because the platform stops waiting for it, too.
+/// QUECOTA_ERROR_STATE: the firmware was handed over already. Welcome inside the event callback.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_hold_apply(device: *mut quecota_t) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.ask(|agent, _| agent.hold_apply()).and_then(|held| Ok(held?)))
+    })
+}
+
+/// Module firmware may be handed over again: what was held back is before this returns, so the module may restart at
+/// any moment from now on. Right at any time.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_allow_apply(device: *mut quecota_t) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.tell(|agent, port| agent.allow_apply(port)))
+    })
+}
+
+/// The MCU, or the link to it, is slow: the upgrade does not fail for the next `milliseconds`. While a piece is staged
+/// (state 8) that is about reading it, which else may pause for 60 s; in all at most 50 minutes for one piece. While the
+/// MCU updates (state 9) it is about its new version, which else must be reported within 20 minutes; in all at most 100
+/// minutes more. Longer than what would be left anyway: else nothing changes. A platform may give up sooner (the one of
+/// this project after 60 minutes in 8 and 30 minutes in 9); a version that is reported later is still seen.
+///
+/// QUECOTA_ERROR_STATE: no MCU upgrade is in state 8 or 9. QUECOTA_ERROR_RANGE: more than there can be in all; nothing
+/// changes. Welcome inside the event callback.
+///
+/// # Safety
+/// As quecota_start().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_need_time(device: *mut quecota_t, milliseconds: u32) -> quecota_error_t {
+    boundary!(PANIC, {
+        let device = device!(device, else NULL);
+        code(device.tell(|agent, port| agent.need_time(port, milliseconds)).and_then(|granted| Ok(granted?)))
+    })
+}
+
+/// How far the upgrade is, to `*progress`.
+///
+/// # Safety
+/// As quecota_start(); `progress` points to a quecota_progress_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ota_progress(
+    device: *mut quecota_t,
+    progress: *mut quecota_progress_t,
+) -> quecota_error_t {
+    boundary!(PANIC, {
+        write_to!(progress, quecota_progress_t::default(), else NULL);
+        let device = device!(device, else NULL);
+        code(device.ask(|agent, _| agent.ota_progress()).map(|now| {
+            let now =
+                quecota_progress_t { state: i32::from(now.state), received: now.received, size: now.size };
+            // SAFETY: not NULL, as was checked above.
+            unsafe { progress.write(now) };
+        }))
+    })
+}
