@@ -71,6 +71,82 @@ pub trait Transport {
     fn fetch_cancel(&mut self);
 }
 
+/// What the transport brings; [`crate::agent::Agent::on_transport`] takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportEvent<'a> {
+    /// The MQTT connection changed.
+    Link(Link),
+    /// A message came.
+    Message {
+        /// Whole topic.
+        topic: &'a str,
+        /// Whole payload.
+        payload: &'a [u8],
+    },
+    /// A publish ended.
+    Sent {
+        /// The id that [`Transport::publish`] got.
+        id: SendId,
+        /// Whether the peer has it.
+        delivered: bool,
+    },
+    /// Status line and headers of the HTTP answer came.
+    FetchHead(FetchHead),
+    /// The next bytes of the body, in portions of any size.
+    FetchData(&'a [u8]),
+    /// The fetch is over, also when it could not begin.
+    FetchEnd(FetchEnd),
+}
+
+/// What became of a [`TransportEvent`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Delivery {
+    /// The agent took it.
+    Taken,
+    /// The receive buffer has no room for the message: offer it again after a poll, and do not acknowledge it before.
+    NoRoom,
+    /// Nothing more of this fetch is wanted: drop it.
+    Stop,
+}
+
+/// Changes of the MQTT connection (QUECTHING.md 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// CONNACK 0.
+    Connected,
+    /// CONNACK with this code, 1..=5.
+    Refused(u8),
+    /// SUBACK that grants the filter.
+    Subscribed,
+    /// SUBACK that refuses it.
+    SubscribeRefused,
+    /// No network, no host, TLS trouble, or the connection closed.
+    Lost,
+}
+
+/// The head of an HTTP answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchHead {
+    /// HTTP status.
+    pub status: u16,
+    /// First byte of the body within the file (Content-Range; 0 when there is none).
+    pub first: u32,
+    /// Body length, when the answer tells it.
+    pub length: Option<u32>,
+    /// The whole file's size, when the answer tells it.
+    pub total: Option<u32>,
+}
+
+/// How a fetch ended, as the transport saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchEnd {
+    /// The body is complete.
+    Complete,
+    /// Connect, TLS or read failure, or closed early.
+    Failed,
+}
+
 /// Which storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

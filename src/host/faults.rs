@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use quecota_core::agent::{Agent, FetchEnd, Link};
-use quecota_core::platform::{Level, Platform};
-use test_platform::faults::{Fault, Faults, Faulty, Incoming, News};
+use quecota_core::agent::Agent;
+use quecota_core::platform::{FetchEnd, Level, Link, Platform, TransportEvent};
+use test_platform::faults::{Fault, Faults, Faulty, Incoming, Message};
 
 use super::HostError;
 use super::adapter::{Adapter, DeviceHandle, hand};
@@ -55,7 +55,7 @@ pub(super) struct FaultySink {
 struct Way {
     incoming: Incoming,
     /// Messages that the agent had no room for, with those that came behind them.
-    waiting: VecDeque<(Generation, News)>,
+    waiting: VecDeque<(Generation, Message)>,
     /// The packet that [`Incoming`] holds back: of which connection, and until when.
     held: Option<(Generation, Instant)>,
 }
@@ -127,30 +127,35 @@ impl Way {
         }
         let has_ended = matches!(answer, Answer::Link(Link::Lost | Link::Refused(_)) | Answer::FetchEnd(_));
         let is_message = matches!(answer, Answer::Message { .. });
-        let passed = self.incoming.pass(news(answer));
+        let (mut delivery, mut delay, mut passes) = (Delivery::Taken, 0, false);
+        let waiting = &mut self.waiting;
+        self.incoming.pass(event(answer), &mut |after, event| {
+            (delay, passes) = (delay + after, true);
+            if let TransportEvent::Message { topic, payload } = event {
+                return waiting.push_back((
+                    generation.clone(),
+                    Message { topic: topic.into(), payload: payload.into() },
+                ));
+            }
+            if matches!(event, TransportEvent::Link(Link::Lost | Link::Refused(_))) {
+                waiting.clear();
+            }
+            let ends = matches!(
+                event,
+                TransportEvent::Link(Link::Lost) | TransportEvent::FetchEnd(FetchEnd::Failed)
+            );
+            if hand(self::answer(event)) == Delivery::Stop || (ends && !has_ended) {
+                delivery = Delivery::Stop;
+            }
+        });
         // A message that does not come at once is held back; whatever else comes lets it go.
-        self.held = match is_message && passed.news.is_empty() {
+        self.held = match is_message && !passes {
             true => Some((generation.clone(), now + HELD_FOR)),
             false if matches!(answer, Answer::Message { .. } | Answer::Sent { .. } | Answer::Link(_)) => None,
             false => self.held.take(),
         };
-        let mut delivery = Delivery::Taken;
-        for news in passed.news {
-            match &news {
-                News::Message(..) => self.waiting.push_back((generation.clone(), news)),
-                other => {
-                    if matches!(other, News::Link(Link::Lost | Link::Refused(_))) {
-                        self.waiting.clear();
-                    }
-                    let ends = matches!(other, News::Link(Link::Lost) | News::FetchEnd(FetchEnd::Failed));
-                    if hand(self::answer(other)) == Delivery::Stop || (ends && !has_ended) {
-                        delivery = Delivery::Stop;
-                    }
-                }
-            }
-        }
         self.offer(hand);
-        Passage { delivery, delay: Duration::from_millis(passed.delay.into()) }
+        Passage { delivery, delay: Duration::from_millis(delay.into()) }
     }
 
     /// Of which connection something is to be handed over at `now`.
@@ -167,16 +172,22 @@ impl Way {
     /// Lets the packet that is held back go if it is time.
     fn release(&mut self, now: Instant) {
         if let Some((generation, _)) = self.held.take_if(|(_, until)| *until <= now) {
-            for news in self.incoming.release() {
-                self.waiting.push_back((generation.clone(), news));
-            }
+            let waiting = &mut self.waiting;
+            self.incoming.release(&mut |_, event| {
+                if let TransportEvent::Message { topic, payload } = event {
+                    waiting.push_back((
+                        generation.clone(),
+                        Message { topic: topic.into(), payload: payload.into() },
+                    ));
+                }
+            });
         }
     }
 
     /// Offers messages in their order as long as there is room.
     fn offer(&mut self, hand: &mut dyn FnMut(Answer<'_>) -> Delivery) {
-        while let Some((generation, news)) = self.waiting.front() {
-            if generation.valid() && hand(answer(news)) == Delivery::NoRoom {
+        while let Some((generation, message)) = self.waiting.front() {
+            if generation.valid() && hand(answer(message.event())) == Delivery::NoRoom {
                 return;
             }
             self.waiting.pop_front();
@@ -184,25 +195,25 @@ impl Way {
     }
 }
 
-fn news(answer: Answer<'_>) -> News {
+fn event(answer: Answer<'_>) -> TransportEvent<'_> {
     match answer {
-        Answer::Link(link) => News::Link(link),
-        Answer::Message { topic, payload } => News::Message(topic.to_owned(), payload.to_vec()),
-        Answer::Sent { id, delivered } => News::Sent(id, delivered),
-        Answer::FetchBegin(head) => News::FetchBegin(head),
-        Answer::FetchData(data) => News::FetchData(data.to_vec()),
-        Answer::FetchEnd(end) => News::FetchEnd(end),
+        Answer::Link(link) => TransportEvent::Link(link),
+        Answer::Message { topic, payload } => TransportEvent::Message { topic, payload },
+        Answer::Sent { id, delivered } => TransportEvent::Sent { id, delivered },
+        Answer::FetchBegin(head) => TransportEvent::FetchHead(head),
+        Answer::FetchData(data) => TransportEvent::FetchData(data),
+        Answer::FetchEnd(end) => TransportEvent::FetchEnd(end),
     }
 }
 
-fn answer(news: &News) -> Answer<'_> {
-    match news {
-        News::Link(link) => Answer::Link(*link),
-        News::Message(topic, payload) => Answer::Message { topic, payload },
-        News::Sent(id, delivered) => Answer::Sent { id: *id, delivered: *delivered },
-        News::FetchBegin(head) => Answer::FetchBegin(*head),
-        News::FetchData(data) => Answer::FetchData(data),
-        News::FetchEnd(end) => Answer::FetchEnd(*end),
+fn answer(event: TransportEvent<'_>) -> Answer<'_> {
+    match event {
+        TransportEvent::Link(link) => Answer::Link(link),
+        TransportEvent::Message { topic, payload } => Answer::Message { topic, payload },
+        TransportEvent::Sent { id, delivered } => Answer::Sent { id, delivered },
+        TransportEvent::FetchHead(head) => Answer::FetchBegin(head),
+        TransportEvent::FetchData(data) => Answer::FetchData(data),
+        TransportEvent::FetchEnd(end) => Answer::FetchEnd(end),
     }
 }
 
@@ -216,7 +227,7 @@ mod tests {
         line: FaultySink,
         gate: GenerationCounter,
         now: Instant,
-        took: Vec<News>,
+        took: Vec<String>,
         /// Messages that it has room for.
         room: usize,
     }
@@ -244,7 +255,7 @@ mod tests {
         }
     }
 
-    fn taking<'s>(took: &'s mut Vec<News>, room: &'s mut usize) -> impl FnMut(Answer<'_>) -> Delivery {
+    fn taking<'s>(took: &'s mut Vec<String>, room: &'s mut usize) -> impl FnMut(Answer<'_>) -> Delivery {
         |answer| {
             if matches!(answer, Answer::Message { .. }) {
                 if *room == 0 {
@@ -252,7 +263,7 @@ mod tests {
                 }
                 *room -= 1;
             }
-            took.push(news(answer));
+            took.push(format!("{answer:?}"));
             Delivery::Taken
         }
     }
@@ -261,8 +272,8 @@ mod tests {
         Answer::Message { topic: "t", payload }
     }
 
-    fn told(payload: &[u8]) -> News {
-        News::Message("t".into(), payload.into())
+    fn told(payload: &[u8]) -> String {
+        format!("{:?}", message(payload))
     }
 
     #[test]
@@ -284,7 +295,7 @@ mod tests {
         let generation = scene.gate.next();
         assert_eq!(scene.pass(&generation, message(b"1")), Delivery::Taken);
         scene.late(HELD_FOR / 2);
-        assert_eq!(scene.took, []);
+        assert!(scene.took.is_empty());
         scene.late(HELD_FOR / 2);
         assert_eq!(scene.took, [told(b"1")]);
     }
@@ -298,7 +309,7 @@ mod tests {
         scene.gate.close();
         scene.room = 9;
         scene.late(TICK);
-        assert_eq!(scene.took, []);
+        assert!(scene.took.is_empty());
     }
 
     #[test]
@@ -307,8 +318,8 @@ mod tests {
         let generation = scene.gate.next();
         assert_eq!(scene.pass(&generation, Answer::Link(Link::Connected)), Delivery::Stop);
         assert_eq!(scene.pass(&generation, Answer::FetchData(&[1; 9])), Delivery::Stop);
-        assert_eq!(scene.took.first(), Some(&News::Link(Link::Lost)));
-        assert_eq!(scene.took.last(), Some(&News::FetchEnd(FetchEnd::Failed)));
+        assert_eq!(scene.took[0], format!("{:?}", Answer::Link(Link::Lost)));
+        assert_eq!(scene.took.last().unwrap(), &format!("{:?}", Answer::FetchEnd(FetchEnd::Failed)));
     }
 
     #[test]

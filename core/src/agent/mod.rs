@@ -17,14 +17,15 @@ mod uplink;
 mod word;
 
 use crate::clock::Deadline;
-pub use crate::cloud::{Link, Mode, WorkState};
+pub use crate::cloud::{Mode, WorkState};
 use crate::cloud::{Reports, Session};
 use crate::limits;
+pub use crate::ota::Failure;
 use crate::ota::digest::{Announced, Digests};
 use crate::ota::journal::Journal;
 use crate::ota::staging::Staging;
-pub use crate::ota::{Failure, FetchHead};
 use crate::ota::{Machine, NotNow};
+pub use crate::platform::{Delivery, FetchEnd, FetchHead, Link, TransportEvent};
 use crate::platform::{Level, Platform};
 use crate::text::Text;
 use crate::wire::frame::{Command, PacketId};
@@ -33,15 +34,6 @@ use keep::Mark;
 use outbox::Outbox;
 use restart::Restart;
 use uplink::Uplink;
-
-/// How a fetch ended, as the transport saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FetchEnd {
-    /// The body is complete.
-    Complete,
-    /// Connect, TLS or read failure, or closed early.
-    Failed,
-}
 
 /// Whether the transport is to go on with a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +232,33 @@ impl<'b> Agent<'b> {
 
 /// What the transport brings.
 impl Agent<'_> {
+    /// Takes one event of the transport; the same as the `on_*` call for it.
+    pub fn on_transport(&mut self, platform: &mut dyn Platform, event: TransportEvent<'_>) -> Delivery {
+        let flow = match event {
+            TransportEvent::Link(link) => {
+                self.on_link(platform, link);
+                Flow::Continue
+            }
+            TransportEvent::Message { topic, payload } => {
+                if !self.on_message(platform, topic, payload) {
+                    return Delivery::NoRoom;
+                }
+                Flow::Continue
+            }
+            TransportEvent::Sent { id, delivered } => {
+                self.on_sent(platform, id, delivered);
+                Flow::Continue
+            }
+            TransportEvent::FetchHead(head) => self.on_fetch_begin(platform, head),
+            TransportEvent::FetchData(data) => self.on_fetch_data(platform, data),
+            TransportEvent::FetchEnd(end) => {
+                self.on_fetch_end(platform, end);
+                Flow::Continue
+            }
+        };
+        if flow == Flow::Stop { Delivery::Stop } else { Delivery::Taken }
+    }
+
     /// A message on a topic; copied into the receive buffer and handled by the next poll. `false`: no room now,
     /// offer it again after a poll (do not acknowledge it). A message that can never fit is dropped with a log line.
     pub fn on_message(&mut self, platform: &mut dyn Platform, topic: &str, payload: &[u8]) -> bool {

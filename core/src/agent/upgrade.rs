@@ -2,16 +2,14 @@
 
 use super::keep::Mark;
 use super::unasked::is_unasked;
-use super::{Agent, CallError, Dialect, EventValue, FetchEnd, Flow};
+use super::{Agent, CallError, Dialect, EventValue, FetchEnd, FetchHead, Flow};
 use crate::clock::Deadline;
 use crate::limits;
 use crate::ota::digest::{Announced, Verdict};
 use crate::ota::journal::Report;
 use crate::ota::package::Unusable;
 use crate::ota::staging::Staged;
-use crate::ota::{
-    Demands, Effect, Failure, Fetch, FetchHead, Image, Input, Machine, Row, State, Timer, Told,
-};
+use crate::ota::{Demands, Effect, Failure, Fetch, Image, Input, Machine, Row, State, Timer, Told};
 use crate::platform::{Applied, Area, Level, Platform, Range, Takes};
 use crate::text::Text;
 use crate::wire::event::{PieceEvent, PlanEvent, StartEvent};

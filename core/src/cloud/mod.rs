@@ -7,21 +7,6 @@ mod session;
 pub use report::{Asked, Reports};
 pub use session::{Notice, Order, Orders, Session, codes};
 
-/// What the link did (QUECTHING.md 4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
-    /// CONNACK 0.
-    Connected,
-    /// CONNACK with this code, 1..=5.
-    Refused(u8),
-    /// SUBACK that grants the filter.
-    Subscribed,
-    /// SUBACK that refuses it.
-    SubscribeRefused,
-    /// No network, no host, TLS trouble, or the connection closed.
-    Lost,
-}
-
 /// Connection mode as the application sets it (`QIot_connMode_e`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

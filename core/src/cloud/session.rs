@@ -1,9 +1,10 @@
 //! From "connect" to "online" and back (QUECTHING.md 4.1, 4.2), with the answers to 3.6 rows 16 and 17.
 
-use super::{Link, Mode, WorkState};
+use super::{Mode, WorkState};
 use crate::clock::{Deadline, backoff};
 use crate::limits;
 use crate::ota::journal::Configuration;
+use crate::platform::Link;
 use crate::text::Text;
 use crate::wire::message::{Provision, Reauthenticate};
 

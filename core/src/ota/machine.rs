@@ -9,7 +9,7 @@ use super::table::{self, Effect, Input, Row, State};
 use super::timer::{self, Timer, Timers};
 use crate::clock::{Deadline, backoff};
 use crate::limits;
-use crate::platform::Range;
+use crate::platform::{FetchHead, Range};
 use crate::text::Text;
 use crate::wire::message::ComponentKind;
 
@@ -171,19 +171,6 @@ impl Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the OTA state does not allow this")]
 pub struct NotNow;
-
-/// The head of an HTTP answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FetchHead {
-    /// HTTP status.
-    pub status: u16,
-    /// First byte of the body within the file (Content-Range; 0 when there is none).
-    pub first: u32,
-    /// Body length, when the answer tells it.
-    pub length: Option<u32>,
-    /// The whole file's size, when the answer tells it.
-    pub total: Option<u32>,
-}
 
 /// A fetch under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,6 @@ pub mod staging;
 pub mod table;
 pub mod timer;
 
-pub use machine::{Demands, Failure, Fetch, FetchHead, Image, Machine, NotNow, Piece};
+pub use machine::{Demands, Failure, Fetch, Image, Machine, NotNow, Piece};
 pub use table::{Effect, Input, Row, State, Told};
 pub use timer::Timer;

@@ -4,19 +4,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quecota_core::agent::{
-    Agent, CallError, Event, EventValue, Failure, FetchEnd, FetchHead, Flow, Link, Mode,
-};
+use quecota_core::agent::{Agent, CallError, Event, EventValue, Failure, Mode};
 use quecota_core::limits::{PROGRESS_INTERVAL, RECEIVE_BUFFER_MIN, RESTARTS};
 use quecota_core::ota::journal::{Journal, Saved};
-use quecota_core::platform::{Area, Geometry, Range};
+use quecota_core::platform::{Area, Delivery, FetchEnd, FetchHead, Geometry, Link, Range, TransportEvent};
 use quecota_core::wire::frame::{Frame, PacketId};
 use quecota_core::wire::message::{
     Capabilities, ComponentKind, Content, Downlink, FirmwareInfo, PackageFile, Plan, PlanNotify, Plans,
     Provision, Records, Uplink,
 };
 
-use crate::faults::{Chance, Fault, Faults, Faulty, Incoming, News};
+use crate::faults::{Chance, Deliver, Fault, Faults, Faulty, Incoming};
 
 use crate::bench::{self, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET, URL};
 use crate::board::{Board, Planted};
@@ -574,10 +572,8 @@ impl Life<'_, '_> {
                     return Ok(Stopped::Restart);
                 }
             }
-            for news in self.incoming.release() {
-                moved = true;
-                let _ = self.hear(news);
-            }
+            moved |= self.incoming.holds_back();
+            let _ = self.through_faults(|incoming, deliver| incoming.release(deliver));
             if moved {
                 continue;
             }
@@ -605,51 +601,52 @@ impl Life<'_, '_> {
         broken(format!("no rest in state {}", self.agent.ota_progress().state))
     }
 
-    /// What comes to the device, through the faults on its way.
-    fn tell(&mut self, news: News) -> Flow {
-        let passed = self.incoming.pass(news);
-        if passed.delay > 0 {
-            self.board.inner.now += passed.delay;
-            let _ = self.agent.poll(self.board);
-        }
-        let mut flow = Flow::Continue;
-        for news in passed.news {
-            flow = self.hear(news);
-        }
-        flow
+    /// Brings an event to the device, through the faults on its way.
+    fn deliver(&mut self, event: TransportEvent<'_>) -> Delivery {
+        self.through_faults(|incoming, deliver| incoming.pass(event, deliver))
     }
 
-    fn hear(&mut self, news: News) -> Flow {
+    /// Takes what `pass` lets through; what became of the last of it.
+    fn through_faults(&mut self, pass: impl FnOnce(&mut Incoming, Deliver<'_>)) -> Delivery {
+        let mut incoming = std::mem::replace(&mut self.incoming, Incoming::new(Faults::default()));
+        let mut delivery = Delivery::Taken;
+        pass(&mut incoming, &mut |delay, event| {
+            if delay > 0 {
+                self.board.inner.now += delay;
+                let _ = self.agent.poll(self.board);
+            }
+            delivery = self.take(event);
+        });
+        self.incoming = incoming;
+        delivery
+    }
+
+    fn take(&mut self, event: TransportEvent<'_>) -> Delivery {
         if self.is_off() {
-            return Flow::Stop;
+            return Delivery::Stop;
         }
-        match news {
-            News::Link(link) => {
-                self.is_linked = link != Link::Lost;
-                self.agent.on_link(self.board, link);
+        match event {
+            TransportEvent::Link(link) => self.is_linked = link != Link::Lost,
+            TransportEvent::Message { .. } | TransportEvent::Sent { .. } if !self.is_linked => {
+                return Delivery::Taken;
             }
-            News::Message(..) | News::Sent(..) if !self.is_linked => {}
-            News::Message(topic, payload) => {
-                for _ in 0..4 {
-                    if self.agent.on_message(self.board, &topic, &payload) {
-                        break;
-                    }
-                    let _ = self.agent.poll(self.board);
-                }
-            }
-            News::Sent(id, delivered) => self.agent.on_sent(self.board, id, delivered),
-            News::FetchBegin(head) => return self.agent.on_fetch_begin(self.board, head),
-            News::FetchData(data) => {
+            TransportEvent::FetchData(data) => {
                 let came = self.device.came.iter_mut().skip(self.fetched);
-                for (came, byte) in came.zip(&data) {
+                for (came, byte) in came.zip(data) {
                     *came = [*byte, came[0]];
                 }
                 self.fetched += data.len();
-                return self.agent.on_fetch_data(self.board, &data);
             }
-            News::FetchEnd(end) => self.agent.on_fetch_end(self.board, end),
+            _ => {}
         }
-        Flow::Continue
+        // A message may wait for room.
+        for _ in 0..4 {
+            match self.agent.on_transport(self.board, event) {
+                Delivery::NoRoom => _ = self.agent.poll(self.board),
+                delivery => return delivery,
+            }
+        }
+        Delivery::NoRoom
     }
 
     /// The application, as the seeds' example: it confirms, reads each piece, and goes on.
@@ -819,10 +816,10 @@ impl Life<'_, '_> {
                     return broken("the device forgot its secret");
                 }
                 self.is_linked = true;
-                let _ = self.tell(News::Link(Link::Connected));
+                let _ = self.deliver(TransportEvent::Link(Link::Connected));
             }
             Asked::Subscribe(_) => {
-                let _ = self.tell(News::Link(Link::Subscribed));
+                let _ = self.deliver(TransportEvent::Link(Link::Subscribed));
                 if self.is_bootstrap && !self.is_off() {
                     let device_secret = DEVICE_SECRET;
                     self.send(&Downlink::Provision(Provision { device_secret, ..Provision::default() }))?;
@@ -831,7 +828,7 @@ impl Life<'_, '_> {
             Asked::Publish { .. } if !self.is_linked => {}
             Asked::Publish { mut payload, id, .. } => {
                 self.receive(&mut payload)?;
-                let _ = self.tell(News::Sent(id, true));
+                let _ = self.deliver(TransportEvent::Sent { id, delivered: true });
             }
             Asked::Fetch { url, range } => self.serve(&url, range)?,
             Asked::Apply(_) | Asked::ApplyFiles(_) => return Ok(Stopped::Restart),
@@ -848,7 +845,7 @@ impl Life<'_, '_> {
         let Ok(length) = message.emit_frame(packet, &mut buffer) else {
             return broken("no room for a packet");
         };
-        let _ = self.tell(News::Message("q/1/d/x/ota".into(), buffer[..length].to_vec()));
+        let _ = self.deliver(TransportEvent::Message { topic: "q/1/d/x/ota", payload: &buffer[..length] });
         Ok(())
     }
 
@@ -949,16 +946,16 @@ impl Life<'_, '_> {
         let total = Some(*size as u32);
         let head = FetchHead { status: 206, first: start, length: Some(length), total };
         self.fetched = base + start as usize;
-        if self.tell(News::FetchBegin(head)) == Flow::Stop {
+        if self.deliver(TransportEvent::FetchHead(head)) == Delivery::Stop {
             return Ok(());
         }
         for chunk in file[start as usize..(start + length) as usize].chunks(CHUNK) {
             self.device.served += chunk.len() as u64;
-            if self.tell(News::FetchData(chunk.to_vec())) == Flow::Stop || self.is_off() {
+            if self.deliver(TransportEvent::FetchData(chunk)) == Delivery::Stop || self.is_off() {
                 return Ok(());
             }
         }
-        let _ = self.tell(News::FetchEnd(FetchEnd::Complete));
+        let _ = self.deliver(TransportEvent::FetchEnd(FetchEnd::Complete));
         Ok(())
     }
 }

@@ -1,45 +1,37 @@
 //! Faults in what network and server bring to the agent.
 
-use quecota_core::agent::{FetchEnd, FetchHead, Link};
-use quecota_core::platform::SendId;
+use quecota_core::platform::{FetchEnd, FetchHead, Link, TransportEvent};
 
 use super::random::Random;
 use super::text::{Fault, Faults, Struck};
 
-/// One `on_*` call of the agent.
+/// A message that is kept for later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
-    /// `on_link`
-    Link(Link),
-    /// `on_message`: topic and payload.
-    Message(String, Vec<u8>),
-    /// `on_sent`: which publish, and whether the peer has it.
-    Sent(SendId, bool),
-    /// `on_fetch_begin`
-    FetchBegin(FetchHead),
-    /// `on_fetch_data`
-    FetchData(Vec<u8>),
-    /// `on_fetch_end`
-    FetchEnd(FetchEnd),
+pub struct Message {
+    /// Whole topic.
+    pub topic: String,
+    /// Whole payload.
+    pub payload: Vec<u8>,
 }
 
-/// What becomes of one piece of news.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Passed {
-    /// Milliseconds before it comes.
-    pub delay: u32,
-    /// What the agent is to be told, in this order; perhaps nothing.
-    pub news: Vec<News>,
+impl Message {
+    /// As an event of the transport.
+    pub fn event(&self) -> TransportEvent<'_> {
+        TransportEvent::Message { topic: &self.topic, payload: &self.payload }
+    }
 }
 
-/// Stands before the `on_*` calls. Of the bytes of a slow body the parts of a millisecond are kept, so that its speed is
-/// right for chunks of any size.
+/// Gets what passes: how many milliseconds after the event before it, and what.
+pub type Deliver<'d> = &'d mut dyn FnMut(u32, TransportEvent<'_>);
+
+/// Stands between the transport and the agent. Of the bytes of a slow body the parts of a millisecond are kept, so that
+/// its speed is right for chunks of any size.
 #[derive(Debug)]
 pub struct Incoming {
     faults: Faults,
     random: Random,
-    /// A packet that is to come after the next.
-    held: Option<News>,
+    /// A message that is to come after the next.
+    held: Option<Message>,
     /// Nothing more of this fetch comes.
     silent: bool,
     /// Bytes times 1000 that were not waited for yet.
@@ -50,12 +42,12 @@ pub struct Incoming {
 impl Incoming {
     /// Passes on what comes, with `faults`.
     pub fn new(faults: Faults) -> Self {
-        // Another stream of chance than the platform's, of the same seed.
+        // Another random stream than the platform's, from the same seed.
         let random = Random::new(faults.seed ^ 0x5bd1_e995_9d1b_4a6f);
         Incoming { faults, random, held: None, silent: false, owed: 0, struck: |_| {} }
     }
 
-    /// Each fault that strikes is told to `struck` as well.
+    /// Calls `struck` for each fault that strikes.
     pub fn telling(mut self, struck: Struck) -> Self {
         self.struck = struck;
         self
@@ -69,59 +61,68 @@ impl Incoming {
         happens
     }
 
-    /// What the agent is told of `news`.
-    pub fn pass(&mut self, news: News) -> Passed {
-        match news {
-            News::Link(Link::Lost | Link::Refused(_)) => {
+    /// Delivers what becomes of `event`: itself, others, or nothing.
+    pub fn pass(&mut self, event: TransportEvent<'_>, deliver: Deliver<'_>) {
+        use TransportEvent::{FetchData, FetchEnd as End, FetchHead as Head, Link, Message, Sent};
+        match event {
+            Link(self::Link::Lost | self::Link::Refused(_)) => {
                 self.held = None;
-                Passed { delay: 0, news: vec![news] }
+                deliver(0, event);
             }
-            News::Link(_) | News::Message(..) | News::Sent(..) if self.happens(Fault::DropLink) => {
+            Link(_) | Message { .. } | Sent { .. } if self.happens(Fault::DropLink) => {
                 self.held = None;
-                Passed { delay: 0, news: vec![News::Link(Link::Lost)] }
+                deliver(0, Link(self::Link::Lost));
             }
-            News::Link(_) => Passed { delay: 0, news: vec![news] },
-            News::Sent(..) if self.happens(Fault::LoseAck) => Passed { delay: 0, news: self.release() },
-            News::Sent(..) => {
-                let mut passed = vec![news];
-                passed.extend(self.release());
-                Passed { delay: 0, news: passed }
+            Link(_) => deliver(0, event),
+            Sent { .. } => {
+                if !self.happens(Fault::LoseAck) {
+                    deliver(0, event);
+                }
+                self.release(deliver);
             }
-            News::Message(..) => Passed { delay: 0, news: self.message(news) },
-            News::FetchBegin(head) => {
+            Message { topic, payload } => self.message(topic, payload, deliver),
+            Head(head) => {
                 self.silent = false;
-                Passed { delay: 0, news: self.head(head) }
+                deliver(0, Head(self.head(head)));
             }
-            News::FetchData(data) => self.data(data),
-            News::FetchEnd(_) if self.silent => Passed::default(),
-            News::FetchEnd(FetchEnd::Complete) if self.happens(Fault::Long) => {
-                Passed { delay: 0, news: vec![News::FetchData(vec![0x5A]), news] }
+            FetchData(data) => self.data(data, deliver),
+            End(_) if self.silent => {}
+            End(end) => {
+                if end == FetchEnd::Complete && self.happens(Fault::Long) {
+                    deliver(0, FetchData(&[0x5A]));
+                }
+                deliver(0, event);
             }
-            News::FetchEnd(_) => Passed { delay: 0, news: vec![news] },
         }
     }
 
-    /// The packet that was held back, when nothing else comes any more.
-    pub fn release(&mut self) -> Vec<News> {
-        self.held.take().into_iter().collect()
+    /// Whether a message waits for the next.
+    pub fn holds_back(&self) -> bool {
+        self.held.is_some()
     }
 
-    fn message(&mut self, news: News) -> Vec<News> {
+    /// Delivers the message that was held back, when nothing else comes any more.
+    pub fn release(&mut self, deliver: Deliver<'_>) {
+        if let Some(message) = self.held.take() {
+            deliver(0, message.event());
+        }
+    }
+
+    fn message(&mut self, topic: &str, payload: &[u8], deliver: Deliver<'_>) {
         if self.held.is_none() && self.happens(Fault::Reorder) {
-            self.held = Some(news);
-            return Vec::new();
+            self.held = Some(Message { topic: topic.into(), payload: payload.into() });
+            return;
         }
-        let mut passed = vec![news.clone()];
+        deliver(0, TransportEvent::Message { topic, payload });
         if self.happens(Fault::Duplicate) {
-            passed.push(news);
+            deliver(0, TransportEvent::Message { topic, payload });
         }
-        passed.extend(self.release());
-        passed
+        self.release(deliver);
     }
 
-    fn head(&mut self, head: FetchHead) -> Vec<News> {
+    fn head(&mut self, head: FetchHead) -> FetchHead {
         let FetchHead { first, length, total, .. } = head;
-        let other = if self.happens(Fault::Status) {
+        if self.happens(Fault::Status) {
             FetchHead { status: 503, first: 0, length: Some(0), total: None }
         } else if self.happens(Fault::WrongRange) {
             match self.random.below(4) {
@@ -132,26 +133,28 @@ impl Incoming {
             }
         } else {
             head
-        };
-        vec![News::FetchBegin(other)]
+        }
     }
 
-    fn data(&mut self, mut data: Vec<u8>) -> Passed {
+    fn data(&mut self, data: &[u8], deliver: Deliver<'_>) {
         if self.silent {
-            return Passed::default();
+            return;
         }
         if self.happens(Fault::Stall) {
             self.silent = true;
-            return Passed::default();
+            return;
         }
         let delay = self.delay(data.len());
         if self.happens(Fault::Short) {
             self.silent = true;
-            data.truncate(self.random.below(data.len() as u64) as usize);
-            let end = News::FetchEnd(FetchEnd::Failed);
-            let news = if data.is_empty() { vec![end] } else { vec![News::FetchData(data), end] };
-            return Passed { delay, news };
+            let length = self.random.below(data.len() as u64) as usize;
+            if length > 0 {
+                deliver(delay, TransportEvent::FetchData(&data[..length]));
+            }
+            let delay = if length > 0 { 0 } else { delay };
+            return deliver(delay, TransportEvent::FetchEnd(FetchEnd::Failed));
         }
+        let mut data = data.to_vec();
         let corrupt = self.faults.chance(Fault::Corrupt);
         for byte in &mut data {
             if self.random.happens(corrupt) {
@@ -159,7 +162,7 @@ impl Incoming {
                 (self.struck)(Fault::Corrupt);
             }
         }
-        Passed { delay, news: vec![News::FetchData(data)] }
+        deliver(delay, TransportEvent::FetchData(&data));
     }
 
     fn delay(&mut self, bytes: usize) -> u32 {
@@ -175,42 +178,66 @@ impl Incoming {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quecota_core::platform::SendId;
 
-    fn message(byte: u8) -> News {
-        News::Message("t".into(), vec![byte])
+    fn message(payload: &[u8]) -> TransportEvent<'_> {
+        TransportEvent::Message { topic: "t", payload }
     }
 
     fn passes(text: &str) -> Incoming {
         Incoming::new(text.parse().unwrap())
     }
 
+    /// What becomes of `event`, in words.
+    fn passed(incoming: &mut Incoming, event: TransportEvent<'_>) -> Vec<String> {
+        let mut all = Vec::new();
+        incoming.pass(event, &mut |_, event| all.push(format!("{event:?}")));
+        all
+    }
+
+    fn released(incoming: &mut Incoming) -> Vec<String> {
+        let mut all = Vec::new();
+        incoming.release(&mut |_, event| all.push(format!("{event:?}")));
+        all
+    }
+
+    fn words<const N: usize>(events: [TransportEvent<'_>; N]) -> Vec<String> {
+        events.map(|event| format!("{event:?}")).into()
+    }
+
     #[test]
     fn without_faults_everything_passes_as_it_is() {
         let mut incoming = passes("");
-        for news in [message(1), News::Sent(SendId(3), true), News::FetchData(vec![1; 100])] {
-            assert_eq!(incoming.pass(news.clone()), Passed { delay: 0, news: vec![news] });
+        let sent = TransportEvent::Sent { id: SendId(3), delivered: true };
+        for event in [message(&[1]), sent, TransportEvent::FetchData(&[1; 100])] {
+            assert_eq!(passed(&mut incoming, event), words([event]));
         }
     }
 
     #[test]
     fn packets_come_twice_or_in_another_order() {
-        assert_eq!(passes("duplicate=100%").pass(message(1)).news, [message(1), message(1)]);
+        let one = message(&[1]);
+        assert_eq!(passed(&mut passes("duplicate=100%"), one), words([one, one]));
         let mut incoming = passes("reorder=100%");
-        assert_eq!(incoming.pass(message(1)).news, []);
-        assert_eq!(incoming.pass(message(2)).news, [message(2), message(1)]);
-        assert_eq!(incoming.pass(message(3)).news, []);
-        assert_eq!(incoming.release(), [message(3)]);
-        assert_eq!(incoming.pass(message(4)).news, []);
-        assert_eq!(incoming.pass(News::Link(Link::Lost)).news, [News::Link(Link::Lost)]);
-        assert_eq!(incoming.release(), [], "what the broken connection held back is gone");
+        assert_eq!(passed(&mut incoming, one), words([]));
+        assert_eq!(passed(&mut incoming, message(&[2])), words([message(&[2]), one]));
+        assert_eq!(passed(&mut incoming, message(&[3])), words([]));
+        assert_eq!(released(&mut incoming), words([message(&[3])]));
+        assert_eq!(passed(&mut incoming, message(&[4])), words([]));
+        let lost = TransportEvent::Link(Link::Lost);
+        assert_eq!(passed(&mut incoming, lost), words([lost]));
+        assert_eq!(released(&mut incoming), words([]), "what the broken connection held back is gone");
     }
 
     #[test]
     fn a_slow_body_takes_its_time_in_chunks_of_any_size() {
         for chunk in [1, 7, 1000] {
             let mut incoming = passes("slow=3kB/s");
-            let chunks = 21_000 / chunk;
-            let waited: u32 = (0..chunks).map(|_| incoming.pass(News::FetchData(vec![0; chunk])).delay).sum();
+            let (chunks, mut waited) = (21_000 / chunk, 0);
+            for _ in 0..chunks {
+                let data = vec![0; chunk];
+                incoming.pass(TransportEvent::FetchData(&data), &mut |delay, _| waited += delay);
+            }
             assert!((6_990..=7_000).contains(&waited), "{waited} ms for 21000 bytes in {chunk}s");
         }
     }
@@ -218,18 +245,20 @@ mod tests {
     #[test]
     fn a_stalled_fetch_is_silent_until_the_next_one_begins() {
         let head = FetchHead { status: 206, first: 0, length: Some(9), total: Some(9) };
+        let head = TransportEvent::FetchHead(head);
         let mut incoming = passes("stall=100%");
-        assert_eq!(incoming.pass(News::FetchBegin(head)).news, [News::FetchBegin(head)]);
-        assert_eq!(incoming.pass(News::FetchData(vec![1])).news, []);
-        assert_eq!(incoming.pass(News::FetchEnd(FetchEnd::Complete)).news, []);
-        assert_eq!(incoming.pass(News::FetchBegin(head)).news, [News::FetchBegin(head)]);
+        assert_eq!(passed(&mut incoming, head), words([head]));
+        assert_eq!(passed(&mut incoming, TransportEvent::FetchData(&[1])), words([]));
+        assert_eq!(passed(&mut incoming, TransportEvent::FetchEnd(FetchEnd::Complete)), words([]));
+        assert_eq!(passed(&mut incoming, head), words([head]));
     }
 
     #[test]
     fn the_same_seed_gives_the_same_faults() {
         let run = |text| {
             let mut incoming = passes(text);
-            (0..200).map(|_| incoming.pass(News::FetchData(vec![0; 64])).news).collect::<Vec<_>>()
+            let data = TransportEvent::FetchData(&[0; 64]);
+            (0..200).map(|_| passed(&mut incoming, data)).collect::<Vec<_>>()
         };
         let text = "corrupt=0.5%,short=3%";
         assert_eq!(run(text), run(text));

@@ -9,6 +9,6 @@ mod platform;
 mod random;
 mod text;
 
-pub use incoming::{Incoming, News, Passed};
+pub use incoming::{Deliver, Incoming, Message};
 pub use platform::Faulty;
 pub use text::{Chance, Fault, Faults, FaultsError, Struck};
