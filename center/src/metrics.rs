@@ -14,6 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::rules::progress::UpgradeState;
+use crate::store::Observer;
 
 /// One label; its values are words of ours, never a device's text.
 type One = [(&'static str, &'static str); 1];
@@ -167,16 +168,6 @@ impl Metrics {
         self.0.download_bytes.inc_by(bytes);
     }
 
-    /// A query got its connection after this time.
-    pub(crate) fn store_wait(&self, time: Duration) {
-        self.0.store_wait.observe(time.as_secs_f64());
-    }
-
-    /// A transaction was committed this long after its begin.
-    pub(crate) fn store_write(&self, time: Duration) {
-        self.0.store_write.observe(time.as_secs_f64());
-    }
-
     /// A tick began this late and took this long.
     pub fn tick(&self, lag: Duration, took: Duration) {
         self.0.tick_lag.set(lag.as_secs_f64());
@@ -192,6 +183,16 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.0.registry)?;
         Ok(text)
+    }
+}
+
+impl Observer for Metrics {
+    fn waited(&self, time: Duration) {
+        self.0.store_wait.observe(time.as_secs_f64());
+    }
+
+    fn committed(&self, time: Duration) {
+        self.0.store_write.observe(time.as_secs_f64());
     }
 }
 

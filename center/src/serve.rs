@@ -247,10 +247,10 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     let depot = Depot::in_folder(&data.objects(), abandoned_after)?;
     let keys = options.seal.keys(&data, &database)?;
     let store = open_store(&data, &database, keys).await?;
-    let engine =
-        Engine::new(store.clone(), Clock::system(), Arc::new(Signer::new(public.clone(), key.clone())));
+    let engine = Engine::new(store, Clock::system(), Arc::new(Signer::new(public.clone(), key.clone())));
     engine.start().await?;
-    let downloads = Downloads { depot: depot.clone(), key, store: store.clone() };
+    let (store, metrics) = (engine.store().clone(), engine.metrics().clone());
+    let downloads = Downloads { depot: depot.clone(), key, store: store.clone(), metrics };
     let stop = CancellationToken::new();
     let router = Api::new(engine.clone(), depot)
         .until(stop.clone())
@@ -260,7 +260,7 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
 
     let mut parts = JoinSet::new();
     parts.spawn(http::serve(http, router, stop.clone()));
-    parts.spawn(keep_house(engine.clone(), options.keep_log, stop.clone()));
+    parts.spawn(prune_log(engine.clone(), options.keep_log, stop.clone()));
     parts.spawn(Link::new(engine).serve(mqtt, stop.clone()));
     announce(mqtt_address, http_address).map_err(ServeError::System)?;
     info!(%http_address, %mqtt_address, %public, data = %options.data.display(), "ready");
@@ -289,41 +289,32 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Lines that are forgotten in one transaction: devices wait for it.
-const FORGET_BATCH: i64 = 1_000;
 /// How often old lines are looked for, and the pause between two batches.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
-const FORGET_PAUSE: Duration = Duration::from_millis(200);
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Deletes what is older than it is to be kept, a little at a time.
-async fn keep_house(engine: Engine, days: u16, stop: CancellationToken) {
-    let mut pause = FORGET_EVERY;
+/// Deletes log lines older than `days`, a batch at a time; 0 days: none.
+async fn prune_log(engine: Engine, days: u16, stop: CancellationToken) {
+    let mut pause = PRUNE_EVERY;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        pause = FORGET_EVERY;
+        pause = PRUNE_EVERY;
         if days == 0 {
             continue;
         }
         let until = engine.clock().now() - Millis::hours(24 * i64::from(days));
-        match forget(&engine, until).await {
+        match engine.prune_log(until).await {
             Ok(0) => {}
             Ok(lines) => {
                 info!(lines, days, "forgot old lines of the log");
-                pause = FORGET_PAUSE;
+                pause = PRUNE_PAUSE;
             }
             Err(error) => warn!(%error, "old lines of the log stay for now"),
         }
     }
-}
-
-async fn forget(engine: &Engine, until: Millis) -> Result<u64, StoreError> {
-    let mut store = engine.store().write().await?;
-    let lines = store.forget_log(until, FORGET_BATCH).await?;
-    store.commit().await?;
-    Ok(lines)
 }
 
 /// Says where the center can be reached, to whoever started it.

@@ -57,7 +57,7 @@ async fn a_device_that_asks_is_upgraded_packet_by_packet() {
         ]
     );
     assert_eq!(log[6], ("status".into(), 2), "two heartbeats are one row");
-    let figures = center.engine.store().metrics().text(0).unwrap();
+    let figures = center.engine.metrics().text(0).unwrap();
     for line in [
         "quecota_offers_total 1",
         "quecota_statuses_total{status=\"DOWNLOADING\"} 3",

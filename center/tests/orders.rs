@@ -163,7 +163,7 @@ async fn a_failed_device_that_is_left_out_does_not_count_as_failed() {
 async fn every_end_is_counted_once_and_only_when_it_is_committed() {
     let center = Center::new().await;
     let ended = || -> Vec<String> {
-        let text = center.engine.store().metrics().text(0).unwrap();
+        let text = center.engine.metrics().text(0).unwrap();
         let counts = text.lines().filter_map(|line| line.strip_prefix("quecota_upgrades_ended_total"));
         counts.map(str::to_owned).collect()
     };

@@ -1097,9 +1097,9 @@ async fn old_lines_are_forgotten_a_few_at_a_time(bench: &Bench) {
         writer.log(entry, NOW + Millis(number)).await.unwrap();
     }
     let until = NOW + Millis(5);
-    assert_eq!(writer.forget_log(until, 3).await.unwrap(), 3);
-    assert_eq!(writer.forget_log(until, 3).await.unwrap(), 1);
-    assert_eq!(writer.forget_log(until, 3).await.unwrap(), 0);
+    assert_eq!(writer.prune_log(until, 3).await.unwrap(), 3);
+    assert_eq!(writer.prune_log(until, 3).await.unwrap(), 1);
+    assert_eq!(writer.prune_log(until, 3).await.unwrap(), 0);
     let left = writer.device_log(device.id, 10).await.unwrap();
     let left: Vec<_> = left.iter().map(|line| line.value.clone()).collect();
     assert_eq!(left, [0, 5, 6], "an upgrade that is not at its end keeps its lines");
@@ -1120,11 +1120,11 @@ async fn a_line_is_forgotten_by_its_age_once_its_upgrade_has_ended() {
         value: serde_json::json!(5),
     };
     writer.log(entry, NOW).await.unwrap();
-    assert_eq!(writer.forget_log(NOW + Millis(1), 10).await.unwrap(), 0, "it is not at its end");
+    assert_eq!(writer.prune_log(NOW + Millis(1), 10).await.unwrap(), 0, "it is not at its end");
     open.ended = Some(NOW);
     writer.save_upgrade(&open).await.unwrap();
-    assert_eq!(writer.forget_log(NOW, 10).await.unwrap(), 0, "not before its time");
-    assert_eq!(writer.forget_log(NOW + Millis(1), 10).await.unwrap(), 1);
+    assert_eq!(writer.prune_log(NOW, 10).await.unwrap(), 0, "not before its time");
+    assert_eq!(writer.prune_log(NOW + Millis(1), 10).await.unwrap(), 1);
     drop(writer);
     bench.end().await;
 }

@@ -173,7 +173,7 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict { what, id, reason } => {
                 Self::invalid("conflict", what, &id, reason).with_status(StatusCode::CONFLICT)
             }
-            StoreError::Unavailable(ref cause) if is_full(cause) => {
+            _ if error.is_full() => {
                 tracing::warn!(%error, "the database has no room");
                 Self::disk_full()
             }
@@ -182,17 +182,11 @@ impl From<StoreError> for ApiError {
                 let message = "the center's database is not available now; try again in a moment";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             }
-            StoreError::Unusable(_) | StoreError::Sealed(_) => Self::internal(&error),
+            StoreError::Refused(_) | StoreError::Unusable(_) | StoreError::Sealed(_) => {
+                Self::internal(&error)
+            }
         }
     }
-}
-
-/// Whether the database says that its disk is full: SQLITE_FULL, and PostgreSQL's class 53 "disk full".
-fn is_full(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(|error| error.code())
-        .is_some_and(|code| code == "13" || code == "53100")
 }
 
 impl From<EngineError> for ApiError {

@@ -10,9 +10,8 @@ use super::error::ApiError;
 
 /// The figures now.
 pub async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, ApiError> {
-    let store = api.engine.store();
-    let in_flight = store.read().await?.count_in_flight().await?;
-    let text = store.metrics().text(in_flight).map_err(|error| ApiError::internal(&error))?;
+    let in_flight = api.engine.store().read().await?.count_in_flight().await?;
+    let text = api.engine.metrics().text(in_flight).map_err(|error| ApiError::internal(&error))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text))
 }

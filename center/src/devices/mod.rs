@@ -91,7 +91,7 @@ impl Link {
         let Some(seat) = self.seats.find(device) else { return Delivery::Offline };
         match seat.say(message) {
             Ok(()) => {
-                self.engine.store().metrics().message_out();
+                self.engine.metrics().message_out();
                 Delivery::Queued
             }
             Err(error) => {
@@ -179,7 +179,7 @@ impl Link {
     }
 
     async fn refuse(&self, mut stream: TcpStream, peer: SocketAddr, client: &str, reason: &NotAdmitted) {
-        self.engine.store().metrics().connect(if reason.answer().is_some() { "refused" } else { "closed" });
+        self.engine.metrics().connect(if reason.answer().is_some() { "refused" } else { "closed" });
         let answer = reason.answer();
         let code = answer.map(u8::from);
         self.note(
@@ -201,7 +201,7 @@ impl Link {
         shutdown: &CancellationToken,
     ) {
         let Greeting { connect, codec, rest } = greeting;
-        let metrics = self.engine.store().metrics();
+        let metrics = self.engine.metrics();
         metrics.connect(match admitted.entrance {
             credentials::Entrance::Bootstrap => "bootstrap",
             credentials::Entrance::Login => "login",
@@ -259,7 +259,7 @@ impl Link {
             let begun = Instant::now();
             let ticked = self.engine.tick().await;
             let lag = begun.saturating_duration_since(due);
-            self.engine.store().metrics().tick(lag, begun.elapsed());
+            self.engine.metrics().tick(lag, begun.elapsed());
             match ticked {
                 Ok(messages) => {
                     for (device, message) in messages {

@@ -86,7 +86,7 @@ impl<'a> Talk<'a> {
 
     fn say_all(&self, messages: Vec<Message>) {
         for message in messages {
-            self.engine.store().metrics().message_out();
+            self.engine.metrics().message_out();
             if let Err(error) = self.seat.say(&message) {
                 // What the engine offered has a lease: unanswered, it is offered again.
                 tracing::warn!(device = %self.admitted.client_id, %error, "message not sent");
@@ -163,7 +163,7 @@ impl Dialogue for Talk<'_> {
     }
 
     async fn received(&mut self, leaf: &str, payload: Bytes) -> Result<(), End> {
-        self.engine.store().metrics().message_in();
+        self.engine.metrics().message_in();
         let mut bytes = match self.open(&payload) {
             Ok(bytes) => bytes,
             Err(garbage) => {

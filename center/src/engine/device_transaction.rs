@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::evaluation::reported;
 use super::plans::{ENDED, TERMINATED};
+use super::transaction::Transaction;
 use super::{Engine, Message, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
@@ -19,13 +20,12 @@ use crate::rules::progress::{ComponentState, Ended, Presence, UpgradeState, leas
 use crate::rules::{ComponentKind, ComponentNo};
 use crate::store::{
     ComponentUpgrade, Device, DeviceId, NewLogEntry, Plan, PlanId, ReportedVersion, Upgrade, UpgradeId,
-    Writer,
 };
 
 /// A device, locked, with what it says and hears in this moment.
 pub(super) struct DeviceTransaction<'e> {
     pub(super) engine: &'e Engine,
-    pub(super) store: Writer,
+    pub(super) store: Transaction,
     pub(super) now: Millis,
     pub(super) device: Device,
     pub(super) versions: Vec<ReportedVersion>,
@@ -36,7 +36,7 @@ pub(super) struct DeviceTransaction<'e> {
 
 impl Engine {
     pub(super) async fn transaction(&self, id: DeviceId) -> Result<DeviceTransaction<'_>> {
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         let device = store.lock_device(id).await?;
         let versions = store.device_versions(id).await?;
         Ok(DeviceTransaction {

@@ -1,11 +1,5 @@
 //! What activating a plan now would do, by the evaluation that decides about its offers; nothing is written.
 
-use std::collections::BTreeMap;
-use std::ops::DerefMut;
-
-use serde::Serialize;
-use sqlx::AnyConnection;
-
 use super::evaluation::{PlanOffer, evaluate};
 use super::plans::packages_of;
 use super::why::{Population, occasion, scaled};
@@ -16,7 +10,9 @@ use crate::rules::forecast::{Outcome, forecast, is_later};
 use crate::rules::plan::{List, PlanState, Strategy, Supersede, activation_faults};
 use crate::rules::progress::Presence;
 use crate::rules::{ComponentNo, DeviceKey};
-use crate::store::{Device, PlanId, Queries};
+use crate::store::{Device, PlanId, Reader};
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What activating a plan now would do.
 #[derive(Debug, Serialize)]
@@ -173,10 +169,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    async fn look<C>(&mut self, store: &mut Queries<C>, offer: &PlanOffer, mut device: Device) -> Result<Seen>
-    where
-        C: DerefMut<Target = AnyConnection> + Send,
-    {
+    async fn look(&mut self, store: &mut Reader, offer: &PlanOffer, mut device: Device) -> Result<Seen> {
         let versions = store.device_versions(device.id).await?;
         let trigger = occasion(offer.plan.settings.push);
         let today = evaluate(store, offer, &device, &versions, trigger, self.now).await?;

@@ -1,9 +1,5 @@
 //! A plan, looked at from a device: what the rules need to know of both, read from the store, and what they say.
 
-use std::ops::DerefMut;
-
-use sqlx::AnyConnection;
-
 use super::Result;
 use crate::clock::Millis;
 use crate::rules::eligibility::{
@@ -15,7 +11,7 @@ use crate::rules::manual::consent;
 use crate::rules::plan::{List, Mode};
 use crate::rules::progress::{ComponentState, UpgradeState};
 use crate::rules::{ComponentKind, ComponentNo, DeviceKey, Version};
-use crate::store::{Device, PackageId, Plan, PlanId, Queries, Reading, ReportedVersion, Upgrade};
+use crate::store::{Device, PackageId, Plan, PlanId, Reader, Reading, ReportedVersion, Upgrade};
 
 /// What of a plan is the same for every device.
 pub(super) struct PlanOffer {
@@ -34,10 +30,7 @@ struct Brought {
 }
 
 impl PlanOffer {
-    pub(super) async fn of<C>(store: &mut Queries<C>, plan: Plan, now: Millis) -> Result<Self>
-    where
-        C: DerefMut<Target = AnyConnection> + Send,
-    {
+    pub(super) async fn of(store: &mut Reader, plan: Plan, now: Millis) -> Result<Self> {
         let mut components = Vec::with_capacity(plan.settings.components.len());
         for selected in &plan.settings.components {
             let component = store.find_component(&plan.settings.product, &selected.component).await?;
@@ -67,17 +60,14 @@ pub(super) struct Evaluation {
 }
 
 /// Asks the rules; nothing is written.
-pub(super) async fn evaluate<C>(
-    store: &mut Queries<C>,
+pub(super) async fn evaluate(
+    store: &mut Reader,
     offer: &PlanOffer,
     device: &Device,
     versions: &[ReportedVersion],
     trigger: Trigger,
     now: Millis,
-) -> Result<Evaluation>
-where
-    C: DerefMut<Target = AnyConnection> + Send,
-{
+) -> Result<Evaluation> {
     let plan = &offer.plan;
     let mut facts = Vec::with_capacity(offer.components.len());
     let mut kinds = Vec::with_capacity(offer.components.len());
@@ -143,10 +133,7 @@ where
     Ok(Evaluation { verdict, membership, facts, kinds, upgrade, lacks_status, busy_with })
 }
 
-async fn membership<C>(store: &mut Queries<C>, plan: PlanId, key: &DeviceKey) -> Result<Membership>
-where
-    C: DerefMut<Target = AnyConnection> + Send,
-{
+async fn membership(store: &mut Reader, plan: PlanId, key: &DeviceKey) -> Result<Membership> {
     if store.is_listed(plan, List::Black, key).await? {
         return Ok(Membership::Blacklisted);
     }

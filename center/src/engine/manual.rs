@@ -1,10 +1,5 @@
 //! Manual mode: what the end user of a device sees of its plans, and what his word does.
 
-use std::ops::DerefMut;
-
-use serde_json::json;
-use sqlx::AnyConnection;
-
 use super::device_transaction::DeviceTransaction;
 use super::evaluation::{Evaluation, PlanOffer, evaluate};
 use super::why::{occasion, status};
@@ -19,8 +14,9 @@ use crate::rules::plan::Mode;
 use crate::rules::progress::ComponentState;
 use crate::rules::{ComponentKind, DeviceKey, ProductKey};
 use crate::store::{
-    Device, DeviceId, PackageId, Plan, PlanId, Queries, ReportedVersion, StoreError, Upgrade, UserConsent,
+    Device, DeviceId, PackageId, Plan, PlanId, Reader, ReportedVersion, StoreError, Upgrade, UserConsent,
 };
+use serde_json::json;
 
 /// A plan as the end user of a device sees it.
 #[derive(Debug)]
@@ -114,16 +110,13 @@ fn of_product(plan: &Plan, device: &Device) -> Result<()> {
     Err(StoreError::NotFound { what: "upgrade plan of this device", id: plan.id.0.to_string() }.into())
 }
 
-async fn see<C>(
-    store: &mut Queries<C>,
+async fn see(
+    store: &mut Reader,
     device: &Device,
     versions: &[ReportedVersion],
     plan: Plan,
     now: Millis,
-) -> Result<(UserPlan, Concerned)>
-where
-    C: DerefMut<Target = AnyConnection> + Send,
-{
+) -> Result<(UserPlan, Concerned)> {
     let offer = PlanOffer::of(store, plan, now).await?;
     let trigger = occasion(offer.plan.settings.push);
     let evaluation = evaluate(store, &offer, device, versions, trigger, now).await?;

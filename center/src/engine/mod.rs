@@ -6,12 +6,17 @@
 mod device_transaction;
 mod dry_run;
 mod evaluation;
+mod import;
 mod manual;
 mod offer;
 mod operator;
+mod packages;
 mod plans;
+mod products;
 mod reports;
+mod retention;
 mod tick;
+mod transaction;
 mod verification;
 mod why;
 
@@ -21,6 +26,7 @@ use std::sync::Arc;
 use quecota_core::wire::frame::{Command, Frame};
 
 use crate::clock::{Clock, Millis};
+use crate::metrics::Metrics;
 use crate::rules::manual::ActionRefused;
 use crate::rules::plan::{ActivationFault, NoTransition};
 use crate::rules::{ComponentNo, NameError};
@@ -130,17 +136,25 @@ pub struct Engine {
     clock: Clock,
     urls: Arc<dyn FirmwareUrls>,
     owner: Arc<str>,
+    metrics: Metrics,
 }
 
 impl Engine {
     /// An engine over `store`, for one process.
     pub fn new(store: Store, clock: Clock, urls: Arc<dyn FirmwareUrls>) -> Self {
-        Engine { store, clock, urls, owner: "center".into() }
+        let metrics = Metrics::default();
+        let store = store.observed_by(Arc::new(metrics.clone()));
+        Engine { store, clock, urls, owner: "center".into(), metrics }
     }
 
     /// The store, for what needs no rules.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The figures of this process.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The clock that the engine lives by.
@@ -151,11 +165,11 @@ impl Engine {
     /// The process starts: connections that an earlier run of it left behind are gone. Call it once, before devices come.
     /// Leases that ran out meanwhile get some minutes more: the devices could not tell.
     pub async fn start(&self) -> Result<()> {
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         store.extend_leases(self.clock.now() + RESTART_GRACE).await?;
         store.commit().await?;
         loop {
-            let left = self.store.write().await?.sessions_of(&self.owner, SESSIONS).await?;
+            let left = self.store.read().await?.sessions_of(&self.owner, SESSIONS).await?;
             if left.is_empty() {
                 return Ok(());
             }

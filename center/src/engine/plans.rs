@@ -1,16 +1,15 @@
 //! What an operator does to upgrade plans.
 
-use std::ops::DerefMut;
-
-use sqlx::AnyConnection;
-
+use super::transaction::Transaction;
 use super::{Engine, EngineError, Result};
+use crate::clock::Millis;
+use crate::metrics::Count;
 use crate::rules::plan::{
     List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede, activation_faults, next_state,
 };
 use crate::rules::progress::UpgradeState;
 use crate::rules::{DeviceKey, NameError, Title};
-use crate::store::{PackageId, Plan, PlanId, Queries, StoreError, Writer};
+use crate::store::{PackageId, Plan, PlanId, Reader, StoreError};
 
 /// Why devices that had not confirmed when their plan was terminated failed.
 pub const TERMINATED: &str = "the plan was terminated";
@@ -31,7 +30,7 @@ impl Engine {
         if !faults.is_empty() {
             return Err(EngineError::Plan(faults));
         }
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         let plan = store.create_plan(settings, self.clock.now()).await?;
         store.list_devices(plan.id, List::White, whitelist).await?;
         store.list_devices(plan.id, List::Black, blacklist).await?;
@@ -41,7 +40,7 @@ impl Engine {
 
     /// Saves a copy of a plan in any state under another name: every field and both lists.
     pub async fn clone_plan(&self, id: PlanId, name: Title) -> Result<Plan> {
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         let mut settings = store.plan(id).await?.settings;
         settings.name = name;
         let plan = store.create_plan(&settings, self.clock.now()).await?;
@@ -59,7 +58,7 @@ impl Engine {
         whitelist: Option<&[DeviceKey]>,
         blacklist: Option<&[DeviceKey]>,
     ) -> Result<Plan> {
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         let plan = store.lock_plan(id).await?;
         saved(&plan, "edited")?;
         let mut faults = settings.faults();
@@ -84,7 +83,7 @@ impl Engine {
 
     /// Replaces a list of a plan that is Saved; gives the number of different keys in it.
     pub async fn replace_list(&self, id: PlanId, list: List, keys: &[DeviceKey]) -> Result<i64> {
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         let plan = store.lock_plan(id).await?;
         saved(&plan, "edited")?;
         store.clear_list(id, list).await?;
@@ -96,7 +95,7 @@ impl Engine {
 
     /// Deletes a plan that is Saved.
     pub async fn delete_plan(&self, id: PlanId) -> Result<()> {
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         let plan = store.lock_plan(id).await?;
         saved(&plan, "deleted")?;
         store.delete_plan(id).await?;
@@ -107,7 +106,7 @@ impl Engine {
     /// Activates a Saved plan, or says every reason why not. From here on it is frozen.
     pub async fn activate(&self, id: PlanId, supersede: Supersede) -> Result<Plan> {
         let now = self.clock.now();
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         let mut plan = store.lock_plan(id).await?;
         for selected in &plan.settings.components {
             store.hold_package(PackageId(selected.package)).await?;
@@ -144,7 +143,7 @@ impl Engine {
     }
 
     async fn change_plan(&self, id: PlanId, event: PlanEvent) -> Result<Plan> {
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         let mut plan = store.lock_plan(id).await?;
         self.apply_plan_event(&mut store, &mut plan, event).await?;
         store.commit().await?;
@@ -154,7 +153,7 @@ impl Engine {
     /// One step in the plan's life, with its effect on devices.
     pub(super) async fn apply_plan_event(
         &self,
-        store: &mut Writer,
+        store: &mut Transaction,
         plan: &mut Plan,
         event: PlanEvent,
     ) -> Result<()> {
@@ -181,18 +180,32 @@ impl Engine {
         store.save_plan_state(plan).await?;
         match event {
             PlanEvent::Terminate => {
-                store.end_unconfirmed(plan.id, UpgradeState::Failed, TERMINATED, now).await?;
-                store.end_waiting(plan.id, TERMINATED, now).await?;
+                end_upgrades(store, plan.id, UpgradeState::Failed, TERMINATED, now).await?;
                 store.count_unreached(plan.id).await?;
             }
             PlanEvent::EndTime => {
-                store.end_unconfirmed(plan.id, UpgradeState::NotUpgraded, ENDED, now).await?;
-                store.end_waiting(plan.id, ENDED, now).await?;
+                end_upgrades(store, plan.id, UpgradeState::NotUpgraded, ENDED, now).await?;
             }
             _ => {}
         }
         Ok(())
     }
+}
+
+/// The plan is over: upgrades that no device confirmed end as `unconfirmed`, those that wait for another attempt have failed.
+async fn end_upgrades(
+    store: &mut Transaction,
+    plan: PlanId,
+    unconfirmed: UpgradeState,
+    reason: &str,
+    now: Millis,
+) -> Result<()> {
+    let class = "plan_over";
+    let devices = store.end_unconfirmed(plan, unconfirmed, reason, now).await?;
+    store.count(Count::Ended { state: unconfirmed, class, devices });
+    let devices = store.end_waiting(plan, reason, now).await?;
+    store.count(Count::Ended { state: UpgradeState::Failed, class, devices });
+    Ok(())
 }
 
 /// Whether the plan may still be `done` so to: from its activation on it is frozen.
@@ -205,10 +218,7 @@ fn saved(plan: &Plan, done: &str) -> Result<()> {
 }
 
 /// What activation finds for each component of the plan.
-pub(super) async fn packages_of<C>(store: &mut Queries<C>, plan: &Plan) -> Result<Vec<PackageFound>>
-where
-    C: DerefMut<Target = AnyConnection> + Send,
-{
+pub(super) async fn packages_of(store: &mut Reader, plan: &Plan) -> Result<Vec<PackageFound>> {
     let mut found = Vec::with_capacity(plan.settings.components.len());
     for selected in &plan.settings.components {
         let package = selected.package;

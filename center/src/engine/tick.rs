@@ -59,13 +59,13 @@ impl Engine {
     }
 
     async fn end_plan(&self, id: PlanId) -> Result<()> {
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         let mut plan = store.lock_plan(id).await?;
         if plan.state.is_over() {
             return Ok(());
         }
         self.apply_plan_event(&mut store, &mut plan, PlanEvent::EndTime).await?;
-        Ok(store.commit().await?)
+        store.commit().await
     }
 
     /// The part of a mark's push that is due by now.
@@ -113,9 +113,9 @@ impl Engine {
             (false, true) => next + 1,
             (false, false) => next,
         };
-        let mut store = self.store.write().await?;
+        let mut store = self.begin().await?;
         store.save_plan_mark(plan.id, mark).await?;
-        Ok(store.commit().await?)
+        store.commit().await
     }
 }
 

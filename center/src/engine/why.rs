@@ -1,11 +1,5 @@
 //! Why devices are where they are: the same evaluation as the engine's, without doing anything.
 
-use std::collections::BTreeMap;
-use std::ops::DerefMut;
-
-use serde::Serialize;
-use sqlx::AnyConnection;
-
 use super::evaluation::{Evaluation, PlanOffer, evaluate};
 use super::{Engine, Result};
 use crate::clock::Millis;
@@ -14,7 +8,9 @@ use crate::rules::explanation::{Asks, DeviceStatus, StatusInput};
 use crate::rules::plan::{List, Push};
 use crate::rules::progress::Presence;
 use crate::rules::{DeviceKey, ProductKey};
-use crate::store::{Device, Plan, PlanId, Queries};
+use crate::store::{Device, Plan, PlanId, Reader};
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Where one device stands in one plan.
 #[derive(Debug)]
@@ -167,15 +163,12 @@ pub(super) fn status(
 }
 
 /// The condition of one device, and the sentence for it.
-async fn look<C>(
-    store: &mut Queries<C>,
+async fn look(
+    store: &mut Reader,
     offer: &PlanOffer,
     device: &Device,
     now: Millis,
-) -> Result<(&'static str, String)>
-where
-    C: DerefMut<Target = AnyConnection> + Send,
-{
+) -> Result<(&'static str, String)> {
     let plan = &offer.plan;
     let versions = store.device_versions(device.id).await?;
     let evaluation = evaluate(store, offer, device, &versions, occasion(plan.settings.push), now).await?;

@@ -18,6 +18,7 @@ use tracing::{debug, error, warn};
 use super::depot::{Depot, DepotError};
 use super::range::{self, Wanted};
 use super::signature::{Token, UrlKey};
+use crate::metrics::Metrics;
 use crate::rules::ComponentNo;
 use crate::store::{PackageFile, Store, StoreError, UpgradeId};
 
@@ -30,12 +31,43 @@ pub struct Downloads {
     pub key: UrlKey,
     /// Says whether an upgrade is over, and remembers how far its device is.
     pub store: Store,
+    /// Counts what is sent.
+    pub metrics: Metrics,
 }
 
 impl Downloads {
     /// `/f/TOKEN/SIGNATURE/NAME`.
     pub fn router(self) -> Router {
         Router::new().route("/f/{token}/{signature}/{*name}", get(download)).with_state(self)
+    }
+
+    /// The file that a token stands for, unless its upgrade is over or its user has cancelled it.
+    async fn find(&self, token: Token) -> Result<Option<(Content, Progress)>, StoreError> {
+        let mut queries = self.store.read().await?;
+        let upgrade = match queries.upgrade(token.upgrade).await {
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            upgrade => upgrade?,
+        };
+        if upgrade.ended.is_some() || upgrade.cancelled.is_some() {
+            return Ok(None);
+        }
+        let Some(part) = upgrade.components.into_iter().find(|part| part.package == token.package) else {
+            return Ok(None);
+        };
+        let Some(package) = queries.find_package(token.package).await? else { return Ok(None) };
+        let files = package.content.files;
+        let before = files.iter().take(token.file_index).map(|file| file.size).sum();
+        let Some(file) = files.get(token.file_index) else { return Ok(None) };
+        let content = Content { sha256: file.digests.sha256, size: file.size };
+        let progress = Progress {
+            store: self.store.clone(),
+            metrics: self.metrics.clone(),
+            upgrade: upgrade.id,
+            component: part.component,
+            reached: before,
+            moved: Moved::No,
+        };
+        Ok(Some((content, progress)))
     }
 }
 
@@ -46,11 +78,11 @@ async fn download(
     headers: HeaderMap,
 ) -> Response {
     if !downloads.key.verifies(&token, &signature) {
-        downloads.store.metrics().download(StatusCode::FORBIDDEN.as_u16());
+        downloads.metrics.download(StatusCode::FORBIDDEN.as_u16());
         return refuse(StatusCode::FORBIDDEN, "this center did not sign this URL");
     }
     let found = match token.parse() {
-        Ok(token) => find(&downloads.store, token).await,
+        Ok(token) => downloads.find(token).await,
         Err(_) => Ok(None),
     };
     let response = match found {
@@ -63,7 +95,7 @@ async fn download(
             refuse(StatusCode::SERVICE_UNAVAILABLE, "the center's database is not available now; try again")
         }
     };
-    downloads.store.metrics().download(response.status().as_u16());
+    downloads.metrics.download(response.status().as_u16());
     response
 }
 
@@ -73,38 +105,11 @@ pub async fn send(depot: &Depot, file: &PackageFile, method: &Method, headers: &
     answer(depot, content, None, method, headers).await
 }
 
-/// The file that a token stands for, unless its upgrade is over or its user has cancelled it.
-async fn find(store: &Store, token: Token) -> Result<Option<(Content, Progress)>, StoreError> {
-    let mut queries = store.read().await?;
-    let upgrade = match queries.upgrade(token.upgrade).await {
-        Err(StoreError::NotFound { .. }) => return Ok(None),
-        upgrade => upgrade?,
-    };
-    if upgrade.ended.is_some() || upgrade.cancelled.is_some() {
-        return Ok(None);
-    }
-    let Some(part) = upgrade.components.into_iter().find(|part| part.package == token.package) else {
-        return Ok(None);
-    };
-    let Some(package) = queries.find_package(token.package).await? else { return Ok(None) };
-    let files = package.content.files;
-    let before = files.iter().take(token.file_index).map(|file| file.size).sum();
-    let Some(file) = files.get(token.file_index) else { return Ok(None) };
-    let content = Content { sha256: file.digests.sha256, size: file.size };
-    let progress = Progress {
-        store: store.clone(),
-        upgrade: upgrade.id,
-        component: part.component,
-        reached: before,
-        moved: Moved::No,
-    };
-    Ok(Some((content, progress)))
-}
-
 /// How far a device is in the files of its component's package, told to the store when the answer ends, whole or not.
 #[derive(Debug)]
 struct Progress {
     store: Store,
+    metrics: Metrics,
     upgrade: UpgradeId,
     component: ComponentNo,
     /// Bytes of the package up to here, files before this one included.
@@ -121,7 +126,7 @@ enum Moved {
 
 impl Progress {
     fn count(&mut self, bytes: &Bytes) {
-        self.store.metrics().downloaded(bytes.len() as u64);
+        self.metrics.downloaded(bytes.len() as u64);
         self.reached = self.reached.saturating_add(bytes.len() as u64);
         self.moved = Moved::Yes;
     }
@@ -265,6 +270,7 @@ mod tests {
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         let progress = Progress {
             store: Store::in_memory().await.unwrap(),
+            metrics: Metrics::default(),
             upgrade: UpgradeId(1),
             component: ComponentNo::new("STM32").unwrap(),
             reached: 0,

@@ -1,12 +1,9 @@
 //! What the end users of devices said to plans in manual mode.
 
-use std::ops::DerefMut;
-
 use serde::Serialize;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::{Columns, DeviceId, PlanId, Queries, Result, StoreError, Topic, Writer};
+use super::{Columns, DeviceId, PlanId, Reader, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
 use crate::rules::manual::{Answer, Appointment, AutoConfirm};
 
@@ -19,7 +16,7 @@ pub struct UserConsent {
     pub at: Millis,
 }
 
-// Queries of the scheduler and of every offer: a test shows that each has its index.
+// Reader of the scheduler and of every offer: a test shows that each has its index.
 pub(super) const FIND_ANSWER: &str = "SELECT * FROM plan_answers WHERE plan_id = $1 AND device_id = $2";
 pub(super) const NEXT_OPENING: &str = "SELECT opens_at FROM plan_answers WHERE device_id = $1 AND opens_at IS NOT NULL AND opens_at > $2 \
              ORDER BY opens_at LIMIT 1";
@@ -40,7 +37,7 @@ fn said(row: &AnyRow) -> Result<UserConsent> {
     Ok(UserConsent { answer, at: Millis(row.int("said_at")?) })
 }
 
-impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+impl Reader {
     /// What the device's end user said last to the plan, if anything.
     pub async fn find_answer(&mut self, plan: PlanId, device: DeviceId) -> Result<Option<UserConsent>> {
         let row =

@@ -1,12 +1,9 @@
 //! Devices: identity, connection, and what they reported.
 
-use std::ops::DerefMut;
-
 use serde::Serialize;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Writer};
+use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Writer};
 use crate::clock::Millis;
 use crate::rules::eligibility::StatusAsk;
 use crate::rules::manual::AutoConfirm;
@@ -35,7 +32,7 @@ pub struct Device {
     pub key: DeviceKey,
     /// MQTT client id.
     pub client_id: String,
-    /// Device secret, sealed: [`Queries::device_secret`] opens it.
+    /// Device secret, sealed: [`Reader::device_secret`] opens it.
     #[serde(skip)]
     pub secret: Sealed,
     /// Fixed place in a spread push, 0..=9999.
@@ -95,7 +92,7 @@ pub struct ReportedVersion {
     pub version: String,
 }
 
-// Queries of the scheduler and of every connect: a test shows that each has its index.
+// Reader of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const DEVICE_BY_CLIENT_ID: &str = "SELECT * FROM devices WHERE client_id = $1";
 pub(super) const ONLINE_IN_SLOTS: &str = "SELECT * FROM devices WHERE pk = $1 AND online = 1 AND push_slot >= $2 AND push_slot < $3 \
              ORDER BY push_slot LIMIT $4";
@@ -140,7 +137,7 @@ pub(super) fn device(row: &AnyRow) -> Result<Device> {
     })
 }
 
-impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+impl Reader {
     /// The device that connects with this client id, if there is one.
     pub async fn find_device_by_client_id(&mut self, client_id: &str) -> Result<Option<Device>> {
         let row = sqlx::query(DEVICE_BY_CLIENT_ID).bind(client_id).fetch_optional(self.connection()).await?;
@@ -245,6 +242,14 @@ impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
             .await?;
         row.int("devices")
     }
+
+    /// Devices whose session begins with `owner`: connections of a process that is gone.
+    pub async fn sessions_of(&mut self, owner: &str, limit: i64) -> Result<Vec<Device>> {
+        let (from, until) = (format!("{owner}/"), format!("{owner}0"));
+        let rows =
+            sqlx::query(SESSIONS_OF).bind(from).bind(until).bind(limit).fetch_all(self.connection()).await?;
+        rows.iter().map(device).collect()
+    }
 }
 
 impl Writer {
@@ -310,14 +315,6 @@ impl Writer {
         .execute(self.connection())
         .await?;
         Ok(if done.rows_affected() > 0 { WasOwner::Yes } else { WasOwner::No })
-    }
-
-    /// Devices whose session begins with `owner`: connections of a process that is gone.
-    pub async fn sessions_of(&mut self, owner: &str, limit: i64) -> Result<Vec<Device>> {
-        let (from, until) = (format!("{owner}/"), format!("{owner}0"));
-        let rows =
-            sqlx::query(SESSIONS_OF).bind(from).bind(until).bind(limit).fetch_all(self.connection()).await?;
-        rows.iter().map(device).collect()
     }
 
     /// Stores what the device reported, and that it was seen. The identity and the connection stay as they are.

@@ -5,36 +5,41 @@
 
 mod answers;
 mod changes;
+mod connection;
 mod devices;
+mod error;
 mod packages;
+mod page;
 mod plans;
 mod products;
+mod row;
 mod search;
 mod secrets;
 mod snapshot;
 mod upgrades;
 
-use std::collections::BTreeSet;
-use std::fmt::Display;
-use std::ops::DerefMut;
+use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
+use sqlx::any::AnyPoolOptions;
+use sqlx::pool::PoolConnectionMetadata;
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
-use crate::metrics::{Count, Metrics};
-use crate::seal::{Keyring, SealError};
+use crate::seal::Keyring;
 
 pub use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 pub use crate::rules::{DeviceId, PackageId, PlanId, UpgradeId};
 pub use answers::UserConsent;
 pub use changes::{Changes, Topic, Watch};
+pub use connection::{Reader, Writer};
 pub(crate) use devices::PUSH_SLOTS;
 pub use devices::{Device, Reading, ReportedVersion, WasOwner};
+pub use error::{DatabaseError, Result, StoreError};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageKind, PlanWithPackage};
+pub use page::{PAGE_MAX, Page};
 pub use plans::{Mark, Plan};
 pub use products::{Component, Product};
 pub use search::{DeviceFilter, Found, PlanDevice, ReasonCount, Span, UpgradeFilter};
@@ -42,68 +47,8 @@ pub use secrets::Resealed;
 pub use snapshot::snapshot;
 pub use upgrades::{LogEntry, NewLogEntry};
 
-/// Why the store did not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// There is no such thing.
-    #[error("{what} {id:?} does not exist")]
-    NotFound {
-        /// What was looked for.
-        what: &'static str,
-        /// By which name or number.
-        id: String,
-    },
-    /// It contradicts what is there.
-    #[error("{what} {id:?}: {reason}")]
-    Conflict {
-        /// What was to be written.
-        what: &'static str,
-        /// Its name or number.
-        id: String,
-        /// What stands against it, and what would be right.
-        reason: String,
-    },
-    /// Trouble of the moment: the database is away, full, locked or overloaded. Trying again may help; a device must not
-    /// take it for a refusal (DECISIONS.md "CONNACK").
-    #[error("the database is not available: {0}")]
-    Unavailable(#[source] sqlx::Error),
-    /// The database cannot be used as it is.
-    #[error("the database cannot be used: {0}")]
-    Unusable(String),
-    /// A secret cannot be opened.
-    #[error(transparent)]
-    Sealed(#[from] SealError),
-}
-
-impl StoreError {
-    /// Whether the same call may succeed later.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, StoreError::Unavailable(_))
-    }
-
-    pub(crate) fn missing(what: &'static str, id: impl Display) -> Self {
-        StoreError::NotFound { what, id: id.to_string() }
-    }
-
-    pub(crate) fn conflict(what: &'static str, id: impl Display, reason: impl Into<String>) -> Self {
-        StoreError::Conflict { what, id: id.to_string(), reason: reason.into() }
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            // A value that this version does not know: another version wrote it, or the file is damaged.
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
-                StoreError::Unusable(error.to_string())
-            }
-            error => StoreError::Unavailable(error),
-        }
-    }
-}
-
-/// Result of the store.
-pub type Result<T> = std::result::Result<T, StoreError>;
+use error::is_duplicate;
+use row::Columns;
 
 /// Which database stands behind a [`Store`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +57,7 @@ enum Backend {
     Postgres,
 }
 
-/// The center's memory.
+/// The center's database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Store {
     backend: Backend,
@@ -120,7 +65,15 @@ pub struct Store {
     readers: AnyPool,
     writers: AnyPool,
     changes: Changes,
-    metrics: Metrics,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+/// Is told how long the store takes.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// A reader or writer got its connection after this time.
+    fn waited(&self, time: Duration);
+    /// A transaction was committed this long after it was asked for.
+    fn committed(&self, time: Duration);
 }
 
 /// Connections that read at the same time from SQLite.
@@ -146,7 +99,7 @@ impl Store {
             readers,
             writers,
             changes: Changes::default(),
-            metrics: Metrics::default(),
+            observer: None,
         };
         store.migrate().await?;
         store.check_keys().await?;
@@ -158,14 +111,7 @@ impl Store {
     pub async fn in_memory() -> Result<Self> {
         let pool = sqlite_pool(1).idle_timeout(None).max_lifetime(None).connect("sqlite::memory:").await?;
         let (readers, changes, keys) = (pool.clone(), Changes::default(), Keyring::made());
-        let store = Store {
-            backend: Backend::Sqlite,
-            keys,
-            readers,
-            writers: pool,
-            changes,
-            metrics: Metrics::default(),
-        };
+        let store = Store { backend: Backend::Sqlite, keys, readers, writers: pool, changes, observer: None };
         store.migrate().await?;
         Ok(store)
     }
@@ -191,14 +137,8 @@ impl Store {
             .connect(url)
             .await?;
         let (readers, changes) = (pool.clone(), Changes::default());
-        let store = Store {
-            backend: Backend::Postgres,
-            keys,
-            readers,
-            writers: pool,
-            changes,
-            metrics: Metrics::default(),
-        };
+        let store =
+            Store { backend: Backend::Postgres, keys, readers, writers: pool, changes, observer: None };
         store.migrate().await?;
         store.check_keys().await?;
         Ok(store)
@@ -215,47 +155,13 @@ impl Store {
         })
     }
 
-    /// A connection to look with.
-    pub async fn read(&self) -> Result<Reader> {
-        let begun = Instant::now();
-        let connection = self.readers.acquire().await?;
-        self.metrics.store_wait(begun.elapsed());
-        Ok(self.queries(connection, begun))
-    }
-
-    /// A transaction; dropped without [`Writer::commit`] it leaves nothing behind.
-    pub async fn write(&self) -> Result<Writer> {
-        let begun = Instant::now();
-        let connection = match self.backend {
-            // A deferred BEGIN would fail at its first write when another process writes.
-            Backend::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await?,
-            Backend::Postgres => self.writers.begin().await?,
-        };
-        self.metrics.store_wait(begun.elapsed());
-        Ok(self.queries(connection, begun))
-    }
-
-    fn queries<C>(&self, connection: C, begun: Instant) -> Queries<C> {
-        let (changes, touched, counts) = (self.changes.clone(), BTreeSet::new(), Vec::new());
-        Queries {
-            backend: self.backend,
-            keys: self.keys.clone(),
-            metrics: self.metrics.clone(),
-            begun,
-            connection,
-            changes,
-            touched,
-            counts,
-        }
-    }
-
     /// Waits for what this process commits about `topic`.
     pub fn watch(&self, topic: Topic) -> Watch {
         self.changes.watch(topic)
     }
 
-    /// After how long who waits for a change looks by himself: other centers may write to PostgreSQL, nobody else to the
-    /// SQLite file.
+    /// Longest time between two looks of a task that waits for a change: other centers may write to PostgreSQL, nobody else
+    /// to the SQLite file.
     pub fn look_again(&self) -> Duration {
         match self.backend {
             Backend::Sqlite => Duration::from_secs(30),
@@ -263,9 +169,10 @@ impl Store {
         }
     }
 
-    /// The figures of this process.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+    /// The same store, which tells `observer` how long it takes.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        Store { observer: Some(observer), ..self }
     }
 
     /// Closes every connection; what was committed stays.
@@ -309,164 +216,10 @@ fn sqlite_pool(connections: u32) -> AnyPoolOptions {
         })
 }
 
-/// Every query, over a connection that may read, and over a transaction that may also write.
-pub struct Queries<C> {
-    backend: Backend,
-    keys: Keyring,
-    metrics: Metrics,
-    /// When it was asked for.
-    begun: Instant,
-    connection: C,
-    changes: Changes,
-    /// What this transaction changes, for those who wait for it.
-    touched: BTreeSet<Topic>,
-    /// What it counts.
-    counts: Vec<Count>,
-}
-
-/// May read.
-pub type Reader = Queries<PoolConnection<Any>>;
-/// May read and write.
-pub type Writer = Queries<Transaction<'static, Any>>;
-
-impl Writer {
-    /// From here on it counts.
-    pub async fn commit(self) -> Result<()> {
-        self.connection.commit().await?;
-        self.metrics.store_write(self.begun.elapsed());
-        for count in self.counts {
-            self.metrics.committed(count);
-        }
-        self.changes.tell(&self.touched);
-        Ok(())
-    }
-
-    /// Counts it with the commit.
-    pub(crate) fn count(&mut self, count: Count) {
-        self.counts.push(count);
-    }
-
-    /// Who waits for `topic` hears of it after the commit.
-    fn touch(&mut self, topic: Topic) {
-        self.touched.insert(topic);
-    }
-
-    /// Makes two creations of the same kind wait for each other; SQLite's single writer does so by itself.
-    async fn lock_table(&mut self, table: &'static str) -> Result<()> {
-        if self.backend == Backend::Postgres {
-            // The name is one of ours, never a user's.
-            let lock = AssertSqlSafe(format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"));
-            sqlx::query(lock).execute(&mut *self.connection).await?;
-        }
-        Ok(())
-    }
-
-    /// Appends a row lock of one owner, for PostgreSQL: SQLite's single writer needs none.
-    fn locked(&self, query: &'static str) -> AssertSqlSafe<String> {
-        let lock = if self.backend == Backend::Postgres { " FOR UPDATE" } else { "" };
-        AssertSqlSafe(format!("{query}{lock}"))
-    }
-
-    /// Appends a row lock that many may have at the same time.
-    fn held(&self, query: &'static str) -> AssertSqlSafe<String> {
-        let lock = if self.backend == Backend::Postgres { " FOR SHARE" } else { "" };
-        AssertSqlSafe(format!("{query}{lock}"))
-    }
-}
-
-impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
-    fn connection(&mut self) -> &mut AnyConnection {
-        &mut self.connection
-    }
-}
-
-/// One page of a list, by keyset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
-    /// The rows.
-    pub rows: Vec<T>,
-    /// Give it as `after` to get the next page; none: this is the last one.
-    pub next: Option<i64>,
-}
-
-/// Rows of a page at most.
-pub const PAGE_MAX: i64 = 1_000;
-
-impl<T> Page<T> {
-    /// Cuts `rows`, read with one more than `limit`, to a page.
-    fn of(mut rows: Vec<T>, limit: i64, id: impl Fn(&T) -> i64) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(0);
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next = if more { rows.last().map(id) } else { None };
-        Page { rows, next }
-    }
-}
-
-/// How a row is read: columns by name, into types that hold their rules.
-trait Columns {
-    fn int(&self, column: &'static str) -> Result<i64>;
-    fn maybe_int(&self, column: &'static str) -> Result<Option<i64>>;
-    fn text(&self, column: &'static str) -> Result<String>;
-    fn maybe_text(&self, column: &'static str) -> Result<Option<String>>;
-
-    /// A text that obeys the rule of its type.
-    fn word<T: std::str::FromStr<Err: Display>>(&self, column: &'static str) -> Result<T> {
-        let text = self.text(column)?;
-        text.parse().map_err(|error| StoreError::Unusable(format!("column {column}: {error}")))
-    }
-
-    fn maybe_word<T: std::str::FromStr<Err: Display>>(&self, column: &'static str) -> Result<Option<T>> {
-        self.maybe_text(column)?
-            .map(|text| {
-                text.parse().map_err(|error| StoreError::Unusable(format!("column {column}: {error}")))
-            })
-            .transpose()
-    }
-
-    /// A whole number in the range of its type.
-    fn number<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T> {
-        let value = self.int(column)?;
-        T::try_from(value)
-            .map_err(|_| StoreError::Unusable(format!("column {column}: {value} is out of its range")))
-    }
-
-    fn maybe_number<T: TryFrom<i64>>(&self, column: &'static str) -> Result<Option<T>> {
-        self.maybe_int(column)?
-            .map(|value| {
-                T::try_from(value).map_err(|_| {
-                    StoreError::Unusable(format!("column {column}: {value} is out of its range"))
-                })
-            })
-            .transpose()
-    }
-}
-
-impl Columns for AnyRow {
-    fn int(&self, column: &'static str) -> Result<i64> {
-        Ok(self.try_get(column)?)
-    }
-
-    fn maybe_int(&self, column: &'static str) -> Result<Option<i64>> {
-        Ok(self.try_get(column)?)
-    }
-
-    fn text(&self, column: &'static str) -> Result<String> {
-        Ok(self.try_get(column)?)
-    }
-
-    fn maybe_text(&self, column: &'static str) -> Result<Option<String>> {
-        Ok(self.try_get(column)?)
-    }
-}
-
-/// Whether the error says that a key is there already.
-fn is_duplicate(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.is_unique_violation())
-}
-
 #[cfg(test)]
 mod tests {
+    use sqlx::AssertSqlSafe;
+
     use super::*;
 
     /// Plans of SQLite; PostgreSQL has the same indexes.
@@ -511,7 +264,7 @@ mod tests {
             upgrades::EXTEND_DEADLINES,
             upgrades::REPEAT_LOG,
             upgrades::ALL_IN_FLIGHT,
-            upgrades::FORGET_LOG,
+            upgrades::PRUNE_LOG,
             search::PLAN_REASONS,
             search::DEVICE_LOG_BEFORE,
             secrets::NEXT_PRODUCT_KEY,

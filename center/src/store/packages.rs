@@ -1,12 +1,9 @@
 //! Version packages and their files.
 
-use std::ops::DerefMut;
-
 use serde::{Deserialize, Serialize, Serializer};
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Writer};
+use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Writer};
 use crate::clock::Millis;
 use crate::rules::plan::PlanState;
 use crate::rules::{ComponentNo, FileName, PackageId, PlanId, ProductKey, Remark, Title, Version};
@@ -165,7 +162,7 @@ fn file(row: &AnyRow) -> Result<PackageFile> {
     })
 }
 
-impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+impl Reader {
     async fn package_files(&mut self, mut package: Package) -> Result<Package> {
         let rows = sqlx::query("SELECT * FROM package_files WHERE package_id = $1 ORDER BY position")
             .bind(package.id.0)

@@ -1,13 +1,11 @@
 //! Upgrade plans.
 
-use std::ops::DerefMut;
-
 use serde::Serialize;
+use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection};
 
-use super::{Columns, PAGE_MAX, Page, Queries, Result, StoreError, Topic, Writer, is_duplicate};
+use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Topic, Writer, is_duplicate};
 use crate::clock::Millis;
 use crate::rules::limits::{Load, START_SPAN};
 use crate::rules::plan::{Halt, List, Overlap, PlanComponent, PlanSettings, PlanState, Strategy};
@@ -52,7 +50,7 @@ pub struct Mark {
     pub done: i64,
 }
 
-// Queries of the scheduler and of every connect: a test shows that each has its index.
+// Reader of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const OFFERED_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading') \
              ORDER BY activated_at DESC, id DESC";
 pub(super) const ACTIVE_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading', 'suspended') \
@@ -144,7 +142,7 @@ fn plan(row: &AnyRow) -> Result<Plan> {
     })
 }
 
-impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+impl Reader {
     async fn with_components(&mut self, mut plan: Plan) -> Result<Plan> {
         let rows = sqlx::query("SELECT * FROM plan_components WHERE plan_id = $1 ORDER BY position")
             .bind(plan.id.0)

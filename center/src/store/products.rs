@@ -1,12 +1,9 @@
 //! Products and their components.
 
-use std::ops::DerefMut;
-
 use serde::{Deserialize, Serialize};
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::{Columns, Queries, Result, StoreError, Writer, is_duplicate};
+use super::{Columns, Reader, Result, StoreError, Writer, is_duplicate};
 use crate::clock::Millis;
 use crate::rules::{Admission, ComponentKind, ComponentNo, ProductKey, ProductSecret, Title};
 use crate::seal::{Place, Sealed};
@@ -16,7 +13,7 @@ use crate::seal::{Place, Sealed};
 pub struct Product {
     /// Product key.
     pub key: ProductKey,
-    /// Product secret, sealed: [`Queries::product_secret`] opens it.
+    /// Product secret, sealed: [`Reader::product_secret`] opens it.
     #[serde(skip)]
     pub secret: Sealed,
     /// Its name.
@@ -61,7 +58,7 @@ fn component(row: &AnyRow) -> Result<Component> {
     })
 }
 
-impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+impl Reader {
     /// The product, if there is one.
     pub async fn find_product(&mut self, key: &ProductKey) -> Result<Option<Product>> {
         let row = sqlx::query("SELECT * FROM products WHERE pk = $1")

@@ -1,16 +1,14 @@
 //! The operator's looks at many devices: search, import, and the lists of a plan. All in pages, each led by an index.
 
-use std::collections::HashMap;
-use std::ops::DerefMut;
-
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe};
+use std::collections::HashMap;
 
 use super::devices::device;
 use super::upgrades::{component, log_entry, upgrade};
 use super::{
-    Columns, Device, DeviceId, LogEntry, PAGE_MAX, PUSH_SLOTS, Page, PlanId, Queries, ReportedVersion,
-    Result, Upgrade, Writer,
+    Columns, Device, DeviceId, LogEntry, PAGE_MAX, PUSH_SLOTS, Page, PlanId, Reader, ReportedVersion, Result,
+    Upgrade, Writer,
 };
 use crate::clock::Millis;
 use crate::rules::names::client_id;
@@ -280,7 +278,7 @@ pub(super) const PLAN_REASONS: &str = "SELECT state, reason, COUNT(*) AS devices
 pub(super) const DEVICE_LOG_BEFORE: &str =
     "SELECT * FROM upgrade_log WHERE device_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
 
-impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+impl Reader {
     async fn rows(&mut self, select: Select) -> Result<Vec<AnyRow>> {
         let mut query = sqlx::query(AssertSqlSafe(select.text));
         for bind in select.binds {

@@ -1,11 +1,9 @@
 //! Secrets of products and devices: opened for who needs them, and brought under the key in use.
 
-use std::ops::DerefMut;
-
+use sqlx::Executor;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Executor};
 
-use super::{Backend, Columns, Device, Product, Queries, Result, Store, StoreError, Writer};
+use super::{Backend, Columns, Device, Product, Reader, Result, Store, StoreError, Writer};
 use crate::rules::{DeviceSecret, ProductSecret};
 use crate::seal::{Place, Sealed};
 
@@ -35,7 +33,7 @@ const SEAL_PRODUCT: &str =
     "UPDATE products SET secret = $1, seal = $2 WHERE pk = $4 AND seal = $3 AND $5 = ''";
 const SEAL_DEVICE: &str = "UPDATE devices SET secret = $1, seal = $2 WHERE pk = $4 AND seal = $3 AND dk = $5";
 
-impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+impl Reader {
     /// The product's secret in the clear, for the protocol.
     pub fn product_secret(&self, product: &Product) -> Result<ProductSecret> {
         let secret = self.keys.open(Place::Product(product.key.as_str()), &product.secret)?;

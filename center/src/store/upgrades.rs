@@ -1,14 +1,11 @@
 //! Upgrades of devices, their components, and their log.
 
-use std::ops::DerefMut;
-
 use serde::Serialize;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::{Columns, Queries, Result, StoreError, Topic, Writer};
+use super::{Columns, Reader, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
-use crate::metrics::Count;
 use crate::rules::progress::{Figures, UpgradeState};
 use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 use crate::rules::verification::Verified;
@@ -52,7 +49,7 @@ pub struct NewLogEntry {
     pub value: serde_json::Value,
 }
 
-// Queries of the scheduler and of every connect: a test shows that each has its index.
+// Reader of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const OPEN_UPGRADES: &str =
     "SELECT * FROM upgrades WHERE device_id = $1 AND ended_at IS NULL ORDER BY id";
 pub(super) const FIND_UPGRADE: &str = "SELECT * FROM upgrades WHERE plan_id = $1 AND device_id = $2";
@@ -84,7 +81,7 @@ pub(super) const LOG_AFTER: &str =
     "SELECT * FROM upgrade_log WHERE upgrade_id = $1 AND id > $2 ORDER BY id LIMIT $3";
 pub(super) const ALL_IN_FLIGHT: &str =
     "SELECT COUNT(*) AS devices FROM upgrades WHERE outstanding = 1 AND state >= ''";
-pub(super) const FORGET_LOG: &str = "DELETE FROM upgrade_log WHERE id IN (SELECT upgrade_log.id FROM upgrade_log \
+pub(super) const PRUNE_LOG: &str = "DELETE FROM upgrade_log WHERE id IN (SELECT upgrade_log.id FROM upgrade_log \
              WHERE upgrade_log.last_at < $1 AND NOT EXISTS (SELECT 1 FROM upgrades \
              WHERE upgrades.id = upgrade_log.upgrade_id AND upgrades.ended_at IS NULL) ORDER BY last_at LIMIT $2)";
 pub(super) const LAST_LINE: &str = "SELECT COALESCE(MAX(id), 0) AS id FROM upgrade_log WHERE upgrade_id = $1";
@@ -153,7 +150,7 @@ fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-impl<C: DerefMut<Target = AnyConnection> + Send> Queries<C> {
+impl Reader {
     async fn whole_upgrades(&mut self, rows: Vec<AnyRow>) -> Result<Vec<Upgrade>> {
         let mut upgrades = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -463,8 +460,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends every upgrade of the plan that waits for another attempt: there is none in a plan that is over.
-    pub async fn end_waiting(&mut self, plan: PlanId, reason: &str, now: Millis) -> Result<()> {
+    /// Ends every upgrade of the plan that waits for another attempt, as failed: there is none in a plan that is over.
+    /// Returns how many.
+    pub async fn end_waiting(&mut self, plan: PlanId, reason: &str, now: Millis) -> Result<u64> {
         self.touch(Topic::Figures(plan));
         // The components keep their states: they say how the last attempt failed.
         const WAITING: &str =
@@ -479,19 +477,17 @@ impl Writer {
              outstanding = 0 WHERE {WAITING}"
         ));
         let done = sqlx::query(ends).bind(plan.0).bind(reason).bind(now.0).execute(self.connection()).await?;
-        let (state, devices) = (UpgradeState::Failed, done.rows_affected());
-        self.count(Count::Ended { state, class: "plan_over", devices });
-        Ok(())
+        Ok(done.rows_affected())
     }
 
-    /// Ends every upgrade of the plan that no device has confirmed, in one statement.
+    /// Ends every upgrade of the plan that no device has confirmed, in one statement. Returns how many.
     pub async fn end_unconfirmed(
         &mut self,
         plan: PlanId,
         state: UpgradeState,
         reason: &str,
         now: Millis,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         self.touch(Topic::Figures(plan));
         sqlx::query(
             "UPDATE component_upgrades SET lease_until = NULL, updated_at = $2 WHERE lease_until IS NOT NULL AND \
@@ -511,15 +507,13 @@ impl Writer {
         .bind(now.0)
         .execute(self.connection())
         .await?;
-        self.count(Count::Ended { state, class: "plan_over", devices: done.rows_affected() });
-        Ok(())
+        Ok(done.rows_affected())
     }
 
     /// Deletes up to `limit` lines of the log that were last repeated before `until`, the oldest first, and says how many.
     /// An upgrade that is not at its end keeps all of its lines.
-    pub async fn forget_log(&mut self, until: Millis, limit: i64) -> Result<u64> {
-        let done = sqlx::query(FORGET_LOG).bind(until.0).bind(limit).execute(self.connection()).await?;
-        self.count(Count::Forgotten(done.rows_affected()));
+    pub async fn prune_log(&mut self, until: Millis, limit: i64) -> Result<u64> {
+        let done = sqlx::query(PRUNE_LOG).bind(until.0).bind(limit).execute(self.connection()).await?;
         Ok(done.rows_affected())
     }
 

@@ -32,8 +32,6 @@ pub async fn add(
     let product = ProductKey::new(product)?;
     let id = ComponentNo::new(new.id)?;
     let kind = new.kind.parse()?;
-    let mut store = api.engine.store().write().await?;
-    let component = store.create_component(&product, &id, kind, api.engine.clock().now()).await?;
-    store.commit().await?;
+    let component = api.engine.create_component(&product, &id, kind).await?;
     Ok((StatusCode::CREATED, Json(component)))
 }

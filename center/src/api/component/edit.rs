@@ -28,9 +28,7 @@ pub async fn edit(
 ) -> Result<Json<Component>, ApiError> {
     let Json(changes) = body?;
     let (product, id) = (ProductKey::new(product)?, ComponentNo::new(id)?);
-    let mut store = api.engine.store().write().await?;
-    let component = store.edit_component(&product, &id, changes.kind.parse()?).await?;
-    store.commit().await?;
+    let component = api.engine.edit_component(&product, &id, changes.kind.parse()?).await?;
     Ok(Json(component))
 }
 
@@ -40,8 +38,6 @@ pub async fn delete(
     Path((product, id)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (product, id) = (ProductKey::new(product)?, ComponentNo::new(id)?);
-    let mut store = api.engine.store().write().await?;
-    store.delete_component(&product, &id).await?;
-    store.commit().await?;
+    api.engine.delete_component(&product, &id).await?;
     Ok(Json(json!({ "deleted": id })))
 }

@@ -90,9 +90,7 @@ impl Import {
         for key in keys {
             devices.push((key, new_secret()?));
         }
-        let mut store = self.api.engine.store().write().await?;
-        let added = store.import_devices(&self.product, &devices, self.api.engine.clock().now()).await?;
-        store.commit().await?;
+        let added = self.api.engine.import_devices(&self.product, &devices).await?;
         self.report.lines += count;
         self.report.added += added;
         self.report.known += count.saturating_sub(added);

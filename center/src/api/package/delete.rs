@@ -14,9 +14,7 @@ use crate::store::PackageId;
 pub async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     let id = PackageId(number("version package", &id)?);
     let _naming = api.naming.lock().await;
-    let mut store = api.engine.store().write().await?;
-    let package = store.delete_package(id).await?;
-    store.commit().await?;
+    let package = api.engine.delete_package(id).await?;
     let contents = package.content.files.into_iter().map(|file| (file.digests.sha256, file.object));
     api.forget_unused(contents).await;
     info!(package = id.0, "package deleted");

@@ -93,11 +93,7 @@ impl Api {
             named.push((file.digests.sha256, file.object.clone()));
             self.depot.keep(staged).await?;
         }
-        let mut store = self.engine.store().write().await?;
-        let package = store.create_package(new.clone(), self.engine.clock().now()).await;
-        let package = package.map_err(ApiError::naming_the_missing)?;
-        store.commit().await?;
-        Ok(package)
+        self.engine.create_package(new.clone()).await.map_err(ApiError::naming_the_missing)
     }
 }
 

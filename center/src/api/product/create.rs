@@ -36,8 +36,6 @@ pub async fn create(
     // 16 characters, as the vendor's secrets have: the first 16 bytes are a cipher key (QUECTHING.md 4.2).
     let made = || Base64::encode_string(&rand::random::<[u8; 12]>());
     let secret = ProductSecret::new(new.secret.unwrap_or_else(made))?;
-    let mut store = api.engine.store().write().await?;
-    let product = store.create_product(&key, &secret, &name, admission, api.engine.clock().now()).await?;
-    store.commit().await?;
+    let product = api.engine.create_product(&key, &secret, &name, admission).await?;
     Ok((StatusCode::CREATED, Json(Fresh { product, secret, components: [] })))
 }

@@ -29,11 +29,6 @@ pub async fn edit(
     let key = ProductKey::new(key)?;
     let name = changes.name.map(Title::new).transpose()?;
     let admission = changes.admission.map(|admission| admission.parse()).transpose()?;
-    let mut store = api.engine.store().write().await?;
-    let before = store.product(&key).await?;
-    let (name, admission) = (name.unwrap_or(before.name), admission.unwrap_or(before.admission));
-    let product = store.edit_product(&key, &name, admission).await?;
-    let components = store.components(&key).await?;
-    store.commit().await?;
+    let (product, components) = api.engine.edit_product(&key, name, admission).await?;
     Ok(Json(Whole { product, components }))
 }

@@ -1,0 +1,143 @@
+//! A connection that reads, and a transaction that reads and writes. The queries of both stand beside their tables.
+
+use std::collections::BTreeSet;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Instant;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Transaction};
+
+use super::{Backend, Changes, Observer, Result, Store, StoreError, Topic};
+use crate::seal::Keyring;
+
+/// May read. Has every reading query as a method.
+pub struct Reader {
+    pub(super) backend: Backend,
+    pub(super) keys: Keyring,
+    connection: Source,
+}
+
+/// Where the queries of a reader go.
+enum Source {
+    Connection(PoolConnection<Any>),
+    Transaction(Transaction<'static, Any>),
+}
+
+impl Reader {
+    pub(super) fn connection(&mut self) -> &mut AnyConnection {
+        match &mut self.connection {
+            Source::Connection(connection) => connection,
+            Source::Transaction(transaction) => transaction,
+        }
+    }
+}
+
+/// May read and write; dropped without [`Writer::commit`] it leaves nothing behind.
+pub struct Writer {
+    reader: Reader,
+    /// When it was asked for.
+    begun: Instant,
+    observer: Option<Arc<dyn Observer>>,
+    changes: Changes,
+    /// What this transaction changes, for those who wait for it.
+    touched: BTreeSet<Topic>,
+}
+
+impl Deref for Writer {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl DerefMut for Writer {
+    fn deref_mut(&mut self) -> &mut Reader {
+        &mut self.reader
+    }
+}
+
+impl Store {
+    /// A connection to read with.
+    pub async fn read(&self) -> Result<Reader> {
+        let begun = Instant::now();
+        let connection = self.readers.acquire().await.map_err(StoreError::unavailable)?;
+        self.waited(begun);
+        Ok(self.reader(Source::Connection(connection)))
+    }
+
+    /// A transaction.
+    pub async fn write(&self) -> Result<Writer> {
+        let begun = Instant::now();
+        let transaction = match self.backend {
+            // A deferred BEGIN would fail at its first write when another process writes.
+            Backend::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await,
+            Backend::Postgres => self.writers.begin().await,
+        };
+        let transaction = transaction.map_err(StoreError::unavailable)?;
+        self.waited(begun);
+        Ok(Writer {
+            reader: self.reader(Source::Transaction(transaction)),
+            begun,
+            observer: self.observer.clone(),
+            changes: self.changes.clone(),
+            touched: BTreeSet::new(),
+        })
+    }
+
+    fn reader(&self, connection: Source) -> Reader {
+        Reader { backend: self.backend, keys: self.keys.clone(), connection }
+    }
+
+    fn waited(&self, begun: Instant) {
+        if let Some(observer) = &self.observer {
+            observer.waited(begun.elapsed());
+        }
+    }
+}
+
+impl Writer {
+    /// Makes what was written count: it is on the disk when this returns, and those who wait for it are woken.
+    pub async fn commit(self) -> Result<()> {
+        match self.reader.connection {
+            Source::Transaction(transaction) => {
+                transaction.commit().await.map_err(StoreError::unavailable)?
+            }
+            // A writer is made over a transaction only.
+            Source::Connection(_) => {}
+        }
+        if let Some(observer) = &self.observer {
+            observer.committed(self.begun.elapsed());
+        }
+        self.changes.tell(&self.touched);
+        Ok(())
+    }
+
+    /// Those who wait for `topic` are woken after the commit.
+    pub(super) fn touch(&mut self, topic: Topic) {
+        self.touched.insert(topic);
+    }
+
+    /// Makes two creations of the same kind wait for each other; SQLite's single writer does so by itself.
+    pub(super) async fn lock_table(&mut self, table: &'static str) -> Result<()> {
+        if self.backend == Backend::Postgres {
+            // The name is one of ours, never a user's.
+            let lock = AssertSqlSafe(format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"));
+            sqlx::query(lock).execute(self.connection()).await?;
+        }
+        Ok(())
+    }
+
+    /// Appends an exclusive row lock, for PostgreSQL: SQLite's single writer needs none.
+    pub(super) fn locked(&self, query: &'static str) -> AssertSqlSafe<String> {
+        let lock = if self.backend == Backend::Postgres { " FOR UPDATE" } else { "" };
+        AssertSqlSafe(format!("{query}{lock}"))
+    }
+
+    /// Appends a row lock that many may have at the same time.
+    pub(super) fn held(&self, query: &'static str) -> AssertSqlSafe<String> {
+        let lock = if self.backend == Backend::Postgres { " FOR SHARE" } else { "" };
+        AssertSqlSafe(format!("{query}{lock}"))
+    }
+}
