@@ -1,32 +1,33 @@
 //! `cargo xtask demo --cut-power`: the C example is killed at random moments of its upgrade, and still ends it.
 
 use crate::demo::{Center, DEVICE, PRODUCT, SECRET, random_image, read, step};
-use crate::line::Line;
+
 use crate::process::{Background, Folder, Heard, Outcome, cargo, fail, run as run_command};
+use crate::throttled_proxy::ThrottledProxy;
 use crate::{setup, test};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 const IMAGE: usize = 1024 * 1024;
 const CUTS: usize = 20;
-/// Bytes that may be fetched twice for one cut.
-const TWICE: u64 = 16 * 1024;
-/// An upgrade with all its cuts is over by then.
+/// Bytes that may be fetched again after one cut: one interval of progress records.
+const REPEATED_MAX: u64 = 16 * 1024;
+/// Longest time for one upgrade with all its cuts.
 const DEADLINE: Duration = Duration::from_secs(240);
 
-/// When power goes.
+/// When the device is killed.
 #[derive(Clone, Copy)]
 enum Moment {
-    /// When the line has carried this byte of the image, and so much later.
+    /// This long after the proxy has forwarded this byte of the image.
     Byte(u64, Duration),
-    /// When the application says this, and so much later.
-    Said(&'static str, Duration),
+    /// This long after the application has printed a line that begins so.
+    Printed(&'static str, Duration),
 }
 
 /// The last steps of an upgrade, of which each is cut once.
 const LAST_STEPS: [&str; 3] = ["10703", "verified", "10704"];
 
-/// `[--seed N]`.
+/// Runs two upgrades, with staging as large as the image and with 64 KB of it.
 pub fn run(seed: Option<u64>) -> Outcome {
     setup::packages(&[setup::DEMO])?;
     step("build the center, libquecota.a and the C example");
@@ -47,37 +48,37 @@ pub fn run(seed: Option<u64>) -> Outcome {
 fn upgrade(example: &Path, staging: usize, options: &[&str], seed: u64) -> Outcome {
     let start = Instant::now();
     let folder = Folder::new(&format!("cut-power-{staging}"))?;
-    let line = Line::start()?;
-    let center = Center::start(folder.path(), Some(&line))?;
+    let proxy = ThrottledProxy::start()?;
+    let center = Center::start(folder.path(), Some(&proxy))?;
     center.product()?;
     let image = folder.path().join("stm32-2_0_0.bin");
     random_image(&image)?;
     let plan = center.plan(&image)?;
     let device = Device { example, folder: folder.path(), mqtt: &center.mqtt, staging, options };
 
-    println!("\n  cut  killed at                        bytes fetched  twice since the cut before");
+    println!("\n  cut  killed at                        bytes fetched  fetched again since last cut");
     let mut running = device.start()?;
     let mut before = 0;
     for (number, moment) in (1..).zip(moments(seed)) {
-        let what = wait(&running, &line, moment, start)?;
+        let what = wait(&running, &proxy, moment, start)?;
         running.freeze()?;
-        line.settle();
+        proxy.discount_unread();
         running.kill()?;
-        line.hang_up();
-        let twice = line.twice();
-        println!("  {number:>3}  {what:<32} {:>14}  {:>26}", line.carried(), twice - before);
-        if twice - before > TWICE {
+        proxy.disconnect();
+        let repeated = proxy.repeated();
+        println!("  {number:>3}  {what:<32} {:>14}  {:>26}", proxy.forwarded(), repeated - before);
+        if repeated - before > REPEATED_MAX {
             return fail(format!(
-                "{} bytes were fetched again after one cut; at most {TWICE} are right",
-                twice - before
+                "{} bytes were fetched again after one cut; at most {REPEATED_MAX} are right",
+                repeated - before
             ));
         }
-        before = twice;
+        before = repeated;
         running = device.start()?;
     }
     let center_says = end(running, &center, &plan, start)?;
-    if line.twice() - before > TWICE {
-        return fail(format!("{} bytes were fetched again after the last cut", line.twice() - before));
+    if proxy.repeated() - before > REPEATED_MAX {
+        return fail(format!("{} bytes were fetched again after the last cut", proxy.repeated() - before));
     }
     let (uploaded, written) = (read(&image)?, read(&device.flash())?);
     if uploaded != written {
@@ -85,18 +86,18 @@ fn upgrade(example: &Path, staging: usize, options: &[&str], seed: u64) -> Outco
     }
     println!("  {center_says}");
     println!(
-        "  {} bytes, identical, after {CUTS} cuts; {} fetched, {} of them twice: {} a cut; {:.1} s",
+        "  {} bytes, identical, after {CUTS} cuts; {} fetched, {} of them again: {} a cut; {:.1} s",
         written.len(),
-        line.carried(),
-        line.twice(),
-        line.twice() / CUTS as u64,
+        proxy.forwarded(),
+        proxy.repeated(),
+        proxy.repeated() / CUTS as u64,
         start.elapsed().as_secs_f64()
     );
     center.stop();
     Ok(())
 }
 
-/// Lets the device end its upgrade; what the center says of it then.
+/// Lets the device finish its upgrade; gives the center's line about it.
 fn end(device: Background, center: &Center, plan: &str, start: Instant) -> Outcome<String> {
     loop {
         // When the last cut fell behind the end of the upgrade, the application knows of none and waits for another.
@@ -115,7 +116,7 @@ fn end(device: Background, center: &Center, plan: &str, start: Instant) -> Outco
     }
 }
 
-/// In the order in which they come.
+/// The moments of the cuts, in the order in which they come.
 fn moments(seed: u64) -> Vec<Moment> {
     let mut state = seed;
     let mut random = move |below: u64| {
@@ -131,25 +132,27 @@ fn moments(seed: u64) -> Vec<Moment> {
     let mut moments: Vec<_> =
         bytes.into_iter().map(|byte| Moment::Byte(byte, Duration::from_micros(random(8_000)))).collect();
     for said in LAST_STEPS {
-        moments.push(Moment::Said(said, Duration::from_micros(random(1_000))));
+        moments.push(Moment::Printed(said, Duration::from_micros(random(1_000))));
     }
     moments
 }
 
-/// Waits for the moment; says where it was.
-fn wait(device: &Background, line: &Line, moment: Moment, start: Instant) -> Outcome<String> {
+/// Waits for the moment; gives its description for the table.
+fn wait(device: &Background, proxy: &ThrottledProxy, moment: Moment, start: Instant) -> Outcome<String> {
     loop {
         let heard = device.heard(Duration::from_millis(1));
         let here = match (moment, &heard) {
-            (Moment::Byte(byte, later), _) if line.furthest() > byte => Some((format!("byte {byte}"), later)),
-            (Moment::Said(word, later), Heard::Line(said))
-                if said.starts_with(word) && line.furthest() >= IMAGE as u64 =>
+            (Moment::Byte(byte, later), _) if proxy.high_water() > byte => {
+                Some((format!("byte {byte}"), later))
+            }
+            (Moment::Printed(word, later), Heard::Line(said))
+                if said.starts_with(word) && proxy.high_water() >= IMAGE as u64 =>
             {
                 let words: Vec<_> = said.split_whitespace().take(2).collect();
                 Some((words.join(" "), later))
             }
             // The cut before came so late that this start already ends the upgrade: the next one falls into that.
-            (Moment::Said(_, later), Heard::Line(said))
+            (Moment::Printed(_, later), Heard::Line(said))
                 if said.starts_with("mcu") && said.contains("version=2_0_0") =>
             {
                 Some(("the new version's start".to_owned(), later))
@@ -168,7 +171,7 @@ fn wait(device: &Background, line: &Line, moment: Moment, start: Instant) -> Out
     }
 }
 
-/// What starts the C example again and again.
+/// Starts the C example with the same folder again and again.
 struct Device<'d> {
     example: &'d Path,
     folder: &'d Path,

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: the main job, on a local center, with a C application.
 
-use crate::line::Line;
 use crate::process::{Background, Folder, Outcome, cargo, fail, output, root, run as run_command};
+use crate::throttled_proxy::ThrottledProxy;
 use crate::{setup, test};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, Write};
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 const IMAGE: usize = 1024 * 1024;
 const STAGING: usize = 64 * 1024;
-/// How long a device may say nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The same in a bad world, where it waits for what does not come.
-const BAD_PATIENCE: Duration = Duration::from_secs(180);
+/// Longest time in which a device prints nothing.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// The same with injected faults, for which it waits until its timeouts.
+const SILENCE_MAX_WITH_FAULTS: Duration = Duration::from_secs(180);
 /// By then an upgrade is over, in any world.
 const DEADLINE: Duration = Duration::from_secs(600);
 pub const PRODUCT: &str = "p1demo";
@@ -64,8 +64,10 @@ pub fn run(faults: Option<&str>) -> Outcome {
             })?
         }
     };
-    let mut shown =
-        Shown { patience: if faults.is_some() { BAD_PATIENCE } else { PATIENCE }, ..Shown::default() };
+    let mut shown = Shown {
+        patience: if faults.is_some() { SILENCE_MAX_WITH_FAULTS } else { SILENCE_MAX },
+        ..Shown::default()
+    };
     shown.follow(&device, Some("request"))?;
     center.say(&["device", "list", "--product", PRODUCT])?;
 
@@ -185,7 +187,7 @@ impl Shown {
 
     /// Which faults struck, and how often.
     fn faults(&self) {
-        if self.patience == BAD_PATIENCE {
+        if self.patience == SILENCE_MAX_WITH_FAULTS {
             println!("\n  {:<12} {:>6}", "fault", "struck");
             for (fault, count) in &self.struck {
                 println!("  {fault:<12} {count:>6}");
@@ -245,24 +247,24 @@ pub struct Center {
 }
 
 impl Center {
-    /// Its files may be reached through a line of their own.
-    pub fn start(folder: &Path, line: Option<&Line>) -> Outcome<Center> {
+    /// Starts a center; with a proxy, devices fetch its files through that.
+    pub fn start(folder: &Path, proxy: Option<&ThrottledProxy>) -> Outcome<Center> {
         let program = root().join("target/debug/quecota-center");
         let data = folder.join("center");
         let server = Background::start(&program, "TERM", |command| {
             command
                 .args(["serve", "--log", "warn", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--data"])
                 .arg(&data);
-            if let Some(line) = line {
-                command.arg("--public-url").arg(format!("http://{}", line.address()));
+            if let Some(proxy) = proxy {
+                command.arg("--public-url").arg(format!("http://{}", proxy.address()));
             }
         })?;
         let deadline = Duration::from_secs(20);
         let mqtt = server.announced("mqtt:", deadline)?;
         let http = server.announced("http:", deadline)?;
-        if let Some(line) = line {
+        if let Some(proxy) = proxy {
             let address = http.trim_start_matches("http://").trim_end_matches('/').parse();
-            line.lead_to(address.map_err(|_| format!("the center is at {http}, which is no address"))?);
+            proxy.set_upstream(address.map_err(|_| format!("the center is at {http}, which is no address"))?);
         }
         Ok(Center { server, program, data, http, mqtt })
     }
