@@ -1,7 +1,7 @@
 /*
  * quecota: the drop-in API for applications written for Ql_iotApi.h of the QuecThing device SDK, up to 2.9.
  *
- * Made from the Rust sources by `cargo xtask headers`; do not edit.
+ * Made from the Rust sources by build.rs; do not edit. `cargo xtask headers` renews it.
  *
  * One device for the process, on the platform of quecota_default_platform(); see quecota.h. Every function but
  * Ql_iotConfigSetEventCB() refuses before Ql_iotInit(), by FALSE, 0 or NULL. Strings that a getter hands out live in
@@ -16,6 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The version of quecota that this header belongs to. */
+#define QUECOTA_VERSION_MAJOR 0
+#define QUECOTA_VERSION_MINOR 1
+#define QUECOTA_VERSION_PATCH 0
+#define QUECOTA_VERSION "0.1.0"
 
 #ifdef QL_API_QTHSDK_H
 #error "include Ql_iotApi.h or ql_api_qthsdk.h, not both: they differ in qbool and in events"

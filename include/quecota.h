@@ -1,7 +1,7 @@
 /*
  * quecota: the OTA part of the QuecThing device SDK. The native API.
  *
- * Made from the Rust sources by `cargo xtask headers`; do not edit.
+ * Made from the Rust sources by build.rs; do not edit. `cargo xtask headers` renews it.
  *
  * One device: memory of QUECOTA_SIZE bytes, a platform table, a config; quecota_init(), quecota_start(), then
  * quecota_poll() again and again, from one task. The platform's network code answers through quecota_on_*().
@@ -17,6 +17,12 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* The version of quecota that this header belongs to. */
+#define QUECOTA_VERSION_MAJOR 0
+#define QUECOTA_VERSION_MINOR 1
+#define QUECOTA_VERSION_PATCH 0
+#define QUECOTA_VERSION "0.1.0"
 
 /* A device. Opaque; it lives in memory of the caller. */
 typedef struct quecota quecota_t;
@@ -532,6 +538,12 @@ enum {
     QUECOTA_HTTP_REDIRECT = 3,
 };
 
+/** Memory for one device, for those who keep it in a variable. */
+typedef union {
+    uint64_t aligned;
+    unsigned char bytes[QUECOTA_SIZE];
+} quecota_memory_t;
+
 /** `event` of the event callback. */
 typedef uint32_t quecota_event_t;
 
@@ -813,6 +825,17 @@ quecota_error_t quecota_ota_progress(quecota_t *device, quecota_progress_t *prog
 quecota_t *quecota_default_device(void);
 
 /**
+ * The platform of applications of the drop-in API (Ql_iotApi.h), for native ones to use as well. On Linux hosts the
+ * library brings one, configured by QUECOTA_* environment variables, as a weak symbol; elsewhere, or instead, an
+ * object file of the port defines it. NULL: there is none now.
+ *
+ * The table of the Linux platform is a token: its members are NULL, and it works only where it is handed on as it
+ * is, by its address, to quecota_init(). It serves one device at a time; quecota_start() of another one while the
+ * first lives returns QUECOTA_ERROR_PLATFORM.
+ */
+extern const quecota_platform_t *quecota_default_platform(void);
+
+/**
  * Why the last thing that failed did, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is
  * NULL or not started.
  */
@@ -866,28 +889,3 @@ quecota_error_t quecota_http_closed(quecota_http_t *http,
 #endif  // __cplusplus
 
 #endif  /* QUECOTA_H */
-
-/** Memory for one device, for those who keep it in a variable. */
-typedef union {
-    uint64_t aligned;
-    unsigned char bytes[QUECOTA_SIZE];
-} quecota_memory_t;
-
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-/**
- * The platform of applications of the drop-in API (Ql_iotApi.h), for native ones to use as well. On Linux hosts the
- * library brings one, configured by QUECOTA_* environment variables, as a weak symbol; elsewhere, or instead, an object
- * file of the port defines it. NULL: there is none now.
- *
- * The table of the Linux platform is a token: its members are NULL, and it works only where it is handed on as it is, by
- * its address, to quecota_init(). It serves one device at a time; quecota_start() of another one while the first lives
- * returns QUECOTA_ERROR_PLATFORM.
- */
-const quecota_platform_t *quecota_default_platform(void);
-
-#ifdef __cplusplus
-}
-#endif

@@ -4,7 +4,7 @@
 //! `poll`, after the state has changed, so what a callback calls is taken as the state allows.
 
 use core::cell::{Cell, UnsafeCell};
-use core::ffi::c_void;
+use core::ffi::{c_uchar, c_void};
 
 use quecota_core::agent::{Agent, Dialect, Event, EventValue, Resume};
 use quecota_core::limits;
@@ -26,14 +26,22 @@ pub const QUECOTA_SIZE: usize = 8192;
 /// Alignment of that memory.
 pub const QUECOTA_ALIGN: usize = 8;
 
-// When the first fails, raise QUECOTA_SIZE here and renew the headers.
+// When the first fails, raise QUECOTA_SIZE here; `cargo xtask headers` renews the headers.
 const _: () = assert!(size_of::<Device>() <= QUECOTA_SIZE, "QUECOTA_SIZE is too small");
 const _: () = assert!(align_of::<Device>() <= QUECOTA_ALIGN, "QUECOTA_ALIGN is too small");
+const _: () = assert!(align_of::<quecota_memory_t>() == QUECOTA_ALIGN);
 
 /// The gate reads the size of a device from the size of this symbol.
 #[cfg(feature = "firmware-gate")]
 #[unsafe(export_name = "quecota_size_of_device")]
 static SIZE_OF_DEVICE: [u8; size_of::<Device>()] = [0; size_of::<Device>()];
+
+/// Memory for one device, for those who keep it in a variable.
+#[repr(C)]
+pub union quecota_memory_t {
+    aligned: u64,
+    bytes: [c_uchar; QUECOTA_SIZE],
+}
 
 /// What the first word of a live device holds.
 const ALIVE: u32 = 0x5143_4F54;

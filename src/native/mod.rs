@@ -27,7 +27,7 @@ mod table;
 
 pub use config::*;
 pub use configuration::*;
-pub use device::{Callback, Device, QUECOTA_ALIGN, QUECOTA_SIZE};
+pub use device::{Callback, Device, QUECOTA_ALIGN, QUECOTA_SIZE, quecota_memory_t};
 pub use error::{Error, quecota_error_t, quecota_error_values};
 pub use failure::*;
 pub use handle::quecota_t;

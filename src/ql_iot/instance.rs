@@ -8,17 +8,12 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use quecota_core::limits;
 
+use super::default_device::quecota_default_platform;
 use super::types::{FALSE, TRUE, qbool, qint32_t, quint32_t};
 use crate::native::{
-    Callback, Device, QUECOTA_SIZE, quecota_config_t, quecota_dialect_values, quecota_init,
-    quecota_platform_t, quecota_resume_values, quecota_t,
+    Callback, Device, QUECOTA_SIZE, quecota_config_t, quecota_dialect_values, quecota_init, quecota_memory_t,
+    quecota_resume_values, quecota_t,
 };
-
-unsafe extern "C" {
-    /// The platform of an unmodified application: feature `host` brings a weak one, a port defines its own. NULL when
-    /// there is none now.
-    fn quecota_default_platform() -> *const quecota_platform_t;
-}
 
 /// Bytes of the receive buffer.
 const RECEIVE: usize = 2 * limits::RECEIVE_BUFFER_MIN;
@@ -35,12 +30,9 @@ struct Instance {
     device: AtomicPtr<Device>,
     /// The application's callback as it was set last, also before `Ql_iotInit`.
     callback: AtomicPtr<c_void>,
-    memory: UnsafeCell<MaybeUninit<Memory>>,
+    memory: UnsafeCell<MaybeUninit<quecota_memory_t>>,
     receive: UnsafeCell<[u8; RECEIVE]>,
 }
-
-#[repr(C, align(8))]
-struct Memory([u8; QUECOTA_SIZE]);
 
 // SAFETY: memory and receive buffer are touched only by the device in them, which has the platform's lock, and by the
 // one `Ql_iotInit` that has `taken`.

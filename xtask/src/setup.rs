@@ -14,9 +14,6 @@ pub const DEMO: &[Package] = &[
     ("procps", "stops servers by signal"),
 ];
 
-/// What `headers` needs.
-pub const HEADERS: &[Package] = &[("cbindgen-web", "makes the C headers")];
-
 /// What `test` needs beside all other lists.
 pub const TEST: &[Package] = &[
     ("valgrind", "runs the C tests once more"),

@@ -1,0 +1,23 @@
+# Changes a function in a copy of the sources: the library must not build, and must name the header that is stale.
+file(REMOVE_RECURSE ${COPY})
+file(COPY ${SOURCE}/ DESTINATION ${COPY}
+    REGEX "/(target|\\.git|corpus|docs)$" EXCLUDE)
+set(file ${COPY}/src/native/error.rs)
+file(READ ${file} text)
+string(REPLACE "QUECOTA_ERROR_PANIC = 20," "QUECOTA_ERROR_PANIC = 21," changed "${text}")
+if(changed STREQUAL text)
+    message(FATAL_ERROR "${file} has no QUECOTA_ERROR_PANIC = 20 to change")
+endif()
+file(WRITE ${file} "${changed}")
+separate_arguments(CARGO)
+execute_process(COMMAND ${CARGO} build ${ARGUMENTS} WORKING_DIRECTORY ${COPY}
+    RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+if(result EQUAL 0)
+    message(FATAL_ERROR "the library was built with a stale header")
+endif()
+foreach(said "include/quecota.h is stale" "QUECOTA_ERROR_PANIC = 20" "QUECOTA_ERROR_PANIC = 21" "cargo xtask headers")
+    string(FIND "${output}" "${said}" at)
+    if(at EQUAL -1)
+        message(FATAL_ERROR "the build failed without saying `${said}`:\n${output}")
+    endif()
+endforeach()
