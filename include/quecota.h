@@ -818,13 +818,6 @@ quecota_error_t quecota_ota_need_time(quecota_t *device,
 quecota_error_t quecota_ota_progress(quecota_t *device, quecota_progress_t *progress);
 
 /**
- * The device of an application that uses the drop-in API (Ql_iotInit()), for what only the native API has, such as
- * quecota_ota_checkpoint(). NULL until Ql_iotInit() has returned TRUE. It is the library's: not to be given to quecota_init(),
- * quecota_start(), quecota_poll() or quecota_deinit(). From any task, also inside the event callback.
- */
-quecota_t *quecota_default_device(void);
-
-/**
  * The platform of applications of the drop-in API (Ql_iotApi.h), for native ones to use as well. On Linux hosts the
  * library brings one, configured by QUECOTA_* environment variables, as a weak symbol; elsewhere, or instead, an
  * object file of the port defines it. NULL: there is none now.
@@ -834,6 +827,13 @@ quecota_t *quecota_default_device(void);
  * first lives returns QUECOTA_ERROR_PLATFORM.
  */
 extern const quecota_platform_t *quecota_default_platform(void);
+
+/**
+ * The device of an application that uses the drop-in API (Ql_iotInit()), for what only the native API has, such as
+ * quecota_ota_checkpoint(). NULL until Ql_iotInit() has returned TRUE. It is the library's: not to be given to
+ * quecota_init(), quecota_start(), quecota_poll() or quecota_deinit(). From any task, also inside the event callback.
+ */
+quecota_t *quecota_default_device(void);
 
 /**
  * Why the last thing that failed did, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is

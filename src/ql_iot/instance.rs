@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use quecota_core::limits;
 
-use super::default_device::quecota_default_platform;
+use super::default_platform::quecota_default_platform;
 use super::types::{FALSE, TRUE, qbool, qint32_t, quint32_t};
 use crate::native::{
     Callback, Device, QUECOTA_SIZE, quecota_config_t, quecota_dialect_values, quecota_init, quecota_memory_t,

@@ -6,6 +6,7 @@
 mod codes;
 mod config;
 mod default_device;
+mod default_platform;
 mod instance;
 mod ota;
 mod strings;

@@ -1,0 +1,14 @@
+//! The platform of the process's one device, which the host or a port defines.
+
+use crate::native::quecota_platform_t;
+
+unsafe extern "C" {
+    /// The platform of applications of the drop-in API (Ql_iotApi.h), for native ones to use as well. On Linux hosts the
+    /// library brings one, configured by QUECOTA_* environment variables, as a weak symbol; elsewhere, or instead, an
+    /// object file of the port defines it. NULL: there is none now.
+    ///
+    /// The table of the Linux platform is a token: its members are NULL, and it works only where it is handed on as it
+    /// is, by its address, to quecota_init(). It serves one device at a time; quecota_start() of another one while the
+    /// first lives returns QUECOTA_ERROR_PLATFORM.
+    pub fn quecota_default_platform() -> *const quecota_platform_t;
+}
