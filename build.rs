@@ -5,7 +5,7 @@
 //! is. `QUECOTA_HEADERS=write` in the environment, which `cargo xtask headers` sets, writes instead of comparing.
 
 #[cfg(feature = "headers")]
-#[path = "build/headers.rs"]
+#[path = "cbindgen/headers.rs"]
 mod headers;
 
 use std::env;
