@@ -256,6 +256,10 @@ extern "C" {
 /**
  * Loads what was stored, prepares recovery and starts the platform's task. TRUE again when it was done before. FALSE
  * when the platform cannot be used; then it may be called again.
+ *
+ * On Linux the device belongs to the process that called this. In a child that is forked later every call is refused,
+ * this one too: a daemon forks first. The library's threads take no signals, and neither does the event callback, which
+ * runs in one of them.
  */
 qbool Ql_iotInit(void);
 

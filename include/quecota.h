@@ -95,6 +95,8 @@ enum {
     QUECOTA_ERROR_UNKNOWN = 19,
     /** A bug in this library (hosts only; please report it). */
     QUECOTA_ERROR_PANIC = 20,
+    /** The process that made the device has forked, and this is the child (Linux platform only). */
+    QUECOTA_ERROR_FORKED = 21,
 };
 
 /** The event conventions. */
@@ -114,6 +116,9 @@ enum {
  *
  * `value` is a copy of `length` bytes with a NUL behind them, which the callback may write on; it lives for the call
  * only. NULL and 0 when the event has no value.
+ *
+ * It must return: a C++ exception or a longjmp() out of it ends the process or leaves the device unusable, so catch
+ * exceptions inside.
  */
 typedef void (*quecota_event_cb_t)(void *ctx, uint32_t event, int32_t code, void *value, uint32_t length);
 
@@ -825,6 +830,10 @@ quecota_error_t quecota_ota_progress(quecota_t *device, quecota_progress_t *prog
  * The table of the Linux platform is a token: its members are NULL, and it works only where it is handed on as it
  * is, by its address, to quecota_init(). It serves one device at a time; quecota_start() of another one while the
  * first lives returns QUECOTA_ERROR_PLATFORM.
+ *
+ * A device on the Linux platform belongs to the process: in a child that is forked later every call is refused with
+ * QUECOTA_ERROR_FORKED. The event callback runs in a thread of the library, which has all signals blocked but
+ * SIGSEGV, SIGBUS, SIGFPE and SIGILL.
  */
 extern const quecota_platform_t *quecota_default_platform(void);
 

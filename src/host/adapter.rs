@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use quecota_core::agent::{Agent, Flow};
-use quecota_core::platform::Platform;
+use quecota_core::agent::Agent;
+use quecota_core::platform::{Delivery, Platform, TransportEvent};
 
-use super::answer::{Answer, Delivery, EventSink, Generation};
+use super::signal;
+use super::sink::{EventSink, Generation};
 use crate::native::{DeviceRef, RustPlatform};
 
 /// When the thread looks again while the application polls by itself.
@@ -21,6 +22,8 @@ pub(super) struct Adapter<P> {
     platform: Mutex<P>,
     device: Arc<DeviceHandle>,
     poller: Mutex<Option<Poller>>,
+    /// The process that made it.
+    process: u32,
 }
 
 /// The thread that polls. It ends when `work` is dropped.
@@ -33,7 +36,12 @@ struct Poller {
 impl<P> Adapter<P> {
     /// `platform` for the device that `device` will be attached to.
     pub fn new(platform: P, device: Arc<DeviceHandle>) -> Self {
-        Adapter { platform: Mutex::new(platform), device, poller: Mutex::default() }
+        Adapter {
+            platform: Mutex::new(platform),
+            device,
+            poller: Mutex::default(),
+            process: std::process::id(),
+        }
     }
 
     fn poller(&self) -> MutexGuard<'_, Option<Poller>> {
@@ -42,6 +50,10 @@ impl<P> Adapter<P> {
 }
 
 impl<P: Platform + Send + 'static> RustPlatform for Adapter<P> {
+    fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
+    }
+
     fn platform(&self) -> &Mutex<dyn Platform + Send> {
         &self.platform
     }
@@ -60,15 +72,24 @@ impl<P: Platform + Send + 'static> RustPlatform for Adapter<P> {
         }
         self.device.attach(device);
         let (work, inbox) = mpsc::sync_channel(1);
-        let spawned = std::thread::Builder::new().name("quecota".into()).spawn(move || {
+        let spawned = signal::spawn("quecota", move || {
             let mut wait = Duration::ZERO;
             while inbox.recv_timeout(wait) != Err(RecvTimeoutError::Disconnected) {
                 wait = device.poll().map_or(POLLED_ELSEWHERE, |millis| Duration::from_millis(millis.into()));
             }
         });
-        let thread = spawned.inspect_err(|_| self.device.detach())?;
-        *poller = Some(Poller { work, thread });
-        Ok(())
+        match spawned {
+            Ok(thread) => {
+                *poller = Some(Poller { work, thread });
+                Ok(())
+            }
+            Err(e) => {
+                // A thread that delivers holds the device handle and may wait for the poller.
+                drop(poller);
+                self.device.detach();
+                Err(e)
+            }
+        }
     }
 
     fn stop(&self) {
@@ -122,33 +143,7 @@ impl DeviceHandle {
 }
 
 impl EventSink for DeviceHandle {
-    fn deliver(&self, generation: &Generation, answer: Answer<'_>) -> Delivery {
-        self.with(generation, |agent, platform| hand(agent, platform, answer))
-    }
-}
-
-/// The `on_*` call that `answer` stands for.
-pub(super) fn hand(agent: &mut Agent<'static>, platform: &mut dyn Platform, answer: Answer<'_>) -> Delivery {
-    match answer {
-        Answer::Link(link) => agent.on_link(platform, link),
-        Answer::Message { topic, payload } => {
-            if !agent.on_message(platform, topic, payload) {
-                return Delivery::NoRoom;
-            }
-        }
-        Answer::Sent { id, delivered } => agent.on_sent(platform, id, delivered),
-        Answer::FetchBegin(head) => return agent.on_fetch_begin(platform, head).into(),
-        Answer::FetchData(data) => return agent.on_fetch_data(platform, data).into(),
-        Answer::FetchEnd(end) => agent.on_fetch_end(platform, end),
-    }
-    Delivery::Taken
-}
-
-impl From<Flow> for Delivery {
-    fn from(flow: Flow) -> Self {
-        match flow {
-            Flow::Continue => Delivery::Taken,
-            Flow::Stop => Delivery::Stop,
-        }
+    fn deliver(&self, generation: &Generation, event: TransportEvent<'_>) -> Delivery {
+        self.with(generation, |agent, platform| agent.on_transport(platform, event))
     }
 }

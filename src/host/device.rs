@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -115,7 +116,7 @@ fn record(folder: &Folder, name: &str, size: u32, log: Log) {
 }
 
 fn appended(path: &Path, line: &str) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     io::Write::write_all(&mut file, line.as_bytes())
 }
 

@@ -6,15 +6,16 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use quecota_core::agent::Agent;
-use quecota_core::platform::{FetchEnd, Level, Link, Platform, TransportEvent};
+use quecota_core::platform::{Delivery, FetchEnd, Level, Link, Platform, TransportEvent};
 use test_platform::faults::{Fault, Faults, Faulty, Incoming, Message};
 
 use super::HostError;
-use super::adapter::{Adapter, DeviceHandle, hand};
-use super::answer::{Answer, Delivery, EventSink, Generation};
+use super::adapter::{Adapter, DeviceHandle};
 use super::log::Log;
 use super::platform::Host;
 use super::settings::Settings;
+use super::signal;
+use super::sink::{EventSink, Generation};
 
 /// A message that is to come after the next comes after this long even if there is none.
 const HELD_FOR: Duration = Duration::from_millis(500);
@@ -29,7 +30,7 @@ pub(super) fn host(settings: Settings, faults: Faults) -> Result<Adapter<Faulty<
     let device = Arc::new(DeviceHandle::default());
     let sink = Arc::new(FaultySink::new(faults.clone(), Arc::clone(&device)));
     let host = Host::start(settings, sink.clone())?;
-    std::thread::Builder::new().name("quecota-faults".to_owned()).spawn(move || {
+    signal::spawn("quecota-faults", move || {
         loop {
             sleep(TICK);
             sink.late(Instant::now());
@@ -60,7 +61,7 @@ struct Way {
     held: Option<(Generation, Instant)>,
 }
 
-/// What becomes of one answer.
+/// What becomes of one event.
 struct Passage {
     delivery: Delivery,
     /// Before the next may come.
@@ -86,7 +87,7 @@ impl FaultySink {
             let _ = self.device.with(&generation, |agent, platform| {
                 let mut way = self.way();
                 way.release(now);
-                way.offer(&mut |answer| hand(agent, platform, answer));
+                way.offer(&mut |event| agent.on_transport(platform, event));
                 Delivery::Taken
             });
         }
@@ -94,13 +95,13 @@ impl FaultySink {
 }
 
 impl EventSink for FaultySink {
-    fn deliver(&self, generation: &Generation, answer: Answer<'_>) -> Delivery {
+    fn deliver(&self, generation: &Generation, event: TransportEvent<'_>) -> Delivery {
         let mut delay = Duration::ZERO;
         let delivery =
             self.device.with(generation, |agent: &mut Agent<'static>, platform: &mut dyn Platform| {
-                let passage = self
-                    .way()
-                    .pass(generation, answer, Instant::now(), &mut |answer| hand(agent, platform, answer));
+                let passage = self.way().pass(generation, event, Instant::now(), &mut |event| {
+                    agent.on_transport(platform, event)
+                });
                 delay = passage.delay;
                 passage.delivery
             });
@@ -114,22 +115,25 @@ impl EventSink for FaultySink {
 }
 
 impl Way {
-    /// Passes one answer on to `hand`, as the faults have it.
+    /// Passes one event on to `hand`, as the faults have it.
     fn pass(
         &mut self,
         generation: &Generation,
-        answer: Answer<'_>,
+        event: TransportEvent<'_>,
         now: Instant,
-        hand: &mut dyn FnMut(Answer<'_>) -> Delivery,
+        hand: &mut dyn FnMut(TransportEvent<'_>) -> Delivery,
     ) -> Passage {
-        if matches!(answer, Answer::Message { .. }) && self.waiting.len() >= WAITING_MAX {
+        if matches!(event, TransportEvent::Message { .. }) && self.waiting.len() >= WAITING_MAX {
             return Passage { delivery: Delivery::NoRoom, delay: Duration::ZERO };
         }
-        let has_ended = matches!(answer, Answer::Link(Link::Lost | Link::Refused(_)) | Answer::FetchEnd(_));
-        let is_message = matches!(answer, Answer::Message { .. });
+        let has_ended = matches!(
+            event,
+            TransportEvent::Link(Link::Lost | Link::Refused(_)) | TransportEvent::FetchEnd(_)
+        );
+        let is_message = matches!(event, TransportEvent::Message { .. });
         let (mut delivery, mut delay, mut passes) = (Delivery::Taken, 0, false);
         let waiting = &mut self.waiting;
-        self.incoming.pass(event(answer), &mut |after, event| {
+        self.incoming.pass(event, &mut |after, event| {
             (delay, passes) = (delay + after, true);
             if let TransportEvent::Message { topic, payload } = event {
                 return waiting.push_back((
@@ -144,14 +148,21 @@ impl Way {
                 event,
                 TransportEvent::Link(Link::Lost) | TransportEvent::FetchEnd(FetchEnd::Failed)
             );
-            if hand(self::answer(event)) == Delivery::Stop || (ends && !has_ended) {
+            if hand(event) == Delivery::Stop || (ends && !has_ended) {
                 delivery = Delivery::Stop;
             }
         });
         // A message that does not come at once is held back; whatever else comes lets it go.
         self.held = match is_message && !passes {
             true => Some((generation.clone(), now + HELD_FOR)),
-            false if matches!(answer, Answer::Message { .. } | Answer::Sent { .. } | Answer::Link(_)) => None,
+            false
+                if matches!(
+                    event,
+                    TransportEvent::Message { .. } | TransportEvent::Sent { .. } | TransportEvent::Link(_)
+                ) =>
+            {
+                None
+            }
             false => self.held.take(),
         };
         self.offer(hand);
@@ -185,9 +196,9 @@ impl Way {
     }
 
     /// Offers messages in their order as long as there is room.
-    fn offer(&mut self, hand: &mut dyn FnMut(Answer<'_>) -> Delivery) {
+    fn offer(&mut self, hand: &mut dyn FnMut(TransportEvent<'_>) -> Delivery) {
         while let Some((generation, message)) = self.waiting.front() {
-            if generation.valid() && hand(answer(message.event())) == Delivery::NoRoom {
+            if generation.valid() && hand(message.event()) == Delivery::NoRoom {
                 return;
             }
             self.waiting.pop_front();
@@ -195,31 +206,9 @@ impl Way {
     }
 }
 
-fn event(answer: Answer<'_>) -> TransportEvent<'_> {
-    match answer {
-        Answer::Link(link) => TransportEvent::Link(link),
-        Answer::Message { topic, payload } => TransportEvent::Message { topic, payload },
-        Answer::Sent { id, delivered } => TransportEvent::Sent { id, delivered },
-        Answer::FetchBegin(head) => TransportEvent::FetchHead(head),
-        Answer::FetchData(data) => TransportEvent::FetchData(data),
-        Answer::FetchEnd(end) => TransportEvent::FetchEnd(end),
-    }
-}
-
-fn answer(event: TransportEvent<'_>) -> Answer<'_> {
-    match event {
-        TransportEvent::Link(link) => Answer::Link(link),
-        TransportEvent::Message { topic, payload } => Answer::Message { topic, payload },
-        TransportEvent::Sent { id, delivered } => Answer::Sent { id, delivered },
-        TransportEvent::FetchHead(head) => Answer::FetchBegin(head),
-        TransportEvent::FetchData(data) => Answer::FetchData(data),
-        TransportEvent::FetchEnd(end) => Answer::FetchEnd(end),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::answer::GenerationCounter;
+    use super::super::sink::GenerationCounter;
     use super::*;
 
     /// A way with faults, and what the agent behind it took.
@@ -238,9 +227,9 @@ mod tests {
             Scene { line, gate: GenerationCounter::default(), now: Instant::now(), took: Vec::new(), room: 9 }
         }
 
-        fn pass(&mut self, generation: &Generation, answer: Answer<'_>) -> Delivery {
+        fn pass(&mut self, generation: &Generation, event: TransportEvent<'_>) -> Delivery {
             let Scene { line, now, took, room, .. } = self;
-            line.way().pass(generation, answer, *now, &mut taking(took, room)).delivery
+            line.way().pass(generation, event, *now, &mut taking(took, room)).delivery
         }
 
         /// What the thread does, `later`.
@@ -255,21 +244,24 @@ mod tests {
         }
     }
 
-    fn taking<'s>(took: &'s mut Vec<String>, room: &'s mut usize) -> impl FnMut(Answer<'_>) -> Delivery {
-        |answer| {
-            if matches!(answer, Answer::Message { .. }) {
+    fn taking<'s>(
+        took: &'s mut Vec<String>,
+        room: &'s mut usize,
+    ) -> impl FnMut(TransportEvent<'_>) -> Delivery {
+        |event| {
+            if matches!(event, TransportEvent::Message { .. }) {
                 if *room == 0 {
                     return Delivery::NoRoom;
                 }
                 *room -= 1;
             }
-            took.push(format!("{answer:?}"));
+            took.push(format!("{event:?}"));
             Delivery::Taken
         }
     }
 
-    fn message(payload: &[u8]) -> Answer<'_> {
-        Answer::Message { topic: "t", payload }
+    fn message(payload: &[u8]) -> TransportEvent<'_> {
+        TransportEvent::Message { topic: "t", payload }
     }
 
     fn told(payload: &[u8]) -> String {
@@ -316,10 +308,10 @@ mod tests {
     fn a_link_that_drops_and_a_body_that_is_cut_end_their_threads() {
         let mut scene = Scene::new("drop-link=100%,short=100%");
         let generation = scene.gate.next();
-        assert_eq!(scene.pass(&generation, Answer::Link(Link::Connected)), Delivery::Stop);
-        assert_eq!(scene.pass(&generation, Answer::FetchData(&[1; 9])), Delivery::Stop);
-        assert_eq!(scene.took[0], format!("{:?}", Answer::Link(Link::Lost)));
-        assert_eq!(scene.took.last().unwrap(), &format!("{:?}", Answer::FetchEnd(FetchEnd::Failed)));
+        assert_eq!(scene.pass(&generation, TransportEvent::Link(Link::Connected)), Delivery::Stop);
+        assert_eq!(scene.pass(&generation, TransportEvent::FetchData(&[1; 9])), Delivery::Stop);
+        assert_eq!(scene.took[0], format!("{:?}", TransportEvent::Link(Link::Lost)));
+        assert_eq!(scene.took.last().unwrap(), &format!("{:?}", TransportEvent::FetchEnd(FetchEnd::Failed)));
     }
 
     #[test]
@@ -328,7 +320,7 @@ mod tests {
         let generation = scene.gate.next();
         let mut way = scene.line.way();
         let passage =
-            way.pass(&generation, Answer::FetchData(&[1; 250]), scene.now, &mut |_| Delivery::Taken);
+            way.pass(&generation, TransportEvent::FetchData(&[1; 250]), scene.now, &mut |_| Delivery::Taken);
         assert_eq!(passage.delay, Duration::from_millis(250));
     }
 }

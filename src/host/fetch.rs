@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quecota_core::agent::{FetchEnd, FetchHead};
-use quecota_core::platform::{Level, Range, Refused};
+use quecota_core::platform::{Delivery, Level, Range, Refused, TransportEvent};
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION};
 use ureq::http::{HeaderMap, HeaderName, Uri};
 
-use super::answer::{Answer, Delivery, EventSink, Generation};
 use super::log::Log;
-use super::signal::block_broken_pipe;
+use super::signal;
+use super::sink::{EventSink, Generation};
 use super::trust::{Trust, TrustError};
 
 /// How long each step of a fetch may take. The agent has tighter timers of its own (QUECTHING.md 3.2); these end the
@@ -106,15 +106,12 @@ impl Fetcher {
         let bytes = format!("bytes={}-{last}", range.start);
         let hop = Hop::default();
         let (fetcher, thread_hop) = (self.clone(), Arc::clone(&hop));
-        std::thread::Builder::new()
-            .name("quecota-fetch".to_owned())
-            .spawn(move || fetcher.run(uri, &bytes, &generation, &thread_hop))
+        signal::spawn("quecota-fetch", move || fetcher.run(uri, &bytes, &generation, &thread_hop))
             .map_err(|e| refused(&e.to_string()))?;
         Ok(Fetch { hop })
     }
 
     fn run(&self, uri: Uri, range: &str, generation: &Generation, hop: &Hop) {
-        block_broken_pipe();
         // Without the query, which may hold a signature that opens the firmware to whoever reads the log.
         let url = format!(
             "{}://{}{}",
@@ -133,7 +130,7 @@ impl Fetcher {
             }
         };
         // Nothing follows the end, so that its reply decides nothing.
-        let _ = self.sink.deliver(generation, Answer::FetchEnd(end));
+        let _ = self.sink.deliver(generation, TransportEvent::FetchEnd(end));
     }
 
     fn get(
@@ -162,7 +159,7 @@ impl Fetcher {
         };
 
         let head = head(response.status().as_u16(), response.headers())?;
-        if self.sink.deliver(generation, Answer::FetchBegin(head)) == Delivery::Stop {
+        if self.sink.deliver(generation, TransportEvent::FetchHead(head)) == Delivery::Stop {
             return Ok(Outcome::Unwanted);
         }
         let mut body = response.into_body().into_reader();
@@ -172,7 +169,7 @@ impl Fetcher {
             match chunk.get(..length) {
                 None | Some([]) => return Ok(Outcome::Complete),
                 Some(data) => {
-                    if self.sink.deliver(generation, Answer::FetchData(data)) == Delivery::Stop {
+                    if self.sink.deliver(generation, TransportEvent::FetchData(data)) == Delivery::Stop {
                         return Ok(Outcome::Unwanted);
                     }
                 }
@@ -295,8 +292,8 @@ fn nonsense(name: &HeaderName, value: &str) -> FetchError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::answer::GenerationCounter;
-    use crate::host::answer::recording::{Received, Recorder};
+    use crate::host::sink::GenerationCounter;
+    use crate::host::sink::recording::{Received, Recorder};
     use std::time::Instant;
     use test_platform::http::{BodyManner, Case, Length, Manners, Ranges, Server};
 
@@ -425,7 +422,7 @@ mod tests {
         let scene = Scene::new(manners());
         scene.sink.reply([Delivery::Taken, Delivery::Stop]);
         let _fetch = scene.start(0, 100_000);
-        assert!(matches!(scene.sink.next(), Received::FetchBegin(_)));
+        assert!(matches!(scene.sink.next(), Received::FetchHead(_)));
         assert!(matches!(scene.sink.next(), Received::FetchData(_)));
         assert_eq!(scene.sink.within(Duration::from_millis(300)), None);
     }
@@ -435,7 +432,7 @@ mod tests {
         let mut scene = Scene::new(Manners { body: BodyManner::StallAfter(1000), ..manners() });
         scene.fetcher.timeouts.read = Duration::from_secs(60);
         let fetch = scene.start(0, 50_000);
-        assert!(matches!(scene.sink.next(), Received::FetchBegin(_)));
+        assert!(matches!(scene.sink.next(), Received::FetchHead(_)));
         assert!(matches!(scene.sink.next(), Received::FetchData(_)));
         scene.gate.close();
         drop(fetch);

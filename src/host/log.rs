@@ -1,9 +1,13 @@
 //! Log lines on stderr, with the time.
 
 use std::io::Write;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ::log::{LevelFilter, Metadata, Record};
 use quecota_core::platform::Level;
+
+use super::signal::without_broken_pipe;
 
 /// Prints lines up to a level.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +34,48 @@ impl Log {
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let text = format!("{} {name} quecota: {line}\n", timestamp(now));
-        // One write, so that lines of several threads do not mix. With stderr closed there is nobody to tell.
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        // One write, so that lines of several threads do not mix. A line that nobody reads is lost.
+        let _ = without_broken_pipe(|| std::io::stderr().write_all(text.as_bytes()));
+    }
+}
+
+/// Lets the lines of the network crates (rumqttc, ureq, rustls) come to `log`, up to its level. Their trace lines never
+/// do: they quote whole URLs. Where the program has a logger of the `log` crate already, that one keeps them.
+pub(super) fn take_crate_lines(log: Log) {
+    static LOGGER: OnceLock<CrateLines> = OnceLock::new();
+    if ::log::set_logger(LOGGER.get_or_init(|| CrateLines(log))).is_ok() {
+        ::log::set_max_level(match log.most {
+            Level::Error => LevelFilter::Error,
+            Level::Warn => LevelFilter::Warn,
+            Level::Info => LevelFilter::Info,
+            Level::Debug => LevelFilter::Debug,
+        });
+    }
+}
+
+struct CrateLines(Log);
+
+impl ::log::Log for CrateLines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        level(metadata.level()).is_some_and(|level| level <= self.0.most)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if let Some(level) = level(record.level()) {
+            self.0.line(level, &format!("{}: {}", record.target(), record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn level(level: ::log::Level) -> Option<Level> {
+    match level {
+        ::log::Level::Error => Some(Level::Error),
+        ::log::Level::Warn => Some(Level::Warn),
+        ::log::Level::Info => Some(Level::Info),
+        ::log::Level::Debug => Some(Level::Debug),
+        ::log::Level::Trace => None,
     }
 }
 
@@ -69,6 +113,18 @@ fn is_leap(year: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_crates_come_up_to_the_level_and_trace_never_does() {
+        let enabled = |most, level| {
+            let metadata = Metadata::builder().level(level).target("rustls").build();
+            ::log::Log::enabled(&CrateLines(Log::new(most)), &metadata)
+        };
+        assert!(enabled(Level::Warn, ::log::Level::Warn));
+        assert!(!enabled(Level::Warn, ::log::Level::Info));
+        assert!(enabled(Level::Debug, ::log::Level::Debug));
+        assert!(!enabled(Level::Debug, ::log::Level::Trace));
+    }
 
     #[test]
     fn timestamps_agree_with_known_instants() {

@@ -1,10 +1,9 @@
 //! A ready platform for Linux: MQTT, HTTP(S) with ranges, and files, configured by environment variables.
 //!
 //! Each connection and each fetch has a thread of its own, which delivers what comes through an
-//! [`answer::EventSink`]. The thread that polls, and so calls the application, is that of the [`adapter`].
+//! [`sink::EventSink`]. The thread that polls, and so calls the application, is that of the [`adapter`].
 
 mod adapter;
-mod answer;
 mod device;
 #[cfg(any(feature = "faults", test))]
 mod faults;
@@ -14,6 +13,7 @@ mod mqtt;
 mod platform;
 mod settings;
 mod signal;
+mod sink;
 mod storage;
 #[cfg(test)]
 mod tls_tests;
@@ -58,6 +58,7 @@ fn table() -> Result<*const quecota_platform_t, HostError> {
 }
 
 fn new_platform(settings: Settings) -> Result<&'static dyn RustPlatform, HostError> {
+    log::take_crate_lines(Log::new(settings.log));
     #[cfg(any(feature = "faults", test))]
     if let Some(faults) = settings::faults(|name| std::env::var_os(name))? {
         return Ok(Box::leak(Box::new(faults::host(settings, faults)?)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quecota_core::agent::Link;
-use quecota_core::platform::{Connect, Level, Qos, Refused, SendId};
+use quecota_core::platform::{Connect, Delivery, Level, Qos, Refused, SendId, TransportEvent};
 use rumqttc::{
     AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Outgoing,
     Packet, Publish, QoS, SubscribeReasonCode, TlsConfiguration, Transport,
@@ -15,9 +15,9 @@ use rumqttc::{
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::answer::{Answer, Delivery, EventSink, Generation};
 use super::log::Log;
-use super::signal::block_broken_pipe;
+use super::signal;
+use super::sink::{EventSink, Generation};
 use super::trust::Trust;
 
 /// Limits of a connection's steps. The vendor's device gives up after three tries 5 s apart (QUECTHING.md 4.1).
@@ -125,15 +125,12 @@ impl Dialer {
             awaited: 0,
             deadline: None,
         };
-        std::thread::Builder::new()
-            .name("quecota-mqtt".to_owned())
-            .spawn(move || {
-                block_broken_pipe();
-                runtime.block_on(session.run(events, inbox));
-                // A name lookup may still be under way in a helper thread; it is not waited for.
-                runtime.shutdown_background();
-            })
-            .map_err(|e| refused(&e.to_string()))?;
+        signal::spawn("quecota-mqtt", move || {
+            runtime.block_on(session.run(events, inbox));
+            // A name lookup may still be under way in a helper thread; it is not waited for.
+            runtime.shutdown_background();
+        })
+        .map_err(|e| refused(&e.to_string()))?;
         Ok(Connection { requests })
     }
 }
@@ -212,12 +209,12 @@ impl Session {
         };
         let open: Vec<SendId> = self.unsent.drain(..).chain(self.sent.drain(..).map(|(_, id)| id)).collect();
         for id in open {
-            if self.tell(Answer::Sent { id, delivered: false }) == Delivery::Stop {
+            if self.tell(TransportEvent::Sent { id, delivered: false }) == Delivery::Stop {
                 return;
             }
         }
         // Nothing follows, so the reply is of no use.
-        let _ = self.tell(Answer::Link(link));
+        let _ = self.tell(TransportEvent::Link(link));
     }
 
     async fn live(&mut self, mut events: EventLoop, mut inbox: mpsc::Receiver<Request>) -> Ending {
@@ -226,7 +223,7 @@ impl Session {
         events.network_options.set_connection_timeout(limit.as_secs().max(1));
         match self.while_connected(timeout(limit, events.poll()), &mut inbox).await {
             Ok(Ok(Ok(_))) => {
-                if self.tell(Answer::Link(Link::Connected)) == Delivery::Stop {
+                if self.tell(TransportEvent::Link(Link::Connected)) == Delivery::Stop {
                     return Ending::Unwanted;
                 }
             }
@@ -304,7 +301,7 @@ impl Session {
                 let granted =
                     ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
                 let link = if granted { Link::Subscribed } else { Link::SubscribeRefused };
-                return self.tell(Answer::Link(link)).go_on();
+                return go_on(self.tell(TransportEvent::Link(link)));
             }
             Event::Incoming(Packet::Publish(message)) => {
                 // Order matters: nothing may overtake a message that waits.
@@ -326,7 +323,7 @@ impl Session {
     /// leaves unacknowledged the broker has still to deliver.
     fn offer_again(&mut self) -> Result<(), Ending> {
         while let Some(message) = self.refused.front() {
-            match self.tell(Answer::Message { topic: &message.topic, payload: &message.payload }) {
+            match self.tell(TransportEvent::Message { topic: &message.topic, payload: &message.payload }) {
                 Delivery::Stop => return Err(Ending::Unwanted),
                 Delivery::NoRoom => return Ok(()),
                 Delivery::Taken => {
@@ -346,11 +343,11 @@ impl Session {
     }
 
     fn sent(&self, id: SendId) -> Result<(), Ending> {
-        self.tell(Answer::Sent { id, delivered: true }).go_on()
+        go_on(self.tell(TransportEvent::Sent { id, delivered: true }))
     }
 
-    fn tell(&self, answer: Answer<'_>) -> Delivery {
-        self.dialer.sink.deliver(&self.generation, answer)
+    fn tell(&self, event: TransportEvent<'_>) -> Delivery {
+        self.dialer.sink.deliver(&self.generation, event)
     }
 
     /// Counts an expected ack and restarts the ack timeout.
@@ -371,10 +368,8 @@ impl Session {
     }
 }
 
-impl Delivery {
-    fn go_on(self) -> Result<(), Ending> {
-        if self == Delivery::Stop { Err(Ending::Unwanted) } else { Ok(()) }
-    }
+fn go_on(delivery: Delivery) -> Result<(), Ending> {
+    if delivery == Delivery::Stop { Err(Ending::Unwanted) } else { Ok(()) }
 }
 
 /// Sleeps until `instant`; for ever without one.
@@ -407,8 +402,8 @@ fn ending(error: ConnectionError) -> Ending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::answer::GenerationCounter;
-    use crate::host::answer::recording::{Received, Recorder};
+    use crate::host::sink::GenerationCounter;
+    use crate::host::sink::recording::{Received, Recorder};
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 

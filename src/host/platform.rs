@@ -8,12 +8,13 @@ use quecota_core::platform::{
     System, Takes, Transport,
 };
 
-use super::answer::{EventSink, GenerationCounter};
 use super::device::{DeviceKeyError, device_key, keep_module, keep_package};
 use super::fetch::{self, Fetch, Fetcher};
 use super::log::Log;
 use super::mqtt::{self, Connection, Dialer};
 use super::settings::Settings;
+use super::signal::keep_standard_descriptors;
+use super::sink::{EventSink, GenerationCounter};
 use super::storage::{Files, Folder, FolderError};
 use super::trust::Trust;
 
@@ -51,6 +52,7 @@ pub(super) struct Host {
 impl Host {
     /// Takes the folder and opens its files. What the network brings goes to `sink`.
     pub fn start(settings: Settings, sink: Arc<dyn EventSink>) -> Result<Self, StartError> {
+        keep_standard_descriptors();
         let log = Log::new(settings.log);
         let folder = Folder::open(&settings.folder)?;
         let files = Files::open(&folder, settings.staging, log)?;
@@ -86,6 +88,7 @@ impl Host {
 impl Transport for Host {
     fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
         // The old one is void before it is dropped, and the new one starts with nothing of it left.
+        keep_standard_descriptors();
         let generation = self.connections.next();
         self.connection = None;
         let user_name = if to.user_name.is_empty() { self.settings.user_name.as_str() } else { to.user_name };
@@ -107,6 +110,7 @@ impl Transport for Host {
     }
 
     fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
+        keep_standard_descriptors();
         let generation = self.fetches.next();
         self.fetch = None;
         self.fetch = Some(self.fetcher.start(url, range, generation)?);
@@ -224,7 +228,7 @@ impl System for Host {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::answer::recording::{Received, Recorder};
+    use crate::host::sink::recording::{Received, Recorder};
     use quecota_core::agent::{FetchEnd, Link};
     use std::ffi::OsString;
     use std::net::TcpListener;
@@ -250,7 +254,7 @@ mod tests {
         server.put("/a", vec![1; 5000]);
         server.behave(Manners { body: BodyManner::StallAfter(100), ..Manners::default() });
         host.fetch(&server.url("/a"), Range { start: 0, length: 5000 }).unwrap();
-        assert!(matches!(sink.next(), Received::FetchBegin(_)));
+        assert!(matches!(sink.next(), Received::FetchHead(_)));
         assert!(matches!(sink.next(), Received::FetchData(_)));
         server.behave(Manners::default());
         host.fetch(&server.url("/a"), Range { start: 100, length: 4900 }).unwrap();

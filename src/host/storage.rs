@@ -1,8 +1,8 @@
 //! Image and journal in files with flash semantics, in a folder that one process owns.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use quecota_core::platform::{Area, Geometry, Level, StorageError};
@@ -55,17 +55,14 @@ pub(super) struct Folder {
 impl Folder {
     /// Creates the folder where it is missing and takes it for this process.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
-        fs::create_dir_all(path).doing("create the folder", path)?;
+        // Absolute, so that it stays the same when the program changes its working directory.
+        let path = std::path::absolute(path).doing("find", path)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).doing("create the folder", &path)?;
         let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .doing("open", &lock_path)?;
+        let lock = private(&lock_path).doing("open", &lock_path)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Folder { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(FolderError::Busy(path.to_owned())),
+            Ok(()) => Ok(Folder { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(FolderError::Busy(path)),
             Err(TryLockError::Error(e)) => Err(e).doing("lock", &lock_path),
         }
     }
@@ -82,7 +79,8 @@ impl Folder {
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<(), FolderError> {
         let (path, draft) = (self.file(name), self.file(&format!("{name}.new")));
-        let written = File::create(&draft).and_then(|mut file| {
+        let written = private(&draft).and_then(|mut file| {
+            file.set_len(0)?;
             fill(&mut file)?;
             file.sync_all()
         });
@@ -98,6 +96,15 @@ impl Folder {
     fn sync(&self) -> Result<(), FolderError> {
         File::open(&self.path).and_then(|dir| dir.sync_all()).doing("sync", &self.path)
     }
+}
+
+/// Opens or creates a file that only its owner may read: the journal holds secrets, and the image is somebody's firmware.
+/// One of an earlier version that others may read becomes private.
+fn private(path: &Path) -> io::Result<File> {
+    let options = &mut OpenOptions::new();
+    let file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// The two areas.
@@ -149,13 +156,7 @@ pub(super) struct FlashFile {
 
 impl FlashFile {
     fn open(path: PathBuf, size: u32, log: Log) -> Result<Self, FolderError> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .doing("open", &path)?;
+        let file = private(&path).doing("open", &path)?;
         // No blocks are taken yet: a device that never downloads needs no disk.
         file.set_len(u64::from(size)).doing("resize", &path)?;
         Ok(FlashFile { file, path, size, log })
@@ -298,6 +299,14 @@ mod tests {
         assert!(message.contains(&dir.path().display().to_string()), "{message}");
         drop(first);
         Folder::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_relative_folder_stays_where_it_was_when_the_program_moves() {
+        let dir = tempfile::tempdir_in(".").unwrap();
+        let relative = Path::new(dir.path().file_name().unwrap());
+        let folder = Folder::open(relative).unwrap();
+        assert_eq!(folder.file("image"), std::env::current_dir().unwrap().join(relative).join("image"));
     }
 
     #[test]

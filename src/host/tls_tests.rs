@@ -12,11 +12,11 @@ use rustls::crypto::ring;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::answer::recording::{Received, Recorder};
-use super::answer::{EventSink, GenerationCounter};
 use super::fetch::{self, Fetcher};
 use super::log::Log;
 use super::mqtt::{self, Dialer};
+use super::sink::recording::{Received, Recorder};
+use super::sink::{EventSink, GenerationCounter};
 use super::trust::Trust;
 
 /// A server that accepts one connection with a certificate of its own making.

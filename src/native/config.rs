@@ -38,6 +38,9 @@ pub enum quecota_event_values {
 ///
 /// `value` is a copy of `length` bytes with a NUL behind them, which the callback may write on; it lives for the call
 /// only. NULL and 0 when the event has no value.
+///
+/// It must return: a C++ exception or a longjmp() out of it ends the process or leaves the device unusable, so catch
+/// exceptions inside.
 pub type quecota_event_cb_t =
     Option<unsafe extern "C" fn(ctx: *mut c_void, event: u32, code: i32, value: *mut c_void, length: u32)>;
 

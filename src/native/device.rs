@@ -270,6 +270,9 @@ impl Device {
             }
             #[cfg(feature = "host")]
             Provider::Rust(platform) => {
+                if !platform.is_of_this_process() {
+                    return Err(Error::QUECOTA_ERROR_FORKED);
+                }
                 // After a panic that was contained the device goes on with what it has.
                 let mut platform = platform.platform().lock().unwrap_or_else(PoisonError::into_inner);
                 self.with_state(&mut *platform, work)

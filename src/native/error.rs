@@ -53,6 +53,8 @@ pub enum quecota_error_values {
     QUECOTA_ERROR_UNKNOWN = 19,
     /// A bug in this library (hosts only; please report it).
     QUECOTA_ERROR_PANIC = 20,
+    /// The process that made the device has forked, and this is the child (Linux platform only).
+    QUECOTA_ERROR_FORKED = 21,
 }
 
 pub use quecota_error_values as Error;
@@ -111,6 +113,7 @@ pub fn text(code: quecota_error_t) -> &'static CStr {
         18 => c"the caller's buffer is too small",
         19 => c"the component is not known",
         20 => c"a bug in this library",
+        21 => c"the device belongs to the process that this one was forked from",
         _ => c"unknown error code",
     }
 }
@@ -121,10 +124,10 @@ mod tests {
 
     #[test]
     fn every_error_code_has_its_own_text() {
-        let texts: std::collections::HashSet<_> = (0..=QUECOTA_ERROR_PANIC as i32).map(text).collect();
-        assert_eq!(texts.len(), QUECOTA_ERROR_PANIC as usize + 1);
+        let texts: std::collections::HashSet<_> = (0..=QUECOTA_ERROR_FORKED as i32).map(text).collect();
+        assert_eq!(texts.len(), QUECOTA_ERROR_FORKED as usize + 1);
         assert!(
-            !texts.contains(text(QUECOTA_ERROR_PANIC as i32 + 1)),
+            !texts.contains(text(QUECOTA_ERROR_FORKED as i32 + 1)),
             "a code beyond the last has no text yet"
         );
     }

@@ -13,6 +13,9 @@ use super::table::quecota_platform_t;
 
 /// A platform in Rust, with the task that polls its device.
 pub trait RustPlatform: Sync {
+    /// Whether this process made the platform. In a forked child its threads are missing and its lock may be held for
+    /// ever.
+    fn is_of_this_process(&self) -> bool;
     /// The platform behind the device's lock.
     fn platform(&self) -> &Mutex<dyn Platform + Send>;
     /// Lets the device's poll run soon. Called without the lock.

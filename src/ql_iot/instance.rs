@@ -59,6 +59,10 @@ pub fn handle() -> *mut quecota_t {
 
 /// Loads what was stored, prepares recovery and starts the platform's task. TRUE again when it was done before. FALSE
 /// when the platform cannot be used; then it may be called again.
+///
+/// On Linux the device belongs to the process that called this. In a child that is forked later every call is refused,
+/// this one too: a daemon forks first. The library's threads take no signals, and neither does the event callback, which
+/// runs in one of them.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotInit() -> qbool {
     boundary!(FALSE, { init(quecota_dialect_values::QUECOTA_DIALECT_2_9) })
@@ -71,8 +75,9 @@ pub extern "C" fn Ql_iotInit_2_10() -> qbool {
 }
 
 fn init(dialect: quecota_dialect_values) -> qbool {
-    if device().is_some() {
-        return TRUE;
+    if let Some(device) = device() {
+        // Refused in a forked child, to which the device does not belong.
+        return qbool::from(device.enter(|_, _| ()).is_ok());
     }
     if !take() {
         // Another task is in here just now.
