@@ -4,7 +4,8 @@ mod conversation;
 
 use OtaStatus::*;
 use conversation::*;
-use quecota_center::engine::Message;
+use quecota_center::devices::codec;
+use quecota_center::engine::Downlink;
 use quecota_center::rules::*;
 use quecota_core::wire::frame::Command;
 use quecota_core::wire::message::{
@@ -14,14 +15,14 @@ use quecota_core::wire::message::{
 use quecota_core::wire::ttlv::{List, Writer as Ttlv};
 
 /// 0x0044 of a device with this SDK.
-async fn report(phone: &mut Phone<'_>, sdk: &str) -> Vec<Message> {
+async fn report(phone: &mut Phone<'_>, sdk: &str) -> Vec<Downlink> {
     let mut out = [0; 512];
     let length = Ttlv::new(&mut out).text(2, "FW1").text(3, "STM32:1").text(11, sdk).finish().unwrap();
     phone.send(Command::INFO_REPORT, &out[..length]).await
 }
 
 /// 0x0114 with what quecota adds.
-async fn status(phone: &mut Phone<'_>, status: OtaStatus, extension: StatusExtension<'_>) -> Vec<Message> {
+async fn status(phone: &mut Phone<'_>, status: OtaStatus, extension: StatusExtension<'_>) -> Vec<Downlink> {
     let event = StatusEvent {
         status,
         kind: message::ComponentKind::Mcu,
@@ -52,7 +53,7 @@ async fn a_vendor_device_never_gets_an_id_of_ours() {
     let mut heard = Vec::new();
     // The device was one of ours once; what is there now is not.
     heard.extend(report(&mut phone, "quecota/0.1").await);
-    assert!(heard.iter().any(|message| message.command == Command::PROVISION));
+    assert!(heard.contains(&Downlink::Capabilities));
     heard.clear();
     phone.disconnect().await;
     phone.connect().await;
@@ -67,11 +68,12 @@ async fn a_vendor_device_never_gets_an_id_of_ours() {
     }
     heard.extend(phone.request("STM32:1").await);
     heard.extend(center.minutes(30).await.into_iter().map(|(_, message)| message));
-    let has = |command| heard.iter().any(|message| message.command == command);
+    let sent: Vec<_> = heard.iter().map(|message| codec::encode(message).unwrap()).collect();
+    let has = |command| sent.iter().any(|message| message.command == command);
     assert!(has(Command::PLAN_NOTIFY) && has(Command::FIRMWARE_INFO), "{heard:?}");
-    for message in &heard {
+    for message in &sent {
         // A bare list of ids is no TTLV.
-        let Ok(list) = List::parse(&message.payload) else { continue };
+        let Ok(list) = List::parse(&message.bytes) else { continue };
         assert!(list.iter().all(|item| item.id < FIRST_ID), "{message:?}");
     }
 }
@@ -83,8 +85,9 @@ async fn a_quecota_device_is_told_what_the_center_wants_to_hear_before_anything_
     let mut phone = center.connected().await;
     for _ in 0..2 {
         let messages = report(&mut phone, "quecota/0.1").await;
-        assert_eq!(messages[0].command, Command::PROVISION);
-        let told = Provision::parse(&messages[0].payload).unwrap();
+        let sent = codec::encode(&messages[0]).unwrap();
+        assert_eq!(sent.command, Command::PROVISION);
+        let told = Provision::parse(&sent.bytes).unwrap();
         let capabilities = Some(Capabilities::ALL);
         assert_eq!(told, Provision { capabilities, ..Provision::default() });
         assert_offers(&messages[1..], &["STM32"]);
@@ -173,7 +176,8 @@ async fn a_package_of_five_files_is_sent_as_our_device_takes_it() {
     let messages = phone.status_of("app", Confirmed, Versions::default()).await;
     let [message] = messages.as_slice() else { panic!("{messages:?}") };
     let mut wire = [0; limits::RECEIVE_BUFFER_MIN];
-    let frame = Frame { packet: PacketId::FIRST, command: message.command, payload: &message.payload };
+    let sent = codec::encode(message).unwrap();
+    let frame = Frame { packet: PacketId::FIRST, command: sent.command, payload: &sent.bytes };
     let length = frame.emit(&mut wire).expect("it fits the smallest receive buffer");
     let frame = Frame::parse(&mut wire[..length]).unwrap();
     let info = FirmwareInfo::parse(frame.payload).unwrap();

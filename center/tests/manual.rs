@@ -4,7 +4,7 @@ mod conversation;
 
 use conversation::*;
 use quecota_center::clock::Millis;
-use quecota_center::engine::{EngineError, Message, UserCommand};
+use quecota_center::engine::{Downlink, EngineError, UserCommand};
 use quecota_center::rules::DeviceKey;
 use quecota_center::rules::manual::{Appointment, AutoConfirm, CANCELLED, UserAction};
 use quecota_center::rules::plan::{Halt, Mode, PlanSettings, PlanState, Push, Supersede};
@@ -59,7 +59,7 @@ impl Center {
     }
 
     /// What is sent to the device in the next second.
-    async fn second(&self) -> Vec<Message> {
+    async fn second(&self) -> Vec<Downlink> {
         self.clock.advance(Millis::seconds(1));
         self.tick().await.into_iter().map(|(_, message)| message).collect()
     }

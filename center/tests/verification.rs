@@ -4,7 +4,7 @@ mod conversation;
 
 use conversation::*;
 use quecota_center::clock::Millis;
-use quecota_center::engine::Message;
+use quecota_center::engine::Downlink;
 use quecota_center::rules::plan::{PlanComponent, PlanSettings, Supersede, Verification};
 use quecota_center::rules::progress::{ComponentState, UpgradeState};
 use quecota_center::rules::verification::{VerificationState, Verified};
@@ -39,7 +39,7 @@ async fn verified(center: &Center, package: PackageId) -> Verified {
 }
 
 /// What the next tick has for `d1`.
-async fn ticked(center: &Center) -> Vec<Message> {
+async fn ticked(center: &Center) -> Vec<Downlink> {
     center.tick().await.into_iter().map(|(_, message)| message).collect()
 }
 
@@ -96,7 +96,7 @@ async fn a_device_that_does_not_tell_its_versions_is_asked_for_them() {
     let mut phone = center.connected().await;
     center.engine.verify(package, &key("d1")).await.unwrap();
     let asked = ticked(&center).await;
-    assert_eq!(asked, [Message { command: Command::INFO_ASK, payload: vec![0, 2, 0, 3] }]);
+    assert_eq!(asked, [Downlink::AskVersions]);
     assert_eq!(ticked(&center).await, [], "not at every tick");
     assert_offers(&phone.info(Command::INFO_ANSWER, "FW1", "STM32:1").await, &["STM32"]);
 }

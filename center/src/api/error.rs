@@ -205,7 +205,6 @@ impl From<EngineError> for ApiError {
             }
             EngineError::Transition(_) => Self::new(StatusCode::CONFLICT, "plan_state", message),
             EngineError::ActionRefused(refused) => refused.into(),
-            error @ EngineError::Malformed { .. } => Self::internal(&error),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! messages into frames and back. A [`seat`] is the way down to a connected device. State of a connection lives as long as
 //! the connection; what must last is in the store before it is acknowledged.
 
+pub mod codec;
 mod credentials;
 mod handshake;
 mod inbox;
@@ -23,7 +24,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Engine, Message, SessionId};
+use crate::engine::{Downlink, Engine, SessionId};
 use crate::store::DeviceId;
 
 pub(crate) use credentials::new_secret;
@@ -87,15 +88,15 @@ impl Link {
     }
 
     /// Sends a message to a device, if it is connected here. Nothing is promised: what must arrive has a lease.
-    pub fn send(&self, device: DeviceId, message: &Message) -> Delivery {
+    pub fn send(&self, device: DeviceId, message: &Downlink) -> Delivery {
         let Some(seat) = self.seats.find(device) else { return Delivery::Offline };
-        match seat.say(message) {
+        match seat.tell(message) {
             Ok(()) => {
                 self.engine.metrics().message_out();
                 Delivery::Queued
             }
             Err(error) => {
-                tracing::warn!(device = device.0, command = message.command.0, %error, "message not sent");
+                tracing::warn!(device = device.0, message = message.name(), %error, "message not sent");
                 Delivery::Refused
             }
         }

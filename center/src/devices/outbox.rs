@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// One downlink message: a whole frame, as it goes into a PUBLISH.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Downlink {
+pub(super) struct Publication {
     /// `q/1/d/<clientId>/<leaf>`.
     pub topic: ByteString,
     /// The frame, encrypted if the session is.
@@ -34,7 +34,7 @@ pub(super) struct Full;
 /// The bounded queue of one session. A `VecDeque` and a `Notify` cost tens of bytes when idle, a channel two kilobytes.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    queue: Mutex<VecDeque<Downlink>>,
+    queue: Mutex<VecDeque<Publication>>,
     capacity: usize,
     changed: Notify,
     kicked: AtomicU8,
@@ -55,7 +55,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Full`] if `capacity` messages wait already.
-    pub fn push(&self, message: Downlink) -> Result<(), Full> {
+    pub fn push(&self, message: Publication) -> Result<(), Full> {
         let mut queue = self.queue();
         if queue.len() >= self.capacity {
             return Err(Full);
@@ -67,7 +67,7 @@ impl Outbox {
     }
 
     /// The oldest message.
-    pub fn pop(&self) -> Option<Downlink> {
+    pub fn pop(&self) -> Option<Publication> {
         let mut queue = self.queue();
         let message = queue.pop_front();
         // An idle session gives the memory of a burst back.
@@ -98,7 +98,7 @@ impl Outbox {
     }
 
     /// A panic elsewhere cannot leave a queue half changed, so its poison is of no concern.
-    fn queue(&self) -> MutexGuard<'_, VecDeque<Downlink>> {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Publication>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,8 +107,8 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn message(n: u8) -> Downlink {
-        Downlink { topic: "t".into(), payload: Bytes::copy_from_slice(&[n]) }
+    fn message(n: u8) -> Publication {
+        Publication { topic: "t".into(), payload: Bytes::copy_from_slice(&[n]) }
     }
 
     #[test]

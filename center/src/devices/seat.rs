@@ -4,19 +4,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytestring::ByteString;
+use quecota_core::text::TooLong;
 use quecota_core::wire::NoRoom;
 use quecota_core::wire::credential::SessionCipher;
-use quecota_core::wire::frame::{Command, Frame, HEADER, PacketId};
+use quecota_core::wire::frame::{Frame, HEADER, PacketId};
+use quecota_core::wire::topic;
 
-use crate::engine::Message;
+use crate::engine::Downlink;
 use crate::store::DeviceId;
 
-use super::outbox::{Downlink, Kick, Outbox};
+use super::codec::{self, Payload};
+use super::outbox::{Kick, Outbox, Publication};
 
 /// Messages that wait for one device. A plan of 20 components makes 20 at most; more means that it does not listen.
 const QUEUE: usize = 32;
-/// Bytes of the longest payload that goes down: a list of 20 plans with the longest names and versions is 4 KB.
-const PAYLOAD: usize = 8 * 1024;
 const CIPHER_BLOCK: usize = 16;
 
 /// Why a message did not get on its way.
@@ -24,23 +25,15 @@ const CIPHER_BLOCK: usize = 16;
 pub(super) enum NotSent {
     #[error("{QUEUE} messages wait for the device already")]
     Full,
-    #[error("its payload has {0} bytes, {PAYLOAD} are the most")]
-    TooLong(usize),
-    #[error("its frame needs {} bytes and has room for {}", .0.needed, .0.room)]
+    #[error("{} bytes, and {} are the most", .0.needed, .0.room)]
     NoRoom(NoRoom),
+    #[error("the topic for it would be too long")]
+    Topic(#[from] TooLong),
 }
 
 impl From<NoRoom> for NotSent {
     fn from(error: NoRoom) -> Self {
         NotSent::NoRoom(error)
-    }
-}
-
-/// The vendor puts upgrades under `ota` and the rest of what we send under `sys`; devices do not check it.
-fn leaf(command: Command) -> &'static str {
-    match command {
-        Command::PLAN_NOTIFY | Command::FIRMWARE_INFO => "ota",
-        _ => "sys",
     }
 }
 
@@ -70,15 +63,23 @@ impl Seat {
     ///
     /// # Errors
     /// [`NotSent`] if the device's queue is full or the message is too long.
-    pub fn say(&self, message: &Message) -> Result<(), NotSent> {
+    pub fn say(&self, message: &Payload) -> Result<(), NotSent> {
         self.say_with(&mut self.voice(), message)
+    }
+
+    /// Encodes and queues a message of the engine.
+    ///
+    /// # Errors
+    /// As [`Seat::say`].
+    pub fn tell(&self, message: &Downlink) -> Result<(), NotSent> {
+        self.say(&codec::encode(message)?)
     }
 
     /// Queues a message in the clear and encrypts all that follow: the 0x00B4 that brings the key (QUECTHING.md 4.2).
     ///
     /// # Errors
     /// As [`Seat::say`]; then the seat speaks in the clear.
-    pub fn say_then_encrypt(&self, message: &Message, cipher: SessionCipher) -> Result<(), NotSent> {
+    pub fn say_then_encrypt(&self, message: &Payload, cipher: SessionCipher) -> Result<(), NotSent> {
         let mut voice = self.voice();
         voice.cipher = None;
         self.say_with(&mut voice, message)?;
@@ -86,21 +87,17 @@ impl Seat {
         Ok(())
     }
 
-    fn say_with(&self, voice: &mut Voice, message: &Message) -> Result<(), NotSent> {
-        let payload = &message.payload;
-        if payload.len() > PAYLOAD {
-            return Err(NotSent::TooLong(payload.len()));
-        }
-        let frame = Frame { packet: voice.packet, command: message.command, payload };
+    fn say_with(&self, voice: &mut Voice, message: &Payload) -> Result<(), NotSent> {
+        let frame = Frame { packet: voice.packet, command: message.command, payload: &message.bytes };
         // Each byte may be stuffed, and the cipher pads to its block.
-        let mut bytes = vec![0; 2 * (HEADER + payload.len()) + CIPHER_BLOCK];
+        let mut bytes = vec![0; 2 * (HEADER + message.bytes.len()) + CIPHER_BLOCK];
         let mut length = frame.emit(&mut bytes)?;
         if let Some(cipher) = &voice.cipher {
             length = cipher.encrypt(&mut bytes, length)?;
         }
         bytes.truncate(length);
-        let topic = ByteString::from(format!("q/1/d/{}/{}", self.client_id, leaf(message.command)));
-        self.outbox.push(Downlink { topic, payload: bytes.into() }).map_err(|_| NotSent::Full)?;
+        let topic = ByteString::from(topic::downlink(&self.client_id, message.leaf)?.as_str());
+        self.outbox.push(Publication { topic, payload: bytes.into() }).map_err(|_| NotSent::Full)?;
         voice.packet = voice.packet.next();
         Ok(())
     }
@@ -157,12 +154,15 @@ impl Seats {
 
 #[cfg(test)]
 mod tests {
+    use quecota_core::wire::frame::Command;
+    use quecota_core::wire::topic::Leaf;
+
     use super::*;
 
     const KEY: &[u8; 16] = b"0123456789abcdef";
 
-    fn message(payload: &[u8]) -> Message {
-        Message { command: Command::PLAN_NOTIFY, payload: payload.to_vec() }
+    fn message(bytes: &[u8]) -> Payload {
+        Payload { command: Command::PLAN_NOTIFY, leaf: Leaf::Ota, bytes: bytes.to_vec() }
     }
 
     #[test]
@@ -191,11 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_too_long_or_one_too_many_is_refused() {
+    fn one_message_too_many_is_refused() {
         let seat = Seat::new(DeviceId(1), "qdP1D1");
-        assert_eq!(seat.say(&message(&[0; PAYLOAD + 1])), Err(NotSent::TooLong(PAYLOAD + 1)));
         for _ in 0..QUEUE {
-            seat.say(&message(&[0xAA; PAYLOAD])).unwrap();
+            seat.say(&message(&[0xAA; 8 * 1024])).unwrap();
         }
         assert_eq!(seat.say(&message(b"?")), Err(NotSent::Full));
     }

@@ -22,9 +22,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::inbox::{Arrival, Inbox};
-use super::outbox::{Downlink, Kick, Outbox};
+use super::outbox::{Kick, Outbox, Publication};
 
-/// Downlink messages sent and not yet acknowledged: a device has little memory for more.
+/// Publication messages sent and not yet acknowledged: a device has little memory for more.
 const IN_FLIGHT: usize = 4;
 /// Bytes taken from the socket at once; on the stack, so an idle session holds none.
 const READ_STEP: usize = 4096;
@@ -131,7 +131,7 @@ impl Topics {
 #[derive(Debug)]
 struct InFlight {
     id: NonZeroU16,
-    message: Downlink,
+    message: Publication,
     due: Instant,
     sent: u32,
 }
@@ -419,7 +419,7 @@ async fn hand_over(
     timeout(limit, dialogue.received(leaf, payload)).await.unwrap_or(Err(End::CommitStalled(limit)))
 }
 
-fn publish(message: &Downlink, qos: QoS, packet_id: Option<NonZeroU16>, dup: bool) -> Packet {
+fn publish(message: &Publication, qos: QoS, packet_id: Option<NonZeroU16>, dup: bool) -> Packet {
     Packet::Publish(Box::new(Publish {
         dup,
         retain: false,
@@ -561,8 +561,8 @@ mod tests {
         bytes
     }
 
-    fn down(n: u8) -> Downlink {
-        Downlink { topic: "d".into(), payload: Bytes::copy_from_slice(&[n]) }
+    fn down(n: u8) -> Publication {
+        Publication { topic: "d".into(), payload: Bytes::copy_from_slice(&[n]) }
     }
 
     fn sent(n: u8, id: u8, dup: u8) -> [u8; 8] {
@@ -703,7 +703,7 @@ mod tests {
         bench.subscribe().await;
         for _ in 0..4 {
             let payload = Bytes::from(vec![0; 20_000]);
-            bench.outbox.push(Downlink { topic: "d".into(), payload }).unwrap();
+            bench.outbox.push(Publication { topic: "d".into(), payload }).unwrap();
         }
         assert_eq!(bench.session.await.unwrap(), "a write took longer than 10s");
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quecota_core::limits;
 use quecota_core::wire::credential::{Session, SessionCipher};
-use quecota_core::wire::frame::{Command, Frame, FrameError};
-use quecota_core::wire::message::Provision;
+use quecota_core::wire::frame::{Frame, FrameError};
+use quecota_core::wire::message::{self as wire, Provision};
 
-use crate::engine::{Engine, EngineError, Message, SessionId};
+use crate::engine::{Downlink, Engine, SessionId, Uplink};
 
+use super::codec::{self, Payload};
 use super::credentials::{Admitted, Entrance, random_text};
 use super::seat::Seat;
 use super::session::{Dialogue, End};
@@ -17,7 +18,7 @@ use super::throttle::Throttle;
 
 /// How the device's frames may come (DECISIONS.md "plain or encrypted").
 #[derive(Default)]
-enum Uplink {
+enum UplinkCipher {
     /// The session has no key.
     #[default]
     Plain,
@@ -42,14 +43,14 @@ pub(super) struct Talk<'a> {
     throttle: &'a Throttle,
     seat: Arc<Seat>,
     admitted: Admitted,
-    uplink: Uplink,
+    cipher: UplinkCipher,
     session: Option<SessionId>,
 }
 
 impl<'a> Talk<'a> {
     /// The talk with `admitted`, who sits on `seat`.
     pub fn new(engine: &'a Engine, throttle: &'a Throttle, seat: Arc<Seat>, admitted: Admitted) -> Self {
-        Self { engine, throttle, seat, admitted, uplink: Uplink::Plain, session: None }
+        Self { engine, throttle, seat, admitted, cipher: UplinkCipher::Plain, session: None }
     }
 
     /// The engine's name for the connection, if the device came online with it.
@@ -70,24 +71,22 @@ impl<'a> Talk<'a> {
             session_key: key,
             ..Provision::default()
         };
-        let mut payload = vec![0; 128];
-        let length = provision.emit(&mut payload).map_err(|error| End::Failed(error.to_string()))?;
-        payload.truncate(length);
-        let message = Message { command: Command::PROVISION, payload };
+        let message = Payload::of(&wire::Downlink::Provision(provision))
+            .map_err(|error| End::Failed(error.to_string()))?;
         match key {
             None => self.seat.say(&message),
             Some(key) => {
-                self.uplink = Uplink::Either(SessionCipher::new(&key));
+                self.cipher = UplinkCipher::Either(SessionCipher::new(&key));
                 self.seat.say_then_encrypt(&message, SessionCipher::new(&key))
             }
         }
         .map_err(|error| End::Failed(error.to_string()))
     }
 
-    fn say_all(&self, messages: Vec<Message>) {
+    fn say_all(&self, messages: &[Downlink]) {
         for message in messages {
             self.engine.metrics().message_out();
-            if let Err(error) = self.seat.say(&message) {
+            if let Err(error) = self.seat.tell(message) {
                 // What the engine offered has a lease: unanswered, it is offered again.
                 tracing::warn!(device = %self.admitted.client_id, %error, "message not sent");
             }
@@ -97,20 +96,20 @@ impl<'a> Talk<'a> {
     /// Takes the cipher off. The bytes that are left may still be no frame.
     fn open(&mut self, payload: &[u8]) -> Result<Vec<u8>, Garbage> {
         let mut bytes = payload.to_vec();
-        match &self.uplink {
-            Uplink::Plain => Ok(bytes),
-            Uplink::Either(cipher) => {
+        match &self.cipher {
+            UplinkCipher::Plain => Ok(bytes),
+            UplinkCipher::Either(cipher) => {
                 if Frame::parse(&mut bytes.clone()).is_ok() {
                     return Ok(bytes);
                 }
                 decrypt(cipher, &mut bytes)?;
                 Frame::parse(&mut bytes.clone())?;
-                if let Uplink::Either(cipher) = std::mem::take(&mut self.uplink) {
-                    self.uplink = Uplink::Encrypted(cipher);
+                if let UplinkCipher::Either(cipher) = std::mem::take(&mut self.cipher) {
+                    self.cipher = UplinkCipher::Encrypted(cipher);
                 }
                 Ok(bytes)
             }
-            Uplink::Encrypted(cipher) => {
+            UplinkCipher::Encrypted(cipher) => {
                 decrypt(cipher, &mut bytes)?;
                 Ok(bytes)
             }
@@ -158,7 +157,7 @@ impl Dialogue for Talk<'_> {
         let connected =
             self.engine.online(self.admitted.device).await.map_err(|error| End::Failed(error.to_string()))?;
         self.session = Some(connected.session);
-        self.say_all(connected.messages);
+        self.say_all(&connected.messages);
         Ok(())
     }
 
@@ -178,16 +177,14 @@ impl Dialogue for Talk<'_> {
                 return Ok(());
             }
         };
-        match Box::pin(self.engine.received(self.admitted.device, &frame)).await {
-            Ok(messages) => {
-                self.say_all(messages);
-                Ok(())
-            }
-            Err(EngineError::Malformed { command, reason }) => {
-                self.complain(leaf, &payload, &format_args!("command {command:#06x}: {reason}"));
-                Ok(())
-            }
-            Err(error) => Err(End::Failed(error.to_string())),
+        let Some(packet) = codec::decode(&frame) else { return Ok(()) };
+        if let Uplink::Malformed { command, reason } = &packet.uplink {
+            self.complain(leaf, &payload, &format_args!("command {command:#06x}: {reason}"));
         }
+        let messages = Box::pin(self.engine.received(self.admitted.device, packet))
+            .await
+            .map_err(|error| End::Failed(error.to_string()))?;
+        self.say_all(&messages);
+        Ok(())
     }
 }

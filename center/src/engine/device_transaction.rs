@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::evaluation::reported;
 use super::plans::{ENDED, TERMINATED};
 use super::transaction::Transaction;
-use super::{Engine, Message, Result};
+use super::{Downlink, Engine, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
 use crate::rules::component_fsm::{
@@ -29,7 +29,7 @@ pub(super) struct DeviceTransaction<'e> {
     pub(super) now: Millis,
     pub(super) device: Device,
     pub(super) versions: Vec<ReportedVersion>,
-    pub(super) messages: Vec<Message>,
+    pub(super) messages: Vec<Downlink>,
     /// Plans that would be offered to the device if their limits had room.
     pub(super) full: Vec<PlanId>,
 }
@@ -80,7 +80,7 @@ impl ComponentInput {
 
 impl DeviceTransaction<'_> {
     /// Commits, and gives what the device is to hear.
-    pub(super) async fn finish(mut self) -> Result<Vec<Message>> {
+    pub(super) async fn finish(mut self) -> Result<Vec<Downlink>> {
         self.store.save_device(&self.device).await?;
         self.store.commit().await?;
         Ok(self.messages)

@@ -8,6 +8,7 @@ mod dry_run;
 mod evaluation;
 mod import;
 mod manual;
+mod message;
 mod offer;
 mod operator;
 mod packages;
@@ -23,8 +24,6 @@ mod why;
 use std::fmt;
 use std::sync::Arc;
 
-use quecota_core::wire::frame::{Command, Frame};
-
 use crate::clock::{Clock, Millis};
 use crate::metrics::Metrics;
 use crate::rules::manual::ActionRefused;
@@ -34,18 +33,13 @@ use crate::store::{DeviceId, PackageFile, PackageId, Store, StoreError, UpgradeI
 
 pub use dry_run::{DryRun, Forecast};
 pub use manual::{Brings, UserCommand, UserPlan};
+pub use message::{
+    Downlink, FirmwareFile, FirmwareInfo, Info, OfferedComponent, Packet, Readings, Reason, StatusEvent,
+    Subject, Uplink, Versions,
+};
 pub use operator::{Chosen, Left, Order, Ordered};
 pub use plans::TERMINATED_UNREACHED;
 pub use why::{BlockedBy, BlockedDevices, Population, Why};
-
-/// A message to a device: the link gives it a packet id, frames it and publishes it with QoS 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Command (QUECTHING.md 4.5).
-    pub command: Command,
-    /// Payload, before framing and stuffing.
-    pub payload: Vec<u8>,
-}
 
 /// The file that a device is to fetch.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +78,7 @@ pub struct Connected {
     /// To be given to [`Engine::offline`].
     pub session: SessionId,
     /// To be sent to the device now.
-    pub messages: Vec<Message>,
+    pub messages: Vec<Downlink>,
 }
 
 /// Why the engine did not do it.
@@ -93,14 +87,6 @@ pub enum EngineError {
     /// The store did not; [`EngineError::is_temporary`] tells trouble of the moment.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A device sent what it should not; nothing was changed, and the device's log has it.
-    #[error("command {command:#06x}: {reason}")]
-    Malformed {
-        /// Command of the packet.
-        command: u16,
-        /// What is wrong with it, and where.
-        reason: String,
-    },
     /// The plan cannot be saved: every reason.
     #[error("the upgrade plan cannot be saved: {}", list(.0))]
     Plan(Vec<NameError>),
@@ -203,14 +189,14 @@ impl Engine {
         Ok(())
     }
 
-    /// A whole uplink frame of the device. Returns after the commit, with the messages to send to it now; an error that
-    /// [`EngineError::is_temporary`] must not be acknowledged. The same packet again counts once.
-    pub async fn received(&self, device: DeviceId, frame: &Frame<'_>) -> Result<Vec<Message>> {
-        self.take(device, frame).await
+    /// A message of the device. Returns after the commit, with the messages to send to it now; after an error the message
+    /// must not be acknowledged. The same packet again counts once.
+    pub async fn received(&self, device: DeviceId, packet: Packet) -> Result<Vec<Downlink>> {
+        self.take(device, packet).await
     }
 
     /// Time has passed: call it about once a second. Returns the messages for online devices.
-    pub async fn tick(&self) -> Result<Vec<(DeviceId, Message)>> {
+    pub async fn tick(&self) -> Result<Vec<(DeviceId, Downlink)>> {
         let mut messages = Vec::new();
         match self.tick_once(&mut messages).await {
             Ok(()) => Ok(messages),

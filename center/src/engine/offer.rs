@@ -1,19 +1,16 @@
-//! Offers: which plan a device is told of now, and the packets that tell it.
+//! Offers: which plan a device is told of now, and the messages that tell it.
 
-use quecota_core::wire::NoRoom;
-use quecota_core::wire::frame::Command;
-use quecota_core::wire::message::{self, Content, FirmwareInfo, PlanNotify, Plans, Records};
 use serde_json::json;
 
 use super::device_transaction::DeviceTransaction;
 use super::evaluation::{Evaluation, PlanOffer, evaluate, place};
-use super::{Firmware, Message, Result};
+use super::{Downlink, Firmware, FirmwareFile, FirmwareInfo, OfferedComponent, Result};
 use crate::metrics::Count;
 use crate::rules::ComponentKind;
 use crate::rules::eligibility::{self, ComponentFacts, StatusAsk, Trigger};
 use crate::rules::limits::{Place, has_room};
 use crate::rules::progress::ComponentState;
-use crate::store::{ComponentUpgrade, PackageId, Plan, PlanId, StoreError, Upgrade};
+use crate::store::{ComponentUpgrade, PackageId, Plan, PlanId, Upgrade};
 
 impl DeviceTransaction<'_> {
     /// Offers the device what it is due, if anything.
@@ -184,87 +181,70 @@ impl DeviceTransaction<'_> {
         self.send_offer(&upgrade, "again").await
     }
 
-    /// 0x0111: one plan alone, several as a list, in the order of their upgrade.
+    /// Offers what is not done of the upgrade, in the order of its components.
     pub(super) async fn send_offer(&mut self, upgrade: &Upgrade, why: &str) -> Result<()> {
         let strategy = match upgrade.plan {
             Some(plan) => Some(self.store.plan(plan).await?.settings.strategy),
             None => None,
         };
-        let mut plans = Vec::new();
+        let mut offered = Vec::new();
         for component in upgrade.components.iter().filter(|component| !component.state.is_done()) {
             let files = self.store.package(component.package).await?.content.files;
-            let space: u64 = files.iter().map(|file| file.size).sum();
-            plans.push(message::Plan {
-                component: component.component.as_str(),
-                // A device may report more than the field holds; then it is left out.
-                source: component.source.as_deref().filter(|source| source.len() <= 64).unwrap_or(""),
-                target: component.target.as_str(),
-                kind: wire_kind(component.kind),
-                battery: strategy.and_then(|strategy| strategy.min_battery).map_or(0, u32::from),
-                space: u32::try_from(space).unwrap_or(u32::MAX),
-                signal: strategy.and_then(|strategy| strategy.min_rsrp).map_or(0, i32::from),
+            offered.push(OfferedComponent {
+                component: component.component.clone(),
+                source: component.source.clone(),
+                target: component.target.clone(),
+                kind: component.kind,
+                min_battery: strategy.and_then(|strategy| strategy.min_battery),
+                space: files.iter().map(|file| file.size).sum(),
+                min_rsrp: strategy.and_then(|strategy| strategy.min_rsrp),
             });
         }
-        let notify = match plans.as_slice() {
-            [] => return Ok(()),
-            [single] => PlanNotify { handling: None, plans: Plans::Single(*single) },
-            several => PlanNotify { handling: None, plans: Plans::List(Records::of(several)) },
-        };
-        self.send(Command::PLAN_NOTIFY, |out| notify.emit(out))?;
+        if offered.is_empty() {
+            return Ok(());
+        }
         self.store.count(Count::Offer);
-        let offered: Vec<_> = plans
+        let components: Vec<_> = offered
             .iter()
-            .map(|plan| json!({ "component": plan.component, "source": plan.source, "target": plan.target }))
+            .map(|offered| {
+                let source = offered.source.as_deref().unwrap_or("");
+                json!({ "component": offered.component, "source": source, "target": offered.target })
+            })
             .collect();
-        let value = json!({ "why": why, "components": offered });
-        self.log(Some(upgrade), None, "offer", value).await
+        self.messages.push(Downlink::Offer(offered));
+        self.log(Some(upgrade), None, "offer", json!({ "why": why, "components": components })).await
     }
 
-    /// 0x0113 for the component whose turn it is.
+    /// Sends the firmware of the component whose turn it is.
     pub(super) async fn send_firmware(&mut self, upgrade: &mut Upgrade) -> Result<()> {
         let Some(current) = upgrade.current() else { return Ok(()) };
         self.renew(upgrade, current);
         let Some(component) = upgrade.components.get(current) else { return Ok(()) };
         let package = self.store.package(component.package).await?;
         let files = &package.content.files;
-        let mut urls = Vec::with_capacity(files.len());
-        for (file_index, file) in files.iter().enumerate() {
-            urls.push(self.engine.urls.firmware_url(&Firmware {
-                upgrade: upgrade.id,
-                component: &component.component,
-                package: package.id,
-                file_index,
-                file,
-            }));
-        }
-        let several: Vec<_> = (0u32..)
-            .zip(files.iter().zip(&urls))
-            .map(|(index, (file, url))| message::PackageFile {
-                index,
-                url,
-                size: u32::try_from(file.size).unwrap_or(u32::MAX),
-                md5: file.digests.md5,
-            })
-            .collect();
-        let content = match (several.as_slice(), files.as_slice()) {
-            ([single], [file]) => Content::File {
-                url: single.url,
-                size: single.size,
-                md5: single.md5,
-                crc: file.digests.crc32,
-                sha256: component.wants_sha256.then_some(file.digests.sha256),
-            },
-            (several, _) => Content::Files(Records::of(several)),
-        };
-        let source = component.source.as_deref().filter(|source| source.len() <= 64).unwrap_or("");
         let info = FirmwareInfo {
-            component: component.component.as_str(),
-            source,
-            target: component.target.as_str(),
-            kind: wire_kind(component.kind),
-            content,
+            component: component.component.clone(),
+            source: component.source.clone(),
+            target: component.target.clone(),
+            kind: component.kind,
+            files: files
+                .iter()
+                .enumerate()
+                .map(|(file_index, file)| FirmwareFile {
+                    url: self.engine.urls.firmware_url(&Firmware {
+                        upgrade: upgrade.id,
+                        component: &component.component,
+                        package: package.id,
+                        file_index,
+                        file,
+                    }),
+                    size: file.size,
+                    digests: file.digests,
+                })
+                .collect(),
+            with_sha256: component.wants_sha256,
         };
-        self.send(Command::FIRMWARE_INFO, |out| info.emit(out))?;
+        self.messages.push(Downlink::Firmware(info));
         let files: Vec<_> = files
             .iter()
             .map(|file| json!({ "name": file.name, "size": file.size, "md5": hex::encode(file.digests.md5) }))
@@ -274,44 +254,14 @@ impl DeviceTransaction<'_> {
             .await
     }
 
-    pub(super) fn send(
-        &mut self,
-        command: Command,
-        emit: impl Fn(&mut [u8]) -> std::result::Result<usize, NoRoom>,
-    ) -> Result<()> {
-        let mut payload = vec![0; MESSAGE_MAX];
-        let length = emit(&mut payload).map_err(|_| {
-            // Only a URL beyond its limit gets here: names and versions are bounded by their types.
-            StoreError::Unusable(format!("a message of more than {MESSAGE_MAX} bytes for the device"))
-        })?;
-        payload.truncate(length);
-        self.messages.push(Message { command, payload });
-        Ok(())
-    }
-
-    /// 0x0041: versions of the module and of the MCU components.
+    /// Asks for the versions of the module and of the MCU components.
     pub(super) fn ask_versions(&mut self) {
-        self.ask(Command::INFO_ASK, &[2, 3]);
+        self.messages.push(Downlink::AskVersions);
     }
 
-    /// 0x0031: battery, free space and RSRP (DECISIONS.md "battery and RSRP").
+    /// Asks for what the plan's conditions need; the answer brings the offer that `trigger` would have brought.
     fn ask_status(&mut self, trigger: Trigger) {
         self.device.asked_status = Some(StatusAsk::Waiting(trigger));
-        self.ask(Command::STATUS_ASK, &[1, 4, 5]);
-    }
-
-    fn ask(&mut self, command: Command, ids: &[u16]) {
-        let payload = ids.iter().flat_map(|id| id.to_be_bytes()).collect();
-        self.messages.push(Message { command, payload });
-    }
-}
-
-/// A list of 20 plans, or five files with the longest URLs, fits with room to spare.
-const MESSAGE_MAX: usize = 16 * 1024;
-
-fn wire_kind(kind: ComponentKind) -> message::ComponentKind {
-    match kind {
-        ComponentKind::Module => message::ComponentKind::Module,
-        ComponentKind::Mcu => message::ComponentKind::Mcu,
+        self.messages.push(Downlink::AskStatus);
     }
 }

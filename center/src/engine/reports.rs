@@ -1,122 +1,81 @@
-//! What devices send, and what it does.
+//! What devices say, and what it does.
 
-use quecota_core::wire::frame::{Command, Frame};
-use quecota_core::wire::message::{
-    Capabilities, Downloaded, InfoValues, McuList, OtaStatus, PlanRequest, Provision, SDK_PREFIX, Signature,
-    StatusEvent, StatusExtension, StatusValues, Versions,
-};
 use serde_json::json;
 
 use super::device_transaction::{ComponentInput, DeviceTransaction};
-use super::{Engine, EngineError, Message, Result};
+use super::message::{Info, Packet, Readings, Reason, StatusEvent, Subject, Uplink, Versions};
+use super::{Downlink, Engine, Result};
 use crate::metrics::Count;
-use crate::rules::ComponentNo;
-use crate::rules::component_fsm::Input;
+use crate::rules::component_fsm::{Input, OtaStatus, is_quecota};
 use crate::rules::eligibility::{StatusAsk, Trigger};
-use crate::store::{DeviceId, Reading, ReportedVersion, Upgrade};
-
-/// Longest text of a device that is stored, in characters.
-const TEXT_MAX: usize = 256;
-
-/// A device's text as it may be stored: PostgreSQL takes no NUL, and nobody a line break in a version.
-fn clean(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(TEXT_MAX).collect()
-}
+use crate::store::{DeviceId, Reading, Upgrade};
 
 impl Engine {
-    pub(super) async fn take(&self, device: DeviceId, frame: &Frame<'_>) -> Result<Vec<Message>> {
-        let answered = matches!(
-            frame.command,
-            Command::PLAN_REQUEST
-                | Command::STATUS_EVENT
-                | Command::STATUS_REPORT
-                | Command::STATUS_ANSWER
-                | Command::INFO_REPORT
-                | Command::INFO_ANSWER
-        );
-        if !answered {
-            // Business data and notices are not OTA's; they cost no transaction.
-            return Ok(Vec::new());
-        }
+    pub(super) async fn take(&self, device: DeviceId, packet: Packet) -> Result<Vec<Downlink>> {
         let mut transaction = self.transaction(device).await?;
         transaction.device.last_seen = Some(transaction.now);
-        let taken = match frame.command {
-            Command::PLAN_REQUEST => transaction.plan_request(frame).await,
-            Command::STATUS_EVENT => transaction.status_event(frame).await,
-            Command::INFO_REPORT | Command::INFO_ANSWER => transaction.info(frame).await,
-            _ => transaction.status(frame).await,
-        };
-        match taken {
-            Err(EngineError::Malformed { command, reason }) => {
-                // Parsing comes before any change, so only the log entry is committed.
-                let open = transaction.store.open_upgrades(device).await?;
-                let upgrade = open.iter().find(|upgrade| upgrade.is_outstanding());
-                let value = json!({ "command": format!("{command:#06x}"), "reason": reason });
-                transaction.log(upgrade, None, "malformed", value).await?;
-                transaction.finish().await?;
-                Err(EngineError::Malformed { command, reason })
+        match packet.uplink {
+            Uplink::PlanRequest(versions) => {
+                if !transaction.is_repetition(packet.identity) {
+                    transaction.plan_request(versions).await?;
+                }
             }
-            Err(error) => Err(error),
-            Ok(()) => transaction.finish().await,
+            Uplink::StatusEvent(event) => {
+                if !transaction.is_repetition(packet.identity) {
+                    transaction.status_event(event).await?;
+                }
+            }
+            Uplink::Info(info) => transaction.info(info).await?,
+            Uplink::StatusAnswer(readings) => transaction.status_answer(readings).await?,
+            Uplink::StatusReport(readings) => transaction.take_readings(readings),
+            Uplink::Malformed { command, reason } => transaction.malformed(command, &reason).await?,
         }
+        transaction.finish().await
     }
-}
-
-fn malformed(command: Command, error: impl std::fmt::Display) -> EngineError {
-    EngineError::Malformed { command: command.0, reason: error.to_string() }
 }
 
 impl DeviceTransaction<'_> {
     /// Whether the same packet was counted just before: then this one is its repetition.
-    fn is_repetition(&mut self, frame: &Frame<'_>) -> bool {
-        let digest = crc32fast::hash(frame.payload);
-        let uplink =
-            format!("{}:{:04x}:{}:{digest:08x}", frame.packet.get(), frame.command.0, frame.payload.len());
-        let repeated = self.device.last_uplink.as_deref() == Some(uplink.as_str());
-        self.device.last_uplink = Some(uplink);
+    fn is_repetition(&mut self, identity: String) -> bool {
+        let repeated = self.device.last_uplink.as_ref() == Some(&identity);
+        self.device.last_uplink = Some(identity);
         repeated
     }
 
-    /// 0x0115.
-    async fn plan_request(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let request = PlanRequest::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
-        if self.is_repetition(frame) {
-            return Ok(());
-        }
-        if self.take_versions(&request.versions).await? {
+    /// The log of the upgrade that is going on has it; nothing else changes.
+    async fn malformed(&mut self, command: u16, reason: &str) -> Result<()> {
+        let open = self.store.open_upgrades(self.device.id).await?;
+        let upgrade = open.iter().find(|upgrade| upgrade.is_outstanding());
+        let value = json!({ "command": format!("{command:#06x}"), "reason": reason });
+        self.log(upgrade, None, "malformed", value).await
+    }
+
+    async fn plan_request(&mut self, versions: Versions) -> Result<()> {
+        if self.take_versions(versions).await? {
             self.device.versions_at = Some(self.now);
         }
         self.take_reported_versions(None).await?;
         self.offer(Trigger::Request).await
     }
 
-    /// 0x0114.
-    async fn status_event(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let event = StatusEvent::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
-        if self.is_repetition(frame) {
-            return Ok(());
-        }
+    async fn status_event(&mut self, event: StatusEvent) -> Result<()> {
         self.store.count(Count::Status(event.status.text()));
         let mut value = json!({ "status": event.status.number(), "text": event.status.text() });
         // Ids from 8000 up have this meaning only where it was agreed.
-        let StatusExtension { reason, progress } =
-            if self.is_quecota() { event.extension } else { StatusExtension::default() };
-        let reason = reason.map(|reason| {
-            let text = clean(reason.text);
-            value["reason"] = reason.number.into();
+        let (reason, received) =
+            if self.is_quecota() { (event.reason, event.received) } else { (None, None) };
+        let reason = reason.map(|Reason { number, text }| {
+            value["reason"] = number.into();
             value["reason_text"] = text.as_str().into();
-            if text.is_empty() {
-                format!("reason {}", reason.number)
-            } else {
-                format!("{text} (reason {})", reason.number)
-            }
+            if text.is_empty() { format!("reason {number}") } else { format!("{text} (reason {number})") }
         });
-        let name = ComponentNo::new(event.component).ok();
-        if name.is_none() {
-            value["component"] = clean(event.component).into();
+        match &event.component {
+            Subject::Component(_) => {}
+            Subject::Unnamed => value["component"] = "".into(),
+            Subject::Invalid(text) => value["component"] = text.as_str().into(),
         }
         // Found before the versions are looked at: they may end the upgrade that this status belongs to.
-        let found = self.upgrade_of(event.component).await?;
+        let found = self.upgrade_of(&event.component).await?;
         match &found {
             Some((upgrade, index)) => {
                 let component = upgrade.components.get(*index).map(|component| component.component.clone());
@@ -124,27 +83,32 @@ impl DeviceTransaction<'_> {
             }
             None => {
                 let upgrades = self.store.device_upgrades(self.device.id).await?;
-                let holds = |upgrade: &&Upgrade| {
-                    upgrade.components.iter().any(|component| component.component.as_str() == event.component)
-                };
-                let last = upgrades.iter().rev().find(holds);
+                let last =
+                    upgrades.iter().rev().find(|upgrade| position(upgrade, &event.component).is_some());
                 let kind = if last.is_some() { "late status" } else { "stray status" };
-                self.log(last, name.as_ref(), kind, value).await?;
+                let name = match &event.component {
+                    Subject::Component(name) => Some(name),
+                    Subject::Unnamed | Subject::Invalid(_) => None,
+                };
+                self.log(last, name, kind, value).await?;
             }
         }
         let proves = event.status == OtaStatus::UpdateSuccess;
-        let has_versions = self.take_versions(&event.versions).await?;
+        let has_versions = self.take_versions(event.versions).await?;
         if let Some((mut upgrade, index)) = found {
             if has_versions && proves {
                 self.take_reported_versions(Some((upgrade.id, index))).await?;
                 upgrade = self.store.upgrade(upgrade.id).await?;
             }
-            if let Some(progress) = progress {
-                self.take_progress(&upgrade, index, progress).await?;
+            if let Some(received) = received {
+                self.take_progress(&upgrade, index, received).await?;
             }
-            let wants_sha256 = event.signature == Some(Signature::Sha256);
             if upgrade.ended.is_none() && !(proves && has_failed(&upgrade, index)) {
-                let word = ComponentInput { input: Input::Status(event.status), wants_sha256, reason };
+                let word = ComponentInput {
+                    input: Input::Status(event.status),
+                    wants_sha256: event.wants_sha256,
+                    reason,
+                };
                 self.apply(&mut upgrade, index, word).await?;
             }
         }
@@ -154,30 +118,28 @@ impl DeviceTransaction<'_> {
         Ok(())
     }
 
-    /// Whether the device said that it is one of ours, which is when ids from 8000 up mean something.
+    /// Whether the device said that it runs quecota, which is when ids from 8000 up mean something.
     fn is_quecota(&self) -> bool {
-        self.device.sdk_version.as_deref().is_some_and(|version| version.starts_with(SDK_PREFIX))
+        self.device.sdk_version.as_deref().is_some_and(is_quecota)
     }
 
-    /// The device knows best how much of the image it has. A heartbeat's number is no line of the log: that would be
-    /// one for each.
-    async fn take_progress(&mut self, upgrade: &Upgrade, index: usize, progress: Downloaded) -> Result<()> {
+    /// Takes the number of bytes that the device says it has of the image. It gets no line of the log: that would be one
+    /// for each heartbeat.
+    async fn take_progress(&mut self, upgrade: &Upgrade, index: usize, received: u32) -> Result<()> {
         let Some(component) = upgrade.components.get(index) else { return Ok(()) };
         let files = self.store.package(component.package).await?.content.files;
         let size: u64 = files.iter().map(|file| file.size).sum();
-        let received = u64::from(progress.received).min(size);
+        let received = u64::from(received).min(size);
         Ok(self.store.raise_fetched(upgrade.id, &component.component, received).await?)
     }
 
     /// The open upgrade and the place in it that a status for `component` belongs to: first one that is at work or was
-    /// offered, then one that waits. A device that lost the name (QUECTHING.md 3.3) means the one whose turn it is.
-    async fn upgrade_of(&mut self, component: &str) -> Result<Option<(Upgrade, usize)>> {
+    /// offered, then one that waits. A status without a name is about the component whose turn it is.
+    async fn upgrade_of(&mut self, component: &Subject) -> Result<Option<(Upgrade, usize)>> {
         let open = self.store.open_upgrades(self.device.id).await?;
-        let place = |upgrade: &Upgrade| {
-            if component.is_empty() {
-                return upgrade.current();
-            }
-            upgrade.components.iter().position(|upgrade| upgrade.component.as_str() == component)
+        let place = |upgrade: &Upgrade| match component {
+            Subject::Unnamed => upgrade.current(),
+            named => position(upgrade, named),
         };
         let (busy, waiting): (Vec<_>, Vec<_>) = open.into_iter().partition(Upgrade::is_outstanding);
         Ok(busy.into_iter().chain(waiting).find_map(|upgrade| {
@@ -186,26 +148,15 @@ impl DeviceTransaction<'_> {
         }))
     }
 
-    /// 0x0044 and 0x0042.
-    async fn info(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let info = InfoValues::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
-        if !info.module_model.is_empty() {
-            self.device.model = Some(clean(info.module_model));
-        }
-        if !info.sdk_version.is_empty() {
-            self.device.sdk_version = Some(clean(info.sdk_version));
-        }
+    async fn info(&mut self, info: Info) -> Result<()> {
         // Said by this packet, so by the device that is there now: a vendor's must never get what follows.
-        if info.sdk_version.starts_with(SDK_PREFIX) {
-            let told = Provision { capabilities: Some(Capabilities::ALL), ..Provision::default() };
-            self.send(Command::PROVISION, |out| told.emit(out))?;
+        if info.sdk_version.as_deref().is_some_and(is_quecota) {
+            self.messages.push(Downlink::Capabilities);
         }
-        let versions = Versions { module: info.module_version, mcu: info.mcu_list.unwrap_or("") };
-        let told = self.take_versions(&versions).await?;
-        if info.mcu_list == Some("") {
-            self.take_mcu_versions("").await?;
-        }
-        if !told && info.mcu_list.is_none() {
+        let device = &mut self.device;
+        device.model = info.model.or(device.model.take());
+        device.sdk_version = info.sdk_version.or(device.sdk_version.take());
+        if !self.take_versions(info.versions).await? {
             return Ok(());
         }
         // Versions that come with a status do not count here: the report after the connect is still to come.
@@ -215,59 +166,44 @@ impl DeviceTransaction<'_> {
         if first { self.offer(Trigger::Online).await } else { Ok(()) }
     }
 
-    /// 0x0034 and 0x0032.
-    async fn status(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let status = StatusValues::parse(frame.payload).map_err(|error| malformed(frame.command, error))?;
-        let reading =
-            |value: Option<i32>| value.map(|value| Reading { value: value.into(), at: Some(self.now) });
-        let device = &mut self.device;
-        device.battery = reading(status.battery).or(device.battery);
-        device.rsrp = reading(status.rsrp).or(device.rsrp);
-        device.signal = status.signal.map(i64::from).or(device.signal);
-        let free = status.flash_free.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-        device.free_space = free.or(device.free_space);
-        if let Some(volts) = status.voltage {
-            device.voltage = Some(volts.text().as_str().to_owned());
-        }
-        if frame.command == Command::STATUS_ANSWER
-            && let Some(StatusAsk::Waiting(trigger)) = self.device.asked_status
-        {
+    /// The answer to a question that an offer waits for.
+    async fn status_answer(&mut self, readings: Readings) -> Result<()> {
+        self.take_readings(readings);
+        if let Some(StatusAsk::Waiting(trigger)) = self.device.asked_status {
             self.device.asked_status = Some(StatusAsk::Answered);
             self.offer(trigger).await?;
         }
         Ok(())
     }
 
-    /// Stores versions that a packet carries, and says whether it carried any. An absent field changes nothing.
-    async fn take_versions(&mut self, versions: &Versions<'_>) -> Result<bool> {
-        let module = clean(versions.module);
-        if !module.is_empty() {
-            self.device.module_version = Some(module);
-        }
-        if !versions.mcu.is_empty() {
-            self.take_mcu_versions(versions.mcu).await?;
-        }
-        Ok(!versions.module.is_empty() || !versions.mcu.is_empty())
+    fn take_readings(&mut self, readings: Readings) {
+        let reading = |value: Option<i64>| value.map(|value| Reading { value, at: Some(self.now) });
+        let device = &mut self.device;
+        device.battery = reading(readings.battery).or(device.battery);
+        device.rsrp = reading(readings.rsrp).or(device.rsrp);
+        device.signal = readings.signal.or(device.signal);
+        device.free_space = readings.free_space.or(device.free_space);
+        device.voltage = readings.voltage.or(device.voltage.take());
     }
 
-    async fn take_mcu_versions(&mut self, list: &str) -> Result<()> {
-        let mut reported: Vec<ReportedVersion> = McuList::of(list)
-            .filter_map(|(component, version)| {
-                // A name that breaks the rule cannot be in a plan, so its version is of no use.
-                Some(ReportedVersion {
-                    component: ComponentNo::new(component).ok()?,
-                    version: clean(version),
-                })
-            })
-            .collect();
-        reported.sort_by(|a, b| a.component.cmp(&b.component));
-        reported.dedup_by(|a, b| a.component == b.component);
-        if reported != self.versions {
+    /// Stores versions that a packet carries, and says whether it carried any. An absent field changes nothing.
+    async fn take_versions(&mut self, versions: Versions) -> Result<bool> {
+        let told = versions.is_told();
+        if let Some(module) = versions.module.filter(|module| !module.is_empty()) {
+            self.device.module_version = Some(module);
+        }
+        if let Some(reported) = versions.mcu.filter(|reported| *reported != self.versions) {
             self.store.set_device_versions(self.device.id, &reported).await?;
             self.versions = reported;
         }
-        Ok(())
+        Ok(told)
     }
+}
+
+/// The place of the named component in the upgrade.
+fn position(upgrade: &Upgrade, component: &Subject) -> Option<usize> {
+    let Subject::Component(name) = component else { return None };
+    upgrade.components.iter().position(|component| component.component == *name)
 }
 
 fn has_failed(upgrade: &Upgrade, index: usize) -> bool {

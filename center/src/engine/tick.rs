@@ -1,7 +1,7 @@
 //! What happens because time has passed: leases, retries, ends of plans, 10-minute marks.
 
 use super::device_transaction::DeviceTransaction;
-use super::{Engine, Message, Result};
+use super::{Downlink, Engine, Result};
 use crate::clock::Millis;
 use crate::rules::eligibility::Trigger;
 use crate::rules::plan::{PlanEvent, Push};
@@ -15,7 +15,7 @@ const BATCH: i64 = 500;
 const PUSH_RATE: i64 = 50;
 
 impl Engine {
-    pub(super) async fn tick_once(&self, messages: &mut Vec<(DeviceId, Message)>) -> Result<()> {
+    pub(super) async fn tick_once(&self, messages: &mut Vec<(DeviceId, Downlink)>) -> Result<()> {
         let now = self.clock.now();
         let (over, deadlines, plans) = {
             let mut store = self.store.read().await?;
@@ -69,7 +69,7 @@ impl Engine {
     }
 
     /// The part of a mark's push that is due by now.
-    async fn push(&self, plan: Plan, messages: &mut Vec<(DeviceId, Message)>) -> Result<()> {
+    async fn push(&self, plan: Plan, messages: &mut Vec<(DeviceId, Downlink)>) -> Result<()> {
         let now = self.clock.now();
         let last = plan.settings.time_zone.last_mark(now);
         let mut mark = plan.mark;
@@ -130,7 +130,7 @@ impl DeviceTransaction<'_> {
     }
 }
 
-async fn collect(messages: &mut Vec<(DeviceId, Message)>, transaction: DeviceTransaction<'_>) -> Result<()> {
+async fn collect(messages: &mut Vec<(DeviceId, Downlink)>, transaction: DeviceTransaction<'_>) -> Result<()> {
     let device = transaction.device.id;
     messages.extend(transaction.finish().await?.into_iter().map(|message| (device, message)));
     Ok(())

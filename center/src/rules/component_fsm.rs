@@ -1,7 +1,8 @@
 //! The conversation with one device about one component: what a status, a version or silence does
 //! (DEVELOPER-CENTER.md "Conversation with one device", QUECTHING.md 3.1).
 
-use quecota_core::wire::message::OtaStatus;
+pub use quecota_core::wire::message::OtaStatus;
+use quecota_core::wire::message::SDK_PREFIX;
 
 use super::plan::PlanState;
 use super::progress::ComponentState;
@@ -187,6 +188,11 @@ pub fn after_failure(failures: u32, retries: u8, plan: PlanState, now: Millis) -
     After::Retry(now + pause)
 }
 
+/// Whether a device with this SDK version runs quecota.
+pub fn is_quecota(sdk_version: &str) -> bool {
+    sdk_version.starts_with(SDK_PREFIX)
+}
+
 /// How a device is told of the next component of a list that it has confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextComponent {
@@ -200,9 +206,7 @@ pub enum NextComponent {
 /// (QUECTHING.md 3.3), and an unknown one gets what all of them take.
 pub fn next_component(sdk_version: Option<&str>) -> NextComponent {
     match sdk_version {
-        Some(version) if version.starts_with("2.9.") || version.starts_with("quecota/") => {
-            NextComponent::Firmware
-        }
+        Some(version) if version.starts_with("2.9.") || is_quecota(version) => NextComponent::Firmware,
         _ => NextComponent::Offer,
     }
 }

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use quecota_center::clock::{Clock, Millis};
-use quecota_center::engine::{Engine, EngineError, Firmware, FirmwareUrls, Message, SessionId};
+use quecota_center::devices::codec;
+use quecota_center::engine::{Downlink, Engine, EngineError, Firmware, FirmwareUrls, SessionId};
 use quecota_center::rules::plan::{PlanComponent, PlanSettings, PlanState, Supersede};
 use quecota_center::rules::*;
 use quecota_center::store::*;
 use quecota_core::wire::frame::{Command, Frame, PacketId};
 use quecota_core::wire::message::{
-    self, Content, FirmwareInfo, OtaStatus, PlanNotify, PlanRequest, Signature, StatusEvent, StatusExtension,
-    Versions,
+    self, OtaStatus, PlanRequest, Signature, StatusEvent, StatusExtension, Versions,
 };
 use quecota_core::wire::ttlv::Writer as Ttlv;
 
@@ -145,12 +145,12 @@ impl Center {
         self.engine.store().read().await.unwrap().upgrade_log(id).await.unwrap()
     }
 
-    pub async fn tick(&self) -> Vec<(DeviceId, Message)> {
+    pub async fn tick(&self) -> Vec<(DeviceId, Downlink)> {
         self.engine.tick().await.unwrap()
     }
 
     /// Ticks once a minute for `minutes`, and gives everything that was to be sent.
-    pub async fn minutes(&self, minutes: i64) -> Vec<(DeviceId, Message)> {
+    pub async fn minutes(&self, minutes: i64) -> Vec<(DeviceId, Downlink)> {
         let mut messages = Vec::new();
         for _ in 0..minutes {
             self.clock.advance(Millis::minutes(1));
@@ -184,29 +184,29 @@ impl Phone<'_> {
         &mut self,
         command: Command,
         payload: &[u8],
-    ) -> std::result::Result<Vec<Message>, EngineError> {
-        let frame = Frame { packet: self.packet, command, payload };
+    ) -> std::result::Result<Vec<Downlink>, EngineError> {
+        let packet = codec::decode(&Frame { packet: self.packet, command, payload }).unwrap();
         self.packet = self.packet.next();
-        self.center.engine.received(self.device, &frame).await
+        self.center.engine.received(self.device, packet).await
     }
 
-    pub async fn send(&mut self, command: Command, payload: &[u8]) -> Vec<Message> {
+    pub async fn send(&mut self, command: Command, payload: &[u8]) -> Vec<Downlink> {
         self.try_send(command, payload).await.unwrap()
     }
 
     /// 0x0044 with the module version and the MCU list.
-    pub async fn report(&mut self, module: &str, mcu: &str) -> Vec<Message> {
+    pub async fn report(&mut self, module: &str, mcu: &str) -> Vec<Downlink> {
         self.info(Command::INFO_REPORT, module, mcu).await
     }
 
-    pub async fn info(&mut self, command: Command, module: &str, mcu: &str) -> Vec<Message> {
+    pub async fn info(&mut self, command: Command, module: &str, mcu: &str) -> Vec<Downlink> {
         let mut out = [0; 512];
         let length = Ttlv::new(&mut out).text(2, module).text(3, mcu).text(11, "2.9.0").finish().unwrap();
         self.send(command, &out[..length]).await
     }
 
     /// 0x0115.
-    pub async fn request(&mut self, mcu: &str) -> Vec<Message> {
+    pub async fn request(&mut self, mcu: &str) -> Vec<Downlink> {
         let request = PlanRequest { versions: Versions { module: "FW1", mcu } };
         let mut out = [0; 512];
         let length = request.emit(&mut out).unwrap();
@@ -214,7 +214,7 @@ impl Phone<'_> {
     }
 
     /// 0x0114.
-    pub async fn status(&mut self, status: OtaStatus) -> Vec<Message> {
+    pub async fn status(&mut self, status: OtaStatus) -> Vec<Downlink> {
         self.status_of("STM32", status, Versions::default()).await
     }
 
@@ -223,7 +223,7 @@ impl Phone<'_> {
         component: &str,
         status: OtaStatus,
         versions: Versions<'_>,
-    ) -> Vec<Message> {
+    ) -> Vec<Downlink> {
         let payload = status_payload(component, status, None, versions);
         self.send(Command::STATUS_EVENT, &payload).await
     }
@@ -275,28 +275,22 @@ pub fn no(text: &str) -> ComponentNo {
 
 /// The components that the one message offers, with their target versions.
 #[track_caller]
-pub fn offered(messages: &[Message]) -> Vec<(String, String)> {
-    let [message] = messages else { panic!("one message expected: {messages:?}") };
-    assert_eq!(message.command, Command::PLAN_NOTIFY);
-    let notify = PlanNotify::parse(&message.payload).unwrap();
-    notify.iter().map(|plan| (plan.component.to_owned(), plan.target.to_owned())).collect()
+pub fn offered(messages: &[Downlink]) -> Vec<(String, String)> {
+    let [Downlink::Offer(components)] = messages else { panic!("one offer expected: {messages:?}") };
+    components.iter().map(|offered| (offered.component.to_string(), offered.target.to_string())).collect()
 }
 
 #[track_caller]
-pub fn assert_offers(messages: &[Message], components: &[&str]) {
+pub fn assert_offers(messages: &[Downlink], components: &[&str]) {
     let expected: Vec<_> = components.iter().map(|component| ((*component).into(), "2".into())).collect();
     assert_eq!(offered(messages), expected);
 }
 
 /// The component and URL that the one message sends.
 #[track_caller]
-pub fn firmware(messages: &[Message]) -> (String, String) {
-    let [message] = messages else { panic!("one message expected: {messages:?}") };
-    assert_eq!(message.command, Command::FIRMWARE_INFO);
-    let info = FirmwareInfo::parse(&message.payload).unwrap();
-    let Content::File { url, size: 1_000_000, md5, crc: 0x1234_5678, .. } = info.content else {
-        panic!("{info:?}")
-    };
-    assert_eq!(md5, [7; 16]);
-    (info.component.to_owned(), url.to_owned())
+pub fn firmware(messages: &[Downlink]) -> (String, String) {
+    let [Downlink::Firmware(info)] = messages else { panic!("one firmware expected: {messages:?}") };
+    let [file] = info.files.as_slice() else { panic!("one file expected: {info:?}") };
+    assert_eq!((file.size, file.digests.md5, file.digests.crc32), (1_000_000, [7; 16], 0x1234_5678));
+    (info.component.to_string(), file.url.clone())
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quecota_center::clock::{Clock, Millis};
-use quecota_center::engine::{Engine, EngineError, Firmware, FirmwareUrls, Message, SessionId};
+use quecota_center::devices::codec;
+use quecota_center::engine::{Downlink, Engine, EngineError, Firmware, FirmwareUrls, SessionId};
 use quecota_center::rules::plan::{
     Halt, OutsidePeriod, PlanComponent, PlanSettings, PlanState, Push, Strategy, Supersede,
 };
@@ -16,9 +17,7 @@ use quecota_center::rules::*;
 use quecota_center::seal::Keyring;
 use quecota_center::store::{DeviceId, Digests, NewPackage, PackageFile, PackageKind, PlanId, Store};
 use quecota_core::wire::frame::{Command, Frame, PacketId};
-use quecota_core::wire::message::{
-    self, FirmwareInfo, OtaStatus, PlanNotify, PlanRequest, StatusEvent, Versions,
-};
+use quecota_core::wire::message::{self, OtaStatus, PlanRequest, StatusEvent, Versions};
 use quecota_core::wire::ttlv::Writer as Ttlv;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyPool, AssertSqlSafe, Row};
@@ -466,6 +465,7 @@ impl World {
         let Some(packet) = self.gadgets[device].waiting.remove(place) else { return Ok(()) };
         let (command, payload) = bytes(&packet);
         let frame = Frame { packet: self.gadgets[device].packet, command, payload: &payload };
+        let decoded = codec::decode(&frame).expect("the engine's");
         self.gadgets[device].packet = self.gadgets[device].packet.next();
         let is_status = matches!(packet, Packet::Status { .. });
         self.note(|| format!("d{device} sends {packet:?}"));
@@ -474,7 +474,7 @@ impl World {
         if self.planted == Planted::AcknowledgeFirst {
             self.gadgets[device].acknowledged += i64::from(is_status);
         }
-        match (self.engine.received(self.gadgets[device].id, &frame).await, armed) {
+        match (self.engine.received(self.gadgets[device].id, decoded.clone()).await, armed) {
             (Ok(messages), armed) => {
                 self.take(device, &packet, &messages)?;
                 self.gadgets[device].counted += i64::from(is_status);
@@ -498,7 +498,7 @@ impl World {
         }
         while self.chance.one_in(7) {
             self.note(|| format!("d{device} repeats it"));
-            match self.engine.received(self.gadgets[device].id, &frame).await {
+            match self.engine.received(self.gadgets[device].id, decoded.clone()).await {
                 Ok(messages) if messages.is_empty() || !is_counted_once(command) => {}
                 other => return Err(format!("a repetition of {packet:?} was answered by {other:?}")),
             }
@@ -514,7 +514,7 @@ impl World {
     }
 
     /// The model takes the packet too, and says whether what the engine answers is right.
-    fn take(&mut self, device: usize, packet: &Packet, messages: &[Message]) -> Checked {
+    fn take(&mut self, device: usize, packet: &Packet, messages: &[Downlink]) -> Checked {
         let now = self.now();
         let trigger = match packet {
             Packet::Report { versions, .. } => {
@@ -528,13 +528,12 @@ impl World {
                 let reply = self.model.status(device, *component, *status, versions.as_ref(), now);
                 return match (reply, messages) {
                     (Reply::Nothing, []) => Ok(()),
-                    (Reply::Question, [question]) if question.command == Command::INFO_ASK => Ok(()),
-                    (Reply::Firmware { plan }, [firmware]) if firmware.command == Command::FIRMWARE_INFO => {
-                        let info =
-                            FirmwareInfo::parse(&firmware.payload).map_err(|error| error.to_string())?;
+                    (Reply::Question, [Downlink::AskVersions]) => Ok(()),
+                    (Reply::Firmware { plan }, [Downlink::Firmware(info)]) => {
                         let settings = &self.model.plans[plan].settings;
                         let right = (COMPONENTS[settings.component], settings.target.as_str());
-                        if (info.component, info.target) == right { Ok(()) } else { Err(format!("{info:?}")) }
+                        let sent = (info.component.as_str(), info.target.as_str());
+                        if sent == right { Ok(()) } else { Err(format!("{info:?}")) }
                     }
                     (reply, messages) => Err(format!("{reply:?} was due, {messages:?} came")),
                 };
@@ -551,7 +550,7 @@ impl World {
         }
     }
 
-    fn take_offer(&mut self, device: usize, message: &Message, trigger: Trigger) -> Checked {
+    fn take_offer(&mut self, device: usize, message: &Downlink, trigger: Trigger) -> Checked {
         let plan = self.plan_of(message)?;
         self.figures.offers += 1;
         self.note(|| format!("d{device} is offered plan {plan}"));
@@ -560,34 +559,30 @@ impl World {
     }
 
     /// Every plan has a target of its own, so an offer names it.
-    fn plan_of(&self, message: &Message) -> Checked<usize> {
-        if message.command != Command::PLAN_NOTIFY {
-            return Err(format!("{message:?} is no offer"));
-        }
-        let notify = PlanNotify::parse(&message.payload).map_err(|error| error.to_string())?;
-        let offered: Vec<_> = notify.iter().collect();
-        let [plan] = offered.as_slice() else { return Err(format!("{notify:?}")) };
-        let found = self.model.plans.iter().position(|known| known.settings.target == plan.target);
-        found.ok_or_else(|| format!("nobody made {plan:?}"))
+    fn plan_of(&self, message: &Downlink) -> Checked<usize> {
+        let Downlink::Offer(components) = message else { return Err(format!("{message:?} is no offer")) };
+        let [offered] = components.as_slice() else { return Err(format!("{components:?}")) };
+        let target = offered.target.as_str();
+        let found = self.model.plans.iter().position(|known| known.settings.target == target);
+        found.ok_or_else(|| format!("nobody made {offered:?}"))
     }
 
     /// What the center sends reaches the device, or is lost.
-    fn hear(&mut self, device: usize, messages: &[Message]) {
+    fn hear(&mut self, device: usize, messages: &[Downlink]) {
         for message in messages {
             if self.chance.one_in(10) {
                 continue;
             }
             let gadget = &mut self.gadgets[device];
-            match message.command {
-                Command::PLAN_NOTIFY => {
-                    let Ok(notify) = PlanNotify::parse(&message.payload) else { continue };
+            match message {
+                Downlink::Offer(components) => {
                     let idle = gadget.plan.as_ref().is_none_or(|(.., said)| *said <= 1);
-                    if let Some(plan) = notify.iter().next().filter(|_| idle) {
-                        let component = usize::from(plan.component == COMPONENTS[1]);
-                        gadget.plan = Some((component, plan.target.to_owned(), 0));
+                    if let Some(offered) = components.first().filter(|_| idle) {
+                        let component = usize::from(offered.component.as_str() == COMPONENTS[1]);
+                        gadget.plan = Some((component, offered.target.to_string(), 0));
                     }
                 }
-                Command::INFO_ASK => {
+                Downlink::AskVersions => {
                     let versions = gadget.versions.clone();
                     gadget.waiting.push_back(Packet::Report { command: Command::INFO_ANSWER, versions });
                 }
@@ -645,11 +640,11 @@ impl World {
         self.gadgets.iter().position(|gadget| gadget.id == id).expect("a device of this run")
     }
 
-    fn take_tick(&mut self, messages: &[(DeviceId, Message)]) -> Checked {
+    fn take_tick(&mut self, messages: &[(DeviceId, Downlink)]) -> Checked {
         let now = self.now();
         for (id, message) in messages {
             let device = self.number(*id);
-            if message.command == Command::INFO_ASK && !self.model.devices[device].fresh {
+            if *message == Downlink::AskVersions && !self.model.devices[device].fresh {
                 continue;
             }
             if self.model.due(device, Trigger::Tick, now) != self.plan_of(message).ok() {

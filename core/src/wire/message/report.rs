@@ -36,6 +36,8 @@ pub struct StatusValues {
 impl StatusValues {
     /// What a vendor device reports after each connect.
     pub const REPORTED: Ids<'static> = Ids::of(&[1, 2, 3, 4]);
+    /// What a plan's conditions compare: battery, free space and RSRP.
+    pub const CONDITIONS: Ids<'static> = Ids::of(&[BATTERY.id, FLASH_FREE.id, RSRP.id]);
 
     /// Only the values that are wanted.
     pub fn only(self, wanted: Ids<'_>) -> StatusValues {
@@ -137,6 +139,8 @@ pub struct InfoValues<'a> {
 impl<'a> InfoValues<'a> {
     /// What a vendor device reports after each connect.
     pub const REPORTED: Ids<'static> = Ids::of(&[1, 2, 3, 5, 11, 12, 13, 14]);
+    /// The versions of the module and of the MCU components.
+    pub const VERSIONS: Ids<'static> = Ids::of(&[MODULE_VERSION.id, MCU_LIST.id]);
 
     /// Only the values that are wanted.
     pub fn only(self, wanted: Ids<'_>) -> InfoValues<'a> {
