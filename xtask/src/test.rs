@@ -57,9 +57,10 @@ fn summary(times: &[(&str, Duration, bool)]) {
     println!("stages: {passed} passed, {} failed", times.len() - passed);
 }
 
-/// Formatting, lints, and the C headers, which build.rs compares with the sources.
+/// Formatting, which room uses which, lints, and the C headers, which build.rs compares with the sources.
 fn form() -> Outcome {
     run_cargo(&["fmt", "--all", "--check"])?;
+    run_cargo(&["test", "--quiet", "--locked", "--package", "xtask"])?;
     run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
 }
 
