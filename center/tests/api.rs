@@ -49,12 +49,16 @@ impl Api {
 
     fn upload(&self, component: &str, target: &str) -> (u16, Value) {
         let form = Form::new()
-            .text("product", "p1abcd")
             .text("component", component)
             .text("name", "a package")
             .text("target", target)
             .part("file", Part::bytes(b"firmware").file_name("fw.bin"));
-        read(self.agent.post(self.url("packages")).header("Authorization", &self.bearer).send(form))
+        read(
+            self.agent
+                .post(self.url("products/p1abcd/packages"))
+                .header("Authorization", &self.bearer)
+                .send(form),
+        )
     }
 
     /// A product with one component and one package for it.
@@ -91,7 +95,7 @@ fn the_walk_from_a_product_to_an_active_plan() {
     assert_eq!(status, 201, "{package}");
     assert_eq!(api.get("packages/1"), (200, package));
 
-    let (status, created) = api.post("plans", &plan("Autumn", 1));
+    let (status, created) = api.post("products/p1abcd/plans", &plan("Autumn", 1));
     assert_eq!((status, &created["state"]), (201, &json!("saved")), "{created}");
     let (status, active) = api.post("plans/1/activate", &json!({}));
     assert_eq!((status, &active["state"]), (200, &json!("activated")), "{active}");
@@ -105,7 +109,14 @@ fn the_walk_from_a_product_to_an_active_plan() {
     assert_eq!(shown["components"][0], component);
     let (status, devices) = api.get("products/p1abcd/devices");
     assert_eq!((status, devices), (200, json!({ "items": [], "next": null })));
-    for (list, count) in [("products", 1), ("packages", 1), ("packages?product=p1abcd", 1), ("plans", 1)] {
+    for (list, count) in [
+        ("products", 1),
+        ("packages", 1),
+        ("products/p1abcd/packages", 1),
+        ("plans", 1),
+        ("products/p1abcd/plans", 1),
+        ("products/p1abcd/components", 1),
+    ] {
         assert_eq!(api.get(list).1["items"].as_array().unwrap().len(), count, "{list}");
     }
     assert!(!api.get("products").1.to_string().contains("secret"), "a list shows no secrets");
@@ -149,7 +160,7 @@ fn a_plan_that_cannot_be_is_refused_with_the_reason() {
             422,
             "each component once",
         ),
-        ("product", json!("p9"), 422, "there is no product p9"),
+        ("product", json!("p9"), 422, "the plan is created in product p1abcd"),
         ("name", json!(""), 422, "1 to 100 characters"),
         ("time_zone", json!("Mars/Olympus"), 422, "Mars/Olympus"),
         ("strategy", json!({ "retries": 11 }), 422, "0 to 10"),
@@ -160,14 +171,14 @@ fn a_plan_that_cannot_be_is_refused_with_the_reason() {
     ] {
         let mut body = plan("Autumn", 1);
         body[change] = value;
-        let (answered, body) = api.post("plans", &body);
+        let (answered, body) = api.post("products/p1abcd/plans", &body);
         assert_eq!(answered, status, "{change}: {body}");
         assert!(body["error"]["message"].as_str().unwrap().contains(words), "{change}: {body}");
     }
     assert_eq!(api.get("plans").1["items"], json!([]));
 
-    assert_eq!(api.post("plans", &plan("Autumn", 1)).0, 201);
-    let (status, body) = api.post("plans", &plan("Autumn", 1));
+    assert_eq!(api.post("products/p1abcd/plans", &plan("Autumn", 1)).0, 201);
+    let (status, body) = api.post("products/p1abcd/plans", &plan("Autumn", 1));
     assert_eq!((status, &body["error"]["code"]), (409, &json!("conflict")), "{body}");
 }
 
@@ -181,16 +192,16 @@ fn an_activation_is_refused_with_every_reason() {
     let mut body = plan("Late", 1);
     body["end"] = json!(1);
     body["mode"] = json!("manual");
-    assert_eq!(api.post("plans", &body).0, 201);
+    assert_eq!(api.post("products/p1abcd/plans", &body).0, 201);
     let (status, body) = api.post("plans/1/activate", &json!({}));
     assert_eq!((status, &body["error"]["code"]), (409, &json!("not_activated")), "{body}");
     assert_eq!(body["error"]["reasons"].as_array().unwrap().len(), 3, "{body}");
 
-    assert_eq!(api.post("plans", &plan("One", 1)).0, 201);
+    assert_eq!(api.post("products/p1abcd/plans", &plan("One", 1)).0, 201);
     assert_eq!(api.post("plans/2/activate", &json!({})).0, 200);
     let (status, body) = api.post("plans/2/activate", &json!({}));
     assert_eq!(status, 409, "a plan is activated once: {body}");
-    assert_eq!(api.post("plans", &plan("Two", 1)).0, 201);
+    assert_eq!(api.post("products/p1abcd/plans", &plan("Two", 1)).0, 201);
     let (status, body) = api.post("plans/3/activate", &json!({}));
     assert_eq!(status, 409);
     assert!(body["error"]["message"].as_str().unwrap().contains("supersedes"), "{body}");
@@ -214,7 +225,11 @@ fn bad_requests_are_named_never_guessed() {
         ("products/p1abcd/components", json!({ "id": "a:b", "type": "mcu" }), 422, "\"a:b\""),
         ("products/p1abcd/components", json!({ "id": "MCU", "type": "cpu" }), 422, "one of: module mcu"),
         ("products/p1abcd/components", json!({ "id": "STM32", "type": "mcu" }), 409, "already"),
-        ("packages", json!({}), 400, "multipart/form-data"),
+        ("products/p1abcd/packages", json!({}), 400, "multipart/form-data"),
+        ("products/p9/packages", json!({}), 404, "p9"),
+        ("products/p9/plans", json!({}), 404, "p9"),
+        ("packages", json!({}), 405, "POST"),
+        ("products/p1abcd/devices/8600/upgrade-plan/erase", json!({}), 404, "erase"),
         ("nowhere", json!({}), 404, "/nowhere"),
         ("health", json!({}), 404, "/health"),
         ("products/p1abcd", json!({}), 405, "POST"),
@@ -229,9 +244,12 @@ fn bad_requests_are_named_never_guessed() {
         ("products/p1abcd/devices/8600", 404, "8600"),
         ("products/p1abcd/devices/8600/upgrades", 404, "8600"),
         ("packages/9", 404, "9"),
-        ("packages?product=p9", 404, "p9"),
-        ("devices/p1abcd/8600/why", 404, "8600"),
-        ("plans/9/held", 404, "9"),
+        ("packages?product=p9", 400, "product"),
+        ("products/p9/packages", 404, "p9"),
+        ("products/p9/plans", 404, "p9"),
+        ("products/p9/components", 404, "p9"),
+        ("products/p1abcd/devices/8600/why", 404, "8600"),
+        ("plans/9/blocked", 404, "9"),
         ("plans?limit=0", 422, "1 to 1000"),
         ("plans?limit=1001", 422, "1 to 1000"),
         ("plans?after=-1", 422, "next"),
@@ -282,7 +300,9 @@ fn a_client_that_sends_much_to_no_avail_still_hears_why() {
     socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     // No token, and 8 MB that nobody wants: a closed connection would cost the client the answer.
     let length = 8 * 1024 * 1024;
-    let head = format!("POST /api/v1/packages HTTP/1.1\r\nHost: center\r\nContent-Length: {length}\r\n\r\n");
+    let head = format!(
+        "POST /api/v1/products/p1/packages HTTP/1.1\r\nHost: center\r\nContent-Length: {length}\r\n\r\n"
+    );
     socket.write_all(head.as_bytes()).unwrap();
     socket.write_all(&vec![0; length]).unwrap();
     let mut answer = [0; 32];
@@ -313,13 +333,17 @@ fn why_names_the_condition_with_its_values() {
     let api = Api::new();
     api.prepare();
     enter(&api.center, &["8600", "8601"]);
-    assert_eq!(api.get("devices/p1abcd/8600/why").1["plans"], json!([]));
+    assert_eq!(api.get("products/p1abcd/devices/8600/why").1["plans"], json!([]));
     let mut late = plan("Late", 1);
     late["start"] = json!(32_503_680_000_000i64);
-    assert_eq!(api.post("plans", &late).0, 201);
-    assert_eq!(api.get("devices/p1abcd/8600/why").1["plans"], json!([]), "a saved plan holds nobody");
+    assert_eq!(api.post("products/p1abcd/plans", &late).0, 201);
+    assert_eq!(
+        api.get("products/p1abcd/devices/8600/why").1["plans"],
+        json!([]),
+        "a saved plan holds nobody"
+    );
     assert_eq!(api.post("plans/1/activate", &json!({})).0, 200);
-    let (status, why) = api.get("devices/p1abcd/8600/why");
+    let (status, why) = api.get("products/p1abcd/devices/8600/why");
     assert_eq!((status, &why["online"]), (200, &json!(false)), "{why}");
     let reason = &why["plans"][0];
     assert_eq!(reason["condition"], "before_start");
@@ -328,16 +352,16 @@ fn why_names_the_condition_with_its_values() {
     let text = reason["text"].as_str().unwrap();
     assert!(text.starts_with("planned time begins at 3000-01-01 01:00 Europe/Berlin, in "), "{text}");
 
-    let (status, held) = api.get("plans/1/held");
-    assert_eq!((status, &held["devices"], &held["examined"]), (200, &json!(2), &json!(2)), "{held}");
-    assert_eq!(held["conditions"][0]["condition"], "before_start");
-    assert_eq!(held["conditions"][0]["devices"], 2);
+    let (status, blocked) = api.get("plans/1/blocked");
+    assert_eq!((status, &blocked["devices"], &blocked["examined"]), (200, &json!(2), &json!(2)), "{blocked}");
+    assert_eq!(blocked["conditions"][0]["condition"], "before_start");
+    assert_eq!(blocked["conditions"][0]["devices"], 2);
 
     let said = api.center.says(&["why", "p1abcd", "8600"]);
     assert!(said.starts_with("plan 1 (Late, activated): planned time begins at 3000-01-01"), "{said}");
     assert_eq!(api.center.json(&["why", "p1abcd", "8600"])["plans"][0]["condition"], "before_start");
     let said = api.center.says(&["plan", "show", "1"]);
-    assert!(said.contains("HELD BY") && said.contains("before_start  2"), "{said}");
+    assert!(said.contains("BLOCKED BY") && said.contains("before_start  2"), "{said}");
 }
 
 impl Api {
@@ -363,7 +387,7 @@ fn a_saved_plan_is_edited_field_by_field_and_an_active_one_is_frozen() {
     body["whitelist"] = json!(["8600", "8601"]);
     body["strategy"] = json!({ "retries": 5, "min_battery": 30 });
     body["end"] = json!(32_503_680_000_000i64);
-    assert_eq!(api.post("plans", &body).0, 201);
+    assert_eq!(api.post("products/p1abcd/plans", &body).0, 201);
 
     let changes = json!({
         "name": "Winter", "end": null, "push_period": { "from": "22:00", "until": "04:00" },
@@ -422,7 +446,7 @@ fn a_saved_plan_is_edited_field_by_field_and_an_active_one_is_frozen() {
     }
     assert_eq!(api.post("plans/1/resume", &json!({})).0, 409, "terminated is for good");
 
-    assert_eq!(api.post("plans", &plan("Spare", 1)).0, 201);
+    assert_eq!(api.post("products/p1abcd/plans", &plan("Spare", 1)).0, 201);
     assert_eq!(api.delete("plans/2"), (200, json!({ "deleted": 2 })));
     assert_eq!((api.get("plans/2").0, api.delete("plans/2").0), (404, 404));
 }
@@ -431,7 +455,7 @@ fn a_saved_plan_is_edited_field_by_field_and_an_active_one_is_frozen() {
 fn a_list_comes_from_a_csv_file_and_goes_in_pages() {
     let api = Api::new();
     api.prepare();
-    assert_eq!(api.post("plans", &plan("Autumn", 1)).0, 201);
+    assert_eq!(api.post("products/p1abcd/plans", &plan("Autumn", 1)).0, 201);
     let rows: String = (0..100_000).map(|number| format!("{number:06},x\r\n")).collect();
     let (status, body) = api.put("plans/1/whitelist", &format!("Device Key,Remark\r\n{rows}"));
     assert_eq!((status, body), (200, json!({ "devices": 100_000 })));

@@ -69,7 +69,7 @@ fn upload(http: SocketAddr, data: &Path, form: Form<'_>) -> (u16, Value) {
         .build()
         .into();
     let mut answer = agent
-        .post(format!("http://{http}/api/v1/packages"))
+        .post(format!("http://{http}/api/v1/products/{PRODUCT}/packages"))
         .header("Authorization", format!("Bearer {token}"))
         .send(form)
         .unwrap();
@@ -94,7 +94,7 @@ fn objects(data: &Path) -> Vec<String> {
 
 /// The fields of a good package for the MCU.
 fn fields<'a>() -> BTreeMap<&'a str, String> {
-    let fields = [("product", PRODUCT), ("component", "STM32"), ("name", "two"), ("target", "2_0_0")];
+    let fields = [("component", "STM32"), ("name", "two"), ("target", "2_0_0")];
     fields.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
 }
 
@@ -134,7 +134,7 @@ fn every_broken_rule_of_an_upload_is_named_with_its_value() {
         (&[("target", "2;0")], &[good], 422, "version", "\"2;0\""),
         (&[("source", "2_0_0")], &[good], 422, "source", "\"2_0_0\""),
         (&[("name", "")], &[good], 422, "name", "1 to 100"),
-        (&[("product", "p9")], &[good], 422, "component", "STM32 of product p9"),
+        (&[("product", "p9")], &[good], 422, "field", "\"product\""),
         (&[("component", "GD32")], &[good], 422, "component", "GD32 of product p1test"),
         (&[("vendor", "x")], &[good], 422, "field", "\"vendor\""),
         (&[("-name", "")], &[good], 422, "name", "must be given"),
@@ -226,7 +226,7 @@ fn an_upload_that_is_cut_off_leaves_nothing() {
     let token = DataFolder::existing(&bench.center.data).known_token().unwrap();
     let mut socket = TcpStream::connect(bench.center.http).unwrap();
     let mut head = format!(
-        "POST /api/v1/packages HTTP/1.1\r\nHost: center\r\nAuthorization: Bearer {token}\r\n\
+        "POST /api/v1/products/{PRODUCT}/packages HTTP/1.1\r\nHost: center\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: multipart/form-data; boundary=edge\r\nContent-Length: 90000000\r\n\r\n\
          --edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"fw.bin\"\r\n\r\n"
     )

@@ -566,7 +566,7 @@ async fn a_plan_comes_back_with_every_field(bench: &Bench) {
     made.over = Some(NOW);
     writer.save_plan_state(&made).await.unwrap();
     assert_eq!(writer.plan(made.id).await.unwrap(), made);
-    assert_eq!(writer.plans(0, 10).await.unwrap().rows, [plain.clone(), made.clone()]);
+    assert_eq!(writer.plans(None, 0, 10).await.unwrap().rows, [plain.clone(), made.clone()]);
     assert_eq!(writer.running_plans().await.unwrap(), [made]);
     writer.delete_plan(plain.id).await.unwrap();
     assert!(matches!(writer.plan(plain.id).await, Err(StoreError::NotFound { what: "upgrade plan", .. })));

@@ -59,7 +59,7 @@ impl Bench {
     }
 
     fn url(&self, rest: &str) -> String {
-        format!("http://{}/api/v1/devices/{PK}/{DK}/{rest}", self.center.http)
+        format!("http://{}/api/v1/products/{PK}/devices/{DK}/{rest}", self.center.http)
     }
 
     fn get(&self, rest: &str, accept: &str) -> (u16, Value) {
@@ -91,7 +91,7 @@ fn a_device_upgrades_on_its_users_word_and_its_stream_tells_every_step() {
     device.request_plan().unwrap();
     device.expect_no_frame(command::PLAN_NOTIFY, MOMENT).unwrap();
 
-    let path = format!("devices/{PK}/{DK}/upgrade-plan/events");
+    let path = format!("products/{PK}/devices/{DK}/upgrade-plan/events");
     let mut events = Events::of(&bench.center, &path);
     let first = events.next().unwrap();
     assert_eq!((first.kind.as_str(), &first.data["upgrade"]), ("progress", &Value::Null));
@@ -149,7 +149,8 @@ fn a_download_that_the_user_cancels_stops_and_fails_by_his_wish() {
     let (bench, mut device) = Bench::new();
     assert_eq!(bench.put("auto-confirm", &json!({ "auto_confirm": "on" })).0, 200);
     let plan = device.expect_plans().unwrap().remove(0);
-    let mut events = Events::of(&bench.center, &format!("devices/{PK}/{DK}/upgrade-plan/events?plan=1"));
+    let mut events =
+        Events::of(&bench.center, &format!("products/{PK}/devices/{DK}/upgrade-plan/events?plan=1"));
     for state in [1, 2] {
         device.report_state(state, plan.kind, "MCU").unwrap();
     }
@@ -218,7 +219,7 @@ fn what_is_refused_names_the_value_and_the_rule() {
             422,
             "planned time ends at 3000-01-01",
         ),
-        ("appoint", json!({ "from": now }), 400, "missing field `until`"),
+        ("appoint", json!({ "from": now }), 422, "until: an appointment names its window"),
         ("confirm", json!({ "plan": 9 }), 404, "upgrade plan 9"),
         ("confirm", json!({ "plann": 1 }), 400, "unknown field `plann`"),
         ("retry", json!({}), 409, "only a failed upgrade is retried"),
@@ -234,7 +235,8 @@ fn what_is_refused_names_the_value_and_the_rule() {
     assert!(message(&wrong).contains("auto-confirm \"maybe\": one of: on off"), "{wrong:?}");
     assert_eq!(bench.get("auto-confirm", "").1, json!({ "auto_confirm": "off" }));
     assert_eq!(bench.get("upgrade-plan", "").1["plans"][0]["said"], Value::Null, "nothing was kept");
-    let missing = Events::open(&bench.center, &format!("devices/{PK}/8699/upgrade-plan/events"), None);
+    let missing =
+        Events::open(&bench.center, &format!("products/{PK}/devices/8699/upgrade-plan/events"), None);
     assert_eq!(missing.0, 404);
 }
 

@@ -1,4 +1,8 @@
 //! REST under `/api/v1`, behind a bearer token. One file per use case.
+//!
+//! One tree of paths: what is named within its product (components, devices and all that belongs to one device) is below
+//! `/products/{pk}`, and so are the lists of packages and plans and the requests that create them. What has a number of
+//! its own in the center (a package, a plan, a verification) is addressed by that number alone.
 
 pub mod bearer;
 mod component;
@@ -6,6 +10,7 @@ mod csv;
 mod device;
 pub mod error;
 mod events;
+mod extract;
 mod metrics;
 mod package;
 mod page;
@@ -64,42 +69,58 @@ impl Api {
 
     /// Everything under `/api`, `/metrics`, and `/health`.
     pub fn router(self, token: Token) -> Router {
-        let metrics_token = token.clone();
+        let bearer = middleware::from_fn_with_state(token, bearer::require);
         let v1 = Router::new()
+            .merge(Self::products())
+            .merge(Self::devices())
+            .merge(Self::packages())
+            .merge(Self::plans())
+            .merge(Self::device_lists().layer(DefaultBodyLimit::max(LISTS_MAX)))
+            .method_not_allowed_fallback(wrong_method)
+            .fallback(nowhere)
+            .layer(DefaultBodyLimit::max(BODY_MAX))
+            .layer(bearer.clone());
+        Router::new()
+            .nest("/api/v1", v1)
+            .route("/metrics", get(metrics::metrics).layer(bearer))
+            .route("/health", get(health))
+            .with_state(self)
+    }
+
+    fn products() -> Router<Self> {
+        Router::new()
             .route("/products", get(product::list::list).post(product::create::create))
-            .route("/products/{product}", get(product::show::show).patch(product::edit::edit))
-            .route("/products/{product}/components", post(component::add::add))
+            .route("/products/{pk}", get(product::show::show).patch(product::edit::edit))
+            .route("/products/{pk}/components", get(component::list).post(component::add))
+            .route("/products/{pk}/components/{component}", patch(component::edit).delete(component::delete))
+    }
+
+    /// A device, and what belongs to it; the end user of a device needs nothing else.
+    fn devices() -> Router<Self> {
+        // Read line by line, with a limit per line.
+        let import = post(device::import::import).layer(DefaultBodyLimit::disable());
+        Router::new()
+            .route("/products/{pk}/devices", get(device::list::list).merge(import))
+            .route("/products/{pk}/devices.csv", get(device::list::export))
+            .route("/products/{pk}/devices/{dk}", get(device::show::show))
+            .route("/products/{pk}/devices/{dk}/log", get(device::log::log))
+            .route("/products/{pk}/devices/{dk}/upgrades", get(device::upgrades::upgrades))
+            .route("/products/{pk}/devices/{dk}/why", get(device::why::why))
             .route(
-                "/products/{product}/components/{component}",
-                patch(component::edit::edit).delete(component::edit::delete),
-            )
-            .route("/products/{product}/devices", get(device::list::list))
-            .route("/products/{product}/devices.csv", get(device::list::export))
-            .route(
-                "/products/{product}/devices/import",
-                // It is read line by line, and has its limits there.
-                post(device::import::import).layer(DefaultBodyLimit::disable()),
-            )
-            .route("/products/{product}/devices/{device}", get(device::show::show))
-            .route("/products/{product}/devices/{device}/log", get(device::log::log))
-            .route("/products/{product}/devices/{device}/upgrades", get(device::upgrades::upgrades))
-            .route("/devices/{product}/{device}/why", get(device::why::why))
-            .route("/devices/{product}/{device}/upgrade-plan", get(user::plan::plan))
-            .route("/devices/{product}/{device}/upgrade-plan/events", get(user::events::events))
-            .route("/devices/{product}/{device}/upgrade-plan/confirm", post(user::word::confirm))
-            .route("/devices/{product}/{device}/upgrade-plan/appoint", post(user::word::appoint))
-            .route("/devices/{product}/{device}/upgrade-plan/cancel", post(user::word::cancel))
-            .route("/devices/{product}/{device}/upgrade-plan/retry", post(user::word::retry))
-            .route(
-                "/devices/{product}/{device}/auto-confirm",
+                "/products/{pk}/devices/{dk}/auto-confirm",
                 get(user::auto_confirm::show).put(user::auto_confirm::set),
             )
-            .route(
-                "/packages",
-                // An upload has its own limits, per file.
-                get(package::list::list)
-                    .merge(post(package::upload::upload).layer(DefaultBodyLimit::disable())),
-            )
+            .route("/products/{pk}/devices/{dk}/upgrade-plan", get(user::plan::plan))
+            .route("/products/{pk}/devices/{dk}/upgrade-plan/events", get(user::events::events))
+            .route("/products/{pk}/devices/{dk}/upgrade-plan/{action}", post(user::action::action))
+    }
+
+    fn packages() -> Router<Self> {
+        // An upload has limits per file and field.
+        let upload = post(package::upload::upload).layer(DefaultBodyLimit::disable());
+        Router::new()
+            .route("/products/{pk}/packages", get(package::list::of_product).merge(upload))
+            .route("/packages", get(package::list::of_all))
             .route("/packages/{package}", get(package::show::show).delete(package::delete::delete))
             .route("/packages/{package}/files/{file}", get(package::download::download))
             .route(
@@ -107,43 +128,42 @@ impl Api {
                 get(verification::list::list).post(verification::start::start),
             )
             .route("/verifications/{verification}", get(verification::show::show))
-            .merge(Self::plans_with_lists().layer(DefaultBodyLimit::max(LISTS_MAX)))
-            .route("/plans/{plan}/held", get(plan::held::held))
-            .route("/plans/{plan}/devices", get(plan::devices::list))
-            .route("/plans/{plan}/devices.csv", get(plan::devices::export))
-            .route("/plans/{plan}/devices/{device}", get(plan::devices::show))
-            .route("/plans/{plan}/reasons", get(plan::devices::reasons))
-            .route("/plans/{plan}/events", get(plan::events::events))
-            .route("/plans/{plan}/dry-run", get(plan::dry_run::dry_run))
-            .route("/plans/{plan}/retry", post(plan::order::retry))
-            .route("/plans/{plan}/skip", post(plan::order::skip))
-            .route("/plans/{plan}/clone", post(plan::copy::copy))
-            .route("/plans/{plan}/activate", post(plan::activate::activate))
-            .route("/plans/{plan}/suspend", post(plan::life::suspend))
-            .route("/plans/{plan}/resume", post(plan::life::resume))
-            .route("/plans/{plan}/terminate", post(plan::life::terminate))
-            .method_not_allowed_fallback(wrong_method)
-            .fallback(nowhere)
-            .layer(DefaultBodyLimit::max(BODY_MAX))
-            .layer(middleware::from_fn_with_state(token, bearer::require));
-        let metrics =
-            get(metrics::metrics).layer(middleware::from_fn_with_state(metrics_token, bearer::require));
-        Router::new()
-            .nest("/api/v1", v1)
-            .route("/metrics", metrics)
-            .route("/health", get(health))
-            .with_state(self)
     }
 
-    fn plans_with_lists() -> Router<Self> {
-        Router::new()
-            .route("/plans", get(plan::list::list).post(plan::create::create))
+    fn plans() -> Router<Self> {
+        let mut plans = Router::new()
+            .route("/plans", get(plan::list::of_all))
+            .route("/plans/{plan}/devices", get(plan::devices::list))
+            .route("/plans/{plan}/devices.csv", get(plan::devices::export))
+            .route("/plans/{plan}/devices/{dk}", get(plan::devices::show))
+            .route("/plans/{plan}/reasons", get(plan::devices::reasons))
+            .route("/plans/{plan}/blocked", get(plan::blocked::blocked))
+            .route("/plans/{plan}/dry-run", get(plan::dry_run::dry_run))
+            .route("/plans/{plan}/events", get(plan::events::events))
+            .route("/plans/{plan}/clone", post(plan::copy::copy))
+            .route("/plans/{plan}/activate", post(plan::activate::activate))
+            .route("/plans/{plan}/retry", post(plan::retry::retry))
+            .route("/plans/{plan}/skip", post(plan::retry::skip));
+        for (path, change) in plan::state::Change::PATHS {
+            plans = plans.route(path, post(move |api, plan| plan::state::change(api, plan, change)));
+        }
+        plans
+    }
+
+    /// Requests whose body may hold a plan's device lists.
+    fn device_lists() -> Router<Self> {
+        let mut plans = Router::new()
+            .route("/products/{pk}/plans", get(plan::list::of_product).post(plan::create::create))
             .route(
                 "/plans/{plan}",
                 get(plan::show::show).patch(plan::edit::edit).delete(plan::delete::delete),
-            )
-            .route("/plans/{plan}/whitelist", get(plan::lists::white).put(plan::lists::put_white))
-            .route("/plans/{plan}/blacklist", get(plan::lists::black).put(plan::lists::put_black))
+            );
+        for (path, list) in plan::lists::PATHS {
+            let show = get(move |api, plan, part| plan::lists::show(api, plan, part, list));
+            plans =
+                plans.route(path, show.put(move |api, plan, csv| plan::lists::replace(api, plan, csv, list)));
+        }
+        plans
     }
 }
 

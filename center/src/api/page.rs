@@ -1,46 +1,30 @@
 //! Lists, page by page.
 
-use axum::extract::Query;
-use axum::extract::rejection::QueryRejection;
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
 use crate::store::Page;
 
-/// Items of a page when nobody says how many.
+/// Items of a page if the request does not say how many.
 const LIMIT: i64 = 100;
 /// Most items of a page.
 const LIMIT_MAX: i64 = 1_000;
 
-/// What part of a list is asked for: `?after=...&limit=...`.
+/// Which part of a list is asked for: `?after=...&limit=...`.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+#[serde(deny_unknown_fields)]
+pub(super) struct Part {
     after: Option<String>,
     limit: Option<String>,
-    /// Packages of one product only.
-    pub(super) product: Option<String>,
 }
 
-/// The query of a list, as axum hands it over.
-pub(super) type ListQuery = Result<Query<Asked>, QueryRejection>;
-
-impl Asked {
-    pub(super) fn of(query: ListQuery) -> Result<Self, ApiError> {
-        let Query(asked) = query?;
-        Ok(asked)
+impl Part {
+    /// The part of a list whose query has fields of its own.
+    pub(super) fn of(after: Option<String>, limit: Option<String>) -> Self {
+        Self { after, limit }
     }
 
-    /// A part of a list whose query has fields of its own.
-    pub(super) fn part(after: Option<String>, limit: Option<String>) -> Self {
-        Self { after, limit, product: None }
-    }
-
-    /// As [`Asked::part`], for a list whose `after` is no number.
-    pub(super) fn limited(limit: Option<String>) -> Self {
-        Self::part(None, limit)
-    }
-
-    /// Most items of the answer.
+    /// Most items of the answer: 1 to 1000, 100 if not given.
     pub(super) fn limit(&self) -> Result<i64, ApiError> {
         let Some(given) = &self.limit else { return Ok(LIMIT) };
         let limit = given.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
@@ -86,9 +70,4 @@ impl<T> Answer<T> {
         let next = if more { items.last().map(key) } else { None };
         Self { items, next }
     }
-}
-
-/// A number in a path.
-pub(super) fn number(thing: &'static str, given: &str) -> Result<i64, ApiError> {
-    given.parse().map_err(|_| ApiError::missing(thing, given))
 }

@@ -36,7 +36,12 @@ impl Request for Apply {
         let mut plan = match known {
             None => {
                 text.push_str(&format!("plan {name:?} is new\n"));
-                if self.check { Value::Null } else { client.post("plans", &wanted)? }
+                if self.check {
+                    Value::Null
+                } else {
+                    let product = wanted["product"].as_str().unwrap_or_default();
+                    client.post(&format!("products/{}/plans", segment(product)), &wanted)?
+                }
             }
             Some(known) => {
                 let path = format!("plans/{}", cell(&known["id"]));
@@ -129,7 +134,7 @@ fn components(client: &Client, product: &str, given: &Value) -> Result<Value, Cl
         let number = match package.as_str() {
             None => package.clone(),
             Some(name) => {
-                let packages = client.list(&format!("packages?product={}", segment(product)))?;
+                let packages = client.list(&format!("products/{}/packages", segment(product)))?;
                 let fits =
                     |package: &&Value| package["name"] == name && package["component"] == component.as_str();
                 let mut found = items(&packages).iter().filter(fits);

@@ -174,8 +174,7 @@ impl Request for Device {
                 Ok(Answer::printed())
             }
             Self::Import { product, file } => {
-                let json =
-                    client.send_file(&format!("products/{}/devices/import", segment(product)), file)?;
+                let json = client.send_file(&format!("products/{}/devices", segment(product)), file)?;
                 Ok(Answer { text: imported(&json), json })
             }
             Self::Log { product, device, lines } => {

@@ -96,14 +96,12 @@ impl Request for Package {
     fn run(&self, client: &Client) -> Result<Answer, ClientError> {
         match self {
             Self::Add { product, component, name, target, source, remark, files } => {
+                let path = format!("products/{}/packages", segment(product));
                 // Asked first, so that a wrong token or product is known before megabytes are sent.
-                client.get(&format!("products/{}", segment(product)))?;
+                client.get(&format!("{path}?limit=1"))?;
                 let mut files = open_all(files)?;
-                let mut form = Form::new()
-                    .text("product", product)
-                    .text("component", component)
-                    .text("name", name)
-                    .text("target", target);
+                let mut form =
+                    Form::new().text("component", component).text("name", name).text("target", target);
                 if let Some(source) = source {
                     form = form.text("source", source);
                 }
@@ -114,12 +112,12 @@ impl Request for Package {
                     let name = file.name.clone();
                     form = form.part("file", Part::reader(file).file_name(&name));
                 }
-                let json = client.upload("packages", form)?;
+                let json = client.upload(&path, form)?;
                 Ok(Answer { text: format!("{}\n", cell(&json["id"])), json })
             }
             Self::List { product } => {
                 let path = match product {
-                    Some(product) => format!("packages?product={}", segment(product)),
+                    Some(product) => format!("products/{}/packages", segment(product)),
                     None => "packages".to_owned(),
                 };
                 let json = client.list(&path)?;

@@ -368,10 +368,10 @@ impl Request for Plan {
             Self::Create { name, product, components, time_zone, fields } => {
                 let mut body = fields.json(Some(time_zone))?;
                 body.insert("name".into(), json!(name));
-                body.insert("product".into(), json!(product));
                 body.insert("components".into(), selected(components));
                 body.insert("time_zone".into(), json!(time_zone));
-                let json = client.post("plans", &Value::Object(body))?;
+                let json =
+                    client.post(&format!("products/{}/plans", segment(product)), &Value::Object(body))?;
                 Ok(Answer { text: format!("{}\n", cell(&json["id"])), json })
             }
             Self::Edit { id, name, components, time_zone, fields } => {
@@ -456,7 +456,7 @@ impl Request for Plan {
             }
             Self::Show { id } => {
                 let mut json = client.get(&format!("plans/{}", segment(id)))?;
-                json["held"] = client.get(&format!("plans/{}/held", segment(id)))?;
+                json["blocked"] = client.get(&format!("plans/{}/blocked", segment(id)))?;
                 Ok(Answer { text: shown(&json), json })
             }
         }
@@ -543,7 +543,7 @@ fn shown(plan: &Value) -> String {
         text.push('\n');
         text.push_str(&figures.text());
     }
-    text.push_str(&held(&plan["held"]));
+    text.push_str(&blocked(&plan["blocked"]));
     text
 }
 
@@ -570,19 +570,19 @@ fn forecast(run: &Value) -> String {
     text
 }
 
-/// Devices by the condition that holds them back.
-fn held(held: &Value) -> String {
-    let conditions = items(&held["conditions"]);
+/// Devices by the condition that blocks them.
+fn blocked(blocked: &Value) -> String {
+    let conditions = items(&blocked["conditions"]);
     if conditions.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&["HELD BY", "DEVICES", "FOR EXAMPLE", "WHY"]);
+    let mut table = Table::new(&["BLOCKED BY", "DEVICES", "FOR EXAMPLE", "WHY"]);
     for condition in conditions {
         table.row(["condition", "devices", "example", "text"].map(|field| cell(&condition[field])));
     }
     let mut text = format!("\n{}", table.text());
-    if held["examined"] != held["devices"] {
-        let [examined, devices] = ["examined", "devices"].map(|field| cell(&held[field]));
+    if blocked["examined"] != blocked["devices"] {
+        let [examined, devices] = ["examined", "devices"].map(|field| cell(&blocked[field]));
         text.push_str(&format!("estimated from {examined} of {devices} devices\n"));
     }
     text

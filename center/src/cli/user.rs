@@ -86,7 +86,7 @@ pub enum User {
 }
 
 fn path(product: &str, device: &str, rest: &str) -> String {
-    format!("devices/{}/{}/{rest}", segment(product), segment(device))
+    format!("products/{}/devices/{}/{rest}", segment(product), segment(device))
 }
 
 fn say(

@@ -100,14 +100,14 @@ fn all_done(client: &Client, id: &str, told: &Value) -> Result<bool, ClientError
     if count("upgrading") > 0 || STATES.iter().all(|(field, _)| count(field) == 0) {
         return Ok(false);
     }
-    let held = match client.get(&format!("plans/{}/held", segment(id))) {
+    let blocked = match client.get(&format!("plans/{}/blocked", segment(id))) {
         // The stream ends too, and is taken up again.
         Err(ClientError::Unreachable { .. }) => return Ok(false),
-        held => held?,
+        blocked => blocked?,
     };
     let is_final =
         |condition: &Value| condition["condition"].as_str().is_some_and(|word| FINAL.contains(&word));
-    Ok(items(&held["conditions"]).iter().all(is_final))
+    Ok(items(&blocked["conditions"]).iter().all(is_final))
 }
 
 fn show(view: View, name: &str, told: &Value, drawn: &mut usize) -> Result<(), ClientError> {

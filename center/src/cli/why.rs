@@ -21,7 +21,7 @@ pub struct Whose {
 
 impl Request for Whose {
     fn run(&self, client: &Client) -> Result<Answer, ClientError> {
-        let path = format!("devices/{}/{}/why", segment(&self.product), segment(&self.device));
+        let path = format!("products/{}/devices/{}/why", segment(&self.product), segment(&self.device));
         let json = client.get(&path)?;
         Ok(Answer { text: told(&json), json })
     }

@@ -175,14 +175,31 @@ impl Reader {
         self.with_components(plan(&row)?).await
     }
 
-    /// A page of all plans, oldest first; `after` is the last number seen, 0 at the beginning.
-    pub async fn plans(&mut self, after: i64, limit: i64) -> Result<Page<Plan>> {
+    /// A page of the plans of a product, or of all, oldest first; `after` is the last number seen, 0 at the beginning.
+    pub async fn plans(
+        &mut self,
+        product: Option<&ProductKey>,
+        after: i64,
+        limit: i64,
+    ) -> Result<Page<Plan>> {
         let limit = limit.clamp(1, PAGE_MAX);
-        let rows = sqlx::query("SELECT * FROM plans WHERE id > $1 ORDER BY id LIMIT $2")
-            .bind(after)
-            .bind(limit + 1)
-            .fetch_all(self.connection())
-            .await?;
+        let rows = match product {
+            Some(product) => {
+                sqlx::query("SELECT * FROM plans WHERE pk = $1 AND id > $2 ORDER BY id LIMIT $3")
+                    .bind(product.as_str())
+                    .bind(after)
+                    .bind(limit + 1)
+                    .fetch_all(self.connection())
+                    .await?
+            }
+            None => {
+                sqlx::query("SELECT * FROM plans WHERE id > $1 ORDER BY id LIMIT $2")
+                    .bind(after)
+                    .bind(limit + 1)
+                    .fetch_all(self.connection())
+                    .await?
+            }
+        };
         let plans = self.all_with_components(&rows).await?;
         Ok(Page::of(plans, limit, |plan| plan.id.0))
     }

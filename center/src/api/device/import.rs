@@ -1,8 +1,8 @@
-//! `POST /products/{product}/devices/import`: devices that are to come, from a CSV file.
+//! `POST /products/{pk}/devices`: enters devices before they connect, from a CSV file.
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use bytes::{Buf, BytesMut};
 use futures_util::StreamExt;
@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::extract::Named;
 use crate::devices::new_secret;
 use crate::rules::device_list::device_key;
 use crate::rules::{DeviceKey, ProductKey};
@@ -102,10 +103,9 @@ impl Import {
 /// and reported; the others count, also when the file breaks off: sent again, it goes on where it was.
 pub async fn import(
     State(api): State<Api>,
-    Path(product): Path<String>,
+    Named(product): Named<ProductKey>,
     body: Body,
 ) -> Result<Json<Report>, ApiError> {
-    let product = ProductKey::new(product)?;
     api.engine.store().read().await?.product(&product).await?;
     let mut import = Import { api, product, report: Report::default(), line: 0, keys: Vec::new() };
     let mut chunks = body.into_data_stream();

@@ -1,14 +1,14 @@
-//! `GET /products/{product}/devices` and `/products/{product}/devices.csv`.
+//! `GET /products/{pk}/devices` and `/products/{pk}/devices.csv`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::Described;
 use crate::api::error::ApiError;
-use crate::api::page::{Answer, Asked};
+use crate::api::extract::{Asked, Named};
+use crate::api::page::{Answer, Part};
 use crate::api::{Api, csv};
 use crate::clock::Millis;
 use crate::rules::progress::Presence;
@@ -73,28 +73,22 @@ async fn page(
     Ok((described.collect(), found.next))
 }
 
-async fn asked(
-    api: &Api,
-    product: String,
-    query: Result<Query<Wanted>, QueryRejection>,
-) -> Result<(ProductKey, Wanted, DeviceFilter), ApiError> {
-    let Query(wanted) = query?;
-    let product = ProductKey::new(product)?;
+/// The filter of a request; the product must be there.
+async fn filter(api: &Api, product: &ProductKey, wanted: &Wanted) -> Result<DeviceFilter, ApiError> {
     let mut store = api.engine.store().read().await?;
-    store.product(&product).await?;
-    let filter = wanted.filter(&product, &mut store).await?;
-    Ok((product, wanted, filter))
+    store.product(product).await?;
+    wanted.filter(product, &mut store).await
 }
 
 /// A page of a product's devices. The order is that of the filter that leads: the first one given of key, version,
 /// battery, RSRP, last word and online; without any, that of the devices' first connects.
 pub async fn list(
     State(api): State<Api>,
-    Path(product): Path<String>,
-    query: Result<Query<Wanted>, QueryRejection>,
+    Named(product): Named<ProductKey>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Answer<Described>>, ApiError> {
-    let (product, wanted, filter) = asked(&api, product, query).await?;
-    let limit = Asked::limited(wanted.limit).limit()?;
+    let filter = filter(&api, &product, &wanted).await?;
+    let limit = Part::of(None, wanted.limit).limit()?;
     let (items, next) = page(&api, &product, &filter, wanted.after.as_deref(), limit).await?;
     Ok(Json(Answer { items, next }))
 }
@@ -119,10 +113,10 @@ const HEADING: [&str; 14] = [
 /// All devices that match, as CSV.
 pub async fn export(
     State(api): State<Api>,
-    Path(product): Path<String>,
-    query: Result<Query<Wanted>, QueryRejection>,
+    Named(product): Named<ProductKey>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<Response, ApiError> {
-    let (product, _, filter) = asked(&api, product, query).await?;
+    let filter = filter(&api, &product, &wanted).await?;
     let name = product.to_string();
     csv::answer(&HEADING, &name, move |place| {
         let (api, product, filter) = (api.clone(), product.clone(), filter.clone());

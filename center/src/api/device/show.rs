@@ -1,19 +1,19 @@
-//! `GET /products/{product}/devices/{device}`.
+//! `GET /products/{pk}/devices/{dk}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 use super::Described;
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::extract::Named;
 use crate::rules::{DeviceKey, ProductKey};
 
 /// A device.
 pub async fn show(
     State(api): State<Api>,
-    Path((product, device)): Path<(String, String)>,
+    Named((product, device)): Named<(ProductKey, DeviceKey)>,
 ) -> Result<Json<Described>, ApiError> {
-    let (product, device) = (ProductKey::new(product)?, DeviceKey::new(device)?);
     let mut store = api.engine.store().read().await?;
     let device = store.device(&product, &device).await?;
     let versions = store.device_versions(device.id).await?;

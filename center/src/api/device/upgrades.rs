@@ -1,14 +1,15 @@
-//! `GET /products/{product}/devices/{device}/upgrades`.
+//! `GET /products/{pk}/devices/{dk}/upgrades`.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::{Answer, Asked, ListQuery};
+use crate::api::extract::{Asked, Named};
+use crate::api::page::{Answer, Part};
 use crate::rules::{ComponentNo, DeviceKey, ProductKey};
 use crate::store::{LogEntry, Reader, Upgrade};
 
@@ -40,12 +41,10 @@ impl Logged {
 /// The upgrades of a device, oldest first.
 pub async fn upgrades(
     State(api): State<Api>,
-    Path((product, device)): Path<(String, String)>,
-    query: ListQuery,
+    Named((product, device)): Named<(ProductKey, DeviceKey)>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<Answer<Logged>>, ApiError> {
-    let asked = Asked::of(query)?;
-    let (after, limit) = (asked.after()?, asked.limit()?);
-    let (product, device) = (ProductKey::new(product)?, DeviceKey::new(device)?);
+    let (after, limit) = (part.after()?, part.limit()?);
     let mut store = api.engine.store().read().await?;
     let device = store.device(&product, &device).await?;
     let upgrades = store.device_upgrades(device.id).await?.into_iter().filter(|upgrade| upgrade.id.0 > after);

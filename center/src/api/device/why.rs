@@ -1,12 +1,13 @@
-//! `GET /devices/{product}/{device}/why`.
+//! `GET /products/{pk}/devices/{dk}/why`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::extract::Named;
 use crate::api::verification::Verification;
 use crate::clock::Millis;
 use crate::engine::Why;
@@ -79,9 +80,8 @@ impl Reason {
 /// For each active plan, the condition that holds the device back, with its values.
 pub async fn why(
     State(api): State<Api>,
-    Path((product, device)): Path<(String, String)>,
+    Named((product, key)): Named<(ProductKey, DeviceKey)>,
 ) -> Result<Json<Explained>, ApiError> {
-    let (product, key) = (ProductKey::new(product)?, DeviceKey::new(device)?);
     let now = api.engine.clock().now();
     let (device, reasons) = api.engine.why(&product, &key).await?;
     let online = device.presence() == Presence::Online;

@@ -1,18 +1,17 @@
 //! `DELETE /packages/{package}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 use tracing::info;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::number;
+use crate::api::extract::Named;
 use crate::store::PackageId;
 
 /// Deletes a package that nothing uses; a content goes with the last package that has it.
-pub async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
-    let id = PackageId(number("version package", &id)?);
+pub async fn delete(State(api): State<Api>, Named(id): Named<PackageId>) -> Result<Json<Value>, ApiError> {
     let _naming = api.naming.lock().await;
     let package = api.engine.delete_package(id).await?;
     let contents = package.content.files.into_iter().map(|file| (file.digests.sha256, file.object));

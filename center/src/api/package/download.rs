@@ -1,29 +1,26 @@
-//! `GET /packages/{package}/files/{number}`.
+//! `GET /packages/{package}/files/{file}`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_DISPOSITION;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::Response;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::number;
+use crate::api::extract::Named;
 use crate::packages::download;
 use crate::store::PackageId;
 
 /// The bytes of a package's file; files are numbered from 0.
 pub async fn download(
     State(api): State<Api>,
-    Path((id, file)): Path<(String, String)>,
+    Named((id, file)): Named<(PackageId, usize)>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = PackageId(number("version package", &id)?);
     let package = api.engine.store().read().await?.package(id).await?;
-    let index: Option<usize> = file.parse().ok();
-    let found = index.and_then(|index| package.content.files.get(index));
     let missing = || ApiError::missing("file", &format!("{file} in version package {}", id.0));
-    let found = found.ok_or_else(missing)?;
+    let found = package.content.files.get(file).ok_or_else(missing)?;
     let mut response = download::send(&api.depot, found, &method, &headers).await;
     // The name may hold what a header must not; what a file is saved as is the client's decision anyway.
     let name: String = found

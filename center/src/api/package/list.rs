@@ -1,4 +1,4 @@
-//! `GET /packages`.
+//! `GET /products/{pk}/packages` and `GET /packages`.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,18 +6,35 @@ use axum::extract::State;
 use super::Proved;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::{Answer, Asked, ListQuery};
+use crate::api::extract::{Asked, Named};
+use crate::api::page::{Answer, Part};
 use crate::rules::ProductKey;
 
-/// A page of the packages, of one product (`?product=PK`) or of all, oldest first.
-pub async fn list(State(api): State<Api>, query: ListQuery) -> Result<Json<Answer<Proved>>, ApiError> {
-    let asked = Asked::of(query)?;
-    let product = asked.product.clone().map(ProductKey::new).transpose()?;
+/// A page of the packages of a product, oldest first.
+pub async fn of_product(
+    State(api): State<Api>,
+    Named(product): Named<ProductKey>,
+    Asked(part): Asked<Part>,
+) -> Result<Json<Answer<Proved>>, ApiError> {
+    api.engine.store().read().await?.product(&product).await?;
+    page(&api, Some(&product), &part).await
+}
+
+/// A page of the packages of all products, oldest first.
+pub async fn of_all(
+    State(api): State<Api>,
+    Asked(part): Asked<Part>,
+) -> Result<Json<Answer<Proved>>, ApiError> {
+    page(&api, None, &part).await
+}
+
+async fn page(
+    api: &Api,
+    product: Option<&ProductKey>,
+    part: &Part,
+) -> Result<Json<Answer<Proved>>, ApiError> {
     let mut store = api.engine.store().read().await?;
-    if let Some(product) = &product {
-        store.product(product).await?;
-    }
-    let page = store.packages(product.as_ref(), asked.after()?, asked.limit()?).await?;
+    let page = store.packages(product, part.after()?, part.limit()?).await?;
     let page = Answer::of(page, |package| package);
     let mut items = Vec::with_capacity(page.items.len());
     for package in page.items {

@@ -1,4 +1,4 @@
-//! `POST /packages`: a form with the package's fields and its files, which stream to the depot as they come.
+//! `POST /products/{pk}/packages`: a form with the package's fields and its files, which stream to the depot as they come.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::Detailed;
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::extract::Named;
 use crate::packages::depot::{Depot, Staged};
 use crate::packages::format;
 use crate::rules::{ComponentKind, ComponentNo, FileName, ProductKey, Remark, Title, Version};
@@ -21,12 +22,11 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Most bytes of a field that is no file: a remark of 200 characters, and enough to say what is wrong with a longer one.
 const FIELD_MAX: usize = 16 * 1024;
 /// The form's fields beside its files.
-const FIELDS: &str = "product, component, name, target, source, remark and the files, each as `file`";
+const FIELDS: &str = "component, name, target, source, remark and the files, each as `file`";
 
 /// The form as it comes in. Dropped before its end, the files leave nothing behind.
 #[derive(Default)]
 struct Form {
-    product: Option<ProductKey>,
     component: Option<ComponentNo>,
     name: Option<Title>,
     target: Option<Version>,
@@ -38,11 +38,13 @@ struct Form {
 /// Adds a version package. Until its answer is sent, nothing of it can be seen; after an error, nothing is left.
 pub async fn upload(
     State(api): State<Api>,
+    Named(product): Named<ProductKey>,
     request: Request,
 ) -> Result<(StatusCode, Json<Detailed>), ApiError> {
+    api.engine.store().read().await?.product(&product).await?;
     let form = Multipart::from_request(request, &()).await?;
     let form = Form::receive(form, &api.depot).await?;
-    let (new, staged) = form.package()?;
+    let (new, staged) = form.package(product)?;
     let mut store = api.engine.store().read().await?;
     let component =
         store.component(&new.product, &new.component).await.map_err(ApiError::naming_the_missing)?;
@@ -121,7 +123,6 @@ impl Form {
             }
         }
         match name {
-            "product" => once(&mut self.product, name, ProductKey::new(value)?),
             "component" => once(&mut self.component, name, ComponentNo::new(value)?),
             "name" => once(&mut self.name, name, Title::new(value)?),
             "target" => once(&mut self.target, name, Version::new(value)?),
@@ -147,7 +148,7 @@ impl Form {
     }
 
     /// The package that the whole form describes, with the files that are still without a name.
-    fn package(self) -> Result<(NewPackage, Vec<Staged>), ApiError> {
+    fn package(self, product: ProductKey) -> Result<(NewPackage, Vec<Staged>), ApiError> {
         let missing =
             |field: &'static str| move || ApiError::invalid("missing", field, "", "it must be given");
         format::check_file_count(self.files.len())?;
@@ -167,7 +168,7 @@ impl Form {
             staged.push(file);
         }
         let new = NewPackage {
-            product: self.product.ok_or_else(missing("product"))?,
+            product,
             component: self.component.ok_or_else(missing("component"))?,
             name: self.name.ok_or_else(missing("name"))?,
             kind,

@@ -1,14 +1,13 @@
 //! `POST /plans/{plan}/activate`.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::Counted;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::number;
+use crate::api::extract::{Named, OptionalBody};
 use crate::rules::plan::Supersede;
 use crate::store::PlanId;
 
@@ -32,11 +31,9 @@ pub struct Activated {
 /// Activates a plan, or says every reason why not.
 pub async fn activate(
     State(api): State<Api>,
-    Path(id): Path<String>,
-    body: Bytes,
+    Named(id): Named<PlanId>,
+    OptionalBody(how): OptionalBody<How>,
 ) -> Result<Json<Activated>, ApiError> {
-    let id = PlanId(number("upgrade plan", &id)?);
-    let how = if body.is_empty() { How::default() } else { serde_json::from_slice(&body)? };
     // Looked at before: afterwards devices are on their way.
     let warnings = api.engine.dry_run(id).await?.downgrades;
     let plan = api.engine.activate(id, how.supersede.unwrap_or(Supersede::Refuse)).await?;

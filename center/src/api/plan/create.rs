@@ -1,22 +1,25 @@
-//! `POST /plans`.
+//! `POST /products/{pk}/plans`.
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::Counted;
-use super::given::{Given, check_packages, sample};
+use super::request::{Given, check_packages, sample};
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::extract::{Body, Named};
+use crate::rules::ProductKey;
 
 /// Saves a plan; nothing reaches a device before it is activated.
 pub async fn create(
     State(api): State<Api>,
-    body: Result<Json<Value>, JsonRejection>,
+    Named(product): Named<ProductKey>,
+    Body(mut given): Body<Value>,
 ) -> Result<(StatusCode, Json<Counted>), ApiError> {
-    let Json(given) = body?;
+    api.engine.store().read().await?.product(&product).await?;
+    belongs_to(&mut given, &product)?;
     let new = Given::of(&given, &sample())?;
     check_packages(&mut api.engine.store().read().await?, &new.settings).await?;
     let (whitelist, blacklist) = (new.whitelist.unwrap_or_default(), new.blacklist.unwrap_or_default());
@@ -26,4 +29,19 @@ pub async fn create(
         .await
         .map_err(ApiError::naming_the_missing)?;
     Ok((StatusCode::CREATED, Json(Counted::of(&api, plan).await?)))
+}
+
+/// The path names the product; a body that names one too, as a plan's own answer does, must name the same.
+fn belongs_to(given: &mut Value, product: &ProductKey) -> Result<(), ApiError> {
+    let Some(fields) = given.as_object_mut() else { return Ok(()) };
+    match fields.insert("product".to_owned(), Value::from(product.as_str())) {
+        Some(other) if other != product.as_str() => {
+            let shown = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
+            let rule = format!(
+                "the plan is created in product {product}, which the path names: leave the field out"
+            );
+            Err(ApiError::invalid("other_product", "product", &shown, rule))
+        }
+        _ => Ok(()),
+    }
 }

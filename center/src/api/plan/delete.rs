@@ -1,17 +1,16 @@
 //! `DELETE /plans/{plan}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::number;
+use crate::api::extract::Named;
 use crate::store::PlanId;
 
 /// Deletes a plan that is Saved.
-pub async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
-    let id = PlanId(number("upgrade plan", &id)?);
+pub async fn delete(State(api): State<Api>, Named(id): Named<PlanId>) -> Result<Json<Value>, ApiError> {
     api.engine.delete_plan(id).await?;
     Ok(Json(json!({ "deleted": id })))
 }

@@ -1,14 +1,14 @@
 //! `GET /plans/{plan}/devices`, `/plans/{plan}/devices.csv`, `/plans/{plan}/reasons` and `/plans/{plan}/devices/{device}`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use crate::api::device::upgrades::Logged;
 use crate::api::error::ApiError;
-use crate::api::page::{Answer, Asked, number};
+use crate::api::extract::{Asked, Named};
+use crate::api::page::{Answer, Part};
 use crate::api::{Api, csv};
 use crate::clock::Millis;
 use crate::engine::TERMINATED_UNREACHED;
@@ -55,25 +55,22 @@ pub struct Detailed {
 /// A page of the devices that the plan was offered to.
 pub async fn list(
     State(api): State<Api>,
-    Path(id): Path<String>,
-    query: Result<Query<Wanted>, QueryRejection>,
+    Named(id): Named<PlanId>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Answer<Listed>>, ApiError> {
-    let id = PlanId(number("upgrade plan", &id)?);
-    let Query(wanted) = query?;
     let filter = wanted.filter()?;
-    let asked = Asked::part(wanted.after, wanted.limit);
+    let part = Part::of(wanted.after, wanted.limit);
     let mut store = api.engine.store().read().await?;
     store.plan(id).await?;
-    let page = store.plan_device_page(id, &filter, asked.after()?, asked.limit()?).await?;
+    let page = store.plan_device_page(id, &filter, part.after()?, part.limit()?).await?;
     Ok(Json(Answer::of(page, |PlanDevice { key, upgrade }| Listed { device_key: key, upgrade })))
 }
 
 /// How many devices are in which state for which reason, the most frequent first.
 pub async fn reasons(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Named(id): Named<PlanId>,
 ) -> Result<Json<Answer<ReasonCount>>, ApiError> {
-    let id = PlanId(number("upgrade plan", &id)?);
     let mut store = api.engine.store().read().await?;
     store.plan(id).await?;
     let mut items = store.plan_reasons(id).await?;
@@ -89,10 +86,8 @@ pub async fn reasons(
 /// One device of the plan: its components with the full log.
 pub async fn show(
     State(api): State<Api>,
-    Path((id, device)): Path<(String, String)>,
+    Named((id, key)): Named<(PlanId, DeviceKey)>,
 ) -> Result<Json<Detailed>, ApiError> {
-    let id = PlanId(number("upgrade plan", &id)?);
-    let key = DeviceKey::new(device)?;
     let mut store = api.engine.store().read().await?;
     let plan = store.plan(id).await?;
     let device = store.device(&plan.settings.product, &key).await?;
@@ -130,17 +125,15 @@ const CSV_PAGE: i64 = 500;
 /// All devices of the plan that match, as CSV: a row for each component.
 pub async fn export(
     State(api): State<Api>,
-    Path(id): Path<String>,
-    query: Result<Query<Wanted>, QueryRejection>,
+    Named(id): Named<PlanId>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<Response, ApiError> {
-    let id = PlanId(number("upgrade plan", &id)?);
-    let Query(wanted) = query?;
     let filter = wanted.filter()?;
     api.engine.store().read().await?.plan(id).await?;
     csv::answer(&HEADING, &format!("plan-{}", id.0), move |place| {
         let (api, filter) = (api.clone(), filter.clone());
         Box::pin(async move {
-            let after = Asked::part(place, None).after()?;
+            let after = Part::of(place, None).after()?;
             let mut store = api.engine.store().read().await?;
             let page = store.plan_device_page(id, &filter, after, CSV_PAGE).await?;
             let rows = page.rows.iter().flat_map(lines).collect();

@@ -1,26 +1,23 @@
 //! `PATCH /plans/{plan}`.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::Value;
 
 use super::Counted;
-use super::given::{Given, check_packages, merge};
+use super::request::{Given, check_packages, merge};
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::number;
+use crate::api::extract::{Body, Named};
 use crate::store::PlanId;
 
 /// Changes the fields that are given, of a plan that is Saved; null takes an optional one away, and a list that is
 /// given replaces the one before.
 pub async fn edit(
     State(api): State<Api>,
-    Path(id): Path<String>,
-    body: Result<Json<Value>, JsonRejection>,
+    Named(id): Named<PlanId>,
+    Body(changes): Body<Value>,
 ) -> Result<Json<Counted>, ApiError> {
-    let id = PlanId(number("upgrade plan", &id)?);
-    let Json(changes) = body?;
     let mut store = api.engine.store().read().await?;
     let settings = store.plan(id).await?.settings;
     let before = serde_json::to_value(settings)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::events::{self, Seen, Subject, answer, last_seen, nothing_left};
-use crate::api::page::number;
+use crate::api::extract::Named;
 use crate::rules::plan::PlanState;
 use crate::rules::progress::Figures;
 use crate::store::{PlanId, Topic};
@@ -77,10 +77,9 @@ impl Subject for Counts {
 /// The figures now, again after each change of them, and `end` when the plan is over and its last device has finished.
 pub async fn events(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Named(plan): Named<PlanId>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let plan = PlanId(number("upgrade plan", &id)?);
     let place = api.streams.enter()?;
     let store = api.engine.store();
     // Watched before the first look, so that no change falls between.

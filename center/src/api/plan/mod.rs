@@ -1,6 +1,7 @@
 //! Upgrade plans.
 
 pub mod activate;
+pub mod blocked;
 pub mod copy;
 pub mod create;
 pub mod delete;
@@ -8,13 +9,12 @@ pub mod devices;
 pub mod dry_run;
 pub mod edit;
 pub mod events;
-mod given;
-pub mod held;
-pub mod life;
 pub mod list;
 pub mod lists;
-pub mod order;
+mod request;
+pub mod retry;
 pub mod show;
+pub mod state;
 
 use serde::Serialize;
 

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use base64ct::{Base64, Encoding};
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use serde::Deserialize;
 use super::Fresh;
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::extract::Body;
 use crate::rules::{Admission, ProductKey, ProductSecret, Title};
 
 /// A new product.
@@ -27,11 +27,9 @@ pub struct New {
 /// Creates a product. This answer alone shows its secret.
 pub async fn create(
     State(api): State<Api>,
-    body: Result<Json<New>, JsonRejection>,
+    Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<Fresh>), ApiError> {
-    let Json(new) = body?;
-    let key = ProductKey::new(new.key)?;
-    let name = Title::new(new.name)?;
+    let (key, name) = (ProductKey::new(new.key)?, Title::new(new.name)?);
     let admission = new.admission.map_or(Ok(Admission::Anyone), |admission| admission.parse())?;
     // 16 characters, as the vendor's secrets have: the first 16 bytes are a cipher key (QUECTHING.md 4.2).
     let made = || Base64::encode_string(&rand::random::<[u8; 12]>());

@@ -1,13 +1,13 @@
-//! `PATCH /products/{product}`.
+//! `PATCH /products/{pk}`.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 
 use super::Whole;
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::extract::{Body, Named};
 use crate::rules::{ProductKey, Title};
 
 /// What may change; the key and the secret are in the devices.
@@ -22,11 +22,9 @@ pub struct Changes {
 /// Changes the fields that are given.
 pub async fn edit(
     State(api): State<Api>,
-    Path(key): Path<String>,
-    body: Result<Json<Changes>, JsonRejection>,
+    Named(key): Named<ProductKey>,
+    Body(changes): Body<Changes>,
 ) -> Result<Json<Whole>, ApiError> {
-    let Json(changes) = body?;
-    let key = ProductKey::new(key)?;
     let name = changes.name.map(Title::new).transpose()?;
     let admission = changes.admission.map(|admission| admission.parse()).transpose()?;
     let (product, components) = api.engine.edit_product(&key, name, admission).await?;

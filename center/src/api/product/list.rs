@@ -5,14 +5,17 @@ use axum::extract::State;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::{Answer, Asked, ListQuery};
+use crate::api::extract::Asked;
+use crate::api::page::{Answer, Part};
 use crate::store::Product;
 
 /// A page of the products, by key; without their secrets.
-pub async fn list(State(api): State<Api>, query: ListQuery) -> Result<Json<Answer<Product>>, ApiError> {
-    let asked = Asked::of(query)?;
-    let limit = asked.limit()?;
+pub async fn list(
+    State(api): State<Api>,
+    Asked(part): Asked<Part>,
+) -> Result<Json<Answer<Product>>, ApiError> {
+    let limit = part.limit()?;
     let products = api.engine.store().read().await?.products().await?;
-    let rest = products.into_iter().filter(|product| product.key.as_str() > asked.after_key());
+    let rest = products.into_iter().filter(|product| product.key.as_str() > part.after_key());
     Ok(Json(Answer::cut(rest, limit, |product| product.key.to_string())))
 }

@@ -1,12 +1,12 @@
-//! `GET` and `PUT /devices/{product}/{device}/auto-confirm`.
+//! `GET` and `PUT /products/{pk}/devices/{dk}/auto-confirm`.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::extract::{Body, Named};
 use crate::rules::manual::AutoConfirm;
 use crate::rules::{DeviceKey, ProductKey};
 
@@ -26,9 +26,8 @@ pub struct Given {
 /// Whether plans in manual mode count as confirmed for the device.
 pub async fn show(
     State(api): State<Api>,
-    Path((product, device)): Path<(String, String)>,
+    Named((product, key)): Named<(ProductKey, DeviceKey)>,
 ) -> Result<Json<Setting>, ApiError> {
-    let (product, key) = (ProductKey::new(product)?, DeviceKey::new(device)?);
     let device = api.engine.store().read().await?.device(&product, &key).await?;
     Ok(Json(Setting { auto_confirm: device.auto_confirm }))
 }
@@ -36,12 +35,10 @@ pub async fn show(
 /// Changes it.
 pub async fn set(
     State(api): State<Api>,
-    Path((product, device)): Path<(String, String)>,
-    body: Result<Json<Given>, JsonRejection>,
+    Named((product, key)): Named<(ProductKey, DeviceKey)>,
+    Body(given): Body<Given>,
 ) -> Result<Json<Setting>, ApiError> {
-    let Json(given) = body?;
     let auto_confirm = given.auto_confirm.parse()?;
-    let (product, key) = (ProductKey::new(product)?, DeviceKey::new(device)?);
     api.engine.set_auto_confirm(&product, &key, auto_confirm).await?;
     Ok(Json(Setting { auto_confirm }))
 }

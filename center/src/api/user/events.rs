@@ -1,9 +1,8 @@
-//! `GET /devices/{product}/{device}/upgrade-plan/events`: the progress of a device in a plan.
+//! `GET /products/{pk}/devices/{dk}/upgrade-plan/events`: the progress of a device in a plan.
 
 use std::time::Duration;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
@@ -12,6 +11,7 @@ use super::Progress;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::events::{Seen, Subject, answer, event, last_seen, nothing_left};
+use crate::api::extract::{Asked, Named};
 use crate::engine::UserPlan;
 use crate::rules::{DeviceKey, ProductKey};
 use crate::store::{DeviceId, PlanId, Topic, Upgrade};
@@ -94,12 +94,10 @@ impl Subject for Story {
 /// lines since `Last-Event-ID` come first.
 pub async fn events(
     State(api): State<Api>,
-    Path((product, device)): Path<(String, String)>,
-    query: Result<Query<Which>, QueryRejection>,
+    Named((product, key)): Named<(ProductKey, DeviceKey)>,
+    Asked(Which { plan }): Asked<Which>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Query(Which { plan }) = query?;
-    let (product, key) = (ProductKey::new(product)?, DeviceKey::new(device)?);
     let device = api.engine.store().read().await?.device(&product, &key).await?.id;
     let plan = match plan {
         Some(plan) => PlanId(plan),

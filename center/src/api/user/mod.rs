@@ -1,10 +1,10 @@
 //! What the application of a device's end user needs (DEVELOPER-CENTER.md "End user"): the device's plans with their texts
 //! in his language, his word to them, and their progress.
 
+pub mod action;
 pub mod auto_confirm;
 pub mod events;
 pub mod plan;
-pub mod word;
 
 use serde::Serialize;
 

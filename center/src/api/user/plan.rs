@@ -1,14 +1,14 @@
-//! `GET /devices/{product}/{device}/upgrade-plan`.
+//! `GET /products/{pk}/devices/{dk}/upgrade-plan`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, header};
 use serde::{Deserialize, Serialize};
 
 use super::Shown;
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::extract::{Asked, Named};
 use crate::clock::Millis;
 use crate::rules::language::Wanted;
 use crate::rules::manual::AutoConfirm;
@@ -46,13 +46,11 @@ pub struct Plans {
 /// The plans of a device as its end user sees them.
 pub async fn plan(
     State(api): State<Api>,
-    Path((product, device)): Path<(String, String)>,
-    query: Result<Query<InLanguage>, QueryRejection>,
+    Named((product, key)): Named<(ProductKey, DeviceKey)>,
+    Asked(language): Asked<InLanguage>,
     headers: HeaderMap,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Plans>), ApiError> {
-    let Query(language) = query?;
     let wanted = language.wanted(&headers)?;
-    let (product, key) = (ProductKey::new(product)?, DeviceKey::new(device)?);
     let now = api.engine.clock().now();
     let (device, plans) = api.engine.user_plans(&product, &key).await?;
     let plans = Plans {

@@ -1,23 +1,22 @@
 //! `GET /packages/{package}/verifications`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 use super::Verification;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::{Answer, Asked, ListQuery, number};
+use crate::api::extract::{Asked, Named};
+use crate::api::page::{Answer, Part};
 use crate::store::PackageId;
 
 /// A page of the package's verifications, oldest first.
 pub async fn list(
     State(api): State<Api>,
-    Path(id): Path<String>,
-    query: ListQuery,
+    Named(id): Named<PackageId>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<Answer<Verification>>, ApiError> {
-    let id = PackageId(number("version package", &id)?);
-    let asked = Asked::of(query)?;
-    let (after, limit) = (asked.after()?, asked.limit()?);
+    let (after, limit) = (part.after()?, part.limit()?);
     let mut store = api.engine.store().read().await?;
     store.package(id).await?;
     let found = store.verifications(id, after, limit.saturating_add(1)).await?;

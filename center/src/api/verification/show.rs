@@ -1,13 +1,13 @@
 //! `GET /verifications/{verification}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 
 use super::Verification;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::number;
+use crate::api::extract::Named;
 use crate::store::{LogEntry, UpgradeId};
 
 /// A verification with everything that was said about it.
@@ -19,11 +19,10 @@ pub struct Detailed {
 }
 
 /// The details of a verification.
-pub async fn show(State(api): State<Api>, Path(given): Path<String>) -> Result<Json<Detailed>, ApiError> {
-    let id = UpgradeId(number("firmware verification", &given)?);
+pub async fn show(State(api): State<Api>, Named(id): Named<UpgradeId>) -> Result<Json<Detailed>, ApiError> {
     let mut store = api.engine.store().read().await?;
     let upgrade = store.upgrade(id).await.ok().filter(|upgrade| upgrade.plan.is_none());
-    let upgrade = upgrade.ok_or_else(|| ApiError::missing("firmware verification", &given))?;
+    let upgrade = upgrade.ok_or_else(|| ApiError::missing("firmware verification", &id.0.to_string()))?;
     let verification = Verification::of(&mut store, upgrade).await?;
     Ok(Json(Detailed { verification, log: store.upgrade_log(id).await? }))
 }

@@ -1,15 +1,14 @@
 //! `POST /packages/{package}/verifications`.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::Verification;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::number;
+use crate::api::extract::{Body, Named};
 use crate::rules::{ComponentNo, DeviceKey};
 use crate::store::PackageId;
 
@@ -26,11 +25,9 @@ pub struct On {
 /// Begins the verification of a package on one device, outside any plan.
 pub async fn start(
     State(api): State<Api>,
-    Path(id): Path<String>,
-    body: Result<Json<On>, JsonRejection>,
+    Named(id): Named<PackageId>,
+    Body(on): Body<On>,
 ) -> Result<(StatusCode, Json<Verification>), ApiError> {
-    let id = PackageId(number("version package", &id)?);
-    let Json(on) = body?;
     let key = DeviceKey::new(on.device)?;
     let package = api.engine.store().read().await?.package(id).await?.content;
     if let Some(component) = on.component.map(ComponentNo::new).transpose()?

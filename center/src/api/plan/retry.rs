@@ -1,13 +1,12 @@
 //! `POST /plans/{plan}/retry` and `/plans/{plan}/skip`.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::page::number;
+use crate::api::extract::{Body, Named};
 use crate::engine::{Chosen, Order, Ordered};
 use crate::rules::progress::UpgradeState;
 use crate::rules::{DeviceKey, Remark};
@@ -41,10 +40,9 @@ pub struct Filter {
 /// Tries devices of an active plan again.
 pub async fn retry(
     State(api): State<Api>,
-    Path(id): Path<String>,
-    body: Result<Json<Given>, JsonRejection>,
+    Named(id): Named<PlanId>,
+    Body(given): Body<Given>,
 ) -> Result<Json<Ordered>, ApiError> {
-    let Json(given) = body?;
     if let Some(reason) = &given.reason {
         return Err(ApiError::invalid(
             "unknown_field",
@@ -53,22 +51,20 @@ pub async fn retry(
             "another try needs no reason; `filter` has one",
         ));
     }
-    order(&api, &id, given, &Order::Retry).await
+    order(&api, id, given, &Order::Retry).await
 }
 
 /// Leaves devices of an active plan out.
 pub async fn skip(
     State(api): State<Api>,
-    Path(id): Path<String>,
-    body: Result<Json<Given>, JsonRejection>,
+    Named(id): Named<PlanId>,
+    Body(mut given): Body<Given>,
 ) -> Result<Json<Ordered>, ApiError> {
-    let Json(mut given) = body?;
     let reason = Remark::new(given.reason.take().unwrap_or_default())?;
-    order(&api, &id, given, &Order::Skip { reason: reason.into() }).await
+    order(&api, id, given, &Order::Skip { reason: reason.into() }).await
 }
 
-async fn order(api: &Api, id: &str, given: Given, order: &Order) -> Result<Json<Ordered>, ApiError> {
-    let id = PlanId(number("upgrade plan", id)?);
+async fn order(api: &Api, id: PlanId, given: Given, order: &Order) -> Result<Json<Ordered>, ApiError> {
     let chosen = match (given.devices, given.filter) {
         (Some(devices), None) if devices.len() <= KEYS_MAX => {
             Chosen::Keys(devices.into_iter().map(DeviceKey::new).collect::<Result<_, _>>()?)

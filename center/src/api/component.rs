@@ -1,0 +1,73 @@
+//! `/products/{pk}/components`: the components of a product.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Api;
+use super::error::ApiError;
+use super::extract::{Body, Named};
+use super::page::Answer;
+use crate::rules::{ComponentNo, ProductKey};
+use crate::store::Component;
+
+/// A new component.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct New {
+    /// Identifier, as devices report it.
+    id: String,
+    /// `module` or `mcu`.
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// What may change; the identifier is in the devices' firmware.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Changes {
+    /// `module` or `mcu`.
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// `GET /products/{pk}/components`: all of them.
+pub(super) async fn list(
+    State(api): State<Api>,
+    Named(product): Named<ProductKey>,
+) -> Result<Json<Answer<Component>>, ApiError> {
+    let mut store = api.engine.store().read().await?;
+    store.product(&product).await?;
+    Ok(Json(Answer { items: store.components(&product).await?, next: None }))
+}
+
+/// `POST /products/{pk}/components`: adds a component to a product.
+pub(super) async fn add(
+    State(api): State<Api>,
+    Named(product): Named<ProductKey>,
+    Body(new): Body<New>,
+) -> Result<(StatusCode, Json<Component>), ApiError> {
+    let component =
+        api.engine.create_component(&product, &ComponentNo::new(new.id)?, new.kind.parse()?).await?;
+    Ok((StatusCode::CREATED, Json(component)))
+}
+
+/// `PATCH /products/{pk}/components/{component}`: changes the type of a component that no package or plan is for.
+pub(super) async fn edit(
+    State(api): State<Api>,
+    Named((product, id)): Named<(ProductKey, ComponentNo)>,
+    Body(changes): Body<Changes>,
+) -> Result<Json<Component>, ApiError> {
+    Ok(Json(api.engine.edit_component(&product, &id, changes.kind.parse()?).await?))
+}
+
+/// `DELETE /products/{pk}/components/{component}`: deletes a component that no package or plan is for.
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Named((product, id)): Named<(ProductKey, ComponentNo)>,
+) -> Result<Json<Value>, ApiError> {
+    api.engine.delete_component(&product, &id).await?;
+    Ok(Json(json!({ "deleted": id })))
+}

@@ -1,4 +1,0 @@
-//! Components of products.
-
-pub mod add;
-pub mod edit;
