@@ -25,17 +25,17 @@
 #include <unistd.h>
 
 #include "Ql_iotApi.h"
-#include "quecota.h" /* for --marks only, which the QuecThing SDK does not have */
+#include "quecota.h" /* for --checkpoints only, which the QuecThing SDK does not have */
 
 #include "md5.h"
 
-#define COMPONENT_MAX 32
-#define VERSION_MAX   64
-#define PATH_SIZE     1024
-#define READ_SIZE     1024 /* what fits a UART frame of the MCU */
-#define MARK_INTERVAL (16 * 1024)
-#define DIGEST_SIZE   32
-#define SILENCE_MAX   120 /* seconds; every state of an upgrade has an event or an end within a minute */
+#define COMPONENT_MAX       32
+#define VERSION_MAX         64
+#define PATH_SIZE           1024
+#define READ_SIZE           1024 /* what fits a UART frame of the MCU */
+#define CHECKPOINT_INTERVAL (16 * 1024)
+#define DIGEST_SIZE         32
+#define SILENCE_MAX         120 /* seconds; every state of an upgrade has an event or an end within a minute */
 /* Fields of the longest event text, and one more to notice a longer one. */
 #define WORDS 8
 
@@ -51,7 +51,7 @@ static struct {
     unsigned request_every; /* seconds */
     unsigned battery;       /* per cent */
     int once;
-    int marks;
+    int checkpoints;
 } options;
 
 static const char usage[] =
@@ -65,7 +65,7 @@ static const char usage[] =
     "  --version VERSION        what a new MCU runs, default 1_0_0         (SOTA_VERSION)\n"
     "  --request-every SECONDS  how often to ask for a plan, default 5     (SOTA_REQUEST_EVERY)\n"
     "  --battery PERCENT        what the board's battery holds, default 100 (SOTA_BATTERY)\n"
-    "  --marks                  keep the place in the image each 16 KB, so that an image larger than the library's\n"
+    "  --checkpoints            keep the place in the image each 16 KB, so that an image larger than the library's\n"
     "                           staging area goes on there after a power cut\n"
     "  --once                   end after one upgrade: 0 if it succeeded, 1 if not\n";
 
@@ -393,17 +393,17 @@ static void on_start(char **words, quint32_t count)
     mcu_unmark();
 }
 
-/* Everything before `offset` is in the MCU for good: after a power cut the library goes on there. 0: failed. */
-static int keep_place(int slot, quint32_t offset)
+/* Everything before `offset` is in the MCU's flash: after a power cut the library goes on there. 0: failed. */
+static int checkpoint(int slot, quint32_t offset)
 {
-    /* First the bytes, then the mark. */
+    /* First the bytes, then the checkpoint. */
     if (fsync(slot) != 0) {
         error("cannot write %s: %s", slot_new, strerror(errno));
         return 0;
     }
     if (quecota_ota_checkpoint(quecota_default_device(), offset) != QUECOTA_OK) {
         /* Costs a longer download after a power cut, and nothing else. */
-        error("the place %u is not kept", offset);
+        error("no checkpoint at %u", offset);
     }
     return 1;
 }
@@ -428,7 +428,7 @@ static int copy_piece(int slot, quint32_t start, quint32_t length, quint32_t siz
         }
         offset += got;
         show_progress(offset, size);
-        if (options.marks && (offset % MARK_INTERVAL == 0 || offset == end) && !keep_place(slot, offset)) {
+        if (options.checkpoints && (offset % CHECKPOINT_INTERVAL == 0 || offset == end) && !checkpoint(slot, offset)) {
             return 0;
         }
     }
@@ -591,8 +591,8 @@ static int read_options(int argc, char **argv)
             options.once = 1;
             continue;
         }
-        if (strcmp(argv[i], "--marks") == 0) {
-            options.marks = 1;
+        if (strcmp(argv[i], "--checkpoints") == 0) {
+            options.checkpoints = 1;
             continue;
         }
         for (k = 0; k < sizeof(known) / sizeof(known[0]) && strcmp(argv[i], known[k]) != 0; k++) {

@@ -24,7 +24,7 @@ const QL_IOT: &[&str] = &[
     "src/ql_iot/instance.rs",
     "src/ql_iot/config.rs",
     "src/ql_iot/ota.rs",
-    "src/ql_iot/strings.rs",
+    "src/ql_iot/text.rs",
 ];
 
 const HEADERS: &[Header] = &[

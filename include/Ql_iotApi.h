@@ -87,7 +87,7 @@ enum {
     QIOT_PPROTOCOL_MQTT = 1,
 };
 
-/** Where the session stands. */
+/** State of the session with the platform. */
 typedef qint32_t QIot_state_e;
 
 /** Values of QIot_state_e. */
@@ -340,7 +340,7 @@ qbool Ql_iotConfigSetMcuVersion(const char *compno,
  */
 quint32_t Ql_iotConfigGetMcuVersion(const char *compno, char **version);
 
-/** Where the session stands; UNINITIALIZE before Ql_iotInit. */
+/** The state of the session; UNINITIALIZE before Ql_iotInit. */
 QIot_state_e Ql_iotGetWorkState(void);
 
 /**
@@ -361,7 +361,7 @@ qbool Ql_iotCmdOtaRequest(quint32_t mode);
 
 /**
  * 0 refuses the plan, 1 confirms it, 2 fetches the next piece, 3 says that the MCU is updating. FALSE when the state
- * does not allow it. Welcome inside the event callback.
+ * does not allow it. May be called inside the event callback.
  */
 qbool Ql_iotCmdOtaAction(quint8_t action);
 

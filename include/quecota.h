@@ -112,7 +112,7 @@ enum {
 
 /**
  * Event for the application. Called from the context of quecota_poll(), with no lock held and after the state has
- * changed, so every call of this library is welcome in it (but quecota_poll() and quecota_deinit()).
+ * changed, so it may make every call of this library but quecota_poll() and quecota_deinit().
  *
  * `value` is a copy of `length` bytes with a NUL behind them, which the callback may write on; it lives for the call
  * only. NULL and 0 when the event has no value.
@@ -303,7 +303,7 @@ typedef struct {
 } quecota_staged_file_t;
 
 /**
- * The device around the library. `millis`, `random` and `device_key` may not be NULL; of the others, NULL means what
+ * Clock, random numbers, lock, and facts about the device. `millis`, `random` and `device_key` may not be NULL; of the others, NULL means what
  * is said with each.
  */
 typedef struct {
@@ -385,7 +385,7 @@ typedef struct {
     const quecota_system_t *system;
 } quecota_platform_t;
 
-/** What the link did. */
+/** Event of the MQTT connection. */
 typedef int32_t quecota_link_t;
 
 /** Values of quecota_link_t. */
@@ -418,18 +418,17 @@ typedef int32_t quecota_mode_t;
 
 /** Values of quecota_mode_t. */
 enum {
-    /** Stay away. */
+    /** Disconnect and stay disconnected. */
     QUECOTA_MODE_IDLE = 0,
     /** Connect and stay connected. */
     QUECOTA_MODE_REQUEST = 1,
 };
 
-/** Where the session stands. */
+/** State of the session with the platform. */
 typedef int32_t quecota_work_state_t;
 
 /** Values of quecota_work_state_t. */
 enum {
-    /** Also for a device that is NULL or not started. */
     QUECOTA_STATE_UNINITIALIZED = 0,
     QUECOTA_STATE_INITIALIZED = 1,
     QUECOTA_STATE_AUTHENTICATING = 2,
@@ -461,7 +460,7 @@ enum {
     QUECOTA_ACTION_UPDATING = 3,
 };
 
-/** How far an upgrade is. */
+/** State and byte counts of an upgrade. */
 typedef struct {
     /**
      * The state as reported to the platform: 0 no plan, 1 plan received, 2 confirmed, 3 refused, 4 download starts,
@@ -475,7 +474,7 @@ typedef struct {
 } quecota_progress_t;
 
 /**
- * Why the last thing that failed did; QUECOTA_FAILURE_*. A platform of quecota gets the same number with its status
+ * Reason of the last failure; QUECOTA_FAILURE_*. A platform of quecota gets the same number with its status
  * report.
  */
 typedef int32_t quecota_failure_t;
@@ -655,13 +654,13 @@ quecota_error_t quecota_on_message(quecota_t *device,
                                    const uint8_t *payload,
                                    uint32_t length);
 
-/** The publish `id` reached the peer (`delivered` is not 0), or was lost. */
+/** The publish `id` was acknowledged by the peer (`delivered` is not 0), or was lost. */
 quecota_error_t quecota_on_sent(quecota_t *device, uint16_t id, int32_t delivered);
 
 /**
  * The head of the HTTP answer came: its status, the first byte of the body within the file (Content-Range; 0 when
  * there is none), the length of the body and that of the whole file, each QUECOTA_LENGTH_UNKNOWN when the answer does
- * not tell. A transport does not judge: it hands over every status.
+ * not tell. The transport hands over every status; the library checks it.
  */
 quecota_flow_t quecota_on_fetch_begin(quecota_t *device,
                                       uint16_t status,
@@ -688,7 +687,7 @@ quecota_error_t quecota_set_server(quecota_t *device,
                                    const char *url);
 
 /**
- * A device key and secret of one's own; idle only; kept in the journal. NULL or empty key: the hardware id again.
+ * The application's own device key (1..16 letters and digits) and secret; idle only; kept in the journal. NULL or empty key: the hardware id again.
  * NULL or empty secret: the platform gives one.
  */
 quecota_error_t quecota_set_device(quecota_t *device,
@@ -709,7 +708,8 @@ quecota_error_t quecota_set_app_version(quecota_t *device, const char *version);
 
 /**
  * The version that an MCU component runs, at most 64 characters; NULL or empty: there is no such component. During an
- * upgrade of that component the target version means success; the version that it had, nothing; another one, failure.
+ * upgrade of that component the target version means success, the version before changes nothing, and any other means
+ * failure.
  */
 quecota_error_t quecota_set_mcu_version(quecota_t *device,
                                         const char *component,
@@ -730,7 +730,7 @@ quecota_error_t quecota_set_mode(quecota_t *device, quecota_mode_t mode);
 /** The mode that was set; QUECOTA_MODE_IDLE also for a device that is NULL or not started. */
 quecota_mode_t quecota_get_mode(quecota_t *device);
 
-/** Where the session stands. */
+/** The state of the session; QUECOTA_STATE_UNINITIALIZED for a device that is NULL or not started. */
 quecota_work_state_t quecota_get_work_state(quecota_t *device);
 
 /** Writes one line to the platform's log, as the library does. */
@@ -739,8 +739,9 @@ quecota_error_t quecota_log(quecota_t *device, quecota_level_t level, const char
 /** Asks the platform for an upgrade plan. `want_sha256` is not 0: the SHA-256 of the file is wanted, too. */
 quecota_error_t quecota_ota_request(quecota_t *device, int32_t want_sha256);
 
-/** Answers an OTA event; welcome inside the event callback. */
-quecota_error_t quecota_ota_action(quecota_t *device, quecota_action_t action);
+/** Answers an OTA event; also from inside the event callback. QUECOTA_ERROR_STATE: the state does not allow it. */
+quecota_error_t quecota_ota_action(quecota_t *device,
+                                   quecota_action_t action);
 
 /**
  * Reads from the staged piece: up to `size` bytes from `offset`, which counts from the start of the whole file.
@@ -753,73 +754,72 @@ quecota_error_t quecota_ota_read(quecota_t *device,
                                  uint32_t *read);
 
 /**
- * The application's own mark: it says that the bytes before `offset` of the present MCU image are in its flash and
- * stay there when power goes. On QUECOTA_OK the mark is in the journal. After a reboot the download goes on there, and
- * the first QUECOTA_OTA_DOWNLOADED begins there, even if the staging area holds only pieces of the image: what was
- * staged behind the mark is not fetched again, what was not yet is at most 16 KB of it (an erase block of the image
- * area, if that is larger).
+ * Checkpoint of the application: the bytes before `offset` of the present MCU image are in the MCU's flash and survive
+ * power loss. On QUECOTA_OK the checkpoint is in the journal. After a reboot the download goes on there, and the first
+ * QUECOTA_OTA_DOWNLOADED begins there, even if the staging area holds only pieces of the image. Fetched again is at
+ * most 16 KB (or an erase block of the image area, if that is larger).
  *
- * `offset` counts from the start of the whole file. Where a piece is staged (state 8): from the start that
- * QUECOTA_OTA_DOWNLOADED named to the end of that piece; until the next one: the end of the piece before it. 0 takes
- * the mark back; before the download begins (states 1 and 2) the image then begins again at its first byte.
+ * `offset` counts bytes from the start of the whole file. While a piece is staged (state 8): from the start that
+ * QUECOTA_OTA_DOWNLOADED gave to the end of that piece. Between pieces: the end of the last piece. 0 takes the
+ * checkpoint back; in states 1 and 2 the image then begins again at its first byte.
  *
- * A mark holds for one image: component, target version, size and digests. For any other it is void, and so it is
- * when the digests of the whole image turn out wrong: write where QUECOTA_OTA_DOWNLOADED says, also when that is
- * before the mark. Each call writes some 200 bytes to the journal: once for each 16 KB is a good pace. Counts as a
- * read: the application has 60 s again.
+ * A checkpoint belongs to one image: component, target version, size and digests. It is dropped for any other image,
+ * and when the digest of the whole image is wrong; so write where QUECOTA_OTA_DOWNLOADED says, also before the
+ * checkpoint. Each call writes some 200 bytes to the journal; once for each 16 KB is enough. It restarts the 60 s within
+ * which a staged piece must be read.
  *
- * QUECOTA_ERROR_STATE: no MCU upgrade of which a file is known is in states 1 to 8. QUECOTA_ERROR_RANGE: another
- * offset than said. QUECOTA_ERROR_STORAGE: not in the journal, or the staged bytes cannot be read. Welcome inside the
- * event callback.
+ * QUECOTA_ERROR_STATE: no MCU upgrade with a known file is in states 1 to 8. QUECOTA_ERROR_RANGE: `offset` is outside
+ * the range above. QUECOTA_ERROR_STORAGE: the journal was not written, or the staged bytes cannot be read. May be called
+ * inside the event callback.
  */
 quecota_error_t quecota_ota_checkpoint(quecota_t *device,
                                        uint32_t offset);
 
 /**
- * The mark in force, to `*offset`: where the application goes on with the present image; 0: at its first byte. After a
- * reboot it is there as soon as quecota_start() returns, and is certain from QUECOTA_OTA_START on, when the image is
- * known to be the same.
+ * Writes the present checkpoint to `*offset`: where the application goes on with the present image; 0: at its first
+ * byte. Known as soon as quecota_start() has returned, and certain from QUECOTA_OTA_START on, which shows that the image
+ * is still the same.
  */
 quecota_error_t quecota_ota_get_checkpoint(quecota_t *device,
                                            uint32_t *offset);
 
 /**
- * Ends the upgrade, in any state. A plan that was not answered is refused; a later upgrade fails (QUECOTA_OTA_FAILED)
- * with QUECOTA_FAILURE_CANCELLED, and what is staged is void. Of a plan of several components, those that have not begun
- * do not begin. The platform may offer the plan again. QUECOTA_ERROR_STATE: there is no upgrade, or module firmware was
- * handed over already, and the version that runs then decides. Welcome inside the event callback.
+ * Cancels the upgrade in any state. A plan without an answer is refused. A later upgrade fails (QUECOTA_OTA_FAILED)
+ * with QUECOTA_FAILURE_CANCELLED, its staged bytes are dropped, and components of the plan that have not begun do not
+ * begin. The platform may offer the plan again. QUECOTA_ERROR_STATE: there is no upgrade, or module firmware was handed
+ * over already, and the version that runs decides. May be called inside the event callback.
  */
 quecota_error_t quecota_ota_cancel(quecota_t *device);
 
 /**
- * Now is no time to restart (actuators move, say): verified module firmware is not handed to apply() until
- * quecota_ota_allow_apply(). May be called at any time, best when the movement begins; it holds until then or until the
- * device starts anew. After 45 minutes of waiting (counted from when the firmware would have been handed over) the
- * upgrade fails with QUECOTA_FAILURE_HELD_TOO_LONG, because the platform stops waiting for it, too.
- * QUECOTA_ERROR_STATE: the firmware was handed over already. Welcome inside the event callback.
+ * Holds verified module firmware back from apply(), which restarts the module, until quecota_ota_allow_apply(). For
+ * moments in which a restart does harm (moving actuators). May be called at any time, also in advance; ends with the
+ * next start of the device. After 45 minutes, counted from when the firmware would have been handed over, the upgrade
+ * fails with QUECOTA_FAILURE_HELD_TOO_LONG, because the platform stops waiting then, too. QUECOTA_ERROR_STATE: the
+ * firmware was handed over already. May be called inside the event callback.
  */
 quecota_error_t quecota_ota_hold_apply(quecota_t *device);
 
 /**
- * Module firmware may be handed over again: what was held back is before this returns, so the module may restart at
- * any moment from now on. Right at any time.
+ * Ends quecota_ota_hold_apply(). Firmware that was held back is handed to apply() before this returns, so the module may
+ * restart at any moment from then on. Without a hold: no effect.
  */
 quecota_error_t quecota_ota_allow_apply(quecota_t *device);
 
 /**
- * The MCU, or the link to it, is slow: the upgrade does not fail for the next `milliseconds`. While a piece is staged
- * (state 8) that is about reading it, which else may pause for 60 s; in all at most 50 minutes for one piece. While the
- * MCU updates (state 9) it is about its new version, which else must be reported within 20 minutes; in all at most 100
- * minutes more. Longer than what would be left anyway: else nothing changes. A platform may give up sooner (the one of
- * this project after 60 minutes in 8 and 30 minutes in 9); a version that is reported later is still seen.
+ * Extends the time limit of the MCU: the upgrade does not fail for the next `milliseconds`. While a piece is staged
+ * (state 8) this is the limit for reading it, 60 s from one read to the next; at most 50 minutes in all for one piece.
+ * While the MCU updates (state 9) it is the limit for its new version, 20 minutes; at most 100 minutes more in all. A
+ * value below what is left changes nothing. A platform may give up sooner (quecota-center after 60 minutes in state 8
+ * and 30 in 9); a version that is reported later still counts.
  *
- * QUECOTA_ERROR_STATE: no MCU upgrade is in state 8 or 9. QUECOTA_ERROR_RANGE: more than there can be in all; nothing
- * changes. Welcome inside the event callback.
+ * QUECOTA_ERROR_STATE: no MCU upgrade is in state 8 or 9. QUECOTA_ERROR_RANGE: above the limit in all; nothing changes.
+ * May be called inside the event callback.
  */
 quecota_error_t quecota_ota_need_time(quecota_t *device,
                                       uint32_t milliseconds);
 
-/** How far the upgrade is, to `*progress`. */
+/** Writes state and byte counts of the upgrade to `*progress`. */
 quecota_error_t quecota_ota_progress(quecota_t *device, quecota_progress_t *progress);
 
 /**
@@ -845,7 +845,7 @@ extern const quecota_platform_t *quecota_default_platform(void);
 quecota_t *quecota_default_device(void);
 
 /**
- * Why the last thing that failed did, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is
+ * The reason of the last failure, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is
  * NULL or not started.
  */
 quecota_failure_t quecota_ota_failure(quecota_t *device);

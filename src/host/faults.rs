@@ -1,4 +1,4 @@
-//! A host in a bad world: `QUECOTA_FAULTS` says what goes wrong (the feature `faults`, never in a product).
+//! A host with injected faults, which `QUECOTA_FAULTS` selects (the feature `faults`, never in a product).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +41,7 @@ pub(super) fn host(settings: Settings, faults: Faults) -> Result<Adapter<Faulty<
 }
 
 fn say(fault: Fault) {
-    // Of any level of QUECOTA_LOG: whoever orders faults wants to know of them.
+    // At any level of QUECOTA_LOG: faults are on because somebody asked for them.
     Log::new(Level::Error).line(Level::Error, &format!("fault {}", fault.name()));
 }
 
@@ -49,11 +49,11 @@ fn say(fault: Fault) {
 pub(super) struct FaultySink {
     device: Arc<DeviceHandle>,
     /// Locked with the agent locked, or alone.
-    way: Mutex<Way>,
+    backlog: Mutex<Backlog>,
 }
 
 /// What is on its way to the device.
-struct Way {
+struct Backlog {
     incoming: Incoming,
     /// Messages that the agent had no room for, with those that came behind them.
     waiting: VecDeque<(Generation, Message)>,
@@ -61,8 +61,8 @@ struct Way {
     held: Option<(Generation, Instant)>,
 }
 
-/// What becomes of one event.
-struct Passage {
+/// What became of one event.
+struct Passed {
     delivery: Delivery,
     /// Before the next may come.
     delay: Duration,
@@ -71,23 +71,23 @@ struct Passage {
 impl FaultySink {
     fn new(faults: Faults, device: Arc<DeviceHandle>) -> Self {
         let incoming = Incoming::new(faults).telling(say);
-        let way = Way { incoming, waiting: VecDeque::new(), held: None };
-        FaultySink { device, way: Mutex::new(way) }
+        let backlog = Backlog { incoming, waiting: VecDeque::new(), held: None };
+        FaultySink { device, backlog: Mutex::new(backlog) }
     }
 
-    fn way(&self) -> MutexGuard<'_, Way> {
-        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backlog(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands over what has waited long enough at `now`.
     fn late(&self, now: Instant) {
-        let next = self.way().next(now);
+        let next = self.backlog().next(now);
         if let Some(generation) = next {
-            // Its reply decides nothing: nobody waits for it.
+            // No thread waits for the reply.
             let _ = self.device.with(&generation, |agent, platform| {
-                let mut way = self.way();
-                way.release(now);
-                way.offer(&mut |event| agent.on_transport(platform, event));
+                let mut backlog = self.backlog();
+                backlog.release(now);
+                backlog.offer(&mut |event| agent.on_transport(platform, event));
                 Delivery::Taken
             });
         }
@@ -99,11 +99,11 @@ impl EventSink for FaultySink {
         let mut delay = Duration::ZERO;
         let delivery =
             self.device.with(generation, |agent: &mut Agent<'static>, platform: &mut dyn Platform| {
-                let passage = self.way().pass(generation, event, Instant::now(), &mut |event| {
+                let passed = self.backlog().pass(generation, event, Instant::now(), &mut |event| {
                     agent.on_transport(platform, event)
                 });
-                delay = passage.delay;
-                passage.delivery
+                delay = passed.delay;
+                passed.delivery
             });
         // With nothing locked: only this fetch is slow.
         let end = Instant::now() + delay;
@@ -114,7 +114,7 @@ impl EventSink for FaultySink {
     }
 }
 
-impl Way {
+impl Backlog {
     /// Passes one event on to `hand`, as the faults have it.
     fn pass(
         &mut self,
@@ -122,9 +122,9 @@ impl Way {
         event: TransportEvent<'_>,
         now: Instant,
         hand: &mut dyn FnMut(TransportEvent<'_>) -> Delivery,
-    ) -> Passage {
+    ) -> Passed {
         if matches!(event, TransportEvent::Message { .. }) && self.waiting.len() >= WAITING_MAX {
-            return Passage { delivery: Delivery::NoRoom, delay: Duration::ZERO };
+            return Passed { delivery: Delivery::NoRoom, delay: Duration::ZERO };
         }
         let has_ended = matches!(
             event,
@@ -166,7 +166,7 @@ impl Way {
             false => self.held.take(),
         };
         self.offer(hand);
-        Passage { delivery, delay: Duration::from_millis(delay.into()) }
+        Passed { delivery, delay: Duration::from_millis(delay.into()) }
     }
 
     /// Of which connection something is to be handed over at `now`.
@@ -211,9 +211,9 @@ mod tests {
     use super::super::sink::GenerationCounter;
     use super::*;
 
-    /// A way with faults, and what the agent behind it took.
+    /// A sink with faults, and what the agent behind it took.
     struct Scene {
-        line: FaultySink,
+        sink: FaultySink,
         gate: GenerationCounter,
         now: Instant,
         took: Vec<String>,
@@ -223,23 +223,23 @@ mod tests {
 
     impl Scene {
         fn new(faults: &str) -> Self {
-            let line = FaultySink::new(faults.parse().unwrap(), Arc::default());
-            Scene { line, gate: GenerationCounter::default(), now: Instant::now(), took: Vec::new(), room: 9 }
+            let sink = FaultySink::new(faults.parse().unwrap(), Arc::default());
+            Scene { sink, gate: GenerationCounter::default(), now: Instant::now(), took: Vec::new(), room: 9 }
         }
 
         fn pass(&mut self, generation: &Generation, event: TransportEvent<'_>) -> Delivery {
-            let Scene { line, now, took, room, .. } = self;
-            line.way().pass(generation, event, *now, &mut taking(took, room)).delivery
+            let Scene { sink, now, took, room, .. } = self;
+            sink.backlog().pass(generation, event, *now, &mut taking(took, room)).delivery
         }
 
         /// What the thread does, `later`.
         fn late(&mut self, later: Duration) {
             self.now += later;
-            let Scene { line, now, took, room, .. } = self;
-            let mut way = line.way();
-            if way.next(*now).is_some() {
-                way.release(*now);
-                way.offer(&mut taking(took, room));
+            let Scene { sink, now, took, room, .. } = self;
+            let mut backlog = sink.backlog();
+            if backlog.next(*now).is_some() {
+                backlog.release(*now);
+                backlog.offer(&mut taking(took, room));
             }
         }
     }
@@ -264,7 +264,7 @@ mod tests {
         TransportEvent::Message { topic: "t", payload }
     }
 
-    fn told(payload: &[u8]) -> String {
+    fn sent(payload: &[u8]) -> String {
         format!("{:?}", message(payload))
     }
 
@@ -275,10 +275,10 @@ mod tests {
         scene.room = 1;
         assert_eq!(scene.pass(&generation, message(b"1")), Delivery::Taken);
         assert_eq!(scene.pass(&generation, message(b"2")), Delivery::Taken);
-        assert_eq!(scene.took, [told(b"1")]);
+        assert_eq!(scene.took, [sent(b"1")]);
         scene.room = 9;
         scene.late(TICK);
-        assert_eq!(scene.took, [told(b"1"), told(b"1"), told(b"2"), told(b"2")]);
+        assert_eq!(scene.took, [sent(b"1"), sent(b"1"), sent(b"2"), sent(b"2")]);
     }
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
         scene.late(HELD_FOR / 2);
         assert!(scene.took.is_empty());
         scene.late(HELD_FOR / 2);
-        assert_eq!(scene.took, [told(b"1")]);
+        assert_eq!(scene.took, [sent(b"1")]);
     }
 
     #[test]
@@ -318,9 +318,9 @@ mod tests {
     fn a_slow_body_waits_after_each_chunk() {
         let scene = Scene::new("slow=1kB/s");
         let generation = scene.gate.next();
-        let mut way = scene.line.way();
-        let passage =
-            way.pass(&generation, TransportEvent::FetchData(&[1; 250]), scene.now, &mut |_| Delivery::Taken);
-        assert_eq!(passage.delay, Duration::from_millis(250));
+        let mut backlog = scene.sink.backlog();
+        let passed = backlog
+            .pass(&generation, TransportEvent::FetchData(&[1; 250]), scene.now, &mut |_| Delivery::Taken);
+        assert_eq!(passed.delay, Duration::from_millis(250));
     }
 }

@@ -41,17 +41,17 @@ const CHUNK: usize = 16 * 1024;
 /// Everything a fetch needs beside its URL.
 #[derive(Clone)]
 pub(super) struct Fetcher {
-    /// Who hears the answers.
+    /// Receives what the fetch brings.
     pub sink: Arc<dyn EventSink>,
-    /// Whom `https` trusts.
+    /// Certificate authorities for `https`.
     pub trust: Arc<Trust>,
-    /// Where trouble is told.
+    /// Receives what went wrong.
     pub log: Log,
     /// How long a step may take.
     pub timeouts: Timeouts,
 }
 
-/// A fetch under way. Dropping it, after its generation was voided, closes its socket and so ends its thread.
+/// A fetch under way. Dropping it, after its generation has ended, closes its socket and so ends its thread.
 pub(super) struct Fetch {
     hop: Hop,
 }
@@ -90,7 +90,7 @@ enum Outcome {
 }
 
 impl Fetcher {
-    /// Starts a fetch; its answers come under `generation`.
+    /// Starts a fetch; its events belong to `generation`.
     pub fn start(&self, url: &str, range: Range, generation: Generation) -> Result<Fetch, Refused> {
         let refused = |why: &str| {
             let shown = url.split('?').next().unwrap_or_default();

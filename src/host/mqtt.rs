@@ -35,9 +35,9 @@ impl Default for Timeouts {
     }
 }
 
-/// When a message that the agent had no room for is offered again.
+/// Pause before a message that the agent had no room for is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(20);
-/// Messages that may wait for room. A broker sends few at a time and waits for their acknowledgements.
+/// Messages that wait for room at most. A broker sends few at a time and waits for their acknowledgements.
 const REFUSED_MAX: usize = 64;
 /// Messages and requests on their way to the connection's thread.
 const REQUESTS: usize = 64;
@@ -89,7 +89,7 @@ impl Connection {
 }
 
 impl Dialer {
-    /// Starts to connect; the answers come under `generation`.
+    /// Starts to connect; its events belong to `generation`.
     pub fn connect(&self, to: &Connect<'_>, generation: Generation) -> Result<Connection, Refused> {
         let refused = |why: &str| {
             self.log.line(Level::Error, &format!("cannot connect to {}: {why}", to.url));
@@ -183,9 +183,9 @@ struct Session {
     deadline: Option<Instant>,
 }
 
-/// Why a session ended.
+/// How a session ended.
 enum Ending {
-    /// The agent wants no more of it, or has forgotten it.
+    /// The agent wants nothing more of it.
     Unwanted,
     /// CONNACK with this code.
     Refused(u8),

@@ -87,7 +87,7 @@ impl Host {
 
 impl Transport for Host {
     fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
-        // The old one is void before it is dropped, and the new one starts with nothing of it left.
+        // The old one's events are dropped from here on.
         keep_standard_descriptors();
         let generation = self.connections.next();
         self.connection = None;

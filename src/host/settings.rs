@@ -154,6 +154,21 @@ mod tests {
     }
 
     #[test]
+    fn the_porting_guide_has_each_variable() {
+        let guide = include_str!("../../docs/port.md");
+        let names = std::cell::RefCell::new(Vec::new());
+        Settings::read(|name| {
+            names.borrow_mut().push(name.to_owned());
+            None
+        })
+        .unwrap();
+        for name in names.borrow().iter() {
+            assert!(guide.contains(&format!("| `{name}` |")), "{name}");
+        }
+        assert_eq!(guide.matches("| `QUECOTA_").count(), names.borrow().len());
+    }
+
+    #[test]
     fn staging_is_rounded_up_to_whole_erase_units() {
         assert_eq!(read(&[("QUECOTA_STAGING", "65536")]).unwrap().staging, 65536);
         assert_eq!(read(&[("QUECOTA_STAGING", "65537")]).unwrap().staging, 69632);

@@ -34,7 +34,7 @@ pub enum quecota_event_values {
 }
 
 /// Event for the application. Called from the context of quecota_poll(), with no lock held and after the state has
-/// changed, so every call of this library is welcome in it (but quecota_poll() and quecota_deinit()).
+/// changed, so it may make every call of this library but quecota_poll() and quecota_deinit().
 ///
 /// `value` is a copy of `length` bytes with a NUL behind them, which the callback may write on; it lives for the call
 /// only. NULL and 0 when the event has no value.

@@ -18,13 +18,13 @@ pub type quecota_mode_t = i32;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum quecota_mode_values {
-    /// Stay away.
+    /// Disconnect and stay disconnected.
     QUECOTA_MODE_IDLE = 0,
     /// Connect and stay connected.
     QUECOTA_MODE_REQUEST = 1,
 }
 
-/// Where the session stands.
+/// State of the session with the platform.
 pub type quecota_work_state_t = i32;
 
 /// Values of quecota_work_state_t.
@@ -32,7 +32,6 @@ pub type quecota_work_state_t = i32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum quecota_work_state_values {
-    /// Also for a device that is NULL or not started.
     QUECOTA_STATE_UNINITIALIZED = 0,
     QUECOTA_STATE_INITIALIZED = 1,
     QUECOTA_STATE_AUTHENTICATING = 2,
@@ -63,7 +62,7 @@ pub unsafe extern "C" fn quecota_set_product(
         let device = device!(device, else NULL);
         let key = string!(key, else if key.is_null() { NULL } else { VALUE });
         let secret = string!(secret, else if secret.is_null() { NULL } else { VALUE });
-        code(device.tell(|agent, port| agent.set_product(port, key, secret)).and_then(|set| Ok(set?)))
+        code(device.tell(|agent, platform| agent.set_product(platform, key, secret)).and_then(|set| Ok(set?)))
     })
 }
 
@@ -77,11 +76,11 @@ pub unsafe extern "C" fn quecota_set_server(device: *mut quecota_t, url: *const 
     boundary!(PANIC, {
         let device = device!(device, else NULL);
         let url = string!(url, else if url.is_null() { NULL } else { VALUE });
-        code(device.tell(|agent, port| agent.set_server(port, url)).and_then(|set| Ok(set?)))
+        code(device.tell(|agent, platform| agent.set_server(platform, url)).and_then(|set| Ok(set?)))
     })
 }
 
-/// A device key and secret of one's own; idle only; kept in the journal. NULL or empty key: the hardware id again.
+/// The application's own device key (1..16 letters and digits) and secret; idle only; kept in the journal. NULL or empty key: the hardware id again.
 /// NULL or empty secret: the platform gives one.
 ///
 /// # Safety
@@ -96,7 +95,7 @@ pub unsafe extern "C" fn quecota_set_device(
         let device = device!(device, else NULL);
         let key = optional_string!(key, else VALUE).unwrap_or("");
         let secret = optional_string!(secret, else VALUE).unwrap_or("");
-        code(device.tell(|agent, port| agent.set_device(port, key, secret)).and_then(|set| Ok(set?)))
+        code(device.tell(|agent, platform| agent.set_device(platform, key, secret)).and_then(|set| Ok(set?)))
     })
 }
 
@@ -160,7 +159,8 @@ pub unsafe extern "C" fn quecota_set_app_version(
 }
 
 /// The version that an MCU component runs, at most 64 characters; NULL or empty: there is no such component. During an
-/// upgrade of that component the target version means success; the version that it had, nothing; another one, failure.
+/// upgrade of that component the target version means success, the version before changes nothing, and any other means
+/// failure.
 ///
 /// # Safety
 /// As quecota_start().
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn quecota_set_mcu_version(
         let version = optional_string!(version, else VALUE).unwrap_or("");
         code(
             device
-                .tell(|agent, port| agent.set_mcu_version(port, component, version))
+                .tell(|agent, platform| agent.set_mcu_version(platform, component, version))
                 .and_then(|set| Ok(set?)),
         )
     })
@@ -235,7 +235,7 @@ pub unsafe extern "C" fn quecota_set_mode(device: *mut quecota_t, mode: quecota_
             1 => Mode::Request,
             _ => return VALUE,
         };
-        code(device.tell(|agent, port| agent.set_mode(port, mode)).and_then(|set| Ok(set?)))
+        code(device.tell(|agent, platform| agent.set_mode(platform, mode)).and_then(|set| Ok(set?)))
     })
 }
 
@@ -251,7 +251,7 @@ pub unsafe extern "C" fn quecota_get_mode(device: *mut quecota_t) -> quecota_mod
     })
 }
 
-/// Where the session stands.
+/// The state of the session; QUECOTA_STATE_UNINITIALIZED for a device that is NULL or not started.
 ///
 /// # Safety
 /// As quecota_start().
@@ -283,6 +283,6 @@ pub unsafe extern "C" fn quecota_log(
             4 => Level::Debug,
             _ => return VALUE,
         };
-        code(device.enter(|_, port| port.log(level, line)))
+        code(device.enter(|_, platform| platform.log(level, line)))
     })
 }

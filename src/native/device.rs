@@ -1,4 +1,4 @@
-//! One device in memory of the caller, and the discipline of its lock.
+//! One device in memory of the caller, and its lock.
 //!
 //! The lock is held around every use of the agent and never while an event callback runs. Events leave only from
 //! `poll`, after the state has changed, so what a callback calls is taken as the state allows.
@@ -56,8 +56,9 @@ pub struct Device {
     state: UnsafeCell<State>,
 }
 
-/// Who provides transport, storage and system.
+/// The platform: transport, storage and system.
 #[derive(Clone, Copy)]
+#[allow(clippy::large_enum_variant)] // one per device, in memory of the caller: there is no heap to move it to
 pub enum Provider {
     /// Functions of a C table.
     C(CPlatform),
@@ -143,10 +144,11 @@ impl Provider {
     fn run(&self, device: &Device) -> Result<(), Error> {
         match self {
             Provider::C(platform) => platform.run(device.handle()),
-            // SAFETY: `end` calls `stop` before the memory is given back.
             #[cfg(feature = "host")]
             Provider::Rust(platform) => {
-                platform.run(unsafe { DeviceRef::new(device) }).map_err(|_| Error::QUECOTA_ERROR_PLATFORM)
+                // SAFETY: `end` calls `stop` before the memory is given back.
+                let device = unsafe { DeviceRef::new(device) };
+                platform.run(device).map_err(|_| Error::QUECOTA_ERROR_PLATFORM)
             }
         }
     }

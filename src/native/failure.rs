@@ -6,7 +6,7 @@ use quecota_core::ota::Failure;
 
 use super::handle::quecota_t;
 
-/// Why the last thing that failed did; QUECOTA_FAILURE_*. A platform of quecota gets the same number with its status
+/// Reason of the last failure; QUECOTA_FAILURE_*. A platform of quecota gets the same number with its status
 /// report.
 pub type quecota_failure_t = i32;
 
@@ -60,7 +60,7 @@ pub enum quecota_failure_values {
     QUECOTA_FAILURE_TOO_SLOW = 21,
 }
 
-/// Why the last thing that failed did, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is
+/// The reason of the last failure, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is
 /// NULL or not started.
 ///
 /// # Safety

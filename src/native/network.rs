@@ -9,7 +9,7 @@ use super::error::{Error, NULL, PANIC, QUECOTA_ERROR_BUSY, VALUE, code, quecota_
 use super::handle::quecota_t;
 use super::table::QUECOTA_LENGTH_UNKNOWN;
 
-/// What the link did.
+/// Event of the MQTT connection.
 pub type quecota_link_t = i32;
 
 /// Values of quecota_link_t.
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn quecota_on_link(
             4 => Link::Lost,
             _ => return VALUE,
         };
-        code(device.tell(|agent, port| agent.on_link(port, link)))
+        code(device.tell(|agent, platform| agent.on_link(platform, link)))
     })
 }
 
@@ -92,13 +92,13 @@ pub unsafe extern "C" fn quecota_on_message(
         let payload = bytes!(payload, length, else NULL);
         code(
             device
-                .tell(|agent, port| agent.on_message(port, topic, payload))
+                .tell(|agent, platform| agent.on_message(platform, topic, payload))
                 .and_then(|taken| if taken { Ok(()) } else { Err(QUECOTA_ERROR_BUSY) }),
         )
     })
 }
 
-/// The publish `id` reached the peer (`delivered` is not 0), or was lost.
+/// The publish `id` was acknowledged by the peer (`delivered` is not 0), or was lost.
 ///
 /// # Safety
 /// As quecota_start().
@@ -106,13 +106,13 @@ pub unsafe extern "C" fn quecota_on_message(
 pub unsafe extern "C" fn quecota_on_sent(device: *mut quecota_t, id: u16, delivered: i32) -> quecota_error_t {
     boundary!(PANIC, {
         let device = device!(device, else NULL);
-        code(device.tell(|agent, port| agent.on_sent(port, SendId(id), delivered != 0)))
+        code(device.tell(|agent, platform| agent.on_sent(platform, SendId(id), delivered != 0)))
     })
 }
 
 /// The head of the HTTP answer came: its status, the first byte of the body within the file (Content-Range; 0 when
 /// there is none), the length of the body and that of the whole file, each QUECOTA_LENGTH_UNKNOWN when the answer does
-/// not tell. A transport does not judge: it hands over every status.
+/// not tell. The transport hands over every status; the library checks it.
 ///
 /// # Safety
 /// As quecota_start().
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn quecota_on_fetch_begin(
         let device = device!(device, else STOP);
         let known = |length: u32| Some(length).filter(|length| *length != QUECOTA_LENGTH_UNKNOWN);
         let head = FetchHead { status, first, length: known(length), total: known(total) };
-        flow(device.tell(|agent, port| agent.on_fetch_begin(port, head)))
+        flow(device.tell(|agent, platform| agent.on_fetch_begin(platform, head)))
     })
 }
 
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn quecota_on_fetch_data(
     boundary!(STOP, {
         let device = device!(device, else STOP);
         let data = bytes!(data, length, else STOP);
-        flow(device.tell(|agent, port| agent.on_fetch_data(port, data)))
+        flow(device.tell(|agent, platform| agent.on_fetch_data(platform, data)))
     })
 }
 
@@ -158,6 +158,6 @@ pub unsafe extern "C" fn quecota_on_fetch_end(device: *mut quecota_t, complete: 
     boundary!(PANIC, {
         let device = device!(device, else NULL);
         let end = if complete == 0 { FetchEnd::Failed } else { FetchEnd::Complete };
-        code(device.tell(|agent, port| agent.on_fetch_end(port, end)))
+        code(device.tell(|agent, platform| agent.on_fetch_end(platform, end)))
     })
 }

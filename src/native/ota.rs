@@ -46,7 +46,7 @@ pub enum quecota_action_values {
     QUECOTA_ACTION_UPDATING = 3,
 }
 
-/// How far an upgrade is.
+/// State and byte counts of an upgrade.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct quecota_progress_t {
@@ -68,11 +68,11 @@ pub unsafe extern "C" fn quecota_ota_request(device: *mut quecota_t, want_sha256
     boundary!(PANIC, {
         let device = device!(device, else NULL);
         let mode = u32::from(want_sha256 != 0);
-        code(device.tell(|agent, port| agent.request_plan(port, mode)).and_then(|asked| Ok(asked?)))
+        code(device.tell(|agent, platform| agent.request_plan(platform, mode)).and_then(|asked| Ok(asked?)))
     })
 }
 
-/// Answers an OTA event; welcome inside the event callback.
+/// Answers an OTA event; also from inside the event callback. QUECOTA_ERROR_STATE: the state does not allow it.
 ///
 /// # Safety
 /// As quecota_start().
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn quecota_ota_action(
     boundary!(PANIC, {
         let device = device!(device, else NULL);
         let Ok(action) = u8::try_from(action) else { return VALUE };
-        code(device.tell(|agent, port| agent.ota_action(port, action)).and_then(|taken| Ok(taken?)))
+        code(device.tell(|agent, platform| agent.ota_action(platform, action)).and_then(|taken| Ok(taken?)))
     })
 }
 
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn quecota_ota_read(
         if room.is_empty() {
             return VALUE;
         }
-        code(device.tell(|agent, port| agent.read(port, offset, room)).and_then(|count| {
+        code(device.tell(|agent, platform| agent.read(platform, offset, room)).and_then(|count| {
             let count = u32::try_from(count?).unwrap_or(u32::MAX);
             // SAFETY: not NULL, as was checked above.
             unsafe { read.write(count) };
@@ -117,24 +117,23 @@ pub unsafe extern "C" fn quecota_ota_read(
     })
 }
 
-/// The application's own mark: it says that the bytes before `offset` of the present MCU image are in its flash and
-/// stay there when power goes. On QUECOTA_OK the mark is in the journal. After a reboot the download goes on there, and
-/// the first QUECOTA_OTA_DOWNLOADED begins there, even if the staging area holds only pieces of the image: what was
-/// staged behind the mark is not fetched again, what was not yet is at most 16 KB of it (an erase block of the image
-/// area, if that is larger).
+/// Checkpoint of the application: the bytes before `offset` of the present MCU image are in the MCU's flash and survive
+/// power loss. On QUECOTA_OK the checkpoint is in the journal. After a reboot the download goes on there, and the first
+/// QUECOTA_OTA_DOWNLOADED begins there, even if the staging area holds only pieces of the image. Fetched again is at
+/// most 16 KB (or an erase block of the image area, if that is larger).
 ///
-/// `offset` counts from the start of the whole file. Where a piece is staged (state 8): from the start that
-/// QUECOTA_OTA_DOWNLOADED named to the end of that piece; until the next one: the end of the piece before it. 0 takes
-/// the mark back; before the download begins (states 1 and 2) the image then begins again at its first byte.
+/// `offset` counts bytes from the start of the whole file. While a piece is staged (state 8): from the start that
+/// QUECOTA_OTA_DOWNLOADED gave to the end of that piece. Between pieces: the end of the last piece. 0 takes the
+/// checkpoint back; in states 1 and 2 the image then begins again at its first byte.
 ///
-/// A mark holds for one image: component, target version, size and digests. For any other it is void, and so it is
-/// when the digests of the whole image turn out wrong: write where QUECOTA_OTA_DOWNLOADED says, also when that is
-/// before the mark. Each call writes some 200 bytes to the journal: once for each 16 KB is a good pace. Counts as a
-/// read: the application has 60 s again.
+/// A checkpoint belongs to one image: component, target version, size and digests. It is dropped for any other image,
+/// and when the digest of the whole image is wrong; so write where QUECOTA_OTA_DOWNLOADED says, also before the
+/// checkpoint. Each call writes some 200 bytes to the journal; once for each 16 KB is enough. It restarts the 60 s within
+/// which a staged piece must be read.
 ///
-/// QUECOTA_ERROR_STATE: no MCU upgrade of which a file is known is in states 1 to 8. QUECOTA_ERROR_RANGE: another
-/// offset than said. QUECOTA_ERROR_STORAGE: not in the journal, or the staged bytes cannot be read. Welcome inside the
-/// event callback.
+/// QUECOTA_ERROR_STATE: no MCU upgrade with a known file is in states 1 to 8. QUECOTA_ERROR_RANGE: `offset` is outside
+/// the range above. QUECOTA_ERROR_STORAGE: the journal was not written, or the staged bytes cannot be read. May be called
+/// inside the event callback.
 ///
 /// # Safety
 /// As quecota_start().
@@ -142,13 +141,13 @@ pub unsafe extern "C" fn quecota_ota_read(
 pub unsafe extern "C" fn quecota_ota_checkpoint(device: *mut quecota_t, offset: u32) -> quecota_error_t {
     boundary!(PANIC, {
         let device = device!(device, else NULL);
-        code(device.tell(|agent, port| agent.mark(port, offset)).and_then(|marked| Ok(marked?)))
+        code(device.tell(|agent, platform| agent.mark(platform, offset)).and_then(|marked| Ok(marked?)))
     })
 }
 
-/// The mark in force, to `*offset`: where the application goes on with the present image; 0: at its first byte. After a
-/// reboot it is there as soon as quecota_start() returns, and is certain from QUECOTA_OTA_START on, when the image is
-/// known to be the same.
+/// Writes the present checkpoint to `*offset`: where the application goes on with the present image; 0: at its first
+/// byte. Known as soon as quecota_start() has returned, and certain from QUECOTA_OTA_START on, which shows that the image
+/// is still the same.
 ///
 /// # Safety
 /// As quecota_start(); `offset` points to a uint32_t.
@@ -167,10 +166,10 @@ pub unsafe extern "C" fn quecota_ota_get_checkpoint(
     })
 }
 
-/// Ends the upgrade, in any state. A plan that was not answered is refused; a later upgrade fails (QUECOTA_OTA_FAILED)
-/// with QUECOTA_FAILURE_CANCELLED, and what is staged is void. Of a plan of several components, those that have not begun
-/// do not begin. The platform may offer the plan again. QUECOTA_ERROR_STATE: there is no upgrade, or module firmware was
-/// handed over already, and the version that runs then decides. Welcome inside the event callback.
+/// Cancels the upgrade in any state. A plan without an answer is refused. A later upgrade fails (QUECOTA_OTA_FAILED)
+/// with QUECOTA_FAILURE_CANCELLED, its staged bytes are dropped, and components of the plan that have not begun do not
+/// begin. The platform may offer the plan again. QUECOTA_ERROR_STATE: there is no upgrade, or module firmware was handed
+/// over already, and the version that runs decides. May be called inside the event callback.
 ///
 /// # Safety
 /// As quecota_start().
@@ -178,15 +177,15 @@ pub unsafe extern "C" fn quecota_ota_get_checkpoint(
 pub unsafe extern "C" fn quecota_ota_cancel(device: *mut quecota_t) -> quecota_error_t {
     boundary!(PANIC, {
         let device = device!(device, else NULL);
-        code(device.tell(|agent, port| agent.cancel(port)).and_then(|taken| Ok(taken?)))
+        code(device.tell(|agent, platform| agent.cancel(platform)).and_then(|taken| Ok(taken?)))
     })
 }
 
-/// Now is no time to restart (actuators move, say): verified module firmware is not handed to apply() until
-/// quecota_ota_allow_apply(). May be called at any time, best when the movement begins; it holds until then or until the
-/// device starts anew. After 45 minutes of waiting (counted from when the firmware would have been handed over) the
-/// upgrade fails with QUECOTA_FAILURE_HELD_TOO_LONG, because the platform stops waiting for it, too.
-/// QUECOTA_ERROR_STATE: the firmware was handed over already. Welcome inside the event callback.
+/// Holds verified module firmware back from apply(), which restarts the module, until quecota_ota_allow_apply(). For
+/// moments in which a restart does harm (moving actuators). May be called at any time, also in advance; ends with the
+/// next start of the device. After 45 minutes, counted from when the firmware would have been handed over, the upgrade
+/// fails with QUECOTA_FAILURE_HELD_TOO_LONG, because the platform stops waiting then, too. QUECOTA_ERROR_STATE: the
+/// firmware was handed over already. May be called inside the event callback.
 ///
 /// # Safety
 /// As quecota_start().
@@ -198,8 +197,8 @@ pub unsafe extern "C" fn quecota_ota_hold_apply(device: *mut quecota_t) -> queco
     })
 }
 
-/// Module firmware may be handed over again: what was held back is before this returns, so the module may restart at
-/// any moment from now on. Right at any time.
+/// Ends quecota_ota_hold_apply(). Firmware that was held back is handed to apply() before this returns, so the module may
+/// restart at any moment from then on. Without a hold: no effect.
 ///
 /// # Safety
 /// As quecota_start().
@@ -207,18 +206,18 @@ pub unsafe extern "C" fn quecota_ota_hold_apply(device: *mut quecota_t) -> queco
 pub unsafe extern "C" fn quecota_ota_allow_apply(device: *mut quecota_t) -> quecota_error_t {
     boundary!(PANIC, {
         let device = device!(device, else NULL);
-        code(device.tell(|agent, port| agent.allow_apply(port)))
+        code(device.tell(|agent, platform| agent.allow_apply(platform)))
     })
 }
 
-/// The MCU, or the link to it, is slow: the upgrade does not fail for the next `milliseconds`. While a piece is staged
-/// (state 8) that is about reading it, which else may pause for 60 s; in all at most 50 minutes for one piece. While the
-/// MCU updates (state 9) it is about its new version, which else must be reported within 20 minutes; in all at most 100
-/// minutes more. Longer than what would be left anyway: else nothing changes. A platform may give up sooner (the one of
-/// this project after 60 minutes in 8 and 30 minutes in 9); a version that is reported later is still seen.
+/// Extends the time limit of the MCU: the upgrade does not fail for the next `milliseconds`. While a piece is staged
+/// (state 8) this is the limit for reading it, 60 s from one read to the next; at most 50 minutes in all for one piece.
+/// While the MCU updates (state 9) it is the limit for its new version, 20 minutes; at most 100 minutes more in all. A
+/// value below what is left changes nothing. A platform may give up sooner (quecota-center after 60 minutes in state 8
+/// and 30 in 9); a version that is reported later still counts.
 ///
-/// QUECOTA_ERROR_STATE: no MCU upgrade is in state 8 or 9. QUECOTA_ERROR_RANGE: more than there can be in all; nothing
-/// changes. Welcome inside the event callback.
+/// QUECOTA_ERROR_STATE: no MCU upgrade is in state 8 or 9. QUECOTA_ERROR_RANGE: above the limit in all; nothing changes.
+/// May be called inside the event callback.
 ///
 /// # Safety
 /// As quecota_start().
@@ -226,11 +225,15 @@ pub unsafe extern "C" fn quecota_ota_allow_apply(device: *mut quecota_t) -> quec
 pub unsafe extern "C" fn quecota_ota_need_time(device: *mut quecota_t, milliseconds: u32) -> quecota_error_t {
     boundary!(PANIC, {
         let device = device!(device, else NULL);
-        code(device.tell(|agent, port| agent.need_time(port, milliseconds)).and_then(|granted| Ok(granted?)))
+        code(
+            device
+                .tell(|agent, platform| agent.need_time(platform, milliseconds))
+                .and_then(|granted| Ok(granted?)),
+        )
     })
 }
 
-/// How far the upgrade is, to `*progress`.
+/// Writes state and byte counts of the upgrade to `*progress`.
 ///
 /// # Safety
 /// As quecota_start(); `progress` points to a quecota_progress_t.

@@ -188,7 +188,7 @@ pub struct quecota_staged_file_t {
     pub md5: [u8; 16],
 }
 
-/// The device around the library. `millis`, `random` and `device_key` may not be NULL; of the others, NULL means what
+/// Clock, random numbers, lock, and facts about the device. `millis`, `random` and `device_key` may not be NULL; of the others, NULL means what
 /// is said with each.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

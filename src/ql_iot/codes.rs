@@ -228,7 +228,7 @@ pub enum QIot_protocolType_t_values {
     QIOT_PPROTOCOL_MQTT = 1,
 }
 
-/// Where the session stands.
+/// State of the session with the platform.
 pub type QIot_state_e = qint32_t;
 
 /// Values of QIot_state_e.

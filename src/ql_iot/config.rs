@@ -91,7 +91,7 @@ pub extern "C" fn Ql_iotConfigSetConnmode(mode: QIot_connMode_e) -> qbool {
             1 => Mode::Request,
             _ => return FALSE,
         };
-        accepted(device.tell(|agent, port| agent.set_mode(port, mode)))
+        accepted(device.tell(|agent, platform| agent.set_mode(platform, mode)))
     })
 }
 
@@ -114,16 +114,16 @@ pub unsafe extern "C" fn Ql_iotConfigSetProductinfo(pk: *const c_char, ps: *cons
     boundary!(FALSE, {
         let Some(device) = device() else { return FALSE };
         let (key, secret) = (string!(pk, else FALSE), string!(ps, else FALSE));
-        let result = device.tell(|agent, port| {
+        let result = device.tell(|agent, platform| {
             let too_long = key.len() > limits::PRODUCT_KEY || secret.len() > limits::PRODUCT_SECRET;
             if too_long && !key.is_empty() && !secret.is_empty() && agent.mode() == Mode::Idle {
-                port.log(
+                platform.log(
                     Level::Warn,
                     "Ql_iotConfigSetProductinfo: at most 32 characters each; nothing was set",
                 );
                 return Ok(());
             }
-            agent.set_product(port, key, secret)
+            agent.set_product(platform, key, secret)
         });
         accepted(result)
     })
@@ -188,7 +188,7 @@ pub unsafe extern "C" fn Ql_iotConfigSetServer(
         {
             return FALSE;
         }
-        accepted(device.tell(|agent, port| agent.set_server(port, url)))
+        accepted(device.tell(|agent, platform| agent.set_server(platform, url)))
     })
 }
 
@@ -302,7 +302,7 @@ pub unsafe extern "C" fn Ql_iotConfigSetMcuVersion(compno: *const c_char, versio
     boundary!(FALSE, {
         let Some(device) = device() else { return FALSE };
         let (component, version) = (string!(compno, else FALSE), string!(version, else FALSE));
-        accepted(device.tell(|agent, port| agent.set_mcu_version(port, component, version)))
+        accepted(device.tell(|agent, platform| agent.set_mcu_version(platform, component, version)))
     })
 }
 
@@ -348,7 +348,7 @@ pub unsafe extern "C" fn Ql_iotConfigGetMcuVersion(
     })
 }
 
-/// Where the session stands; UNINITIALIZE before Ql_iotInit.
+/// The state of the session; UNINITIALIZE before Ql_iotInit.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotGetWorkState() -> QIot_state_e {
     boundary!(0, {
@@ -373,11 +373,11 @@ pub unsafe extern "C" fn Ql_iotConfigSetDkDs(dk: *const c_char, ds: *const c_cha
         {
             return FALSE;
         }
-        let result = device.tell(|agent, port| {
-            if !key.is_empty() && key == port.device_key() {
+        let result = device.tell(|agent, platform| {
+            if !key.is_empty() && key == platform.device_key() {
                 return Err(CallError::Value);
             }
-            agent.set_device(port, key, secret)
+            agent.set_device(platform, key, secret)
         });
         accepted(result)
     })

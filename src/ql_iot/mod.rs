@@ -1,7 +1,8 @@
 //! `Ql_iot*` and `Quos_*`: the drop-in API of existing applications over one process-wide device.
 //!
-//! Prototypes, return values and rules are those of QUECTHING.md 1.2 to 1.6; where the vendor's library has an oddity,
-//! the application gets the same return value and a safe effect (DECISIONS.md). Nothing here allocates.
+//! One file per family of functions: [`config`], [`ota`], [`text`]. Prototypes, return values and rules are those of
+//! QUECTHING.md 1.2 to 1.6; for oddities of the vendor's library the return value is the same and the effect is safe
+//! (DECISIONS.md). Nothing here allocates.
 
 mod codes;
 mod config;
@@ -9,7 +10,7 @@ mod default_device;
 mod default_platform;
 mod instance;
 mod ota;
-mod strings;
+mod text;
 mod types;
 
 pub use codes::*;
@@ -17,5 +18,5 @@ pub use config::*;
 pub use default_device::quecota_default_device;
 pub use instance::{Ql_iotConfigSetEventCB, Ql_iotInit, Ql_iotInit_2_10};
 pub use ota::*;
-pub use strings::*;
+pub use text::*;
 pub use types::*;

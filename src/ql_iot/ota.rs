@@ -11,24 +11,24 @@ use super::types::{FALSE, TRUE, qbool, quint8_t, quint32_t};
 pub extern "C" fn Ql_iotCmdOtaRequest(mode: quint32_t) -> qbool {
     boundary!(FALSE, {
         let Some(device) = device() else { return FALSE };
-        let asked = device.tell(|agent, port| {
+        let asked = device.tell(|agent, platform| {
             if mode > 1 {
-                port.log(Level::Warn, "Ql_iotCmdOtaRequest: the mode must be 0 or 1; nothing was sent");
+                platform.log(Level::Warn, "Ql_iotCmdOtaRequest: the mode must be 0 or 1; nothing was sent");
                 return false;
             }
-            agent.request_plan(port, mode).is_ok()
+            agent.request_plan(platform, mode).is_ok()
         });
         qbool::from(asked.unwrap_or(false))
     })
 }
 
 /// 0 refuses the plan, 1 confirms it, 2 fetches the next piece, 3 says that the MCU is updating. FALSE when the state
-/// does not allow it. Welcome inside the event callback.
+/// does not allow it. May be called inside the event callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotCmdOtaAction(action: quint8_t) -> qbool {
     boundary!(FALSE, {
         let Some(device) = device() else { return FALSE };
-        match device.tell(|agent, port| agent.ota_action(port, action)) {
+        match device.tell(|agent, platform| agent.ota_action(platform, action)) {
             Ok(Ok(())) => TRUE,
             _ => FALSE,
         }
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn Ql_iotCmdOtaMcuFWDataRead(
         if data.is_empty() {
             return 0;
         }
-        match device.tell(|agent, port| agent.read(port, startAddr, data)) {
+        match device.tell(|agent, platform| agent.read(platform, startAddr, data)) {
             Ok(Ok(count)) => quint32_t::try_from(count).unwrap_or(0),
             _ => 0,
         }

@@ -41,7 +41,7 @@ pub fn run(seed: Option<u64>) -> Outcome {
     step("staging as large as the image");
     upgrade(&example, IMAGE, &[], seed)?;
     step("staging of 64 KB, and the application's own mark each 16 KB");
-    upgrade(&example, 64 * 1024, &["--marks"], !seed)
+    upgrade(&example, 64 * 1024, &["--checkpoints"], !seed)
 }
 
 /// One upgrade with its cuts.
