@@ -1,14 +1,15 @@
-//! `cargo xtask fuzz`: the fuzz targets guided by coverage, for as long as one likes.
+//! `cargo xtask fuzz`: the fuzz targets guided by coverage.
 
+use crate::corpus::{self, Input};
 use crate::process::{Outcome, fail, root, run as run_command};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// How long each target runs unless told.
+/// Minutes of each target by default.
 const MINUTES: u64 = 10;
 
-/// What a target came to.
+/// What libFuzzer printed about a target.
 struct Finding {
     name: String,
     executions: u64,
@@ -79,10 +80,35 @@ fn cargo_fuzz(arguments: &[&str]) -> Command {
     command
 }
 
-/// New inputs go here, beside those that are committed.
+/// The folder for new inputs.
 fn found(target: &str) -> Outcome<PathBuf> {
     let folder = root().join("target/fuzz").join(target);
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+/// The file of the committed inputs.
+fn committed(target: &str) -> PathBuf {
+    root().join("testing/fuzz/corpus").join(format!("{target}.txt"))
+}
+
+/// The committed inputs.
+fn inputs(target: &str) -> Outcome<Vec<Input>> {
+    let file = committed(target);
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    corpus::parse(&text).map_err(|why| format!("{}: {why}", file.display()))
+}
+
+/// The committed inputs as files, as libFuzzer wants them; gives their folder.
+fn unpack(target: &str) -> Outcome<PathBuf> {
+    let folder = root().join("target/fuzz-corpus").join(target);
+    // None is there the first time.
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for (number, (bytes, _)) in inputs(target)?.into_iter().enumerate() {
+        let file = folder.join(format!("{number:05}"));
+        std::fs::write(&file, bytes).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
     Ok(folder)
 }
 
@@ -92,7 +118,7 @@ fn fuzz(target: &str, minutes: u64) -> Outcome<Finding> {
     let artifacts = root().join("testing/fuzz/artifacts").join(target);
     let before = files(&artifacts);
     let mut command = cargo_fuzz(&["run", "--features", "libfuzzer", target]);
-    command.arg(&folder).arg(root().join("testing/fuzz/corpus").join(target));
+    command.arg(&folder).arg(unpack(target)?);
     command.args(["--", "-print_final_stats=1", "-max_len=4096", "-timeout=20", "-rss_limit_mb=4096"]);
     command.arg(format!("-max_total_time={}", minutes * 60)).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cargo fuzz: {error}"))?;
@@ -121,7 +147,7 @@ fn fuzz(target: &str, minutes: u64) -> Outcome<Finding> {
 }
 
 impl Finding {
-    /// libFuzzer's progress (`#123 NEW cov: 45 ft: 67 corp: 8/9b ...`) and its last words (`stat::...: 10`).
+    /// Reads libFuzzer's progress (`#123 NEW cov: 45 ft: 67 corp: 8/9b ...`) and its statistics (`stat::...: 10`).
     fn learn(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         for pair in words.windows(2) {
@@ -154,17 +180,28 @@ impl Finding {
     }
 }
 
-/// Keeps of the committed and the found inputs those that reach something that no other does.
+/// Keeps, of the committed and the found inputs, those that reach something that no other does, and all that have a name.
 fn shrink(target: &str) -> Outcome {
-    let (corpus, found) = (root().join("testing/fuzz/corpus").join(target), found(target)?);
+    let (corpus, found) = (unpack(target)?, found(target)?);
     for file in files(&found) {
         let to = corpus.join(file.file_name().unwrap_or_default());
         std::fs::copy(&file, &to).map_err(|error| format!("{}: {error}", to.display()))?;
     }
     let mut command = cargo_fuzz(&["cmin", "--features", "libfuzzer", target]);
-    // By what is reached, not by how often: a tenth of the files.
+    // By what is reached, not by how often: a tenth of the inputs.
     run_command(command.arg(&corpus).args(["--", "-use_counters=0"]))?;
-    println!("{target}: {} inputs are kept", files(&corpus).len());
+    let mut kept: Vec<Input> = inputs(target)?.into_iter().filter(|(_, name)| name.is_some()).collect();
+    let mut others = files(&corpus);
+    others.sort();
+    for file in others {
+        let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        if !kept.iter().any(|(there, _)| *there == bytes) {
+            kept.push((bytes, None));
+        }
+    }
+    let file = committed(target);
+    std::fs::write(&file, corpus::emit(&kept)).map_err(|error| format!("{}: {error}", file.display()))?;
+    println!("{target}: {} inputs are kept", kept.len());
     Ok(())
 }
 
@@ -188,5 +225,5 @@ fn summary(findings: &[Finding]) -> Outcome {
     for crash in &crashes {
         println!("  {}", crash.display());
     }
-    fail(format!("{} inputs fail; once mended, add each to fuzz/corpus/", crashes.len()))
+    fail(format!("{} inputs fail; once mended, add each to testing/fuzz/corpus, with a name", crashes.len()))
 }

@@ -2,6 +2,8 @@
 //! nothing yet.
 
 mod bench;
+#[path = "../../testing/fuzz/src/corpus.rs"]
+mod corpus;
 mod cut_power;
 mod demo;
 mod firmware;

@@ -4,6 +4,7 @@
 //! mutations (`tests/short_run.rs`). `cargo xtask fuzz` runs them for long, guided by coverage.
 
 pub mod agent;
+pub mod corpus;
 pub mod frame;
 pub mod http;
 pub mod journal;
@@ -16,7 +17,7 @@ pub mod ttlv;
 /// A fuzz target.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Of its program in `fuzz_targets/` and its folder in `corpus/`.
+    /// Of its program in `fuzz_targets/` and its file in `corpus/`.
     pub name: &'static str,
     /// Its body.
     pub run: fn(&[u8]),

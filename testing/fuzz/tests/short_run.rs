@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use fuzz::corpus::{self, Input};
 use fuzz::mutation::{Random, mutate};
 use fuzz::{TARGETS, Target};
 
@@ -10,19 +11,14 @@ use fuzz::{TARGETS, Target};
 const SEED: &str = "QUECOTA_FUZZ_SEED";
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
+    Path::new(env!("CARGO_MANIFEST_DIR")).into()
 }
 
-/// The inputs of a target, in the order of their names.
-fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = folder().join(target.name);
-    let mut inputs: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
-        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
-        .collect();
-    inputs.sort();
-    inputs
+/// The inputs of a target.
+fn inputs(target: &Target) -> Vec<Input> {
+    let file = folder().join(format!("corpus/{}.txt", target.name));
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    corpus::parse(&text).unwrap_or_else(|why| panic!("{}: {why}", file.display()))
 }
 
 fn holds(target: &Target, input: &[u8]) -> bool {
@@ -31,12 +27,13 @@ fn holds(target: &Target, input: &[u8]) -> bool {
 
 fn short_run(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).unwrap();
-    let corpus = corpus(target);
+    let corpus = inputs(target);
     assert!(!corpus.is_empty(), "{name} has no corpus");
-    for (path, input) in &corpus {
-        assert!(holds(target, input), "{name}: {}", path.display());
+    for ((input, case), line) in corpus.iter().zip(1..) {
+        let case = case.as_deref().unwrap_or_default();
+        assert!(holds(target, input), "{name}: line {line} of its corpus {case}");
     }
-    let inputs: Vec<_> = corpus.into_iter().map(|(_, input)| input).collect();
+    let inputs: Vec<_> = corpus.into_iter().map(|(input, _)| input).collect();
     let seeds = match std::env::var(SEED) {
         Ok(seed) => {
             let seed = seed.parse().expect("a seed as a failure prints it");
@@ -67,7 +64,7 @@ macro_rules! short_runs {
             let named = [$(stringify!($name)),*];
             assert_eq!(TARGETS.iter().map(|target| target.name).collect::<Vec<_>>(), named);
             for name in named {
-                let program = folder().join(format!("../fuzz_targets/{name}.rs"));
+                let program = folder().join(format!("fuzz_targets/{name}.rs"));
                 assert!(program.exists(), "{}", program.display());
             }
         }
