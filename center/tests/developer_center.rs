@@ -1,9 +1,12 @@
-//! docs/developer-center.md: its rows name tests that exist, and its table of a plan's life is the one in the code.
+//! docs/developer-center.md: its rows name tests that exist, and its tables of a plan's life cycle and of a component's
+//! states are made from the code. `RENEW_DOCS=1` writes these tables into the page.
 
 #[path = "../../testing/platform/tests/page/mod.rs"]
 mod page;
 
+use quecota_center::rules::component_fsm::{ComponentInput, Evidence, OtaStatus, Seen, Step, step};
 use quecota_center::rules::plan::{Actor, PlanEvent, PlanState, TRANSITIONS};
+use quecota_center::rules::progress::ComponentState;
 
 const PAGE: &str = "docs/developer-center.md";
 
@@ -34,10 +37,93 @@ fn capital(word: &str) -> String {
     word[..1].to_uppercase() + &word[1..]
 }
 
+/// Every input of a component, as the page names it.
+fn inputs() -> Vec<(String, ComponentInput)> {
+    let statuses = OtaStatus::ALL.iter().map(|status| {
+        let name = format!("status {} ({})", status.number(), status.text());
+        (name, ComponentInput::Status(*status))
+    });
+    let versions = [
+        ("the target version", Seen::Target, Evidence::Report),
+        ("the source version", Seen::Source, Evidence::Report),
+        ("another version", Seen::Other, Evidence::Report),
+        ("the source version, after status 11", Seen::Source, Evidence::Proof),
+        ("another version, after status 11", Seen::Other, Evidence::Proof),
+    ];
+    let versions = versions
+        .into_iter()
+        .map(|(name, seen, evidence)| (name.to_owned(), ComponentInput::Version(seen, evidence)));
+    let silence = ("nothing until the lease runs out".to_owned(), ComponentInput::Silence);
+    statuses.chain(versions).chain([silence]).collect()
+}
+
+/// What a step does, as the page says it.
+fn consequence(taken: Step) -> String {
+    match taken {
+        Step::Move(state) => title(state.as_str()),
+        Step::SendFirmware => "Upgrade Confirmed; the firmware's URL is sent".to_owned(),
+        Step::Refuse => "Refused; offered again after the delay of the plan".to_owned(),
+        Step::Prove => "the reported version decides; the device is asked for it".to_owned(),
+        Step::Done(state) => format!("{}; the next component follows", title(state.as_str())),
+        Step::Fail(failure) => {
+            format!("{} ({}); tried again or ended", title(failure.state().as_str()), failure.class())
+        }
+        Step::Unanswered => "Plan Not Received; offered again later".to_owned(),
+        Step::GiveUp => "ends as failed, unless the device is online or the plan is suspended".to_owned(),
+        Step::Heartbeat => "no change; the lease begins anew".to_owned(),
+        Step::Stray => "logged only".to_owned(),
+    }
+}
+
+/// A word of the database as a title: `plan_received` is Plan Received.
+fn title(word: &str) -> String {
+    let words = word.split('_').map(|word| if word == "to" { word.to_owned() } else { capital(word) });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The component table as the page has it: a row for each input and consequence, with the states that it is the same for.
+fn steps() -> String {
+    let mut table = "| the device reports | in state | then |\n| --- | --- | --- |\n".to_owned();
+    for (name, input) in inputs() {
+        let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+        for state in ComponentState::ALL {
+            let then = consequence(step(*state, input));
+            match rows.iter_mut().find(|row| row.0 == then) {
+                Some(row) => row.1.push(title(state.as_str())),
+                None => rows.push((then, vec![title(state.as_str())])),
+            }
+        }
+        // The consequence that most states share comes last.
+        rows.sort_by_key(|row| row.1.len());
+        let last = rows.len() - 1;
+        for (index, (then, states)) in rows.into_iter().enumerate() {
+            let states = match index {
+                0 if last == 0 => "any".to_owned(),
+                index if index == last => "any other".to_owned(),
+                _ => states.join(", "),
+            };
+            table.push_str(&format!("| {name} | {states} | {then} |\n"));
+        }
+    }
+    table
+}
+
+/// Compares the table between two marks of the page with the one made from the code, or writes it there.
+fn check_table(mark: &str, made: &str) {
+    let path = page::root().join(PAGE);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (above, rest) = text.split_once(&format!("<!-- {mark} -->\n")).expect("the mark above the table");
+    let (table, below) = rest.split_once(&format!("<!-- end of {mark} -->")).expect("the mark below it");
+    if table != made && std::env::var_os("RENEW_DOCS").is_some() {
+        let page = format!("{above}<!-- {mark} -->\n{made}<!-- end of {mark} -->{below}");
+        std::fs::write(&path, page).unwrap();
+        return;
+    }
+    assert!(table == made, "{PAGE}: RENEW_DOCS=1 renews the table; the code says\n{made}");
+}
+
 #[test]
-fn the_life_of_a_plan_is_the_one_in_the_code() {
-    let text = std::fs::read_to_string(page::root().join(PAGE)).unwrap();
-    let (_, rest) = text.split_once("<!-- transitions -->\n").expect("the mark above the table");
-    let (table, _) = rest.split_once("<!-- end of transitions -->").expect("the mark below it");
-    assert!(table == transitions(), "{PAGE}: the code says\n{}", transitions());
+fn the_tables_of_the_page_are_made_from_the_code() {
+    check_table("transitions", &transitions());
+    check_table("component steps", &steps());
 }

@@ -1,5 +1,9 @@
 //! What activating a plan now would do, by the evaluation that decides about its offers; nothing is written.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
 use super::evaluation::{PlanOffer, evaluate};
 use super::plans::packages_of;
 use super::why::{Population, occasion, scaled};
@@ -11,8 +15,6 @@ use crate::rules::plan::{List, PlanState, Strategy, Supersede, activation_faults
 use crate::rules::progress::Presence;
 use crate::rules::{ComponentNo, DeviceKey};
 use crate::store::{Device, PlanId, Reader};
-use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// What activating a plan now would do.
 #[derive(Debug, Serialize)]
@@ -181,10 +183,10 @@ impl Tally {
         let (outcome, blocked) = forecast(
             today.verdict.map(|_| ()),
             connected.verdict.map(|_| ()),
-            needed(&connected.facts).map(|_| ()),
+            needed(&connected.components).map(|_| ()),
         );
         if matches!(outcome, Outcome::Offered | Outcome::WhenOnline) {
-            self.compare(&device, &connected.facts);
+            self.compare(&device, &connected.components);
         }
         let key = device.key;
         if at_work {

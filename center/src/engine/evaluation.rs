@@ -3,15 +3,13 @@
 use super::Result;
 use crate::clock::Millis;
 use crate::rules::eligibility::{
-    self, BlockReason, ComponentFacts, DeviceFacts, EligibilityInput, History, Knowledge, Membership,
-    Trigger, Verifying, Wait, lacks_status,
+    self, BlockReason, ComponentFacts, EligibilityInput, Membership, Trigger, Verifying, lacks_status,
 };
-use crate::rules::limits::{Load, Place};
+use crate::rules::limits::Load;
 use crate::rules::manual::consent;
 use crate::rules::plan::{List, Mode};
-use crate::rules::progress::{ComponentState, UpgradeState};
 use crate::rules::{ComponentKind, ComponentNo, DeviceKey, Version};
-use crate::store::{Device, PackageId, Plan, PlanId, Reader, Reading, ReportedVersion, Upgrade};
+use crate::store::{Device, PackageId, Plan, PlanId, Reader, ReportedVersion, Upgrade};
 
 /// What of a plan is the same for every device.
 pub(super) struct PlanOffer {
@@ -51,8 +49,7 @@ impl PlanOffer {
 pub(super) struct Evaluation {
     pub(super) verdict: std::result::Result<Vec<usize>, BlockReason>,
     pub(super) membership: Membership,
-    pub(super) facts: Vec<ComponentFacts>,
-    pub(super) kinds: Vec<ComponentKind>,
+    pub(super) components: Vec<ComponentFacts>,
     pub(super) upgrade: Option<Upgrade>,
     pub(super) lacks_status: bool,
     /// Another plan's upgrade that has the device busy, be it with an offer that nobody has answered yet.
@@ -69,8 +66,8 @@ pub(super) async fn evaluate(
     now: Millis,
 ) -> Result<Evaluation> {
     let plan = &offer.plan;
-    let mut facts = Vec::with_capacity(offer.components.len());
-    let mut kinds = Vec::with_capacity(offer.components.len());
+    let known = device.facts(versions);
+    let mut components = Vec::with_capacity(offer.components.len());
     for (selected, brought) in plan.settings.components.iter().zip(&offer.components) {
         let Some(brought) = brought else { continue };
         let mut superseded_by = None;
@@ -81,14 +78,15 @@ pub(super) async fn evaluate(
                 superseded_by = Some(newer.0);
             }
         }
-        facts.push(ComponentFacts {
+        components.push(ComponentFacts {
             component: selected.component.clone(),
-            reported: reported(device, versions, &selected.component, brought.kind).map(str::to_owned),
+            kind: brought.kind,
+            package: PackageId(selected.package),
+            reported: known.reported(&selected.component, brought.kind).map(str::to_owned),
             source: brought.source.clone(),
             target: brought.target.clone(),
             superseded_by,
         });
-        kinds.push(brought.kind);
     }
     let membership = membership(store, plan.id, &device.key).await?;
     let upgrade = store.find_upgrade(plan.id, device.id).await?;
@@ -99,38 +97,26 @@ pub(super) async fn evaluate(
     let others = store.open_upgrades(device.id).await?;
     let others = || others.iter().filter(|other| other.plan != Some(plan.id));
     let other_upgrade =
-        others().find(|other| other.plan.is_some() && other.is_at_work()).map(|other| other.id.0);
+        others().find(|other| other.plan.is_some() && other.is_in_progress()).map(|other| other.id.0);
     let verification = others().find(|other| other.plan.is_none()).and_then(verifying);
     let busy_with = others().find(|other| other.is_outstanding()).and_then(|other| other.plan);
-    let fresh = |reading: Option<Reading>| {
-        reading.filter(|reading| reading.at.is_some()).map(|reading| reading.value)
-    };
-    let known = DeviceFacts {
-        product: &device.product,
-        key: &device.key,
-        presence: device.presence(),
-        versions: if device.versions_at.is_some() { Knowledge::Fresh } else { Knowledge::Stale },
-        battery: fresh(device.battery),
-        rsrp: fresh(device.rsrp),
-    };
     let lacks_status = lacks_status(&plan.settings.strategy, &known);
     let verdict = eligibility::offer(&EligibilityInput {
         settings: &plan.settings,
         state: plan.state,
         halted: plan.halted.as_deref(),
         load: offer.load,
-        place: upgrade.as_ref().map_or(Place::New, place),
-        components: &facts,
+        components: &components,
         device: known,
         membership,
-        history: upgrade.as_ref().map(history),
+        upgrade: upgrade.as_ref(),
         other_upgrade,
         verification,
         consent: consent(answer, device.auto_confirm, now),
         trigger,
         now,
     });
-    Ok(Evaluation { verdict, membership, facts, kinds, upgrade, lacks_status, busy_with })
+    Ok(Evaluation { verdict, membership, components, upgrade, lacks_status, busy_with })
 }
 
 async fn membership(store: &mut Reader, plan: PlanId, key: &DeviceKey) -> Result<Membership> {
@@ -143,49 +129,8 @@ async fn membership(store: &mut Reader, plan: PlanId, key: &DeviceKey) -> Result
     Ok(Membership::NotWhitelisted)
 }
 
-/// What the device reports as the component's version.
-pub(super) fn reported<'d>(
-    device: &'d Device,
-    versions: &'d [ReportedVersion],
-    component: &ComponentNo,
-    kind: ComponentKind,
-) -> Option<&'d str> {
-    match kind {
-        ComponentKind::Module => device.module_version.as_deref(),
-        ComponentKind::Mcu => {
-            let found = versions.iter().find(|reported| reported.component == *component);
-            found.map(|reported| reported.version.as_str())
-        }
-    }
-}
-
 /// The firmware verification that an open upgrade without a plan is.
 fn verifying(upgrade: &Upgrade) -> Option<Verifying> {
     let package = upgrade.components.first()?.package.0;
     Some(Verifying { verification: upgrade.id.0, package, until: upgrade.deadline? })
-}
-
-/// What of the plan's limits the device has already.
-pub(super) fn place(upgrade: &Upgrade) -> Place {
-    match upgrade.state {
-        _ if upgrade.is_outstanding() => Place::InFlight,
-        UpgradeState::Upgrading => Place::Started,
-        _ => Place::New,
-    }
-}
-
-/// What the rules need to know of an upgrade that was there before.
-fn history(upgrade: &Upgrade) -> History {
-    let current = upgrade.current().and_then(|current| upgrade.components.get(current));
-    let wait = match current.map(|current| current.state) {
-        Some(ComponentState::Refused) => Wait::Refusal,
-        _ => Wait::Failure,
-    };
-    History {
-        state: upgrade.state,
-        ended: upgrade.ended,
-        reason: upgrade.reason.clone(),
-        failures: current.map_or(0, |current| current.failures),
-        waits: upgrade.next_offer.map(|until| (wait, until)),
-    }
 }

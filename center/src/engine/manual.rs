@@ -1,22 +1,21 @@
 //! Manual mode: what the end user of a device sees of its plans, and what his word does.
 
+use serde_json::json;
+
 use super::device_transaction::DeviceTransaction;
 use super::evaluation::{Evaluation, PlanOffer, evaluate};
 use super::why::{occasion, status};
 use super::{Engine, Result};
 use crate::clock::Millis;
-use crate::rules::eligibility::{self, ComponentFacts, Need, Trigger};
+use crate::rules::eligibility::{ComponentFacts, Need, Trigger, is_needed};
 use crate::rules::explanation::DeviceStatus;
-use crate::rules::manual::{
-    ActionRefused, Answer, Appointment, Attempt, AutoConfirm, CANCELLED, UserAction, UserContext,
-};
+use crate::rules::manual::{ActionRefused, Answer, Appointment, AutoConfirm, UserAction, UserContext};
 use crate::rules::plan::Mode;
-use crate::rules::progress::ComponentState;
-use crate::rules::{ComponentKind, DeviceKey, ProductKey};
+use crate::rules::upgrade::{ComponentUpgrade, Input, Offered, Phase};
+use crate::rules::{DeviceKey, ProductKey};
 use crate::store::{
-    Device, DeviceId, PackageId, Plan, PlanId, Reader, ReportedVersion, StoreError, Upgrade, UserConsent,
+    Device, DeviceId, Plan, PlanId, Reader, ReportedVersion, StoreError, Upgrade, UserConsent,
 };
-use serde_json::json;
 
 /// A plan as the end user of a device sees it.
 #[derive(Debug)]
@@ -40,8 +39,6 @@ pub struct UserPlan {
 pub struct Brings {
     /// The component with the version that the device reported, and the target.
     pub facts: ComponentFacts,
-    /// Module or MCU firmware.
-    pub kind: ComponentKind,
     /// Bytes of the version package.
     pub bytes: u64,
 }
@@ -70,27 +67,14 @@ impl UserCommand {
     }
 }
 
-/// How far the plan is on the device.
-fn attempt(upgrade: Option<&Upgrade>) -> Attempt {
-    let Some(upgrade) = upgrade else { return Attempt::Idle };
-    if upgrade.ended.is_some() {
-        return Attempt::Ended { state: upgrade.state, reason: upgrade.reason.clone() };
-    }
-    let current = upgrade.current().and_then(|current| upgrade.components.get(current));
-    match current.filter(|current| upgrade.is_at_work() && current.state.is_in_flight()) {
-        Some(current) => Attempt::AtWork { component: current.component.clone(), state: current.state },
-        None => Attempt::Idle,
-    }
-}
-
 fn context<'j>(plan: &'j Plan, evaluation: &'j Evaluation, now: Millis) -> UserContext<'j> {
     UserContext {
         plan: plan.id.0,
         settings: &plan.settings,
         state: plan.state,
         membership: evaluation.membership,
-        components: &evaluation.facts,
-        attempt: attempt(evaluation.upgrade.as_ref()),
+        components: &evaluation.components,
+        upgrade: evaluation.upgrade.as_ref(),
         now,
     }
 }
@@ -125,13 +109,11 @@ async fn see(
     let brings = evaluation.upgrade.is_some() || context.concerns().is_ok();
     let concerned = if brings { Concerned::Yes } else { Concerned::No };
     let actions = context.actions();
-    let mut components = Vec::with_capacity(evaluation.facts.len());
-    for ((facts, kind), selected) in
-        evaluation.facts.iter().zip(&evaluation.kinds).zip(&plan.settings.components)
-    {
-        let files = store.package(PackageId(selected.package)).await?.content.files;
+    let mut components = Vec::with_capacity(evaluation.components.len());
+    for facts in &evaluation.components {
+        let files = store.package(facts.package).await?.content.files;
         let bytes = files.iter().map(|file| file.size).sum();
-        components.push(Brings { facts: facts.clone(), kind: *kind, bytes });
+        components.push(Brings { facts: facts.clone(), bytes });
     }
     let said = store.find_answer(plan.id, device.id).await?;
     let upgrade = evaluation.upgrade.clone();
@@ -242,40 +224,33 @@ impl DeviceTransaction<'_> {
         let trigger = Trigger::Consent;
         let evaluation =
             evaluate(&mut self.store, &offer, &self.device, &self.versions, trigger, self.now).await?;
-        let plan = offer.plan;
+        let mut plan = offer.plan;
         let context = context(&plan, &evaluation, self.now);
         match word {
             UserCommand::Appoint(window) => context.allows_window(window)?,
             word => context.allows(word.action())?,
         }
-        let is_at_work = matches!(context.attempt, Attempt::AtWork { .. });
-        let value = match word {
-            UserCommand::Appoint(window) => {
-                json!({ "plan": id, "action": UserAction::Appoint, "window": window })
-            }
-            word => json!({ "plan": id, "action": word.action() }),
-        };
-        match word {
+        let is_at_work = Phase::of(evaluation.upgrade.as_ref()) == Phase::AtWork;
+        let (answer, value) = match word {
             UserCommand::Confirm if is_at_work => return Ok(()),
-            UserCommand::Confirm => {
-                self.store.set_answer(id, self.device.id, Answer::Confirmed, self.now).await?
-            }
+            UserCommand::Confirm => (Answer::Confirmed, json!({ "plan": id, "action": UserAction::Confirm })),
             UserCommand::Appoint(window) => {
-                self.store.set_answer(id, self.device.id, Answer::Appointed(window), self.now).await?;
+                let value = json!({ "plan": id, "action": UserAction::Appoint, "window": window });
+                (Answer::Appointed(window), value)
             }
             UserCommand::Cancel => {
                 self.store.forget_answer(id, self.device.id).await?;
-                return self.cancel(&plan, evaluation, value).await;
+                return self.cancel(plan, evaluation).await;
             }
             UserCommand::Retry => {
                 self.store.set_answer(id, self.device.id, Answer::Confirmed, self.now).await?;
                 if let Some(mut upgrade) = evaluation.upgrade {
-                    self.log(Some(&upgrade), None, "user", value).await?;
-                    self.reopen(&mut upgrade).await?;
+                    self.apply(&mut upgrade, Some(&mut plan), Input::UserRetry).await?;
                 }
                 return self.look_soon().await;
             }
-        }
+        };
+        self.store.set_answer(id, self.device.id, answer, self.now).await?;
         self.log(evaluation.upgrade.as_ref(), None, "user", value).await?;
         self.look_soon().await
     }
@@ -292,57 +267,16 @@ impl DeviceTransaction<'_> {
         self.offer(Trigger::Consent).await
     }
 
-    async fn cancel(&mut self, plan: &Plan, evaluation: Evaluation, value: serde_json::Value) -> Result<()> {
-        let Evaluation { facts, kinds, upgrade, .. } = evaluation;
-        let mut upgrade = match upgrade {
-            Some(upgrade) => upgrade,
-            None => {
-                let mut components = Vec::with_capacity(facts.len());
-                for ((facts, kind), selected) in facts.into_iter().zip(kinds).zip(&plan.settings.components) {
-                    let needed = eligibility::is_needed(&facts);
-                    let offered = matches!(needed, Ok(Need::Upgrade));
-                    components.push(self.component(facts, kind, PackageId(selected.package), offered, None));
-                }
-                let upgrade = Upgrade::new(Some(plan.id), self.device.id, self.now, components);
-                self.store.create_upgrade(upgrade).await?
-            }
-        };
-        upgrade.cancelled = Some(self.now);
-        self.log(Some(&upgrade), None, "user", value).await?;
-        if matches!(attempt(Some(&upgrade)), Attempt::AtWork { .. }) {
-            // Nothing tells a device to stop: it gets no more bytes, and what it reports next decides.
-            upgrade.reason = Some(CANCELLED.to_owned());
-        } else {
-            self.end_cancelled(&mut upgrade).await?;
-        }
-        self.save(&mut upgrade).await
-    }
-
-    /// The device has nothing more to do for an upgrade that its user cancelled.
-    pub(super) async fn end_cancelled(&mut self, upgrade: &mut Upgrade) -> Result<()> {
-        use ComponentState::{DownloadFailed, Failed};
-        for component in upgrade.components.iter_mut().filter(|component| !component.state.is_done()) {
-            if !matches!(component.state, DownloadFailed | Failed) {
-                component.state = Failed;
-                component.reason = Some(CANCELLED.to_owned());
-                component.updated = self.now;
-            }
-            component.proving = false;
-        }
-        self.end_failed(upgrade, CANCELLED, "cancelled").await
-    }
-
-    /// An upgrade that has failed gets as many attempts as a new one. It is offered like one that nobody has answered.
-    pub(super) async fn reopen(&mut self, upgrade: &mut Upgrade) -> Result<()> {
-        self.all_open(upgrade, ComponentState::PlanNotReceived);
-        for component in upgrade.components.iter_mut().filter(|component| !component.state.is_done()) {
-            component.failures = 0;
-            component.reason = None;
-        }
-        self.begin_anew(upgrade);
-        upgrade.cancelled = None;
-        upgrade.ended = None;
-        self.active(upgrade);
-        self.save(upgrade).await
+    async fn cancel(&mut self, mut plan: Plan, evaluation: Evaluation) -> Result<()> {
+        let Evaluation { components, upgrade, .. } = evaluation;
+        let mut upgrade = upgrade.unwrap_or_else(|| {
+            let components = components.into_iter().map(|facts| {
+                let needed = matches!(is_needed(&facts), Ok(Need::Upgrade));
+                let offered = if needed { Offered::Yes } else { Offered::No };
+                ComponentUpgrade::new(facts, offered, None, self.now)
+            });
+            Upgrade::new(Some(plan.id), self.device.id, self.now, components.collect())
+        });
+        self.apply(&mut upgrade, Some(&mut plan), Input::Cancel).await
     }
 }

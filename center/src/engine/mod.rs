@@ -38,7 +38,6 @@ pub use message::{
     Subject, Uplink, Versions,
 };
 pub use operator::{Chosen, Left, Order, Ordered};
-pub use plans::TERMINATED_UNREACHED;
 pub use why::{BlockedBy, BlockedDevices, Population, Why};
 
 /// The file that a device is to fetch.

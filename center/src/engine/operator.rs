@@ -1,17 +1,16 @@
 //! What an operator does to single devices of a plan: another try, or leaving them out.
 
 use serde::Serialize;
-use serde_json::json;
 
 use super::device_transaction::DeviceTransaction;
 use super::evaluation::Evaluation;
 use super::{Engine, Result};
-use crate::metrics::Count;
+use crate::rules::DeviceKey;
 use crate::rules::eligibility::{BlockReason, ComponentFacts, Trigger};
-use crate::rules::operator::{self, NotDone, Where};
-use crate::rules::progress::{ComponentState, Presence, UpgradeState, lease};
-use crate::rules::{ComponentKind, DeviceKey};
-use crate::store::{DeviceId, PackageId, Plan, PlanId, StoreError, Upgrade};
+use crate::rules::operator::{self, NotDone};
+use crate::rules::progress::{ComponentState, UpgradeState};
+use crate::rules::upgrade::{ComponentUpgrade, Input, Offered, Phase};
+use crate::store::{DeviceId, Plan, PlanId, StoreError, Upgrade};
 
 /// What is done to devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,50 +138,27 @@ impl Ordered {
 
 impl DeviceTransaction<'_> {
     /// Another try of a device, with all attempts again. The next tick offers it, or its next connect.
-    async fn try_again(&mut self, plan: Plan) -> Result<std::result::Result<(), NotDone>> {
-        let id = plan.id;
-        let Evaluation { facts, upgrade, .. } = self.evaluate(plan, Trigger::Retry).await?;
-        let open: Vec<ComponentFacts> = facts
-            .into_iter()
-            .filter(|facts| {
-                let succeeded = |upgrade: &Upgrade| {
-                    let component = upgrade.components.iter().find(|part| part.component == facts.component);
-                    component.is_some_and(|part| part.state == ComponentState::Succeeded)
-                };
-                !upgrade.as_ref().is_some_and(succeeded)
-            })
-            .collect();
-        let place = upgrade.as_ref().map_or(Where::Nowhere, place_of);
-        if let Err(error) = operator::retry(place, &open) {
+    async fn try_again(&mut self, mut plan: Plan) -> Result<std::result::Result<(), NotDone>> {
+        let Evaluation { components, upgrade, .. } = self.evaluate(plan.clone(), Trigger::Retry).await?;
+        let succeeded = |facts: &ComponentFacts| {
+            let parts = upgrade.iter().flat_map(|upgrade| &upgrade.components);
+            let mut parts = parts.filter(|part| part.component == facts.component);
+            parts.any(|part| part.state == ComponentState::Succeeded)
+        };
+        let open: Vec<_> = components.into_iter().filter(|facts| !succeeded(facts)).collect();
+        if let Err(error) = operator::retry(Phase::of(upgrade.as_ref()), &open) {
             return Ok(Err(error));
         }
         let Some(mut upgrade) = upgrade else { return Ok(Err(NotDone::NeverOffered)) };
-        if upgrade.ended.is_some() && upgrade.cancelled.is_none() && upgrade.state == UpgradeState::Failed {
-            self.store.uncount_failed(id).await?;
-        }
-        self.reopen(&mut upgrade).await?;
-        // A device of which a part is done is upgrading: it has a day to come back, as after any failure.
-        if upgrade.confirmed.is_some()
-            && let Some(current) = upgrade.current()
-            && let Some(component) = upgrade.components.get_mut(current)
-        {
-            component.state = ComponentState::Failed;
-            let span = lease(component.state, ComponentKind::Mcu, Presence::Offline);
-            component.lease_until = span.map(|span| self.now + span);
-        }
-        upgrade.next_offer = Some(self.now);
-        upgrade.reason = Some("the operator tries it again".to_owned());
-        self.save(&mut upgrade).await?;
-        self.log(Some(&upgrade), None, "decision", json!({ "text": "the operator tries it again" })).await?;
+        self.apply(&mut upgrade, Some(&mut plan), Input::OperatorRetry).await?;
         Ok(Ok(()))
     }
 
-    /// Leaves a device out of the plan, one that was never offered too.
-    async fn leave_out(&mut self, plan: Plan, why: &str) -> Result<std::result::Result<(), NotDone>> {
-        let (id, selected) = (plan.id, plan.settings.components.clone());
-        let Evaluation { verdict, facts, kinds, upgrade, .. } = self.evaluate(plan, Trigger::Retry).await?;
-        let place = upgrade.as_ref().map_or(Where::Nowhere, place_of);
-        if let Err(error) = operator::skip(place) {
+    /// Leaves a device out of the plan, also one that was never offered it.
+    async fn leave_out(&mut self, mut plan: Plan, why: &str) -> Result<std::result::Result<(), NotDone>> {
+        let Evaluation { verdict, components, upgrade, .. } =
+            self.evaluate(plan.clone(), Trigger::Retry).await?;
+        if let Err(error) = operator::skip(Phase::of(upgrade.as_ref())) {
             return Ok(Err(error));
         }
         if let (
@@ -196,51 +172,13 @@ impl DeviceTransaction<'_> {
         {
             return Ok(Err(NotDone::NotOfPlan(blocked)));
         }
-        let mut upgrade = match upgrade {
-            Some(upgrade) => upgrade,
-            None => {
-                let mut components = Vec::with_capacity(facts.len());
-                for ((facts, kind), selected) in facts.into_iter().zip(kinds).zip(&selected) {
-                    components.push(self.component(facts, kind, PackageId(selected.package), true, None));
-                }
-                let new = Upgrade::new(Some(id), self.device.id, self.now, components);
-                self.store.create_upgrade(new).await?
-            }
-        };
-        if upgrade.ended.is_some() && upgrade.cancelled.is_none() && upgrade.state == UpgradeState::Failed {
-            self.store.uncount_failed(id).await?;
-        }
-        for component in &mut upgrade.components {
-            component.lease_until = None;
-        }
-        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-        let reason = format!("left out by the operator{why}");
-        upgrade.next_offer = None;
-        if upgrade.ended.is_none() {
-            self.store.count(Count::Ended {
-                state: UpgradeState::NotUpgraded,
-                class: "left_out",
-                devices: 1,
-            });
-        }
-        upgrade.ended = Some(self.now);
-        upgrade.reason = Some(reason.clone());
-        // Not the roll-up of its components: they keep what they had come to.
-        upgrade.state = UpgradeState::NotUpgraded;
-        self.store.save_upgrade(&upgrade).await?;
-        self.log(Some(&upgrade), None, "decision", json!({ "text": reason })).await?;
+        let mut upgrade = upgrade.unwrap_or_else(|| {
+            let components = components.into_iter();
+            let components =
+                components.map(|facts| ComponentUpgrade::new(facts, Offered::Yes, None, self.now));
+            Upgrade::new(Some(plan.id), self.device.id, self.now, components.collect())
+        });
+        self.apply(&mut upgrade, Some(&mut plan), Input::Skip(why.to_owned())).await?;
         Ok(Ok(()))
-    }
-}
-
-fn place_of(upgrade: &Upgrade) -> Where {
-    let current = upgrade.current().and_then(|current| upgrade.components.get(current));
-    let failed = current
-        .is_some_and(|part| matches!(part.state, ComponentState::Failed | ComponentState::DownloadFailed));
-    match upgrade.ended {
-        Some(_) => Where::Ended(upgrade.state),
-        None if failed => Where::WaitsForRetry,
-        None if upgrade.confirmed.is_some() => Where::AtWork,
-        None => Where::Unconfirmed,
     }
 }

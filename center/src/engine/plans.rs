@@ -5,18 +5,12 @@ use super::{Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
 use crate::rules::plan::{
-    List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede, activation_faults, next_state,
+    ENDED, List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede, TERMINATED, activation_faults,
+    next_state,
 };
 use crate::rules::progress::UpgradeState;
 use crate::rules::{DeviceKey, NameError, Title};
 use crate::store::{PackageId, Plan, PlanId, Reader, StoreError};
-
-/// Why devices that had not confirmed when their plan was terminated failed.
-pub const TERMINATED: &str = "the plan was terminated";
-/// The same of devices that had not been offered the plan at all: they have no row, and are only counted.
-pub const TERMINATED_UNREACHED: &str = "the plan was terminated before it was offered";
-/// Why devices that had not confirmed when their plan ended stay Not Upgraded.
-pub const ENDED: &str = "the plan has ended";
 
 impl Engine {
     /// Saves a new plan. Every field that breaks its rule is named at once.

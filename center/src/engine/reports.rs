@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
-use super::device_transaction::{ComponentInput, DeviceTransaction};
+use super::device_transaction::DeviceTransaction;
 use super::message::{Info, Packet, Readings, Reason, StatusEvent, Subject, Uplink, Versions};
 use super::{Downlink, Engine, Result};
 use crate::metrics::Count;
-use crate::rules::component_fsm::{Input, OtaStatus, is_quecota};
+use crate::rules::component_fsm::{OtaStatus, is_quecota};
 use crate::rules::eligibility::{StatusAsk, Trigger};
+use crate::rules::upgrade::{Input, StatusReport};
 use crate::store::{DeviceId, Reading, Upgrade};
 
 impl Engine {
@@ -54,7 +55,7 @@ impl DeviceTransaction<'_> {
         if self.take_versions(versions).await? {
             self.device.versions_at = Some(self.now);
         }
-        self.take_reported_versions(None).await?;
+        self.apply_versions(None).await?;
         self.offer(Trigger::Request).await
     }
 
@@ -97,23 +98,21 @@ impl DeviceTransaction<'_> {
         let has_versions = self.take_versions(event.versions).await?;
         if let Some((mut upgrade, index)) = found {
             if has_versions && proves {
-                self.take_reported_versions(Some((upgrade.id, index))).await?;
+                self.apply_versions(Some((upgrade.id, index))).await?;
                 upgrade = self.store.upgrade(upgrade.id).await?;
             }
             if let Some(received) = received {
                 self.take_progress(&upgrade, index, received).await?;
             }
-            if upgrade.ended.is_none() && !(proves && has_failed(&upgrade, index)) {
-                let word = ComponentInput {
-                    input: Input::Status(event.status),
-                    wants_sha256: event.wants_sha256,
-                    reason,
-                };
-                self.apply(&mut upgrade, index, word).await?;
+            let has_failed = upgrade.components.get(index).is_some_and(|part| part.state.has_failed());
+            if upgrade.ended.is_none() && !(proves && has_failed) {
+                let StatusEvent { status, wants_sha256, .. } = event;
+                let report = StatusReport { position: index, status, wants_sha256, reason };
+                self.apply_locked(&mut upgrade, Input::Status(report)).await?;
             }
         }
         if has_versions && !proves {
-            self.take_reported_versions(None).await?;
+            self.apply_versions(None).await?;
         }
         Ok(())
     }
@@ -162,7 +161,7 @@ impl DeviceTransaction<'_> {
         // Versions that come with a status do not count here: the report after the connect is still to come.
         let first = self.device.versions_at.is_none();
         self.device.versions_at = Some(self.now);
-        self.take_reported_versions(None).await?;
+        self.apply_versions(None).await?;
         if first { self.offer(Trigger::Online).await } else { Ok(()) }
     }
 
@@ -200,13 +199,8 @@ impl DeviceTransaction<'_> {
     }
 }
 
-/// The place of the named component in the upgrade.
+/// The position of the named component in the upgrade.
 fn position(upgrade: &Upgrade, component: &Subject) -> Option<usize> {
     let Subject::Component(name) = component else { return None };
     upgrade.components.iter().position(|component| component.component == *name)
-}
-
-fn has_failed(upgrade: &Upgrade, index: usize) -> bool {
-    use crate::rules::progress::ComponentState::{DownloadFailed, Failed};
-    upgrade.components.get(index).is_some_and(|component| matches!(component.state, DownloadFailed | Failed))
 }

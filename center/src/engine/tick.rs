@@ -41,7 +41,7 @@ impl Engine {
         for device in due {
             let mut transaction = self.transaction(device).await?;
             transaction.offer(Trigger::Retry).await?;
-            transaction.put_off_due_offers().await?;
+            transaction.postpone_due_offers().await?;
             collect(messages, transaction).await?;
         }
         let due = self.store.read().await?.looks_due(now, BATCH).await?;

@@ -6,9 +6,10 @@ use super::device_transaction::DeviceTransaction;
 use super::{Engine, Result};
 use crate::rules::DeviceKey;
 use crate::rules::eligibility::{self, BlockReason, ComponentFacts, Need, Trigger};
-use crate::rules::progress::{ComponentState, Presence};
+use crate::rules::progress::Presence;
+use crate::rules::upgrade::{Input, Phase};
 use crate::rules::verification::VERIFICATION_TIME;
-use crate::store::{ComponentUpgrade, Package, PackageId, StoreError, Upgrade};
+use crate::store::{Package, PackageId, StoreError, Upgrade};
 
 impl Engine {
     /// Begins the verification of a package on one device: the next tick offers it if the device is online and free, else
@@ -50,28 +51,8 @@ impl DeviceTransaction<'_> {
                 format!("{blocked}; the package would prove nothing on this device"),
             );
         }
-        let component = ComponentUpgrade {
-            component: package.content.component,
-            kind,
-            package: package.id,
-            source: facts.reported,
-            target: package.content.target,
-            state: ComponentState::PlanNotReceived,
-            reason: None,
-            failures: 0,
-            fetched: 0,
-            fetched_before: 0,
-            wants_sha256: false,
-            proving: false,
-            lease_until: None,
-            updated: self.now,
-        };
+        let upgrade = Upgrade::verification(self.device.id, facts, self.now);
         let deadline = self.now + VERIFICATION_TIME;
-        let upgrade = Upgrade {
-            next_offer: Some(self.now),
-            deadline: Some(deadline),
-            ..Upgrade::new(None, self.device.id, self.now, vec![component])
-        };
         let upgrade = self.store.create_upgrade(upgrade).await?;
         let text = format!("firmware verification of version package {} until {deadline}", package.id.0);
         self.log(Some(&upgrade), None, "decision", json!({ "text": text })).await?;
@@ -82,11 +63,10 @@ impl DeviceTransaction<'_> {
     pub(super) async fn offer_verification(&mut self, mut upgrade: Upgrade, trigger: Trigger) -> Result<()> {
         let Some(component) = upgrade.components.first() else { return Ok(()) };
         if upgrade.is_outstanding() {
-            let unanswered =
-                matches!(component.state, ComponentState::PlanNotReceived | ComponentState::PlanReceived);
-            return match trigger {
-                Trigger::Request => self.offer_again(upgrade).await,
-                Trigger::Online if unanswered => self.offer_again(upgrade).await,
+            return match (trigger, upgrade.phase()) {
+                (Trigger::Request, _) | (Trigger::Online, Phase::Offered | Phase::NextOffered) => {
+                    self.apply(&mut upgrade, None, Input::OfferAgain).await
+                }
                 _ => Ok(()),
             };
         }
@@ -101,56 +81,32 @@ impl DeviceTransaction<'_> {
         }
         let package = self.store.package(component.package).await?;
         let facts = self.facts(&package, component.kind);
-        if let Err(blocked) = needed(&facts) {
-            self.end_verification(&mut upgrade, &blocked.to_string()).await?;
-            return self.save(&mut upgrade).await;
+        if let Err(reason) = needed(&facts) {
+            return self.apply(&mut upgrade, None, Input::VerificationBlocked(reason)).await;
         }
         self.withdraw_others(None).await?;
-        if let Some(component) = upgrade.components.first_mut() {
-            component.source = facts.reported;
-        }
-        upgrade.next_offer = None;
-        self.renew(&mut upgrade, 0);
-        self.save(&mut upgrade).await?;
-        self.send_offer(&upgrade, "firmware verification").await
+        self.apply(&mut upgrade, None, Input::OfferVerification).await
     }
 
-    /// The verification has failed; the caller saves it.
-    pub(super) async fn end_verification(&mut self, upgrade: &mut Upgrade, reason: &str) -> Result<()> {
-        self.set(upgrade, 0, ComponentState::Failed);
-        if let Some(component) = upgrade.components.first_mut() {
-            component.reason = Some(reason.to_owned());
-        }
-        self.end_failed(upgrade, reason, "verification").await
-    }
-
-    /// Verifications whose hour is over.
+    /// Ends the verifications whose deadline has passed.
     pub(super) async fn end_late_verifications(&mut self) -> Result<()> {
         for mut upgrade in self.store.open_upgrades(self.device.id).await? {
-            if upgrade.deadline.is_none_or(|deadline| deadline > self.now) {
-                continue;
+            if upgrade.deadline.is_some_and(|deadline| deadline <= self.now) {
+                self.apply(&mut upgrade, None, Input::DeadlinePassed).await?;
             }
-            let state = upgrade.components.first().map(|component| component.state);
-            let was = match state {
-                Some(ComponentState::PlanNotReceived) if !upgrade.is_outstanding() => {
-                    "was not offered: offline, or busy with a plan".to_owned()
-                }
-                Some(state) => format!("was at {state}"),
-                None => "had no component".to_owned(),
-            };
-            let minutes = VERIFICATION_TIME.0 / 60_000;
-            let reason = format!("not finished within {minutes} minutes; the device {was}");
-            self.end_verification(&mut upgrade, &reason).await?;
-            self.save(&mut upgrade).await?;
         }
         Ok(())
     }
 
     fn facts(&self, package: &Package, kind: crate::rules::ComponentKind) -> ComponentFacts {
         let content = &package.content;
+        let known = self.device.facts(&self.versions);
+        let reported = known.reported(&content.component, kind);
         ComponentFacts {
             component: content.component.clone(),
-            reported: self.reported(&content.component, kind).map(str::to_owned),
+            kind,
+            package: package.id,
+            reported: reported.map(str::to_owned),
             source: content.kind.source().cloned(),
             target: content.target.clone(),
             superseded_by: None,

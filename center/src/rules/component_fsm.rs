@@ -10,7 +10,7 @@ use crate::clock::Millis;
 
 /// What happens to a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input {
+pub enum ComponentInput {
     /// The device reports a status.
     Status(OtaStatus),
     /// The device reports a version of the component.
@@ -102,24 +102,26 @@ impl Failure {
 }
 
 /// What `input` does to a component that is in `state`.
-pub fn step(state: ComponentState, input: Input) -> Step {
+pub fn step(state: ComponentState, input: ComponentInput) -> Step {
     use ComponentState::*;
     match input {
         // Truth is the version that the device reports; what comes after it is an echo.
         _ if state.is_done() => match input {
-            Input::Status(OtaStatus::UpdateSuccess) | Input::Version(Seen::Target, _) => Step::Heartbeat,
+            ComponentInput::Status(OtaStatus::UpdateSuccess) | ComponentInput::Version(Seen::Target, _) => {
+                Step::Heartbeat
+            }
             _ => Step::Stray,
         },
-        Input::Status(status) => on_status(state, status),
-        Input::Version(Seen::Target, _) if state.has_started() => Step::Done(Succeeded),
-        Input::Version(Seen::Target, _) => Step::Done(NotRequired),
-        Input::Version(_, Evidence::Proof) => Step::Fail(Failure::WrongVersion),
+        ComponentInput::Status(status) => on_status(state, status),
+        ComponentInput::Version(Seen::Target, _) if state.has_started() => Step::Done(Succeeded),
+        ComponentInput::Version(Seen::Target, _) => Step::Done(NotRequired),
+        ComponentInput::Version(_, Evidence::Proof) => Step::Fail(Failure::WrongVersion),
         // An MCU that starts reports its old version first: only a third one is wrong.
-        Input::Version(Seen::Other, Evidence::Report) if state == Upgrading => {
+        ComponentInput::Version(Seen::Other, Evidence::Report) if state == Upgrading => {
             Step::Fail(Failure::WrongVersion)
         }
-        Input::Version(..) => Step::Stray,
-        Input::Silence => match state {
+        ComponentInput::Version(..) => Step::Stray,
+        ComponentInput::Silence => match state {
             PlanNotReceived | PlanReceived => Step::Unanswered,
             state if state.is_in_flight() => Step::Fail(Failure::Silence(state)),
             DownloadFailed | Failed => Step::GiveUp,
@@ -230,7 +232,7 @@ mod tests {
             (Upgrading, OtaStatus::UpdateSuccess, Step::Prove),
         ];
         for (state, status, expected) in path {
-            assert_eq!(step(state, Input::Status(status)), expected, "{state} {status:?}");
+            assert_eq!(step(state, ComponentInput::Status(status)), expected, "{state} {status:?}");
         }
     }
 
@@ -238,23 +240,23 @@ mod tests {
     fn nothing_moves_a_component_that_is_done() {
         for state in [ComponentState::Succeeded, ComponentState::NotRequired] {
             for status in OtaStatus::ALL {
-                let step = step(state, Input::Status(status));
+                let step = step(state, ComponentInput::Status(status));
                 assert!(matches!(step, Step::Stray | Step::Heartbeat), "{state} {status:?}: {step:?}");
             }
-            assert_eq!(step(state, Input::Silence), Step::Stray);
+            assert_eq!(step(state, ComponentInput::Silence), Step::Stray);
         }
     }
 
     #[test]
     fn every_state_in_flight_ends_by_silence() {
         for state in ComponentState::ALL.iter().copied().filter(|state| state.is_in_flight()) {
-            assert_eq!(step(state, Input::Silence), Step::Fail(Failure::Silence(state)));
+            assert_eq!(step(state, ComponentInput::Silence), Step::Fail(Failure::Silence(state)));
         }
     }
 
     #[test]
     fn the_old_version_while_upgrading_is_nothing_a_third_one_is_a_failure() {
-        let on = |seen, evidence| step(ComponentState::Upgrading, Input::Version(seen, evidence));
+        let on = |seen, evidence| step(ComponentState::Upgrading, ComponentInput::Version(seen, evidence));
         assert_eq!(on(Seen::Source, Evidence::Report), Step::Stray);
         assert_eq!(on(Seen::Other, Evidence::Report), Step::Fail(Failure::WrongVersion));
         assert_eq!(on(Seen::Source, Evidence::Proof), Step::Fail(Failure::WrongVersion));
@@ -263,7 +265,8 @@ mod tests {
 
     #[test]
     fn a_version_that_was_there_before_needs_no_update() {
-        let step = step(ComponentState::PlanNotReceived, Input::Version(Seen::Target, Evidence::Report));
+        let step =
+            step(ComponentState::PlanNotReceived, ComponentInput::Version(Seen::Target, Evidence::Report));
         assert_eq!(step, Step::Done(ComponentState::NotRequired));
     }
 

@@ -5,12 +5,14 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::limits::{Load, Place, has_room};
+use super::device::{DeviceFacts, Knowledge};
+use super::limits::{Load, has_room};
 use super::names::NameError;
 use super::plan::{Mode, OutsidePeriod, PlanSettings, PlanState, Push, Strategy};
-use super::progress::{Presence, UpgradeState};
+use super::progress::{ComponentState, Presence, UpgradeState};
+use super::upgrade::{Phase, Upgrade};
 use super::window::Zone;
-use super::{ComponentNo, DeviceKey, ProductKey, Version};
+use super::{ComponentKind, ComponentNo, PackageId, ProductKey, Version};
 use crate::clock::Millis;
 
 words! {
@@ -34,6 +36,10 @@ words! {
 pub struct ComponentFacts {
     /// The component.
     pub component: ComponentNo,
+    /// Module or MCU firmware.
+    pub kind: ComponentKind,
+    /// The version package.
+    pub package: PackageId,
     /// What the device reports for it.
     pub reported: Option<String>,
     /// What a delta package needs; none: a full package.
@@ -42,32 +48,6 @@ pub struct ComponentFacts {
     pub target: Version,
     /// The newer plan that takes this one's place for this device and component.
     pub superseded_by: Option<i64>,
-}
-
-/// What is known of the device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceFacts<'a> {
-    /// Its product.
-    pub product: &'a ProductKey,
-    /// Its key.
-    pub key: &'a DeviceKey,
-    /// Whether it can be reached.
-    pub presence: Presence,
-    /// Whether it reported its versions on this connection.
-    pub versions: Knowledge,
-    /// Battery, %, if reported on this connection.
-    pub battery: Option<i64>,
-    /// RSRP, dBm, if reported on this connection.
-    pub rsrp: Option<i64>,
-}
-
-/// Whether a device's word is fresh.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Knowledge {
-    /// It came on this connection.
-    Fresh,
-    /// Not on this connection.
-    Stale,
 }
 
 /// Where the device stands in the plan's lists.
@@ -79,21 +59,6 @@ pub enum Membership {
     Blacklisted,
     /// There is a whitelist, without it.
     NotWhitelisted,
-}
-
-/// What happened between this plan and this device before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct History {
-    /// The device upgrade's state.
-    pub state: UpgradeState,
-    /// When it ended for good.
-    pub ended: Option<Millis>,
-    /// Why it ended or waits.
-    pub reason: Option<String>,
-    /// Failed attempts of the component whose turn it is.
-    pub failures: u32,
-    /// Until when it waits, and for what.
-    pub waits: Option<(Wait, Millis)>,
 }
 
 /// Why an upgrade waits.
@@ -144,16 +109,14 @@ pub struct EligibilityInput<'a> {
     pub halted: Option<&'a str>,
     /// How much of its limits it uses.
     pub load: Load,
-    /// What of them the device has already.
-    pub place: Place,
     /// Its components, in order, seen from the device.
     pub components: &'a [ComponentFacts],
     /// The device.
     pub device: DeviceFacts<'a>,
     /// Its place in the lists.
     pub membership: Membership,
-    /// What happened before.
-    pub history: Option<History>,
+    /// The upgrade of the device by this plan, if it was offered once.
+    pub upgrade: Option<&'a Upgrade>,
     /// Another upgrade that is in flight on the device.
     pub other_upgrade: Option<i64>,
     /// A firmware verification that has the device for itself.
@@ -328,6 +291,11 @@ impl BlockReason {
         matches!(self, BlockReason::AwaitingUser { .. } | BlockReason::Appointed { .. })
     }
 
+    /// Whether the plan's package never fits the device again, as far as the center can tell.
+    pub fn is_final(&self) -> bool {
+        matches!(self, BlockReason::Superseded { .. } | BlockReason::SourceDiffers { .. })
+    }
+
     /// Whether it is for the plan's limits alone: then any device that ends, or a moment, may let this one start.
     pub fn is_limit(&self) -> bool {
         matches!(
@@ -418,12 +386,13 @@ pub fn offer(case: &EligibilityInput<'_>) -> Result<Vec<usize>, BlockReason> {
         return Err(BlockReason::VersionsUnknown);
     }
     let components = needed(case.components)?;
-    if let Some(history) = &case.history {
+    if let Some(upgrade) = case.upgrade {
         let retries = case.settings.strategy.retries;
-        if history.failures > u32::from(retries) {
-            return Err(BlockReason::RetriesUsed { failures: history.failures, retries });
+        let failures = upgrade.current_component().map_or(0, |current| current.failures);
+        if failures > u32::from(retries) {
+            return Err(BlockReason::RetriesUsed { failures, retries });
         }
-        if let Some((wait, until)) = history.waits
+        if let Some((wait, until)) = pending_wait(upgrade)
             && until > case.now
             // A device that asks after a failure is ready now; one that refused has its delay.
             && !(wait == Wait::Failure && case.trigger == Trigger::Request)
@@ -454,8 +423,17 @@ pub fn offer(case: &EligibilityInput<'_>) -> Result<Vec<usize>, BlockReason> {
         }
     }
     is_strong_enough(&case.settings.strategy, &case.device)?;
-    has_room(&case.settings.strategy, &case.load, case.place)?;
+    has_room(&case.settings.strategy, &case.load, Phase::of(case.upgrade))?;
     Ok(components)
+}
+
+/// What the upgrade waits for, and until when.
+fn pending_wait(upgrade: &Upgrade) -> Option<(Wait, Millis)> {
+    let wait = match upgrade.current_component().map(|current| current.state) {
+        Some(ComponentState::Refused) => Wait::Refusal,
+        _ => Wait::Failure,
+    };
+    upgrade.next_offer.map(|until| (wait, until))
 }
 
 fn belongs(case: &EligibilityInput<'_>) -> Result<(), BlockReason> {
@@ -467,9 +445,9 @@ fn belongs(case: &EligibilityInput<'_>) -> Result<(), BlockReason> {
         Membership::Blacklisted => return Err(BlockReason::Blacklisted),
         Membership::NotWhitelisted => return Err(BlockReason::NotWhitelisted),
     }
-    match &case.history {
-        Some(History { state, ended: Some(_), reason, .. }) => {
-            Err(BlockReason::Finished { state: *state, reason: reason.clone() })
+    match (Phase::of(case.upgrade), case.upgrade) {
+        (Phase::Ended(state), Some(upgrade)) => {
+            Err(BlockReason::Finished { state, reason: upgrade.reason.clone() })
         }
         _ => Ok(()),
     }
@@ -597,8 +575,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rules::Title;
+    use crate::rules::samples::{self, facts};
     use crate::rules::window::PushPeriod;
+    use crate::rules::{DeviceKey, Title};
 
     const NOW: Millis = Millis(1_772_359_200_000); // 2026-03-01 10:00 UTC, 11:00 in Berlin
 
@@ -614,25 +593,31 @@ mod tests {
         battery: Option<i64>,
         rsrp: Option<i64>,
         membership: Membership,
-        history: Option<History>,
+        upgrade: Option<Upgrade>,
         other_upgrade: Option<i64>,
         verification: Option<Verifying>,
         consent: Consent,
         trigger: Trigger,
     }
 
-    fn component(name: &str, reported: Option<&str>, source: Option<&str>, target: &str) -> ComponentFacts {
-        ComponentFacts {
-            component: ComponentNo::new(name).unwrap(),
-            reported: reported.map(Into::into),
-            source: source.map(|source| Version::new(source).unwrap()),
-            target: Version::new(target).unwrap(),
-            superseded_by: None,
-        }
+    /// An upgrade that was offered before.
+    fn upgrade() -> Upgrade {
+        samples::upgrade(&[ComponentState::PlanNotReceived], NOW)
     }
 
-    fn history() -> History {
-        History { state: UpgradeState::NotUpgraded, ended: None, reason: None, failures: 0, waits: None }
+    /// The same, waiting until `until` after a refusal or a failure.
+    fn waiting(state: ComponentState, until: Millis) -> Option<Upgrade> {
+        let mut upgrade = upgrade();
+        upgrade.components[0].state = state;
+        upgrade.next_offer = Some(until);
+        Some(upgrade)
+    }
+
+    /// The same, after so many failed attempts.
+    fn failed(failures: u32) -> Option<Upgrade> {
+        let mut upgrade = upgrade();
+        upgrade.components[0].failures = failures;
+        Some(upgrade)
     }
 
     fn world() -> World {
@@ -642,7 +627,7 @@ mod tests {
             settings: PlanSettings::new(Title::new("spring").unwrap(), product.clone(), zone, Vec::new()),
             state: PlanState::Activated,
             load: Load::default(),
-            components: vec![component("STM32", Some("1"), None, "2")],
+            components: vec![facts("STM32", Some("1"), None, "2")],
             product,
             key: DeviceKey::new("d1").unwrap(),
             presence: Presence::Online,
@@ -650,7 +635,7 @@ mod tests {
             battery: None,
             rsrp: None,
             membership: Membership::Included,
-            history: None,
+            upgrade: None,
             other_upgrade: None,
             verification: None,
             consent: Consent::Awaited,
@@ -664,18 +649,20 @@ mod tests {
             state: world.state,
             halted: None,
             load: world.load,
-            place: Place::New,
             components: &world.components,
             device: DeviceFacts {
                 product: &world.product,
                 key: &world.key,
                 presence: world.presence,
                 versions: world.versions,
+                module_version: None,
+                mcu_versions: &[],
+                sdk_version: None,
                 battery: world.battery,
                 rsrp: world.rsrp,
             },
             membership: world.membership,
-            history: world.history.clone(),
+            upgrade: world.upgrade.as_ref(),
             other_upgrade: world.other_upgrade,
             verification: world.verification,
             consent: world.consent,
@@ -696,7 +683,7 @@ mod tests {
             (|w| w.membership = Membership::Blacklisted, |h| *h == BlockReason::Blacklisted),
             (|w| w.membership = Membership::NotWhitelisted, |h| *h == BlockReason::NotWhitelisted),
             (
-                |w| w.history = Some(History { ended: Some(NOW), ..history() }),
+                |w| w.upgrade = Some(Upgrade { ended: Some(NOW), ..upgrade() }),
                 |h| matches!(h, BlockReason::Finished { .. }),
             ),
             (
@@ -718,28 +705,22 @@ mod tests {
             ),
             (|w| w.presence = Presence::Offline, |h| *h == BlockReason::Offline),
             (|w| w.versions = Knowledge::Stale, |h| *h == BlockReason::VersionsUnknown),
+            (|w| w.components = vec![facts("STM32", Some("2"), None, "2")], |h| *h == BlockReason::AtTarget),
             (
-                |w| w.components = vec![component("STM32", Some("2"), None, "2")],
-                |h| *h == BlockReason::AtTarget,
-            ),
-            (
-                |w| w.components = vec![component("STM32", None, None, "2")],
+                |w| w.components = vec![facts("STM32", None, None, "2")],
                 |h| matches!(h, BlockReason::ComponentUnknown { .. }),
             ),
             (
-                |w| w.components = vec![component("STM32", Some("1"), Some("0"), "2")],
+                |w| w.components = vec![facts("STM32", Some("1"), Some("0"), "2")],
                 |h| matches!(h, BlockReason::SourceDiffers { .. }),
             ),
             (
                 |w| w.components[0].superseded_by = Some(9),
                 |h| matches!(h, BlockReason::Superseded { by: 9, .. }),
             ),
+            (|w| w.upgrade = failed(3), |h| *h == BlockReason::RetriesUsed { failures: 3, retries: 2 }),
             (
-                |w| w.history = Some(History { failures: 3, ..history() }),
-                |h| *h == BlockReason::RetriesUsed { failures: 3, retries: 2 },
-            ),
-            (
-                |w| w.history = Some(History { waits: Some((Wait::Refusal, NOW + Millis(9))), ..history() }),
+                |w| w.upgrade = waiting(ComponentState::Refused, NOW + Millis(9)),
                 |h| h.may_change() == Some(NOW + Millis(9)),
             ),
             (|w| w.other_upgrade = Some(7), |h| *h == BlockReason::OtherUpgrade { upgrade: 7 }),
@@ -793,10 +774,10 @@ mod tests {
     fn only_what_is_needed_is_offered() {
         let mut world = world();
         world.components = vec![
-            component("A", Some("2"), None, "2"),
-            component("B", Some("1"), Some("1"), "2"),
-            component("C", Some("1"), Some("0"), "2"),
-            component("D", Some("1"), None, "2"),
+            facts("A", Some("2"), None, "2"),
+            facts("B", Some("1"), Some("1"), "2"),
+            facts("C", Some("1"), Some("0"), "2"),
+            facts("D", Some("1"), None, "2"),
         ];
         assert_eq!(evaluate(&world), Ok(vec![1, 3]));
     }
@@ -817,9 +798,9 @@ mod tests {
         let mut world = world();
         world.trigger = Trigger::Request;
         let later = NOW + Millis::minutes(1);
-        world.history = Some(History { waits: Some((Wait::Failure, later)), ..history() });
+        world.upgrade = waiting(ComponentState::Failed, later);
         assert_eq!(evaluate(&world), Ok(vec![0]));
-        world.history = Some(History { waits: Some((Wait::Refusal, later)), ..history() });
+        world.upgrade = waiting(ComponentState::Refused, later);
         assert_eq!(evaluate(&world), Err(BlockReason::Waiting { wait: Wait::Refusal, until: later }));
     }
 
@@ -833,6 +814,9 @@ mod tests {
             key: &world.key,
             presence: Presence::Online,
             versions: Knowledge::Fresh,
+            module_version: None,
+            mcu_versions: &[],
+            sdk_version: None,
             battery: None,
             rsrp: None,
         };

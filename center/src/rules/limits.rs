@@ -2,6 +2,7 @@
 
 use super::eligibility::BlockReason;
 use super::plan::{Halt, Strategy};
+use super::upgrade::Phase;
 use crate::clock::Millis;
 
 /// How much of its limits a plan uses now; what has no limit is not counted.
@@ -17,17 +18,6 @@ pub struct Load {
     pub engaged: u32,
 }
 
-/// What of the plan's limits a device has already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// Nothing: it starts anew.
-    New,
-    /// It has started before and is one of those that count, but none is in flight for it.
-    Started,
-    /// It is in flight: telling it again starts nobody.
-    InFlight,
-}
-
 /// The span that starts are counted over.
 pub const START_SPAN: Millis = Millis::minutes(1);
 
@@ -38,13 +28,14 @@ impl Strategy {
     }
 }
 
-/// Whether one more device may start.
-pub fn has_room(strategy: &Strategy, load: &Load, place: Place) -> Result<(), BlockReason> {
-    if place == Place::InFlight {
+/// Whether a device in this phase may start. One that is in flight takes no second place, and one that has started before
+/// is one of the first devices already.
+pub fn has_room(strategy: &Strategy, load: &Load, phase: Phase) -> Result<(), BlockReason> {
+    if phase.is_in_flight() {
         return Ok(());
     }
     if let Some(first) = strategy.first_devices
-        && place == Place::New
+        && !matches!(phase, Phase::RetryPending | Phase::NextPending)
         && load.finished < first
         && load.finished.saturating_add(load.engaged) >= first
     {
@@ -62,8 +53,15 @@ pub fn has_room(strategy: &Strategy, load: &Load, place: Place) -> Result<(), Bl
 }
 
 /// Whether a plan stops by itself: more than its share of at least so many finished devices failed.
-pub fn halts(halt: Halt, finished: u32, failed: u32) -> bool {
+fn halts(halt: Halt, finished: u32, failed: u32) -> bool {
     finished >= halt.after && u64::from(failed) * 100 > u64::from(halt.percent) * u64::from(finished)
+}
+
+/// Why a plan stops by itself, if it does, after `finished` devices of which `failed` failed.
+pub fn halt_reason(halt: Halt, finished: u32, failed: u32) -> Option<String> {
+    let percent = halt.percent;
+    halts(halt, finished, failed)
+        .then(|| format!("{failed} of {finished} finished devices failed, more than {percent} %"))
 }
 
 #[cfg(test)]
@@ -85,21 +83,21 @@ mod tests {
     fn the_rest_waits_until_the_first_have_finished() {
         let strategy = Strategy { first_devices: Some(2), ..Strategy::default() };
         let load = |finished, engaged| Load { finished, engaged, ..Load::default() };
-        assert_eq!(has_room(&strategy, &load(0, 1), Place::New), Ok(()));
+        assert_eq!(has_room(&strategy, &load(0, 1), Phase::NotOffered), Ok(()));
         let blocked = Err(BlockReason::FirstDevices { first: 2, finished: 1 });
-        assert_eq!(has_room(&strategy, &load(1, 1), Place::New), blocked);
-        assert_eq!(has_room(&strategy, &load(1, 1), Place::Started), Ok(()), "its own retry");
-        assert_eq!(has_room(&strategy, &load(2, 9), Place::New), Ok(()));
+        assert_eq!(has_room(&strategy, &load(1, 1), Phase::NotOffered), blocked);
+        assert_eq!(has_room(&strategy, &load(1, 1), Phase::RetryPending), Ok(()), "its own retry");
+        assert_eq!(has_room(&strategy, &load(2, 9), Phase::NotOffered), Ok(()));
     }
 
     #[test]
     fn a_device_in_flight_takes_no_second_place() {
         let strategy = Strategy { max_in_flight: Some(1), max_per_minute: Some(1), ..Strategy::default() };
         let load = Load { in_flight: 1, full_until: Some(Millis(9)), ..Load::default() };
-        assert_eq!(has_room(&strategy, &load, Place::InFlight), Ok(()));
-        assert_eq!(has_room(&strategy, &load, Place::Started), Err(BlockReason::InFlight { limit: 1 }));
+        assert_eq!(has_room(&strategy, &load, Phase::AtWork), Ok(()));
+        assert_eq!(has_room(&strategy, &load, Phase::RetryPending), Err(BlockReason::InFlight { limit: 1 }));
         let load = Load { in_flight: 0, ..load };
         let blocked = BlockReason::PerMinute { limit: 1, until: Millis(9) };
-        assert_eq!(has_room(&strategy, &load, Place::New), Err(blocked));
+        assert_eq!(has_room(&strategy, &load, Phase::NotOffered), Err(blocked));
     }
 }

@@ -6,6 +6,7 @@ use super::ComponentNo;
 use super::eligibility::{BlockReason, ComponentFacts, Consent, Membership, needed};
 use super::plan::{Mode, OutsidePeriod, PlanSettings, PlanState};
 use super::progress::{ComponentState, UpgradeState};
+use super::upgrade::{Phase, Upgrade};
 use crate::clock::Millis;
 
 words! {
@@ -68,27 +69,6 @@ pub fn consent(answer: Option<Answer>, auto: AutoConfirm, now: Millis) -> Consen
     }
 }
 
-/// How far a plan is on a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attempt {
-    /// The device does nothing for it now: it was never offered, has not answered, or waits for another try.
-    Idle,
-    /// The device has confirmed and works on this component.
-    AtWork {
-        /// The component.
-        component: ComponentNo,
-        /// Where it is.
-        state: ComponentState,
-    },
-    /// The device is at its end in the plan.
-    Ended {
-        /// How.
-        state: UpgradeState,
-        /// Why.
-        reason: Option<String>,
-    },
-}
-
 /// What decides about a deed.
 #[derive(Debug, Clone)]
 pub struct UserContext<'a> {
@@ -102,8 +82,8 @@ pub struct UserContext<'a> {
     pub membership: Membership,
     /// Its components with the versions that the device reported last, on whatever connection.
     pub components: &'a [ComponentFacts],
-    /// How far it is on the device.
-    pub attempt: Attempt,
+    /// The upgrade of the device by this plan, if it was offered once.
+    pub upgrade: Option<&'a Upgrade>,
     /// The time.
     pub now: Millis,
 }
@@ -244,22 +224,27 @@ impl UserContext<'_> {
         if !self.state.offers() && !may_stop {
             return Err(ActionRefused::PlanState { plan, state: self.state });
         }
-        match (&self.attempt, action) {
-            (Attempt::Ended { state: UpgradeState::Failed, .. }, UserAction::Retry) => {}
-            (_, UserAction::Retry) => return Err(ActionRefused::NotFailed { plan }),
-            (Attempt::Ended { state, reason }, _) => {
-                return Err(ActionRefused::Ended { plan, state: *state, reason: reason.clone() });
+        let current = self.upgrade.and_then(Upgrade::current_component);
+        match (Phase::of(self.upgrade), current, action) {
+            (Phase::Ended(UpgradeState::Failed), _, UserAction::Retry) => {}
+            (_, _, UserAction::Retry) => return Err(ActionRefused::NotFailed { plan }),
+            (Phase::Ended(state), ..) => {
+                let reason = self.upgrade.and_then(|upgrade| upgrade.reason.clone());
+                return Err(ActionRefused::Ended { plan, state, reason });
             }
-            // UserConsent again, it changes nothing.
-            (Attempt::AtWork { .. }, UserAction::Confirm) => return Ok(()),
-            (Attempt::AtWork { component, state: ComponentState::Upgrading }, UserAction::Cancel) => {
-                return Err(ActionRefused::Applying { component: component.clone() });
+            // A second confirmation changes nothing.
+            (Phase::AtWork, _, UserAction::Confirm) => return Ok(()),
+            (Phase::AtWork, Some(current), UserAction::Cancel)
+                if current.state == ComponentState::Upgrading =>
+            {
+                return Err(ActionRefused::Applying { component: current.component.clone() });
             }
-            (Attempt::AtWork { .. }, UserAction::Cancel) => return Ok(()),
-            (Attempt::AtWork { component, state }, UserAction::Appoint) => {
-                return Err(ActionRefused::AtWork { component: component.clone(), state: *state });
+            (Phase::AtWork, _, UserAction::Cancel) => return Ok(()),
+            (Phase::AtWork, Some(current), UserAction::Appoint) => {
+                let component = current.component.clone();
+                return Err(ActionRefused::AtWork { component, state: current.state });
             }
-            (Attempt::Idle, _) => {}
+            _ => {}
         }
         self.concerns().map_err(|blocked| ActionRefused::NotForDevice { plan, blocked })?;
         match (action, self.settings.end) {
@@ -314,8 +299,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rules::samples;
     use crate::rules::window::{PushPeriod, TimeOfDay};
-    use crate::rules::{ProductKey, Title, Version};
+    use crate::rules::{ProductKey, Title};
 
     const NOW: Millis = Millis(1_772_359_200_000); // 2026-03-01 10:00 UTC, 11:00 in Berlin
 
@@ -328,13 +314,7 @@ mod tests {
     }
 
     fn facts(reported: &str) -> [ComponentFacts; 1] {
-        [ComponentFacts {
-            component: ComponentNo::new("STM32").unwrap(),
-            reported: Some(reported.into()),
-            source: None,
-            target: Version::new("2").unwrap(),
-            superseded_by: None,
-        }]
+        [samples::facts("STM32", Some(reported), None, "2")]
     }
 
     fn context<'a>(settings: &'a PlanSettings, components: &'a [ComponentFacts]) -> UserContext<'a> {
@@ -344,33 +324,35 @@ mod tests {
             state: PlanState::Activated,
             membership: Membership::Included,
             components,
-            attempt: Attempt::Idle,
+            upgrade: None,
             now: NOW,
         }
     }
 
-    fn at_work(state: ComponentState) -> Attempt {
-        Attempt::AtWork { component: ComponentNo::new("STM32").unwrap(), state }
+    fn at_work(state: ComponentState) -> Option<Upgrade> {
+        Some(samples::upgrade(&[state], NOW))
     }
 
-    fn ended(state: UpgradeState) -> Attempt {
-        Attempt::Ended { state, reason: None }
+    fn ended(state: UpgradeState) -> Option<Upgrade> {
+        Some(samples::ended(state, NOW))
     }
 
     #[test]
     fn what_the_user_may_do_depends_on_how_far_the_device_is() {
         use UserAction::*;
         let (settings, facts) = (settings(), facts("1"));
-        let actions = |attempt, state| UserContext { attempt, state, ..context(&settings, &facts) }.actions();
+        let actions = |upgrade: Option<Upgrade>, state| {
+            UserContext { upgrade: upgrade.as_ref(), state, ..context(&settings, &facts) }.actions()
+        };
         let upgrading = PlanState::Upgrading;
-        assert_eq!(actions(Attempt::Idle, upgrading), [Confirm, Appoint, Cancel]);
+        assert_eq!(actions(None, upgrading), [Confirm, Appoint, Cancel]);
         assert_eq!(actions(at_work(ComponentState::Downloading), upgrading), [Confirm, Cancel]);
         assert_eq!(actions(at_work(ComponentState::Upgrading), upgrading), [Confirm]);
         assert_eq!(actions(ended(UpgradeState::Failed), upgrading), [Retry]);
         assert_eq!(actions(ended(UpgradeState::Upgraded), upgrading), []);
-        assert_eq!(actions(Attempt::Idle, PlanState::Suspended), [Cancel]);
+        assert_eq!(actions(None, PlanState::Suspended), [Cancel]);
         for over in [PlanState::Saved, PlanState::Terminated, PlanState::Ended] {
-            assert_eq!(actions(Attempt::Idle, over), [], "{over}");
+            assert_eq!(actions(None, over), [], "{over}");
         }
     }
 
@@ -445,9 +427,9 @@ mod tests {
         assert_eq!(context(&settings, &facts).actions(), []);
     }
 
-    fn attempts() -> impl Strategy<Value = Attempt> {
+    fn upgrades() -> impl Strategy<Value = Option<Upgrade>> {
         prop_oneof![
-            Just(Attempt::Idle),
+            Just(None),
             prop::sample::select(ComponentState::ALL)
                 .prop_filter("in flight", |state| state.is_in_flight())
                 .prop_map(at_work),
@@ -510,19 +492,20 @@ mod tests {
         }
 
         #[test]
-        fn a_deed_is_allowed_only_where_it_can_do_something(
-            attempt in attempts(),
+        fn an_action_is_allowed_only_where_it_can_do_something(
+            upgrade in upgrades(),
             state in prop::sample::select(PlanState::ALL),
             reported in prop::sample::select(&["1", "2"][..]),
             action in prop::sample::select(UserAction::ALL),
         ) {
             let (settings, facts) = (settings(), facts(reported));
-            let context = UserContext { attempt: attempt.clone(), state, ..context(&settings, &facts) };
+            let context = UserContext { upgrade: upgrade.as_ref(), state, ..context(&settings, &facts) };
+            let phase = Phase::of(upgrade.as_ref());
             if context.allows(action).is_ok() {
                 prop_assert!(!state.is_over() && state != PlanState::Saved);
                 prop_assert!(state.offers() || action == UserAction::Cancel, "{state} {action}");
-                prop_assert_eq!(action == UserAction::Retry, matches!(attempt, Attempt::Ended { .. }));
-                let is_at_work = matches!(attempt, Attempt::AtWork { .. });
+                prop_assert_eq!(action == UserAction::Retry, matches!(phase, Phase::Ended(_)));
+                let is_at_work = phase == Phase::AtWork;
                 prop_assert!(reported == "1" || is_at_work);
             }
         }

@@ -46,6 +46,7 @@ macro_rules! words {
 }
 
 pub mod component_fsm;
+pub mod device;
 pub mod device_list;
 pub mod eligibility;
 pub mod explanation;
@@ -58,6 +59,8 @@ pub mod names;
 pub mod operator;
 pub mod plan;
 pub mod progress;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod upgrade;
 pub mod verification;
 pub mod window;

@@ -4,21 +4,7 @@
 use super::eligibility::{BlockReason, ComponentFacts, needed};
 use super::plan::PlanState;
 use super::progress::UpgradeState;
-
-/// Where a device is in the plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Where {
-    /// It was never offered the plan.
-    Nowhere,
-    /// At its end for good.
-    Ended(UpgradeState),
-    /// An attempt failed, and the center will try again by itself.
-    WaitsForRetry,
-    /// It was offered the plan, or refused it, and has not confirmed.
-    Unconfirmed,
-    /// It has confirmed and is at work.
-    AtWork,
-}
+use super::upgrade::Phase;
 
 /// Why a device stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,81 +45,75 @@ pub fn is_active(state: PlanState) -> Result<(), NotDone> {
 
 /// Whether a device is tried again: it was left out, or it failed and its version is still one that a package fits on: the
 /// source of a delta package, or any but the target of a full one. `open`: the components that did not succeed.
-pub fn retry(place: Where, open: &[ComponentFacts]) -> Result<(), NotDone> {
-    match place {
-        Where::Nowhere => return Err(NotDone::NeverOffered),
-        // Left out: it is one of the plan's devices again, and is judged as any other.
-        Where::Ended(UpgradeState::NotUpgraded) => return Ok(()),
-        Where::Ended(UpgradeState::Failed) | Where::WaitsForRetry => {}
-        Where::Ended(state) => return Err(NotDone::NotFailed(state.as_str())),
-        Where::Unconfirmed => return Err(NotDone::NotFailed("offered or has refused")),
-        Where::AtWork => return Err(NotDone::NotFailed("at work")),
+pub fn retry(phase: Phase, open: &[ComponentFacts]) -> Result<(), NotDone> {
+    match phase {
+        Phase::NotOffered => return Err(NotDone::NeverOffered),
+        // A device that was left out is one of the plan's devices again.
+        Phase::Ended(UpgradeState::NotUpgraded) => return Ok(()),
+        Phase::Ended(UpgradeState::Failed) | Phase::RetryPending => {}
+        Phase::Ended(state) => return Err(NotDone::NotFailed(state.as_str())),
+        Phase::Waiting | Phase::Offered => return Err(NotDone::NotFailed("offered or has refused")),
+        Phase::AtWork | Phase::NextOffered | Phase::NextPending => return Err(NotDone::NotFailed("at work")),
     }
     needed(open).map(|_| ()).map_err(NotDone::Blocked)
 }
 
 /// Whether a device can be left out: it has not confirmed, or it failed.
-pub fn skip(place: Where) -> Result<(), NotDone> {
-    match place {
-        Where::Nowhere | Where::Unconfirmed | Where::WaitsForRetry => Ok(()),
-        Where::Ended(UpgradeState::Failed) => Ok(()),
-        Where::Ended(state) => Err(NotDone::Finished(state)),
-        Where::AtWork => Err(NotDone::AtWork),
+pub fn skip(phase: Phase) -> Result<(), NotDone> {
+    match phase {
+        Phase::NotOffered | Phase::Waiting | Phase::Offered | Phase::RetryPending => Ok(()),
+        Phase::Ended(UpgradeState::Failed) => Ok(()),
+        Phase::Ended(state) => Err(NotDone::Finished(state)),
+        Phase::AtWork | Phase::NextOffered | Phase::NextPending => Err(NotDone::AtWork),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{ComponentNo, Version};
+    use crate::rules::samples;
 
     fn facts(reported: &str, source: Option<&str>) -> [ComponentFacts; 1] {
-        [ComponentFacts {
-            component: ComponentNo::new("STM32").unwrap(),
-            reported: Some(reported.to_owned()),
-            source: source.map(|source| Version::new(source).unwrap()),
-            target: Version::new("2").unwrap(),
-            superseded_by: None,
-        }]
+        [samples::facts("STM32", Some(reported), source, "2")]
     }
 
     #[test]
     fn a_failed_device_is_tried_again_while_its_package_still_fits() {
-        let failed = || Where::Ended(UpgradeState::Failed);
-        assert_eq!(retry(failed(), &facts("1", None)), Ok(()));
-        assert_eq!(retry(failed(), &facts("0", None)), Ok(()), "a full package fits on any other version");
-        assert_eq!(retry(failed(), &facts("1", Some("1"))), Ok(()));
-        assert_eq!(retry(failed(), &facts("2", None)), Err(NotDone::Blocked(BlockReason::AtTarget)));
-        let other = retry(failed(), &facts("0", Some("1"))).unwrap_err();
+        let failed = Phase::Ended(UpgradeState::Failed);
+        assert_eq!(retry(failed, &facts("1", None)), Ok(()));
+        assert_eq!(retry(failed, &facts("0", None)), Ok(()), "a full package fits on any other version");
+        assert_eq!(retry(failed, &facts("1", Some("1"))), Ok(()));
+        assert_eq!(retry(failed, &facts("2", None)), Err(NotDone::Blocked(BlockReason::AtTarget)));
+        let other = retry(failed, &facts("0", Some("1"))).unwrap_err();
         assert!(other.to_string().contains("the delta package needs 1"), "{other}");
     }
 
     #[test]
     fn only_what_failed_or_was_left_out_is_tried_again() {
-        let again = |place| retry(place, &facts("1", None)).is_ok();
-        assert!(again(Where::WaitsForRetry) && again(Where::Ended(UpgradeState::Failed)));
-        assert_eq!(retry(Where::Ended(UpgradeState::NotUpgraded), &facts("2", None)), Ok(()), "as any other");
-        for place in [
-            Where::Nowhere,
-            Where::Unconfirmed,
-            Where::AtWork,
-            Where::Ended(UpgradeState::Upgraded),
-            Where::Ended(UpgradeState::NotRequired),
+        let again = |phase| retry(phase, &facts("1", None)).is_ok();
+        assert!(again(Phase::RetryPending) && again(Phase::Ended(UpgradeState::Failed)));
+        assert_eq!(retry(Phase::Ended(UpgradeState::NotUpgraded), &facts("2", None)), Ok(()), "as any other");
+        for phase in [
+            Phase::NotOffered,
+            Phase::Offered,
+            Phase::AtWork,
+            Phase::Ended(UpgradeState::Upgraded),
+            Phase::Ended(UpgradeState::NotRequired),
         ] {
-            assert!(!again(place.clone()), "{place:?}");
+            assert!(!again(phase), "{phase:?}");
         }
     }
 
     #[test]
     fn only_what_is_not_at_work_and_not_finished_is_left_out() {
-        for place in
-            [Where::Nowhere, Where::Unconfirmed, Where::WaitsForRetry, Where::Ended(UpgradeState::Failed)]
+        for phase in
+            [Phase::NotOffered, Phase::Offered, Phase::RetryPending, Phase::Ended(UpgradeState::Failed)]
         {
-            assert_eq!(skip(place), Ok(()));
+            assert_eq!(skip(phase), Ok(()));
         }
-        assert_eq!(skip(Where::AtWork), Err(NotDone::AtWork));
+        assert_eq!(skip(Phase::AtWork), Err(NotDone::AtWork));
         for state in [UpgradeState::Upgraded, UpgradeState::NotUpgraded, UpgradeState::NotRequired] {
-            assert_eq!(skip(Where::Ended(state)), Err(NotDone::Finished(state)));
+            assert_eq!(skip(Phase::Ended(state)), Err(NotDone::Finished(state)));
         }
     }
 

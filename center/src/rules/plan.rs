@@ -9,6 +9,13 @@ use super::verification::Verified;
 use super::window::{PushPeriod, Zone};
 use crate::clock::Millis;
 
+/// Reason of devices that had not confirmed when their plan was terminated: they have failed.
+pub const TERMINATED: &str = "the plan was terminated";
+/// Reason of devices that had not been offered the plan when it was terminated: they have no row, and are only counted.
+pub const TERMINATED_UNREACHED: &str = "the plan was terminated before it was offered";
+/// Reason of devices that had not confirmed when their plan ended: they stay Not Upgraded.
+pub const ENDED: &str = "the plan has ended";
+
 words! {
     /// Life cycle of a plan.
     PlanState, "plan state" {

@@ -61,6 +61,11 @@ impl ComponentState {
         matches!(self, ComponentState::Succeeded | ComponentState::NotRequired)
     }
 
+    /// Its last attempt failed.
+    pub fn has_failed(self) -> bool {
+        matches!(self, ComponentState::DownloadFailed | ComponentState::Failed)
+    }
+
     /// The device has confirmed at some time of this attempt or an earlier one.
     pub fn has_started(self) -> bool {
         use ComponentState::*;

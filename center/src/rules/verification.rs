@@ -1,6 +1,7 @@
 //! Firmware verification: one device gets one package outside any plan, before many do (DEVELOPER-CENTER.md "Things").
 
 use super::progress::UpgradeState;
+use super::upgrade::Phase;
 use crate::clock::Millis;
 
 /// Time that a verification has from its beginning to its end, the wait for an offline device included.
@@ -22,26 +23,17 @@ words! {
     }
 }
 
-/// Whether a verification is at its end, and whether its device has confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Not confirmed.
-    Open,
-    /// Confirmed.
-    Confirmed,
-    /// At its end.
-    Ended,
-}
-
 impl VerificationState {
-    /// The state of a verification whose upgrade is in `state`.
-    pub fn of(state: UpgradeState, stage: Stage) -> Self {
-        match (stage, state) {
-            (Stage::Open, _) => VerificationState::Waiting,
-            (Stage::Confirmed, _) => VerificationState::Running,
-            (Stage::Ended, UpgradeState::Upgraded) => VerificationState::Passed,
-            (Stage::Ended, UpgradeState::NotRequired) => VerificationState::NotRequired,
-            (Stage::Ended, _) => VerificationState::Failed,
+    /// The state of a verification whose upgrade is in `phase`.
+    pub fn of(phase: Phase) -> Self {
+        match phase {
+            Phase::NotOffered | Phase::Waiting | Phase::Offered => VerificationState::Waiting,
+            Phase::AtWork | Phase::NextOffered | Phase::NextPending | Phase::RetryPending => {
+                VerificationState::Running
+            }
+            Phase::Ended(UpgradeState::Upgraded) => VerificationState::Passed,
+            Phase::Ended(UpgradeState::NotRequired) => VerificationState::NotRequired,
+            Phase::Ended(_) => VerificationState::Failed,
         }
     }
 }
@@ -76,10 +68,10 @@ mod tests {
     #[test]
     fn only_a_device_at_the_target_passes() {
         for state in UpgradeState::ALL {
-            assert_eq!(VerificationState::of(*state, Stage::Open), VerificationState::Waiting);
-            assert_eq!(VerificationState::of(*state, Stage::Confirmed), VerificationState::Running);
-            let passed = VerificationState::of(*state, Stage::Ended) == VerificationState::Passed;
+            let passed = VerificationState::of(Phase::Ended(*state)) == VerificationState::Passed;
             assert_eq!(passed, *state == UpgradeState::Upgraded, "{state}");
         }
+        assert_eq!(VerificationState::of(Phase::Offered), VerificationState::Waiting);
+        assert_eq!(VerificationState::of(Phase::AtWork), VerificationState::Running);
     }
 }

@@ -5,11 +5,12 @@ use sqlx::any::AnyRow;
 
 use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Writer};
 use crate::clock::Millis;
+use crate::rules::device::{DeviceFacts, Knowledge, ReportedVersion};
 use crate::rules::eligibility::StatusAsk;
 use crate::rules::manual::AutoConfirm;
 use crate::rules::names::client_id;
 use crate::rules::progress::Presence;
-use crate::rules::{ComponentNo, DeviceId, DeviceKey, DeviceSecret, ProductKey};
+use crate::rules::{DeviceId, DeviceKey, DeviceSecret, ProductKey};
 use crate::seal::{Place, Sealed};
 
 /// A value that a device reported, and when on its present connection; `at` is none for a value of an earlier one.
@@ -81,15 +82,24 @@ impl Device {
     pub fn presence(&self) -> Presence {
         if self.session.is_some() { Presence::Online } else { Presence::Offline }
     }
-}
 
-/// Version of an MCU component, as its device reported it last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ReportedVersion {
-    /// The component.
-    pub component: ComponentNo,
-    /// Its version: the device's own text.
-    pub version: String,
+    /// What the rules need to know of it, with the versions of its MCU components.
+    pub fn facts<'a>(&'a self, mcu_versions: &'a [ReportedVersion]) -> DeviceFacts<'a> {
+        let fresh = |reading: Option<Reading>| {
+            reading.filter(|reading| reading.at.is_some()).map(|reading| reading.value)
+        };
+        DeviceFacts {
+            product: &self.product,
+            key: &self.key,
+            presence: self.presence(),
+            versions: if self.versions_at.is_some() { Knowledge::Fresh } else { Knowledge::Stale },
+            module_version: self.module_version.as_deref(),
+            mcu_versions,
+            sdk_version: self.sdk_version.as_deref(),
+            battery: fresh(self.battery),
+            rsrp: fresh(self.rsrp),
+        }
+    }
 }
 
 // Reader of the scheduler and of every connect: a test shows that each has its index.

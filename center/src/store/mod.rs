@@ -30,13 +30,14 @@ use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
 use crate::seal::Keyring;
 
+pub use crate::rules::device::ReportedVersion;
 pub use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 pub use crate::rules::{DeviceId, PackageId, PlanId, UpgradeId};
 pub use answers::UserConsent;
 pub use changes::{Changes, Topic, Watch};
 pub use connection::{Reader, Writer};
 pub(crate) use devices::PUSH_SLOTS;
-pub use devices::{Device, Reading, ReportedVersion, WasOwner};
+pub use devices::{Device, Reading, WasOwner};
 pub use error::{DatabaseError, Result, StoreError};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageKind, PlanWithPackage};
 pub use page::{PAGE_MAX, Page};

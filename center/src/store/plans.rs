@@ -10,6 +10,7 @@ use crate::clock::Millis;
 use crate::rules::limits::{Load, START_SPAN};
 use crate::rules::plan::{Halt, List, Overlap, PlanComponent, PlanSettings, PlanState, Strategy};
 use crate::rules::progress::UpgradeState;
+use crate::rules::upgrade::PlanFacts;
 use crate::rules::window::{PushPeriod, TimeOfDay};
 use crate::rules::{ComponentNo, DeviceId, DeviceKey, PlanId, ProductKey};
 
@@ -37,6 +38,13 @@ pub struct Plan {
     /// How far its push at the present 10-minute mark is.
     #[serde(skip)]
     pub mark: Mark,
+}
+
+impl Plan {
+    /// What the rules need to know of it for an upgrade.
+    pub fn facts(&self) -> PlanFacts<'_> {
+        PlanFacts { state: self.state, suspended_from: self.suspended_from, settings: &self.settings }
+    }
 }
 
 /// A push at a 10-minute mark, spread over some time by the devices' slots.

@@ -11,9 +11,8 @@ use crate::api::extract::{Asked, Named};
 use crate::api::page::{Answer, Part};
 use crate::api::{Api, csv};
 use crate::clock::Millis;
-use crate::engine::TERMINATED_UNREACHED;
 use crate::rules::DeviceKey;
-use crate::rules::plan::PlanState;
+use crate::rules::plan::{PlanState, TERMINATED_UNREACHED};
 use crate::rules::progress::UpgradeState;
 use crate::store::{PlanDevice, PlanId, ReasonCount, StoreError, Upgrade, UpgradeFilter};
 

@@ -143,7 +143,7 @@ impl Shown {
                 .into_iter()
                 .map(|brings| Component {
                     component: brings.facts.component,
-                    kind: brings.kind,
+                    kind: brings.facts.kind,
                     version: brings.facts.reported,
                     target: brings.facts.target,
                     bytes: brings.bytes,

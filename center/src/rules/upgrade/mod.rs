@@ -1,9 +1,23 @@
-//! The upgrade of one device: the aggregate of a plan, a device and its components.
+//! The upgrade of one device by one plan: its state, and what changes it.
+//!
+//! [`Upgrade::apply`] is the only thing that changes an upgrade. The step of a single component comes from the table in
+//! [`super::component_fsm`].
+
+mod apply;
+mod effect;
+mod input;
+#[cfg(test)]
+mod tests;
+mod transition;
 
 use serde::Serialize;
 
-use super::progress::{ComponentState, UpgradeState};
-use super::verification::{Stage, VerificationState};
+pub use effect::Effect;
+pub use input::{Input, Offered, PlanFacts, StatusQuery, StatusReport};
+
+use super::eligibility::{ComponentFacts, is_needed};
+use super::progress::{ComponentState, Ended, UpgradeState, roll_up};
+use super::verification::{VERIFICATION_TIME, VerificationState};
 use super::{ComponentKind, ComponentNo, DeviceId, PackageId, PlanId, UpgradeId, Version};
 use crate::clock::Millis;
 
@@ -60,9 +74,52 @@ impl Upgrade {
         }
     }
 
+    /// A firmware verification of the package in `facts`, to be offered from now on.
+    pub fn verification(device: DeviceId, facts: ComponentFacts, now: Millis) -> Self {
+        let component = ComponentUpgrade::new(facts, Offered::Yes, None, now);
+        Upgrade {
+            next_offer: Some(now),
+            deadline: Some(now + VERIFICATION_TIME),
+            ..Upgrade::new(None, device, now, vec![component])
+        }
+    }
+
     /// Whether the store has not given it a number.
     pub fn is_new(&self) -> bool {
         self.id == UpgradeId(0)
+    }
+}
+
+/// How far a device is with an upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The plan was never offered to the device: there is no upgrade.
+    NotOffered,
+    /// Not confirmed, and no offer stands: the last one was refused, withdrawn or not answered, or is still to come.
+    Waiting,
+    /// An offer stands; the device has not confirmed.
+    Offered,
+    /// The device has confirmed and works on the current component.
+    AtWork,
+    /// A component is done, and the offer of the next one stands.
+    NextOffered,
+    /// A component is done or the device has confirmed, and no offer stands.
+    NextPending,
+    /// An attempt failed, and another one follows.
+    RetryPending,
+    /// At its end, with the state of the whole upgrade.
+    Ended(UpgradeState),
+}
+
+impl Phase {
+    /// Whether the plan's limits count the device as in flight: an offer stands, or the device is at work.
+    pub fn is_in_flight(self) -> bool {
+        matches!(self, Phase::Offered | Phase::AtWork | Phase::NextOffered)
+    }
+
+    /// The phase of an upgrade that may not exist.
+    pub fn of(upgrade: Option<&Upgrade>) -> Self {
+        upgrade.map_or(Phase::NotOffered, Upgrade::phase)
     }
 }
 
@@ -102,10 +159,56 @@ pub struct ComponentUpgrade {
     pub updated: Millis,
 }
 
+impl ComponentUpgrade {
+    /// Whether its lease has run out.
+    pub fn is_lease_over(&self, now: Millis) -> bool {
+        self.lease_until.is_some_and(|until| until <= now)
+    }
+
+    /// A component before its offer; what an earlier offer left of it stays.
+    pub fn new(
+        facts: ComponentFacts,
+        offered: Offered,
+        before: Option<&ComponentUpgrade>,
+        now: Millis,
+    ) -> Self {
+        let reason = match is_needed(&facts) {
+            Err(blocked) if offered == Offered::No => Some(blocked.to_string()),
+            _ => None,
+        };
+        let state = match before {
+            _ if offered == Offered::Yes => ComponentState::PlanNotReceived,
+            Some(before) if before.state.is_done() => before.state,
+            _ => ComponentState::NotRequired,
+        };
+        ComponentUpgrade {
+            component: facts.component,
+            kind: facts.kind,
+            package: facts.package,
+            source: facts.reported,
+            target: facts.target,
+            state,
+            reason,
+            failures: before.map_or(0, |before| before.failures),
+            fetched: before.map_or(0, |before| before.fetched),
+            fetched_before: before.map_or(0, |before| before.fetched_before),
+            wants_sha256: false,
+            proving: false,
+            lease_until: None,
+            updated: now,
+        }
+    }
+}
+
 impl Upgrade {
-    /// The component whose turn it is: the first one that is not done.
+    /// Position of the current component: the first one that is not done.
     pub fn current(&self) -> Option<usize> {
         self.components.iter().position(|component| !component.state.is_done())
+    }
+
+    /// The component at that position.
+    pub fn current_component(&self) -> Option<&ComponentUpgrade> {
+        self.components.get(self.current()?)
     }
 
     /// Whether it has the device busy: an offer that may still be answered, or an attempt at work.
@@ -120,19 +223,40 @@ impl Upgrade {
         })
     }
 
-    /// Whether the device has confirmed and is at work.
-    pub fn is_at_work(&self) -> bool {
-        self.is_outstanding() && self.confirmed.is_some() && self.state == UpgradeState::Upgrading
+    /// Whether the lease of a component has run out.
+    pub fn has_lease_over(&self, now: Millis) -> bool {
+        self.components.iter().any(|component| component.is_lease_over(now))
     }
 
-    /// Where it is, as a firmware verification.
+    /// Whether the device has confirmed and has to go on: it is at work, or the offer of its next component stands.
+    pub fn is_in_progress(&self) -> bool {
+        matches!(self.phase(), Phase::AtWork | Phase::NextOffered)
+    }
+
+    /// How far the device is.
+    pub fn phase(&self) -> Phase {
+        if self.ended.is_some() {
+            return Phase::Ended(self.state);
+        }
+        let current = self.current_component().map(|component| component.state);
+        match (self.is_outstanding(), self.confirmed.is_some()) {
+            (true, false) => Phase::Offered,
+            (true, true) if current.is_some_and(ComponentState::is_in_flight) => Phase::AtWork,
+            (true, true) => Phase::NextOffered,
+            (false, _) if current.is_some_and(ComponentState::has_failed) => Phase::RetryPending,
+            (false, false) => Phase::Waiting,
+            (false, true) => Phase::NextPending,
+        }
+    }
+
+    /// The state of a firmware verification.
     pub fn verification_state(&self) -> VerificationState {
-        let stage = match (self.ended, self.confirmed) {
-            (Some(_), _) => Stage::Ended,
-            (None, Some(_)) => Stage::Confirmed,
-            (None, None) => Stage::Open,
-        };
-        VerificationState::of(self.state, stage)
+        VerificationState::of(self.phase())
+    }
+
+    fn roll_up(&mut self) {
+        let ended = if self.ended.is_some() { Ended::Yes } else { Ended::No };
+        self.state = roll_up(self.components.iter().map(|component| component.state), ended);
     }
 
     /// Whether the device may fetch the component's files now: it has confirmed, its user has not cancelled, and it is not
