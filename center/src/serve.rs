@@ -19,7 +19,7 @@ use crate::api::Api;
 use crate::api::bearer::Token;
 use crate::clock::{Clock, Millis};
 use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
-use crate::devices::Link;
+use crate::devices::MqttEndpoint;
 use crate::engine::{Engine, EngineError};
 use crate::http;
 use crate::packages::depot::{Depot, DepotError};
@@ -261,7 +261,7 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     let mut parts = JoinSet::new();
     parts.spawn(http::serve(http, router, stop.clone()));
     parts.spawn(prune_log(engine.clone(), options.keep_log, stop.clone()));
-    parts.spawn(Link::new(engine).serve(mqtt, stop.clone()));
+    parts.spawn(MqttEndpoint::new(engine).serve(mqtt, stop.clone()));
     announce(mqtt_address, http_address).map_err(ServeError::System)?;
     info!(%http_address, %mqtt_address, %public, data = %options.data.display(), "ready");
 

@@ -1,4 +1,4 @@
-//! The devices' link: the real center, and a device that was written from the protocol's facts alone (`reference_device`).
+//! The MQTT endpoint: the real center, and a device that was written from the protocol's facts alone (`reference_device`).
 
 mod own_postgres;
 mod support;
@@ -423,7 +423,7 @@ fn before_connect_nothing_else_and_no_more_than_a_kilobyte_is_read() {
 #[test]
 fn a_slow_connect_is_closed_by_its_deadline() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (server, stop) = runtime.block_on(link_in_process(Duration::from_millis(300)));
+    let (server, stop) = runtime.block_on(endpoint_in_process(Duration::from_millis(300)));
     let begun = std::time::Instant::now();
     let mut link = Mqtt::open(server).unwrap();
     link.send(&connect(4, "qdp1abcd1", None, "secret", 60)[..20]).unwrap();
@@ -432,9 +432,9 @@ fn a_slow_connect_is_closed_by_its_deadline() {
     stop.cancel();
 }
 
-/// The link alone, in this process, with another deadline for CONNECT.
-async fn link_in_process(limit: Duration) -> (SocketAddr, tokio_util::sync::CancellationToken) {
-    use quecota_center::devices::{Link, Timing};
+/// The endpoint alone, in this process, with another deadline for CONNECT.
+async fn endpoint_in_process(limit: Duration) -> (SocketAddr, tokio_util::sync::CancellationToken) {
+    use quecota_center::devices::{MqttEndpoint, Timing};
     use quecota_center::engine::{Engine, Firmware, FirmwareUrls};
 
     struct NoUrls;
@@ -448,8 +448,8 @@ async fn link_in_process(limit: Duration) -> (SocketAddr, tokio_util::sync::Canc
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = listener.local_addr().unwrap();
     let stop = tokio_util::sync::CancellationToken::new();
-    let link = Link::with_timing(engine, Timing { connect: limit, ..Timing::default() });
-    tokio::spawn(link.serve(listener, stop.clone()));
+    let endpoint = MqttEndpoint::with_timing(engine, Timing { connect: limit, ..Timing::default() });
+    tokio::spawn(endpoint.serve(listener, stop.clone()));
     (server, stop)
 }
 

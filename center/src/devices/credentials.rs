@@ -17,9 +17,9 @@ const SECRET: usize = 32;
 /// What every client id begins with (QUECTHING.md 4.1).
 const CLIENT_ID_START: &str = "qd";
 
-/// How a device came in.
+/// How a device authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entrance {
+pub(super) enum AuthMethod {
     /// It has no secret and is to get it.
     Bootstrap,
     /// It proved its secret.
@@ -32,22 +32,22 @@ pub(super) struct Admitted {
     pub device: DeviceId,
     pub client_id: String,
     pub secret: DeviceSecret,
-    pub entrance: Entrance,
+    pub auth_method: AuthMethod,
     /// FLAG of its password.
     pub session: Session,
 }
 
 impl Admitted {
     /// Keeps of the device what a session needs: it is in memory as long as the connection.
-    fn new(device: Device, secret: DeviceSecret, entrance: Entrance, session: Session) -> Self {
+    fn new(device: Device, secret: DeviceSecret, auth_method: AuthMethod, session: Session) -> Self {
         let Device { id, client_id, .. } = device;
-        Self { device: id, client_id, secret, entrance, session }
+        Self { device: id, client_id, secret, auth_method, session }
     }
 }
 
 /// Why a device may not connect.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotAdmitted {
+pub(super) enum AdmissionError {
     #[error("no password; a device sends one, with or without a user name")]
     NoPassword,
     #[error("password: {0}")]
@@ -78,24 +78,24 @@ pub(super) enum NotAdmitted {
     Store(#[from] StoreError),
 }
 
-impl NotAdmitted {
+impl AdmissionError {
     /// The CONNACK code, if the device is to get one.
     pub fn answer(&self) -> Option<ConnectAckReason> {
         match self {
             // Without its secret, which is wrong anyway, the device bootstraps.
-            NotAdmitted::WrongProductSecret(_)
-            | NotAdmitted::WrongDeviceSecret(_)
-            | NotAdmitted::NeverGivenASecret(_) => Some(ConnectAckReason::BadUserNameOrPassword),
-            NotAdmitted::NotEntered(..) => Some(ConnectAckReason::NotAuthorized),
-            NotAdmitted::NoPassword
-            | NotAdmitted::Password(_)
-            | NotAdmitted::NotText
-            | NotAdmitted::UnknownProduct(_)
-            | NotAdmitted::UnknownClientId
-            | NotAdmitted::Name(_)
-            | NotAdmitted::ForeignClientId(_)
-            | NotAdmitted::UnusableSecret(..)
-            | NotAdmitted::Store(_) => None,
+            AdmissionError::WrongProductSecret(_)
+            | AdmissionError::WrongDeviceSecret(_)
+            | AdmissionError::NeverGivenASecret(_) => Some(ConnectAckReason::BadUserNameOrPassword),
+            AdmissionError::NotEntered(..) => Some(ConnectAckReason::NotAuthorized),
+            AdmissionError::NoPassword
+            | AdmissionError::Password(_)
+            | AdmissionError::NotText
+            | AdmissionError::UnknownProduct(_)
+            | AdmissionError::UnknownClientId
+            | AdmissionError::Name(_)
+            | AdmissionError::ForeignClientId(_)
+            | AdmissionError::UnusableSecret(..)
+            | AdmissionError::Store(_) => None,
         }
     }
 }
@@ -103,10 +103,10 @@ impl NotAdmitted {
 /// Decides about a CONNECT. The user name is of no meaning.
 ///
 /// # Errors
-/// [`NotAdmitted`], which knows the answer to give.
-pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Result<Admitted, NotAdmitted> {
-    let password = connect.password.as_deref().ok_or(NotAdmitted::NoPassword)?;
-    let password = std::str::from_utf8(password).map_err(|_| NotAdmitted::NotText)?;
+/// [`AdmissionError`], which knows the answer to give.
+pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Result<Admitted, AdmissionError> {
+    let password = connect.password.as_deref().ok_or(AdmissionError::NoPassword)?;
+    let password = std::str::from_utf8(password).map_err(|_| AdmissionError::NotText)?;
     match Password::parse(password)? {
         Password::Bootstrap(bootstrap) => {
             let product = product(store, bootstrap.product_key).await?;
@@ -114,32 +114,32 @@ pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Resu
             let key = match bootstrap.open(secret.as_str()) {
                 Ok(key) => DeviceKey::new(key.as_str())?,
                 Err(VerifyError::Sealed | VerifyError::Signature) => {
-                    return Err(NotAdmitted::WrongProductSecret(product.key));
+                    return Err(AdmissionError::WrongProductSecret(product.key));
                 }
                 Err(error @ VerifyError::ProductSecret { .. }) => {
-                    return Err(NotAdmitted::UnusableSecret(product.key, error));
+                    return Err(AdmissionError::UnusableSecret(product.key, error));
                 }
             };
             let (device, secret) = enter(store, &product, key, &connect.client_id, now).await?;
-            Ok(Admitted::new(device, secret, Entrance::Bootstrap, bootstrap.session))
+            Ok(Admitted::new(device, secret, AuthMethod::Bootstrap, bootstrap.session))
         }
         Password::Login(login) => {
             let mut reader = store.read().await?;
             let Some(device) = reader.find_device_by_client_id(&connect.client_id).await? else {
-                return Err(stranger(&reader.products().await?, &connect.client_id));
+                return Err(unknown_device(&reader.products().await?, &connect.client_id));
             };
             let product = reader.product(&device.product).await?;
             let (ps, ds) = (reader.product_secret(&product)?, reader.device_secret(&device)?);
             if login.verify(ps.as_str(), ds.as_str()).is_err() {
-                return Err(NotAdmitted::WrongDeviceSecret(device.key));
+                return Err(AdmissionError::WrongDeviceSecret(device.key));
             }
-            Ok(Admitted::new(device, ds, Entrance::Login, login.session))
+            Ok(Admitted::new(device, ds, AuthMethod::Login, login.session))
         }
     }
 }
 
-async fn product(store: &Store, key: &str) -> Result<Product, NotAdmitted> {
-    let unknown = || NotAdmitted::UnknownProduct(key.to_owned());
+async fn product(store: &Store, key: &str) -> Result<Product, AdmissionError> {
+    let unknown = || AdmissionError::UnknownProduct(key.to_owned());
     let key = ProductKey::new(key).map_err(|_| unknown())?;
     store.read().await?.find_product(&key).await?.ok_or_else(unknown)
 }
@@ -151,15 +151,15 @@ async fn enter(
     key: DeviceKey,
     client_id: &str,
     now: Millis,
-) -> Result<(Device, DeviceSecret), NotAdmitted> {
+) -> Result<(Device, DeviceSecret), AdmissionError> {
     if client_id != crate::rules::names::client_id(&product.key, &key) {
-        return Err(NotAdmitted::ForeignClientId(key.to_string()));
+        return Err(AdmissionError::ForeignClientId(key.to_string()));
     }
     let mut writer = store.write().await?;
     let known = writer.find_device(&product.key, &key).await?;
     let again = known.is_some();
     if !again && product.admission == Admission::KnownOnly {
-        return Err(NotAdmitted::NotEntered(product.key.clone(), key));
+        return Err(AdmissionError::NotEntered(product.key.clone(), key));
     }
     let device = writer.enter_device(&product.key, &key, &new_secret()?, now).await?;
     let kind = if again { "bootstrap_again" } else { "bootstrap" };
@@ -178,12 +178,12 @@ async fn enter(
 }
 
 /// Why a login of a device that is in no product's list is refused.
-fn stranger(products: &[Product], client_id: &str) -> NotAdmitted {
+fn unknown_device(products: &[Product], client_id: &str) -> AdmissionError {
     let names = client_id.strip_prefix(CLIENT_ID_START).unwrap_or_default();
     // No product key is the beginning of another, so at most one fits.
     match products.iter().find(|product| names.starts_with(product.key.as_str())) {
-        Some(product) => NotAdmitted::NeverGivenASecret(product.key.clone()),
-        None => NotAdmitted::UnknownClientId,
+        Some(product) => AdmissionError::NeverGivenASecret(product.key.clone()),
+        None => AdmissionError::UnknownClientId,
     }
 }
 
@@ -229,17 +229,17 @@ mod tests {
         Nonce::of([7; Nonce::LEN])
     }
 
-    async fn bootstrapped(store: &Store, pk: &str, ps: &str) -> Result<Admitted, NotAdmitted> {
+    async fn bootstrapped(store: &Store, pk: &str, ps: &str) -> Result<Admitted, AdmissionError> {
         let password = bootstrap(pk, ps, DK, nonce(), Session::Plain).unwrap();
         admit(store, &connect(CLIENT, &password), NOW).await
     }
 
-    async fn logged_in(store: &Store, client: &str, ds: &str) -> Result<Admitted, NotAdmitted> {
+    async fn logged_in(store: &Store, client: &str, ds: &str) -> Result<Admitted, AdmissionError> {
         let password = login(PS, ds, nonce(), Session::Encrypted).unwrap();
         admit(store, &connect(client, &password), NOW).await
     }
 
-    fn code(outcome: Result<Admitted, NotAdmitted>) -> Option<u8> {
+    fn code(outcome: Result<Admitted, AdmissionError>) -> Option<u8> {
         outcome.unwrap_err().answer().map(u8::from)
     }
 
@@ -247,7 +247,7 @@ mod tests {
     async fn a_bootstrap_makes_the_device_and_gives_the_same_secret_each_time() {
         let store = store(Admission::Anyone).await;
         let first = bootstrapped(&store, PK, PS).await.unwrap();
-        assert_eq!((first.entrance, first.session), (Entrance::Bootstrap, Session::Plain));
+        assert_eq!((first.auth_method, first.session), (AuthMethod::Bootstrap, Session::Plain));
         assert_eq!(first.secret.as_str().len(), SECRET);
         let second = bootstrapped(&store, PK, PS).await.unwrap();
         assert_eq!(second.secret, first.secret);
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(kinds, ["bootstrap", "bootstrap_again"]);
 
         let login = logged_in(&store, CLIENT, first.secret.as_str()).await.unwrap();
-        assert_eq!((login.entrance, login.session), (Entrance::Login, Session::Encrypted));
+        assert_eq!((login.auth_method, login.session), (AuthMethod::Login, Session::Encrypted));
     }
 
     #[tokio::test]

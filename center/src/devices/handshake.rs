@@ -1,4 +1,4 @@
-//! From the first byte of a connection to its CONNECT packet.
+//! The MQTT handshake: from the first byte of a connection to its CONNECT.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use super::session::read_step;
 const CONNECT_LIMIT: u32 = 1024;
 /// Bytes of any later packet.
 const PACKET_LIMIT: u32 = 16 * 1024;
-/// How long, and for how many bytes, a refused device is waited for.
+/// Limits on the bytes that are read from a refused device.
 const DRAIN: Duration = Duration::from_secs(1);
 const DRAINED: usize = 16 * 1024;
 /// Type and flags of CONNECT.
 const CONNECT_BYTE: u8 = 0x10;
 
-/// Why a connection did not come to a CONNECT.
+/// Why no CONNECT came.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoConnect {
+pub(super) enum HandshakeError {
     #[error("no whole CONNECT within {0:?}")]
     Late(Duration),
     #[error("closed before CONNECT")]
@@ -39,9 +39,9 @@ pub(super) enum NoConnect {
     Socket(#[from] std::io::Error),
 }
 
-/// A CONNECT and what is needed to go on.
+/// A CONNECT, and what the session needs to go on.
 #[derive(Debug)]
-pub(super) struct Greeting {
+pub(super) struct Handshake {
     /// As the device sent it.
     pub connect: Connect,
     /// Set up for the packets that follow.
@@ -50,55 +50,55 @@ pub(super) struct Greeting {
     pub rest: BytesMut,
 }
 
-/// Reads CONNECT within `limit`. A level that is not 4 is answered by CONNACK 1, all else by silence.
+/// Reads CONNECT within `limit`. A level that is not 4 is answered by CONNACK 1; nothing else is answered.
 ///
 /// # Errors
-/// [`NoConnect`]; the caller closes the connection.
-pub(super) async fn greet(
+/// [`HandshakeError`]; the caller closes the connection.
+pub(super) async fn accept(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     limit: Duration,
-) -> Result<Greeting, NoConnect> {
+) -> Result<Handshake, HandshakeError> {
     match timeout(limit, read_connect(stream)).await {
-        Ok(Ok(greeting)) if greeting.connect.protocol.level() != MQTT_LEVEL_311 => {
+        Ok(Ok(handshake)) if handshake.connect.protocol.level() != MQTT_LEVEL_311 => {
             refuse_level(stream, limit).await
         }
-        Ok(Err(NoConnect::Malformed(DecodeError::UnsupportedProtocolLevel))) => {
+        Ok(Err(HandshakeError::Malformed(DecodeError::UnsupportedProtocolLevel))) => {
             refuse_level(stream, limit).await
         }
         Ok(outcome) => outcome,
-        Err(_) => Err(NoConnect::Late(limit)),
+        Err(_) => Err(HandshakeError::Late(limit)),
     }
 }
 
 async fn refuse_level<T>(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     limit: Duration,
-) -> Result<T, NoConnect> {
-    answer(stream, ConnectAckReason::UnacceptableProtocolVersion, limit).await?;
-    Err(NoConnect::Level)
+) -> Result<T, HandshakeError> {
+    refuse(stream, ConnectAckReason::UnacceptableProtocolVersion, limit).await?;
+    Err(HandshakeError::Level)
 }
 
-async fn read_connect(stream: &mut (impl AsyncRead + Unpin)) -> Result<Greeting, NoConnect> {
+async fn read_connect(stream: &mut (impl AsyncRead + Unpin)) -> Result<Handshake, HandshakeError> {
     let mut codec = Codec::new(CONNECT_LIMIT);
     let mut input = BytesMut::new();
     let mut first = true;
     loop {
         if read_step(stream, &mut input).await? == 0 {
-            return Err(NoConnect::Closed);
+            return Err(HandshakeError::Closed);
         }
         if std::mem::take(&mut first)
             && let Some(&byte) = input.first()
             && byte != CONNECT_BYTE
         {
-            return Err(NoConnect::NotMqtt(byte));
+            return Err(HandshakeError::NotMqtt(byte));
         }
-        if let Some((packet, _)) = codec.decode(&mut input).map_err(NoConnect::Malformed)? {
+        if let Some((packet, _)) = codec.decode(&mut input).map_err(HandshakeError::Malformed)? {
             let Packet::Connect(connect) = packet else {
                 // The first byte says CONNECT, so the codec makes nothing else of it.
-                return Err(NoConnect::Malformed(DecodeError::MalformedPacket));
+                return Err(HandshakeError::Malformed(DecodeError::MalformedPacket));
             };
             codec.set_max_size(PACKET_LIMIT);
-            return Ok(Greeting { connect: *connect, codec, rest: input });
+            return Ok(Handshake { connect: *connect, codec, rest: input });
         }
     }
 }
@@ -113,7 +113,7 @@ pub(super) fn connack(code: ConnectAckReason) -> Packet {
 ///
 /// # Errors
 /// The socket's, also when it does not take the answer within `limit`.
-pub(super) async fn answer(
+pub(super) async fn refuse(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     code: ConnectAckReason,
     limit: Duration,
@@ -159,11 +159,11 @@ mod tests {
         packet
     }
 
-    /// What `greet` makes of `bytes`, and what it answers. The device keeps its side open.
-    async fn greeted(bytes: &[u8]) -> (Result<Greeting, NoConnect>, Vec<u8>) {
+    /// What `accept` makes of `bytes`, and what it answers. The device keeps its side open.
+    async fn accepted(bytes: &[u8]) -> (Result<Handshake, HandshakeError>, Vec<u8>) {
         let (mut device, mut stream) = duplex(4096);
         device.write_all(bytes).await.unwrap();
-        let outcome = greet(&mut stream, LIMIT).await;
+        let outcome = accept(&mut stream, LIMIT).await;
         drop(stream);
         let mut answer = Vec::new();
         device.read_to_end(&mut answer).await.unwrap();
@@ -172,19 +172,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_password_without_user_name_is_accepted_and_one_with_it_too() {
-        let (outcome, _) = greeted(&connect(4, 0x42, &["qdP1D1", "secret"])).await;
-        let greeting = outcome.unwrap();
-        assert_eq!(greeting.connect.password.unwrap(), "secret");
-        assert_eq!(greeting.connect.username, None);
-        let (outcome, _) = greeted(&connect(4, 0xC2, &["qdP1D1", "name", "secret"])).await;
+        let (outcome, _) = accepted(&connect(4, 0x42, &["qdP1D1", "secret"])).await;
+        let handshake = outcome.unwrap();
+        assert_eq!(handshake.connect.password.unwrap(), "secret");
+        assert_eq!(handshake.connect.username, None);
+        let (outcome, _) = accepted(&connect(4, 0xC2, &["qdP1D1", "name", "secret"])).await;
         assert_eq!(outcome.unwrap().connect.password.unwrap(), "secret");
     }
 
     #[tokio::test(start_paused = true)]
     async fn another_level_is_answered_by_connack_1() {
         for level in [3, 5, 6] {
-            let (outcome, answer) = greeted(&connect(level, 0x42, &["qdP1D1", "secret"])).await;
-            assert!(matches!(outcome, Err(NoConnect::Level)), "{outcome:?}");
+            let (outcome, answer) = accepted(&connect(level, 0x42, &["qdP1D1", "secret"])).await;
+            assert!(matches!(outcome, Err(HandshakeError::Level)), "{outcome:?}");
             assert_eq!(answer, [0x20, 2, 0, 1]);
         }
     }
@@ -193,8 +193,8 @@ mod tests {
     async fn a_connect_that_does_not_come_is_waited_for_ten_seconds() {
         for bytes in [&b""[..], b"\x10", b"\x10\x20\x00\x04MQ"] {
             let begun = tokio::time::Instant::now();
-            let (outcome, answer) = greeted(bytes).await;
-            assert!(matches!(outcome, Err(NoConnect::Late(_))), "{outcome:?}");
+            let (outcome, answer) = accepted(bytes).await;
+            assert!(matches!(outcome, Err(HandshakeError::Late(_))), "{outcome:?}");
             assert_eq!((begun.elapsed().as_secs(), answer), (10, vec![]));
         }
     }
@@ -203,16 +203,16 @@ mod tests {
     async fn what_is_no_connect_is_closed_at_its_first_byte() {
         for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"\x30", b"\x16\x03\x01"] {
             let begun = tokio::time::Instant::now();
-            let (outcome, answer) = greeted(bytes).await;
-            assert!(matches!(outcome, Err(NoConnect::NotMqtt(_))), "{outcome:?}");
+            let (outcome, answer) = accepted(bytes).await;
+            assert!(matches!(outcome, Err(HandshakeError::NotMqtt(_))), "{outcome:?}");
             assert_eq!((begun.elapsed().as_secs(), answer), (0, vec![]));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_oversized_connect_is_closed_before_it_is_read() {
-        let (outcome, answer) = greeted(&connect(4, 0x42, &["qdP1D1", &"x".repeat(1100)])[..5]).await;
-        assert!(matches!(outcome, Err(NoConnect::Malformed(_))), "{outcome:?}");
+        let (outcome, answer) = accepted(&connect(4, 0x42, &["qdP1D1", &"x".repeat(1100)])[..5]).await;
+        assert!(matches!(outcome, Err(HandshakeError::Malformed(_))), "{outcome:?}");
         assert_eq!(answer, b"");
     }
 
@@ -220,7 +220,7 @@ mod tests {
     async fn what_follows_connect_is_kept() {
         let mut bytes = connect(4, 0x42, &["qdP1D1", "secret"]);
         bytes.extend([0xC0, 0]);
-        let greeting = greeted(&bytes).await.0.unwrap();
-        assert_eq!(&greeting.rest[..], [0xC0, 0]);
+        let handshake = accepted(&bytes).await.0.unwrap();
+        assert_eq!(&handshake.rest[..], [0xC0, 0]);
     }
 }

@@ -60,6 +60,11 @@ pub fn down_filter(client_id: &str) -> Result<Text<{ limits::TOPIC }>, TooLong> 
     joined([Direction::Down.prefix(), client_id, "/+"])
 }
 
+/// What the topics of a device begin with where it publishes.
+pub fn up_prefix(client_id: &str) -> Result<Text<{ limits::TOPIC }>, TooLong> {
+    joined([Direction::Up.prefix(), client_id, "/"])
+}
+
 /// Where a device publishes.
 pub fn uplink(client_id: &str, leaf: Leaf) -> Result<Text<{ limits::TOPIC }>, TooLong> {
     joined([Direction::Up.prefix(), client_id, "/", leaf.as_str()])

@@ -1,4 +1,4 @@
-//! What one connected device and the engine say to each other: frames in and out, secrets and session key.
+//! The protocol of one connected device over MQTT: frames to and from the engine, device secret and session key.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use quecota_core::wire::message::{self as wire, Provision};
 use crate::engine::{Downlink, Engine, SessionId, Uplink};
 
 use super::codec::{self, Payload};
-use super::credentials::{Admitted, Entrance, random_text};
-use super::seat::Seat;
-use super::session::{Dialogue, End};
-use super::throttle::Throttle;
+use super::credentials::{Admitted, AuthMethod, random_text};
+use super::log_limiter::LogLimiter;
+use super::registry::Connection;
+use super::session::{MessageHandler, SessionEnd};
 
 /// How the device's frames may come (DECISIONS.md "plain or encrypted").
 #[derive(Default)]
@@ -30,37 +30,42 @@ enum UplinkCipher {
 
 /// Why bytes from a device are no frame.
 #[derive(Debug, thiserror::Error)]
-enum Garbage {
+enum DecryptError {
     #[error("{0}")]
     Frame(#[from] FrameError),
     #[error("{0} bytes that the session key does not open")]
     Sealed(usize),
 }
 
-/// One device's side of the link.
-pub(super) struct Talk<'a> {
+/// The protocol of one connection.
+pub(super) struct DeviceProtocol<'a> {
     engine: &'a Engine,
-    throttle: &'a Throttle,
-    seat: Arc<Seat>,
+    log_limiter: &'a LogLimiter,
+    connection: Arc<Connection>,
     admitted: Admitted,
     cipher: UplinkCipher,
     session: Option<SessionId>,
 }
 
-impl<'a> Talk<'a> {
-    /// The talk with `admitted`, who sits on `seat`.
-    pub fn new(engine: &'a Engine, throttle: &'a Throttle, seat: Arc<Seat>, admitted: Admitted) -> Self {
-        Self { engine, throttle, seat, admitted, cipher: UplinkCipher::Plain, session: None }
+impl<'a> DeviceProtocol<'a> {
+    /// The protocol of an admitted device over its connection.
+    pub fn new(
+        engine: &'a Engine,
+        log_limiter: &'a LogLimiter,
+        connection: Arc<Connection>,
+        admitted: Admitted,
+    ) -> Self {
+        Self { engine, log_limiter, connection, admitted, cipher: UplinkCipher::Plain, session: None }
     }
 
-    /// The engine's name for the connection, if the device came online with it.
+    /// The engine's id of the connection, if the device came online.
     pub fn into_session(self) -> Option<SessionId> {
         self.session
     }
 
     /// Gives the device its secret and its session key, as far as it needs them (QUECTHING.md 4.2).
-    fn provision(&mut self) -> Result<(), End> {
-        let bootstrap = self.admitted.entrance == Entrance::Bootstrap;
+    fn provision(&mut self) -> Result<(), SessionEnd> {
+        let bootstrap = self.admitted.auth_method == AuthMethod::Bootstrap;
         let encrypted = self.admitted.session == Session::Encrypted;
         if !bootstrap && !encrypted {
             return Ok(());
@@ -72,29 +77,29 @@ impl<'a> Talk<'a> {
             ..Provision::default()
         };
         let message = Payload::of(&wire::Downlink::Provision(provision))
-            .map_err(|error| End::Failed(error.to_string()))?;
+            .map_err(|error| SessionEnd::Failed(error.to_string()))?;
         match key {
-            None => self.seat.say(&message),
+            None => self.connection.send_payload(&message),
             Some(key) => {
                 self.cipher = UplinkCipher::Either(SessionCipher::new(&key));
-                self.seat.say_then_encrypt(&message, SessionCipher::new(&key))
+                self.connection.send_then_encrypt(&message, SessionCipher::new(&key))
             }
         }
-        .map_err(|error| End::Failed(error.to_string()))
+        .map_err(|error| SessionEnd::Failed(error.to_string()))
     }
 
-    fn say_all(&self, messages: &[Downlink]) {
+    fn send_all(&self, messages: &[Downlink]) {
         for message in messages {
             self.engine.metrics().message_out();
-            if let Err(error) = self.seat.tell(message) {
+            if let Err(error) = self.connection.send(message) {
                 // What the engine offered has a lease: unanswered, it is offered again.
                 tracing::warn!(device = %self.admitted.client_id, %error, "message not sent");
             }
         }
     }
 
-    /// Takes the cipher off. The bytes that are left may still be no frame.
-    fn open(&mut self, payload: &[u8]) -> Result<Vec<u8>, Garbage> {
+    /// Decrypts a payload if it is encrypted. The result may still be no frame.
+    fn decrypt(&mut self, payload: &[u8]) -> Result<Vec<u8>, DecryptError> {
         let mut bytes = payload.to_vec();
         match &self.cipher {
             UplinkCipher::Plain => Ok(bytes),
@@ -116,9 +121,9 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// A vendor device drops bad frames without a word; so do we, except for the log.
-    fn complain(&self, leaf: &str, payload: &[u8], reason: &dyn std::fmt::Display) {
-        let Some(left_out) = self.throttle.line(tokio::time::Instant::now()) else { return };
+    /// A bad message is dropped, as vendor devices do, and logged.
+    fn log_dropped(&self, leaf: &str, payload: &[u8], reason: &dyn std::fmt::Display) {
+        let Some(left_out) = self.log_limiter.admit(tokio::time::Instant::now()) else { return };
         let device = self.admitted.client_id.as_str();
         let shown = hex::encode(payload.get(..payload.len().min(SHOWN)).unwrap_or_default());
         tracing::warn!(
@@ -135,9 +140,9 @@ impl<'a> Talk<'a> {
 /// Bytes of a bad message that the log shows.
 const SHOWN: usize = 32;
 
-fn decrypt(cipher: &SessionCipher, bytes: &mut Vec<u8>) -> Result<(), Garbage> {
+fn decrypt(cipher: &SessionCipher, bytes: &mut Vec<u8>) -> Result<(), DecryptError> {
     let sealed = bytes.len();
-    let length = cipher.decrypt(bytes).map_err(|_| Garbage::Sealed(sealed))?.len();
+    let length = cipher.decrypt(bytes).map_err(|_| DecryptError::Sealed(sealed))?.len();
     bytes.truncate(length);
     Ok(())
 }
@@ -151,40 +156,43 @@ fn session_key() -> [u8; limits::SESSION_KEY] {
     key
 }
 
-impl Dialogue for Talk<'_> {
-    async fn subscribed(&mut self) -> Result<(), End> {
+impl MessageHandler for DeviceProtocol<'_> {
+    async fn subscribed(&mut self) -> Result<(), SessionEnd> {
         self.provision()?;
-        let connected =
-            self.engine.online(self.admitted.device).await.map_err(|error| End::Failed(error.to_string()))?;
+        let connected = self
+            .engine
+            .online(self.admitted.device)
+            .await
+            .map_err(|error| SessionEnd::Failed(error.to_string()))?;
         self.session = Some(connected.session);
-        self.say_all(&connected.messages);
+        self.send_all(&connected.messages);
         Ok(())
     }
 
-    async fn received(&mut self, leaf: &str, payload: Bytes) -> Result<(), End> {
+    async fn received(&mut self, leaf: &str, payload: Bytes) -> Result<(), SessionEnd> {
         self.engine.metrics().message_in();
-        let mut bytes = match self.open(&payload) {
+        let mut bytes = match self.decrypt(&payload) {
             Ok(bytes) => bytes,
             Err(garbage) => {
-                self.complain(leaf, &payload, &garbage);
+                self.log_dropped(leaf, &payload, &garbage);
                 return Ok(());
             }
         };
         let frame = match Frame::parse(&mut bytes) {
             Ok(frame) => frame,
             Err(error) => {
-                self.complain(leaf, &payload, &error);
+                self.log_dropped(leaf, &payload, &error);
                 return Ok(());
             }
         };
         let Some(packet) = codec::decode(&frame) else { return Ok(()) };
         if let Uplink::Malformed { command, reason } = &packet.uplink {
-            self.complain(leaf, &payload, &format_args!("command {command:#06x}: {reason}"));
+            self.log_dropped(leaf, &payload, &format_args!("command {command:#06x}: {reason}"));
         }
         let messages = Box::pin(self.engine.received(self.admitted.device, packet))
             .await
-            .map_err(|error| End::Failed(error.to_string()))?;
-        self.say_all(&messages);
+            .map_err(|error| SessionEnd::Failed(error.to_string()))?;
+        self.send_all(&messages);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! A bound on what strangers can write into the log.
+//! A limit on the log lines that unauthenticated peers can cause.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,9 +9,9 @@ use tokio::time::Instant;
 const LINES: u32 = 50;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Counts the lines of one window and says how many were left out of the one before.
+/// Counts the lines of a window and those that were left out of the one before.
 #[derive(Debug)]
-pub(super) struct Throttle(Mutex<Window>);
+pub(super) struct LogLimiter(Mutex<Window>);
 
 #[derive(Debug)]
 struct Window {
@@ -19,14 +19,14 @@ struct Window {
     lines: u32,
 }
 
-impl Throttle {
-    /// Nothing was written yet.
+impl LogLimiter {
+    /// A limiter that has counted no line.
     pub fn new(now: Instant) -> Self {
         Self(Mutex::new(Window { begun: now, lines: 0 }))
     }
 
-    /// Whether one more line may be written; with it the number of those that were not, to be named once.
-    pub fn line(&self, now: Instant) -> Option<u32> {
+    /// Whether one more line may be written; if so, how many were left out before it, told once per window.
+    pub fn admit(&self, now: Instant) -> Option<u32> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut left_out = 0;
         if now.saturating_duration_since(window.begun) >= WINDOW {
@@ -45,10 +45,10 @@ mod tests {
     #[test]
     fn a_flood_is_cut_and_counted() {
         let begun = Instant::now();
-        let throttle = Throttle::new(begun);
-        let written = (0..1000).filter(|_| throttle.line(begun).is_some()).count();
+        let log_limiter = LogLimiter::new(begun);
+        let written = (0..1000).filter(|_| log_limiter.admit(begun).is_some()).count();
         assert_eq!(written, 50);
-        assert_eq!(throttle.line(begun + WINDOW), Some(950));
-        assert_eq!(throttle.line(begun + WINDOW), Some(0));
+        assert_eq!(log_limiter.admit(begun + WINDOW), Some(950));
+        assert_eq!(log_limiter.admit(begun + WINDOW), Some(0));
     }
 }

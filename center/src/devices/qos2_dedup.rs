@@ -1,4 +1,4 @@
-//! Which QoS 2 packets of a device were already handled (QUECTHING.md 4.1, "resend").
+//! Deduplication of a device's QoS 2 packets (QUECTHING.md 4.1, "resend").
 //!
 //! A vendor device sends the same PUBLISH, without DUP, until PUBCOMP arrives: before PUBREC, between PUBREC and PUBREL,
 //! and crossing our PUBCOMP. So an id is remembered for a while after PUBREL too, together with a digest of the packet:
@@ -17,7 +17,7 @@ const REMEMBERED: usize = 64;
 /// What to do with a QoS 2 PUBLISH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// Not seen: handle it to its commit, then [`Inbox::handled`] and PUBREC.
+    /// Not seen: it is handled to its commit, then [`Qos2Dedup::handled`] and PUBREC follow.
     New(Digest),
     /// Handled before: PUBREC only.
     Repeat,
@@ -46,12 +46,12 @@ struct Handled {
 
 /// The QoS 2 packets of one connection.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(super) struct Qos2Dedup {
     handled: VecDeque<Handled>,
     keep: Duration,
 }
 
-impl Inbox {
+impl Qos2Dedup {
     /// Remembers a released packet for `keep`.
     pub fn new(keep: Duration) -> Self {
         Self { handled: VecDeque::new(), keep }
@@ -99,10 +99,10 @@ mod tests {
         NonZeroU16::new(n).expect("not 0")
     }
 
-    fn take(inbox: &mut Inbox, n: u16, payload: &[u8], now: Instant) -> bool {
-        match inbox.arrive(id(n), "t", payload, now) {
+    fn take(qos2_dedup: &mut Qos2Dedup, n: u16, payload: &[u8], now: Instant) -> bool {
+        match qos2_dedup.arrive(id(n), "t", payload, now) {
             Arrival::New(digest) => {
-                inbox.handled(id(n), digest);
+                qos2_dedup.handled(id(n), digest);
                 true
             }
             Arrival::Repeat => false,
@@ -111,43 +111,43 @@ mod tests {
 
     #[test]
     fn a_repeat_counts_once_before_and_after_release() {
-        let mut inbox = Inbox::new(KEEP);
+        let mut qos2_dedup = Qos2Dedup::new(KEEP);
         let now = Instant::now();
-        assert!(take(&mut inbox, 7, b"status 5", now));
-        assert!(!take(&mut inbox, 7, b"status 5", now));
-        inbox.release(id(7), now);
-        assert!(!take(&mut inbox, 7, b"status 5", now + Duration::from_secs(19)));
-        inbox.release(id(7), now + Duration::from_secs(19));
-        assert!(!take(&mut inbox, 7, b"status 5", now + Duration::from_secs(38)));
+        assert!(take(&mut qos2_dedup, 7, b"status 5", now));
+        assert!(!take(&mut qos2_dedup, 7, b"status 5", now));
+        qos2_dedup.release(id(7), now);
+        assert!(!take(&mut qos2_dedup, 7, b"status 5", now + Duration::from_secs(19)));
+        qos2_dedup.release(id(7), now + Duration::from_secs(19));
+        assert!(!take(&mut qos2_dedup, 7, b"status 5", now + Duration::from_secs(38)));
     }
 
     #[test]
     fn an_id_used_for_other_bytes_is_a_new_packet() {
-        let mut inbox = Inbox::new(KEEP);
+        let mut qos2_dedup = Qos2Dedup::new(KEEP);
         let now = Instant::now();
-        assert!(take(&mut inbox, 7, b"status 5", now));
-        assert!(take(&mut inbox, 7, b"status 8", now));
-        inbox.release(id(7), now);
-        assert!(take(&mut inbox, 7, b"status 9", now));
+        assert!(take(&mut qos2_dedup, 7, b"status 5", now));
+        assert!(take(&mut qos2_dedup, 7, b"status 8", now));
+        qos2_dedup.release(id(7), now);
+        assert!(take(&mut qos2_dedup, 7, b"status 9", now));
     }
 
     #[test]
     fn a_released_id_is_forgotten_after_its_time() {
-        let mut inbox = Inbox::new(KEEP);
+        let mut qos2_dedup = Qos2Dedup::new(KEEP);
         let now = Instant::now();
-        assert!(take(&mut inbox, 7, b"status 5", now));
-        inbox.release(id(7), now);
-        assert!(take(&mut inbox, 7, b"status 5", now + KEEP));
+        assert!(take(&mut qos2_dedup, 7, b"status 5", now));
+        qos2_dedup.release(id(7), now);
+        assert!(take(&mut qos2_dedup, 7, b"status 5", now + KEEP));
     }
 
     #[test]
     fn memory_is_bounded_when_a_device_never_releases() {
-        let mut inbox = Inbox::new(KEEP);
+        let mut qos2_dedup = Qos2Dedup::new(KEEP);
         let now = Instant::now();
         for n in 1..=1000 {
-            assert!(take(&mut inbox, n, b"x", now));
+            assert!(take(&mut qos2_dedup, n, b"x", now));
         }
-        assert_eq!(inbox.handled.len(), REMEMBERED);
-        assert!(!take(&mut inbox, 1000, b"x", now));
+        assert_eq!(qos2_dedup.handled.len(), REMEMBERED);
+        assert!(!take(&mut qos2_dedup, 1000, b"x", now));
     }
 }

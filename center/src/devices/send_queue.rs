@@ -1,4 +1,4 @@
-//! What waits to be sent to one device, and the word that its connection is to end.
+//! The bounded queue of messages to one device, and the request to close its connection.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use tokio::sync::Notify;
 
-/// One downlink message: a whole frame, as it goes into a PUBLISH.
+/// One message: a whole frame, as it goes into a PUBLISH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Publication {
     /// `q/1/d/<clientId>/<leaf>`.
@@ -17,10 +17,10 @@ pub(super) struct Publication {
     pub payload: Bytes,
 }
 
-/// Why the center ends a connection by itself.
+/// Why the center closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Kick {
+pub(super) enum CloseReason {
     /// The same client id connected again.
     TakenOver = 1,
     /// The center is stopping.
@@ -33,21 +33,21 @@ pub(super) struct Full;
 
 /// The bounded queue of one session. A `VecDeque` and a `Notify` cost tens of bytes when idle, a channel two kilobytes.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(super) struct SendQueue {
     queue: Mutex<VecDeque<Publication>>,
     capacity: usize,
     changed: Notify,
-    kicked: AtomicU8,
+    closed: AtomicU8,
 }
 
-impl Outbox {
+impl SendQueue {
     /// An empty queue for at most `capacity` messages.
     pub fn new(capacity: usize) -> Self {
         Self {
             queue: Mutex::new(VecDeque::new()),
             capacity,
             changed: Notify::new(),
-            kicked: AtomicU8::new(0),
+            closed: AtomicU8::new(0),
         }
     }
 
@@ -77,27 +77,27 @@ impl Outbox {
         message
     }
 
-    /// Ends the connection at its next step; the first reason stays.
-    pub fn kick(&self, reason: Kick) {
-        let _ = self.kicked.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
+    /// Asks the session to close at its next step; the first reason stays.
+    pub fn close(&self, reason: CloseReason) {
+        let _ = self.closed.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
         self.changed.notify_one();
     }
 
-    /// Whether, and why, the connection is to end.
-    pub fn kicked(&self) -> Option<Kick> {
-        match self.kicked.load(Ordering::Acquire) {
+    /// Why the connection is to be closed; none: it is not.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        match self.closed.load(Ordering::Acquire) {
             0 => None,
-            1 => Some(Kick::TakenOver),
-            _ => Some(Kick::ShuttingDown),
+            1 => Some(CloseReason::TakenOver),
+            _ => Some(CloseReason::ShuttingDown),
         }
     }
 
-    /// Returns when a message was queued or the session was kicked since the last call.
+    /// Returns when a message was queued or the session was asked to close since the last call.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// A panic elsewhere cannot leave a queue half changed, so its poison is of no concern.
+    /// A panic elsewhere cannot leave a queue half changed, so a poisoned lock is used all the same.
     fn queue(&self) -> MutexGuard<'_, VecDeque<Publication>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,23 +113,23 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_and_keeps_its_order() {
-        let outbox = Outbox::new(2);
-        assert_eq!(outbox.push(message(1)), Ok(()));
-        assert_eq!(outbox.push(message(2)), Ok(()));
-        assert_eq!(outbox.push(message(3)), Err(Full));
-        assert_eq!(outbox.pop(), Some(message(1)));
-        assert_eq!(outbox.push(message(4)), Ok(()));
-        assert_eq!(outbox.pop(), Some(message(2)));
-        assert_eq!(outbox.pop(), Some(message(4)));
-        assert_eq!(outbox.pop(), None);
+        let send_queue = SendQueue::new(2);
+        assert_eq!(send_queue.push(message(1)), Ok(()));
+        assert_eq!(send_queue.push(message(2)), Ok(()));
+        assert_eq!(send_queue.push(message(3)), Err(Full));
+        assert_eq!(send_queue.pop(), Some(message(1)));
+        assert_eq!(send_queue.push(message(4)), Ok(()));
+        assert_eq!(send_queue.pop(), Some(message(2)));
+        assert_eq!(send_queue.pop(), Some(message(4)));
+        assert_eq!(send_queue.pop(), None);
     }
 
     #[test]
-    fn the_first_reason_of_a_kick_stays() {
-        let outbox = Outbox::new(1);
-        assert_eq!(outbox.kicked(), None);
-        outbox.kick(Kick::TakenOver);
-        outbox.kick(Kick::ShuttingDown);
-        assert_eq!(outbox.kicked(), Some(Kick::TakenOver));
+    fn the_first_reason_to_close_stays() {
+        let send_queue = SendQueue::new(1);
+        assert_eq!(send_queue.close_reason(), None);
+        send_queue.close(CloseReason::TakenOver);
+        send_queue.close(CloseReason::ShuttingDown);
+        assert_eq!(send_queue.close_reason(), Some(CloseReason::TakenOver));
     }
 }
