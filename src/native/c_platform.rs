@@ -4,8 +4,8 @@ use core::ffi::{c_char, c_void};
 use core::mem::offset_of;
 use core::ptr;
 
+use quecota_core::journal::Journal;
 use quecota_core::limits;
-use quecota_core::ota::journal::Journal;
 use quecota_core::platform::{
     Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
     System, Takes, Transport,

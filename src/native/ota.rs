@@ -68,7 +68,7 @@ pub unsafe extern "C" fn quecota_ota_request(device: *mut quecota_t, want_sha256
     boundary!(PANIC, {
         let device = device!(device, else NULL);
         let mode = u32::from(want_sha256 != 0);
-        code(device.tell(|agent, platform| agent.request_plan(platform, mode)).and_then(|asked| Ok(asked?)))
+        code(device.tell(|agent, platform| agent.ota_request(platform, mode)).and_then(|asked| Ok(asked?)))
     })
 }
 
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn quecota_ota_read(
         if room.is_empty() {
             return VALUE;
         }
-        code(device.tell(|agent, platform| agent.read(platform, offset, room)).and_then(|count| {
+        code(device.tell(|agent, platform| agent.ota_read(platform, offset, room)).and_then(|count| {
             let count = u32::try_from(count?).unwrap_or(u32::MAX);
             // SAFETY: not NULL, as was checked above.
             unsafe { read.write(count) };
@@ -141,7 +141,11 @@ pub unsafe extern "C" fn quecota_ota_read(
 pub unsafe extern "C" fn quecota_ota_checkpoint(device: *mut quecota_t, offset: u32) -> quecota_error_t {
     boundary!(PANIC, {
         let device = device!(device, else NULL);
-        code(device.tell(|agent, platform| agent.mark(platform, offset)).and_then(|marked| Ok(marked?)))
+        code(
+            device
+                .tell(|agent, platform| agent.ota_checkpoint(platform, offset))
+                .and_then(|marked| Ok(marked?)),
+        )
     })
 }
 
@@ -159,7 +163,7 @@ pub unsafe extern "C" fn quecota_ota_get_checkpoint(
     boundary!(PANIC, {
         write_to!(offset, 0, else NULL);
         let device = device!(device, else NULL);
-        code(device.ask(|agent, _| agent.marked()).map(|marked| {
+        code(device.ask(|agent, _| agent.ota_get_checkpoint()).map(|marked| {
             // SAFETY: not NULL, as was checked above.
             unsafe { offset.write(marked) };
         }))

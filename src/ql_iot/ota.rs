@@ -16,7 +16,7 @@ pub extern "C" fn Ql_iotCmdOtaRequest(mode: quint32_t) -> qbool {
                 platform.log(Level::Warn, "Ql_iotCmdOtaRequest: the mode must be 0 or 1; nothing was sent");
                 return false;
             }
-            agent.request_plan(platform, mode).is_ok()
+            agent.ota_request(platform, mode).is_ok()
         });
         qbool::from(asked.unwrap_or(false))
     })
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn Ql_iotCmdOtaMcuFWDataRead(
         if data.is_empty() {
             return 0;
         }
-        match device.tell(|agent, platform| agent.read(platform, startAddr, data)) {
+        match device.tell(|agent, platform| agent.ota_read(platform, startAddr, data)) {
             Ok(Ok(count)) => quint32_t::try_from(count).unwrap_or(0),
             _ => 0,
         }

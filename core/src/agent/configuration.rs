@@ -1,11 +1,71 @@
 //! `Ql_iotConfig*`: what the application sets and asks.
 
 use super::{Agent, CallError, Dialect, Mode, WorkState};
+use crate::journal::Configuration;
 use crate::limits;
 use crate::platform::{Level, Platform};
 use crate::text::{Text, TooLong};
 use crate::wire::credential::PRODUCT_SECRET_MIN;
 use crate::wire::message::McuList;
+
+/// Who the device is, beyond what is configured.
+pub(super) struct Identity {
+    /// The hardware id, as the platform told it at start.
+    hardware_id: Text<{ limits::DEVICE_KEY }>,
+    /// The module's version, and the application's text behind it.
+    software: Text<{ 2 * limits::VERSION }>,
+    /// Bytes of `software` that are the module's.
+    module_length: usize,
+}
+
+impl Identity {
+    pub(super) const fn new() -> Self {
+        Identity { hardware_id: Text::new(), software: Text::new(), module_length: 0 }
+    }
+
+    /// Asks the platform.
+    pub(super) fn load(&mut self, platform: &mut dyn Platform) {
+        if self.hardware_id.set(platform.device_key()).is_err() {
+            platform.log(Level::Error, "the hardware id is longer than 32 characters; set a device key");
+        }
+        match Text::<{ limits::VERSION }>::of(platform.module_version()) {
+            Ok(module) => {
+                let software = self.software;
+                self.set_software(&module, software.get(self.module_length..).unwrap_or_default());
+            }
+            Err(_) => platform.log(Level::Error, "the module version is longer than 64 bytes and not used"),
+        }
+    }
+
+    /// Flash that was copied to another device does not bring its identity along.
+    pub(super) fn adopt(&self, kept: &mut Configuration) {
+        if kept.hardware_id != self.hardware_id {
+            if kept.device_key.is_empty() {
+                kept.device_secret.clear();
+            }
+            kept.hardware_id = self.hardware_id;
+        }
+    }
+
+    /// The module's version with the application's behind it.
+    pub(super) fn software(&self) -> &str {
+        &self.software
+    }
+
+    fn set_software(&mut self, module: &str, app: &str) {
+        let mut software = Text::<{ 2 * limits::VERSION }>::new();
+        // Both parts were measured: they fit.
+        let _ = software.push(module);
+        self.module_length = software.len();
+        let _ = software.push(app);
+        self.software = software;
+    }
+
+    fn set_app_version(&mut self, app: &str) {
+        let software = self.software;
+        self.set_software(software.get(..self.module_length).unwrap_or_default(), app);
+    }
+}
 
 const MQTT: &str = "mqtt://";
 const MQTTS: &str = "mqtts://";
@@ -20,7 +80,7 @@ impl From<TooLong> for CallError {
 impl Agent<'_> {
     /// The event conventions; V2_9 unless told.
     pub fn set_dialect(&mut self, dialect: Dialect) {
-        self.dialect = dialect;
+        self.events.dialect = dialect;
         self.session.configuration.dialect = match dialect {
             Dialect::V2_9 => 0,
             Dialect::V2_10 => 1,
@@ -77,7 +137,7 @@ impl Agent<'_> {
     ) -> Result<(), CallError> {
         self.is_idle()?;
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !plain(key) || !plain(secret) || (!key.is_empty() && key == self.hardware_id.as_str()) {
+        if !plain(key) || !plain(secret) || (!key.is_empty() && key == self.identity.hardware_id.as_str()) {
             return Err(CallError::Value);
         }
         let (key, secret) = (Text::of(key)?, Text::of(secret)?);
@@ -116,8 +176,7 @@ impl Agent<'_> {
     /// Text appended to the module's version; `None` or empty: none. At most 64 bytes.
     pub fn set_app_version(&mut self, version: Option<&str>) -> Result<(), CallError> {
         let app = Text::<{ limits::VERSION }>::of(version.unwrap_or_default())?;
-        let software = self.software;
-        self.set_software(software.get(..self.module_length).unwrap_or_default(), &app);
+        self.identity.set_app_version(&app);
         Ok(())
     }
 
@@ -136,7 +195,7 @@ impl Agent<'_> {
         let input = self.machine.version(&component, &version, self.mcu_version(&component));
         self.keep_mcu_version(platform, &component, &version)?;
         if let Some(input) = input {
-            self.version_decides(platform, input);
+            self.judge_mcu(platform, input);
         }
         Ok(())
     }
@@ -181,8 +240,8 @@ impl Agent<'_> {
         }
         self.save_configuration(platform);
         let now = platform.millis();
-        let orders = self.session.set_mode(mode, now);
-        self.carry_out(platform, orders);
+        let actions = self.session.set_mode(mode, now);
+        self.carry_out(platform, actions);
         Ok(())
     }
 
@@ -220,7 +279,7 @@ impl Agent<'_> {
 
     pub(super) fn device_key(&self) -> &Text<{ limits::DEVICE_KEY }> {
         let own = &self.session.configuration.device_key;
-        if own.is_empty() { &self.hardware_id } else { own }
+        if own.is_empty() { &self.identity.hardware_id } else { own }
     }
 
     /// Keep-alive in seconds as it was set.
@@ -235,7 +294,7 @@ impl Agent<'_> {
 
     /// Module version with the application's behind it, as it is reported.
     pub fn software_version(&self) -> &str {
-        &self.software
+        self.identity.software()
     }
 }
 

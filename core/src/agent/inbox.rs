@@ -10,6 +10,12 @@ pub(super) struct Inbox<'b> {
     used: usize,
     /// The first message is unstuffed already (which may be done only once) and is this.
     opened: Option<Opened>,
+    /// The first message is a plan, and of its list this one is the next whose 10700 is to be emitted.
+    next_plan: Option<usize>,
+    /// The first message waits for an answer before it to leave.
+    is_deferred: bool,
+    /// Plan and firmware packets of this connection that were handled: MQTT may bring them twice.
+    handled: [Option<(PacketId, Command)>; 4],
 }
 
 /// A frame whose payload stands in the buffer.
@@ -32,7 +38,7 @@ pub(super) enum Taken {
 
 impl<'b> Inbox<'b> {
     pub(super) fn new(buffer: &'b mut [u8]) -> Self {
-        Inbox { buffer, used: 0, opened: None }
+        Inbox { buffer, used: 0, opened: None, next_plan: None, is_deferred: false, handled: [None; 4] }
     }
 
     pub(super) fn push(&mut self, message: &[u8]) -> Taken {
@@ -51,14 +57,44 @@ impl<'b> Inbox<'b> {
         Taken::Queued
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.used == 0
-    }
-
     /// Forgets everything: the connection it came from is gone.
     pub(super) fn clear(&mut self) {
         self.used = 0;
         self.opened = None;
+        self.next_plan = None;
+        self.is_deferred = false;
+        self.handled = [None; 4];
+    }
+
+    /// Whether a message is there that can be handled now.
+    pub(super) fn is_readable(&self) -> bool {
+        self.used > 0 && !self.is_deferred
+    }
+
+    /// The first message is left for a later poll.
+    pub(super) fn defer(&mut self, is_deferred: bool) {
+        self.is_deferred = is_deferred;
+    }
+
+    /// The plan of the first message whose 10700 is the next to be emitted.
+    pub(super) fn next_plan(&self) -> Option<usize> {
+        self.next_plan
+    }
+
+    /// Keeps the first message until the plans from `next` on are emitted; `None`: all are.
+    pub(super) fn set_next_plan(&mut self, next: Option<usize>) {
+        self.next_plan = next;
+    }
+
+    /// Remembers plan and firmware packets; a second one of the same connection with the same id is the same packet.
+    pub(super) fn is_new(&mut self, opened: Opened) -> bool {
+        let name = (opened.packet, opened.command);
+        if self.handled.contains(&Some(name)) {
+            return false;
+        }
+        let [a, b, c, _] = self.handled;
+        self.handled = [Some(name), a, b, c];
+        true
     }
 
     fn first_length(&self) -> Option<usize> {
@@ -144,6 +180,6 @@ mod tests {
         inbox.pop();
         assert_eq!(inbox.open(|raw| Some(raw.len())).unwrap().unwrap().packet.get(), 3);
         inbox.pop();
-        assert!(inbox.is_empty() && inbox.open(|raw| Some(raw.len())).is_none());
+        assert!(!inbox.is_readable() && inbox.open(|raw| Some(raw.len())).is_none());
     }
 }

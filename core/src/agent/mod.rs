@@ -1,38 +1,40 @@
-//! One device: drives [`crate::ota`] and [`crate::cloud`] over a [`Platform`], one step at a time.
+//! One device: joins [`crate::ota`], [`crate::cloud`] and [`crate::journal`] over a [`Platform`], one step at a time.
 //!
-//! The agent owns no thread, socket, clock or file. Firmware calls [`Agent::poll`] again and again, hands in what
-//! its network brings through the `on_*` calls, and takes events out with [`Agent::next_event`], which are there
-//! only after the state has changed; so an action called on an event is always accepted as the state allows.
+//! The agent owns no thread, socket, clock or file. Firmware calls [`Agent::poll`] again and again, hands in what its
+//! network brings ([`Agent::on_transport`], or the `on_*` calls), and takes events out with [`Agent::next_event`], which
+//! are there only after the state has changed; so an action called on an event is accepted as the state allows.
+mod apply;
+mod auto_confirm;
+mod boot_loop;
+mod checkpoint;
 mod configuration;
+mod connection;
+mod controls;
+mod download;
+mod events;
 mod inbox;
-mod keep;
-mod link;
-mod mark;
 mod outbox;
-mod restart;
-mod step;
-mod unasked;
-mod upgrade;
+mod persistence;
+mod plan;
+mod poll;
+mod transition;
 mod uplink;
-mod word;
 
-use crate::clock::Deadline;
 pub use crate::cloud::{Mode, WorkState};
 use crate::cloud::{Reports, Session};
 use crate::limits;
 pub use crate::ota::Failure;
-use crate::ota::digest::{Announced, Digests};
-use crate::ota::journal::Journal;
-use crate::ota::staging::Staging;
-use crate::ota::{Machine, NotNow};
+use crate::ota::{Download, InvalidState, Machine};
 pub use crate::platform::{Delivery, FetchEnd, FetchHead, Link, TransportEvent};
 use crate::platform::{Level, Platform};
 use crate::text::Text;
-use crate::wire::frame::{Command, PacketId};
+use apply::Apply;
+use auto_confirm::AutoConfirm;
+use boot_loop::BootLoop;
+use configuration::Identity;
+use events::Events;
 use inbox::{Inbox, Taken};
-use keep::Mark;
-use outbox::Outbox;
-use restart::Restart;
+use persistence::{Persistence, Recovery};
 use uplink::Uplink;
 
 /// Whether the transport is to go on with a fetch.
@@ -121,112 +123,43 @@ pub struct Wait(pub u32);
 /// One device.
 pub struct Agent<'b> {
     inbox: Inbox<'b>,
-    outbox: Outbox,
+    events: Events,
     session: Session,
+    identity: Identity,
     machine: Machine,
+    download: Download,
+    apply: Apply,
+    auto_confirm: AutoConfirm,
+    boot_loop: BootLoop,
+    recovery: Recovery,
+    persistence: Persistence,
     reports: Reports,
     uplink: Uplink,
-    dialect: Dialect,
-    /// The piece of `machine.image` that is in the image area.
-    staging: Option<Staging>,
-    /// Of `machine.image` from its first byte to the last one staged.
-    digests: Digests,
-    /// Where the image can go on after a reboot or a storage error.
-    mark: Mark,
-    /// From where on the application takes the present piece: its start, or the application's mark within it.
-    base: Mark,
-    /// The application's own mark: it has all bytes before it in its flash. At 0: it said nothing.
-    own: Mark,
-    journal: Option<Journal>,
-    /// Reports are in the journal.
-    reports_kept: bool,
-    /// An upgrade that a reboot interrupted is to be offered again.
-    recovered: bool,
-    /// The platform asks nobody about this plan (id 27).
-    unasked: bool,
-    /// Such a plan is confirmed once the application took its 10700, or then.
-    unasked_until: Option<Deadline>,
-    /// The module image was handed to the platform's apply.
-    applied: bool,
-    /// The application holds module firmware back.
-    holds_apply: bool,
-    /// What an upgrade that a reboot interrupted waits for.
-    resumes: Resume,
-    /// What this start means for the upgrade.
-    restart: Restart,
-    /// Starts since the upgrade got further.
-    restarts: u8,
-    /// Bytes of the image that were staged at best.
-    furthest: u32,
-    /// A plan for something else came in mid-upgrade; it is asked for again at the end.
-    passed_over: bool,
-    /// The hardware id, as the platform told it at start.
-    hardware_id: Text<{ limits::DEVICE_KEY }>,
-    /// The module's version, and the application's text behind it.
-    software: Text<{ 2 * limits::VERSION }>,
-    /// Bytes of `software` that are the module's.
-    module_length: usize,
-    /// Mode 1 of the last plan request: SHA-256 is wanted.
-    wants_sha256: bool,
-    /// The next plan of the first message in the inbox whose 10700 is to be told.
-    next_plan: Option<usize>,
-    /// The first message in the inbox waits for an answer before it to leave.
-    held: bool,
-    /// Plan and firmware packets of this connection that were handled: MQTT may bring them twice.
-    handled: [Option<(PacketId, Command)>; 4],
-    /// The outbox is full; the application has until then to take something.
-    patience: Option<Deadline>,
-    /// The transport could not start the fetch; once more then.
-    fetch_again: Option<Deadline>,
 }
 
-/// Life and clock.
 impl<'b> Agent<'b> {
     /// `receive` holds whole messages until they are handled: at least [`limits::RECEIVE_BUFFER_MIN`] bytes.
     pub fn new(receive: &'b mut [u8]) -> Self {
-        // Nothing large in a variable: it would be on the stack of whoever makes a device.
-        let nothing = Digests::of(&Announced::default());
-        let start = Mark { offset: 0, digests: nothing };
         Agent {
             inbox: Inbox::new(receive),
-            outbox: Outbox::new(),
+            events: Events::new(),
             session: Session::new(),
+            identity: Identity::new(),
+            machine: Machine::new(),
+            download: Download::new(),
+            apply: Apply::new(),
+            auto_confirm: AutoConfirm::new(),
+            boot_loop: BootLoop::new(),
+            recovery: Recovery::new(),
+            persistence: Persistence::new(),
             reports: Reports::new(),
             uplink: Uplink::new(),
-            dialect: Dialect::default(),
-            staging: None,
-            digests: nothing,
-            mark: start,
-            base: start,
-            own: start,
-            machine: Machine::new(),
-            journal: None,
-            reports_kept: false,
-            recovered: false,
-            unasked: false,
-            unasked_until: None,
-            applied: false,
-            holds_apply: false,
-            resumes: Resume::default(),
-            restart: Restart::Weighed,
-            restarts: 0,
-            furthest: 0,
-            passed_over: false,
-            hardware_id: Text::new(),
-            software: Text::new(),
-            module_length: 0,
-            wants_sha256: false,
-            next_plan: None,
-            held: false,
-            handled: [None; 4],
-            patience: None,
-            fetch_again: None,
         }
     }
 
     /// The next event, oldest first. Deliver it with no lock held, then ask again.
     pub fn next_event(&mut self) -> Option<Event> {
-        self.outbox.pop()
+        self.events.pop()
     }
 }
 
@@ -275,29 +208,14 @@ impl Agent<'_> {
     }
 }
 
-/// OTA, as `Ql_iotCmdOta*`.
 impl Agent<'_> {
-    /// Asks the platform for a plan (0x0115). Mode 1 also asks for SHA-256.
-    pub fn request_plan(&mut self, platform: &mut dyn Platform, mode: u32) -> Result<(), CallError> {
-        if mode > 1 {
-            platform.log(Level::Warn, "plan request: the mode must be 0 or 1 (1: SHA-256)");
-            return Err(CallError::Value);
-        }
-        if !self.session.is_online() {
-            return Err(CallError::Offline);
-        }
-        self.wants_sha256 = mode == 1;
-        self.uplink.plan_request = true;
-        Ok(())
-    }
-
     /// The state as reported in data point 13 (QUECTHING.md 3.1), and how far the download is.
     pub fn ota_progress(&self) -> Progress {
         Progress {
             state: self.machine.state().number(),
-            received: self.received(),
-            size: self.machine.image.size,
-            failure: self.machine.failure,
+            received: self.download.received(),
+            size: self.machine.image().size,
+            failure: self.machine.failure(),
         }
     }
 }
@@ -315,8 +233,8 @@ pub struct Progress {
     pub failure: Option<Failure>,
 }
 
-impl From<NotNow> for CallError {
-    fn from(NotNow: NotNow) -> Self {
+impl From<InvalidState> for CallError {
+    fn from(InvalidState: InvalidState) -> Self {
         CallError::State
     }
 }

@@ -1,5 +1,6 @@
 //! Events that wait for the application, as bytes in a ring: most have no value, some a text of 200 characters.
 
+use super::events::{DOWNLOADING, OTA};
 use super::{Event, EventValue};
 use crate::limits;
 use crate::text::Text;
@@ -15,8 +16,8 @@ pub(super) struct Outbox {
     ring: [u8; limits::OUTBOX],
     first: usize,
     used: usize,
-    /// Where the newest entry is, to merge heartbeats.
-    last_is: Option<(u8, u16)>,
+    /// The newest entry is a heartbeat.
+    ends_in_heartbeat: bool,
 }
 
 /// The outbox is full: the application takes no events.
@@ -25,7 +26,7 @@ pub(super) struct Full;
 
 impl Outbox {
     pub(super) const fn new() -> Self {
-        Outbox { ring: [0; limits::OUTBOX], first: 0, used: 0, last_is: None }
+        Outbox { ring: [0; limits::OUTBOX], first: 0, used: 0, ends_in_heartbeat: false }
     }
 
     /// Whether the events of one step fit: a longest text and a few without value.
@@ -38,12 +39,14 @@ impl Outbox {
         self.used == 0
     }
 
-    /// Appends an event. One without a value that repeats the newest is not appended: nothing is lost by that.
+    /// Appends an event. A heartbeat (10702) behind a heartbeat is not appended: nothing is lost by that.
     pub(super) fn push(&mut self, event: u8, code: u16, value: &EventValue) -> Result<(), Full> {
-        let name = (event, code);
+        let is_heartbeat = (event, code) == (OTA, DOWNLOADING);
+        if is_heartbeat && self.ends_in_heartbeat && self.used > 0 {
+            return Ok(());
+        }
         let size = HEAD
             + match value {
-                EventValue::None if self.last_is == Some(name) && self.used > 0 => return Ok(()),
                 EventValue::None => 0,
                 EventValue::Number(_) => 4,
                 EventValue::Text(text) => 2 + text.len(),
@@ -65,7 +68,7 @@ impl Outbox {
                 self.put_all(text.as_bytes());
             }
         }
-        self.last_is = matches!(value, EventValue::None).then_some(name);
+        self.ends_in_heartbeat = is_heartbeat;
         Ok(())
     }
 
@@ -164,5 +167,15 @@ mod tests {
         assert_eq!(outbox.pop(), None);
         outbox.push(7, 10702, &EventValue::None).unwrap();
         assert!(outbox.pop().is_some());
+    }
+    #[test]
+    fn two_components_of_a_list_that_end_alike_are_two_events() {
+        let mut outbox = Outbox::new();
+        for code in [10705, 10705, 10706, 10706] {
+            outbox.push(7, code, &EventValue::None).unwrap();
+        }
+        let codes: std::vec::Vec<i32> =
+            core::iter::from_fn(|| outbox.pop()).map(|event| event.code).collect();
+        assert_eq!(codes, [10705, 10705, 10706, 10706]);
     }
 }

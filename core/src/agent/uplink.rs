@@ -3,9 +3,9 @@
 use super::Agent;
 use crate::clock::Deadline;
 use crate::cloud::{Asked, Reports, Session};
+use crate::journal::Report;
 use crate::limits;
 use crate::ota::Failure;
-use crate::ota::journal::Report;
 use crate::platform::{Area, Level, Platform, Qos, SendId};
 use crate::text::Text;
 use crate::wire::credential::SessionCipher;
@@ -30,7 +30,7 @@ const SEND_AGAIN: u32 = 1_000;
 
 /// What a packet is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Parcel {
+enum OutgoingPacket {
     Info,
     Status,
     InfoAnswer(PacketId, Asked),
@@ -39,13 +39,13 @@ enum Parcel {
     PlanRequest,
 }
 
-impl Parcel {
+impl OutgoingPacket {
     /// QUECTHING.md 4.1 and 4.5.
     fn qos(&self) -> Qos {
         match self {
-            Parcel::Info | Parcel::Status => Qos::AtLeastOnce,
-            Parcel::InfoAnswer(..) | Parcel::StatusAnswer(..) => Qos::AtMostOnce,
-            Parcel::Report(_) | Parcel::PlanRequest => Qos::ExactlyOnce,
+            OutgoingPacket::Info | OutgoingPacket::Status => Qos::AtLeastOnce,
+            OutgoingPacket::InfoAnswer(..) | OutgoingPacket::StatusAnswer(..) => Qos::AtMostOnce,
+            OutgoingPacket::Report(_) | OutgoingPacket::PlanRequest => Qos::ExactlyOnce,
         }
     }
 }
@@ -53,7 +53,7 @@ impl Parcel {
 #[derive(Debug, Clone, Copy)]
 struct Sending {
     id: SendId,
-    parcel: Parcel,
+    outgoing: OutgoingPacket,
     until: Deadline,
 }
 
@@ -61,6 +61,10 @@ struct Sending {
 pub(super) struct Uplink {
     /// 0x0115 is wanted.
     pub(super) plan_request: bool,
+    /// Mode 1 of the last plan request: SHA-256 is wanted.
+    pub(super) wants_sha256: bool,
+    /// A plan for something else came in mid-upgrade: 0x0115 is wanted at the end.
+    asks_at_end: bool,
     info: bool,
     status: bool,
     info_asked: Option<(PacketId, Asked)>,
@@ -77,6 +81,8 @@ impl Uplink {
     pub(super) const fn new() -> Self {
         Uplink {
             plan_request: false,
+            wants_sha256: false,
+            asks_at_end: false,
             info: false,
             status: false,
             info_asked: None,
@@ -87,6 +93,16 @@ impl Uplink {
             not_before: None,
             capabilities: Capabilities::NONE,
         }
+    }
+
+    /// A plan was passed over.
+    pub(super) fn ask_at_end(&mut self) {
+        self.asks_at_end = true;
+    }
+
+    /// A plan that was passed over may be wanted now.
+    pub(super) fn upgrade_ended(&mut self) {
+        self.plan_request |= core::mem::take(&mut self.asks_at_end);
     }
 
     /// What goes out after each subscribe.
@@ -111,17 +127,18 @@ impl Uplink {
         self.status_asked = None;
         self.not_before = None;
         if let Some(sending) = self.sending.take() {
-            self.put_back(sending.parcel);
+            self.put_back(sending.outgoing);
         }
     }
 
-    fn put_back(&mut self, parcel: Parcel) {
-        match parcel {
-            Parcel::Info => self.info = true,
-            Parcel::Status => self.status = true,
-            Parcel::PlanRequest => self.plan_request = true,
+    fn put_back(&mut self, outgoing: OutgoingPacket) {
+        match outgoing {
+            OutgoingPacket::Info => self.info = true,
+            OutgoingPacket::Status => self.status = true,
+            OutgoingPacket::PlanRequest => self.plan_request = true,
             // Answers are QoS 0, and reports stay in their queue.
-            Parcel::InfoAnswer(..) | Parcel::StatusAnswer(..) | Parcel::Report(_) => {}
+            OutgoingPacket::InfoAnswer(..) | OutgoingPacket::StatusAnswer(..) | OutgoingPacket::Report(_) => {
+            }
         }
     }
 
@@ -144,23 +161,23 @@ impl Uplink {
         until.or(self.not_before).map(|at| at.left(now))
     }
 
-    fn take_next(&mut self, reports: &mut Reports) -> Option<Parcel> {
+    fn take_next(&mut self, reports: &mut Reports) -> Option<OutgoingPacket> {
         if core::mem::take(&mut self.info) {
-            return Some(Parcel::Info);
+            return Some(OutgoingPacket::Info);
         }
         if core::mem::take(&mut self.status) {
-            return Some(Parcel::Status);
+            return Some(OutgoingPacket::Status);
         }
         if let Some((packet, asked)) = self.info_asked.take() {
-            return Some(Parcel::InfoAnswer(packet, asked));
+            return Some(OutgoingPacket::InfoAnswer(packet, asked));
         }
         if let Some((packet, asked)) = self.status_asked.take() {
-            return Some(Parcel::StatusAnswer(packet, asked));
+            return Some(OutgoingPacket::StatusAnswer(packet, asked));
         }
         if let Some(report) = reports.send_first() {
-            return Some(Parcel::Report(report));
+            return Some(OutgoingPacket::Report(report));
         }
-        core::mem::take(&mut self.plan_request).then_some(Parcel::PlanRequest)
+        core::mem::take(&mut self.plan_request).then_some(OutgoingPacket::PlanRequest)
     }
 
     fn next_packet(&mut self) -> PacketId {
@@ -176,7 +193,7 @@ impl Agent<'_> {
         if let Some(sending) = self.uplink.sending {
             if sending.until.due(now) {
                 platform.log(Level::Warn, "a publish was not confirmed in time");
-                self.settle(platform, sending, false);
+                self.on_ack(platform, sending, false);
             }
             return;
         }
@@ -186,54 +203,56 @@ impl Agent<'_> {
         if !self.uplink.can_send_more(now, &self.session, &self.reports) {
             return;
         }
-        let Some(parcel) = self.uplink.take_next(&mut self.reports) else { return };
+        let Some(outgoing) = self.uplink.take_next(&mut self.reports) else { return };
         self.uplink.last_id = self.uplink.last_id.wrapping_add(1);
         let id = SendId(self.uplink.last_id);
-        let sending = Sending { id, parcel, until: Deadline::after(now, SENT_WAIT) };
+        let sending = Sending { id, outgoing, until: Deadline::after(now, SENT_WAIT) };
         self.uplink.sending = Some(sending);
-        if self.publish(platform, parcel, id).is_none() {
-            self.settle(platform, sending, false);
+        if self.publish(platform, outgoing, id).is_none() {
+            self.on_ack(platform, sending, false);
         }
     }
 
     /// A publish reached the peer (or did not).
     pub fn on_sent(&mut self, platform: &mut dyn Platform, id: SendId, delivered: bool) {
         if let Some(sending) = self.uplink.sending.filter(|sending| sending.id == id) {
-            self.settle(platform, sending, delivered);
+            self.on_ack(platform, sending, delivered);
         }
     }
 
-    fn settle(&mut self, platform: &mut dyn Platform, sending: Sending, delivered: bool) {
+    fn on_ack(&mut self, platform: &mut dyn Platform, sending: Sending, delivered: bool) {
         self.uplink.sending = None;
-        if matches!(sending.parcel, Parcel::Report(_)) && self.reports.settle(delivered) {
+        if matches!(sending.outgoing, OutgoingPacket::Report(_)) && self.reports.on_ack(delivered) {
             self.report_arrived(platform);
         }
         if !delivered {
-            self.uplink.put_back(sending.parcel);
+            self.uplink.put_back(sending.outgoing);
             self.uplink.not_before = Some(Deadline::after(platform.millis(), SEND_AGAIN));
         }
     }
 
     #[inline(never)] // two kilobytes of stack, only while it runs
-    fn publish(&mut self, platform: &mut dyn Platform, parcel: Parcel, id: SendId) -> Option<()> {
-        let packet = match parcel {
-            Parcel::InfoAnswer(packet, _) | Parcel::StatusAnswer(packet, _) => packet,
+    fn publish(&mut self, platform: &mut dyn Platform, outgoing: OutgoingPacket, id: SendId) -> Option<()> {
+        let packet = match outgoing {
+            OutgoingPacket::InfoAnswer(packet, _) | OutgoingPacket::StatusAnswer(packet, _) => packet,
             _ => self.uplink.next_packet(),
         };
         let mut model = Text::<{ limits::VERSION }>::new();
         // A model that is too long is left out.
         let _ = model.set(platform.module_model());
-        let message = match parcel {
-            Parcel::Info => Message::InfoReport(self.info(&model).only(InfoValues::REPORTED)),
-            Parcel::Status => Message::StatusReport(self.status(platform).only(StatusValues::REPORTED)),
-            Parcel::InfoAnswer(_, asked) => {
+        let message = match outgoing {
+            OutgoingPacket::Info => Message::InfoReport(self.info(&model).only(InfoValues::REPORTED)),
+            OutgoingPacket::Status => {
+                Message::StatusReport(self.status(platform).only(StatusValues::REPORTED))
+            }
+            OutgoingPacket::InfoAnswer(_, asked) => {
                 Message::InfoAnswer(self.info(&model).only(asked.ids(&mut [0; Asked::MOST])))
             }
-            Parcel::StatusAnswer(_, asked) => {
+            OutgoingPacket::StatusAnswer(_, asked) => {
                 Message::StatusAnswer(self.status(platform).only(asked.ids(&mut [0; Asked::MOST])))
             }
-            Parcel::Report(ref report) => Message::StatusEvent(self.status_event(report)),
-            Parcel::PlanRequest => Message::PlanRequest(PlanRequest { versions: self.versions() }),
+            OutgoingPacket::Report(ref report) => Message::StatusEvent(self.status_event(report)),
+            OutgoingPacket::PlanRequest => Message::PlanRequest(PlanRequest { versions: self.versions() }),
         };
         let mut buffer = [0; limits::SEND_BUFFER];
         let mut length = message.emit_frame(packet, &mut buffer).ok()?;
@@ -243,11 +262,11 @@ impl Agent<'_> {
         let client_id =
             topic::client_id(&self.session.configuration.product_key, &self.session.device_key).ok()?;
         let topic = topic::uplink(&client_id, message.leaf()).ok()?;
-        platform.publish(&topic, buffer.get(..length)?, parcel.qos(), id).ok()
+        platform.publish(&topic, buffer.get(..length)?, outgoing.qos(), id).ok()
     }
 
     fn versions(&self) -> Versions<'_> {
-        Versions { module: &self.software, mcu: &self.session.configuration.mcu_list }
+        Versions { module: self.identity.software(), mcu: &self.session.configuration.mcu_list }
     }
 
     fn status_event<'a>(&'a self, report: &'a Report) -> StatusEvent<'a> {
@@ -266,7 +285,7 @@ impl Agent<'_> {
     fn info<'a>(&'a self, model: &'a str) -> InfoValues<'a> {
         InfoValues {
             module_model: model,
-            module_version: &self.software,
+            module_version: self.identity.software(),
             mcu_list: Some(&self.session.configuration.mcu_list),
             sdk_version: SDK_VERSION,
             data_protocol: PROTOCOL_VERSION,

@@ -1,11 +1,11 @@
 //! The session with Developer Center: credentials, connection, encryption and what waits to be reported. Sans-I/O:
-//! inputs are link changes, packets and time; outputs are [`Order`]s that the agent carries out.
+//! inputs are link changes, packets and time; outputs are [`Action`]s that the agent carries out.
 
 mod report;
 mod session;
 
 pub use report::{Asked, Reports};
-pub use session::{Notice, Order, Orders, Session, codes};
+pub use session::{Action, Actions, Session, SessionEvent, codes};
 
 /// Connection mode as the application sets it (`QIot_connMode_e`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

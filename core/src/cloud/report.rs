@@ -1,9 +1,8 @@
 //! What waits to be sent: OTA status reports in order, and what the platform asked for.
 
+use crate::journal::{Report, Reports as Queue};
 use crate::limits;
-use crate::ota::State;
-use crate::ota::journal::{Report, Reports as Queue};
-use crate::wire::message::Ids;
+use crate::wire::message::{Ids, OtaStatus as State};
 
 /// Reports, oldest first; the first may be under way. Kept until they are confirmed, so also while offline.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +78,7 @@ impl Reports {
     }
 
     /// The one under way arrived, or did not: then it is sent again. Whether the queue changed.
-    pub fn settle(&mut self, delivered: bool) -> bool {
+    pub fn on_ack(&mut self, delivered: bool) -> bool {
         let arrived = core::mem::take(&mut self.under_way) && delivered;
         if arrived {
             self.queue.pop();
@@ -149,7 +148,7 @@ mod tests {
         }
         assert_eq!(queue.iter().count(), 2);
         queue.send_first();
-        queue.settle(true);
+        queue.on_ack(true);
         queue.send_first();
         queue.push(report(State::Downloading));
         assert_eq!(queue.iter().count(), 2);
@@ -206,7 +205,7 @@ mod tests {
         queue.push(report(State::PlanReceived));
         queue.push(report(State::Confirmed));
         queue.send_first();
-        queue.settle(false);
+        queue.on_ack(false);
         assert_eq!(queue.send_first(), Some(report(State::PlanReceived)));
     }
 }

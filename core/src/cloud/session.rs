@@ -2,8 +2,8 @@
 
 use super::{Mode, WorkState};
 use crate::clock::{Deadline, backoff};
+use crate::journal::Configuration;
 use crate::limits;
-use crate::ota::journal::Configuration;
 use crate::platform::Link;
 use crate::text::Text;
 use crate::wire::message::{Provision, Reauthenticate};
@@ -29,7 +29,7 @@ pub mod codes {
 /// `QIOT_ATEVENT_TYPE_*` of the session (QUECTHING.md 1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Notice {
+pub enum SessionEvent {
     /// Bootstrap.
     Auth = 1,
     /// Login and connection.
@@ -44,7 +44,7 @@ pub enum Notice {
 
 /// What the agent is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum Action {
     /// Connect with the credentials of the moment.
     Connect,
     /// Close the connection.
@@ -52,38 +52,38 @@ pub enum Order {
     /// Subscribe to the downlink.
     Subscribe,
     /// Tell the application.
-    Tell(Notice, i32),
+    Emit(SessionEvent, i32),
     /// The device secret changed: write the configuration.
     Save,
     /// The session is up: report what is reported after each subscribe.
     Online,
 }
 
-/// Orders in the order in which they are to be carried out.
+/// Actions in the order in which they are to be carried out.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Orders {
-    items: [Option<Order>; Orders::MOST],
+pub struct Actions {
+    items: [Option<Action>; Actions::MOST],
     used: usize,
 }
 
-impl Orders {
+impl Actions {
     /// No input gives more.
     const MOST: usize = 8;
 
-    fn push(&mut self, order: Order) {
+    fn push(&mut self, action: Action) {
         if let Some(slot) = self.items.get_mut(self.used) {
-            *slot = Some(order);
+            *slot = Some(action);
             self.used += 1;
         }
     }
 
-    fn with(mut self, order: Order) -> Self {
-        self.push(order);
+    fn with(mut self, action: Action) -> Self {
+        self.push(action);
         self
     }
 
-    /// The orders.
-    pub fn iter(&self) -> impl Iterator<Item = Order> + use<> {
+    /// The actions.
+    pub fn iter(&self) -> impl Iterator<Item = Action> + use<> {
         self.items.into_iter().flatten()
     }
 }
@@ -108,10 +108,10 @@ const GIVEN_SERVER_FAILURES: u8 = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    Away,
+    Idle,
     /// Until the timer.
-    Resting,
-    Linking,
+    Backoff,
+    Connecting,
     Subscribing,
     /// Subscribed in bootstrap, no secret yet.
     AwaitingSecret,
@@ -155,7 +155,7 @@ impl Session {
             user_name: Text::new(),
             mode: Mode::Idle,
             work: WorkState::Uninitialized,
-            phase: Phase::Away,
+            phase: Phase::Idle,
             bootstrapping: false,
             key: None,
             failures: 0,
@@ -214,82 +214,82 @@ impl Session {
     }
 
     /// The application connects or leaves; the same mode again does nothing.
-    pub fn set_mode(&mut self, mode: Mode, now: u32) -> Orders {
-        let orders = Orders::default();
+    pub fn set_mode(&mut self, mode: Mode, now: u32) -> Actions {
+        let actions = Actions::default();
         if mode == self.mode {
-            return orders;
+            return actions;
         }
         self.mode = mode;
         self.failures = 0;
         match mode {
             Mode::Request => self.connect(now),
             Mode::Idle => {
-                self.phase = Phase::Away;
+                self.phase = Phase::Idle;
                 self.work = WorkState::Disconnected;
                 self.timer = None;
                 self.key = None;
-                orders.with(Order::Disconnect).with(Order::Tell(Notice::Logout, codes::SUCCESS))
+                actions.with(Action::Disconnect).with(Action::Emit(SessionEvent::Logout, codes::SUCCESS))
             }
         }
     }
 
-    fn connect(&mut self, now: u32) -> Orders {
+    fn connect(&mut self, now: u32) -> Actions {
         self.bootstrapping = self.configuration.device_secret.is_empty();
-        self.phase = Phase::Linking;
+        self.phase = Phase::Connecting;
         self.work = if self.bootstrapping { WorkState::Authenticating } else { WorkState::Connecting };
         self.key = None;
         self.timer = Some(Deadline::after(now, LINK_WAIT));
-        Orders::default().with(Order::Connect)
+        Actions::default().with(Action::Connect)
     }
 
     /// The platform could not start to connect or to subscribe.
-    pub fn refused(&mut self, now: u32, random: u32) -> Orders {
+    pub fn refused(&mut self, now: u32, random: u32) -> Actions {
         self.on_link(Link::Lost, now, random)
     }
 
     /// The link changed. `random` is for the jitter.
-    pub fn on_link(&mut self, link: Link, now: u32, random: u32) -> Orders {
+    pub fn on_link(&mut self, link: Link, now: u32, random: u32) -> Actions {
         match (self.phase, link) {
-            (Phase::Linking, Link::Connected) => {
+            (Phase::Connecting, Link::Connected) => {
                 self.phase = Phase::Subscribing;
                 if !self.bootstrapping {
                     self.work = WorkState::Connected;
                 }
                 self.timer = Some(Deadline::after(now, SUBSCRIBE_WAIT));
-                Orders::default().with(Order::Subscribe)
+                Actions::default().with(Action::Subscribe)
             }
-            (Phase::Linking, Link::Refused(code)) => self.login_refused(code, now, random),
+            (Phase::Connecting, Link::Refused(code)) => self.login_refused(code, now, random),
             (Phase::Subscribing, Link::Subscribed) if self.configuration.device_secret.is_empty() => {
                 self.phase = Phase::AwaitingSecret;
                 self.timer = Some(Deadline::after(now, PROVISION_WAIT));
-                Orders::default()
+                Actions::default()
             }
             (Phase::Subscribing, Link::Subscribed) => self.online(now),
             (Phase::Subscribing, Link::SubscribeRefused) => {
-                self.rest(RETRY_SHORT, now, random);
+                self.back_off(RETRY_SHORT, now, random);
                 self.work = WorkState::SubscribeFailed;
-                Orders::default()
-                    .with(Order::Disconnect)
-                    .with(Order::Tell(Notice::Subscribe, codes::SUBSCRIBE_ERROR))
+                Actions::default()
+                    .with(Action::Disconnect)
+                    .with(Action::Emit(SessionEvent::Subscribe, codes::SUBSCRIBE_ERROR))
             }
-            (Phase::Away | Phase::Resting, _) => Orders::default(),
+            (Phase::Idle | Phase::Backoff, _) => Actions::default(),
             (_, Link::Lost | Link::Refused(_) | Link::SubscribeRefused) => {
                 let code = if self.bootstrapping { codes::AUTH_FAILED } else { codes::NETWORK };
                 self.fail(code, RETRY_SHORT, now, random)
             }
-            _ => Orders::default(),
+            _ => Actions::default(),
         }
     }
 
     /// CONNACK 1..=5. Only a proven wrong signature (4) costs the secret; the vendor's gives it away for every code
     /// (3.6 row 16, QUECTHING.md 4.2).
-    fn login_refused(&mut self, code: u8, now: u32, random: u32) -> Orders {
+    fn login_refused(&mut self, code: u8, now: u32, random: u32) -> Actions {
         match code {
             1 => self.fail(codes::VERSION_NOT_FOUND, RETRY_LONG, now, random),
             4 if !self.bootstrapping => {
                 self.configuration.device_secret.clear();
-                let orders = self.fail(codes::REFUSED, RETRY_SHORT, now, random);
-                orders.with(Order::Save)
+                let actions = self.fail(codes::REFUSED, RETRY_SHORT, now, random);
+                actions.with(Action::Save)
             }
             4 => self.fail(codes::REFUSED, RETRY_MIDDLE, now, random),
             2 | 5 => self.fail(codes::REFUSED, RETRY_LONG, now, random),
@@ -297,14 +297,14 @@ impl Session {
         }
     }
 
-    fn fail(&mut self, code: i32, base: u32, now: u32, random: u32) -> Orders {
-        let notice = if self.bootstrapping { Notice::Auth } else { Notice::Conn };
-        self.rest(base, now, random);
+    fn fail(&mut self, code: i32, base: u32, now: u32, random: u32) -> Actions {
+        let event = if self.bootstrapping { SessionEvent::Auth } else { SessionEvent::Conn };
+        self.back_off(base, now, random);
         self.work = if self.bootstrapping { WorkState::AuthenticateFailed } else { WorkState::ConnectFailed };
-        Orders::default().with(Order::Disconnect).with(Order::Tell(notice, code))
+        Actions::default().with(Action::Disconnect).with(Action::Emit(event, code))
     }
 
-    fn rest(&mut self, base: u32, now: u32, random: u32) {
+    fn back_off(&mut self, base: u32, now: u32, random: u32) {
         self.failures = self.failures.saturating_add(1);
         if !self.given_server.is_empty() {
             self.given_failures = self.given_failures.saturating_add(1);
@@ -313,51 +313,51 @@ impl Session {
             }
         }
         let delay = backoff(base, u32::from(self.failures.saturating_sub(1)), RETRY_MOST, random);
-        self.phase = Phase::Resting;
+        self.phase = Phase::Backoff;
         self.key = None;
         self.timer = Some(Deadline::after(now, delay));
     }
 
-    fn online(&mut self, now: u32) -> Orders {
+    fn online(&mut self, now: u32) -> Actions {
         self.phase = Phase::Online;
         self.work = WorkState::Subscribed;
         self.failures = 0;
         self.timer = (self.configuration.session_encryption && self.key.is_none())
             .then(|| Deadline::after(now, PROVISION_WAIT));
-        let mut orders = Orders::default();
+        let mut actions = Actions::default();
         if !self.given_server.is_empty() {
             self.configuration.platform_server = core::mem::take(&mut self.given_server);
-            orders.push(Order::Save);
+            actions.push(Action::Save);
         }
         if core::mem::take(&mut self.bootstrapping) {
-            orders.push(Order::Tell(Notice::Auth, codes::SUCCESS));
+            actions.push(Action::Emit(SessionEvent::Auth, codes::SUCCESS));
         }
-        orders
-            .with(Order::Tell(Notice::Conn, codes::SUCCESS))
-            .with(Order::Tell(Notice::Subscribe, codes::SUCCESS))
-            .with(Order::Online)
+        actions
+            .with(Action::Emit(SessionEvent::Conn, codes::SUCCESS))
+            .with(Action::Emit(SessionEvent::Subscribe, codes::SUCCESS))
+            .with(Action::Online)
     }
 
     /// A deadline may have come.
-    pub fn tick(&mut self, now: u32, random: u32) -> Orders {
+    pub fn tick(&mut self, now: u32, random: u32) -> Actions {
         if !self.timer.is_some_and(|at| at.due(now)) {
-            return Orders::default();
+            return Actions::default();
         }
         self.timer = None;
         match self.phase {
-            Phase::Away => Orders::default(),
-            Phase::Resting => self.connect(now),
-            Phase::Linking | Phase::Subscribing | Phase::AwaitingSecret | Phase::Online => {
+            Phase::Idle => Actions::default(),
+            Phase::Backoff => self.connect(now),
+            Phase::Connecting | Phase::Subscribing | Phase::AwaitingSecret | Phase::Online => {
                 self.on_link(Link::Lost, now, random)
             }
         }
     }
 
     /// A 0x00B4.
-    pub fn on_provision(&mut self, provision: &Provision<'_>, now: u32, random: u32) -> Orders {
-        let mut orders = Orders::default();
+    pub fn on_provision(&mut self, provision: &Provision<'_>, now: u32, random: u32) -> Actions {
+        let mut actions = Actions::default();
         if !matches!(self.phase, Phase::Subscribing | Phase::AwaitingSecret | Phase::Online) {
-            return orders;
+            return actions;
         }
         if self.configuration.session_encryption && provision.session_key.is_some() {
             self.key = provision.session_key;
@@ -371,24 +371,24 @@ impl Session {
             && secret != self.configuration.device_secret.as_str()
             && self.configuration.device_secret.set(secret).is_ok()
         {
-            orders.push(Order::Save);
+            actions.push(Action::Save);
             if self.phase == Phase::AwaitingSecret {
-                for order in self.online(now).iter() {
-                    orders.push(order);
+                for action in self.online(now).iter() {
+                    actions.push(action);
                 }
             }
         }
         if provision.reconnects() {
             self.change(provision);
-            self.rest(RETRY_SHORT, now, random);
+            self.back_off(RETRY_SHORT, now, random);
             self.failures = 0;
             self.work = WorkState::Disconnected;
-            orders = Orders::default()
-                .with(Order::Save)
-                .with(Order::Disconnect)
-                .with(Order::Tell(Notice::Conn, codes::SERVER_CHANGE));
+            actions = Actions::default()
+                .with(Action::Save)
+                .with(Action::Disconnect)
+                .with(Action::Emit(SessionEvent::Conn, codes::SERVER_CHANGE));
         }
-        orders
+        actions
     }
 
     /// Takes over what makes the device come again (ids 1, 7, 8, 9, 10).
@@ -433,18 +433,18 @@ impl Session {
     }
 
     /// A 0x00A3: codes 10422..=10432 end the connection (QUECTHING.md 4.2), others are only told.
-    pub fn on_notice(&mut self, code: i32, now: u32, random: u32) -> Orders {
+    pub fn on_notice(&mut self, code: i32, now: u32, random: u32) -> Actions {
         let base = match code {
             10422 | 10426 | 10430 | 10431 => RETRY_LONG,
             10423..=10425 | 10427 => RETRY_MIDDLE,
             10432 => RETRY_SHORT,
-            _ => return Orders::default().with(Order::Tell(Notice::Server, code)),
+            _ => return Actions::default().with(Action::Emit(SessionEvent::Server, code)),
         };
-        if matches!(self.phase, Phase::Away | Phase::Resting) {
-            return Orders::default();
+        if matches!(self.phase, Phase::Idle | Phase::Backoff) {
+            return Actions::default();
         }
-        self.rest(base, now, random);
+        self.back_off(base, now, random);
         self.work = WorkState::AuthenticateFailed;
-        Orders::default().with(Order::Disconnect).with(Order::Tell(Notice::Auth, code))
+        Actions::default().with(Action::Disconnect).with(Action::Emit(SessionEvent::Auth, code))
     }
 }

@@ -1,13 +1,16 @@
-//! One upgrade: state machine, pieces, digests, journal. Sans-I/O; storage comes in as an argument.
+//! One upgrade: states, timers, download. Sans-I/O: time and storage come in as arguments.
 
-pub mod digest;
-pub mod journal;
+pub mod download;
+mod failure;
 mod machine;
 pub mod package;
 pub mod staging;
 pub mod table;
 pub mod timer;
 
-pub use machine::{Demands, Failure, Fetch, Image, Machine, NotNow, Piece};
-pub use table::{Effect, Input, Row, State, Told};
+pub use crate::image::{Image, Piece, PlanRequirements};
+pub use download::Download;
+pub use failure::Failure;
+pub use machine::{Following, InvalidState, Machine, Offer};
+pub use table::{Effect, Input, OtaEvent, Row, State};
 pub use timer::Timer;

@@ -5,7 +5,7 @@
 //! touches what is verified.
 
 use super::Piece;
-use super::digest::{Announced, Digests};
+use crate::digest::{Announced, Digests};
 use crate::limits;
 use crate::platform::{StagedFile, ceil_to};
 use crate::text::Text;

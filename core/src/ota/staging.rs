@@ -6,10 +6,10 @@
 //!
 //! After a reboot nobody knows which bytes behind the last synced one were touched: a power cut may leave a unit that
 //! reads as erased and must still not be written again. So writing starts again only on a block that is erased first,
-//! and a *mark* (the place up to which progress is worth recording) is always the start of such a block:
-//! every [`Staging::mark_interval`] bytes, which is [`PROGRESS_INTERVAL`] or the erase size, whichever is more.
+//! and a *checkpoint* (the place up to which progress is worth recording) is always the start of such a block:
+//! every [`Staging::checkpoint_interval`] bytes, which is [`PROGRESS_INTERVAL`] or the erase size, whichever is more.
 
-use super::digest::Digests;
+use crate::digest::Digests;
 use crate::limits::PROGRESS_INTERVAL;
 use crate::platform::{Area, Geometry, GeometryError, Storage, StorageError, ceil_to, floor_to};
 
@@ -55,8 +55,8 @@ pub enum StagingError {
 pub enum Staged {
     /// All of it is taken.
     All,
-    /// This many bytes are taken, and a mark is reached: sync, record the progress, then give the rest.
-    Mark(usize),
+    /// This many bytes are taken, and a checkpoint is reached: sync, record the progress, then give the rest.
+    Checkpoint(usize),
     /// This many bytes are taken, and the piece is complete, padded and synced. Record it.
     Complete(usize),
 }
@@ -138,12 +138,12 @@ impl Staging {
         self.written == self.length
     }
 
-    /// Bytes between two marks, and the most that is fetched again after a power cut.
-    pub fn mark_interval(&self) -> u32 {
+    /// Bytes between two checkpoints, and the most that is fetched again after a power cut.
+    pub fn checkpoint_interval(&self) -> u32 {
         self.geometry.erase.max(PROGRESS_INTERVAL)
     }
 
-    /// Takes bytes of `data` up to the next mark or the piece's end, and feeds `digests` with those that reach flash.
+    /// Takes bytes of `data` up to the next checkpoint or the piece's end, and feeds `digests` with those that reach flash.
     ///
     /// After an error the piece is not usable further; begin or resume it again.
     pub fn write(
@@ -156,9 +156,9 @@ impl Staging {
         if self.is_complete() && !data.is_empty() {
             return Err(StagingError::Beyond { offset: received, length: self.length });
         }
-        let interval = self.mark_interval();
-        let mark = floor_to(received, interval).saturating_add(interval).min(self.length);
-        let taken = data.len().min(mark.saturating_sub(received) as usize);
+        let interval = self.checkpoint_interval();
+        let checkpoint = floor_to(received, interval).saturating_add(interval).min(self.length);
+        let taken = data.len().min(checkpoint.saturating_sub(received) as usize);
         let data = data.get(..taken).unwrap_or(data);
 
         let unit = self.geometry.program as usize;
@@ -178,8 +178,8 @@ impl Staging {
             self.flush(storage, digests)?;
             self.sync(storage)?;
             Ok(Staged::Complete(taken))
-        } else if received == mark {
-            Ok(Staged::Mark(taken))
+        } else if received == checkpoint {
+            Ok(Staged::Checkpoint(taken))
         } else {
             Ok(Staged::All)
         }

@@ -94,7 +94,7 @@ const MCU: Of = Of::Only(ComponentKind::Mcu);
 
 /// Events of QUECTHING.md 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum OtaEvent {
     /// 10700, one for each plan.
     Plans,
     /// 10700 for the upgrade that a reboot interrupted.
@@ -121,15 +121,15 @@ pub enum Effect {
     /// 0x0114 with this state.
     Report(State),
     /// An event to the application.
-    Tell(Told),
+    EmitEvent(OtaEvent),
     /// Get what is missing of the piece.
     Fetch,
     /// Give the fetch up.
     CancelFetch,
     /// The piece after the present one becomes the present one; its room is erased.
-    Advance,
+    NextPiece,
     /// Erase the staged image: it is void.
-    Discard,
+    EraseStaging,
     /// Start this timer. Every timer of the state before is off.
     Arm(Timer),
     /// Put the end of this timer off.
@@ -143,7 +143,7 @@ pub enum Effect {
     /// Write state and progress to the journal.
     Save,
     /// Staging area and journal forget the upgrade.
-    Forget,
+    ClearUpgrade,
 }
 
 /// One row of QUECTHING.md 3.3.
@@ -179,33 +179,40 @@ const fn row(
     Row { from, input, actor, of, to, effects }
 }
 
-const SUCCEED: &[Effect] = &[CancelFetch, Report(UpdateSuccess), Tell(Told::Success), Forget];
-const FAIL: &[Effect] = &[CancelFetch, Report(UpdateError), Tell(Told::Failure), Forget];
+const SUCCEED: &[Effect] = &[CancelFetch, Report(UpdateSuccess), EmitEvent(OtaEvent::Success), ClearUpgrade];
+const FAIL: &[Effect] = &[CancelFetch, Report(UpdateError), EmitEvent(OtaEvent::Failure), ClearUpgrade];
 /// Status 6 is left out when the sixth failure makes it 12: [`CountFailure`] comes first and may divert.
 const GIVE_BACK: &[Effect] =
     &[CancelFetch, CountFailure, Report(DownloadError), Save, Arm(Timer::Retry), Arm(Timer::GiveUp)];
-const GIVE_BACK_VOID: &[Effect] =
-    &[CancelFetch, CountFailure, Discard, Report(DownloadError), Save, Arm(Timer::Retry), Arm(Timer::GiveUp)];
+const GIVE_BACK_VOID: &[Effect] = &[
+    CancelFetch,
+    CountFailure,
+    EraseStaging,
+    Report(DownloadError),
+    Save,
+    Arm(Timer::Retry),
+    Arm(Timer::GiveUp),
+];
 
 /// Every transition. An input without a row for the state changes nothing; for an application's call it is refused.
 #[rustfmt::skip]
 pub static TABLE: &[Row] = &[
     // The plan (3.3: packet 0x0111 in 0 and 1). A new one also replaces a download that waits for its retry.
-    row(&[NoPlan, PlanReceived, DownloadError], Plan, Platform, Of::Any, PlanReceived, &[Report(PlanReceived), Tell(Told::Plans), Save]),
+    row(&[NoPlan, PlanReceived, DownloadError], Plan, Platform, Of::Any, PlanReceived, &[Report(PlanReceived), EmitEvent(OtaEvent::Plans), Save]),
     row(&[DownloadError], SamePlan, Platform, Of::Any, Confirmed, &[Report(PlanReceived), Report(Confirmed), Save, Arm(Timer::Url)]),
 
     // The answer.
-    row(&[PlanReceived], Refuse, Application, Of::Any, Refused, &[Report(Refused), Tell(Told::Answer), Forget]),
-    row(&[PlanReceived], Confirm, Application, Of::Any, Confirmed, &[Report(Confirmed), Tell(Told::Answer), Save, Arm(Timer::Url)]),
+    row(&[PlanReceived], Refuse, Application, Of::Any, Refused, &[Report(Refused), EmitEvent(OtaEvent::Answer), ClearUpgrade]),
+    row(&[PlanReceived], Confirm, Application, Of::Any, Confirmed, &[Report(Confirmed), EmitEvent(OtaEvent::Answer), Save, Arm(Timer::Url)]),
     row(&[Confirmed], Expired(Timer::Url), Clock, Of::Any, UpdateError, FAIL),
 
     // The URL. In 0 for the later components of a list that was confirmed as a whole.
-    row(&[Confirmed, NoPlan], FirmwareInfo, Platform, Of::Any, DownloadStart, &[Report(DownloadStart), Tell(Told::Start), Save, Arm(Timer::Head), Fetch]),
+    row(&[Confirmed, NoPlan], FirmwareInfo, Platform, Of::Any, DownloadStart, &[Report(DownloadStart), EmitEvent(OtaEvent::Start), Save, Arm(Timer::Head), Fetch]),
     row(&[Confirmed, NoPlan], BadFirmwareInfo, Platform, Of::Any, UpdateError, FAIL),
 
     // The download.
-    row(&[DownloadStart], Head, Server, Of::Any, Downloading, &[Report(Downloading), Tell(Told::Downloading), Arm(Timer::Heartbeat), Arm(Timer::Stall), Arm(Timer::Overall)]),
-    row(&[Downloading], Expired(Timer::Heartbeat), Clock, Of::Any, Downloading, &[Report(Downloading), Tell(Told::Downloading), Arm(Timer::Heartbeat)]),
+    row(&[DownloadStart], Head, Server, Of::Any, Downloading, &[Report(Downloading), EmitEvent(OtaEvent::Downloading), Arm(Timer::Heartbeat), Arm(Timer::Stall), Arm(Timer::Overall)]),
+    row(&[Downloading], Expired(Timer::Heartbeat), Clock, Of::Any, Downloading, &[Report(Downloading), EmitEvent(OtaEvent::Downloading), Arm(Timer::Heartbeat)]),
     row(&[DownloadStart], Expired(Timer::Head), Clock, Of::Any, DownloadError, GIVE_BACK),
     row(&[Downloading], Expired(Timer::Stall), Clock, Of::Any, DownloadError, GIVE_BACK),
     row(&[Downloading], Expired(Timer::Overall), Clock, Of::Any, DownloadError, GIVE_BACK),
@@ -215,16 +222,16 @@ pub static TABLE: &[Row] = &[
     row(&[DownloadError], Expired(Timer::GiveUp), Clock, Of::Any, UpdateError, FAIL),
 
     // Staged. From 4 as well: after a reboot nothing may be missing of the piece.
-    row(&[DownloadStart, Downloading], PieceStaged, Device, MCU, Downloaded, &[Report(Downloaded), Tell(Told::Downloaded), Save, Arm(Timer::Read)]),
+    row(&[DownloadStart, Downloading], PieceStaged, Device, MCU, Downloaded, &[Report(Downloaded), EmitEvent(OtaEvent::Downloaded), Save, Arm(Timer::Read)]),
     // The next file of a package. Nobody is asked between the files.
-    row(&[DownloadStart, Downloading], PieceStaged, Device, MODULE, DownloadStart, &[Advance, Report(DownloadStart), Tell(Told::Start), Save, Arm(Timer::Head), Fetch]),
-    row(&[DownloadStart, Downloading], ImageStaged, Device, MCU, Downloaded, &[Report(Downloaded), Tell(Told::Downloaded), Save, Arm(Timer::Read)]),
-    row(&[DownloadStart, Downloading], ImageStaged, Device, MODULE, Updating, &[Report(Downloaded), Tell(Told::Downloaded), Report(Updating), Tell(Told::Updating), Save, Arm(Timer::ApplyDelay)]),
-    row(&[Downloaded], NextPiece, Application, MCU, DownloadStart, &[Advance, Report(DownloadStart), Tell(Told::Start), Save, Arm(Timer::Head), Fetch]),
+    row(&[DownloadStart, Downloading], PieceStaged, Device, MODULE, DownloadStart, &[Effect::NextPiece, Report(DownloadStart), EmitEvent(OtaEvent::Start), Save, Arm(Timer::Head), Fetch]),
+    row(&[DownloadStart, Downloading], ImageStaged, Device, MCU, Downloaded, &[Report(Downloaded), EmitEvent(OtaEvent::Downloaded), Save, Arm(Timer::Read)]),
+    row(&[DownloadStart, Downloading], ImageStaged, Device, MODULE, Updating, &[Report(Downloaded), EmitEvent(OtaEvent::Downloaded), Report(Updating), EmitEvent(OtaEvent::Updating), Save, Arm(Timer::ApplyDelay)]),
+    row(&[Downloaded], Input::NextPiece, Application, MCU, DownloadStart, &[Effect::NextPiece, Report(DownloadStart), EmitEvent(OtaEvent::Start), Save, Arm(Timer::Head), Fetch]),
     row(&[Downloaded], Expired(Timer::Read), Clock, MCU, UpdateError, FAIL),
 
     // Applied.
-    row(&[Downloaded], Update, Application, MCU, Updating, &[Report(Updating), Tell(Told::Updating), Save, Arm(Timer::McuUpdate)]),
+    row(&[Downloaded], Update, Application, MCU, Updating, &[Report(Updating), EmitEvent(OtaEvent::Updating), Save, Arm(Timer::McuUpdate)]),
     row(&[Updating], Expired(Timer::McuUpdate), Clock, MCU, UpdateError, FAIL),
     row(&[Updating], Expired(Timer::ApplyDelay), Clock, MODULE, Updating, &[Apply]),
     row(&[Updating], ApplyRefused, Device, MODULE, UpdateError, FAIL),
@@ -239,7 +246,7 @@ pub static TABLE: &[Row] = &[
     row(&[Confirmed, DownloadStart, Downloading, DownloadError, Downloaded, Updating], OtherVersion, Application, MCU, UpdateError, FAIL),
 
     // What a native application may say besides: that it gives up, needs longer, or must not restart now.
-    row(&[PlanReceived], Cancel, Application, Of::Any, Refused, &[Report(Refused), Tell(Told::Answer), Forget]),
+    row(&[PlanReceived], Cancel, Application, Of::Any, Refused, &[Report(Refused), EmitEvent(OtaEvent::Answer), ClearUpgrade]),
     row(&[Confirmed, DownloadStart, Downloading, DownloadError, Downloaded, Updating], Cancel, Application, Of::Any, UpdateError, FAIL),
     row(&[Downloaded], MoreTime, Application, MCU, Downloaded, &[Extend(Timer::Read)]),
     row(&[Updating], MoreTime, Application, MCU, Updating, &[Extend(Timer::McuUpdate)]),
@@ -328,8 +335,8 @@ mod tests {
     #[test]
     fn what_ends_is_told_and_forgotten() {
         for row in TABLE.iter().filter(|row| is_passing(row.to)) {
-            assert_eq!(row.effects.last(), Some(&Forget), "{:?}", row.input);
-            assert!(row.effects.iter().any(|effect| matches!(effect, Tell(_))));
+            assert_eq!(row.effects.last(), Some(&ClearUpgrade), "{:?}", row.input);
+            assert!(row.effects.iter().any(|effect| matches!(effect, EmitEvent(_))));
         }
     }
 }

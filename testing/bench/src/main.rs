@@ -8,8 +8,8 @@
 use std::process::ExitCode;
 
 use quecota_core::agent::{Agent, FetchEnd, FetchHead, Flow, Link, Mode};
+use quecota_core::digest::{Announced, Digests, Sums};
 use quecota_core::limits;
-use quecota_core::ota::digest::{Announced, Digests, Sums};
 use quecota_core::platform::{
     Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, Storage, StorageError, System,
     Transport,
@@ -120,7 +120,7 @@ fn pipeline(file: &[u8], md5: &str, crc: &str, sha256: Option<&&str>) -> Result<
     platform.serve(&mut agent);
     let progress = agent.ota_progress();
     let mut first = [0; 16];
-    let read = agent.read(&mut platform, 0, &mut first).map_err(refused)?;
+    let read = agent.ota_read(&mut platform, 0, &mut first).map_err(refused)?;
     if progress.received != total || file.get(..read) != first.get(..read) {
         return Err(format!("{} of {total} bytes are staged", progress.received));
     }

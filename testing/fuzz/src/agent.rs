@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 
 use quecota_core::agent::{Agent, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
+use quecota_core::digest::{Announced, Digests, Verdict};
 use quecota_core::limits;
-use quecota_core::ota::digest::{Announced, Digests, Verdict};
 use quecota_core::platform::{Applied, Area, Geometry, Range, SendId, StagedFile, Takes};
 use quecota_core::wire::credential::SessionCipher;
 use quecota_core::wire::event::{PieceEvent, PlanEvent, StartEvent};
@@ -241,8 +241,8 @@ impl<'o, 'b> Device<'o, 'b> {
             }
             32 => {
                 let offset = u32::from(script.word());
-                if self.agent.mark(&mut self.outside.world, offset).is_ok() {
-                    assert_eq!(self.agent.marked(), offset, "a mark that was taken is in force");
+                if self.agent.ota_checkpoint(&mut self.outside.world, offset).is_ok() {
+                    assert_eq!(self.agent.ota_get_checkpoint(), offset, "a mark that was taken is in force");
                 }
             }
             _ => {
@@ -518,7 +518,7 @@ impl<'o, 'b> Device<'o, 'b> {
     fn read(&mut self, offset: u16, length: u8) {
         let mut out = vec![0; usize::from(length) * 16];
         let outside = &mut *self.outside;
-        let Ok(count) = self.agent.read(&mut outside.world, offset.into(), &mut out) else { return };
+        let Ok(count) = self.agent.ota_read(&mut outside.world, offset.into(), &mut out) else { return };
         assert!((1..=out.len()).contains(&count), "{count} bytes read");
         for (place, (byte, sent)) in
             out[..count].iter().zip(outside.sent.iter().skip(offset.into())).enumerate()
@@ -538,7 +538,7 @@ impl<'o, 'b> Device<'o, 'b> {
         match choice % 12 {
             0 => _ = self.agent.set_mode(world, Mode::Request),
             1 => _ = self.agent.set_mode(world, Mode::Idle),
-            2..=4 => _ = self.agent.request_plan(world, u32::from(choice >> 4) % 3),
+            2..=4 => _ = self.agent.ota_request(world, u32::from(choice >> 4) % 3),
             5 => _ = self.agent.set_product(world, "p1abce", PRODUCT_SECRET),
             6 => _ = self.agent.set_device(world, "other", ""),
             7 => _ = self.agent.set_server(world, "iot3.example.com"),

@@ -1,8 +1,8 @@
 //! The journal loader: any content of the area is opened, and what is saved then is there after a reboot.
 
-use quecota_core::ota::digest::{Announced, Digests};
-use quecota_core::ota::journal::{Configuration, Journal, Progress, Report, Reports, Saved};
-use quecota_core::ota::{Demands, Image, Piece};
+use quecota_core::digest::{Announced, Digests};
+use quecota_core::image::{Image, Piece, PlanRequirements};
+use quecota_core::journal::{Configuration, Journal, Progress, Report, Reports, Saved};
 use quecota_core::platform::{Area, Geometry, Storage};
 use quecota_core::text::Text;
 use quecota_core::wire::message::ComponentKind;
@@ -122,7 +122,7 @@ fn progress(number: u8) -> Progress {
             announced,
         },
         source: Text::new(),
-        demands: Demands { battery: 30, signal: -113, space: 1_000_000 },
+        requirements: PlanRequirements { battery: 30, signal: -113, space: 1_000_000 },
         wants_sha256: false,
         state: 5,
         attempts: number & 3,
@@ -131,10 +131,10 @@ fn progress(number: u8) -> Progress {
         digests,
         own: (number & 16 != 0).then_some(digests),
         restarts: number & 7,
-        furthest: number.into(),
-        unasked: number & 32 != 0,
+        high_water: number.into(),
+        auto_confirm: number & 32 != 0,
         listed: number & 15,
-        behind: number & 7,
+        remaining: number & 7,
     }
 }
 

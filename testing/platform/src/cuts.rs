@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use quecota_core::ota::journal::{Journal, Saved};
+use quecota_core::journal::{Journal, Saved};
 use quecota_core::platform::{Area, Storage};
 
 use crate::board::{Board, Planted};

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use quecota_core::agent::{Agent, CallError, Event, EventValue, Failure, Mode};
+use quecota_core::journal::{Journal, Saved};
 use quecota_core::limits::{PROGRESS_INTERVAL, RECEIVE_BUFFER_MIN, RESTARTS};
-use quecota_core::ota::journal::{Journal, Saved};
 use quecota_core::platform::{Area, Delivery, FetchEnd, FetchHead, Geometry, Link, Range, TransportEvent};
 use quecota_core::wire::frame::{Frame, PacketId};
 use quecota_core::wire::message::{
@@ -739,7 +739,7 @@ impl Life<'_, '_> {
         }
         self.device.mcu.truncate(start as usize);
         while at < start + length {
-            let count = match self.agent.read(self.board, at, &mut buffer) {
+            let count = match self.agent.ota_read(self.board, at, &mut buffer) {
                 Ok(count) => count,
                 Err(_) if self.is_off() => return Ok(()),
                 // The clock jumped over the time that the application has.
@@ -787,7 +787,7 @@ impl Life<'_, '_> {
 
     /// The application has everything before `at`.
     fn mark(&mut self, at: u32) -> Checked {
-        match self.agent.mark(self.board, at) {
+        match self.agent.ota_checkpoint(self.board, at) {
             _ if self.is_off() => {}
             Ok(()) => self.device.marked = at,
             // Flash that does not take it is no reason to stop.

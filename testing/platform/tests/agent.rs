@@ -30,7 +30,7 @@ fn read_piece(agent: &mut Agent<'static>, world: &mut World, event: &Event, flas
     flash.truncate(start as usize);
     let mut buffer = [0; 1024];
     while (flash.len() as u32) < start + length {
-        let count = agent.read(world, flash.len() as u32, &mut buffer).expect("a read of the piece");
+        let count = agent.ota_read(world, flash.len() as u32, &mut buffer).expect("a read of the piece");
         flash.extend(&buffer[..count]);
     }
     start + length >= total
@@ -83,7 +83,7 @@ mod upgrades {
         bench.agent.set_mcu_version(&mut bench.world, "MCU", "1").unwrap();
         bench.connect();
         assert_eq!(bench.agent.work_state(), WorkState::Subscribed);
-        bench.agent.request_plan(&mut bench.world, 0).unwrap();
+        bench.agent.ota_request(&mut bench.world, 0).unwrap();
         bench.run();
         bench.offer(plan());
         bench.give_url(plan());
@@ -131,8 +131,8 @@ mod upgrades {
         let mut bench = Bench::new(64 * 1024);
         upgrade(&mut bench);
         bench.connect();
-        assert_eq!(bench.agent.request_plan(&mut bench.world, 2), Err(CallError::Value));
-        bench.agent.request_plan(&mut bench.world, 1).unwrap();
+        assert_eq!(bench.agent.ota_request(&mut bench.world, 2), Err(CallError::Value));
+        bench.agent.ota_request(&mut bench.world, 1).unwrap();
         bench.offer(plan());
         let two =
             bench.packets.iter().find(|packet| packet.status.as_ref().is_some_and(|(state, _)| *state == 2));
@@ -182,14 +182,14 @@ mod upgrades {
         bench.start_upgrade(plan());
         assert_eq!(state(&bench), 8);
         let mut buffer = [0; 100];
-        assert_eq!(bench.agent.read(&mut bench.world, 32 * 1024, &mut buffer), Err(CallError::Range));
+        assert_eq!(bench.agent.ota_read(&mut bench.world, 32 * 1024, &mut buffer), Err(CallError::Range));
         // One byte less than the whole piece, from its last byte but 49.
-        assert_eq!(bench.agent.read(&mut bench.world, 32 * 1024 - 50, &mut buffer), Ok(50));
+        assert_eq!(bench.agent.ota_read(&mut bench.world, 32 * 1024 - 50, &mut buffer), Ok(50));
         assert_eq!(buffer[..50], bench.file[32 * 1024 - 50..32 * 1024]);
         assert_eq!(bench.agent.ota_action(&mut bench.world, 3), Err(CallError::State), "more is to come");
         assert_eq!(bench.agent.ota_action(&mut bench.world, 2), Ok(()));
         bench.run();
-        assert_eq!(bench.agent.read(&mut bench.world, 0, &mut buffer), Err(CallError::Range));
+        assert_eq!(bench.agent.ota_read(&mut bench.world, 0, &mut buffer), Err(CallError::Range));
         assert_eq!(
             bench.agent.ota_action(&mut bench.world, 2),
             Err(CallError::State),
@@ -197,7 +197,7 @@ mod upgrades {
         );
         assert_eq!(bench.agent.ota_action(&mut bench.world, 3), Ok(()));
         assert_eq!(bench.agent.ota_action(&mut bench.world, 3), Ok(()), "again in 9");
-        assert_eq!(bench.agent.read(&mut bench.world, 32 * 1024, &mut buffer), Err(CallError::State));
+        assert_eq!(bench.agent.ota_read(&mut bench.world, 32 * 1024, &mut buffer), Err(CallError::State));
     }
 
     #[test]
@@ -698,7 +698,7 @@ mod timers {
         bench.start_upgrade(plan());
         for _ in 0..3 {
             bench.pass(59_999);
-            bench.agent.read(&mut bench.world, 0, &mut [0; 16]).unwrap();
+            bench.agent.ota_read(&mut bench.world, 0, &mut [0; 16]).unwrap();
         }
         bench.pass(59_999);
         assert_eq!(state(&bench), 8);
@@ -944,7 +944,7 @@ mod packets {
         bench.reachable = false;
         bench.lose_link();
         let mut image = vec![0; 50_000];
-        bench.agent.read(&mut bench.world, 0, &mut image).unwrap();
+        bench.agent.ota_read(&mut bench.world, 0, &mut image).unwrap();
         bench.agent.ota_action(&mut bench.world, 3).unwrap();
         bench.agent.set_mcu_version(&mut bench.world, "MCU", "2").unwrap();
         bench.pass(30_000);
@@ -1167,7 +1167,7 @@ mod sessions {
         bench.gives_secret = false;
         bench.connect();
         assert_eq!(bench.agent.work_state(), WorkState::Authenticating);
-        assert_eq!(bench.agent.request_plan(&mut bench.world, 0), Err(CallError::Offline));
+        assert_eq!(bench.agent.ota_request(&mut bench.world, 0), Err(CallError::Offline));
         bench.pass(60_000);
         assert_eq!(bench.take_session(), [(1, 10500)]);
         assert_eq!(bench.agent.work_state(), WorkState::AuthenticateFailed);
@@ -1218,7 +1218,7 @@ mod sessions {
         bench.take_session();
         bench.lose_link();
         assert_eq!(bench.take_session(), [(2, 10474)]);
-        assert_eq!(bench.agent.request_plan(&mut bench.world, 0), Err(CallError::Offline));
+        assert_eq!(bench.agent.ota_request(&mut bench.world, 0), Err(CallError::Offline));
         bench.pass(3_000);
         assert_eq!(bench.take_session(), [(2, 10200), (3, 10200)]);
     }

@@ -51,12 +51,12 @@ fn marking(bench: &mut Bench, flash: &Flash, step: u32, until: u32, after: After
             let mut buffer = [0; 500];
             while at < end.min(until) {
                 let room = (end.min(until) - at).min(500) as usize;
-                let count = agent.read(world, at, &mut buffer[..room]).expect("a read of the piece");
+                let count = agent.ota_read(world, at, &mut buffer[..room]).expect("a read of the piece");
                 flash.extend(&buffer[..count]);
                 at += count as u32;
                 if at == end || at == until || at.is_multiple_of(step) {
-                    agent.mark(world, at).expect("a mark");
-                    assert_eq!(agent.marked(), at);
+                    agent.ota_checkpoint(world, at).expect("a mark");
+                    assert_eq!(agent.ota_get_checkpoint(), at);
                 }
             }
             if after == After::GoOn && at == end {
@@ -86,7 +86,7 @@ mod marks {
     fn the_download_goes_on_at_the_mark_though_staging_holds_only_pieces() {
         let flash = Flash::default();
         let mut bench = lost_in_the_second_piece(17_000, &flash);
-        assert_eq!(bench.agent.marked(), 20_480);
+        assert_eq!(bench.agent.ota_get_checkpoint(), 20_480);
         marking(&mut bench, &flash, NEVER, NEVER, After::GoOn);
         bench.connect();
         bench.give_url(plan());
@@ -106,7 +106,7 @@ mod marks {
         bench.start_upgrade(plan());
         assert_eq!((state(&bench), flash.borrow().len()), (8, 30_500));
         let mut bench = bench.reboot();
-        assert_eq!(bench.agent.marked(), 30_500);
+        assert_eq!(bench.agent.ota_get_checkpoint(), 30_500);
         marking(&mut bench, &flash, NEVER, NEVER, After::GoOn);
         bench.connect();
         bench.give_url(plan());
@@ -160,11 +160,11 @@ mod marks {
             10703 => {
                 let (start, end, total) = super::piece(event);
                 let mut buffer = vec![0; (end - start) as usize];
-                assert_eq!(agent.read(world, start, &mut buffer), Ok(buffer.len()));
+                assert_eq!(agent.ota_read(world, start, &mut buffer), Ok(buffer.len()));
                 taken.borrow_mut().extend(buffer);
                 if start == 0 {
                     agent.ota_action(world, 2).unwrap();
-                    agent.mark(world, end).expect("the end of the piece before");
+                    agent.ota_checkpoint(world, end).expect("the end of the piece before");
                 } else if end < total {
                     agent.ota_action(world, 2).unwrap();
                 }
@@ -195,7 +195,7 @@ mod marks {
         let mut bench = lost_in_the_second_piece(17_000, &flash);
         bench.connect();
         bench.offer(Plan { target: "3", ..plan() });
-        assert_eq!(bench.agent.marked(), 0, "another version");
+        assert_eq!(bench.agent.ota_get_checkpoint(), 0, "another version");
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod marks {
         marking(&mut bench, &flash, NEVER, NEVER, After::GoOn);
         bench.serve.push_back(Serve::Corrupt);
         bench.start_upgrade(plan());
-        assert_eq!((state(&bench), bench.agent.marked()), (6, 0));
+        assert_eq!((state(&bench), bench.agent.ota_get_checkpoint()), (6, 0));
         let mut bench = bench.reboot();
         marking(&mut bench, &flash, NEVER, NEVER, After::GoOn);
         bench.connect();
@@ -218,19 +218,23 @@ mod marks {
     fn a_mark_outside_what_was_offered_is_refused_and_the_old_one_stays() {
         let flash = Flash::default();
         let mut bench = Bench::new(20 * 1024);
-        assert_eq!(bench.agent.mark(&mut bench.world, 0), Err(CallError::State));
+        assert_eq!(bench.agent.ota_checkpoint(&mut bench.world, 0), Err(CallError::State));
         marking(&mut bench, &flash, NEVER, 30_000, After::GoOn);
         bench.start_upgrade(plan());
-        assert_eq!((state(&bench), bench.agent.marked()), (8, 30_000));
+        assert_eq!((state(&bench), bench.agent.ota_get_checkpoint()), (8, 30_000));
         for wrong in [1, 20_479, 40_961, 50_000, u32::MAX] {
-            assert_eq!(bench.agent.mark(&mut bench.world, wrong), Err(CallError::Range), "{wrong}");
+            assert_eq!(bench.agent.ota_checkpoint(&mut bench.world, wrong), Err(CallError::Range), "{wrong}");
         }
-        assert_eq!(bench.agent.marked(), 30_000);
-        bench.agent.mark(&mut bench.world, 20_480).expect("back to the start of the piece");
-        bench.agent.mark(&mut bench.world, 40_960).expect("its end");
+        assert_eq!(bench.agent.ota_get_checkpoint(), 30_000);
+        bench.agent.ota_checkpoint(&mut bench.world, 20_480).expect("back to the start of the piece");
+        bench.agent.ota_checkpoint(&mut bench.world, 40_960).expect("its end");
         let mut bench = bench.reboot();
-        assert_eq!(bench.agent.mark(&mut bench.world, 20_480), Err(CallError::Range), "before the download");
-        bench.agent.mark(&mut bench.world, 0).expect("taken back");
+        assert_eq!(
+            bench.agent.ota_checkpoint(&mut bench.world, 20_480),
+            Err(CallError::Range),
+            "before the download"
+        );
+        bench.agent.ota_checkpoint(&mut bench.world, 0).expect("taken back");
         let flash = Flash::default();
         marking(&mut bench, &flash, NEVER, NEVER, After::GoOn);
         bench.connect();
@@ -244,7 +248,7 @@ mod marks {
         let mut bench = Bench::new(64 * 1024);
         bench.application(|agent, world, event| match event.code {
             10700 => agent.ota_action(world, 1).unwrap(),
-            10704 => assert_eq!(agent.mark(world, 100), Err(CallError::State)),
+            10704 => assert_eq!(agent.ota_checkpoint(world, 100), Err(CallError::State)),
             _ => {}
         });
         bench.start_upgrade(Plan {
@@ -264,9 +268,9 @@ mod marks {
         marking(&mut bench, &flash, NEVER, 10_000, After::Stop);
         bench.start_upgrade(plan());
         bench.world.flash.power_off();
-        assert_eq!(bench.agent.mark(&mut bench.world, 5_000), Err(CallError::Storage));
+        assert_eq!(bench.agent.ota_checkpoint(&mut bench.world, 5_000), Err(CallError::Storage));
         let bench = bench.reboot();
-        assert_eq!((bench.agent.marked(), failure(&bench)), (10_000, None));
+        assert_eq!((bench.agent.ota_get_checkpoint(), failure(&bench)), (10_000, None));
     }
 }
 
@@ -291,7 +295,7 @@ fn upgrading(bench: &mut Bench) {
         10703 if event.value != EventValue::None => {
             let (start, end, total) = piece(event);
             read.borrow_mut().resize((end - start) as usize, 0);
-            agent.read(world, start, &mut read.borrow_mut()).expect("a read");
+            agent.ota_read(world, start, &mut read.borrow_mut()).expect("a read");
             agent.ota_action(world, if end == total { 3 } else { 2 }).expect("next piece, or update");
         }
         _ => {}
@@ -510,7 +514,7 @@ mod slow {
         bench.agent.need_time(&mut bench.world, 10 * MINUTE).unwrap();
         bench.pass(5 * MINUTE);
         // A read gives 60 s, and takes nothing away.
-        bench.agent.read(&mut bench.world, 0, &mut [0; 16]).unwrap();
+        bench.agent.ota_read(&mut bench.world, 0, &mut [0; 16]).unwrap();
         bench.pass(5 * MINUTE - 1);
         assert_eq!(state(&bench), 8);
         bench.pass(1);
@@ -910,7 +914,7 @@ mod reports {
         let mut bench = resting_in(8, plan());
         bench.reachable = false;
         bench.lose_link();
-        bench.agent.read(&mut bench.world, 0, &mut [0; 16]).unwrap();
+        bench.agent.ota_read(&mut bench.world, 0, &mut [0; 16]).unwrap();
         bench.agent.ota_action(&mut bench.world, 3).unwrap();
         let mut bench = bench.reboot();
         bench.reachable = false;

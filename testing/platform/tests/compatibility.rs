@@ -472,7 +472,7 @@ mod oddities {
         bench.connect();
         bench.packets.clear();
         for mode in [2, 3, u32::MAX] {
-            assert_eq!(bench.agent.request_plan(&mut bench.world, mode), Err(CallError::Value));
+            assert_eq!(bench.agent.ota_request(&mut bench.world, mode), Err(CallError::Value));
         }
         bench.run();
         assert!(bench.packets.is_empty(), "nothing is sent");
@@ -602,7 +602,7 @@ mod oddities {
         bench.start_upgrade(module_plan());
         let told = bench.take_ota();
         assert!(told.iter().filter(|(code, _)| *code > 10700).all(|(_, text)| text.is_empty()));
-        let read = bench.agent.read(&mut bench.world, 0, &mut [0; 16]);
+        let read = bench.agent.ota_read(&mut bench.world, 0, &mut [0; 16]);
         assert_eq!(read, Err(CallError::State));
     }
 

@@ -4,11 +4,11 @@
 //! value as a second possibility, until the next save that returns.
 
 use proptest::prelude::*;
-use quecota_core::ota::digest::{Announced, Digests};
-use quecota_core::ota::journal::{
+use quecota_core::digest::{Announced, Digests};
+use quecota_core::image::{Image, Piece, PlanRequirements};
+use quecota_core::journal::{
     Configuration, Journal, JournalError, Opening, Outcome, Progress, Report, Reports, Saved,
 };
-use quecota_core::ota::{Demands, Image, Piece};
 use quecota_core::platform::{Area, Geometry, GeometryError, Storage, StorageError};
 use quecota_core::text::Text;
 use quecota_core::wire::message::ComponentKind;
@@ -66,9 +66,9 @@ fn progress(target: u8, offset: u32) -> Progress {
     Progress {
         image,
         source: Text::of("1_0_0").unwrap(),
-        demands: Demands { battery: 30, signal: -113, space: 1_000_000 },
+        requirements: PlanRequirements { battery: 30, signal: -113, space: 1_000_000 },
         wants_sha256: false,
-        unasked: false,
+        auto_confirm: false,
         state: 5,
         attempts: 0,
         piece: Piece { start: 0, length: 65536 },
@@ -76,9 +76,9 @@ fn progress(target: u8, offset: u32) -> Progress {
         digests,
         own: None,
         restarts: 0,
-        furthest: offset,
+        high_water: offset,
         listed: 3,
-        behind: 2,
+        remaining: 2,
     }
 }
 
@@ -484,15 +484,15 @@ fn flash_as_the_format_page_has_it_is_understood() {
     assert_eq!((saved.configuration.lifetime, saved.configuration.dialect), (120, 1));
     let progress = saved.progress.unwrap();
     assert_eq!(progress.source.as_str(), "1_0_0");
-    assert_eq!(progress.demands, Demands { battery: 30, signal: -113, space: 698_000 });
+    assert_eq!(progress.requirements, PlanRequirements { battery: 30, signal: -113, space: 698_000 });
     assert_eq!(progress.piece, Piece { start: 65536, length: 4096 });
     assert_eq!((progress.offset, progress.digests.length(), progress.attempts), (65600, 65600, 3));
     assert_eq!(progress.image.announced, Announced { crc32: Some(0xdead_beef), ..Announced::default() });
     assert_eq!(progress.digests.finish().crc32, Some(0x1234_5678));
     let own = progress.own.unwrap();
     assert_eq!((own.length(), own.finish().crc32), (65_535, Some(0x8765_4321)));
-    assert_eq!((progress.restarts, progress.furthest), (4, 70_000));
-    assert_eq!((progress.listed, progress.behind), (3, 2));
+    assert_eq!((progress.restarts, progress.high_water), (4, 70_000));
+    assert_eq!((progress.listed, progress.remaining), (3, 2));
     let reports: Vec<_> = saved.reports.iter().collect();
     assert_eq!(reports.len(), 1);
     assert_eq!((reports[0].state, reports[0].reason, reports[0].offset), (8, 3, 65536));
@@ -538,7 +538,7 @@ fn a_mark_of_an_earlier_version_has_no_list() {
     let base = encoder.slot.len() as u32;
     let slot = encoder.record(1, &[]).record(1, &[]).header(1, base);
     let progress = open(&mut flash_holding(&[(0, slot)])).2.progress.unwrap();
-    assert_eq!((progress.furthest, progress.listed, progress.behind), (70_000, 0, 0));
+    assert_eq!((progress.high_water, progress.listed, progress.remaining), (70_000, 0, 0));
 }
 
 #[test]

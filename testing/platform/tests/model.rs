@@ -5,8 +5,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use quecota_core::image::{Image, Piece, PlanRequirements};
 use quecota_core::ota::table::{EXHAUSTED, TABLE};
-use quecota_core::ota::{Demands, Effect, Fetch, Image, Input, Machine, Piece, Row, State, Timer, Told};
+use quecota_core::ota::{Effect, Following, Input, Machine, Offer, OtaEvent, Row, State, Timer};
 use quecota_core::platform::Range;
 use quecota_core::text::Text;
 use quecota_core::wire::message::ComponentKind;
@@ -45,6 +46,8 @@ mod machine {
     use super::*;
 
     const SIZE: u32 = 3;
+    /// Bytes of a piece of an MCU's image, or of a file of a module's package.
+    const ROOM: u32 = 2;
     const TARGET: &str = "2";
     /// Steps of the clock alone that end any upgrade: a day of asking for the plan every ten minutes, and some.
     const CLOCK_STEPS: usize = 200;
@@ -134,6 +137,9 @@ mod machine {
         heard: Heard,
         /// Bytes of the image that are staged or were taken.
         staged: u32,
+        piece: Piece,
+        /// What the fetch under way asked for.
+        fetch: Option<Range>,
         applied: bool,
         kind: ComponentKind,
     }
@@ -148,12 +154,16 @@ mod machine {
     impl Node {
         fn new(kind: ComponentKind) -> Self {
             let machine = Machine::new();
-            Node { machine, now: 1_000, heard: Heard::Nothing, staged: 0, applied: false, kind }
-        }
-
-        /// A piece of an MCU's image, or a file of a module's package.
-        fn room(&self) -> u32 {
-            2
+            Node {
+                machine,
+                now: 1_000,
+                heard: Heard::Nothing,
+                staged: 0,
+                piece: Piece::default(),
+                fetch: None,
+                applied: false,
+                kind,
+            }
         }
 
         /// Running timers with the time that is left, in the order in which they come.
@@ -170,10 +180,10 @@ mod machine {
         /// Two nodes with the same key have the same future: all of the machine, its deadlines as time that is left.
         fn key(&self) -> u64 {
             let all = format!("{:?}", self.machine);
-            let (before, rest) = all.split_once("timers: ").unwrap();
-            let (_, after) = rest.split_once(", failures: ").unwrap();
+            let (all, _) = all.split_once("timers: ").unwrap();
+            let download = format!("{:?} {:?}", self.piece, self.fetch);
             let mut hasher = DefaultHasher::new();
-            (before, after, format!("{:?}", self.timers()), self.heard, self.staged, self.applied)
+            (all, download, format!("{:?}", self.timers()), self.heard, self.staged, self.applied)
                 .hash(&mut hasher);
             hasher.finish()
         }
@@ -187,20 +197,18 @@ mod machine {
                     if !self.machine.awaits_url() {
                         return None;
                     }
-                    if self.machine.image.size == 0 {
-                        self.machine.image.size = SIZE;
-                        self.machine.announced = false;
+                    if self.machine.image().size == 0 {
+                        self.machine.set_image(Image { size: SIZE, ..*self.machine.image() });
                         self.restart();
                     }
                     (Input::FirmwareInfo, Apply::Takes)
                 }
                 Step::BadFirmwareInfo if self.machine.awaits_url() => (Input::BadFirmwareInfo, Apply::Takes),
-                Step::Head if self.machine.fetch.is_some() => (Input::Head, Apply::Takes),
+                Step::Head if self.fetch.is_some() => (Input::Head, Apply::Takes),
                 Step::FetchFailed if downloads => (Input::FetchFailed, Apply::Takes),
                 Step::Byte(digests) if self.machine.state() == State::Downloading => {
                     self.staged += 1;
-                    self.machine.received = self.staged;
-                    self.machine.restart(Timer::Stall, self.now);
+                    self.machine.progress(self.staged, self.now);
                     match self.complete(digests) {
                         Some(input) => (input, Apply::Takes),
                         None if digests == Digests::Match => return Some(Ok(self)),
@@ -213,7 +221,7 @@ mod machine {
                     while self.machine.take_due(self.now)? != Timer::Overall {}
                     (Input::Expired(Timer::Overall), Apply::Takes)
                 }
-                Step::Action(action) => (self.machine.action(action).ok()??, Apply::Takes),
+                Step::Action(action) => (self.machine.action(action, self.following()).ok()??, Apply::Takes),
                 Step::Read if self.machine.state() == State::Downloaded => {
                     self.machine.restart(Timer::Read, self.now);
                     return Some(Ok(self));
@@ -245,7 +253,7 @@ mod machine {
                 }
                 Step::Reboot => return Some(Ok(self.reboot())),
                 Step::Cancel if !self.applied => {
-                    self.machine.awaited = 0;
+                    self.machine.drop_awaited();
                     (Input::Cancel, Apply::Takes)
                 }
                 Step::MoreTime => (self.machine.more_time(30 * 60_000).ok()?, Apply::Takes),
@@ -258,44 +266,54 @@ mod machine {
 
         /// As the agent does with a plan.
         fn offer(&mut self, target: &str, listed: u8) -> Option<Input> {
-            let before = self.machine.image;
-            let plan = Image {
+            let image = Image {
                 component: Text::of("C").unwrap(),
                 kind: self.kind,
                 target: Text::of(target).unwrap(),
                 size: 0,
                 announced: Default::default(),
             };
-            let input = self.machine.offer(&plan, "1", Demands::default(), listed)?;
-            if input == Input::Plan {
-                if before.is_of(&plan) {
-                    self.machine.image = before;
-                } else {
-                    self.forget();
-                }
+            let source = Text::of("1").unwrap();
+            let offer = Offer { image, source, requirements: PlanRequirements::default() };
+            let is_same_image = self.machine.image().is_of(&image);
+            let input = self.machine.take_offer(&offer, listed)?;
+            if input == Input::Plan && !is_same_image {
+                self.clear();
             }
             Some(input)
         }
 
         fn restart(&mut self) {
             self.staged = 0;
-            self.machine.piece = self.machine.piece_at(0, self.room());
+            self.piece = self.piece_at(0);
         }
 
-        fn forget(&mut self) {
+        fn piece_at(&self, start: u32) -> Piece {
+            Piece { start, length: self.machine.image().size.saturating_sub(start).min(ROOM) }
+        }
+
+        fn end_of_piece(&self) -> u32 {
+            self.piece.start + self.piece.length
+        }
+
+        fn following(&self) -> Following {
+            let is_last = self.end_of_piece() >= self.machine.image().size;
+            if is_last { Following::Nothing } else { Following::Pieces }
+        }
+
+        fn clear(&mut self) {
             self.staged = 0;
             self.applied = false;
-            self.machine.image.size = 0;
-            self.machine.piece = Piece::default();
+            self.machine.clear_image();
+            self.piece = Piece::default();
         }
 
         fn complete(&self, digests: Digests) -> Option<Input> {
-            let piece = self.machine.piece;
-            match () {
-                () if self.staged < piece.start + piece.length => None,
-                () if !self.machine.is_last_piece() => Some(Input::PieceStaged),
-                () if digests == Digests::Match => Some(Input::ImageStaged),
-                () => Some(Input::ImageCorrupt),
+            match self.following() {
+                _ if self.staged < self.end_of_piece() => None,
+                Following::Pieces => Some(Input::PieceStaged),
+                Following::Nothing if digests == Digests::Match => Some(Input::ImageStaged),
+                Following::Nothing => Some(Input::ImageCorrupt),
             }
         }
 
@@ -305,26 +323,27 @@ mod machine {
                 State::Updating if self.kind == ComponentKind::Module && !self.applied => State::PlanReceived,
                 State::Updating => State::Updating,
                 State::DownloadError => State::DownloadError,
-                State::PlanReceived if self.machine.image.size == 0 => State::NoPlan,
+                State::PlanReceived if self.machine.image().size == 0 => State::NoPlan,
                 State::NoPlan => State::NoPlan,
                 _ => State::PlanReceived,
             };
-            let (image, piece, source) = (self.machine.image, self.machine.piece, self.machine.source);
-            let (listed, behind) = (self.machine.listed, self.machine.behind());
+            let offer = *self.machine.offer();
+            let (listed, remaining) = (self.machine.listed(), self.machine.remaining());
             self.machine = Machine::new();
-            (self.machine.image, self.machine.piece, self.machine.source) = (image, piece, source);
+            self.machine.restore(offer);
+            self.fetch = None;
             // Of a list, when the one before has ended.
-            let is_between = before == State::NoPlan && behind > 0;
+            let is_between = before == State::NoPlan && remaining > 0;
             if state == State::NoPlan {
-                self.forget();
+                self.clear();
             }
             if is_between {
-                self.machine.recover(state, listed, behind, self.now);
+                self.machine.recover(state, listed, remaining, self.now);
             } else if state != State::NoPlan {
-                if piece.start > 0 && self.kind == ComponentKind::Mcu {
+                if self.piece.start > 0 && self.kind == ComponentKind::Mcu {
                     self.restart();
                 }
-                self.machine.recover(state, listed, behind, self.now);
+                self.machine.recover(state, listed, remaining, self.now);
             }
             self.heard = match state {
                 State::NoPlan if is_between => Heard::Plan,
@@ -353,26 +372,23 @@ mod machine {
             for effect in row.effects {
                 match effect {
                     Effect::Report(state) => reported.push(*state),
-                    Effect::Tell(told) => {
-                        let code = self.code(*told);
+                    Effect::EmitEvent(event) => {
+                        let code = self.code(*event);
                         match self.heard.and(code) {
                             Some(heard) => self.heard = heard,
                             None => return wrong(&format!("{code} after {:?}", self.heard)),
                         }
                     }
                     Effect::Fetch => {
-                        let start = self.staged.max(self.machine.piece.start);
-                        let end = self.machine.piece.start + self.machine.piece.length;
-                        let length = end.saturating_sub(start);
-                        self.machine.fetch = Some(Fetch { range: Range { start, length }, got: 0 });
+                        let start = self.staged.max(self.piece.start);
+                        let length = self.end_of_piece().saturating_sub(start);
+                        self.fetch = Some(Range { start, length });
+                        self.machine.start_fetch(length);
                         // Both verdicts are tried where the bytes come; what is staged as a whole was judged.
                         next = self.complete(Digests::Match);
                     }
-                    Effect::Advance => {
-                        let start = self.machine.piece.start + self.machine.piece.length;
-                        self.machine.piece = self.machine.piece_at(start, self.room());
-                    }
-                    Effect::Discard => self.restart(),
+                    Effect::NextPiece => self.piece = self.piece_at(self.end_of_piece()),
+                    Effect::EraseStaging => self.restart(),
                     Effect::Apply => {
                         self.applied = true;
                         match apply {
@@ -380,8 +396,8 @@ mod machine {
                             Apply::Refuses | Apply::Held => next = Some(Input::ApplyRefused),
                         }
                     }
-                    Effect::Forget => self.forget(),
-                    Effect::CancelFetch => self.machine.fetch = None,
+                    Effect::ClearUpgrade => self.clear(),
+                    Effect::CancelFetch => self.fetch = None,
                     _ => {}
                 }
             }
@@ -393,7 +409,7 @@ mod machine {
             }
             let state = self.machine.state();
             let ended = [State::Refused, State::UpdateSuccess, State::UpdateError].contains(&row.to);
-            if ended && self.machine.listed > 0 && self.machine.awaited > 0 {
+            if ended && self.machine.listed() > 0 && self.machine.remaining() > 0 {
                 // 10700 of the next component was told with that of the first.
                 self.heard = Heard::Plan;
             }
@@ -406,17 +422,17 @@ mod machine {
             }
         }
 
-        fn code(&mut self, told: Told) -> i32 {
-            match told {
-                Told::Plans | Told::Recovered => 10700,
-                Told::Start if std::mem::replace(&mut self.machine.announced, true) => 10702,
-                Told::Start => 10701,
-                Told::Downloading => 10702,
-                Told::Downloaded => 10703,
-                Told::Updating => 10704,
-                Told::Success => 10705,
-                Told::Failure => 10706,
-                Told::Answer => 10707,
+        fn code(&mut self, event: OtaEvent) -> i32 {
+            match event {
+                OtaEvent::Plans | OtaEvent::Recovered => 10700,
+                OtaEvent::Start if self.machine.announce() => 10702,
+                OtaEvent::Start => 10701,
+                OtaEvent::Downloading => 10702,
+                OtaEvent::Downloaded => 10703,
+                OtaEvent::Updating => 10704,
+                OtaEvent::Success => 10705,
+                OtaEvent::Failure => 10706,
+                OtaEvent::Answer => 10707,
             }
         }
 
@@ -574,8 +590,8 @@ mod agent {
             Answer::Nothing => {}
             Answer::Action(action) => drop(agent.ota_action(world, action)),
             Answer::Version(version) => drop(agent.set_mcu_version(world, "MCU", version)),
-            Answer::Read => drop(agent.read(world, 0, &mut [0; 2])),
-            Answer::Mark => drop(agent.mark(world, 2)),
+            Answer::Read => drop(agent.ota_read(world, 0, &mut [0; 2])),
+            Answer::Mark => drop(agent.ota_checkpoint(world, 2)),
             Answer::Cancel => drop(agent.cancel(world)),
         }
     }

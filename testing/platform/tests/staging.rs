@@ -1,7 +1,7 @@
 //! The staged image over flash that loses power, and over flash that lies.
 
 use proptest::prelude::*;
-use quecota_core::ota::digest::{Announced, Digests, Sums};
+use quecota_core::digest::{Announced, Digests, Sums};
 use quecota_core::ota::staging::{Staged, Staging, StagingError};
 use quecota_core::platform::{Area, Geometry, Storage, StorageError};
 use test_platform::flash::{Cut, How, SimFlash, Torn, Unsynced};
@@ -62,7 +62,7 @@ fn stage(
         let chunk = &rest[..chunks.next().unwrap().clamp(1, rest.len())];
         match staging.write(flash, chunk, &mut digests)? {
             Staged::All => {}
-            Staged::Mark(taken) => {
+            Staged::Checkpoint(taken) => {
                 assert!(taken <= chunk.len());
                 assert_eq!(staging.received(), staging.written(), "at a mark nothing waits in the carry");
                 staging.sync(flash)?;
@@ -73,7 +73,10 @@ fn stage(
                 *recorded = Recorded { offset: staging.written(), digests };
             }
         }
-        assert!(staging.received() - recorded.offset < staging.mark_interval(), "what a cut now would cost");
+        assert!(
+            staging.received() - recorded.offset < staging.checkpoint_interval(),
+            "what a cut now would cost"
+        );
         assert_eq!(digests.length(), staging.written(), "what is hashed is what is on flash");
     }
     Ok((staging, digests))

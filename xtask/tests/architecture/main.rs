@@ -28,10 +28,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core/src/text.rs", &[]),
     ("core/src/clock.rs", &[]),
     ("core/src/platform.rs", &[]),
+    ("core/src/digest.rs", &[]),
     ("core/src/wire", &["core/src/limits.rs", "core/src/text.rs"]),
+    ("core/src/image.rs", &["core/src/digest.rs", "core/src/wire", "core/src/limits.rs", "core/src/text.rs"]),
     (
         "core/src/journal",
         &[
+            "core/src/image.rs",
+            "core/src/digest.rs",
             "core/src/wire",
             "core/src/platform.rs",
             "core/src/clock.rs",
@@ -42,6 +46,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "core/src/ota",
         &[
+            "core/src/image.rs",
+            "core/src/digest.rs",
             "core/src/journal",
             "core/src/wire",
             "core/src/platform.rs",
@@ -64,6 +70,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "core/src/agent",
         &[
+            "core/src/image.rs",
+            "core/src/digest.rs",
             "core/src/ota",
             "core/src/cloud",
             "core/src/journal",

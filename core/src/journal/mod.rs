@@ -13,9 +13,9 @@ mod value;
 
 pub use value::{Configuration, Progress, QueueFull, Report, Reports, Saved};
 
-use crate::ota::digest::Crc32;
+use crate::digest::Crc32;
 use crate::platform::{Area, Geometry, GeometryError, Storage, StorageError, ceil_to};
-use record::{Extent, Found, PAYLOAD_MAX, Pen, Reader, Record, Shape, Slot, all, look};
+use record::{Extent, Layout, PAYLOAD_MAX, Reader, Record, RecordWriter, Scan, Slot, all, scan};
 use value::{Mark, Task};
 
 /// First bytes of a slot header.
@@ -153,7 +153,7 @@ enum Doubt {
 /// An open journal: positions only, no values.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    shape: Shape,
+    layout: Layout,
     /// The slot in use; `None` before the first save.
     slot: Option<Slot>,
     /// Sequence for the next slot.
@@ -175,7 +175,7 @@ impl Journal {
             return Err(JournalError::TooSmall { size: geometry.size, minimum });
         }
         let mut journal = Journal {
-            shape: Shape::of(&geometry),
+            layout: Layout::of(&geometry),
             slot: None,
             next_sequence: 1,
             positions: Positions::default(),
@@ -192,11 +192,11 @@ impl Journal {
 
     /// Bytes that the journal area needs with these units.
     pub fn minimum_size(geometry: &Geometry) -> u32 {
-        let shape = Shape::of(geometry);
+        let layout = Layout::of(geometry);
         let largest =
             [Configuration::ENCODED_MAX, 2 + Progress::MARK_MAX + Progress::TASK_MAX, Reports::ENCODED_MAX];
-        let copy: u32 = largest.iter().map(|payload| shape.footprint(*payload as u32)).sum();
-        ceil_to(header_size(&shape) + copy + 2 * shape.footprint(0), geometry.erase).saturating_mul(2)
+        let copy: u32 = largest.iter().map(|payload| layout.footprint(*payload as u32)).sum();
+        ceil_to(header_size(&layout) + copy + 2 * layout.footprint(0), geometry.erase).saturating_mul(2)
     }
 
     /// Saves how far the upgrade is; `None`: there is none. Whatever it says is there must have been synced before.
@@ -261,13 +261,13 @@ impl Journal {
             }
             _ => Content::Value(value),
         };
-        let shape = self.shape;
-        let needed = shape.footprint(content.length()).saturating_add(shape.footprint(0));
-        if needed > shape.slot.saturating_sub(tail) {
+        let layout = self.layout;
+        let needed = layout.footprint(content.length()).saturating_add(layout.footprint(0));
+        if needed > layout.slot.saturating_sub(tail) {
             return Ok(false);
         }
-        let Some(record) = write_record(storage, &shape, &slot, tail, &content)? else { return Ok(false) };
-        let Some(seal) = write_record(storage, &shape, &slot, record.end, &Content::Seal)? else {
+        let Some(record) = write_record(storage, &layout, &slot, tail, &content)? else { return Ok(false) };
+        let Some(seal) = write_record(storage, &layout, &slot, record.end, &Content::Seal)? else {
             return Ok(false);
         };
         accept(storage, &mut self.positions, &record)?;
@@ -277,28 +277,29 @@ impl Journal {
 
     /// Erases the other slot and moves what is current there, with `value` in its place.
     fn switch(&mut self, storage: &mut dyn Storage, value: Value<'_>) -> Result<(), JournalError> {
-        let shape = self.shape;
+        let layout = self.layout;
         let start = match self.slot {
-            Some(Slot { start: 0, .. }) => shape.slot,
+            Some(Slot { start: 0, .. }) => layout.slot,
             _ => 0,
         };
         let slot = Slot { start, sequence: self.next_sequence };
         self.next_sequence = self.next_sequence.wrapping_add(1);
-        storage.erase(Area::Journal, start, shape.slot)?;
+        storage.erase(Area::Journal, start, layout.slot)?;
 
         let mut positions = Positions::default();
-        let base = header_size(&shape);
+        let base = header_size(&layout);
         let mut end = base;
         for content in self.positions.with(value).iter().flatten() {
-            let record = write_record(storage, &shape, &slot, end, content)?.ok_or(JournalError::ReadBack)?;
+            let record =
+                write_record(storage, &layout, &slot, end, content)?.ok_or(JournalError::ReadBack)?;
             end = record.end;
             accept(storage, &mut positions, &record)?;
         }
-        write_header(storage, &shape, &slot, end)?;
+        write_header(storage, &layout, &slot, end)?;
         // The first seal makes the slot count, the second keeps the first one's own last bits from mattering.
         for _ in 0..2 {
             let seal =
-                write_record(storage, &shape, &slot, end, &Content::Seal)?.ok_or(JournalError::ReadBack)?;
+                write_record(storage, &layout, &slot, end, &Content::Seal)?.ok_or(JournalError::ReadBack)?;
             end = seal.end;
         }
         self.slot = Some(slot);
@@ -333,9 +334,9 @@ impl Journal {
     /// That is the newest sealed slot. Without a sealed one, the older slot: it was in use when the newer one was
     /// begun, so its header is complete, and only its seal does not read well.
     fn find(&mut self, storage: &mut dyn Storage) -> Result<Opening, StorageError> {
-        let shape = self.shape;
-        let first = read_header(storage, &shape, 0)?;
-        let second = read_header(storage, &shape, shape.slot)?;
+        let layout = self.layout;
+        let first = read_header(storage, &layout, 0)?;
+        let second = read_header(storage, &layout, layout.slot)?;
         let newest_first = if newer(&second, &first) { [second, first] } else { [first, second] };
         self.next_sequence = newest_first.iter().find_map(Header::sequence).unwrap_or(0).wrapping_add(1);
 
@@ -358,18 +359,18 @@ impl Journal {
 
     /// Takes `slot` as the one in use; whether it is sealed: a valid record stands at or behind `base`.
     fn take(&mut self, storage: &mut dyn Storage, slot: Slot, base: u32) -> Result<bool, StorageError> {
-        let shape = self.shape;
+        let layout = self.layout;
         let mut positions = Positions::default();
         // The newest two records behind the copy.
         let (mut before, mut last) = (None, None);
-        let mut position = header_size(&shape);
-        while position < shape.slot {
-            match look(storage, &shape, &slot, position)? {
-                Found::Record(record) if position < base => {
+        let mut position = header_size(&layout);
+        while position < layout.slot {
+            match scan(storage, &layout, &slot, position)? {
+                Scan::Record(record) if position < base => {
                     accept(storage, &mut positions, &record)?;
                     position = record.end;
                 }
-                Found::Record(record) => {
+                Scan::Record(record) => {
                     before = last.replace(record);
                     if let Some(proven) = &before {
                         accept(storage, &mut positions, proven)?;
@@ -377,8 +378,8 @@ impl Journal {
                     position = record.end;
                 }
                 // Nothing was ever written behind this.
-                Found::Erased if position >= base => break,
-                Found::Erased | Found::Garbage => position = position.saturating_add(shape.granule),
+                Scan::Erased if position >= base => break,
+                Scan::Erased | Scan::Garbage => position = position.saturating_add(layout.granule),
             }
         }
         self.doubt = match before.and_then(|record| Kind::of(record.kind)) {
@@ -461,17 +462,17 @@ fn accept(storage: &mut dyn Storage, positions: &mut Positions, record: &Record)
 /// Writes a record and reads it back; `None` when the flash holds something else.
 fn write_record(
     storage: &mut dyn Storage,
-    shape: &Shape,
+    layout: &Layout,
     slot: &Slot,
     position: u32,
     content: &Content<'_>,
 ) -> Result<Option<Record>, StorageError> {
     let length = content.length();
-    let mut pen = Pen::begin(storage, shape, slot, position, content.kind() as u8, length);
-    content.write(&mut pen);
-    let crc = pen.finish()?;
-    Ok(match look(storage, shape, slot, position)? {
-        Found::Record(record) if record.crc == crc => Some(record),
+    let mut writer = RecordWriter::begin(storage, layout, slot, position, content.kind() as u8, length);
+    content.write(&mut writer);
+    let crc = writer.finish()?;
+    Ok(match scan(storage, layout, slot, position)? {
+        Scan::Record(record) if record.crc == crc => Some(record),
         _ => None,
     })
 }
@@ -538,18 +539,18 @@ impl Content<'_> {
         }
     }
 
-    fn write(&self, pen: &mut Pen<'_>) {
+    fn write(&self, writer: &mut RecordWriter<'_>) {
         match self {
-            Content::Value(value) => value.encode(&mut |bytes| pen.put(bytes)),
+            Content::Value(value) => value.encode(&mut |bytes| writer.put(bytes)),
             Content::Mark(crc, progress) => {
-                pen.put(&crc.to_le_bytes());
-                progress.encode_mark(&mut |bytes| pen.put(bytes));
+                writer.put(&crc.to_le_bytes());
+                progress.encode_mark(&mut |bytes| writer.put(bytes));
             }
-            Content::Copy(_, extent) => pen.copy(*extent),
+            Content::Copy(_, extent) => writer.copy(*extent),
             Content::Joined(Stored { task, mark, .. }) => {
-                pen.put(&(mark.length as u16).to_le_bytes());
-                pen.copy(*mark);
-                pen.copy(*task);
+                writer.put(&(mark.length as u16).to_le_bytes());
+                writer.copy(*mark);
+                writer.copy(*task);
             }
             Content::Seal => {}
         }
@@ -623,11 +624,11 @@ fn newer(one: &Header, other: &Header) -> bool {
     }
 }
 
-fn header_size(shape: &Shape) -> u32 {
-    ceil_to(HEADER as u32, shape.granule)
+fn header_size(layout: &Layout) -> u32 {
+    ceil_to(HEADER as u32, layout.granule)
 }
 
-fn header_bytes(shape: &Shape, slot: &Slot, base: u32) -> [u8; HEADER] {
+fn header_bytes(layout: &Layout, slot: &Slot, base: u32) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     let mut used = 0;
     let mut put = |part: [u8; 4]| {
@@ -638,8 +639,8 @@ fn header_bytes(shape: &Shape, slot: &Slot, base: u32) -> [u8; HEADER] {
     };
     let parts = [
         MAGIC,
-        [VERSION, shape.granule.trailing_zeros() as u8, 0, 0],
-        shape.slot.to_le_bytes(),
+        [VERSION, layout.granule.trailing_zeros() as u8, 0, 0],
+        layout.slot.to_le_bytes(),
         slot.sequence.to_le_bytes(),
         base.to_le_bytes(),
     ];
@@ -654,16 +655,16 @@ fn header_bytes(shape: &Shape, slot: &Slot, base: u32) -> [u8; HEADER] {
 
 fn write_header(
     storage: &mut dyn Storage,
-    shape: &Shape,
+    layout: &Layout,
     slot: &Slot,
     base: u32,
 ) -> Result<(), JournalError> {
-    let header = header_bytes(shape, slot, base);
-    let mut unit = [shape.erased; Geometry::PROGRAM_MAX];
+    let header = header_bytes(layout, slot, base);
+    let mut unit = [layout.erased; Geometry::PROGRAM_MAX];
     for (place, byte) in unit.iter_mut().zip(header) {
         *place = byte;
     }
-    let unit = unit.get(..header_size(shape) as usize).unwrap_or(&unit);
+    let unit = unit.get(..header_size(layout) as usize).unwrap_or(&unit);
     storage.write(Area::Journal, slot.start, unit)?;
     storage.sync(Area::Journal)?;
     let mut back = [0; HEADER];
@@ -671,10 +672,10 @@ fn write_header(
     if back == header { Ok(()) } else { Err(JournalError::ReadBack) }
 }
 
-fn read_header(storage: &mut dyn Storage, shape: &Shape, start: u32) -> Result<Header, StorageError> {
+fn read_header(storage: &mut dyn Storage, layout: &Layout, start: u32) -> Result<Header, StorageError> {
     let mut bytes = [0; HEADER];
     storage.read(Area::Journal, start, &mut bytes)?;
-    if bytes.iter().all(|byte| *byte == shape.erased) {
+    if bytes.iter().all(|byte| *byte == layout.erased) {
         return Ok(Header::Erased);
     }
     // Words of the header, little-endian; the layout of these 24 bytes is the same in every version.
@@ -692,7 +693,7 @@ fn read_header(storage: &mut dyn Storage, shape: &Shape, start: u32) -> Result<H
         return Ok(Header::Garbage);
     }
     let slot = Slot { start, sequence };
-    let known = bytes == header_bytes(shape, &slot, base);
-    let sound = base >= header_size(shape) && base < shape.slot && ceil_to(base, shape.granule) == base;
+    let known = bytes == header_bytes(layout, &slot, base);
+    let sound = base >= header_size(layout) && base < layout.slot && ceil_to(base, layout.granule) == base;
     Ok(if known && sound { Header::Valid { slot, base } } else { Header::Foreign { version, sequence } })
 }

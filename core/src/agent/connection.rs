@@ -1,9 +1,8 @@
-//! Carries out what the session orders, and hands the link's changes to it.
+//! Carries out the actions of the session, and hands the link's changes to it.
 
-use super::outbox::Full;
-use super::step::LOST_EVENT;
+use super::transition::random;
 use super::{Agent, EventValue, Link};
-use crate::cloud::{Order, Orders};
+use crate::cloud::{Action, Actions};
 use crate::ota::{State, Timer};
 use crate::platform::{Connect, Level, Platform};
 use crate::wire::credential::{self, Nonce, Session as Wanted};
@@ -14,36 +13,36 @@ impl Agent<'_> {
     /// The connection changed.
     pub fn on_link(&mut self, platform: &mut dyn Platform, link: Link) {
         let now = platform.millis();
-        let random = self.random(platform);
+        let random = random(platform);
         let was_online = self.session.is_online();
-        let orders = self.session.on_link(link, now, random);
+        let actions = self.session.on_link(link, now, random);
         if was_online && !self.session.is_online() {
             self.link_lost(platform);
         }
-        self.carry_out(platform, orders);
+        self.carry_out(platform, actions);
     }
 
-    pub(super) fn carry_out(&mut self, platform: &mut dyn Platform, orders: Orders) {
-        for order in orders.iter() {
-            match order {
-                Order::Connect => self.connect(platform),
-                Order::Disconnect => {
+    pub(super) fn carry_out(&mut self, platform: &mut dyn Platform, actions: Actions) {
+        for action in actions.iter() {
+            match action {
+                Action::Connect => self.connect(platform),
+                Action::Disconnect => {
                     platform.disconnect();
                     self.link_lost(platform);
                 }
-                Order::Subscribe => self.subscribe(platform),
-                Order::Tell(notice, code) => {
-                    self.tell(platform, notice as u8, code as u16, &EventValue::None)
+                Action::Subscribe => self.subscribe(platform),
+                Action::Emit(event, code) => {
+                    self.events.emit(platform, event as u8, code as u16, &EventValue::None)
                 }
-                Order::Save => self.save_configuration(platform),
-                Order::Online => self.online(platform),
+                Action::Save => self.save_configuration(platform),
+                Action::Online => self.online(platform),
             }
         }
     }
 
     /// What was under way is to be sent again.
     fn link_lost(&mut self, platform: &mut dyn Platform) {
-        self.reports.settle(false);
+        self.reports.on_ack(false);
         self.uplink.lost();
         self.keep_waiting_reports(platform);
     }
@@ -61,8 +60,6 @@ impl Agent<'_> {
 
     fn connect(&mut self, platform: &mut dyn Platform) {
         self.inbox.clear();
-        self.next_plan = None;
-        self.handled = [None; 4];
         self.uplink.capabilities = Capabilities::NONE;
         self.session.device_key = *self.device_key();
         if self.try_connect(platform).is_none() {
@@ -109,25 +106,17 @@ impl Agent<'_> {
 
     fn refused(&mut self, platform: &mut dyn Platform) {
         let now = platform.millis();
-        let random = self.random(platform);
-        let orders = self.session.refused(now, random);
-        // At most one level deeper: being refused orders neither to connect nor to subscribe.
-        for order in orders.iter() {
-            match order {
-                Order::Disconnect => platform.disconnect(),
-                Order::Tell(notice, code) => {
-                    self.tell(platform, notice as u8, code as u16, &EventValue::None)
+        let random = random(platform);
+        let actions = self.session.refused(now, random);
+        // At most one level deeper: a refusal asks neither to connect nor to subscribe.
+        for action in actions.iter() {
+            match action {
+                Action::Disconnect => platform.disconnect(),
+                Action::Emit(event, code) => {
+                    self.events.emit(platform, event as u8, code as u16, &EventValue::None)
                 }
                 _ => {}
             }
-        }
-    }
-
-    /// An event for the application. Inputs wait while the outbox is nearly full, so that one is lost takes an
-    /// application that calls and calls and never takes an event.
-    pub(super) fn tell(&mut self, platform: &mut dyn Platform, event: u8, code: u16, value: &EventValue) {
-        if let Err(Full) = self.outbox.push(event, code, value) {
-            platform.log(Level::Error, LOST_EVENT);
         }
     }
 }

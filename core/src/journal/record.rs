@@ -3,7 +3,7 @@
 //! `kind, !kind, length (2), payload, CRC-32 (4)`, padded with the erased value to the granule. The CRC begins with the
 //! slot's sequence and the record's position, so nothing that an earlier life of the slot left can pass for a record.
 
-use crate::ota::digest::Crc32;
+use crate::digest::Crc32;
 use crate::platform::{Area, Geometry, Storage, StorageError, ceil_to, floor_to};
 use crate::text::Text;
 
@@ -20,7 +20,7 @@ const READ: usize = 64;
 
 /// The units of a journal, derived from the area's geometry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct Layout {
     /// Bytes of a slot.
     pub slot: u32,
     /// Records and the slot header start at multiples of this.
@@ -29,10 +29,10 @@ pub(super) struct Shape {
     pub erased: u8,
 }
 
-impl Shape {
+impl Layout {
     /// For a geometry that was checked.
     pub fn of(geometry: &Geometry) -> Self {
-        Shape {
+        Layout {
             slot: floor_to(geometry.size / 2, geometry.erase),
             granule: geometry.program.max(GRANULE_MIN),
             erased: geometry.erased,
@@ -92,7 +92,7 @@ pub(super) struct Record {
 
 /// What stands at a position of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Scan {
     Record(Record),
     /// The granule holds something else.
     Garbage,
@@ -101,23 +101,23 @@ pub(super) enum Found {
 }
 
 /// Looks at one position, a multiple of the granule.
-pub(super) fn look(
+pub(super) fn scan(
     storage: &mut dyn Storage,
-    shape: &Shape,
+    layout: &Layout,
     slot: &Slot,
     position: u32,
-) -> Result<Found, StorageError> {
+) -> Result<Scan, StorageError> {
     let at = slot.start.saturating_add(position);
-    let room = shape.slot.saturating_sub(position);
+    let room = layout.slot.saturating_sub(position);
     let mut head = [0; HEAD as usize];
     storage.read(Area::Journal, at, &mut head)?;
     let [kind, complement, low, high] = head;
     let length = u32::from(u16::from_le_bytes([low, high]));
-    let footprint = shape.footprint(length);
+    let footprint = layout.footprint(length);
     if kind != !complement || length > PAYLOAD_MAX || footprint > room {
-        let granule = Extent { at, length: shape.granule };
-        let erased = all(storage, granule, |chunk| chunk.iter().all(|byte| *byte == shape.erased))?;
-        return Ok(if erased { Found::Erased } else { Found::Garbage });
+        let granule = Extent { at, length: layout.granule };
+        let erased = all(storage, granule, |chunk| chunk.iter().all(|byte| *byte == layout.erased))?;
+        return Ok(if erased { Scan::Erased } else { Scan::Garbage });
     }
     let end = position.saturating_add(footprint);
     let payload = Extent { at: at.saturating_add(HEAD), length };
@@ -130,9 +130,9 @@ pub(super) fn look(
     let mut trailer = [0; TRAILER as usize];
     storage.read(Area::Journal, payload.at.saturating_add(length), &mut trailer)?;
     Ok(if u32::from_le_bytes(trailer) == crc.finish() {
-        Found::Record(Record { kind, payload, end, crc: crc.finish() })
+        Scan::Record(Record { kind, payload, end, crc: crc.finish() })
     } else {
-        Found::Garbage
+        Scan::Garbage
     })
 }
 
@@ -157,7 +157,7 @@ pub(super) fn all(
 }
 
 /// Writes one record, lowest address first.
-pub(super) struct Pen<'s> {
+pub(super) struct RecordWriter<'s> {
     storage: &'s mut dyn Storage,
     granule: u32,
     erased: u8,
@@ -168,20 +168,20 @@ pub(super) struct Pen<'s> {
     outcome: Result<(), StorageError>,
 }
 
-impl<'s> Pen<'s> {
+impl<'s> RecordWriter<'s> {
     /// Begins a record with a payload of `length` bytes.
     pub fn begin(
         storage: &'s mut dyn Storage,
-        shape: &Shape,
+        layout: &Layout,
         slot: &Slot,
         position: u32,
         kind: u8,
         length: u32,
     ) -> Self {
-        let mut pen = Pen {
+        let mut writer = RecordWriter {
             storage,
-            granule: shape.granule,
-            erased: shape.erased,
+            granule: layout.granule,
+            erased: layout.erased,
             at: slot.start.saturating_add(position),
             crc: slot.seed(position),
             filled: 0,
@@ -189,11 +189,11 @@ impl<'s> Pen<'s> {
             outcome: Ok(()),
         };
         let [low, high] = (length as u16).to_le_bytes();
-        pen.put(&[kind, !kind, low, high]);
-        pen
+        writer.put(&[kind, !kind, low, high]);
+        writer
     }
 
-    /// The next bytes of the payload. Errors wait for [`Pen::finish`].
+    /// The next bytes of the payload. Errors wait for [`RecordWriter::finish`].
     pub fn put(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
         self.collect(bytes);

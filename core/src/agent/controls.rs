@@ -1,4 +1,4 @@
-//! What only the application knows: that an upgrade must end, that more time is needed, that now is no time to restart.
+//! Controls of the application beyond the vendor API: cancel, more time, hold module firmware back.
 
 use super::{Agent, CallError, Resume};
 use crate::ota::{Failure, Input, State};
@@ -9,16 +9,16 @@ impl Agent<'_> {
     /// with [`Failure::Cancelled`]; of a list, so do the components whose URLs have not come. Not once module firmware
     /// was handed over: then the version decides.
     pub fn cancel(&mut self, platform: &mut dyn Platform) -> Result<(), CallError> {
-        if self.applied {
+        if self.apply.is_handed_over {
             return Err(CallError::State);
         }
-        let is_awaited = core::mem::take(&mut self.machine.awaited) > 0;
+        let is_awaited = self.machine.drop_awaited();
         if self.machine.state() == State::NoPlan {
             // Between two components of a list.
             if !is_awaited {
                 return Err(CallError::State);
             }
-            self.forget(platform);
+            self.clear_upgrade(platform);
             return Ok(());
         }
         self.fail(platform, Failure::Cancelled, Input::Cancel);
@@ -28,23 +28,23 @@ impl Agent<'_> {
     /// Whether an upgrade that was confirmed before a reboot is offered again, or goes on by itself. Before the first
     /// poll.
     pub fn set_resume(&mut self, resume: Resume) {
-        self.resumes = resume;
+        self.recovery.resume = resume;
     }
 
     /// Module firmware is not handed over until [`Agent::allow_apply`], for [`crate::ota::timer::APPLY_HOLD`] at most;
     /// then the upgrade fails with [`Failure::HeldTooLong`]. Holds for this run of the device, also before an upgrade.
     /// Not once the firmware was handed over.
     pub fn hold_apply(&mut self) -> Result<(), CallError> {
-        if self.applied {
+        if self.apply.is_handed_over {
             return Err(CallError::State);
         }
-        self.holds_apply = true;
+        self.apply.is_held = true;
         Ok(())
     }
 
     /// Module firmware may be handed over again; what was held back is at once.
     pub fn allow_apply(&mut self, platform: &mut dyn Platform) {
-        self.holds_apply = false;
+        self.apply.is_held = false;
         if self.machine.is_held() {
             self.input(platform, Input::ApplyAllowed);
         }

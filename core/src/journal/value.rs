@@ -3,9 +3,9 @@
 //! ignores what follows the fields it knows.
 
 use super::record::Reader;
+use crate::digest::{Announced, Digests, SAVED_MAX};
+use crate::image::{Image, Piece, PlanRequirements};
 use crate::limits;
-use crate::ota::digest::{Announced, Digests, SAVED_MAX};
-use crate::ota::{Demands, Image, Piece};
 use crate::text::Text;
 use crate::wire::message::ComponentKind;
 
@@ -58,12 +58,12 @@ pub struct Progress {
     pub image: Image,
     /// Version before, as the plan has it; may be empty.
     pub source: Text<{ limits::VERSION }>,
-    /// What the plan demands; the application may look at it again after a reboot.
-    pub demands: Demands,
+    /// What the plan demands; the application may scan at it again after a reboot.
+    pub requirements: PlanRequirements,
     /// The application asked for SHA-256 (mode 1 of the request).
     pub wants_sha256: bool,
     /// The platform asks nobody about this plan (id 27).
-    pub unasked: bool,
+    pub auto_confirm: bool,
     /// State as in data point 13 (QUECTHING.md 3.1).
     pub state: u8,
     /// Attempts without new bytes, or whatever else the machine counts against a boot loop.
@@ -79,12 +79,12 @@ pub struct Progress {
     /// Restarts since the upgrade got further.
     pub restarts: u8,
     /// Bytes of the image that were staged at best, whatever was lost since.
-    pub furthest: u32,
+    pub high_water: u32,
     /// The plan came as a list (id 28) of this many; 0: as a single plan.
     pub listed: u8,
     /// Components of the confirmed list whose URLs are to come after this one's. With some, `state` may be 0: the one
     /// before has ended.
-    pub behind: u8,
+    pub remaining: u8,
 }
 
 /// One status report (0x0114) that was not acknowledged.
@@ -258,10 +258,10 @@ impl Progress {
         crc32.inspect(|crc32| put(&crc32.to_le_bytes()));
         sha256.inspect(|sha256| put(sha256));
         put_text(put, &self.source);
-        put(&self.demands.battery.to_le_bytes());
-        put(&self.demands.signal.to_le_bytes());
-        put(&self.demands.space.to_le_bytes());
-        put(&[u8::from(self.unasked)]);
+        put(&self.requirements.battery.to_le_bytes());
+        put(&self.requirements.signal.to_le_bytes());
+        put(&self.requirements.space.to_le_bytes());
+        put(&[u8::from(self.auto_confirm)]);
     }
 
     pub(super) fn encode_mark(&self, put: Put<'_>) {
@@ -275,21 +275,22 @@ impl Progress {
             None => put(&[0]),
         }
         put(&[self.restarts]);
-        put(&self.furthest.to_le_bytes());
-        put(&[self.listed, self.behind]);
+        put(&self.high_water.to_le_bytes());
+        put(&[self.listed, self.remaining]);
     }
 
     /// Joins what stays and what moves; `None` when the digests are not those of the image.
     pub(super) fn of(task: Task, mark: Mark) -> Option<Self> {
-        let Task { image, wants_sha256, unasked, source, demands } = task;
-        let Mark { state, attempts, piece, offset, digests, own, restarts, furthest, listed, behind } = mark;
+        let Task { image, wants_sha256, auto_confirm, source, requirements } = task;
+        let Mark { state, attempts, piece, offset, digests, own, restarts, high_water, listed, remaining } =
+            mark;
         let own = own.filter(|own| own.computes(&image.announced) && own.length() <= image.size);
         digests.computes(&image.announced).then_some(Progress {
             image,
             wants_sha256,
-            unasked,
+            auto_confirm,
             source,
-            demands,
+            requirements,
             state,
             attempts,
             piece,
@@ -297,9 +298,9 @@ impl Progress {
             digests,
             own,
             restarts,
-            furthest,
+            high_water,
             listed,
-            behind,
+            remaining,
         })
     }
 }
@@ -308,9 +309,9 @@ impl Progress {
 pub(super) struct Task {
     image: Image,
     wants_sha256: bool,
-    unasked: bool,
+    auto_confirm: bool,
     source: Text<{ limits::VERSION }>,
-    demands: Demands,
+    requirements: PlanRequirements,
 }
 
 impl Task {
@@ -337,8 +338,14 @@ impl Task {
         let signal = from.u32()?.cast_signed();
         let space = from.u32()?;
         // An earlier version did not write it.
-        let unasked = from.u8().unwrap_or(0) != 0;
-        Some(Task { image, wants_sha256, unasked, source, demands: Demands { battery, signal, space } })
+        let auto_confirm = from.u8().unwrap_or(0) != 0;
+        Some(Task {
+            image,
+            wants_sha256,
+            auto_confirm,
+            source,
+            requirements: PlanRequirements { battery, signal, space },
+        })
     }
 }
 
@@ -351,9 +358,9 @@ pub(super) struct Mark {
     digests: Digests,
     own: Option<Digests>,
     restarts: u8,
-    furthest: u32,
+    high_water: u32,
     listed: u8,
-    behind: u8,
+    remaining: u8,
 }
 
 impl Mark {
@@ -366,10 +373,10 @@ impl Mark {
         // Of no length: the application gave no mark. What follows may be missing, as this format first had it.
         let own = self::digests(from);
         let restarts = from.u8().unwrap_or(0);
-        let furthest = from.u32().unwrap_or(offset);
+        let high_water = from.u32().unwrap_or(offset);
         let listed = from.u8().unwrap_or(0);
-        let behind = from.u8().unwrap_or(0);
-        Some(Mark { state, attempts, piece, offset, digests, own, restarts, furthest, listed, behind })
+        let remaining = from.u8().unwrap_or(0);
+        Some(Mark { state, attempts, piece, offset, digests, own, restarts, high_water, listed, remaining })
     }
 }
 

@@ -1,0 +1,253 @@
+//! The URL packet (0x0113), the fetch and the reads of the application.
+
+use super::transition::room;
+use super::{Agent, CallError, FetchEnd, FetchHead, Flow};
+use crate::clock::Deadline;
+use crate::digest::{Announced, Verdict};
+use crate::image::Image;
+use crate::ota::download::ReadError;
+use crate::ota::package::Unusable;
+use crate::ota::staging::Staged;
+use crate::ota::{Failure, Following, Input, State, Timer};
+use crate::platform::{Area, Level, Platform, Takes};
+use crate::text::Text;
+use crate::wire::message::{ComponentKind, FirmwareInfo};
+
+/// A busy transport is asked again after this long. Milliseconds.
+const FETCH_AGAIN: u32 = 500;
+
+/// The URL.
+impl Agent<'_> {
+    /// 0x0113.
+    pub(super) fn on_firmware_info(&mut self, platform: &mut dyn Platform) {
+        if !self.machine.awaits_url() {
+            return platform.log(Level::Info, "firmware information that nobody waits for was dropped");
+        }
+        match self.take_firmware_info(platform) {
+            Some(Ok(())) => {
+                self.input(platform, Input::FirmwareInfo);
+            }
+            Some(Err(failure)) => self.fail(platform, failure, Input::BadFirmwareInfo),
+            None => {}
+        }
+    }
+
+    /// Whether what the packet names is the image now; `None`: it is dropped.
+    #[inline(never)] // three kilobytes that are off the stack before the download begins
+    fn take_firmware_info(&mut self, platform: &mut dyn Platform) -> Option<Result<(), Failure>> {
+        let Ok(info) = FirmwareInfo::parse(self.inbox.payload()) else {
+            let is_waited_for = self.machine.state() == State::Confirmed;
+            return is_waited_for.then_some(Err(Failure::BadInfo));
+        };
+        let named = (info.component, info.target, info.kind);
+        let plan = self.machine.image();
+        if self.machine.listed() == 0 && named != (plan.component.as_str(), plan.target.as_str(), plan.kind) {
+            // Of another plan than the one that was confirmed.
+            platform.log(Level::Warn, "firmware information for another component or version was dropped");
+            return None;
+        }
+        let image = Image {
+            component: Text::of(info.component).unwrap_or_default(),
+            kind: info.kind,
+            target: Text::of(info.target).unwrap_or_default(),
+            size: 0,
+            announced: Announced::default(),
+        };
+        Some(match self.download.set_content(&info.content, image.kind) {
+            Ok((size, announced)) => self.take_image(platform, Image { size, announced, ..image }),
+            Err(Unusable) => {
+                // Of a list it is this component that fails, not the one before.
+                self.machine.set_image(image);
+                Err(Failure::BadInfo)
+            }
+        })
+    }
+
+    /// The image is downloaded from now on: on from what is staged when that is of the same image, else anew.
+    fn take_image(&mut self, platform: &mut dyn Platform, image: Image) -> Result<(), Failure> {
+        if *self.machine.image() == image {
+            return Ok(());
+        }
+        self.machine.set_image(image);
+        let room = room(platform);
+        let needed = self.download.footprint(&image, platform.geometry(Area::Image).erase);
+        if self.download.files() > 1 && platform.takes() == Takes::OneFile {
+            return Err(Failure::NoPackages);
+        }
+        if room == 0 || (image.kind == ComponentKind::Module && needed > u64::from(room)) {
+            return Err(Failure::NoRoom);
+        }
+        self.download.begin(&image, room);
+        self.boot_loop.reset();
+        Ok(())
+    }
+}
+
+/// The fetch.
+impl Agent<'_> {
+    /// Gets what is missing of the piece.
+    pub(super) fn fetch(&mut self, platform: &mut dyn Platform, input: Input) -> Option<Input> {
+        if self.download.is_to_resume() && !self.resume(platform) {
+            self.download.drop_staging();
+            platform.log(Level::Warn, Failure::Storage.text());
+            self.machine.set_failure(Failure::Storage);
+            return Some(Input::FetchFailed);
+        }
+        let Some(length) = self.download.begin_fetch(self.machine.image()) else {
+            return Some(self.judge_piece(platform));
+        };
+        self.machine.start_fetch(length);
+        match input {
+            // The next file of a package follows from the end of the one before: the transport is still telling of that.
+            Input::PieceStaged => self.download.retry_fetch(Some(Deadline::after(platform.millis(), 0))),
+            _ => self.request_fetch(platform),
+        }
+        None
+    }
+
+    fn resume(&mut self, platform: &mut dyn Platform) -> bool {
+        let erase = platform.geometry(Area::Image).erase;
+        self.download.resume(platform, self.machine.image(), erase).is_ok()
+            // Flash is about to hold other bytes: an older checkpoint in the journal would vouch for them after a reboot.
+            && (!self.persistence.is_open() || self.try_save(platform).is_ok())
+    }
+
+    /// Asks the transport; when it is busy, again later.
+    fn request_fetch(&mut self, platform: &mut dyn Platform) {
+        let Some((url, range)) = self.download.request(self.machine.image()) else { return };
+        let is_busy = platform.fetch(url, range).is_err();
+        self.download.retry_fetch(is_busy.then(|| Deadline::after(platform.millis(), FETCH_AGAIN)));
+    }
+
+    /// The transport was busy before; `Timer::Head` bounds how often it is asked.
+    pub(super) fn retry_fetch(&mut self, platform: &mut dyn Platform, now: u32) {
+        if !self.download.retry_at().is_some_and(|at| at.due(now)) {
+            return;
+        }
+        self.download.retry_fetch(None);
+        if self.machine.state() == State::DownloadStart {
+            self.request_fetch(platform);
+        }
+    }
+
+    /// Status line and headers of a fetch came.
+    pub fn on_fetch_begin(&mut self, platform: &mut dyn Platform, head: FetchHead) -> Flow {
+        if self.machine.state() != State::DownloadStart || !self.download.is_fetching() {
+            return Flow::Stop;
+        }
+        match self.download.check_head(self.machine.image(), &head) {
+            Ok(()) => {
+                self.input(platform, Input::Head);
+                Flow::Continue
+            }
+            Err(failure) => {
+                self.fail(platform, failure, Input::FetchFailed);
+                Flow::Stop
+            }
+        }
+    }
+
+    /// The next bytes of the body; written to storage before this returns.
+    pub fn on_fetch_data(&mut self, platform: &mut dyn Platform, data: &[u8]) -> Flow {
+        if self.machine.state() != State::Downloading || !self.download.is_fetching() {
+            return Flow::Stop;
+        }
+        match self.take_data(platform, data) {
+            Ok(()) => Flow::Continue,
+            Err(failure) => {
+                self.fail(platform, failure, Input::FetchFailed);
+                Flow::Stop
+            }
+        }
+    }
+
+    fn take_data(&mut self, platform: &mut dyn Platform, data: &[u8]) -> Result<(), Failure> {
+        let received = self.download.count(self.machine.image(), data.len())?;
+        self.machine.progress(received, platform.millis());
+        // What flash holds behind the checkpoint is not certain after an error.
+        self.stage(platform, data).inspect_err(|_| self.download.drop_staging())
+    }
+
+    fn stage(&mut self, platform: &mut dyn Platform, data: &[u8]) -> Result<(), Failure> {
+        let mut rest = data;
+        while !rest.is_empty() {
+            let staged = self.download.stage(platform, self.machine.image(), rest)?;
+            let (Staged::Checkpoint(taken) | Staged::Complete(taken)) = staged else { break };
+            rest = rest.get(taken..).unwrap_or_default();
+            if self.download.is_new_high() {
+                self.boot_loop.reset();
+            }
+            if matches!(staged, Staged::Checkpoint(_)) {
+                self.save(platform);
+            }
+        }
+        Ok(())
+    }
+
+    /// The fetch is over; also when it never began.
+    pub fn on_fetch_end(&mut self, platform: &mut dyn Platform, end: FetchEnd) {
+        // However the connection closed: what counts is whether all bytes are here.
+        let _ = end;
+        if !self.download.is_fetching() || self.download.retry_at().is_some() {
+            return;
+        }
+        match self.machine.state() {
+            State::Downloading if self.download.is_complete() => {
+                self.download.end_fetch();
+                let input = self.judge_piece(platform);
+                self.input(platform, input);
+            }
+            State::Downloading => self.fail(platform, Failure::Short, Input::FetchFailed),
+            State::DownloadStart => self.fail(platform, Failure::NoAnswer, Input::FetchFailed),
+            _ => {}
+        }
+    }
+
+    /// The piece is staged. With the last one of a file its digests can be judged, and only then.
+    fn judge_piece(&mut self, platform: &mut dyn Platform) -> Input {
+        let image = self.machine.image();
+        let verdict = self.download.judge(image);
+        if verdict == Some(Verdict::Mismatch) {
+            platform.log(Level::Error, Failure::WrongDigest.text());
+            self.machine.set_failure(Failure::WrongDigest);
+            return Input::ImageCorrupt;
+        }
+        if verdict == Some(Verdict::MatchExceptCrc32) {
+            platform
+                .log(Level::Warn, "MD5 matches and the announced CRC does not; its polynomial is a guess");
+        }
+        match self.download.following(image) {
+            Following::Nothing => Input::ImageStaged,
+            Following::Pieces => Input::PieceStaged,
+        }
+    }
+}
+
+/// The reads.
+impl Agent<'_> {
+    /// Reads the staged piece; `offset` counts from the start of the whole file. Returns the bytes read, at least 1.
+    pub fn ota_read(
+        &mut self,
+        platform: &mut dyn Platform,
+        offset: u32,
+        out: &mut [u8],
+    ) -> Result<usize, CallError> {
+        if self.machine.state() != State::Downloaded || self.machine.kind() != ComponentKind::Mcu {
+            return Err(CallError::State);
+        }
+        if offset >= self.download.offered_piece().start {
+            self.machine.restart(Timer::Read, platform.millis());
+        }
+        Ok(self.download.read(platform, offset, out)?)
+    }
+}
+
+impl From<ReadError> for CallError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NoPiece => CallError::State,
+            ReadError::Range => CallError::Range,
+            ReadError::Storage => CallError::Storage,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The plan (0x0111) and the application's answer to it.
+
+use super::auto_confirm::is_auto_confirmed;
+use super::transition::room;
+use super::{Agent, CallError};
+use crate::digest::Announced;
+use crate::image::{Image, PlanRequirements};
+use crate::ota::{Input, Offer};
+use crate::platform::{Level, Platform};
+use crate::text::Text;
+use crate::wire::message::{Plan, PlanNotify, Plans};
+
+impl Agent<'_> {
+    /// Asks the platform for a plan (0x0115). Mode 1 also asks for SHA-256.
+    pub fn ota_request(&mut self, platform: &mut dyn Platform, mode: u32) -> Result<(), CallError> {
+        if mode > 1 {
+            platform.log(Level::Warn, "plan request: the mode must be 0 or 1 (1: SHA-256)");
+            return Err(CallError::Value);
+        }
+        if !self.session.is_online() {
+            return Err(CallError::Offline);
+        }
+        self.uplink.wants_sha256 = mode == 1;
+        self.uplink.plan_request = true;
+        Ok(())
+    }
+
+    /// 0 refuse, 1 confirm, 2 next piece, 3 the MCU is updating (QUECTHING.md 3.3).
+    pub fn ota_action(&mut self, platform: &mut dyn Platform, action: u8) -> Result<(), CallError> {
+        if action > 3 {
+            return Err(CallError::Value);
+        }
+        let following = self.download.following(self.machine.image());
+        if let Some(input) = self.machine.action(action, following)? {
+            if input == Input::Update {
+                self.boot_loop.reset();
+            }
+            self.input(platform, input);
+        }
+        Ok(())
+    }
+
+    /// 0x0111. A malformed one moves nothing (the vendor's moves to 1 with an empty component).
+    #[inline(never)]
+    pub(super) fn on_plan(&mut self, platform: &mut dyn Platform) {
+        let Ok(notify) = PlanNotify::parse(self.inbox.payload()) else {
+            return platform.log(Level::Warn, "a malformed upgrade plan was dropped; nothing changes");
+        };
+        let listed = match notify.plans {
+            Plans::Single(_) => 0,
+            Plans::List(plans) => plans.len() as u8,
+        };
+        // The last one is what is reported, as the vendor's does.
+        let interrupted = notify.iter().find(|plan| self.machine.is_interrupted(&image_of(plan)));
+        let Some(plan) = interrupted.or(notify.iter().last()) else { return };
+        let is_auto_confirmed = is_auto_confirmed(&notify);
+        let offer = offer_of(&plan);
+        let is_same_image = self.machine.image().is_of(&offer.image);
+        let is_single = self.machine.listed() == 0;
+        let Some(input) = self.machine.take_offer(&offer, listed) else {
+            if is_single && !is_same_image {
+                self.uplink.ask_at_end();
+            }
+            return platform.log(Level::Info, "an upgrade is under way; the platform's plan waits");
+        };
+        if input == Input::Plan {
+            self.recovery.is_due = false;
+            self.auto_confirm.set(is_auto_confirmed);
+            self.auto_confirm.start(platform.millis());
+            if is_same_image {
+                // What is staged is still of use, if size and digests stay the same.
+                let room = room(platform);
+                self.download.rewind(self.machine.image(), room);
+            } else {
+                self.clear_upgrade(platform);
+            }
+        }
+        self.input(platform, input);
+    }
+}
+
+fn offer_of(plan: &Plan<'_>) -> Offer {
+    Offer {
+        image: image_of(plan),
+        // A source version that is too long for us is none that we report, so nothing is compared with it.
+        source: Text::of(plan.source).unwrap_or_default(),
+        requirements: PlanRequirements { battery: plan.battery, signal: plan.signal, space: plan.space },
+    }
+}
+
+fn image_of(plan: &Plan<'_>) -> Image {
+    // Their lengths were checked when the plan was read.
+    Image {
+        component: Text::of(plan.component).unwrap_or_default(),
+        kind: plan.kind,
+        target: Text::of(plan.target).unwrap_or_default(),
+        size: 0,
+        announced: Announced::default(),
+    }
+}

@@ -1,0 +1,502 @@
+//! The download of one image: its files, the piece that is staged, the digests, the checkpoints, and the ranges that are
+//! fetched. Knows nothing of states and of the transport; storage comes in as an argument, and so does the image.
+
+use super::failure::Failure;
+use super::machine::Following;
+use super::package::{Package, Unusable};
+use super::staging::{Staged, Staging, StagingError};
+use crate::clock::Deadline;
+use crate::digest::{Announced, Digests, Verdict};
+use crate::image::{Image, Piece};
+use crate::platform::{FetchHead, Range, StagedFile, Storage};
+use crate::wire::message::{ComponentKind, Content};
+use crate::{journal, limits};
+
+/// Bytes of the staged piece that are hashed in one go.
+const HASHED: u32 = 128;
+
+/// A place of the image from which it can go on: all bytes before it are on flash and in the digests.
+#[derive(Debug, Clone, Copy)]
+pub struct Checkpoint {
+    offset: u32,
+    digests: Digests,
+}
+
+impl Checkpoint {
+    fn start_of(image: &Image) -> Self {
+        Checkpoint { offset: 0, digests: Digests::of(&image.announced) }
+    }
+}
+
+/// A fetch that was asked for.
+#[derive(Debug, Clone, Copy)]
+struct Fetch {
+    range: Range,
+    /// Bytes that came.
+    received: u32,
+    /// When the transport is asked again: it was busy.
+    retry_at: Option<Deadline>,
+}
+
+/// Why a checkpoint of the application, or a read, is not possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadError {
+    /// No piece is staged.
+    NoPiece,
+    /// Outside the piece, as 10703 named it.
+    Range,
+    /// Storage failed.
+    Storage,
+}
+
+/// The download of one device.
+#[derive(Debug)]
+pub struct Download {
+    package: Package,
+    /// The piece that is staged or being staged.
+    piece: Piece,
+    /// How much of the piece is in the image area; `None`: nothing is known of it, so it is resumed first.
+    staging: Option<Staging>,
+    /// Of the present file from its first byte to the last one staged.
+    digests: Digests,
+    /// Where the image goes on after a reboot or a storage error.
+    checkpoint: Checkpoint,
+    /// From where on the application takes the present piece: its start, or the application's checkpoint within it.
+    base: Checkpoint,
+    /// The application has all bytes before it in its own flash. At 0: it gave no checkpoint.
+    application: Checkpoint,
+    /// Bytes of the image that were staged at best, whatever was lost since.
+    high_water: u32,
+    fetch: Option<Fetch>,
+}
+
+impl Download {
+    /// Of nothing.
+    pub fn new() -> Self {
+        let start = Checkpoint::start_of(&Image::NONE);
+        Download {
+            package: Package::new(),
+            piece: Piece::default(),
+            staging: None,
+            digests: start.digests,
+            checkpoint: start,
+            base: start,
+            application: start,
+            high_water: 0,
+            fetch: None,
+        }
+    }
+
+    /// As the journal has it.
+    pub fn restore(&mut self, progress: &journal::Progress) {
+        self.piece = progress.piece;
+        self.checkpoint = Checkpoint { offset: progress.offset, digests: progress.digests };
+        self.application = progress.own.map_or(Checkpoint::start_of(&progress.image), |digests| Checkpoint {
+            offset: digests.length(),
+            digests,
+        });
+        self.base = self.application;
+        self.high_water = progress.high_water;
+    }
+
+    /// Forgets everything; the image has no announced digests any more.
+    pub fn clear(&mut self, image: &Image) {
+        self.staging = None;
+        self.high_water = 0;
+        self.piece = Piece::default();
+        self.package.clear();
+        self.application = Checkpoint::start_of(image);
+        self.checkpoint = self.application;
+        self.base = self.application;
+    }
+
+    /// The piece that is staged or being staged.
+    pub fn piece(&self) -> Piece {
+        self.piece
+    }
+
+    /// Bytes of the image up to which all is staged and synced, and the digests up to there.
+    pub fn checkpoint(&self) -> (u32, &Digests) {
+        (self.checkpoint.offset, &self.checkpoint.digests)
+    }
+
+    /// Digests up to the application's checkpoint; `None`: it gave none.
+    pub fn application_digests(&self) -> Option<Digests> {
+        (self.application.offset > 0).then_some(self.application.digests)
+    }
+
+    /// The application's checkpoint; 0: none.
+    pub fn application_checkpoint(&self) -> u32 {
+        self.application.offset
+    }
+
+    /// Bytes of the image that were staged at best.
+    pub fn high_water(&self) -> u32 {
+        self.high_water
+    }
+
+    /// Bytes of the image that are staged or were taken.
+    pub fn received(&self) -> u32 {
+        match self.staging {
+            Some(staging) => self.piece.start.saturating_add(staging.received()),
+            None => self.checkpoint.offset,
+        }
+    }
+
+    /// What 10703 names: from where on the application takes the piece, and how much.
+    pub fn offered_piece(&self) -> Piece {
+        let start = self.base.offset;
+        Piece { start, length: self.end_of_piece().saturating_sub(start) }
+    }
+
+    /// Whether pieces follow the present one.
+    pub fn following(&self, image: &Image) -> Following {
+        if self.end_of_piece() >= image.size { Following::Nothing } else { Following::Pieces }
+    }
+
+    fn end_of_piece(&self) -> u32 {
+        self.piece.start.saturating_add(self.piece.length)
+    }
+
+    /// The file that the present piece belongs to, as a stretch of the image, and what was announced of it. Of a package
+    /// each file is a piece; else the image is one file.
+    fn file(&self, image: &Image) -> (Piece, Announced) {
+        let whole = (Piece { start: 0, length: image.size }, image.announced);
+        self.package.file_at(self.piece.start).unwrap_or(whole)
+    }
+}
+
+impl Default for Download {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What is downloaded.
+impl Download {
+    /// Takes the files of a URL packet: bytes in all, and the digests of the whole.
+    pub fn set_content(
+        &mut self,
+        content: &Content<'_>,
+        kind: ComponentKind,
+    ) -> Result<(u32, Announced), Unusable> {
+        match content {
+            Content::File { url, size, md5, crc, sha256 } => {
+                let announced = Announced { md5: Some(*md5), crc32: Some(*crc), sha256: *sha256 };
+                self.package.set_url(url).map(|()| (*size, announced))
+            }
+            Content::Files(_) if kind == ComponentKind::Mcu => Err(Unusable),
+            Content::Files(files) => {
+                self.package.set_files(files).map(|size| (size, self.package.identity()))
+            }
+        }
+    }
+
+    /// How many files the package has; 0: the image is one file.
+    pub fn files(&self) -> usize {
+        self.package.count()
+    }
+
+    /// Bytes of the image area that the image takes as a whole.
+    pub fn footprint(&self, image: &Image, erase: u32) -> u64 {
+        match self.package.count() {
+            0 => image.size.into(),
+            _ => self.package.room(erase),
+        }
+    }
+
+    /// The files of the package as they are staged.
+    pub fn staged_files<'o>(
+        &self,
+        erase: u32,
+        out: &'o mut [StagedFile; limits::PACKAGE_FILES],
+    ) -> &'o [StagedFile] {
+        self.package.staged(erase, out)
+    }
+
+    /// Another image than before, of which `room` bytes can be staged at a time.
+    pub fn begin(&mut self, image: &Image, room: u32) {
+        self.restart(image, room);
+        self.high_water = 0;
+    }
+
+    /// The image begins again at its first byte, for the application as well.
+    fn restart(&mut self, image: &Image, room: u32) {
+        self.application = Checkpoint::start_of(image);
+        self.begin_piece(self.application, image, room);
+    }
+
+    /// What is staged is void: of a package the present file begins again, else the whole image.
+    pub fn erase(&mut self, image: &Image, room: u32) {
+        match self.package.count() {
+            0 => self.restart(image, room),
+            // The files before this one are verified.
+            _ => self.begin_piece(self.start_of_piece(image), image, room),
+        }
+    }
+
+    /// The piece after the present one becomes the present one.
+    pub fn next_piece(&mut self, image: &Image, room: u32) {
+        let digests = match self.package.count() {
+            0 => self.digests,
+            // Each file has its own.
+            _ => Checkpoint::start_of(image).digests,
+        };
+        self.begin_piece(Checkpoint { offset: self.end_of_piece(), digests }, image, room);
+    }
+
+    /// The application goes on at its checkpoint, or starts anew without one, so pieces behind it come again. What is
+    /// staged of the piece around it is kept.
+    pub fn rewind(&mut self, image: &Image, room: u32) {
+        if image.kind == ComponentKind::Module {
+            // The platform takes all of its bytes at the end: what is staged counts, file by file.
+            self.base = self.start_of_piece(image);
+            return;
+        }
+        let Download { application, piece, .. } = *self;
+        let end = self.end_of_piece();
+        let is_taken_whole = application.offset >= end && end < image.size;
+        let staged_to = self.checkpoint.offset.max(piece.start);
+        if application.offset < piece.start || application.offset > staged_to || is_taken_whole {
+            let room = if room > 0 { room } else { piece.length };
+            self.begin_piece(application, image, room);
+        } else {
+            self.base = application;
+        }
+    }
+
+    /// Where the present piece begins, with nothing of its file before it.
+    fn start_of_piece(&self, image: &Image) -> Checkpoint {
+        Checkpoint { offset: self.piece.start, ..Checkpoint::start_of(image) }
+    }
+
+    /// A piece of at most `room` bytes begins at `checkpoint`. Of a package it is the file that begins there.
+    fn begin_piece(&mut self, checkpoint: Checkpoint, image: &Image, room: u32) {
+        let start = checkpoint.offset;
+        self.staging = None;
+        self.checkpoint = checkpoint;
+        self.base = checkpoint;
+        self.piece = match self.package.file_at(start) {
+            Some((file, _)) => file,
+            None => Piece { start, length: image.size.saturating_sub(start).min(room) },
+        };
+    }
+}
+
+/// What is fetched and staged.
+impl Download {
+    /// Whether the piece must be taken up at the checkpoint before it is fetched.
+    pub fn is_to_resume(&self) -> bool {
+        self.staging.is_none()
+    }
+
+    /// Takes the piece up at the checkpoint; at its base when that does not fit what is staged.
+    pub fn resume(
+        &mut self,
+        storage: &mut dyn Storage,
+        image: &Image,
+        erase: u32,
+    ) -> Result<(), StagingError> {
+        let piece = self.piece;
+        let within = self.checkpoint.offset.saturating_sub(piece.start);
+        let (file, _) = self.file(image);
+        let base = self.package.place(piece.start, erase);
+        let mut staging = Staging::resume_at(storage, base, piece.length, within)?;
+        let hashed = file.start.saturating_add(self.checkpoint.digests.length());
+        if hashed != self.checkpoint.offset || staging.received() != within {
+            self.begin_piece(self.base, image, piece.length);
+            staging = Staging::resume_at(storage, base, self.piece.length, 0)?;
+        }
+        self.digests = self.checkpoint.digests;
+        self.staging = Some(staging);
+        Ok(())
+    }
+
+    /// What flash holds behind the checkpoint is not certain: the piece is to be resumed.
+    pub fn drop_staging(&mut self) {
+        self.staging = None;
+    }
+
+    /// Begins to fetch what is missing of the piece; its length. `None`: nothing is.
+    pub fn begin_fetch(&mut self, image: &Image) -> Option<u32> {
+        let staged = self.staging.map_or(0, |staging| staging.received());
+        let (file, _) = self.file(image);
+        let range = Range {
+            start: self.piece.start.saturating_sub(file.start).saturating_add(staged),
+            length: self.piece.length.saturating_sub(staged),
+        };
+        if range.length == 0 {
+            return None;
+        }
+        self.fetch = Some(Fetch { range, received: 0, retry_at: None });
+        Some(range.length)
+    }
+
+    /// URL and range of the fetch.
+    pub fn request(&self, image: &Image) -> Option<(&str, Range)> {
+        let fetch = self.fetch?;
+        Some((self.package.url(self.file(image).0.start), fetch.range))
+    }
+
+    /// The transport is asked for the fetch at `at`; `None`: it took it.
+    pub fn retry_fetch(&mut self, at: Option<Deadline>) {
+        if let Some(fetch) = &mut self.fetch {
+            fetch.retry_at = at;
+        }
+    }
+
+    /// When the transport is asked again.
+    pub fn retry_at(&self) -> Option<Deadline> {
+        self.fetch.and_then(|fetch| fetch.retry_at)
+    }
+
+    /// Whether a fetch was asked for, also when the transport was busy.
+    pub fn is_fetching(&self) -> bool {
+        self.fetch.is_some()
+    }
+
+    /// The fetch is over or given up.
+    pub fn end_fetch(&mut self) {
+        self.fetch = None;
+    }
+
+    /// Checks a head against what was asked for: a range answered otherwise is an error, never wrong bytes.
+    pub fn check_head(&self, image: &Image, head: &FetchHead) -> Result<(), Failure> {
+        let Some(Fetch { range, .. }) = self.fetch else { return Err(Failure::NoAnswer) };
+        let whole = head.total.is_none_or(|total| total == self.file(image).0.length);
+        match head.status {
+            206 if head.first == range.start
+                && head.length.is_none_or(|length| length == range.length)
+                && whole =>
+            {
+                Ok(())
+            }
+            200 if range.start == 0 && head.first == 0 && head.length == Some(range.length) && whole => {
+                Ok(())
+            }
+            200 | 206 => Err(Failure::WrongRange),
+            _ => Err(Failure::HttpStatus),
+        }
+    }
+
+    /// Counts bytes of the body that came: how far the image has come in all.
+    pub fn count(&mut self, image: &Image, length: usize) -> Result<u32, Failure> {
+        let (file, _) = self.file(image);
+        let fetch = self.fetch.as_mut().ok_or(Failure::Long)?;
+        if length > fetch.range.length.saturating_sub(fetch.received) as usize {
+            return Err(Failure::Long);
+        }
+        fetch.received = fetch.received.saturating_add(length as u32);
+        Ok(file.start.saturating_add(fetch.range.start).saturating_add(fetch.received))
+    }
+
+    /// Brings bytes of the body to flash, up to the next checkpoint, which is synced, or to the end of the piece.
+    pub fn stage(
+        &mut self,
+        storage: &mut dyn Storage,
+        image: &Image,
+        data: &[u8],
+    ) -> Result<Staged, Failure> {
+        let staging = self.staging.as_mut().ok_or(Failure::Storage)?;
+        let staged = staging.write(storage, data, &mut self.digests).map_err(|_| Failure::Storage)?;
+        match staged {
+            Staged::All => return Ok(staged),
+            Staged::Checkpoint(_) => staging.sync(storage).map_err(|_| Failure::Storage)?,
+            Staged::Complete(_) => {} // synced
+        }
+        let (file, _) = self.file(image);
+        let offset = file.start.saturating_add(self.digests.length());
+        self.checkpoint = Checkpoint { offset, digests: self.digests };
+        Ok(staged)
+    }
+
+    /// Whether the checkpoint is farther than any before; the next time only one that is farther still.
+    pub fn is_new_high(&mut self) -> bool {
+        let is_new = self.checkpoint.offset > self.high_water;
+        self.high_water = self.high_water.max(self.checkpoint.offset);
+        is_new
+    }
+
+    /// Whether all of the piece is on flash.
+    pub fn is_complete(&self) -> bool {
+        self.staging.is_some_and(|staging| staging.is_complete())
+    }
+
+    /// The verdict over the staged bytes; `None`: it cannot be given before the last piece of the file.
+    pub fn judge(&self, image: &Image) -> Option<Verdict> {
+        let (file, announced) = self.file(image);
+        if self.following(image) == Following::Pieces && file.length == image.size {
+            return None;
+        }
+        Some(announced.judge(&self.digests.finish()))
+    }
+}
+
+/// What the application takes.
+impl Download {
+    /// Reads the staged piece; `offset` counts from the start of the image. Bytes read, at least 1.
+    pub fn read(&self, storage: &mut dyn Storage, offset: u32, out: &mut [u8]) -> Result<usize, ReadError> {
+        let staging = self.staging.ok_or(ReadError::NoPiece)?;
+        let within = self.within(offset)?;
+        match staging.read(storage, within, out) {
+            Ok(0) => Err(ReadError::Range),
+            Ok(count) => Ok(count),
+            Err(_) => Err(ReadError::Storage),
+        }
+    }
+
+    /// Where `offset` is in the piece; it is inside what 10703 named, which begins at the application's checkpoint.
+    fn within(&self, offset: u32) -> Result<u32, ReadError> {
+        offset.checked_sub(self.base.offset).ok_or(ReadError::Range)?;
+        offset.checked_sub(self.piece.start).ok_or(ReadError::Range)
+    }
+
+    /// Takes the application's checkpoint back.
+    pub fn clear_application_checkpoint(&mut self, image: &Image) {
+        self.application = Checkpoint::start_of(image);
+    }
+
+    /// Moves the application's checkpoint to `offset`. Where the piece before ended in any state; within the piece only
+    /// while it `is_staged` as a whole.
+    pub fn set_application_checkpoint(
+        &mut self,
+        storage: &mut dyn Storage,
+        offset: u32,
+        is_staged: bool,
+    ) -> Result<(), ReadError> {
+        self.application = if offset == self.base.offset {
+            self.base
+        } else {
+            self.hashed_to(storage, offset, self.staging.filter(|_| is_staged))?
+        };
+        Ok(())
+    }
+
+    /// The digests up to `offset` of the staged piece.
+    fn hashed_to(
+        &self,
+        storage: &mut dyn Storage,
+        offset: u32,
+        staging: Option<Staging>,
+    ) -> Result<Checkpoint, ReadError> {
+        let staging = staging.ok_or(ReadError::Range)?;
+        let start = self.piece.start;
+        if offset < self.base.offset || offset > start.saturating_add(staging.written()) {
+            return Err(ReadError::Range);
+        }
+        // What was hashed for the checkpoint before is not hashed again.
+        let is_ahead = (self.base.offset..=offset).contains(&self.application.offset);
+        let Checkpoint { offset: mut at, mut digests } = if is_ahead { self.application } else { self.base };
+        let mut buffer = [0; HASHED as usize];
+        while at < offset {
+            let wanted = offset.saturating_sub(at).min(HASHED) as usize;
+            let Some(room) = buffer.get_mut(..wanted) else { break };
+            let within = at.saturating_sub(start);
+            let count = staging.read(storage, within, room).map_err(|_| ReadError::Storage)?;
+            let read = room.get(..count).filter(|read| !read.is_empty()).ok_or(ReadError::Storage)?;
+            digests.update(read);
+            at = digests.length();
+        }
+        Ok(Checkpoint { offset, digests })
+    }
+}
