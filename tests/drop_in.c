@@ -22,7 +22,7 @@ const quecota_platform_t *quecota_default_platform(void)
 
 static int online, done, failed;
 static unsigned pieces;
-static quint32_t received, marked;
+static quint32_t received, checkpoint;
 
 static void on_piece(char **words)
 {
@@ -40,8 +40,8 @@ static void on_piece(char **words)
     }
     /* What only the native API has, for the same device. */
     CHECK_EQUAL(quecota_ota_checkpoint(quecota_default_device(), received), QUECOTA_OK);
-    CHECK_EQUAL(quecota_ota_get_checkpoint(quecota_default_device(), &marked), QUECOTA_OK);
-    CHECK_EQUAL(marked, received);
+    CHECK_EQUAL(quecota_ota_get_checkpoint(quecota_default_device(), &checkpoint), QUECOTA_OK);
+    CHECK_EQUAL(checkpoint, received);
     CHECK_EQUAL(Ql_iotCmdOtaAction(received < total ? 3 : 2), FALSE);
     CHECK_EQUAL(Ql_iotCmdOtaAction(received < total ? 2 : 3), TRUE);
     pieces++;

@@ -1,7 +1,7 @@
-/* A platform for tests: flash in memory, a clock that the test turns, and a cloud that answers from a script.
+/* A platform for tests: flash in memory, a clock that the test sets, and a cloud that answers from a script.
  *
- * It is what a port is: the table's functions only note what is asked; fake_answer() does it afterwards, as an interrupt
- * or a network task would. Nothing waits, nothing is random, so a test always runs the same. */
+ * As in a port, the functions of the table only note what is asked for; fake_answer() does it afterwards, as an interrupt
+ * or a network task would. Nothing waits and nothing is random, so every run is the same. */
 #ifndef FAKE_PLATFORM_H
 #define FAKE_PLATFORM_H
 
@@ -19,11 +19,11 @@
 #define FAKE_STATES 64
 
 typedef struct {
-    /* Milliseconds since the device started; the test turns it. */
+    /* Milliseconds since the device started. */
     uint32_t now;
     /* The lock: 0 or 1, never more. */
     int locked;
-    /* How often somebody asked for a poll. */
+    /* Calls of wake(). */
     unsigned wakes;
     /* Last log line. */
     char line[256];

@@ -1,4 +1,5 @@
-/* What the Linux platform does to the process around it, and what it stands from it. Each part is a process of its own. */
+/* The Linux platform in a process with closed descriptors, broken pipes, signals and forks. Each part runs in a process of
+ * its own. */
 #define _GNU_SOURCE
 #include "Ql_iotApi.h"
 
@@ -66,7 +67,7 @@ static void descriptors_of_a_daemon_stay_free(void)
     }
 }
 
-/* A log line that nobody reads is lost, and nothing else. */
+/* A log line that cannot be written is dropped; the process lives on. */
 static void a_reader_of_the_log_that_is_gone_ends_nothing(void)
 {
     int ends[2];
@@ -135,7 +136,7 @@ static void files_are_private(void)
     }
 }
 
-/* The child has no thread that polls: it hears so. */
+/* The child has no thread that polls, so that its calls must not succeed. */
 static void a_forked_child_is_refused(void)
 {
     int status;

@@ -1,4 +1,4 @@
-/* Power goes in the middle of an MCU upgrade whose application marks what it has: nothing of that comes again. */
+/* Power fails in an MCU upgrade whose application sets checkpoints: what is before the checkpoint is not fetched again. */
 #include "fake_platform.h"
 
 #include <stdio.h>
@@ -20,7 +20,7 @@ static uint32_t first_start, power_goes_at;
 static void on_piece(const char *text)
 {
     unsigned size, start, length;
-    uint32_t count, marked;
+    uint32_t count, checkpoint;
     CHECK_EQUAL(sscanf(text, "\"MCU\",%u,%u,%u", &size, &start, &length), 3);
     CHECK(start <= written);
     if (first_start == UINT32_MAX) first_start = start;
@@ -31,8 +31,8 @@ static void on_piece(const char *text)
         written += count;
         if (written % 5000 == 0) {
             CHECK_EQUAL(quecota_ota_checkpoint(device, written), QUECOTA_OK);
-            CHECK_EQUAL(quecota_ota_get_checkpoint(device, &marked), QUECOTA_OK);
-            CHECK_EQUAL(marked, written);
+            CHECK_EQUAL(quecota_ota_get_checkpoint(device, &checkpoint), QUECOTA_OK);
+            CHECK_EQUAL(checkpoint, written);
             if (written == power_goes_at) {
                 stop = 1;
                 return;
@@ -93,19 +93,19 @@ static void power_on(void)
 int main(void)
 {
     const uint32_t lives[] = {15000, 45000, 80000, 0};
-    uint32_t marked = 1, fetched = 0;
+    uint32_t checkpoint = 1, fetched = 0;
     fake_init(&fake);
     CHECK_EQUAL(quecota_ota_checkpoint(NULL, 0), QUECOTA_ERROR_NULL);
-    CHECK_EQUAL(quecota_ota_get_checkpoint(NULL, &marked), QUECOTA_ERROR_NULL);
-    CHECK_EQUAL(marked, 0);
+    CHECK_EQUAL(quecota_ota_get_checkpoint(NULL, &checkpoint), QUECOTA_ERROR_NULL);
+    CHECK_EQUAL(checkpoint, 0);
 
     for (size_t life = 0; life < sizeof lives / sizeof *lives; life++) {
         power_goes_at = lives[life];
         restarted = life > 0;
         power_on();
         CHECK_EQUAL(quecota_ota_get_checkpoint(device, NULL), QUECOTA_ERROR_NULL);
-        CHECK_EQUAL(quecota_ota_get_checkpoint(device, &marked), QUECOTA_OK);
-        CHECK_EQUAL(marked, life ? lives[life - 1] : 0);
+        CHECK_EQUAL(quecota_ota_get_checkpoint(device, &checkpoint), QUECOTA_OK);
+        CHECK_EQUAL(checkpoint, life ? lives[life - 1] : 0);
         if (life == 0) {
             CHECK_EQUAL(quecota_ota_checkpoint(device, 0), QUECOTA_ERROR_STATE);
             for (int poll = 0; poll < 100; poll++) {
@@ -116,7 +116,7 @@ int main(void)
         }
         CHECK(fake_run(&fake, device, power_goes_at ? &stop : &done, 600000));
         CHECK(!failed);
-        CHECK_EQUAL(first_start, marked);
+        CHECK_EQUAL(first_start, checkpoint);
         fetched += fake.fetched;
         if (power_goes_at) fake_reboot(&fake); /* without a goodbye of the library */
     }

@@ -1,4 +1,4 @@
-/* What an application may say beyond its answers: cancel, hold module firmware back, need more time. */
+/* Cancel, hold module firmware back, ask for more time. */
 #include "fake_platform.h"
 
 #include <stdio.h>

@@ -6,20 +6,16 @@
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::{c_uchar, c_void};
 
-use quecota_core::agent::{Agent, Dialect, Event, EventValue, Resume};
-use quecota_core::limits;
+use quecota_core::agent::{Agent, Dialect, Resume};
 use quecota_core::platform::Platform;
-#[cfg(feature = "host")]
-use std::sync::PoisonError;
 
-use super::c_platform::CPlatform;
-use super::config::{quecota_config_t, quecota_event_cb_t};
+use super::callback::Callback;
+use super::config::quecota_config_t;
 use super::error::{Error, QUECOTA_ERROR_NULL, QUECOTA_ERROR_REENTRY, QUECOTA_ERROR_STARTED};
 use super::handle::quecota_t;
+use super::provider::{Provider, Task};
 #[cfg(feature = "host")]
-use super::rust_platform::{self, DeviceRef, RustPlatform};
-use super::table::quecota_platform_t;
-use crate::boundary::CStrBuf;
+use super::rust_platform::DeviceRef;
 
 /// Bytes of memory that quecota_init() needs for one device.
 pub const QUECOTA_SIZE: usize = 8192;
@@ -56,17 +52,6 @@ pub struct Device {
     state: UnsafeCell<State>,
 }
 
-/// The platform: transport, storage and system.
-#[derive(Clone, Copy)]
-#[allow(clippy::large_enum_variant)] // one per device, in memory of the caller: there is no heap to move it to
-pub enum Provider {
-    /// Functions of a C table.
-    C(CPlatform),
-    /// Rust.
-    #[cfg(feature = "host")]
-    Rust(&'static dyn RustPlatform),
-}
-
 /// What the lock guards.
 pub struct State {
     started: bool,
@@ -76,127 +61,6 @@ pub struct State {
     callback: Callback,
     /// The agent.
     pub agent: Agent<'static>,
-}
-
-/// The application's single slot for events.
-#[derive(Clone, Copy)]
-pub enum Callback {
-    /// Events wait, so that what was recovered from the journal is not lost.
-    NeverSet,
-    /// Set to NULL: events vanish.
-    Off,
-    /// Called, with its ctx.
-    On(unsafe extern "C" fn(*mut c_void, u32, i32, *mut c_void, u32), *mut c_void),
-}
-
-impl Callback {
-    /// The slot after the application has set it.
-    pub fn set(function: quecota_event_cb_t, ctx: *mut c_void) -> Self {
-        function.map_or(Callback::Off, |function| Callback::On(function, ctx))
-    }
-
-    fn deliver(self, event: &Event) {
-        let Callback::On(function, ctx) = self else { return };
-        let call = |value: *mut c_void, length: usize| {
-            let length = u32::try_from(length).unwrap_or(0);
-            // SAFETY: the application's function with its ctx; the value below lives through the call.
-            unsafe { function(ctx, event.event, event.code, value, length) }
-        };
-        match event.value {
-            EventValue::None => call(core::ptr::null_mut(), 0),
-            EventValue::Text(text) => {
-                let mut room = CStrBuf::<{ limits::EVENT_TEXT + 1 }>::EMPTY;
-                let copy = room.hold(&text);
-                let length = copy.length();
-                call(copy.as_mut_ptr().cast(), length);
-            }
-            EventValue::Number(mut number) => call((&raw mut number).cast(), size_of::<u32>()),
-        }
-    }
-}
-
-/// A task that calls; equal for all tasks where the platform cannot tell them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Task(usize);
-
-impl Provider {
-    /// The platform that the C caller of quecota_init() means.
-    ///
-    /// # Safety
-    /// As [`CPlatform::copied`].
-    pub unsafe fn of(platform: *const quecota_platform_t) -> Result<Self, Error> {
-        #[cfg(feature = "host")]
-        if let Some(platform) = rust_platform::published(platform) {
-            return Ok(Provider::Rust(platform));
-        }
-        // SAFETY: the caller's promise.
-        unsafe { CPlatform::copied(platform) }.map(Provider::C)
-    }
-
-    fn wake(&self) {
-        match self {
-            Provider::C(platform) => platform.wake(),
-            #[cfg(feature = "host")]
-            Provider::Rust(platform) => platform.wake(),
-        }
-    }
-
-    fn run(&self, device: &Device) -> Result<(), Error> {
-        match self {
-            Provider::C(platform) => platform.run(device.handle()),
-            #[cfg(feature = "host")]
-            Provider::Rust(platform) => {
-                // SAFETY: `end` calls `stop` before the memory is given back.
-                let device = unsafe { DeviceRef::new(device) };
-                platform.run(device).map_err(|_| Error::QUECOTA_ERROR_PLATFORM)
-            }
-        }
-    }
-
-    fn stop(&self) {
-        match self {
-            Provider::C(platform) => platform.stop(),
-            #[cfg(feature = "host")]
-            Provider::Rust(platform) => platform.stop(),
-        }
-    }
-
-    fn task(&self) -> Task {
-        match self {
-            Provider::C(_) => Task(0),
-            #[cfg(feature = "host")]
-            Provider::Rust(_) => {
-                std::thread_local!(static HERE: u8 = const { 0 });
-                Task(HERE.with(|here| core::ptr::from_ref(here).addr()))
-            }
-        }
-    }
-}
-
-impl core::fmt::Debug for Provider {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Provider::C(platform) => platform.fmt(f),
-            #[cfg(feature = "host")]
-            Provider::Rust(_) => f.write_str("Rust"),
-        }
-    }
-}
-
-/// The lock of a C platform, held.
-struct Lock<'a>(&'a CPlatform);
-
-impl<'a> Lock<'a> {
-    fn take(platform: &'a CPlatform) -> Self {
-        platform.lock();
-        Lock(platform)
-    }
-}
-
-impl Drop for Lock<'_> {
-    fn drop(&mut self) {
-        self.0.unlock();
-    }
 }
 
 /// The state is in use; guarded by the lock.
@@ -257,42 +121,21 @@ impl Device {
         self.alive.get() == ALIVE
     }
 
-    /// The device as C sees it.
-    pub fn handle(&self) -> *mut quecota_t {
-        core::ptr::from_ref(self).cast::<quecota_t>().cast_mut()
+    fn handle(&self) -> &quecota_t {
+        // SAFETY: a handle has no bytes; it is the device's address.
+        unsafe { &*core::ptr::from_ref(self).cast() }
     }
 
     /// Uses state and platform with the lock held.
     pub fn enter<R>(&self, work: impl FnOnce(&mut State, &mut dyn Platform) -> R) -> Result<R, Error> {
-        match &self.provider {
-            Provider::C(platform) => {
-                let _lock = Lock::take(platform);
-                let mut platform = platform;
-                self.with_state(&mut platform, work)
+        self.provider.locked(|platform| {
+            if self.held.replace(true) {
+                return Err(QUECOTA_ERROR_REENTRY);
             }
-            #[cfg(feature = "host")]
-            Provider::Rust(platform) => {
-                if !platform.is_of_this_process() {
-                    return Err(Error::QUECOTA_ERROR_FORKED);
-                }
-                // After a panic that was contained the device goes on with what it has.
-                let mut platform = platform.platform().lock().unwrap_or_else(PoisonError::into_inner);
-                self.with_state(&mut *platform, work)
-            }
-        }
-    }
-
-    fn with_state<R>(
-        &self,
-        platform: &mut dyn Platform,
-        work: impl FnOnce(&mut State, &mut dyn Platform) -> R,
-    ) -> Result<R, Error> {
-        if self.held.replace(true) {
-            return Err(QUECOTA_ERROR_REENTRY);
-        }
-        let _held = Held(&self.held);
-        // SAFETY: `held` was false and the lock is taken, so this is the only reference to the state.
-        Ok(work(unsafe { &mut *self.state.get() }, platform))
+            let _held = Held(&self.held);
+            // SAFETY: `held` was false and the lock is taken, so this is the only reference to the state.
+            Ok(work(unsafe { &mut *self.state.get() }, platform))
+        })
     }
 
     /// Uses the agent of a started device.
@@ -322,7 +165,8 @@ impl Device {
             state.started = true;
             Ok(())
         })??;
-        self.provider.run(self)
+        // SAFETY: `end` calls `stop` before the memory is given back.
+        unsafe { self.provider.run(self.handle()) }
     }
 
     /// One step, then the events that are there. Returns the milliseconds until the next is due.
@@ -384,6 +228,25 @@ impl Device {
 impl core::fmt::Debug for State {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("State").field("started", &self.started).finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "host")]
+impl DeviceRef {
+    fn device(&self) -> &Device {
+        // SAFETY: `start` made this from a device, which lives until the platform's `stop` has returned.
+        unsafe { self.handle().cast().as_ref() }
+    }
+
+    /// Uses the agent with the lock held, then wakes the poll. `None`: the device is not started.
+    pub fn tell<R>(&self, work: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> R) -> Option<R> {
+        self.device().tell(work).ok()
+    }
+
+    /// One step. Returns the milliseconds until the next is due; `None`: another task polls, or the device is not
+    /// started.
+    pub fn poll(&self) -> Option<u32> {
+        self.device().poll().ok()
     }
 }
 

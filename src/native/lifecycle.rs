@@ -2,10 +2,12 @@
 
 use core::ffi::{c_char, c_void};
 
+use super::callback::Callback;
 use super::config::{quecota_config_t, quecota_event_cb_t};
-use super::device::{self, Callback, Device, Provider};
+use super::device::{self, Device};
 use super::error::{self, NULL, PANIC, code, quecota_error_t};
 use super::handle::quecota_t;
+use super::provider::Provider;
 use super::table::quecota_platform_t;
 
 /// quecota_poll() when there is nothing to poll: a device that is NULL, not started, or already in a poll.

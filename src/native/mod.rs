@@ -5,11 +5,12 @@
 //! and are copied; every function but quecota_init() and quecota_deinit() may be called from any task when the
 //! platform has a lock, also from inside an event callback, but not from inside a function of the platform table.
 //!
-//! [`device`] is one device and its lock. Its platform is a table of C functions ([`table`], [`c_platform`]) or, on
+//! [`device`] is one device and its lock. Its [`provider`] is a table of C functions ([`table`], [`c_platform`]) or, on
 //! hosts, Rust ([`rust_platform`]). The exports stand by subject: [`lifecycle`], [`configuration`], [`network`],
 //! [`ota`], [`failure`], [`http`].
 
 mod c_platform;
+mod callback;
 mod config;
 mod configuration;
 mod device;
@@ -21,13 +22,15 @@ mod http;
 mod lifecycle;
 mod network;
 mod ota;
+mod provider;
 #[cfg(feature = "host")]
 mod rust_platform;
 mod table;
 
+pub use callback::Callback;
 pub use config::*;
 pub use configuration::*;
-pub use device::{Callback, Device, QUECOTA_ALIGN, QUECOTA_SIZE, quecota_memory_t};
+pub use device::{Device, QUECOTA_ALIGN, QUECOTA_SIZE, quecota_memory_t};
 pub use error::{Error, quecota_error_t, quecota_error_values};
 pub use failure::*;
 pub use handle::quecota_t;

@@ -5,10 +5,9 @@
 use core::ptr;
 use std::sync::{Mutex, OnceLock};
 
-use quecota_core::agent::Agent;
 use quecota_core::platform::Platform;
 
-use super::device::Device;
+use super::handle::quecota_t;
 use super::table::quecota_platform_t;
 
 /// A platform in Rust, with the task that polls its device.
@@ -31,7 +30,7 @@ pub trait RustPlatform: Sync {
 /// A running device as the threads of its platform see it: from `run` until `stop` has returned. Each call takes the
 /// lock, so none may be made from inside the platform.
 #[derive(Debug, Clone, Copy)]
-pub struct DeviceRef(ptr::NonNull<Device>);
+pub struct DeviceRef(ptr::NonNull<quecota_t>);
 
 // SAFETY: a device with a Rust platform has a lock, which it takes around every use of its state.
 unsafe impl Send for DeviceRef {}
@@ -40,25 +39,13 @@ unsafe impl Sync for DeviceRef {}
 
 impl DeviceRef {
     /// # Safety
-    /// The device stays where it is until its platform's `stop` has returned.
-    pub(super) unsafe fn new(device: &Device) -> Self {
+    /// `device` is the handle of a live device, which stays where it is until its platform's `stop` has returned.
+    pub(super) unsafe fn new(device: &quecota_t) -> Self {
         DeviceRef(ptr::NonNull::from(device))
     }
 
-    fn device(&self) -> &Device {
-        // SAFETY: the promise of `new`; platforms drop this in `stop`.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// Uses the agent with the lock held, then wakes the poll. `None`: the device is not started.
-    pub fn tell<R>(&self, work: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> R) -> Option<R> {
-        self.device().tell(work).ok()
-    }
-
-    /// One step. Returns the milliseconds until the next is due; `None`: somebody else polls, or the device is not
-    /// started.
-    pub fn poll(&self) -> Option<u32> {
-        self.device().poll().ok()
+    pub(super) fn handle(&self) -> ptr::NonNull<quecota_t> {
+        self.0
     }
 }
 
