@@ -12,7 +12,7 @@ use std::time::Duration;
 use own_postgres::Postgres;
 use reference_device::mqtt::{Acks, Mqtt, Qos, Trouble, connect, packet, publish};
 use reference_device::ttlv::{self, Value, number, text};
-use reference_device::{FieldDevice, PATIENCE, SessionEncryption, command, credential, download};
+use reference_device::{FieldDevice, SessionEncryption, TIMEOUT, command, credential, download};
 use serde_json::Value as Json;
 use support::{Center, eventually};
 use tempfile::TempDir;
@@ -317,7 +317,7 @@ fn a_second_connection_of_the_same_client_id_closes_the_older_one() {
     let mut newer = bench.device();
     newer.flash.device_secret = older.flash.device_secret.clone();
     newer.come_online().unwrap();
-    older.link().unwrap().expect_close(PATIENCE).unwrap();
+    older.link().unwrap().expect_close(TIMEOUT).unwrap();
     // The end of the older one does not take the newer one offline.
     std::thread::sleep(MOMENT);
     assert_eq!(bench.shown(DK)["online"], true);
@@ -391,7 +391,7 @@ fn malformed_mqtt_ends_one_connection_only() {
         device.come_online().unwrap();
         let link = device.link().unwrap();
         link.send(&bytes).unwrap();
-        let close = link.expect_close(PATIENCE);
+        let close = link.expect_close(TIMEOUT);
         assert_eq!(close, Ok(()), "{:02x?}", &bytes[..bytes.len().min(16)]);
     }
     device.come_online().unwrap();
@@ -427,7 +427,7 @@ fn a_slow_connect_is_closed_by_its_deadline() {
     let begun = std::time::Instant::now();
     let mut link = Mqtt::open(server).unwrap();
     link.send(&connect(4, "qdp1abcd1", None, "secret", 60)[..20]).unwrap();
-    link.expect_close(PATIENCE).unwrap();
+    link.expect_close(TIMEOUT).unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(300));
     stop.cancel();
 }
@@ -548,7 +548,7 @@ fn a_center_that_stops_closes_without_a_word_and_its_devices_come_back() {
     device.come_online().unwrap();
     let id = bench.center.process.child().id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-    device.link().unwrap().expect_close(PATIENCE).unwrap();
+    device.link().unwrap().expect_close(TIMEOUT).unwrap();
     assert!(bench.center.process.finish().success());
     bench.center = start(bench.folder.path(), &[]);
     device.server = bench.center.mqtt;

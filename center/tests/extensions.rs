@@ -15,14 +15,18 @@ use quecota_core::wire::message::{
 use quecota_core::wire::ttlv::{List, Writer as Ttlv};
 
 /// 0x0044 of a device with this SDK.
-async fn report(phone: &mut Phone<'_>, sdk: &str) -> Vec<Downlink> {
+async fn report(test_device: &mut TestDevice<'_>, sdk: &str) -> Vec<Downlink> {
     let mut out = [0; 512];
     let length = Ttlv::new(&mut out).text(2, "FW1").text(3, "STM32:1").text(11, sdk).finish().unwrap();
-    phone.send(Command::INFO_REPORT, &out[..length]).await
+    test_device.send(Command::INFO_REPORT, &out[..length]).await
 }
 
 /// 0x0114 with what quecota adds.
-async fn status(phone: &mut Phone<'_>, status: OtaStatus, extension: StatusExtension<'_>) -> Vec<Downlink> {
+async fn status(
+    test_device: &mut TestDevice<'_>,
+    status: OtaStatus,
+    extension: StatusExtension<'_>,
+) -> Vec<Downlink> {
     let event = StatusEvent {
         status,
         kind: message::ComponentKind::Mcu,
@@ -33,7 +37,7 @@ async fn status(phone: &mut Phone<'_>, status: OtaStatus, extension: StatusExten
     };
     let mut out = [0; 512];
     let length = event.emit(&mut out).unwrap();
-    phone.send(Command::STATUS_EVENT, &out[..length]).await
+    test_device.send(Command::STATUS_EVENT, &out[..length]).await
 }
 
 fn at(received: u32) -> StatusExtension<'static> {
@@ -49,24 +53,24 @@ const STALLED: StatusExtension<'_> = StatusExtension {
 async fn a_vendor_device_never_gets_an_id_of_ours() {
     let center = Center::new().await;
     center.plan(&["STM32"], |plan| plan.strategy.min_rsrp = Some(-100)).await;
-    let mut phone = center.connected().await;
+    let mut test_device = center.connected().await;
     let mut heard = Vec::new();
     // The device was one of ours once; what is there now is not.
-    heard.extend(report(&mut phone, "quecota/0.1").await);
+    heard.extend(report(&mut test_device, "quecota/0.1").await);
     assert!(heard.contains(&Downlink::Capabilities));
     heard.clear();
-    phone.disconnect().await;
-    phone.connect().await;
+    test_device.disconnect().await;
+    test_device.connect().await;
     for sdk in ["2.9.0", "2.10.6", "2.9.0 quecota/0.1", ""] {
-        heard.extend(report(&mut phone, sdk).await);
+        heard.extend(report(&mut test_device, sdk).await);
     }
     let mut out = [0; 64];
     let length = Ttlv::new(&mut out).number(1, 80u8).number(5, -90i64).finish().unwrap();
-    heard.extend(phone.send(Command::STATUS_ANSWER, &out[..length]).await);
+    heard.extend(test_device.send(Command::STATUS_ANSWER, &out[..length]).await);
     for status in [PlanReceived, Confirmed, DownloadStart, Downloading, DownloadError, UpdateError] {
-        heard.extend(phone.status(status).await);
+        heard.extend(test_device.status(status).await);
     }
-    heard.extend(phone.request("STM32:1").await);
+    heard.extend(test_device.request("STM32:1").await);
     heard.extend(center.minutes(30).await.into_iter().map(|(_, message)| message));
     let sent: Vec<_> = heard.iter().map(|message| codec::encode(message).unwrap()).collect();
     let has = |command| sent.iter().any(|message| message.command == command);
@@ -82,17 +86,17 @@ async fn a_vendor_device_never_gets_an_id_of_ours() {
 async fn a_quecota_device_is_told_what_the_center_wants_to_hear_before_anything_else() {
     let center = Center::new().await;
     center.plan(&["STM32"], |_| ()).await;
-    let mut phone = center.connected().await;
+    let mut test_device = center.connected().await;
     for _ in 0..2 {
-        let messages = report(&mut phone, "quecota/0.1").await;
+        let messages = report(&mut test_device, "quecota/0.1").await;
         let sent = codec::encode(&messages[0]).unwrap();
         assert_eq!(sent.command, Command::PROVISION);
         let told = Provision::parse(&sent.bytes).unwrap();
         let capabilities = Some(Capabilities::ALL);
         assert_eq!(told, Provision { capabilities, ..Provision::default() });
         assert_offers(&messages[1..], &["STM32"]);
-        phone.disconnect().await;
-        phone.connect().await;
+        test_device.disconnect().await;
+        test_device.connect().await;
     }
 }
 
@@ -100,20 +104,20 @@ async fn a_quecota_device_is_told_what_the_center_wants_to_hear_before_anything_
 async fn why_and_how_far_are_in_the_upgrade_and_its_log() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32"], |_| ()).await;
-    let mut phone = center.connected().await;
-    report(&mut phone, "quecota/0.1").await;
-    phone.quiet(&[PlanReceived]).await;
-    phone.status(Confirmed).await;
-    phone.quiet(&[DownloadStart]).await;
+    let mut test_device = center.connected().await;
+    report(&mut test_device, "quecota/0.1").await;
+    test_device.quiet(&[PlanReceived]).await;
+    test_device.status(Confirmed).await;
+    test_device.quiet(&[DownloadStart]).await;
     for received in [0, 100_000, 200_000, u32::MAX] {
-        assert_eq!(status(&mut phone, Downloading, at(received)).await, []);
+        assert_eq!(status(&mut test_device, Downloading, at(received)).await, []);
         let fetched = center.upgrade(plan).await.components[0].fetched;
         assert_eq!(fetched, u64::from(received.min(1_000_000)), "never more than there is");
     }
     let log = center.log(plan).await;
     let beats: Vec<_> = log.iter().filter(|entry| entry.value["status"] == 5).collect();
     assert_eq!((beats.len(), beats[0].times), (1, 4), "heartbeats stay one row");
-    status(&mut phone, DownloadError, STALLED).await;
+    status(&mut test_device, DownloadError, STALLED).await;
     let upgrade = center.upgrade(plan).await;
     let reason = "the device reports a failed download (status 6): the download stalled (reason 9)";
     assert_eq!(upgrade.reason.as_deref(), Some(reason));
@@ -135,10 +139,10 @@ async fn why_and_how_far_are_in_the_upgrade_and_its_log() {
 async fn a_device_that_refuses_may_say_why() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32"], |_| ()).await;
-    let mut phone = center.connected().await;
-    report(&mut phone, "quecota/0.1").await;
+    let mut test_device = center.connected().await;
+    report(&mut test_device, "quecota/0.1").await;
     let reason = Some(Reason { number: 1000, text: "" });
-    status(&mut phone, Refused, StatusExtension { reason, progress: None }).await;
+    status(&mut test_device, Refused, StatusExtension { reason, progress: None }).await;
     assert_eq!(center.upgrade(plan).await.reason.as_deref(), Some("the device refused: reason 1000"));
 }
 
@@ -146,11 +150,11 @@ async fn a_device_that_refuses_may_say_why() {
 async fn the_same_ids_of_a_vendors_device_mean_nothing() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32"], |_| ()).await;
-    let mut phone = center.connected().await;
-    phone.report("FW1", "STM32:1").await;
-    phone.quiet(&[PlanReceived]).await;
-    phone.status(Confirmed).await;
-    status(&mut phone, DownloadError, STALLED).await;
+    let mut test_device = center.connected().await;
+    test_device.report("FW1", "STM32:1").await;
+    test_device.quiet(&[PlanReceived]).await;
+    test_device.status(Confirmed).await;
+    status(&mut test_device, DownloadError, STALLED).await;
     let component = center.upgrade(plan).await.components[0].clone();
     assert_eq!(
         (component.fetched, component.reason.as_deref()),
@@ -171,9 +175,9 @@ async fn a_package_of_five_files_is_sent_as_our_device_takes_it() {
     center
         .plan(&["app"], |plan| plan.components.iter_mut().for_each(|selected| selected.package = package))
         .await;
-    let mut phone = center.connected().await;
-    report(&mut phone, "quecota/0.1").await;
-    let messages = phone.status_of("app", Confirmed, Versions::default()).await;
+    let mut test_device = center.connected().await;
+    report(&mut test_device, "quecota/0.1").await;
+    let messages = test_device.status_of("app", Confirmed, Versions::default()).await;
     let [message] = messages.as_slice() else { panic!("{messages:?}") };
     let mut wire = [0; limits::RECEIVE_BUFFER_MIN];
     let sent = codec::encode(message).unwrap();

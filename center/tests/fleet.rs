@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use reference_device::{Line, Player, Until};
+use reference_device::{DeviceRunner, TraceEvent, Until};
 use serde_json::Value as Json;
 use support::{Center, eventually};
 use tempfile::TempDir;
@@ -54,9 +54,9 @@ impl Fleet {
         Fleet { center, plan, _folder: folder }
     }
 
-    fn player(&self, number: usize, script: &str) -> Player {
+    fn runner(&self, number: usize, script: &str) -> DeviceRunner {
         let script = format!("component MCU 1\n{script}").parse().unwrap();
-        Player::new(self.center.mqtt, PK, PS, &key(number), script)
+        DeviceRunner::new(self.center.mqtt, PK, PS, &key(number), script)
     }
 
     /// Every device that the plan knows of.
@@ -109,13 +109,13 @@ fn key(number: usize) -> String {
 
 fn play<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    players: &'env mut [Player],
+    runners: &'env mut [DeviceRunner],
     stop: &'env AtomicBool,
 ) {
-    for player in players {
+    for runner in runners {
         scope.spawn(move || {
             let deadline = Instant::now() + Duration::from_secs(150);
-            player.play(&Until { deadline, stop, upgrades: None })
+            runner.run(&Until { deadline, stop, upgrades: None })
         });
     }
 }
@@ -129,15 +129,15 @@ impl Drop for Stops<'_> {
     }
 }
 
-fn offers(player: &Player) -> usize {
-    player.story.iter().filter(|line| matches!(line, Line::Offered(_))).count()
+fn offers(runner: &DeviceRunner) -> usize {
+    runner.trace.iter().filter(|line| matches!(line, TraceEvent::Offered(_))).count()
 }
 
 /// Devices 0..10 are done, 10..20 at work, 20..30 offered, 30..40 have refused; then `act`, and 40..50 come.
-fn in_the_middle(fleet: &Fleet, act: impl FnOnce(), check: impl FnOnce()) -> Vec<Player> {
+fn in_the_middle(fleet: &Fleet, act: impl FnOnce(), check: impl FnOnce()) -> Vec<DeviceRunner> {
     let stop = AtomicBool::new(false);
-    let group = |first: usize, script: &str| -> Vec<Player> {
-        (first..first + 10).map(|number| fleet.player(number, script)).collect()
+    let group = |first: usize, script: &str| -> Vec<DeviceRunner> {
+        (first..first + 10).map(|number| fleet.runner(number, script)).collect()
     };
     let mut early = group(0, DONE);
     early.extend(group(20, IGNORES));
@@ -169,7 +169,7 @@ fn in_the_middle(fleet: &Fleet, act: impl FnOnce(), check: impl FnOnce()) -> Vec
 #[test]
 fn a_suspended_plan_goes_on_for_those_who_confirmed_and_takes_the_others_after_its_resume() {
     let fleet = Fleet::new(&[]);
-    let players = in_the_middle(
+    let runners = in_the_middle(
         &fleet,
         || {
             fleet.center.says(&["plan", "suspend", &fleet.plan]);
@@ -189,13 +189,13 @@ fn a_suspended_plan_goes_on_for_those_who_confirmed_and_takes_the_others_after_i
     );
     let devices = &fleet.plan()["devices"];
     assert_eq!((&devices["upgraded"], &devices["failed"]), (&30.into(), &0.into()), "{devices}");
-    assert!(players.iter().all(|player| offers(player) == 1));
+    assert!(runners.iter().all(|runner| offers(runner) == 1));
 }
 
 #[test]
 fn a_terminated_plan_fails_those_who_had_not_confirmed_and_lets_the_others_finish() {
     let fleet = Fleet::new(&[]);
-    let players = in_the_middle(
+    let runners = in_the_middle(
         &fleet,
         || {
             fleet.center.says(&["plan", "terminate", &fleet.plan]);
@@ -211,7 +211,7 @@ fn a_terminated_plan_fails_those_who_had_not_confirmed_and_lets_the_others_finis
     assert_eq!(plan["state"], "terminated");
     let devices = &plan["devices"];
     assert_eq!((&devices["upgraded"], &devices["failed"]), (&20.into(), &20.into()), "{devices}");
-    let late = players.iter().filter(|player| player.device.flash.device_key >= key(40));
+    let late = runners.iter().filter(|runner| runner.device.flash.device_key >= key(40));
     assert_eq!(late.map(offers).sum::<usize>(), 0, "they came after its end");
 }
 
@@ -219,7 +219,7 @@ fn a_terminated_plan_fails_those_who_had_not_confirmed_and_lets_the_others_finis
 fn a_plan_whose_end_comes_leaves_alone_who_has_not_started_and_lets_the_others_finish() {
     let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(18);
     let fleet = Fleet::new(&["--end", &end.to_string()]);
-    let players = in_the_middle(
+    let runners = in_the_middle(
         &fleet,
         || {
             assert!(jiff::Timestamp::now() < end, "all of them were there before the end");
@@ -236,7 +236,7 @@ fn a_plan_whose_end_comes_leaves_alone_who_has_not_started_and_lets_the_others_f
     let devices = &fleet.plan()["devices"];
     let counts = ["upgraded", "failed", "not_upgraded", "upgrading"].map(|state| devices[state].as_u64());
     assert_eq!(counts, [Some(20), Some(0), Some(20), Some(0)], "{devices}");
-    let late = players.iter().filter(|player| player.device.flash.device_key >= key(40));
+    let late = runners.iter().filter(|runner| runner.device.flash.device_key >= key(40));
     assert_eq!(late.map(offers).sum::<usize>(), 0, "they came after its end");
 }
 
@@ -247,8 +247,8 @@ fn a_plan_whose_firmware_fails_on_three_of_ten_stops_after_its_first_ten() {
         0 | 4 | 8 => "ask every 500 ms\noffer fail 12 at upgrading slow 12000",
         _ => "ask every 500 ms\noffer upgrade slow 12000",
     };
-    let mut first: Vec<Player> = (0..10).map(|number| fleet.player(number, script(number))).collect();
-    let mut rest: Vec<Player> = (10..50).map(|number| fleet.player(number, script(number))).collect();
+    let mut first: Vec<DeviceRunner> = (0..10).map(|number| fleet.runner(number, script(number))).collect();
+    let mut rest: Vec<DeviceRunner> = (10..50).map(|number| fleet.runner(number, script(number))).collect();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _stops = Stops(&stop);
@@ -269,9 +269,9 @@ fn a_plan_whose_firmware_fails_on_three_of_ten_stops_after_its_first_ten() {
     assert_eq!(plan["halted"], "3 of 10 finished devices failed, more than 20 %");
     assert_eq!(rest.iter().map(offers).sum::<usize>(), 0, "the others never heard of it");
     fleet.assert_why(49, "3 of 10 finished devices failed, more than 20 %");
-    for (number, player) in first.iter().enumerate() {
+    for (number, runner) in first.iter().enumerate() {
         let runs = if number % 4 == 0 { "MCU:1" } else { "MCU:2" };
-        assert_eq!(player.device.mcu_list(), runs, "device {number}");
+        assert_eq!(runner.device.mcu_list(), runs, "device {number}");
     }
 }
 
@@ -286,17 +286,17 @@ fn watching<'scope>(
 #[test]
 fn a_watch_follows_the_plan_and_ends_with_its_last_device() {
     let fleet = Fleet::new(&["--retries", "0"]);
-    let mut players: Vec<Player> = (0..3)
+    let mut runners: Vec<DeviceRunner> = (0..3)
         .map(|number| {
             let fails = "offer fail 12 at upgrading slow 12000";
-            fleet.player(number, if number == 2 { fails } else { "offer upgrade slow 12000" })
+            fleet.runner(number, if number == 2 { fails } else { "offer upgrade slow 12000" })
         })
         .collect();
     let stop = AtomicBool::new(false);
     let said = std::thread::scope(|scope| {
         let _stops = Stops(&stop);
         let watch = watching(scope, &fleet);
-        play(scope, &mut players, &stop);
+        play(scope, &mut runners, &stop);
         eventually("the end of the watch", || watch.is_finished().then_some(()));
         watch.join().unwrap()
     });

@@ -89,16 +89,16 @@ async fn ready(change: impl Fn(&mut PlanSettings)) -> (Center, PlanId) {
 }
 
 /// The device as [`ready`] left it; its next packet is a new one.
-async fn phone(center: &Center) -> Phone<'_> {
+async fn test_device(center: &Center) -> TestDevice<'_> {
     let device = center.device("d1").await.id;
     let packet = (0..100).fold(PacketId::FIRST, |packet, _| packet.next());
-    Phone { center, device, packet, session: None }
+    TestDevice { center, device, packet, session: None }
 }
 
 #[tokio::test]
 async fn nothing_is_offered_and_no_row_is_written_before_the_user_confirms() {
     let (center, plan) = ready(|_| ()).await;
-    assert_eq!(phone(&center).await.request("STM32:1").await, [], "not even when the device asks");
+    assert_eq!(test_device(&center).await.request("STM32:1").await, [], "not even when the device asks");
     assert_eq!(center.minutes(21).await, []);
     assert_eq!(center.rows(plan).await, 0);
     assert_eq!(center.told().await, "waits for the user's confirmation");
@@ -115,15 +115,15 @@ async fn nothing_is_offered_and_no_row_is_written_before_the_user_confirms() {
 async fn a_device_that_is_offline_is_offered_at_its_next_connect() {
     let center = Center::new().await;
     center.plan(&["STM32"], manual).await;
-    let mut phone = center.connected().await;
-    phone.report("FW1", "STM32:1").await;
-    phone.disconnect().await;
+    let mut test_device = center.connected().await;
+    test_device.report("FW1", "STM32:1").await;
+    test_device.disconnect().await;
     center.says(UserCommand::Confirm).await.unwrap();
     assert_eq!(center.second().await, []);
     let center_after = center.engine.clone();
-    phone.connect().await;
+    test_device.connect().await;
     assert_eq!(center.second().await, [], "its versions are not known yet");
-    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
+    assert_offers(&test_device.report("FW1", "STM32:1").await, &["STM32"]);
     drop(center_after);
 }
 
@@ -145,14 +145,14 @@ async fn an_appointed_plan_is_offered_when_its_window_opens() {
 async fn a_window_that_has_closed_offers_nothing_more_and_the_user_is_asked_again() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32"], manual).await;
-    let mut phone = center.connected().await;
-    phone.report("FW1", "STM32:1").await;
+    let mut test_device = center.connected().await;
+    test_device.report("FW1", "STM32:1").await;
     center.appoints(NOON, NOON + Millis::hours(1)).await;
-    phone.disconnect().await;
+    test_device.disconnect().await;
     center.minutes(60).await;
-    phone.connect().await;
-    assert_eq!(phone.report("FW1", "STM32:1").await, [], "it comes a moment too late");
-    assert_eq!(phone.request("STM32:1").await, []);
+    test_device.connect().await;
+    assert_eq!(test_device.report("FW1", "STM32:1").await, [], "it comes a moment too late");
+    assert_eq!(test_device.request("STM32:1").await, []);
     assert_eq!(
         center.told().await,
         "waits for the user's confirmation: the appointed window closed at 12:03 Europe/Berlin"
@@ -167,16 +167,16 @@ async fn a_device_that_has_confirmed_inside_the_window_finishes_after_it() {
     let (center, plan) = ready(|_| ()).await;
     center.appoints(NOON, NOON + Millis::hours(1)).await;
     assert_offers(&center.second().await, &["STM32"]);
-    let mut phone = phone(&center).await;
-    phone.quiet(&[PlanReceived]).await;
-    firmware(&phone.status(Confirmed).await);
-    phone.quiet(&[DownloadStart, Downloading]).await;
+    let mut test_device = test_device(&center).await;
+    test_device.quiet(&[PlanReceived]).await;
+    firmware(&test_device.status(Confirmed).await);
+    test_device.quiet(&[DownloadStart, Downloading]).await;
     for _ in 0..7 {
         center.minutes(9).await;
-        phone.quiet(&[Downloading]).await;
+        test_device.quiet(&[Downloading]).await;
     }
-    phone.quiet(&[Updating]).await;
-    phone.status_of("STM32", UpdateSuccess, Versions { module: "FW1", mcu: "STM32:2" }).await;
+    test_device.quiet(&[Updating]).await;
+    test_device.status_of("STM32", UpdateSuccess, Versions { module: "FW1", mcu: "STM32:2" }).await;
     assert_eq!(center.outcome(plan).await.0, UpgradeState::Upgraded);
 }
 
@@ -208,8 +208,8 @@ async fn auto_confirm_agrees_once_for_all_until_it_is_switched_off() {
     let (center, plan) = ready(|_| ()).await;
     center.auto(AutoConfirm::On).await;
     assert_offers(&center.second().await, &["STM32"]);
-    let mut phone = phone(&center).await;
-    phone.quiet(&[PlanReceived, Refused]).await;
+    let mut test_device = test_device(&center).await;
+    test_device.quiet(&[PlanReceived, Refused]).await;
     center.auto(AutoConfirm::Off).await;
     assert_eq!(center.minutes(130).await, [], "the plan waits for the user again");
     assert_eq!(center.told().await, "waits for the user's confirmation");
@@ -239,34 +239,34 @@ async fn an_offer_that_is_cancelled_before_the_device_confirms_gets_no_url() {
     let (center, plan) = ready(|_| ()).await;
     center.says(UserCommand::Confirm).await.unwrap();
     assert_offers(&center.second().await, &["STM32"]);
-    let mut phone = phone(&center).await;
-    phone.quiet(&[PlanReceived]).await;
+    let mut test_device = test_device(&center).await;
+    test_device.quiet(&[PlanReceived]).await;
     center.says(UserCommand::Cancel).await.unwrap();
-    phone.quiet(&[Confirmed]).await;
+    test_device.quiet(&[Confirmed]).await;
     assert_eq!(center.outcome(plan).await, failed(CANCELLED));
     assert_eq!(center.plan_state(plan).await, PlanState::Activated, "no device has started");
 }
 
 /// A device in the middle of its download.
-async fn downloading(center: &Center) -> Phone<'_> {
+async fn downloading(center: &Center) -> TestDevice<'_> {
     center.says(UserCommand::Confirm).await.unwrap();
     assert_offers(&center.second().await, &["STM32"]);
-    let mut phone = phone(center).await;
-    phone.quiet(&[PlanReceived]).await;
-    firmware(&phone.status(Confirmed).await);
-    phone.quiet(&[DownloadStart, Downloading]).await;
-    phone
+    let mut test_device = test_device(center).await;
+    test_device.quiet(&[PlanReceived]).await;
+    firmware(&test_device.status(Confirmed).await);
+    test_device.quiet(&[DownloadStart, Downloading]).await;
+    test_device
 }
 
 #[tokio::test]
 async fn a_download_that_is_cancelled_gets_no_more_bytes_and_its_failure_is_the_users_wish() {
     let (center, plan) = ready(|_| ()).await;
-    let mut phone = downloading(&center).await;
+    let mut test_device = downloading(&center).await;
     center.says(UserCommand::Cancel).await.unwrap();
     let upgrade = center.upgrade(plan).await;
     assert_eq!((upgrade.state, upgrade.ended), (UpgradeState::Upgrading, None), "nothing tells it to stop");
     assert!(!upgrade.may_fetch(&no("STM32")));
-    phone.quiet(&[Downloading, DownloadError]).await;
+    test_device.quiet(&[Downloading, DownloadError]).await;
     assert_eq!(center.outcome(plan).await, failed(CANCELLED));
     assert!(center.upgrade(plan).await.ended.is_some(), "no other attempt");
     assert_eq!(center.minutes(21).await, []);
@@ -282,9 +282,10 @@ async fn a_cancelled_device_that_vanishes_or_asks_anew_ends_too() {
 
     for asks in [true, false] {
         let (center, plan) = ready(|_| ()).await;
-        let mut phone = downloading(&center).await;
+        let mut test_device = downloading(&center).await;
         center.says(UserCommand::Cancel).await.unwrap();
-        let heard = if asks { phone.request("STM32:1").await } else { phone.status(Confirmed).await };
+        let heard =
+            if asks { test_device.request("STM32:1").await } else { test_device.status(Confirmed).await };
         assert_eq!(heard, []);
         assert_eq!(center.outcome(plan).await, failed(CANCELLED));
     }
@@ -293,18 +294,18 @@ async fn a_cancelled_device_that_vanishes_or_asks_anew_ends_too() {
 #[tokio::test]
 async fn a_cancelled_device_that_had_its_firmware_already_is_upgraded() {
     let (center, plan) = ready(|_| ()).await;
-    let mut phone = downloading(&center).await;
+    let mut test_device = downloading(&center).await;
     center.says(UserCommand::Cancel).await.unwrap();
-    phone.quiet(&[Downloaded, Updating]).await;
-    phone.status_of("STM32", UpdateSuccess, Versions { module: "FW1", mcu: "STM32:2" }).await;
+    test_device.quiet(&[Downloaded, Updating]).await;
+    test_device.status_of("STM32", UpdateSuccess, Versions { module: "FW1", mcu: "STM32:2" }).await;
     assert_eq!(center.outcome(plan).await, (UpgradeState::Upgraded, None), "truth is the reported version");
 }
 
 #[tokio::test]
 async fn what_is_being_put_into_place_is_not_cancelled() {
     let (center, plan) = ready(|_| ()).await;
-    let mut phone = downloading(&center).await;
-    phone.quiet(&[Downloaded, Updating]).await;
+    let mut test_device = downloading(&center).await;
+    test_device.quiet(&[Downloaded, Updating]).await;
     let refused = center.refuses(UserCommand::Cancel).await;
     assert!(refused.starts_with("component STM32 is being upgraded"), "{refused}");
     let refused = center
@@ -319,17 +320,17 @@ async fn what_is_being_put_into_place_is_not_cancelled() {
 async fn the_rest_of_a_cancelled_plan_is_not_begun() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32", "SENSOR"], manual).await;
-    let mut phone = center.connected().await;
-    phone.report("FW1", "STM32:1;SENSOR:1").await;
+    let mut test_device = center.connected().await;
+    test_device.report("FW1", "STM32:1;SENSOR:1").await;
     center.says(UserCommand::Confirm).await.unwrap();
     center.second().await;
-    phone.quiet(&[PlanReceived]).await;
-    firmware(&phone.status(Confirmed).await);
-    phone.quiet(&[DownloadStart, Downloading]).await;
+    test_device.quiet(&[PlanReceived]).await;
+    firmware(&test_device.status(Confirmed).await);
+    test_device.quiet(&[DownloadStart, Downloading]).await;
     center.says(UserCommand::Cancel).await.unwrap();
-    phone.quiet(&[Downloaded, Updating]).await;
+    test_device.quiet(&[Downloaded, Updating]).await;
     let versions = Versions { module: "FW1", mcu: "STM32:2;SENSOR:1" };
-    assert_eq!(phone.status_of("STM32", UpdateSuccess, versions).await, []);
+    assert_eq!(test_device.status_of("STM32", UpdateSuccess, versions).await, []);
     let upgrade = center.upgrade(plan).await;
     assert_eq!((upgrade.state, upgrade.reason.as_deref()), (UpgradeState::Failed, Some(CANCELLED)));
     let states: Vec<_> = upgrade.components.iter().map(|component| component.state).collect();
@@ -341,23 +342,23 @@ async fn a_retry_after_a_failure_has_all_its_attempts_again() {
     let (center, plan) = ready(|plan| plan.strategy.retries = 1).await;
     let refused = center.refuses(UserCommand::Retry).await;
     assert!(refused.contains("only a failed upgrade is retried"), "{refused}");
-    let mut phone = downloading(&center).await;
-    phone.quiet(&[UpdateError]).await;
+    let mut test_device = downloading(&center).await;
+    test_device.quiet(&[UpdateError]).await;
     for round in 0..2 {
         if round == 1 {
             assert_eq!(center.actions().await, [UserAction::Retry]);
             center.says(UserCommand::Retry).await.unwrap();
             assert_offers(&center.second().await, &["STM32"]);
-            phone.quiet(&[PlanReceived]).await;
-            firmware(&phone.status(Confirmed).await);
-            phone.quiet(&[UpdateError]).await;
+            test_device.quiet(&[PlanReceived]).await;
+            firmware(&test_device.status(Confirmed).await);
+            test_device.quiet(&[UpdateError]).await;
         }
         assert_eq!(center.upgrade(plan).await.ended, None);
         center.clock.advance(Millis::seconds(10));
         assert_offers(&center.second().await, &["STM32"]);
-        phone.quiet(&[PlanReceived]).await;
-        firmware(&phone.status(Confirmed).await);
-        phone.quiet(&[UpdateError]).await;
+        test_device.quiet(&[PlanReceived]).await;
+        firmware(&test_device.status(Confirmed).await);
+        test_device.quiet(&[UpdateError]).await;
         assert_eq!(center.outcome(plan).await, failed("the device reports a failed upgrade (status 12)"));
     }
 }
@@ -369,9 +370,9 @@ async fn a_user_who_cancelled_may_want_it_after_all() {
     center.says(UserCommand::Retry).await.unwrap();
     assert_eq!(center.outcome(plan).await, (UpgradeState::NotUpgraded, None));
     assert_offers(&center.second().await, &["STM32"]);
-    let mut phone = phone(&center).await;
-    phone.quiet(&[PlanReceived]).await;
-    firmware(&phone.status(Confirmed).await);
+    let mut test_device = test_device(&center).await;
+    test_device.quiet(&[PlanReceived]).await;
+    firmware(&test_device.status(Confirmed).await);
     assert!(center.upgrade(plan).await.may_fetch(&no("STM32")));
 }
 
@@ -450,8 +451,8 @@ async fn a_restart_forgets_no_word() {
     center.appoints(from, from + Millis::hours(1)).await;
     let center = center.restarted().await;
     center.clock.advance(Millis::hours(2));
-    let mut phone = center.connected().await;
-    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
+    let mut test_device = center.connected().await;
+    assert_offers(&test_device.report("FW1", "STM32:1").await, &["STM32"]);
 }
 
 #[tokio::test]

@@ -522,7 +522,7 @@ async fn pieces_come_over_one_connection_and_the_store_knows_how_far_the_device_
         whole.extend(body);
     }
     assert!(whole == offered.content);
-    let deadline = std::time::Instant::now() + support::PATIENCE;
+    let deadline = std::time::Instant::now() + support::TIMEOUT;
     loop {
         let upgrade = offered.store.read().await.unwrap().upgrade(offered.upgrade.id).await.unwrap();
         if upgrade.components[0].fetched == whole.len() as u64 {

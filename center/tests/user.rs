@@ -42,7 +42,7 @@ impl Bench {
         let token = std::fs::read_to_string(center.data.join("token")).unwrap();
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(support::PATIENCE))
+            .timeout_global(Some(support::TIMEOUT))
             .build()
             .into();
         let bench = Bench { center, agent, bearer: format!("Bearer {}", token.trim()), _folder: folder };

@@ -20,10 +20,10 @@ fn key(text: &str) -> DeviceKey {
 }
 
 /// The device `d1`, connected, with version 1 reported.
-async fn phone(center: &Center) -> Phone<'_> {
-    let mut phone = center.connected().await;
-    assert_eq!(phone.report("FW1", "STM32:1").await, []);
-    phone
+async fn test_device(center: &Center) -> TestDevice<'_> {
+    let mut test_device = center.connected().await;
+    assert_eq!(test_device.report("FW1", "STM32:1").await, []);
+    test_device
 }
 
 async fn stored(center: &Center, upgrade: &Upgrade) -> Upgrade {
@@ -47,19 +47,19 @@ async fn ticked(center: &Center) -> Vec<Downlink> {
 async fn one_device_is_upgraded_outside_any_plan() {
     let center = Center::new().await;
     let package = center.package("STM32", "2", 1).await;
-    let mut phone = phone(&center).await;
+    let mut test_device = test_device(&center).await;
     assert_eq!(verified(&center, package).await, Verified::Never);
     let verification = center.engine.verify(package, &key("d1")).await.unwrap();
     assert_eq!(verification.deadline, Some(NOON + Millis::minutes(60)));
     assert_eq!(state(&center, &verification).await, VerificationState::Waiting);
     assert_offers(&ticked(&center).await, &["STM32"]);
-    phone.quiet(&[PlanReceived]).await;
+    test_device.quiet(&[PlanReceived]).await;
     assert_eq!(state(&center, &verification).await, VerificationState::Waiting);
-    firmware(&phone.status(Confirmed).await);
+    firmware(&test_device.status(Confirmed).await);
     assert_eq!(state(&center, &verification).await, VerificationState::Running);
-    phone.quiet(&[DownloadStart, Downloading, Downloaded, Updating]).await;
+    test_device.quiet(&[DownloadStart, Downloading, Downloaded, Updating]).await;
     let versions = Versions { module: "FW1", mcu: "STM32:2" };
-    assert_eq!(phone.status_of("STM32", UpdateSuccess, versions).await, []);
+    assert_eq!(test_device.status_of("STM32", UpdateSuccess, versions).await, []);
     assert_eq!(state(&center, &verification).await, VerificationState::Passed);
     assert_eq!(verified(&center, package).await, Verified::Passed);
     let log = center.engine.store().read().await.unwrap().upgrade_log(verification.id).await.unwrap();
@@ -83,9 +83,9 @@ async fn a_device_that_is_offline_is_offered_when_it_connects_within_the_hour() 
     let verification = center.engine.verify(package, &key("d1")).await.unwrap();
     assert_eq!(center.minutes(59).await, []);
     assert_eq!(state(&center, &verification).await, VerificationState::Waiting);
-    let mut phone = center.connected().await;
-    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
-    phone.succeeds().await;
+    let mut test_device = center.connected().await;
+    assert_offers(&test_device.report("FW1", "STM32:1").await, &["STM32"]);
+    test_device.succeeds().await;
     assert_eq!(state(&center, &verification).await, VerificationState::Passed);
 }
 
@@ -93,12 +93,12 @@ async fn a_device_that_is_offline_is_offered_when_it_connects_within_the_hour() 
 async fn a_device_that_does_not_tell_its_versions_is_asked_for_them() {
     let center = Center::new().await;
     let package = center.package("STM32", "2", 1).await;
-    let mut phone = center.connected().await;
+    let mut test_device = center.connected().await;
     center.engine.verify(package, &key("d1")).await.unwrap();
     let asked = ticked(&center).await;
     assert_eq!(asked, [Downlink::AskVersions]);
     assert_eq!(ticked(&center).await, [], "not at every tick");
-    assert_offers(&phone.info(Command::INFO_ANSWER, "FW1", "STM32:1").await, &["STM32"]);
+    assert_offers(&test_device.info(Command::INFO_ANSWER, "FW1", "STM32:1").await, &["STM32"]);
 }
 
 #[tokio::test]
@@ -112,12 +112,12 @@ async fn after_an_hour_it_has_failed_wherever_it_was() {
     let told = "not finished within 60 minutes; the device was not offered: offline, or busy with a plan";
     assert_eq!(stored(&center, &never_there).await.reason.as_deref(), Some(told));
 
-    let mut phone = phone(&center).await;
+    let mut test_device = test_device(&center).await;
     let half_way = center.engine.verify(package, &key("d1")).await.unwrap();
     assert_offers(&ticked(&center).await, &["STM32"]);
-    firmware(&phone.status(Confirmed).await);
+    firmware(&test_device.status(Confirmed).await);
     for _ in 0..12 {
-        phone.quiet(&[Downloading]).await;
+        test_device.quiet(&[Downloading]).await;
         center.minutes(5).await;
     }
     let ended = stored(&center, &half_way).await;
@@ -134,17 +134,17 @@ async fn after_an_hour_it_has_failed_wherever_it_was() {
 async fn a_refusal_and_a_failure_end_it_at_once() {
     let center = Center::new().await;
     let package = center.package("STM32", "2", 1).await;
-    let mut phone = phone(&center).await;
+    let mut test_device = test_device(&center).await;
     let refused = center.engine.verify(package, &key("d1")).await.unwrap();
     assert_offers(&ticked(&center).await, &["STM32"]);
-    phone.quiet(&[PlanReceived, Refused]).await;
+    test_device.quiet(&[PlanReceived, Refused]).await;
     let refused = stored(&center, &refused).await;
     assert_eq!(refused.verification_state(), VerificationState::Failed);
     assert_eq!(refused.reason.as_deref(), Some("the device refused (status 3)"));
 
     let failed = center.engine.verify(package, &key("d1")).await.unwrap();
     assert_offers(&ticked(&center).await, &["STM32"]);
-    phone.fails().await;
+    test_device.fails().await;
     let failed = stored(&center, &failed).await;
     assert_eq!(failed.verification_state(), VerificationState::Failed, "one attempt");
     assert_eq!(failed.reason.as_deref(), Some("the device reports a failed upgrade (status 12)"));
@@ -155,10 +155,10 @@ async fn a_refusal_and_a_failure_end_it_at_once() {
 async fn an_offer_that_nobody_answers_is_made_again_within_the_hour() {
     let center = Center::new().await;
     let package = center.package("STM32", "2", 1).await;
-    let phone = phone(&center).await;
+    let test_device = test_device(&center).await;
     let verification = center.engine.verify(package, &key("d1")).await.unwrap();
     let offers = center.minutes(59).await;
-    assert!(offers.iter().all(|(device, _)| *device == phone.device));
+    assert!(offers.iter().all(|(device, _)| *device == test_device.device));
     assert!((5..=6).contains(&offers.len()), "every ten minutes: {}", offers.len());
     center.minutes(1).await;
     let ended = stored(&center, &verification).await;
@@ -172,11 +172,11 @@ async fn an_offer_that_nobody_answers_is_made_again_within_the_hour() {
 async fn a_plan_waits_for_the_verification_and_why_says_so() {
     let center = Center::new().await;
     let package = center.package("STM32", "2", 1).await;
-    let mut phone = phone(&center).await;
+    let mut test_device = test_device(&center).await;
     center.engine.verify(package, &key("d1")).await.unwrap();
     assert_offers(&ticked(&center).await, &["STM32"]);
     let plan = center.plan(&["SENSOR"], |_| ()).await;
-    phone.report("FW1", "STM32:1;SENSOR:1").await;
+    test_device.report("FW1", "STM32:1;SENSOR:1").await;
     assert_eq!(center.minutes(8).await, [], "the mark at 10:10 brings no plan");
     let (_, reasons) = center.engine.why(&pk(), &key("d1")).await.unwrap();
     assert_eq!(reasons[0].status.condition(), "verification");
@@ -186,15 +186,15 @@ async fn a_plan_waits_for_the_verification_and_why_says_so() {
         "firmware verification 1 of version package 1 has the device, until 11:03 UTC, in 52 min at the latest"
     );
     assert_eq!(center.engine.blocked(plan).await.unwrap().conditions[0].condition, "verification");
-    firmware(&phone.status(Confirmed).await);
+    firmware(&test_device.status(Confirmed).await);
     assert_eq!(
-        phone.request("STM32:1;SENSOR:1").await.len(),
+        test_device.request("STM32:1;SENSOR:1").await.len(),
         1,
         "a request repeats the verification's offer"
     );
-    firmware(&phone.status(Confirmed).await);
+    firmware(&test_device.status(Confirmed).await);
     let versions = Versions { module: "FW1", mcu: "STM32:2;SENSOR:1" };
-    assert_eq!(phone.status_of("STM32", UpdateSuccess, versions).await, []);
+    assert_eq!(test_device.status_of("STM32", UpdateSuccess, versions).await, []);
     let messages: Vec<_> = center.minutes(10).await.into_iter().map(|(_, message)| message).collect();
     assert_offers(&messages, &["SENSOR"]);
 }
@@ -204,21 +204,21 @@ async fn a_verification_waits_for_a_plans_upgrade_at_work_and_takes_over_an_unan
     let center = Center::new().await;
     center.plan(&["SENSOR"], |_| ()).await;
     let package = center.package("STM32", "2", 1).await;
-    let mut phone = center.connected().await;
-    assert_offers(&phone.report("FW1", "STM32:1;SENSOR:1").await, &["SENSOR"]);
-    phone.status_of("SENSOR", Confirmed, Versions::default()).await;
+    let mut test_device = center.connected().await;
+    assert_offers(&test_device.report("FW1", "STM32:1;SENSOR:1").await, &["SENSOR"]);
+    test_device.status_of("SENSOR", Confirmed, Versions::default()).await;
     let verification = center.engine.verify(package, &key("d1")).await.unwrap();
     assert_eq!(center.minutes(1).await, [], "one upgrade in flight per device");
     let versions = Versions { module: "FW1", mcu: "STM32:1;SENSOR:2" };
-    phone.status_of("SENSOR", UpdateSuccess, versions).await;
+    test_device.status_of("SENSOR", UpdateSuccess, versions).await;
     let messages: Vec<_> = center.minutes(1).await.into_iter().map(|(_, message)| message).collect();
     assert_offers(&messages, &["STM32"]);
-    phone.succeeds().await;
+    test_device.succeeds().await;
     assert_eq!(state(&center, &verification).await, VerificationState::Passed);
 
     let third = center.package("STM32", "3", 1).await;
     center.saved_and_active("third", third).await;
-    assert_eq!(offered(&phone.request("STM32:2;SENSOR:2").await).len(), 1, "the plan's offer");
+    assert_eq!(offered(&test_device.request("STM32:2;SENSOR:2").await).len(), 1, "the plan's offer");
     let package = center.package("STM32", "4", 1).await;
     center.engine.verify(package, &key("d1")).await.unwrap();
     assert_eq!(offered(&ticked(&center).await), [("STM32".to_owned(), "4".to_owned())]);
@@ -231,17 +231,17 @@ async fn a_restart_of_the_center_in_between_changes_nothing() {
     center.device("d1").await;
     let waiting = center.engine.verify(package, &key("d1")).await.unwrap();
     center = center.restarted().await;
-    let mut phone = center.connected().await;
-    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
-    firmware(&phone.status(Confirmed).await);
-    let device = phone.device;
+    let mut test_device = center.connected().await;
+    assert_offers(&test_device.report("FW1", "STM32:1").await, &["STM32"]);
+    firmware(&test_device.status(Confirmed).await);
+    let device = test_device.device;
     // Away for longer than the hour: the device could not tell, so it gets some minutes more.
     center.clock.advance(Millis::hours(2));
     center = center.restarted().await;
     assert_eq!(ticked(&center).await, []);
-    let mut phone = Phone { center: &center, device, packet: PacketId::FIRST, session: None };
-    phone.connect().await;
-    phone.report("FW1", "STM32:2").await;
+    let mut test_device = TestDevice { center: &center, device, packet: PacketId::FIRST, session: None };
+    test_device.connect().await;
+    test_device.report("FW1", "STM32:2").await;
     assert_eq!(state(&center, &waiting).await, VerificationState::Passed);
 }
 
@@ -255,8 +255,8 @@ async fn what_would_prove_nothing_is_refused_or_counts_for_nothing() {
     let waiting = center.engine.verify(package, &key("d1")).await.unwrap();
     let error = center.engine.verify(app, &key("d1")).await.unwrap_err().to_string();
     assert!(error.contains("firmware verification 1 has this device"), "{error}");
-    let mut phone = center.connected().await;
-    assert_eq!(phone.report("FW9", "STM32:2").await, [], "the device has the target version already");
+    let mut test_device = center.connected().await;
+    assert_eq!(test_device.report("FW9", "STM32:2").await, [], "the device has the target version already");
     assert_eq!(state(&center, &waiting).await, VerificationState::NotRequired);
     assert_eq!(verified(&center, package).await, Verified::Never);
     for (package, words) in [
@@ -281,20 +281,20 @@ async fn a_plan_may_require_that_its_packages_passed_and_the_last_one_decides() 
     let activated = || center.engine.activate(plan, Supersede::Refuse);
     let error = activated().await.unwrap_err().to_string();
     assert!(error.contains("version package 1 has passed no firmware verification"), "{error}");
-    let mut phone = phone(&center).await;
+    let mut test_device = test_device(&center).await;
     center.engine.verify(package, &key("d1")).await.unwrap();
     ticked(&center).await;
-    phone.succeeds().await;
-    phone.report("FW1", "STM32:1").await;
+    test_device.succeeds().await;
+    test_device.report("FW1", "STM32:1").await;
     center.engine.verify(package, &key("d1")).await.unwrap();
     assert_eq!(verified(&center, package).await, Verified::Passed, "one under way decides nothing");
     ticked(&center).await;
-    phone.fails().await;
+    test_device.fails().await;
     let error = activated().await.unwrap_err().to_string();
     assert!(error.contains("version package 1 failed its last firmware verification"), "{error}");
     center.engine.verify(package, &key("d1")).await.unwrap();
     ticked(&center).await;
-    phone.succeeds().await;
+    test_device.succeeds().await;
     activated().await.unwrap();
 }
 

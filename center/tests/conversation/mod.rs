@@ -118,16 +118,16 @@ impl Center {
     }
 
     /// The device `d1`, connected, before its first packet.
-    pub async fn connected(&self) -> Phone<'_> {
-        self.phone("d1").await
+    pub async fn connected(&self) -> TestDevice<'_> {
+        self.test_device("d1").await
     }
 
     /// Another device, connected, before its first packet.
-    pub async fn phone(&self, key: &str) -> Phone<'_> {
+    pub async fn test_device(&self, key: &str) -> TestDevice<'_> {
         let device = self.device(key).await.id;
-        let mut phone = Phone { center: self, device, packet: PacketId::FIRST, session: None };
-        phone.connect().await;
-        phone
+        let mut test_device = TestDevice { center: self, device, packet: PacketId::FIRST, session: None };
+        test_device.connect().await;
+        test_device
     }
 
     pub async fn plan_state(&self, id: PlanId) -> PlanState {
@@ -161,14 +161,14 @@ impl Center {
 }
 
 /// The device's side of the conversation.
-pub struct Phone<'c> {
+pub struct TestDevice<'c> {
     pub center: &'c Center,
     pub device: DeviceId,
     pub packet: PacketId,
     pub session: Option<SessionId>,
 }
 
-impl Phone<'_> {
+impl TestDevice<'_> {
     pub async fn connect(&mut self) {
         self.packet = PacketId::FIRST;
         let connected = self.center.engine.online(self.device).await.unwrap();

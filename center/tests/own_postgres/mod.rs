@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A cluster on a free port of the loopback; it ends with this value, and with the test's process.
 pub struct Postgres {
@@ -53,7 +53,7 @@ impl Postgres {
             command.args(["-c", setting]);
         }
         self.server = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             if self.server.as_mut().is_some_and(|server| server.try_wait().unwrap().is_some()) {
                 return false;
@@ -72,7 +72,7 @@ impl Postgres {
     pub fn stop(&mut self) {
         let Some(mut server) = self.server.take() else { return };
         must(Command::new("kill").args(["-QUIT", &server.id().to_string()]));
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while server.try_wait().unwrap().is_none() {
             if Instant::now() > end {
                 let _ = server.kill();

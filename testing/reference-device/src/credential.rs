@@ -5,7 +5,14 @@ use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::
 use base64ct::{Base64, Encoding};
 use sha2::{Digest, Sha256};
 
-use super::SessionEncryption;
+/// Whether the device asks for an encrypted session (FLAG of QUECTHING.md 4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEncryption {
+    /// FLAG 0.
+    Off,
+    /// FLAG 1.
+    On,
+}
 
 fn flag(encryption: SessionEncryption) -> &'static str {
     match encryption {

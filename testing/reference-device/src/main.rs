@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use reference_device::{Left, Player, Script, Until};
+use reference_device::{DeviceRunner, ExitReason, Script, Until};
 
 /// Plays devices in the field, as their scripts say.
 #[derive(Parser)]
@@ -68,21 +68,22 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     let stop = AtomicBool::new(false);
     let deadline = Instant::now() + Duration::from_secs(options.within);
     let until = Until { deadline, stop: &stop, upgrades: options.upgrades };
-    let mut players = Vec::new();
+    let mut runners = Vec::new();
     for count in 0..options.devices {
         let key = key_after(&options.device_key, count)?;
         let (pk, ps) = (&options.product_key, &options.product_secret);
-        players.push(
-            Player::new(server, pk, ps, &key, script.clone()).telling(|key, line| println!("{key} {line}")),
+        runners.push(
+            DeviceRunner::new(server, pk, ps, &key, script.clone())
+                .observed_by(|key, event| println!("{key} {event}")),
         );
     }
-    let left: Vec<Left> = std::thread::scope(|scope| {
+    let left: Vec<ExitReason> = std::thread::scope(|scope| {
         let until = &until;
         let threads: Vec<_> =
-            players.iter_mut().map(|player| scope.spawn(move || player.play(until))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or(Left::Died)).collect()
+            runners.iter_mut().map(|runner| scope.spawn(move || runner.run(until))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or(ExitReason::Died)).collect()
     });
-    let missing = options.upgrades.is_some() && left.iter().any(|left| *left != Left::Done);
+    let missing = options.upgrades.is_some() && left.iter().any(|left| *left != ExitReason::Done);
     Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// What went wrong, as far as a device can tell.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -115,10 +115,10 @@ pub fn publish(topic: &str, qos: Qos, id: u16, payload: &[u8]) -> Vec<u8> {
 impl Mqtt {
     /// A TCP connection, before CONNECT.
     pub fn open(server: SocketAddr) -> Result<Self, Trouble> {
-        let stream = TcpStream::connect_timeout(&server, PATIENCE)
+        let stream = TcpStream::connect_timeout(&server, TIMEOUT)
             .map_err(|error| Trouble::Malformed(format!("cannot reach {server}: {error}")))?;
         stream.set_nodelay(true).expect("TCP_NODELAY");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
+        stream.set_write_timeout(Some(TIMEOUT)).expect("a write timeout");
         Ok(Self {
             stream,
             input: Vec::new(),
@@ -229,7 +229,7 @@ impl Mqtt {
 
     /// CONNACK with code 0, or the code as an error.
     pub fn expect_connack(&mut self) -> Result<(), Trouble> {
-        let packet = self.expect(0x20, PATIENCE)?;
+        let packet = self.expect(0x20, TIMEOUT)?;
         match packet.body[..] {
             [0, 0] => Ok(()),
             [0, code] => Err(Trouble::Refused(code)),
@@ -244,7 +244,7 @@ impl Mqtt {
         field(&mut body, filter.as_bytes());
         body.push(qos as u8);
         self.send(&packet(0x82, &body))?;
-        let answer = self.expect(0x90, PATIENCE)?;
+        let answer = self.expect(0x90, TIMEOUT)?;
         let granted = [&id.to_be_bytes()[..], &[qos as u8]].concat();
         if answer.body != granted {
             return Err(Trouble::Malformed(format!("SUBACK {:02x?}", answer.body)));
@@ -275,7 +275,7 @@ impl Mqtt {
 
     /// Waits for an acknowledgement of kind `head` for `id`; those of other ids may come before it.
     pub fn expect_id(&mut self, head: u8, id: u16) -> Result<(), Trouble> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             if self.expect(head, left)?.body == id.to_be_bytes() {
                 return Ok(());
@@ -300,7 +300,7 @@ impl Mqtt {
     /// PINGREQ and its answer.
     pub fn ping(&mut self) -> Result<(), Trouble> {
         self.send(&packet(0xC0, &[]))?;
-        self.expect(0xD0, PATIENCE).map(|_| ())
+        self.expect(0xD0, TIMEOUT).map(|_| ())
     }
 
     /// Waits for the other side to close; whatever comes before that is an error.

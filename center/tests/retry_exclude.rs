@@ -18,13 +18,13 @@ fn key(text: &str) -> DeviceKey {
 }
 
 /// An active plan in which `d1` has failed for good.
-async fn failed(center: &Center) -> (PlanId, Phone<'_>) {
+async fn failed(center: &Center) -> (PlanId, TestDevice<'_>) {
     let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 0).await;
-    let mut phone = center.connected().await;
-    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
-    phone.fails().await;
+    let mut test_device = center.connected().await;
+    assert_offers(&test_device.report("FW1", "STM32:1").await, &["STM32"]);
+    test_device.fails().await;
     assert!(center.upgrade(plan).await.ended.is_some());
-    (plan, phone)
+    (plan, test_device)
 }
 
 async fn order(center: &Center, plan: PlanId, keys: &[&str], order: Order) -> Ordered {
@@ -54,12 +54,12 @@ fn all_failed() -> Chosen {
 #[tokio::test]
 async fn a_failed_device_that_is_online_is_tried_again_at_once() {
     let center = Center::new().await;
-    let (plan, mut phone) = failed(&center).await;
+    let (plan, mut test_device) = failed(&center).await;
     assert_eq!(center.minutes(20).await, [], "final by itself");
     assert_eq!(retry(&center, plan, &["d1"]).await.done, 1);
     let messages: Vec<_> = center.tick().await.into_iter().map(|(_, message)| message).collect();
     assert_offers(&messages, &["STM32"]);
-    phone.succeeds().await;
+    test_device.succeeds().await;
     assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgraded);
     let log = center.log(plan).await;
     assert!(log.iter().any(|entry| entry.value["text"] == "the operator tries it again"), "{log:?}");
@@ -68,15 +68,15 @@ async fn a_failed_device_that_is_online_is_tried_again_at_once() {
 #[tokio::test]
 async fn a_failed_device_that_is_offline_is_tried_again_at_its_next_connect() {
     let center = Center::new().await;
-    let (plan, mut phone) = failed(&center).await;
-    phone.disconnect().await;
+    let (plan, mut test_device) = failed(&center).await;
+    test_device.disconnect().await;
     assert_eq!(retry(&center, plan, &["d1"]).await.done, 1);
     assert_eq!(center.upgrade(plan).await.state, UpgradeState::NotUpgraded);
     center.clock.advance(Millis::hours(72));
     assert_eq!(center.tick().await, []);
-    phone.connect().await;
-    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
-    phone.succeeds().await;
+    test_device.connect().await;
+    assert_offers(&test_device.report("FW1", "STM32:1").await, &["STM32"]);
+    test_device.succeeds().await;
     assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgraded);
 }
 
@@ -84,40 +84,40 @@ async fn a_failed_device_that_is_offline_is_tried_again_at_its_next_connect() {
 async fn a_device_that_waits_for_its_own_retry_is_tried_at_once_with_all_attempts() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 1).await;
-    let mut phone = center.connected().await;
-    phone.report("FW1", "STM32:1").await;
-    phone.fails().await;
+    let mut test_device = center.connected().await;
+    test_device.report("FW1", "STM32:1").await;
+    test_device.fails().await;
     assert_eq!(center.tick().await, [], "it pauses");
     assert_eq!(retry(&center, plan, &["d1"]).await.done, 1);
     assert_eq!(center.tick().await.len(), 1);
-    phone.fails().await;
+    test_device.fails().await;
     assert_eq!(center.upgrade(plan).await.ended, None, "one retry is left again");
 }
 
 #[tokio::test]
 async fn who_is_not_tried_again_is_named_with_the_reason() {
     let center = Center::new().await;
-    let (plan, mut phone) = failed(&center).await;
+    let (plan, mut test_device) = failed(&center).await;
     center.device("d2").await;
     assert_eq!(left(&retry(&center, plan, &["d2"]).await), "the plan was not offered to it yet");
     assert_eq!(left(&retry(&center, plan, &["nobody"]).await), "the product has no such device");
-    phone.report("FW1", "STM32:2").await;
+    test_device.report("FW1", "STM32:2").await;
     let held = retry(&center, plan, &["d1"]).await;
     assert_eq!(left(&held), "every component has its target version");
-    phone.report("FW1", "STM32:1").await;
+    test_device.report("FW1", "STM32:1").await;
     let both = retry(&center, plan, &["d1", "d2"]).await;
     assert_eq!((both.done, both.not_done[0].device.as_str()), (1, "d2"));
     assert_eq!(center.tick().await.len(), 1);
     let offered = "it is offered or has refused; only a device that failed or was left out is tried again";
     assert_eq!(left(&retry(&center, plan, &["d1"]).await), offered);
-    firmware(&phone.status(Confirmed).await);
+    firmware(&test_device.status(Confirmed).await);
     assert!(left(&retry(&center, plan, &["d1"]).await).starts_with("it is at work"));
     assert_eq!(
         left(&skip(&center, plan, &["d1"]).await),
         "it has confirmed and is at work; it cannot be called back"
     );
     let versions = Versions { module: "FW1", mcu: "STM32:2" };
-    phone.status_of("STM32", UpdateSuccess, versions).await;
+    test_device.status_of("STM32", UpdateSuccess, versions).await;
     assert!(left(&retry(&center, plan, &["d1"]).await).starts_with("it is upgraded"));
     assert_eq!(left(&skip(&center, plan, &["d1"]).await), "it is upgraded already");
     center.engine.terminate(plan).await.unwrap();
@@ -130,11 +130,11 @@ async fn who_is_not_tried_again_is_named_with_the_reason() {
 async fn a_device_that_is_left_out_is_never_offered_until_it_is_tried_again() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32"], |_| ()).await;
-    let mut phone = center.connected().await;
+    let mut test_device = center.connected().await;
     center.device("d2").await;
     assert_eq!(skip(&center, plan, &["d1", "d2"]).await.done, 2, "before any offer");
-    assert_eq!(phone.report("FW1", "STM32:1").await, []);
-    assert_eq!(phone.request("STM32:1").await, []);
+    assert_eq!(test_device.report("FW1", "STM32:1").await, []);
+    assert_eq!(test_device.request("STM32:1").await, []);
     let upgrade = center.upgrade(plan).await;
     assert_eq!(upgrade.state, UpgradeState::NotUpgraded);
     assert_eq!(upgrade.reason.as_deref(), Some("left out by the operator: in repair"));
@@ -144,9 +144,9 @@ async fn a_device_that_is_left_out_is_never_offered_until_it_is_tried_again() {
     assert_eq!(left(&skip(&center, plan, &["d1"]).await), "it is not_upgraded already");
     assert_eq!(retry(&center, plan, &["d1"]).await.done, 1);
     assert_eq!(center.tick().await.len(), 1);
-    phone.quiet(&[PlanReceived]).await;
+    test_device.quiet(&[PlanReceived]).await;
     assert_eq!(skip(&center, plan, &["d1"]).await.done, 1, "offered, and not confirmed");
-    assert_eq!(phone.status(Confirmed).await, [], "a late confirmation gets no URL");
+    assert_eq!(test_device.status(Confirmed).await, [], "a late confirmation gets no URL");
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn every_end_is_counted_once_and_only_when_it_is_committed() {
     assert!(count(r#"{result="not_upgraded",reason="left_out"} 1"#), "{:?}", ended());
     assert_eq!(skip(&center, plan, &["d1"]).await.done, 1);
     assert_eq!(ended().len(), 2, "it had ended before: {:?}", ended());
-    assert_offers(&center.phone("d3").await.report("FW1", "STM32:1").await, &["STM32"]);
+    assert_offers(&center.test_device("d3").await.report("FW1", "STM32:1").await, &["STM32"]);
     let mut writer = center.engine.store().write().await.unwrap();
     writer.end_unconfirmed(plan, UpgradeState::Failed, "never committed", NOON).await.unwrap();
     drop(writer);
@@ -189,7 +189,7 @@ async fn every_end_is_counted_once_and_only_when_it_is_committed() {
     };
     let asks = center.saved("asks", &["STM32"], manual).await;
     center.engine.activate(asks, Supersede::Refuse).await.unwrap();
-    assert_eq!(center.phone("d4").await.report("FW1", "STM32:1").await, []);
+    assert_eq!(center.test_device("d4").await.report("FW1", "STM32:1").await, []);
     center.engine.apply_user_command(&pk(), &key("d4"), Some(asks), UserCommand::Cancel).await.unwrap();
     assert!(count(r#"{result="upgrade_failed",reason="cancelled"} 1"#), "{:?}", ended());
 
@@ -210,9 +210,9 @@ async fn all_failed_devices_are_tried_again_by_a_filter() {
         })
         .await;
     for name in ["d1", "d2", "d3"] {
-        let mut phone = center.phone(name).await;
-        phone.report("FW1", "STM32:1").await;
-        if name == "d2" { phone.succeeds().await } else { phone.fails().await }
+        let mut test_device = center.test_device(name).await;
+        test_device.report("FW1", "STM32:1").await;
+        if name == "d2" { test_device.succeeds().await } else { test_device.fails().await }
     }
     assert_eq!(center.plan_state(plan).await, PlanState::Suspended, "2 of 3 failed");
     let other = Chosen::Filter { state: UpgradeState::Failed, reason: Some("no such".into()), after: 0 };
@@ -244,12 +244,12 @@ async fn a_dry_run_says_what_activating_would_do_and_changes_nothing() {
     let center = Center::new().await;
     let older = center.plan(&["SENSOR"], |plan| plan.push = Push::OnRequest).await;
     for (name, version) in [("d1", "STM32:1"), ("d2", "STM32:2"), ("d3", "STM32:1"), ("d4", "OTHER:1")] {
-        center.phone(name).await.report("FW1", version).await;
+        center.test_device(name).await.report("FW1", version).await;
     }
-    let mut gone = center.phone("d5").await;
+    let mut gone = center.test_device("d5").await;
     gone.report("FW1", "STM32:1").await;
     gone.disconnect().await;
-    let mut later = center.phone("d6").await;
+    let mut later = center.test_device("d6").await;
     later.report("FW1", "STM32:3").await;
     let plan = center.saved("new", &["STM32", "SENSOR"], |plan| plan.strategy.max_in_flight = Some(2)).await;
     let mut writer = center.engine.store().write().await.unwrap();

@@ -52,8 +52,8 @@ async fn check(days: Days) {
             plan.push_period = Some(period);
         })
         .await;
-    let mut phone = center.connected().await;
-    assert_eq!(phone.report("FW1", "STM32:1").await, [], "{}: the period is open too early", days.zone);
+    let mut test_device = center.connected().await;
+    assert_eq!(test_device.report("FW1", "STM32:1").await, [], "{}: the period is open too early", days.zone);
     let key = DeviceKey::new("d1").unwrap();
     let (mut came, mut named) = (Vec::new(), 0);
     while center.clock.now() < at(days.until) {

@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use reference_device::{Left, Line, Player, Script, Until};
+use reference_device::{DeviceRunner, ExitReason, Script, TraceEvent, Until};
 use serde_json::Value as Json;
 use support::Center;
 
@@ -115,19 +115,19 @@ fn every_kind_of_device_ends_where_it_should() {
     let deadline = Instant::now() + Duration::from_secs(120);
     let rows = MCU.iter().map(|row| ("p1abcd", format!("component MCU 1\n{}", row.0), row));
     let rows = rows.chain(LIST.iter().map(|row| ("p2abcd", row.0.to_owned(), row)));
-    let mut players = Vec::new();
+    let mut runners = Vec::new();
     for (number, (pk, text, row)) in rows.enumerate() {
         let script: Script = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
         let dk = format!("8600000000{number:05}");
-        players.push((pk, row, Player::new(center.mqtt, pk, PS, &dk, script)));
+        runners.push((pk, row, DeviceRunner::new(center.mqtt, pk, PS, &dk, script)));
     }
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let mut watched = Vec::new();
-        for (pk, row, player) in &mut players {
-            let dk = player.device.flash.device_key.clone();
+        for (pk, row, runner) in &mut runners {
+            let dk = runner.device.flash.device_key.clone();
             watched.push((*pk, dk, *row));
             let until = Until { deadline, stop: &stop, upgrades: None };
-            scope.spawn(move || player.play(&until));
+            scope.spawn(move || runner.run(&until));
         }
         // One that never gets there must not keep the others from being told.
         let end = Instant::now() + Duration::from_secs(60);
@@ -149,14 +149,14 @@ fn every_kind_of_device_ends_where_it_should() {
         wrong
     });
     let stories = |key: &str| {
-        let player = players.iter().find(|(.., player)| key.contains(&player.device.flash.device_key));
-        player.map(|(.., player)| player.story.iter().map(Line::to_string).collect::<Vec<_>>())
+        let runner = runners.iter().find(|(.., runner)| key.contains(&runner.device.flash.device_key));
+        runner.map(|(.., runner)| runner.trace.iter().map(TraceEvent::to_string).collect::<Vec<_>>())
     };
     for wrong in &wrong {
         eprintln!("{wrong}\n{:#?}", stories(wrong));
     }
-    assert_eq!(wrong.len(), 0, "of {} devices", players.len());
-    println!("{} devices ended as their rows say", players.len());
+    assert_eq!(wrong.len(), 0, "of {} devices", runners.len());
+    println!("{} devices ended as their rows say", runners.len());
 }
 
 #[test]
@@ -168,18 +168,18 @@ fn a_device_that_is_done_stops_and_one_that_dies_says_so() {
     let until = Until { deadline: Instant::now() + Duration::from_secs(60), stop: &stop, upgrades: Some(1) };
     let play = |dk: &str, text: &str| {
         let script = text.parse().unwrap();
-        let mut player = Player::new(center.mqtt, "p1abcd", PS, dk, script);
-        (player.play(&until), player)
+        let mut runner = DeviceRunner::new(center.mqtt, "p1abcd", PS, dk, script);
+        (runner.run(&until), runner)
     };
-    let (left, player) = play("860000000000001", "component MCU 1");
-    assert_eq!((left, player.statuses()), (Left::Done, vec![1, 2, 4, 5, 8, 9, 11]));
-    let (left, player) = play("860000000000002", "component MCU 1\noffer die at downloaded");
-    assert_eq!((left, player.statuses()), (Left::Died, vec![1, 2, 4, 5, 8]));
-    let (left, player) = play("860000000000003", "component MCU 1\nspace 30000\noffer early at downloaded");
+    let (left, runner) = play("860000000000001", "component MCU 1");
+    assert_eq!((left, runner.statuses()), (ExitReason::Done, vec![1, 2, 4, 5, 8, 9, 11]));
+    let (left, runner) = play("860000000000002", "component MCU 1\noffer die at downloaded");
+    assert_eq!((left, runner.statuses()), (ExitReason::Died, vec![1, 2, 4, 5, 8]));
+    let (left, runner) = play("860000000000003", "component MCU 1\nspace 30000\noffer early at downloaded");
     assert_eq!(
-        (left, player.statuses()),
-        (Left::Done, vec![1, 2, 4, 5, 8, 11, 6]),
+        (left, runner.statuses()),
+        (ExitReason::Done, vec![1, 2, 4, 5, 8, 11, 6]),
         "2.9 reports the lost download"
     );
-    assert_eq!(player.device.mcu_list(), "MCU:2");
+    assert_eq!(runner.device.mcu_list(), "MCU:2");
 }

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use reference_device::{Player, Script, Until};
-use support::{Center, PATIENCE};
+use reference_device::{DeviceRunner, Script, Until};
+use support::{Center, TIMEOUT};
 
 /// What the page says: commands, and what they print.
 struct Block {
@@ -61,7 +61,7 @@ fn only_looks(commands: &[String]) -> bool {
 }
 
 /// A device as the page starts it.
-fn player(center: &Center, folder: &Path, command: &str) -> Player {
+fn runner(center: &Center, folder: &Path, command: &str) -> DeviceRunner {
     let words: Vec<&str> = command.split_whitespace().collect();
     let option =
         |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1).copied());
@@ -75,7 +75,7 @@ fn player(center: &Center, folder: &Path, command: &str) -> Player {
     assert_eq!(option("--server"), Some("127.0.0.1:1883"), "the center's usual address");
     let [pk, ps, dk] =
         ["--product-key", "--product-secret", "--device-key"].map(|name| option(name).expect(name));
-    Player::new(center.mqtt, pk, ps, dk, script)
+    DeviceRunner::new(center.mqtt, pk, ps, dk, script)
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn the_page_does_what_it_says() {
                 .iter()
                 .cloned()
                 .partition(|command| command.starts_with("cargo run -q -p reference-device"));
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + TIMEOUT;
             loop {
                 let output = run(&commands);
                 let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -124,11 +124,11 @@ fn the_page_does_what_it_says() {
             }
             ran += commands.len() + devices.len();
             for device in devices {
-                let mut player = player(&center, folder.path(), &device);
+                let mut runner = runner(&center, folder.path(), &device);
                 let stop = &stop;
                 scope.spawn(move || {
                     let deadline = Instant::now() + Duration::from_secs(300);
-                    player.play(&Until { deadline, stop, upgrades: None })
+                    runner.run(&Until { deadline, stop, upgrades: None })
                 });
             }
         }
