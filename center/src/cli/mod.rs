@@ -1,14 +1,14 @@
 //! The command line: `serve` runs the center, all other commands are clients of its REST API.
 
-mod apply;
+mod args;
 mod client;
 mod device;
 mod package;
 mod plan;
 mod product;
 mod table;
+mod upgrade;
 mod user;
-mod watch;
 mod why;
 
 use std::io::{self, Write};

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use ureq::unversioned::multipart::{Form, Part};
 
 use super::client::{Client, ClientError, segment};
-use super::device::log;
 use super::table::{Table, cell, items, sheet, state, time};
+use super::upgrade::log;
 use super::{Answer, Request};
 use crate::packages::format;
 use crate::rules::names::FileName;

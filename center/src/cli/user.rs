@@ -5,8 +5,8 @@ use std::fmt::Write;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use super::args::moment::moment;
 use super::client::{Client, ClientError, segment};
-use super::plan::moment;
 use super::table::{Table, cell, items, state, time};
 use super::{Answer, Request};
 

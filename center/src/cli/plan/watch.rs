@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::client::{Client, ClientError, segment};
-use super::table::{cell, items, state};
+use crate::cli::client::{Client, ClientError, segment};
+use crate::cli::table::{cell, items, state};
 
 /// The states in the order of their bars: as the figures name them, and as a device's state.
 const STATES: [(&str, &str); 5] = [

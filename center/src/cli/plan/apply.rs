@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, ClientError, segment};
-use super::plan::{halt, listed, moment, window};
-use super::table::{cell, items};
-use super::{Answer, Request};
+use super::fields::halt;
+use crate::cli::args::device_keys::listed;
+use crate::cli::args::moment::moment;
+use crate::cli::args::window::window;
+use crate::cli::client::{Client, ClientError, segment};
+use crate::cli::table::{cell, items};
+use crate::cli::{Answer, Request};
 
 #[derive(Debug, Args)]
 pub struct Apply {
