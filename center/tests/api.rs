@@ -468,5 +468,14 @@ fn a_list_comes_from_a_csv_file_and_goes_in_pages() {
     assert_eq!(status, 422);
     assert!(body["error"]["message"].as_str().unwrap().contains("line 2: device key \"86/01\""), "{body}");
     assert_eq!(api.put("plans/1/whitelist", "8600\n").1, json!({ "devices": 1 }), "replaced");
+    for empty in ["", "dk\n", "\n\n"] {
+        let (status, body) = api.put("plans/1/whitelist", empty);
+        assert_eq!((status, &body["error"]["code"]), (422, &json!("empty_list")), "{body}");
+    }
+    assert_eq!(api.patch("plans/1", &json!({ "whitelist": [] })).0, 422);
+    assert_eq!(api.get("plans/1").1["listed"]["whitelist"], 1, "what is refused changes nothing");
+    assert_eq!(api.delete("plans/1/whitelist"), (200, json!({ "devices": 0 })));
+    assert_eq!(api.put("plans/1/whitelist", "8600\n").0, 200);
+    assert_eq!(api.patch("plans/1", &json!({ "whitelist": null })).1["listed"]["whitelist"], 0);
     assert_eq!(api.put("plans/9/whitelist", "8600\n").0, 404);
 }

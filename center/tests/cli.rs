@@ -623,3 +623,33 @@ fn a_plan_is_applied_from_a_file_and_watched() {
     assert_eq!(center.json(&["plan", "watch", "1"])["state"], "terminated");
     fails(&center.run(&["plan", "watch", "9"]), "9");
 }
+
+#[test]
+fn an_empty_whitelist_is_refused_and_never_every_device() {
+    let (center, folder) = start();
+    center.says(&["product", "create", "--key", "p1abcd", "--name", "Pump"]);
+    center.says(&["component", "add", "p1abcd", "STM32", "--type", "mcu"]);
+    let image = folder.path().join("fw.bin");
+    fs::write(&image, b"x").unwrap();
+    let add = ["package", "add", "--product", "p1abcd", "--component", "STM32", "--name", "two"];
+    center.says(&[&add[..], &["--target", "2", image.to_str().unwrap()]].concat());
+    let create = ["plan", "create", "--name", "Autumn", "--product", "p1abcd", "--component", "STM32=1"];
+    let file = folder.path().join("keys.csv");
+    let file = file.to_str().unwrap();
+    for text in ["", "dk\n", "\n \n\n"] {
+        fs::write(file, text).unwrap();
+        let refused = "no device key in it; without a whitelist the plan is for every device: leave the option out";
+        fails(&center.run(&[&create[..], &["--whitelist-file", file]].concat()), refused);
+    }
+    assert_eq!(center.says(&["plan", "list"]).lines().count(), 1, "nothing was made");
+
+    center.says(&[&create[..], &["--whitelist", "8600,8601"]].concat());
+    fails(&center.run(&["plan", "edit", "1", "--whitelist-file", file]), "no device key in it");
+    fails(&center.run(&["plan", "edit", "1", "--whitelist", file]), &format!("--whitelist-file {file}?"));
+    fails(&center.run(&["plan", "edit", "1", "--whitelist", "none,8600"]), "stands alone");
+    let said = center.says(&["plan", "show", "1"]);
+    assert!(said.contains("2 devices of the whitelist"), "{said}");
+    center.says(&["plan", "edit", "1", "--whitelist", "none"]);
+    let said = center.says(&["plan", "show", "1"]);
+    assert!(said.contains("every device of product p1abcd, 0 now"), "{said}");
+}

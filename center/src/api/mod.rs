@@ -160,8 +160,9 @@ impl Api {
             );
         for (path, list) in plan::lists::PATHS {
             let show = get(move |api, plan, part| plan::lists::show(api, plan, part, list));
-            plans =
-                plans.route(path, show.put(move |api, plan, csv| plan::lists::replace(api, plan, csv, list)));
+            let replace = move |api, plan, csv| plan::lists::replace(api, plan, csv, list);
+            let clear = move |api, plan| plan::lists::clear(api, plan, list);
+            plans = plans.route(path, show.put(replace).delete(clear));
         }
         plans
     }

@@ -1,4 +1,4 @@
-//! `GET` and `PUT /plans/{plan}/whitelist` and `/plans/{plan}/blacklist`.
+//! `GET`, `PUT` and `DELETE /plans/{plan}/whitelist` and `/plans/{plan}/blacklist`.
 
 use axum::Json;
 use axum::extract::State;
@@ -45,6 +45,29 @@ pub async fn replace(
 ) -> Result<Json<Value>, ApiError> {
     let keys = device_keys(&csv)
         .map_err(|fault| ApiError::invalid("invalid", &format!("{list}list"), "", fault.to_string()))?;
+    if keys.is_empty() {
+        return Err(empty(list));
+    }
     let devices = api.engine.replace_list(id, list, &keys).await?;
     Ok(Json(json!({ "devices": devices })))
+}
+
+/// Empties a list: without a whitelist the plan is for every device of its product.
+pub async fn clear(
+    State(api): State<Api>,
+    Named(id): Named<PlanId>,
+    list: List,
+) -> Result<Json<Value>, ApiError> {
+    let devices = api.engine.replace_list(id, list, &[]).await?;
+    Ok(Json(json!({ "devices": devices })))
+}
+
+/// A list without any key: more likely a mistake than a wish.
+pub(super) fn empty(list: List) -> ApiError {
+    let without = match list {
+        List::White => "without a whitelist the plan is for every device",
+        List::Black => "without a blacklist no device is left out",
+    };
+    let rule = format!("no device key in it; {without}: leave it out, or clear it by null or DELETE (`none` on the command line)");
+    ApiError::invalid("empty_list", &format!("{list}list"), "", rule)
 }

@@ -1,22 +1,28 @@
 //! A plan as a request gives it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use super::lists::empty;
 use crate::api::error::ApiError;
 use crate::rules::DeviceKey;
-use crate::rules::plan::PlanSettings;
+use crate::rules::plan::{List, PlanSettings};
 use crate::store::{PackageId, Reader};
 
-/// The plan's fields, with its lists of devices if they were given.
+/// The plan's fields, with its lists of devices if they were given; null empties a list.
 #[derive(Debug, Deserialize)]
 pub(super) struct Given {
     #[serde(flatten)]
     pub(super) settings: PlanSettings,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     pub(super) whitelist: Option<Vec<DeviceKey>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     pub(super) blacklist: Option<Vec<DeviceKey>>,
+}
+
+/// A list that was given; null: the empty one.
+fn list<'de, D: Deserializer<'de>>(given: D) -> Result<Option<Vec<DeviceKey>>, D::Error> {
+    Ok(Some(Option::deserialize(given)?.unwrap_or_default()))
 }
 
 impl Given {
@@ -30,6 +36,11 @@ impl Given {
         let taken = serde_json::to_value(&read.settings)?;
         if let Some(field) = unknown_field(given, &taken, &["whitelist", "blacklist"]) {
             return Err(ApiError::invalid("unknown_field", "field", &field, "a plan has no such field"));
+        }
+        for (name, list) in [("whitelist", List::White), ("blacklist", List::Black)] {
+            if given[name].as_array().is_some_and(Vec::is_empty) {
+                return Err(empty(list));
+            }
         }
         Ok(read)
     }

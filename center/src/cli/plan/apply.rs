@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::fields::halt;
-use crate::cli::args::device_keys::listed;
+use crate::cli::args::device_keys::list;
 use crate::cli::args::moment::moment;
 use crate::cli::args::window::window;
 use crate::cli::client::{Client, ClientError, segment};
@@ -101,7 +101,7 @@ fn read(client: &Client, file: &Path) -> Result<Value, ClientError> {
             ("whitelist_file" | "blacklist_file", Some(list)) => {
                 let list = file.parent().unwrap_or(Path::new("")).join(list);
                 let field = field.trim_end_matches("_file");
-                (field, listed(&[], Some(&list))?.unwrap_or_default())
+                (field, self::list(field, &[], Some(&list))?.unwrap_or_default())
             }
             ("strategy", _) => ("strategy", strategy(value).map_err(&wrong)?),
             ("components", _) => {

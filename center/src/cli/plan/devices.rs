@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::Answer;
-use crate::cli::args::device_keys::listed;
+use crate::cli::args::device_keys::keys;
 use crate::cli::client::{Client, ClientError};
 use crate::cli::table::{Table, cell, items};
 
@@ -48,7 +48,7 @@ impl Devices {
             }
             Ok(answer["next"].take())
         };
-        if let Some(Value::Array(keys)) = listed(&self.devices, self.file.as_ref())? {
+        if let Some(keys) = keys("device", &self.devices, self.file.as_ref())? {
             for keys in keys.chunks(KEYS) {
                 send(json!({ "devices": keys }))?;
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::cli::args::device_keys::listed;
+use crate::cli::args::device_keys::list;
 use crate::cli::args::moment::moment;
 use crate::cli::args::window::window;
 use crate::cli::client::ClientError;
@@ -83,7 +83,7 @@ impl Fields {
             ("whitelist", &self.whitelist, &self.whitelist_file),
             ("blacklist", &self.blacklist, &self.blacklist_file),
         ] {
-            if let Some(list) = listed(keys, file.as_ref())? {
+            if let Some(list) = list(name, keys, file.as_ref())? {
                 body.insert(name.into(), list);
             }
         }

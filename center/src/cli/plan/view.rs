@@ -39,10 +39,9 @@ pub(super) fn shown(plan: &Value) -> String {
             format!("when more than {percent} % of {after} or more finished devices failed"),
         ));
     }
-    for list in ["whitelist", "blacklist"] {
-        if plan["listed"][list].as_i64().is_some_and(|devices| devices > 0) {
-            lines.push((list, format!("{} devices", cell(&plan["listed"][list]))));
-        }
+    lines.push(("devices", who(plan)));
+    if plan["listed"]["blacklist"].as_i64().is_some_and(|devices| devices > 0) {
+        lines.push(("except", format!("{} devices of the blacklist", cell(&plan["listed"]["blacklist"]))));
     }
     if let Some(texts) = plan["texts"].as_object() {
         for (language, text) in texts {
@@ -66,6 +65,17 @@ pub(super) fn shown(plan: &Value) -> String {
     }
     text.push_str(&blocked(&plan["blocked"]));
     text
+}
+
+/// Who the plan is for, and how many they are where that is known.
+fn who(plan: &Value) -> String {
+    match plan["listed"]["whitelist"].as_i64() {
+        Some(devices @ 1..) => format!("{devices} devices of the whitelist"),
+        _ => {
+            let all = format!("every device of product {}", cell(&plan["product"]));
+            plan["blocked"]["devices"].as_i64().map_or(all.clone(), |now| format!("{all}, {now} now"))
+        }
+    }
 }
 
 /// The devices of a plan, a line each.
