@@ -78,7 +78,7 @@ fn the_walk_from_a_product_to_an_active_plan() {
 
     let create = ["plan", "create", "--name", "Winter", "--product", "p1abcd", "--component", "STM32=1"];
     assert_eq!(center.says(&create), "2\n");
-    fails(&center.run(&["plan", "activate", "2"]), "supersedes");
+    fails(&center.run(&["plan", "activate", "2"]), "activate this one with --supersede (over REST");
     assert_eq!(center.says(&["plan", "activate", "2", "--supersede"]), "activated\n");
 
     let lists: [(&[&str], &str); 3] = [

@@ -485,7 +485,8 @@ pub enum ActivationFault {
     },
     /// Another active plan brings a version to the same component.
     #[error(
-        "component {component} is in plan {plan} ({name}) too, which is active: say that this plan supersedes it"
+        "component {component} is in plan {plan} ({name}) too, which is active: activate this one with --supersede (over \
+         REST: {{\"supersede\": \"agreed\"}}), and it supersedes that plan"
     )]
     Overlaps {
         /// The component of both.
