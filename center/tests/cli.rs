@@ -638,7 +638,8 @@ fn an_empty_whitelist_is_refused_and_never_every_device() {
     let file = file.to_str().unwrap();
     for text in ["", "dk\n", "\n \n\n"] {
         fs::write(file, text).unwrap();
-        let refused = "no device key in it; without a whitelist the plan is for every device: leave the option out";
+        let refused =
+            "no device key in it; without a whitelist the plan is for every device: leave the option out";
         fails(&center.run(&[&create[..], &["--whitelist-file", file]].concat()), refused);
     }
     assert_eq!(center.says(&["plan", "list"]).lines().count(), 1, "nothing was made");

@@ -68,6 +68,8 @@ pub(super) fn empty(list: List) -> ApiError {
         List::White => "without a whitelist the plan is for every device",
         List::Black => "without a blacklist no device is left out",
     };
-    let rule = format!("no device key in it; {without}: leave it out, or clear it by null or DELETE (`none` on the command line)");
+    let rule = format!(
+        "no device key in it; {without}: leave it out, or clear it by null or DELETE (`none` on the command line)"
+    );
     ApiError::invalid("empty_list", &format!("{list}list"), "", rule)
 }

@@ -50,7 +50,8 @@ pub(in crate::cli) fn list(
         return Ok(keys(option, typed, file)?.map(|keys| json!(keys)));
     }
     if typed.len() > 1 || file.is_some() {
-        let message = format!("--{option}: `none` empties the list and stands alone; leave it out to name devices");
+        let message =
+            format!("--{option}: `none` empties the list and stands alone; leave it out to name devices");
         return Err(ClientError::Argument(message));
     }
     Ok(Some(Value::Null))

@@ -31,7 +31,6 @@ pub struct Devices {
 /// Device keys that are sent in one request.
 const KEYS: usize = 1_000;
 
-
 impl Devices {
     /// Sends the request in parts of 1000 keys, and puts the answers together.
     pub(super) fn send(&self, client: &Client, path: &str, more: &Value) -> Result<Value, ClientError> {
