@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use quecota_center::clock::Millis;
-use quecota_center::rules::eligibility::{StatusAsk, Trigger};
-use quecota_center::rules::manual::{Answer, Appointment, AutoConfirm};
+use quecota_center::rules::consent::{Answer, Appointment, AutoConfirm};
 use quecota_center::rules::plan::{List, PlanComponent, PlanSettings, PlanState};
 use quecota_center::rules::progress::{ComponentState, Presence, UpgradeState};
+use quecota_center::rules::readings::StatusAsk;
+use quecota_center::rules::trigger::Trigger;
 use quecota_center::rules::*;
 use quecota_center::seal::Keyring;
 use quecota_center::store::*;
@@ -245,13 +246,13 @@ async fn a_users_word_comes_back_and_the_last_one_counts(bench: &Bench) {
 async fn a_device_is_looked_at_when_its_user_said(bench: &Bench) {
     let mut writer = bench.store.write().await.unwrap();
     let (device, ..) = scene(&mut writer).await;
-    writer.set_look_at(device.id, Some(NOW)).await.unwrap();
-    assert_eq!(writer.looks_due(NOW, 9).await.unwrap(), [], "it is offline");
+    writer.set_recheck_at(device.id, Some(NOW)).await.unwrap();
+    assert_eq!(writer.rechecks_due(NOW, 9).await.unwrap(), [], "it is offline");
     writer.set_online(device.id, "center/1", NOW).await.unwrap();
-    assert_eq!(writer.looks_due(NOW - Millis(1), 9).await.unwrap(), []);
-    assert_eq!(writer.looks_due(NOW, 9).await.unwrap(), [device.id]);
-    writer.set_look_at(device.id, None).await.unwrap();
-    assert_eq!(writer.looks_due(NOW, 9).await.unwrap(), []);
+    assert_eq!(writer.rechecks_due(NOW - Millis(1), 9).await.unwrap(), []);
+    assert_eq!(writer.rechecks_due(NOW, 9).await.unwrap(), [device.id]);
+    writer.set_recheck_at(device.id, None).await.unwrap();
+    assert_eq!(writer.rechecks_due(NOW, 9).await.unwrap(), []);
 }
 
 async fn a_cancelled_upgrade_comes_back(bench: &Bench) {
@@ -498,7 +499,7 @@ async fn a_package_that_a_device_still_works_with_is_not_deleted(bench: &Bench) 
 }
 
 async fn a_verification_is_found_by_its_package_and_its_deadline(bench: &Bench) {
-    use quecota_center::rules::verification::Verified;
+    use quecota_center::rules::plan::Verified;
     let mut writer = bench.store.write().await.unwrap();
     let (device, package, plan) = scene(&mut writer).await;
     writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();

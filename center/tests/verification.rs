@@ -5,9 +5,10 @@ mod conversation;
 use conversation::*;
 use quecota_center::clock::Millis;
 use quecota_center::engine::Downlink;
+use quecota_center::rules::plan::Verified;
 use quecota_center::rules::plan::{PlanComponent, PlanSettings, Supersede, Verification};
 use quecota_center::rules::progress::{ComponentState, UpgradeState};
-use quecota_center::rules::verification::{VerificationState, Verified};
+use quecota_center::rules::verification::VerificationState;
 use quecota_center::rules::*;
 use quecota_center::store::*;
 use quecota_core::wire::frame::{Command, PacketId};
@@ -31,7 +32,7 @@ async fn stored(center: &Center, upgrade: &Upgrade) -> Upgrade {
 }
 
 async fn state(center: &Center, upgrade: &Upgrade) -> VerificationState {
-    stored(center, upgrade).await.verification_state()
+    VerificationState::of(stored(center, upgrade).await.phase())
 }
 
 async fn verified(center: &Center, package: PackageId) -> Verified {
@@ -139,14 +140,14 @@ async fn a_refusal_and_a_failure_end_it_at_once() {
     assert_offers(&ticked(&center).await, &["STM32"]);
     test_device.quiet(&[PlanReceived, Refused]).await;
     let refused = stored(&center, &refused).await;
-    assert_eq!(refused.verification_state(), VerificationState::Failed);
+    assert_eq!(VerificationState::of(refused.phase()), VerificationState::Failed);
     assert_eq!(refused.reason.as_deref(), Some("the device refused (status 3)"));
 
     let failed = center.engine.verify(package, &key("d1")).await.unwrap();
     assert_offers(&ticked(&center).await, &["STM32"]);
     test_device.fails().await;
     let failed = stored(&center, &failed).await;
-    assert_eq!(failed.verification_state(), VerificationState::Failed, "one attempt");
+    assert_eq!(VerificationState::of(failed.phase()), VerificationState::Failed, "one attempt");
     assert_eq!(failed.reason.as_deref(), Some("the device reports a failed upgrade (status 12)"));
     assert_eq!(center.minutes(70).await, []);
 }

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::rules::manual::UserAction;
+use crate::rules::upgrade::UserAction;
 use crate::rules::{ComponentNo, DeviceKey, ProductKey};
 use crate::store::{PackageId, PlanId, UpgradeId};
 

@@ -8,9 +8,10 @@ use super::{Downlink, Engine, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
 use crate::rules::ComponentNo;
-use crate::rules::eligibility::{StatusAsk, Trigger};
 use crate::rules::limits::halt_reason;
 use crate::rules::plan::{PlanEvent, PlanState};
+use crate::rules::readings::StatusAsk;
+use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{Effect, Input, StatusQuery};
 use crate::store::{Device, DeviceId, NewLogEntry, Plan, PlanId, ReportedVersion, Upgrade, UpgradeId};
 

@@ -9,7 +9,7 @@ use super::plans::packages_of;
 use super::why::{Population, occasion, scaled};
 use super::{Engine, Result};
 use crate::clock::Millis;
-use crate::rules::eligibility::needed;
+use crate::rules::applicability::needed;
 use crate::rules::forecast::{Outcome, forecast, is_later};
 use crate::rules::plan::{List, PlanState, Strategy, Supersede, activation_faults};
 use crate::rules::progress::Presence;
@@ -200,7 +200,7 @@ impl Tally {
         Ok(Seen { outcome, condition, key, text })
     }
 
-    fn compare(&mut self, device: &Device, facts: &[crate::rules::eligibility::ComponentFacts]) {
+    fn compare(&mut self, device: &Device, facts: &[crate::rules::applicability::ComponentFacts]) {
         for facts in facts.iter().filter(|facts| facts.source.is_none()) {
             let Some(reported) = &facts.reported else { continue };
             if is_later(reported, facts.target.as_str()) {

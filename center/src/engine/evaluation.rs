@@ -1,13 +1,15 @@
-//! A plan, looked at from a device: what the rules need to know of both, read from the store, and what they say.
+//! Evaluates a plan for a device: loads the facts of both from the store and asks the rules.
 
 use super::Result;
 use crate::clock::Millis;
-use crate::rules::eligibility::{
-    self, BlockReason, ComponentFacts, EligibilityInput, Membership, Trigger, Verifying, lacks_status,
-};
+use crate::rules::applicability::ComponentFacts;
+use crate::rules::block_reason::{BlockReason, Verifying};
+use crate::rules::consent::consent;
+use crate::rules::eligibility::{self, EligibilityInput, Membership};
 use crate::rules::limits::Load;
-use crate::rules::manual::consent;
 use crate::rules::plan::{List, Mode};
+use crate::rules::readings::lacks_status;
+use crate::rules::trigger::Trigger;
 use crate::rules::{ComponentKind, ComponentNo, DeviceKey, Version};
 use crate::store::{Device, PackageId, Plan, PlanId, Reader, ReportedVersion, Upgrade};
 
@@ -45,14 +47,14 @@ impl PlanOffer {
     }
 }
 
-/// What the rules say about a plan and a device.
+/// What the rules decide about a plan and a device.
 pub(super) struct Evaluation {
     pub(super) verdict: std::result::Result<Vec<usize>, BlockReason>,
     pub(super) membership: Membership,
     pub(super) components: Vec<ComponentFacts>,
     pub(super) upgrade: Option<Upgrade>,
     pub(super) lacks_status: bool,
-    /// Another plan's upgrade that has the device busy, be it with an offer that nobody has answered yet.
+    /// Another plan whose upgrade has the device busy, also with an offer that was not answered yet.
     pub(super) busy_with: Option<PlanId>,
 }
 

@@ -1,4 +1,4 @@
-//! Manual mode: what the end user of a device sees of its plans, and what his word does.
+//! Manual mode: what the end user of a device sees of its plans, and what the user's actions do.
 
 use serde_json::json;
 
@@ -7,10 +7,13 @@ use super::evaluation::{Evaluation, PlanOffer, evaluate};
 use super::why::{occasion, status};
 use super::{Engine, Result};
 use crate::clock::Millis;
-use crate::rules::eligibility::{ComponentFacts, Need, Trigger, is_needed};
-use crate::rules::explanation::DeviceStatus;
-use crate::rules::manual::{ActionRefused, Answer, Appointment, AutoConfirm, UserAction, UserContext};
+use crate::rules::applicability::{ComponentFacts, Need, is_needed};
+use crate::rules::consent::{Answer, Appointment, AutoConfirm};
+use crate::rules::device_status::DeviceStatus;
+use crate::rules::manual::{ActionRefused, UserContext};
 use crate::rules::plan::Mode;
+use crate::rules::trigger::Trigger;
+use crate::rules::upgrade::UserAction;
 use crate::rules::upgrade::{ComponentUpgrade, Input, Offered, Phase};
 use crate::rules::{DeviceKey, ProductKey};
 use crate::store::{
@@ -24,11 +27,11 @@ pub struct UserPlan {
     pub plan: Plan,
     /// What it brings.
     pub components: Vec<Brings>,
-    /// What the user said last.
+    /// The user's last consent.
     pub said: Option<UserConsent>,
     /// How far it is; none: the device was never offered it.
     pub upgrade: Option<Upgrade>,
-    /// Where the device stands.
+    /// The status of the device.
     pub status: DeviceStatus,
     /// What the user may do now.
     pub actions: Vec<UserAction>,
@@ -43,7 +46,7 @@ pub struct Brings {
     pub bytes: u64,
 }
 
-/// The end user's word.
+/// An action of the end user, with its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserCommand {
     /// Upgrade as soon as possible.
@@ -86,7 +89,7 @@ enum Concerned {
     No,
 }
 
-/// Only plans of the device's own product are any business of its user.
+/// An end user may only act on plans of the device's product.
 fn of_product(plan: &Plan, device: &Device) -> Result<()> {
     if plan.settings.product == device.product {
         return Ok(());
@@ -158,7 +161,7 @@ impl Engine {
         Ok(seen)
     }
 
-    /// Takes the end user's word for a device: to `plan`, or to the one plan that takes it. Returns that plan. An offer
+    /// Carries out the end user's action on `plan`, or on the one plan that allows it. Returns that plan. An offer
     /// that follows is made at the next tick.
     pub async fn apply_user_command(
         &self,
@@ -208,7 +211,7 @@ impl Engine {
             transaction.store.set_auto_confirm(device, auto).await?;
             transaction.log(None, None, "user", json!({ "auto_confirm": auto })).await?;
             if auto == AutoConfirm::On {
-                transaction.store.set_look_at(device, Some(transaction.now)).await?;
+                transaction.store.set_recheck_at(device, Some(transaction.now)).await?;
             }
         }
         transaction.finish().await?;
@@ -247,23 +250,23 @@ impl DeviceTransaction<'_> {
                 if let Some(mut upgrade) = evaluation.upgrade {
                     self.apply(&mut upgrade, Some(&mut plan), Input::UserRetry).await?;
                 }
-                return self.look_soon().await;
+                return self.recheck_soon().await;
             }
         };
         self.store.set_answer(id, self.device.id, answer, self.now).await?;
         self.log(evaluation.upgrade.as_ref(), None, "user", value).await?;
-        self.look_soon().await
+        self.recheck_soon().await
     }
 
-    /// The next tick looks whether the device is due a plan.
-    async fn look_soon(&mut self) -> Result<()> {
-        Ok(self.store.set_look_at(self.device.id, Some(self.now)).await?)
+    /// The next tick evaluates the device's plans.
+    async fn recheck_soon(&mut self) -> Result<()> {
+        Ok(self.store.set_recheck_at(self.device.id, Some(self.now)).await?)
     }
 
-    /// A look that the end user's word, or the opening of an appointed window, asked for.
-    pub(super) async fn look(&mut self) -> Result<()> {
+    /// The evaluation that the end user's action, or the opening of an appointed window, asked for.
+    pub(super) async fn recheck(&mut self) -> Result<()> {
         let next = self.store.next_opening(self.device.id, self.now).await?;
-        self.store.set_look_at(self.device.id, next).await?;
+        self.store.set_recheck_at(self.device.id, next).await?;
         self.offer(Trigger::Consent).await
     }
 

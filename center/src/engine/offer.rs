@@ -6,8 +6,9 @@ use super::device_transaction::DeviceTransaction;
 use super::evaluation::{Evaluation, PlanOffer, evaluate};
 use super::{Downlink, Firmware, FirmwareFile, FirmwareInfo, OfferedComponent, Result};
 use crate::metrics::Count;
-use crate::rules::eligibility::{StatusAsk, Trigger};
 use crate::rules::limits::has_room;
+use crate::rules::readings::StatusAsk;
+use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{Input, Offered, Phase};
 use crate::store::{Plan, PlanId, Upgrade};
 
@@ -51,7 +52,7 @@ impl DeviceTransaction<'_> {
                     }
                 }
                 Err(blocked) if blocked.is_limit() && trigger != Trigger::Request => self.full.push(id),
-                // Only a request is a question; the rest would fill the log with every mark.
+                // Only a request is logged: every mark would fill the log.
                 Err(blocked) if trigger == Trigger::Request => {
                     let value = json!({ "plan": id, "reason": blocked.to_string() });
                     self.log(evaluation.upgrade.as_ref(), None, "held", value).await?;
@@ -62,7 +63,7 @@ impl DeviceTransaction<'_> {
         Ok(())
     }
 
-    /// What the rules say about this plan and this device.
+    /// Evaluates the plan for the device.
     pub(super) async fn evaluate(&mut self, plan: Plan, trigger: Trigger) -> Result<Evaluation> {
         let offer = PlanOffer::of(&mut self.store, plan, self.now).await?;
         evaluate(&mut self.store, &offer, &self.device, &self.versions, trigger, self.now).await

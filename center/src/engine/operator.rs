@@ -6,9 +6,11 @@ use super::device_transaction::DeviceTransaction;
 use super::evaluation::Evaluation;
 use super::{Engine, Result};
 use crate::rules::DeviceKey;
-use crate::rules::eligibility::{BlockReason, ComponentFacts, Trigger};
+use crate::rules::applicability::ComponentFacts;
+use crate::rules::block_reason::BlockReason;
 use crate::rules::operator::{self, NotDone};
 use crate::rules::progress::{ComponentState, UpgradeState};
+use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{ComponentUpgrade, Input, Offered, Phase};
 use crate::store::{DeviceId, Plan, PlanId, StoreError, Upgrade};
 

@@ -7,7 +7,8 @@ use super::message::{Info, Packet, Readings, Reason, StatusEvent, Subject, Uplin
 use super::{Downlink, Engine, Result};
 use crate::metrics::Count;
 use crate::rules::component_fsm::{OtaStatus, is_quecota};
-use crate::rules::eligibility::{StatusAsk, Trigger};
+use crate::rules::readings::StatusAsk;
+use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{Input, StatusReport};
 use crate::store::{DeviceId, Reading, Upgrade};
 

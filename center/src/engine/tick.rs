@@ -3,9 +3,9 @@
 use super::device_transaction::DeviceTransaction;
 use super::{Downlink, Engine, Result};
 use crate::clock::Millis;
-use crate::rules::eligibility::Trigger;
 use crate::rules::plan::{PlanEvent, Push};
 use crate::rules::progress::Presence;
+use crate::rules::trigger::Trigger;
 use crate::rules::window::MARK_MINUTES;
 use crate::store::{DeviceId, Mark, PUSH_SLOTS, Plan, PlanId};
 
@@ -44,10 +44,10 @@ impl Engine {
             transaction.postpone_due_offers().await?;
             collect(messages, transaction).await?;
         }
-        let due = self.store.read().await?.looks_due(now, BATCH).await?;
+        let due = self.store.read().await?.rechecks_due(now, BATCH).await?;
         for device in due {
             let mut transaction = self.transaction(device).await?;
-            transaction.look().await?;
+            transaction.recheck().await?;
             collect(messages, transaction).await?;
         }
         for plan in plans {
@@ -120,7 +120,7 @@ impl Engine {
 }
 
 impl DeviceTransaction<'_> {
-    /// A device that has not told its versions on this connection is asked; its answer brings the offer.
+    /// A device that has not reported its versions on this connection is asked; the answer brings the offer.
     async fn offer_at_mark(&mut self) -> Result<()> {
         if self.device.versions_at.is_none() {
             self.ask_versions();

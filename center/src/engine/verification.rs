@@ -5,10 +5,12 @@ use serde_json::json;
 use super::device_transaction::DeviceTransaction;
 use super::{Engine, Result};
 use crate::rules::DeviceKey;
-use crate::rules::eligibility::{self, BlockReason, ComponentFacts, Need, Trigger};
+use crate::rules::applicability::{ComponentFacts, Need, is_needed};
+use crate::rules::block_reason::BlockReason;
 use crate::rules::progress::Presence;
+use crate::rules::trigger::Trigger;
+use crate::rules::upgrade::VERIFICATION_TIME;
 use crate::rules::upgrade::{Input, Phase};
-use crate::rules::verification::VERIFICATION_TIME;
 use crate::store::{Package, PackageId, StoreError, Upgrade};
 
 impl Engine {
@@ -116,7 +118,7 @@ impl DeviceTransaction<'_> {
 
 /// Whether the package would change the device, or what stands against it.
 fn needed(facts: &ComponentFacts) -> std::result::Result<(), BlockReason> {
-    match eligibility::is_needed(facts)? {
+    match is_needed(facts)? {
         Need::Upgrade => Ok(()),
         Need::None => Err(BlockReason::AtTarget),
     }

@@ -3,10 +3,10 @@
 use super::evaluation::{Evaluation, PlanOffer, evaluate};
 use super::{Engine, Result};
 use crate::clock::Millis;
-use crate::rules::eligibility::Trigger;
-use crate::rules::explanation::{Asks, DeviceStatus, StatusInput};
+use crate::rules::device_status::{Asks, DeviceStatus, StatusInput};
 use crate::rules::plan::{List, Push};
 use crate::rules::progress::Presence;
+use crate::rules::trigger::Trigger;
 use crate::rules::{DeviceKey, ProductKey};
 use crate::store::{Device, Plan, PlanId, Reader};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The conversation with one device about one component: what a status, a version or silence does
+//! The state machine of one component of an upgrade: what a status, a version or silence does
 //! (DEVELOPER-CENTER.md "Conversation with one device", QUECTHING.md 3.1).
 
 pub use quecota_core::wire::message::OtaStatus;
@@ -33,7 +33,7 @@ pub enum Seen {
 /// In which context a version was reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// In passing: after a connect, with a request.
+    /// After a connect or with a request.
     Report,
     /// As the proof of a status 11: the version must be the target now.
     Proof,
@@ -48,19 +48,19 @@ pub enum Step {
     SendFirmware,
     /// The device has refused: the plan is offered again after the delay.
     Refuse,
-    /// Status 11 came: only the version proves it. The device is asked if it did not say.
+    /// Status 11: only the reported version proves it. The device is asked for a version that it did not report.
     Prove,
-    /// The target version is there: the component is in this state, and the next one's turn comes.
+    /// The target version is reported: the component is done, in this state, and the next one follows.
     Done(ComponentState),
     /// The attempt failed.
     Fail(Failure),
-    /// Nobody answered the offer: it does not count, and is made again later.
+    /// The offer was not answered: this does not count, and it is made again later.
     Unanswered,
     /// The device did not come back for its next attempt.
     GiveUp,
     /// The device is alive: the lease begins anew.
     Heartbeat,
-    /// It does not fit here: only the log takes it.
+    /// The input does not fit the state: it is logged only.
     Stray,
 }
 
@@ -105,7 +105,7 @@ impl Failure {
 pub fn step(state: ComponentState, input: ComponentInput) -> Step {
     use ComponentState::*;
     match input {
-        // Truth is the version that the device reports; what comes after it is an echo.
+        // The reported version decides; a status after it changes nothing.
         _ if state.is_done() => match input {
             ComponentInput::Status(OtaStatus::UpdateSuccess) | ComponentInput::Version(Seen::Target, _) => {
                 Step::Heartbeat
@@ -135,7 +135,7 @@ fn on_status(state: ComponentState, status: OtaStatus) -> Step {
     let next = match status {
         OtaStatus::NoPlan => return Step::Stray,
         OtaStatus::PlanReceived => PlanReceived,
-        // Always answered: a device that confirms again has lost the answer.
+        // Answered every time: a device that confirms again has lost the answer.
         OtaStatus::Confirmed => return Step::SendFirmware,
         OtaStatus::Refused if state == Refused => return Step::Heartbeat,
         OtaStatus::Refused => return Step::Refuse,
@@ -157,7 +157,7 @@ fn on_status(state: ComponentState, status: OtaStatus) -> Step {
 pub enum Progress {
     /// It did.
     Made,
-    /// It did not, or nobody knows.
+    /// It did not, or it is not known.
     None,
 }
 
@@ -180,7 +180,7 @@ pub fn after_failure(failures: u32, retries: u8, plan: PlanState, now: Millis) -
     if failures > u32::from(retries) || plan.is_over() {
         return After::End;
     }
-    // A server or a link in trouble gets time: 10 s, 1 min, 6 min, then 10 min.
+    // The pauses grow, for a server or a link in trouble: 10 s, 1 min, 6 min, then 10 min.
     let pause = match failures {
         0 | 1 => Millis::seconds(10),
         2 => Millis::minutes(1),

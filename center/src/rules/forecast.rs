@@ -1,6 +1,6 @@
 //! What a plan would do to a device if it were activated now, and whether a package takes a device back.
 
-use super::eligibility::BlockReason;
+use super::block_reason::BlockReason;
 
 words! {
     /// What the plan would do to a device.

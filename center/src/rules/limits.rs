@@ -1,6 +1,6 @@
 //! Limits of a plan's strategy: how many devices at a time, and when a plan stops by itself.
 
-use super::eligibility::BlockReason;
+use super::block_reason::BlockReason;
 use super::plan::{Halt, Strategy};
 use super::upgrade::Phase;
 use crate::clock::Millis;

@@ -1,84 +1,28 @@
-//! Manual mode: what the end user of a device may say to a plan, and what it means (DEVELOPER-CENTER.md "End user").
-
-use serde::{Deserialize, Serialize};
+//! Manual mode: what the end user of a device may do with a plan, and why not (DEVELOPER-CENTER.md "End user").
 
 use super::ComponentNo;
-use super::eligibility::{BlockReason, ComponentFacts, Consent, Membership, needed};
+use super::applicability::{ComponentFacts, needed};
+use super::block_reason::BlockReason;
+use super::consent::Appointment;
+use super::eligibility::Membership;
 use super::plan::{Mode, OutsidePeriod, PlanSettings, PlanState};
 use super::progress::{ComponentState, UpgradeState};
-use super::upgrade::{Phase, Upgrade};
+use super::upgrade::{Phase, Upgrade, UserAction};
 use crate::clock::Millis;
-
-words! {
-    /// Whether the end user has agreed, once for all, to every plan in manual mode for the device.
-    AutoConfirm, "auto-confirm" {
-        /// Plans are offered as if they had been confirmed.
-        On = "on",
-        /// Each plan is confirmed by itself.
-        Off = "off",
-    }
-}
-
-words! {
-    /// What the end user does.
-    UserAction, "action" {
-        /// Upgrade as soon as possible.
-        Confirm = "confirm",
-        /// Upgrade inside a window.
-        Appoint = "appoint",
-        /// Do not upgrade.
-        Cancel = "cancel",
-        /// Try again after a failure.
-        Retry = "retry",
-    }
-}
-
-/// Why a device failed whose user did not want the upgrade.
-pub const CANCELLED: &str = "cancelled by user";
 
 /// Shortest appointed window.
 pub const WINDOW_MIN: Millis = Millis::hours(1);
 
-/// A window that the end user appointed, from (inclusive) until (exclusive).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Appointment {
-    /// It opens.
-    pub from: Millis,
-    /// It closes: from then on nothing is offered; a device that has confirmed inside finishes.
-    pub until: Millis,
-}
-
-/// What the end user said last to a plan for a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// Now.
-    Confirmed,
-    /// Inside this window.
-    Appointed(Appointment),
-}
-
-/// What the user's answer and the device's setting come to.
-pub fn consent(answer: Option<Answer>, auto: AutoConfirm, now: Millis) -> Consent {
-    match (answer, auto) {
-        (Some(Answer::Confirmed), _) | (None, AutoConfirm::On) => Consent::Given,
-        // An appointment stands until it is over, whatever is agreed once for all.
-        (Some(Answer::Appointed(window)), AutoConfirm::On) if now >= window.until => Consent::Given,
-        (Some(Answer::Appointed(Appointment { from, until })), _) => Consent::Appointed { from, until },
-        (None, AutoConfirm::Off) => Consent::Awaited,
-    }
-}
-
-/// What decides about a deed.
+/// What decides whether an action of the end user is allowed.
 #[derive(Debug, Clone)]
 pub struct UserContext<'a> {
     /// Number of the plan.
     pub plan: i64,
     /// The plan.
     pub settings: &'a PlanSettings,
-    /// Where it is in its life.
+    /// Its state.
     pub state: PlanState,
-    /// The device's place in its lists.
+    /// Whether its lists include the device.
     pub membership: Membership,
     /// Its components with the versions that the device reported last, on whatever connection.
     pub components: &'a [ComponentFacts],
@@ -88,10 +32,10 @@ pub struct UserContext<'a> {
     pub now: Millis,
 }
 
-/// Why the end user's word is not taken.
+/// Why an action of the end user is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ActionRefused {
-    /// The plan asks nobody.
+    /// The plan is silent: it has no end user.
     #[error("upgrade plan {plan} is silent: it asks nobody")]
     Silent {
         /// The plan.
@@ -102,7 +46,7 @@ pub enum ActionRefused {
     PlanState {
         /// The plan.
         plan: i64,
-        /// Where it is in its life.
+        /// Its state.
         state: PlanState,
     },
     /// The plan brings nothing to the device.
@@ -299,6 +243,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rules::consent::{Answer, AutoConfirm, Consent, consent};
     use crate::rules::samples;
     use crate::rules::window::{PushPeriod, TimeOfDay};
     use crate::rules::{ProductKey, Title};

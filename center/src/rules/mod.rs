@@ -3,7 +3,7 @@
 //! Nothing here asks for the time, the database or the network. The engine, the API's explanations and the tests use
 //! the same functions.
 
-/// An enum whose values have one word each: in the database, in JSON and in logs.
+/// An enum whose values have one name each in the database, in JSON and in logs.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$value_doc:meta])* $value:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -16,7 +16,7 @@ macro_rules! words {
             /// Every value, in the order of the tables.
             pub const ALL: &'static [$name] = &[$($name::$value,)+];
 
-            /// The word for it.
+            /// Its name.
             pub const fn as_str(self) -> &'static str {
                 match self { $($name::$value => $word,)+ }
             }
@@ -45,11 +45,14 @@ macro_rules! words {
     };
 }
 
+pub mod applicability;
+pub mod block_reason;
 pub mod component_fsm;
+pub mod consent;
 pub mod device;
 pub mod device_list;
+pub mod device_status;
 pub mod eligibility;
-pub mod explanation;
 pub mod forecast;
 mod ids;
 pub mod language;
@@ -59,8 +62,10 @@ pub mod names;
 pub mod operator;
 pub mod plan;
 pub mod progress;
+pub mod readings;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod trigger;
 pub mod upgrade;
 pub mod verification;
 pub mod window;

@@ -1,7 +1,8 @@
 //! What an operator may do to single devices of an active plan: another try, or leaving them out
 //! (DEVELOPER-CENTER.md "Retry by the operator").
 
-use super::eligibility::{BlockReason, ComponentFacts, needed};
+use super::applicability::{ComponentFacts, needed};
+use super::block_reason::BlockReason;
 use super::plan::PlanState;
 use super::progress::UpgradeState;
 use super::upgrade::Phase;
@@ -18,7 +19,7 @@ pub enum NotDone {
     /// It is none of the plan's devices.
     #[error("{0}")]
     NotOfPlan(BlockReason),
-    /// It has nothing behind it yet.
+    /// It was never offered the plan.
     #[error("the plan was not offered to it yet")]
     NeverOffered,
     /// It did not fail.
@@ -27,7 +28,7 @@ pub enum NotDone {
     /// Another try would not do anything.
     #[error("{0}")]
     Blocked(BlockReason),
-    /// It has confirmed; nothing calls a device back.
+    /// It has confirmed, and a device cannot be called back.
     #[error("it has confirmed and is at work; it cannot be called back")]
     AtWork,
     /// There is nothing to leave it out of.
@@ -35,7 +36,7 @@ pub enum NotDone {
     Finished(UpgradeState),
 }
 
-/// Whether a plan in this state takes an operator's word about its devices.
+/// Whether an operator may retry or skip devices of a plan in this state.
 pub fn is_active(state: PlanState) -> Result<(), NotDone> {
     match state {
         PlanState::Activated | PlanState::Upgrading | PlanState::Suspended => Ok(()),

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::names::{ComponentNo, NameError, ProductKey, Title, Version};
-use super::verification::Verified;
 use super::window::{PushPeriod, Zone};
 use crate::clock::Millis;
 
@@ -170,6 +169,29 @@ words! {
         Optional = "optional",
         /// Each package's last verification passed.
         Required = "required",
+    }
+}
+
+words! {
+    /// What the verifications of a package say about it: the last one that ended decides.
+    Verified, "verification result" {
+        /// It passed.
+        Passed = "passed",
+        /// It failed.
+        Failed = "failed",
+        /// None has passed or failed yet.
+        Never = "never",
+    }
+}
+
+impl Verified {
+    /// What a package with this result has done, to be read after its name.
+    pub fn told(self) -> &'static str {
+        match self {
+            Verified::Passed => "passed its last firmware verification",
+            Verified::Failed => "failed its last firmware verification",
+            Verified::Never => "has passed no firmware verification",
+        }
     }
 }
 

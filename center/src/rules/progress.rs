@@ -1,4 +1,4 @@
-//! How far a device is in a plan: states of its components, their leases, and the roll-up to the device and the plan.
+//! States of components, devices and plans: leases, and the roll-up from components to the device and the plan.
 
 use crate::clock::Millis;
 use crate::rules::ComponentKind;
@@ -82,7 +82,7 @@ pub enum Presence {
     Offline,
 }
 
-/// How long a state may last without a word from the device (DECISIONS.md "leases"); `None`: for ever, because nothing is
+/// Time that a state may last without a report from the device (DECISIONS.md "leases"); none: for ever, because nothing is
 /// in flight.
 pub fn lease(state: ComponentState, kind: ComponentKind, presence: Presence) -> Option<Millis> {
     use ComponentState::*;
@@ -97,7 +97,7 @@ pub fn lease(state: ComponentState, kind: ComponentKind, presence: Presence) -> 
         (Confirmed, Presence::Online) => Some(Millis::minutes(2)),
         (ReadyToDownload | Downloading, Presence::Online) => Some(Millis::minutes(10)),
         (Downloaded, Presence::Online) => Some(Millis::minutes(60)),
-        // Counted from the end of the pause: a device that is gone does not stay "upgrading" for ever.
+        // Counted from the end of the pause, so that a device that is gone does not stay "upgrading" for ever.
         (DownloadFailed | Failed, _) => Some(Millis::hours(24)),
         (Refused | Succeeded | NotRequired, _) => None,
     }

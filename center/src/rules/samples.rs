@@ -1,6 +1,6 @@
 //! Upgrades and their parts for the unit tests of the rules.
 
-use super::eligibility::ComponentFacts;
+use super::applicability::ComponentFacts;
 use super::progress::{ComponentState, Presence, UpgradeState, lease};
 use super::upgrade::{ComponentUpgrade, Offered, Upgrade};
 use super::{ComponentKind, ComponentNo, DeviceId, PackageId, PlanId, UpgradeId, Version};

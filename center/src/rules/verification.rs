@@ -2,10 +2,6 @@
 
 use super::progress::UpgradeState;
 use super::upgrade::Phase;
-use crate::clock::Millis;
-
-/// Time that a verification has from its beginning to its end, the wait for an offline device included.
-pub const VERIFICATION_TIME: Millis = Millis::minutes(60);
 
 words! {
     /// Where a firmware verification is.
@@ -34,29 +30,6 @@ impl VerificationState {
             Phase::Ended(UpgradeState::Upgraded) => VerificationState::Passed,
             Phase::Ended(UpgradeState::NotRequired) => VerificationState::NotRequired,
             Phase::Ended(_) => VerificationState::Failed,
-        }
-    }
-}
-
-words! {
-    /// What the verifications of a package say about it: the last one that ended decides.
-    Verified, "verification result" {
-        /// It passed.
-        Passed = "passed",
-        /// It failed.
-        Failed = "failed",
-        /// None has passed or failed yet.
-        Never = "never",
-    }
-}
-
-impl Verified {
-    /// What a package with this result has done, to be read after its name.
-    pub fn told(self) -> &'static str {
-        match self {
-            Verified::Passed => "passed its last firmware verification",
-            Verified::Failed => "failed its last firmware verification",
-            Verified::Never => "has passed no firmware verification",
         }
     }
 }

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::{Columns, DeviceId, PlanId, Reader, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
-use crate::rules::manual::{Answer, Appointment, AutoConfirm};
+use crate::rules::consent::{Answer, Appointment, AutoConfirm};
 
 /// An end user's last word to a plan for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -20,8 +20,8 @@ pub struct UserConsent {
 pub(super) const FIND_ANSWER: &str = "SELECT * FROM plan_answers WHERE plan_id = $1 AND device_id = $2";
 pub(super) const NEXT_OPENING: &str = "SELECT opens_at FROM plan_answers WHERE device_id = $1 AND opens_at IS NOT NULL AND opens_at > $2 \
              ORDER BY opens_at LIMIT 1";
-pub(super) const LOOKS_DUE: &str = "SELECT id FROM devices WHERE online = 1 AND look_at IS NOT NULL AND look_at <= $1 \
-             ORDER BY look_at LIMIT $2";
+pub(super) const RECHECKS_DUE: &str = "SELECT id FROM devices WHERE online = 1 AND recheck_at IS NOT NULL AND recheck_at <= $1 \
+             ORDER BY recheck_at LIMIT $2";
 
 fn said(row: &AnyRow) -> Result<UserConsent> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
@@ -53,8 +53,8 @@ impl Reader {
     }
 
     /// Online devices that the center is to look at by itself at `now`, at most `limit`.
-    pub async fn looks_due(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(LOOKS_DUE).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
+    pub async fn rechecks_due(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
+        let rows = sqlx::query(RECHECKS_DUE).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
         rows.iter().map(|row| Ok(DeviceId(row.int("id")?))).collect()
     }
 }
@@ -113,8 +113,8 @@ impl Writer {
     }
 
     /// When the center is to look at the device by itself; none: at the marks only.
-    pub async fn set_look_at(&mut self, device: DeviceId, at: Option<Millis>) -> Result<()> {
-        sqlx::query("UPDATE devices SET look_at = $2 WHERE id = $1")
+    pub async fn set_recheck_at(&mut self, device: DeviceId, at: Option<Millis>) -> Result<()> {
+        sqlx::query("UPDATE devices SET recheck_at = $2 WHERE id = $1")
             .bind(device.0)
             .bind(at.map(|at| at.0))
             .execute(self.connection())

@@ -5,11 +5,11 @@ use sqlx::any::AnyRow;
 
 use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Writer};
 use crate::clock::Millis;
+use crate::rules::consent::AutoConfirm;
 use crate::rules::device::{DeviceFacts, Knowledge, ReportedVersion};
-use crate::rules::eligibility::StatusAsk;
-use crate::rules::manual::AutoConfirm;
 use crate::rules::names::client_id;
 use crate::rules::progress::Presence;
+use crate::rules::readings::StatusAsk;
 use crate::rules::{DeviceId, DeviceKey, DeviceSecret, ProductKey};
 use crate::seal::{Place, Sealed};
 

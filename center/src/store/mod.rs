@@ -237,7 +237,7 @@ mod tests {
             devices::SESSIONS_OF,
             answers::FIND_ANSWER,
             answers::NEXT_OPENING,
-            answers::LOOKS_DUE,
+            answers::RECHECKS_DUE,
             packages::WORKING,
             packages::PLANS_WITH,
             plans::OFFERED_PLANS,

@@ -6,9 +6,9 @@ use sqlx::any::AnyRow;
 
 use super::{Columns, Reader, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
+use crate::rules::plan::Verified;
 use crate::rules::progress::{Figures, UpgradeState};
 use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
-use crate::rules::verification::Verified;
 use crate::rules::{ComponentNo, DeviceId, PackageId, PlanId, UpgradeId};
 
 /// A line of an upgrade's log.

@@ -211,7 +211,6 @@ const NOT_YET: &[(&str, &str)] = &[
     // Circles.
     ("center/src/cli/apply.rs", "center/src/cli/plan.rs"),
     ("center/src/cli/device.rs", "center/src/cli/user.rs"),
-    ("center/src/rules/eligibility.rs", "center/src/rules/limits.rs"),
     ("src/native/device.rs", "src/native/rust_platform.rs"),
 ];
 

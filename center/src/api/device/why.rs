@@ -11,7 +11,7 @@ use crate::api::extract::Named;
 use crate::api::verification::Verification;
 use crate::clock::Millis;
 use crate::engine::Why;
-use crate::rules::explanation::DeviceStatus;
+use crate::rules::device_status::DeviceStatus;
 use crate::rules::plan::PlanState;
 use crate::rules::progress::Presence;
 use crate::rules::window::Zone;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use super::verification::Verification;
-use crate::rules::verification::Verified;
+use crate::rules::plan::Verified;
 use crate::store::{Package, PlanWithPackage, Reader};
 
 /// A package with what its firmware verifications say.

@@ -12,7 +12,8 @@ use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named, OptionalBody};
 use crate::clock::Millis;
 use crate::engine::UserCommand;
-use crate::rules::manual::{Appointment, UserAction};
+use crate::rules::consent::Appointment;
+use crate::rules::upgrade::UserAction;
 use crate::rules::{DeviceKey, ProductKey};
 use crate::store::PlanId;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Body, Named};
-use crate::rules::manual::AutoConfirm;
+use crate::rules::consent::AutoConfirm;
 use crate::rules::{DeviceKey, ProductKey};
 
 /// The setting of a device.

@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use crate::clock::Millis;
 use crate::engine::UserPlan;
+use crate::rules::consent::{Answer, Appointment};
 use crate::rules::language::Wanted;
-use crate::rules::manual::{Answer, Appointment, UserAction};
 use crate::rules::plan::{Mode, PlanState};
 use crate::rules::progress::{ComponentState, UpgradeState};
+use crate::rules::upgrade::UserAction;
 use crate::rules::window::{PushPeriod, Zone};
 use crate::rules::{ComponentKind, ComponentNo, Title, Version};
 use crate::store::{PlanId, UpgradeId};

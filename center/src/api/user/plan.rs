@@ -10,8 +10,8 @@ use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
 use crate::clock::Millis;
+use crate::rules::consent::AutoConfirm;
 use crate::rules::language::Wanted;
-use crate::rules::manual::AutoConfirm;
 use crate::rules::progress::Presence;
 use crate::rules::{DeviceKey, ProductKey};
 

@@ -38,7 +38,7 @@ pub struct Verification {
 impl Verification {
     pub(super) async fn of(store: &mut Reader, upgrade: Upgrade) -> Result<Self, ApiError> {
         let device = store.device_by_id(upgrade.device).await?.key;
-        let state = upgrade.verification_state();
+        let state = VerificationState::of(upgrade.phase());
         let Upgrade { id, reason, created, confirmed, deadline, ended, components, .. } = upgrade;
         let component = components.into_iter().next();
         Ok(Self {

@@ -1,8 +1,10 @@
 //! What an upgrade is changed by: what happens, and the plan that it belongs to.
 
+use crate::rules::applicability::ComponentFacts;
+use crate::rules::block_reason::BlockReason;
 use crate::rules::component_fsm::OtaStatus;
-use crate::rules::eligibility::{BlockReason, ComponentFacts, Trigger};
 use crate::rules::plan::{PlanSettings, PlanState};
+use crate::rules::trigger::Trigger;
 
 /// What happens to an upgrade.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,4 +96,18 @@ pub struct PlanFacts<'a> {
     pub suspended_from: Option<PlanState>,
     /// What the operator entered.
     pub settings: &'a PlanSettings,
+}
+
+words! {
+    /// What the end user does.
+    UserAction, "action" {
+        /// Upgrade as soon as possible.
+        Confirm = "confirm",
+        /// Upgrade inside a window.
+        Appoint = "appoint",
+        /// Do not upgrade.
+        Cancel = "cancel",
+        /// Try again after a failure.
+        Retry = "retry",
+    }
 }

@@ -13,15 +13,20 @@ mod transition;
 use serde::Serialize;
 
 pub use effect::Effect;
-pub use input::{Input, Offered, PlanFacts, StatusQuery, StatusReport};
+pub use input::{Input, Offered, PlanFacts, StatusQuery, StatusReport, UserAction};
 
-use super::eligibility::{ComponentFacts, is_needed};
+use super::applicability::{ComponentFacts, is_needed};
 use super::progress::{ComponentState, Ended, UpgradeState, roll_up};
-use super::verification::{VERIFICATION_TIME, VerificationState};
 use super::{ComponentKind, ComponentNo, DeviceId, PackageId, PlanId, UpgradeId, Version};
 use crate::clock::Millis;
 
-/// The upgrade of one device by one plan; born at its first offer.
+/// Why a device failed whose user did not want the upgrade.
+pub const CANCELLED: &str = "cancelled by user";
+
+/// Time that a firmware verification has from its beginning to its end, the wait for an offline device included.
+pub const VERIFICATION_TIME: Millis = Millis::minutes(60);
+
+/// The upgrade of one device by one plan, from its first offer on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Upgrade {
     /// Number.
@@ -247,11 +252,6 @@ impl Upgrade {
             (false, false) => Phase::Waiting,
             (false, true) => Phase::NextPending,
         }
-    }
-
-    /// The state of a firmware verification.
-    pub fn verification_state(&self) -> VerificationState {
-        VerificationState::of(self.phase())
     }
 
     fn roll_up(&mut self) {

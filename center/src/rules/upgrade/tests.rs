@@ -3,13 +3,14 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::rules::block_reason::{BlockReason, Wait};
 use crate::rules::component_fsm::after_failure;
 use crate::rules::device::{DeviceFacts, Knowledge, ReportedVersion};
-use crate::rules::eligibility::{BlockReason, Trigger, Wait};
-use crate::rules::manual::CANCELLED;
 use crate::rules::plan::{ENDED, Halt, PlanSettings, PlanState, Push, TERMINATED};
 use crate::rules::progress::{OFFER_LEASE, Presence};
 use crate::rules::samples::{self, facts};
+use crate::rules::trigger::Trigger;
+use crate::rules::upgrade::CANCELLED;
 use crate::rules::{DeviceKey, ProductKey, Title};
 
 use ComponentState::*;

@@ -6,16 +6,18 @@ use super::effect::Effect;
 use super::input::{Offered, PlanFacts, StatusQuery, StatusReport};
 use super::{ComponentUpgrade, Phase, Upgrade};
 use crate::clock::Millis;
+use crate::rules::applicability::ComponentFacts;
+use crate::rules::block_reason::BlockReason;
 use crate::rules::component_fsm::{
     After, ComponentInput, Failure, NextComponent, Progress, Step, after_failure, counts, next_component,
     step,
 };
 use crate::rules::device::DeviceFacts;
-use crate::rules::eligibility::{BlockReason, ComponentFacts, Trigger};
-use crate::rules::manual::{CANCELLED, UserAction};
 use crate::rules::plan::{ENDED, PlanEvent, PlanState, Push, TERMINATED, next_state};
 use crate::rules::progress::{ComponentState, Ended, Presence, UpgradeState, lease, roll_up};
-use crate::rules::verification::VERIFICATION_TIME;
+use crate::rules::trigger::Trigger;
+use crate::rules::upgrade::VERIFICATION_TIME;
+use crate::rules::upgrade::{CANCELLED, UserAction};
 use crate::rules::{ComponentKind, ComponentNo};
 
 /// Time until an offer is tried again that the limits of its plan blocked without naming a time.

@@ -1,32 +1,32 @@
-//! Why a device is where it is in a plan, in words, and what may change it.
+//! The status of a device in a plan, in words, and what may change it.
 
-use super::eligibility::{BlockReason, Verifying, Wait};
+use super::block_reason::BlockReason;
 use super::names::ComponentNo;
 use super::plan::Push;
 use super::progress::ComponentState;
 use super::window::Zone;
 use crate::clock::Millis;
 
-/// Where a device stands in a plan now.
+/// The status of a device in a plan now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceStatus {
     /// It was offered the plan, or is at work.
     UnderWay {
-        /// The component whose turn it is.
+        /// The current component.
         component: ComponentNo,
         /// Where it is.
         state: ComponentState,
         /// Until when the device must be heard of.
         until: Option<Millis>,
     },
-    /// A condition holds it back.
+    /// A condition blocks it.
     Blocked(BlockReason),
     /// Another plan has the device, or comes first.
     Behind {
         /// That plan.
         plan: i64,
     },
-    /// Nothing holds it back: it waits for the center's next look at it.
+    /// Nothing blocks it: it waits for the center's next evaluation.
     Due {
         /// When that is, at the latest.
         at: Millis,
@@ -44,7 +44,7 @@ pub enum Asks {
     Nothing,
 }
 
-/// What a device's standing follows from.
+/// What the status of a device follows from.
 #[derive(Debug, Clone)]
 pub struct StatusInput<'a> {
     /// The component at work, its state and its lease, if the plan's upgrade has the device busy.
@@ -77,7 +77,7 @@ impl DeviceStatus {
         }
     }
 
-    /// One word for it, the same for all devices of which the same is true.
+    /// The condition in one word, without its values.
     pub fn condition(&self) -> &'static str {
         match self {
             DeviceStatus::UnderWay { .. } => "under_way",
@@ -134,113 +134,6 @@ impl DeviceStatus {
             DeviceStatus::Due { at, asks: Asks::Nothing } => {
                 format!("nothing holds it back; offered by {}", zone.told(*at, now))
             }
-        }
-    }
-}
-
-impl BlockReason {
-    /// One word for the condition, whatever its values.
-    pub fn condition(&self) -> &'static str {
-        match self {
-            BlockReason::OtherProduct { .. } => "other_product",
-            BlockReason::Blacklisted => "blacklisted",
-            BlockReason::NotWhitelisted => "not_whitelisted",
-            BlockReason::Finished { .. } => "finished",
-            BlockReason::PlanState { .. } => "plan_state",
-            BlockReason::OnRequestOnly => "on_request_only",
-            BlockReason::BeforeStart { .. } => "before_start",
-            BlockReason::AfterEnd { .. } => "after_end",
-            BlockReason::OutsidePeriod { .. } => "outside_push_period",
-            BlockReason::Offline => "offline",
-            BlockReason::VersionsUnknown => "versions_unknown",
-            BlockReason::AtTarget => "at_target",
-            BlockReason::ComponentUnknown { .. } => "component_unknown",
-            BlockReason::SourceDiffers { .. } => "source_differs",
-            BlockReason::Superseded { .. } => "superseded",
-            BlockReason::RetriesUsed { .. } => "retries_used",
-            BlockReason::Waiting { wait: Wait::Refusal, .. } => "refused",
-            BlockReason::Waiting { wait: Wait::Failure, .. } => "failed_waiting",
-            BlockReason::OtherUpgrade { .. } => "other_upgrade",
-            BlockReason::Verification(_) => "verification",
-            BlockReason::AwaitingUser { .. } => "awaiting_user",
-            BlockReason::Appointed { .. } => "appointed",
-            BlockReason::FirstDevices { .. } => "first_devices",
-            BlockReason::InFlight { .. } => "in_flight_limit",
-            BlockReason::PerMinute { .. } => "per_minute_limit",
-            BlockReason::Battery { .. } => "battery",
-            BlockReason::Rsrp { .. } => "rsrp",
-        }
-    }
-
-    /// What ends the condition.
-    pub fn changes_with(&self) -> &'static str {
-        match self {
-            BlockReason::OtherProduct { .. }
-            | BlockReason::Blacklisted
-            | BlockReason::NotWhitelisted
-            | BlockReason::AfterEnd { .. }
-            | BlockReason::Superseded { .. } => "nothing in this plan",
-            BlockReason::Finished { .. } | BlockReason::RetriesUsed { .. } => {
-                "nothing by itself: the device is final here"
-            }
-            BlockReason::PlanState { .. } => "the operator's resuming the plan",
-            BlockReason::OnRequestOnly => "the device's request",
-            BlockReason::BeforeStart { .. }
-            | BlockReason::OutsidePeriod { .. }
-            | BlockReason::Waiting { .. } => "time",
-            BlockReason::Offline => "the device's connect",
-            BlockReason::VersionsUnknown => {
-                "the device's version report; it is asked at the next 10-minute mark"
-            }
-            BlockReason::AtTarget
-            | BlockReason::ComponentUnknown { .. }
-            | BlockReason::SourceDiffers { .. } => "another version reported by the device",
-            BlockReason::OtherUpgrade { .. } => "the end of that upgrade",
-            BlockReason::Verification(_) => "the end of the firmware verification",
-            BlockReason::AwaitingUser { .. } => "the end user's confirmation or appointment",
-            BlockReason::Appointed { .. } => "time, or the end user",
-            BlockReason::FirstDevices { .. } => "the end of the first devices",
-            BlockReason::InFlight { .. } => "the end of another device",
-            BlockReason::PerMinute { .. } => "time",
-            BlockReason::Battery { .. } | BlockReason::Rsrp { .. } => "a better value reported by the device",
-        }
-    }
-
-    /// The sentence for people, with times in `zone` and the span until then.
-    pub fn told(&self, zone: &Zone, now: Millis) -> String {
-        match self {
-            BlockReason::BeforeStart { start } => {
-                format!("planned time begins at {}", zone.told(*start, now))
-            }
-            BlockReason::AfterEnd { end } => format!("planned time ended at {}", zone.told(*end, now)),
-            BlockReason::OutsidePeriod { opens, .. } => {
-                format!("push period opens at {}", zone.told(*opens, now))
-            }
-            BlockReason::Waiting { wait: Wait::Refusal, until } => {
-                format!("the device refused; offered again at {}", zone.told(*until, now))
-            }
-            BlockReason::Waiting { wait: Wait::Failure, until } => {
-                format!("an attempt failed; offered again at {}", zone.told(*until, now))
-            }
-            BlockReason::Verification(Verifying { verification, package, until }) => {
-                let until = zone.told(*until, now);
-                format!(
-                    "firmware verification {verification} of version package {package} has the device, until {until} \
-                     at the latest"
-                )
-            }
-            BlockReason::AwaitingUser { missed: Some(until) } => format!(
-                "waits for the user's confirmation: the appointed window closed at {}",
-                zone.told(*until, now)
-            ),
-            BlockReason::Appointed { from, .. } => format!("appointed for {}", zone.told(*from, now)),
-            BlockReason::PerMinute { limit, until } => {
-                let next = zone.told(*until, now);
-                format!(
-                    "{limit} devices started in the last minute, the plan's limit; the next one at {next}"
-                )
-            }
-            other => other.to_string(),
         }
     }
 }
