@@ -9,11 +9,10 @@ use rand::distr::Alphanumeric;
 use rmqtt_codec::v3::{Connect, ConnectAckReason};
 
 use crate::clock::Millis;
+use crate::engine::new_secret;
 use crate::rules::{Admission, DeviceKey, DeviceSecret, NameError, ProductKey};
 use crate::store::{Device, DeviceId, NewLogEntry, Product, Store, StoreError};
 
-/// Letters of a device secret.
-const SECRET: usize = 32;
 /// What every client id begins with (QUECTHING.md 4.1).
 const CLIENT_ID_START: &str = "qd";
 
@@ -187,11 +186,6 @@ fn unknown_device(products: &[Product], client_id: &str) -> AdmissionError {
     }
 }
 
-/// A secret for a device that has none.
-pub(crate) fn new_secret() -> Result<DeviceSecret, NameError> {
-    DeviceSecret::new(random_text(SECRET))
-}
-
 /// Letters and digits from the system's generator: devices handle secrets and keys as text.
 pub(super) fn random_text(length: usize) -> String {
     rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
@@ -248,7 +242,7 @@ mod tests {
         let store = store(Admission::Anyone).await;
         let first = bootstrapped(&store, PK, PS).await.unwrap();
         assert_eq!((first.auth_method, first.session), (AuthMethod::Bootstrap, Session::Plain));
-        assert_eq!(first.secret.as_str().len(), SECRET);
+        assert_eq!(first.secret.as_str().len(), 32);
         let second = bootstrapped(&store, PK, PS).await.unwrap();
         assert_eq!(second.secret, first.secret);
         let log = store.read().await.unwrap().device_log(first.device, 10).await.unwrap();

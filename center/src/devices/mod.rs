@@ -29,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::{Downlink, Engine, SessionId};
 use crate::store::DeviceId;
 
-pub(crate) use credentials::new_secret;
 use credentials::{AdmissionError, Admitted};
 use device_protocol::DeviceProtocol;
 use handshake::Handshake;

@@ -26,12 +26,14 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, Millis};
 use crate::metrics::Metrics;
+use crate::rules::NameError;
 use crate::rules::manual::ActionRefused;
 use crate::rules::plan::{ActivationFault, NoTransition};
-use crate::rules::{ComponentNo, NameError};
-use crate::store::{DeviceId, PackageFile, PackageId, Store, StoreError, UpgradeId, WasOwner};
+use crate::store::{DeviceId, Store, StoreError, WasOwner};
 
+pub use crate::packages::url::{Firmware, FirmwareUrls};
 pub use dry_run::{DryRun, Forecast};
+pub use import::new_secret;
 pub use manual::{Brings, UserCommand, UserPlan};
 pub use message::{
     Downlink, FirmwareFile, FirmwareInfo, Info, OfferedComponent, Packet, Readings, Reason, StatusEvent,
@@ -39,27 +41,6 @@ pub use message::{
 };
 pub use operator::{Chosen, Left, Order, Ordered};
 pub use why::{BlockedBy, BlockedDevices, Population, Why};
-
-/// The file that a device is to fetch.
-#[derive(Debug, Clone, Copy)]
-pub struct Firmware<'a> {
-    /// The upgrade that it belongs to; the URL is valid until this upgrade ends.
-    pub upgrade: UpgradeId,
-    /// The component.
-    pub component: &'a ComponentNo,
-    /// The version package.
-    pub package: PackageId,
-    /// Number of the file in the package, from 0.
-    pub file_index: usize,
-    /// The file.
-    pub file: &'a PackageFile,
-}
-
-/// Where devices fetch firmware.
-pub trait FirmwareUrls: Send + Sync {
-    /// A signed URL of at most 1024 bytes.
-    fn firmware_url(&self, firmware: &Firmware<'_>) -> String;
-}
 
 /// Names one connection of one device: a later connection of the same device has another one.
 #[derive(Debug, Clone, PartialEq, Eq)]

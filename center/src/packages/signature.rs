@@ -10,7 +10,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::engine::{Firmware, FirmwareUrls};
+use super::url::{Firmware, FirmwareUrls};
 use crate::store::{PackageId, UpgradeId};
 
 /// Most bytes that the vendor's SDK takes for the host of a URL (QUECTHING.md 4.7: fewer than 64).

@@ -103,7 +103,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("center/src/clock.rs", &[]),
     ("center/src/seal.rs", &[]),
     ("center/src/http.rs", &[]),
-    ("center/src/rules", &["center/src/clock.rs", "core/src/wire/message/status.rs"]),
+    // Of the codec only the status numbers and the prefix by which a quecota device is known.
+    (
+        "center/src/rules",
+        &["center/src/clock.rs", "core/src/wire/message/status.rs", "core/src/wire/message/extension.rs"],
+    ),
     ("center/src/store", &["center/src/rules", "center/src/clock.rs", "center/src/seal.rs"]),
     ("center/src/metrics.rs", &["center/src/store", "center/src/rules"]),
     (
@@ -133,6 +137,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "center/src/devices",
         &[
+            "center/src/scheduler.rs",
             "center/src/engine",
             "center/src/store",
             "center/src/rules",
@@ -204,10 +209,6 @@ const NO_CIRCLES: &[&str] = &["center/src/cli", "center/src/rules", "src/native"
 
 /// What does not hold yet: who uses what. An entry that nothing needs any more fails.
 const NOT_YET: &[(&str, &str)] = &[
-    ("core/src/cloud", "core/src/ota"),
-    ("center/src/packages", "center/src/engine"),
-    ("center/src/rules", "core/src/wire/message/extension.rs"),
-    ("center/src/api", "center/src/devices"),
     // Circles.
     ("center/src/cli/apply.rs", "center/src/cli/plan.rs"),
     ("center/src/cli/device.rs", "center/src/cli/user.rs"),
@@ -348,7 +349,7 @@ fn architecture_md_names_what_there_is() {
     let mut missing = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         for name in line.split('`').skip(1).step_by(2) {
-            let there = if name.contains('/') {
+            let there = if name.contains('/') && !name.contains(' ') {
                 root().join(name).exists()
             } else if let Some(function) = name.strip_suffix("()") {
                 let function = function.rsplit("::").next().unwrap_or_default();

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::Named;
-use crate::devices::new_secret;
+use crate::engine::new_secret;
 use crate::rules::device_list::device_key;
 use crate::rules::{DeviceKey, ProductKey};
 
