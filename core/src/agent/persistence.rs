@@ -37,21 +37,24 @@ impl Persistence {
 
     /// Opens the journal, with a line in the log for whatever is not as it should be.
     fn open(&mut self, platform: &mut dyn Platform, saved: &mut Saved) {
-        let (level, line) = match Journal::open(platform, saved) {
+        match Journal::open(platform, saved) {
             Ok((journal, opening)) => {
                 self.journal = Some(journal);
                 match opening {
-                    Opening::Blank | Opening::Restored => return,
-                    Opening::PartlyRestored => (Level::Warn, "a part of the journal is not readable"),
-                    Opening::Damaged => (Level::Error, "the journal is damaged; starting empty"),
+                    Opening::Blank | Opening::Restored => {}
+                    Opening::PartlyRestored => {
+                        platform.log(Level::Warn, "a part of the journal is not readable")
+                    }
+                    Opening::Damaged => platform.log(Level::Error, "the journal is damaged; starting empty"),
                     Opening::Foreign { .. } => {
-                        (Level::Error, "the journal is of another format; starting empty")
+                        platform.log(Level::Error, "the journal is of another format; starting empty");
                     }
                 }
             }
-            Err(_) => (Level::Error, "the journal area cannot be used; nothing survives a reboot"),
-        };
-        platform.log(level, line);
+            Err(_) => {
+                platform.log(Level::Error, "the journal area cannot be used; nothing survives a reboot")
+            }
+        }
     }
 
     fn save_progress(
@@ -108,7 +111,7 @@ impl Agent<'_> {
     /// QUECTHING.md 3.5, as DECISIONS "after a reboot" has it.
     fn recover(&mut self, platform: &mut dyn Platform, progress: &journal::Progress) {
         let journal::Progress { image, source, requirements, .. } = *progress;
-        self.machine.restore(Offer { image, source, requirements });
+        self.machine.restore(&Offer { image, source, requirements });
         self.download.restore(progress);
         self.uplink.wants_sha256 = progress.wants_sha256;
         self.auto_confirm.set(progress.auto_confirm);
@@ -188,7 +191,7 @@ impl Agent<'_> {
 
     /// The same for a caller that must know that it is saved.
     pub(super) fn try_save(&mut self, platform: &mut dyn Platform) -> Result<(), NotSaved> {
-        let Offer { image, source, requirements } = *self.machine.offer();
+        let Offer { image, source, requirements } = self.machine.offer();
         let state = match self.machine.state() {
             // Verified, but not handed over: after a reboot it still is to be.
             State::Updating if image.kind == ComponentKind::Module && !self.apply.is_handed_over => {
@@ -200,9 +203,9 @@ impl Agent<'_> {
         };
         let (offset, digests) = self.download.checkpoint();
         let progress = journal::Progress {
-            image,
-            source,
-            requirements,
+            image: *image,
+            source: *source,
+            requirements: *requirements,
             wants_sha256: self.uplink.wants_sha256,
             auto_confirm: self.auto_confirm.is_set(),
             state: state.number(),

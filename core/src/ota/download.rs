@@ -73,12 +73,13 @@ pub struct Download {
 impl Download {
     /// Of nothing.
     pub fn new() -> Self {
-        let start = Checkpoint::start_of(&Image::NONE);
+        let digests = Digests::of(&Announced::default());
+        let start = Checkpoint { offset: 0, digests };
         Download {
             package: Package::new(),
             piece: Piece::default(),
             staging: None,
-            digests: start.digests,
+            digests,
             checkpoint: start,
             base: start,
             application: start,
@@ -158,11 +159,10 @@ impl Download {
         self.piece.start.saturating_add(self.piece.length)
     }
 
-    /// The file that the present piece belongs to, as a stretch of the image, and what was announced of it. Of a package
-    /// each file is a piece; else the image is one file.
-    fn file(&self, image: &Image) -> (Piece, Announced) {
-        let whole = (Piece { start: 0, length: image.size }, image.announced);
-        self.package.file_at(self.piece.start).unwrap_or(whole)
+    /// The file that the present piece belongs to, as a stretch of the image. Of a package each file is a piece; else the
+    /// image is one file.
+    fn file(&self, image: &Image) -> Piece {
+        self.package.file_at(self.piece.start).unwrap_or(Piece { start: 0, length: image.size })
     }
 }
 
@@ -277,7 +277,7 @@ impl Download {
         self.checkpoint = checkpoint;
         self.base = checkpoint;
         self.piece = match self.package.file_at(start) {
-            Some((file, _)) => file,
+            Some(file) => file,
             None => Piece { start, length: image.size.saturating_sub(start).min(room) },
         };
     }
@@ -299,7 +299,7 @@ impl Download {
     ) -> Result<(), StagingError> {
         let piece = self.piece;
         let within = self.checkpoint.offset.saturating_sub(piece.start);
-        let (file, _) = self.file(image);
+        let file = self.file(image);
         let base = self.package.place(piece.start, erase);
         let mut staging = Staging::resume_at(storage, base, piece.length, within)?;
         let hashed = file.start.saturating_add(self.checkpoint.digests.length());
@@ -320,7 +320,7 @@ impl Download {
     /// Begins to fetch what is missing of the piece; its length. `None`: nothing is.
     pub fn begin_fetch(&mut self, image: &Image) -> Option<u32> {
         let staged = self.staging.map_or(0, |staging| staging.received());
-        let (file, _) = self.file(image);
+        let file = self.file(image);
         let range = Range {
             start: self.piece.start.saturating_sub(file.start).saturating_add(staged),
             length: self.piece.length.saturating_sub(staged),
@@ -335,7 +335,7 @@ impl Download {
     /// URL and range of the fetch.
     pub fn request(&self, image: &Image) -> Option<(&str, Range)> {
         let fetch = self.fetch?;
-        Some((self.package.url(self.file(image).0.start), fetch.range))
+        Some((self.package.url(self.file(image).start), fetch.range))
     }
 
     /// The transport is asked for the fetch at `at`; `None`: it took it.
@@ -363,7 +363,7 @@ impl Download {
     /// Checks a head against what was asked for: a range answered otherwise is an error, never wrong bytes.
     pub fn check_head(&self, image: &Image, head: &FetchHead) -> Result<(), Failure> {
         let Some(Fetch { range, .. }) = self.fetch else { return Err(Failure::NoAnswer) };
-        let whole = head.total.is_none_or(|total| total == self.file(image).0.length);
+        let whole = head.total.is_none_or(|total| total == self.file(image).length);
         match head.status {
             206 if head.first == range.start
                 && head.length.is_none_or(|length| length == range.length)
@@ -381,7 +381,7 @@ impl Download {
 
     /// Counts bytes of the body that came: how far the image has come in all.
     pub fn count(&mut self, image: &Image, length: usize) -> Result<u32, Failure> {
-        let (file, _) = self.file(image);
+        let file = self.file(image);
         let fetch = self.fetch.as_mut().ok_or(Failure::Long)?;
         if length > fetch.range.length.saturating_sub(fetch.received) as usize {
             return Err(Failure::Long);
@@ -404,7 +404,7 @@ impl Download {
             Staged::Checkpoint(_) => staging.sync(storage).map_err(|_| Failure::Storage)?,
             Staged::Complete(_) => {} // synced
         }
-        let (file, _) = self.file(image);
+        let file = self.file(image);
         let offset = file.start.saturating_add(self.digests.length());
         self.checkpoint = Checkpoint { offset, digests: self.digests };
         Ok(staged)
@@ -424,10 +424,10 @@ impl Download {
 
     /// The verdict over the staged bytes; `None`: it cannot be given before the last piece of the file.
     pub fn judge(&self, image: &Image) -> Option<Verdict> {
-        let (file, announced) = self.file(image);
-        if self.following(image) == Following::Pieces && file.length == image.size {
+        if self.following(image) == Following::Pieces && self.file(image).length == image.size {
             return None;
         }
+        let announced = self.package.announced_at(self.piece.start).unwrap_or(image.announced);
         Some(announced.judge(&self.digests.finish()))
     }
 }

@@ -316,8 +316,8 @@ impl Machine {
     }
 
     /// Takes over what an earlier run was offered; [`Machine::recover`] follows, unless that is over.
-    pub fn restore(&mut self, offer: Offer) {
-        self.offer = offer;
+    pub fn restore(&mut self, offer: &Offer) {
+        self.offer = *offer;
     }
 
     /// After a reboot: a state that was in the journal, with its timers; of a list (0: none) that had `remaining`
@@ -352,8 +352,11 @@ impl Machine {
         if !matches!(self.state, State::NoPlan | State::PlanReceived | State::DownloadError) {
             return None;
         }
-        let image = if self.offer.image.is_of(&offer.image) { self.offer.image } else { offer.image };
-        self.offer = Offer { image, ..*offer };
+        if !self.offer.image.is_of(&offer.image) {
+            self.offer.image = offer.image;
+        }
+        self.offer.source = offer.source;
+        self.offer.requirements = offer.requirements;
         self.list = List { listed, awaited: 0, offered };
         self.retries.failures = 0;
         self.retries.best = 0;

@@ -107,11 +107,18 @@ impl Package {
         Announced { md5: digests.finish().md5, ..Announced::default() }
     }
 
-    /// The file that begins at `start` of the image, and its place there. `None`: none does, or it is no list.
-    pub fn file_at(&self, start: u32) -> Option<(Piece, Announced)> {
-        let (start, file) = self.placed().find(|(begins, _)| *begins == start)?;
-        let announced = Announced { md5: Some(file.md5), ..Announced::default() };
-        Some((Piece { start, length: file.size }, announced))
+    fn find(&self, start: u32) -> Option<&File> {
+        self.placed().find(|(begins, _)| *begins == start).map(|(_, file)| file)
+    }
+
+    /// The file that begins at `start` of the image, as a piece of it. `None`: none does, or it is no list.
+    pub fn file_at(&self, start: u32) -> Option<Piece> {
+        self.find(start).map(|file| Piece { start, length: file.size })
+    }
+
+    /// What is announced of the file that begins at `start` of the image.
+    pub fn announced_at(&self, start: u32) -> Option<Announced> {
+        self.find(start).map(|file| Announced { md5: Some(file.md5), ..Announced::default() })
     }
 
     /// The URL of the file that begins at `start`; without a list, the URL.
@@ -179,7 +186,7 @@ mod tests {
         for (start, length, place, url) in
             [(0, 5000, 0, "http://a/1"), (5000, 4096, 8192, "http://a/22"), (9096, 1, 12288, "http://a/3")]
         {
-            assert_eq!(package.file_at(start).unwrap().0, Piece { start, length });
+            assert_eq!(package.file_at(start).unwrap(), Piece { start, length });
             assert_eq!((package.place(start, 4096), package.url(start)), (place, url));
         }
         assert!(package.file_at(1).is_none());

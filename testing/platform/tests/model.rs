@@ -330,7 +330,7 @@ mod machine {
             let offer = *self.machine.offer();
             let (listed, remaining) = (self.machine.listed(), self.machine.remaining());
             self.machine = Machine::new();
-            self.machine.restore(offer);
+            self.machine.restore(&offer);
             self.fetch = None;
             // Of a list, when the one before has ended.
             let is_between = before == State::NoPlan && remaining > 0;
