@@ -116,6 +116,13 @@ impl DataFolder {
         Ok(token)
     }
 
+    /// The name of this folder's center: made at the first start.
+    pub fn center_id(&self) -> Result<String, ConfigError> {
+        let path = self.0.join("center.id");
+        center_id(&secret(&path)?)
+            .map_err(|rule| ConfigError::Secret { path: path.display().to_string(), rule })
+    }
+
     /// The API's token, if a center was started here before.
     #[must_use]
     pub fn known_token(&self) -> Option<String> {
@@ -159,6 +166,15 @@ pub fn seal_keys_of(path: &Path) -> Result<Keyring, ConfigError> {
     let text = fs::read_to_string(path).map_err(failed(path))?;
     Keyring::parse(&text)
         .map_err(|source| ConfigError::SealKeys { place: path.display().to_string(), source })
+}
+
+/// A center's name that somebody chose: it stands before a `/` in the names of its devices' connections.
+pub fn center_id(id: &str) -> Result<String, &'static str> {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    if id.is_empty() || id.len() > 64 || !id.bytes().all(fits) {
+        return Err("a center id has 1 to 64 letters, digits, '-', '_' and '.'");
+    }
+    Ok(id.to_owned())
 }
 
 /// Checks a token that somebody chose: it must fit in a header and be more than a guess.

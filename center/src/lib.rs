@@ -12,6 +12,7 @@ pub mod maintenance;
 pub mod metrics;
 pub mod packages;
 pub mod rules;
+pub mod scheduler;
 pub mod seal;
 pub mod serve;
 pub mod store;

@@ -45,6 +45,8 @@ struct Figures {
     ticks: Histogram,
     tick_lag: Gauge<f64, AtomicU64>,
     forgotten: Counter,
+    set_aside: Family<One, Counter>,
+    messages_failed: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -74,6 +76,8 @@ impl Default for Metrics {
             ticks: latency(),
             tick_lag: Gauge::default(),
             forgotten: Counter::default(),
+            set_aside: Family::default(),
+            messages_failed: Counter::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that runs", build);
@@ -98,6 +102,8 @@ impl Default for Metrics {
             ticks, "tick_seconds", "Time that a tick of the scheduler took";
             tick_lag, "tick_lag_seconds", "How late the last tick began";
             forgotten, "log_lines_forgotten", "Log lines deleted because of their age";
+            set_aside, "set_aside", "Devices and plans that cannot be handled, most likely for an unusable row, and are tried again later";
+            messages_failed, "messages_failed", "Messages from devices that were acknowledged and cannot be handled";
         }
         figures.registry = registry;
         Self(Arc::new(figures))
@@ -174,6 +180,20 @@ impl Metrics {
         self.0.ticks.observe(took.as_secs_f64());
     }
 
+    /// A device or plan cannot be handled, and is left alone for some time.
+    pub(crate) fn set_aside(&self, subject: Subject) {
+        let what = match subject {
+            Subject::Device => "device",
+            Subject::Plan => "plan",
+        };
+        self.0.set_aside.get_or_create(&[("what", what)]).inc();
+    }
+
+    /// A message is acknowledged although it cannot be handled.
+    pub(crate) fn message_failed(&self) {
+        self.0.messages_failed.inc();
+    }
+
     /// Everything in the OpenMetrics text format; `in_flight` as the database counts it now.
     ///
     /// # Errors
@@ -194,6 +214,13 @@ impl Observer for Metrics {
     fn committed(&self, time: Duration) {
         self.0.store_write.observe(time.as_secs_f64());
     }
+}
+
+/// What may be set aside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Subject {
+    Device,
+    Plan,
 }
 
 /// What a transaction does, counted when it is committed: one that is rolled back did nothing.

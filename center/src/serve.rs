@@ -25,6 +25,7 @@ use crate::http;
 use crate::packages::depot::{Depot, DepotError};
 use crate::packages::download::Downloads;
 use crate::packages::signature::Signer;
+use crate::scheduler::Scheduler;
 use crate::seal::Keyring;
 use crate::store::{Store, StoreError};
 
@@ -51,6 +52,10 @@ pub struct ServeOptions {
     /// A PostgreSQL database (postgres://...) instead of the SQLite file in the data folder
     #[arg(long, value_name = "URL")]
     database: Option<String>,
+    /// Name of this center among several that share a PostgreSQL database, the same after a restart; without it, the one in
+    /// the file `center.id` of the data folder, made at the first start
+    #[arg(long, env = "QUECOTA_CENTER_ID", value_name = "ID", value_parser = config::center_id)]
+    center_id: Option<String>,
     /// Token of the API; without it, the one in the file `token` of the data folder, made at the first start
     #[arg(long, env = "QUECOTA_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -235,6 +240,10 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
         None => data.token()?,
     };
     let key = data.url_key()?;
+    let owner = match options.center_id {
+        Some(id) => id,
+        None => data.center_id()?,
+    };
     let http = listen("http", options.http).await?;
     let mqtt = listen("mqtt", options.mqtt).await?;
     let http_address = http.local_addr().map_err(ServeError::System)?;
@@ -247,7 +256,8 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     let depot = Depot::in_folder(&data.objects(), abandoned_after)?;
     let keys = options.seal.keys(&data, &database)?;
     let store = open_store(&data, &database, keys).await?;
-    let engine = Engine::new(store, Clock::system(), Arc::new(Signer::new(public.clone(), key.clone())));
+    let signer = Arc::new(Signer::new(public.clone(), key.clone()));
+    let engine = Engine::new(store, Clock::system(), signer).owned_by(&owner);
     engine.start().await?;
     let (store, metrics) = (engine.store().clone(), engine.metrics().clone());
     let downloads = Downloads { depot: depot.clone(), key, store: store.clone(), metrics };
@@ -260,8 +270,10 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
 
     let mut parts = JoinSet::new();
     parts.spawn(http::serve(http, router, stop.clone()));
-    parts.spawn(prune_log(engine.clone(), options.keep_log, stop.clone()));
-    parts.spawn(MqttEndpoint::new(engine).serve(mqtt, stop.clone()));
+    let endpoint = MqttEndpoint::new(engine.clone());
+    let keep_log = (options.keep_log > 0).then(|| Millis::hours(24 * i64::from(options.keep_log)));
+    parts.spawn(Scheduler::new(engine, endpoint.clone(), keep_log).run(stop.clone()));
+    parts.spawn(endpoint.serve(mqtt, stop.clone()));
     announce(mqtt_address, http_address).map_err(ServeError::System)?;
     info!(%http_address, %mqtt_address, %public, data = %options.data.display(), "ready");
 
@@ -287,34 +299,6 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     }
     drop(lock);
     Ok(())
-}
-
-/// How often old lines are looked for, and the pause between two batches.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
-const PRUNE_PAUSE: Duration = Duration::from_millis(200);
-
-/// Deletes log lines older than `days`, a batch at a time; 0 days: none.
-async fn prune_log(engine: Engine, days: u16, stop: CancellationToken) {
-    let mut pause = PRUNE_EVERY;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        pause = PRUNE_EVERY;
-        if days == 0 {
-            continue;
-        }
-        let until = engine.clock().now() - Millis::hours(24 * i64::from(days));
-        match engine.prune_log(until).await {
-            Ok(0) => {}
-            Ok(lines) => {
-                info!(lines, days, "forgot old lines of the log");
-                pause = PRUNE_PAUSE;
-            }
-            Err(error) => warn!(%error, "old lines of the log stay for now"),
-        }
-    }
 }
 
 /// Says where the center can be reached, to whoever started it.

@@ -53,6 +53,19 @@ impl Bench {
         device
     }
 
+    /// Writes to the database behind the center's back.
+    fn damage(&self, sql: &str) {
+        use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
+        sqlx::any::install_default_drivers();
+        let url = format!("sqlite://{}", self.folder.path().join("center.db").display());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut side = AnyConnection::connect(&url).await.unwrap();
+            side.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
+            side.close().await.unwrap();
+        });
+    }
+
     /// What the center knows about the device.
     fn shown(&self, key: &str) -> Json {
         self.center.json(&["device", "show", PK, key])
@@ -480,6 +493,30 @@ fn a_qos_2_packet_sent_three_times_counts_once() {
     link.send(&packet(0x62, &id.to_be_bytes())).unwrap();
     link.expect_id(0x70, id).unwrap();
     assert_eq!(times_of_status(&bench, 3), 1, "{:#?}", bench.upgrade_log(DK));
+}
+
+#[test]
+fn a_message_that_cannot_be_handled_is_acknowledged_and_the_device_stays_connected() {
+    let bench = Bench::new();
+    bench.plan(b"the new firmware");
+    let mut device = bench.device();
+    device.come_online().unwrap();
+    device.report_after_connect().unwrap();
+    let plan = device.expect_plans().unwrap().remove(0);
+    bench.damage("UPDATE component_upgrades SET state = 'somewhere'");
+    let topic = format!("q/2/d/{}/ota", device.client_id());
+    let refusal = device.status_event(3, plan.kind, &plan.component, false);
+    for _ in 0..2 {
+        let frame = device.seal(command::STATUS_EVENT, &refusal);
+        let link = device.link().unwrap();
+        let id = link.take_id();
+        link.send(&publish(&topic, Qos::Two, id, &frame)).unwrap();
+        link.expect_id(0x50, id).unwrap();
+        link.send(&packet(0x62, &id.to_be_bytes())).unwrap();
+        link.expect_id(0x70, id).unwrap();
+    }
+    let log = std::fs::read_to_string(log_file(bench.folder.path())).unwrap();
+    assert!(log.contains("column state"), "{log}");
 }
 
 /// How often the log has status `state` of the device.

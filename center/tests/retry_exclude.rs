@@ -9,6 +9,7 @@ use quecota_center::rules::plan::{Halt, Mode, PlanSettings, PlanState, Push, Sup
 use quecota_center::rules::progress::UpgradeState;
 use quecota_center::rules::window::Zone;
 use quecota_center::rules::*;
+use quecota_center::store::ReportedVersion;
 use quecota_core::wire::message::{OtaStatus, Versions};
 
 use OtaStatus::*;
@@ -300,4 +301,30 @@ async fn a_dry_run_says_what_activating_would_do_and_changes_nothing() {
     let (run, rows) = outcomes(&center, plan).await;
     assert_eq!(run.state, PlanState::Activated);
     assert!(rows.contains(&row("held", "under_way", 1)), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_whitelists_dry_run_looks_at_2000_keys() {
+    let center = Center::new().await;
+    let plan = center.saved("plan", &["STM32"], |_| ()).await;
+    let keys: Vec<_> = (0..2_500).map(|number| key(&format!("k{number:04}"))).collect();
+    center.engine.replace_list(plan, quecota_center::rules::plan::List::White, &keys).await.unwrap();
+    let run = center.engine.dry_run(plan).await.unwrap();
+    assert_eq!((run.devices, run.examined), (2_500, 2_000));
+}
+
+#[tokio::test]
+async fn an_activation_looks_at_a_small_sample_for_its_warnings() {
+    let center = Center::new().await;
+    let plan = center.saved("plan", &["STM32"], |_| ()).await;
+    for number in 0..150 {
+        let device = center.device(&format!("k{number:03}")).await;
+        let mut writer = center.engine.store().write().await.unwrap();
+        let later = ReportedVersion { component: no("STM32"), version: "3".into() };
+        writer.set_device_versions(device.id, &[later]).await.unwrap();
+        writer.commit().await.unwrap();
+    }
+    let warnings = center.engine.activation_warnings(plan).await.unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("100 of the 100 devices looked at report a later version"), "{warnings:?}");
 }

@@ -159,14 +159,19 @@ fn session_key() -> [u8; limits::SESSION_KEY] {
 impl MessageHandler for DeviceProtocol<'_> {
     async fn subscribed(&mut self) -> Result<(), SessionEnd> {
         self.provision()?;
-        let connected = self
-            .engine
-            .online(self.admitted.device)
-            .await
-            .map_err(|error| SessionEnd::Failed(error.to_string()))?;
-        self.session = Some(connected.session);
-        self.send_all(&connected.messages);
-        Ok(())
+        match self.engine.online(self.admitted.device).await {
+            Ok(connected) => {
+                self.session = Some(connected.session);
+                self.send_all(&connected.messages);
+                Ok(())
+            }
+            Err(error) if error.is_temporary() => Err(SessionEnd::Failed(error.to_string())),
+            // A row of the device cannot be used: a closed connection would only bring it back.
+            Err(error) => {
+                tracing::error!(device = %self.admitted.client_id, %error, "connected, and not taken as online");
+                Ok(())
+            }
+        }
     }
 
     async fn received(&mut self, leaf: &str, payload: Bytes) -> Result<(), SessionEnd> {
@@ -189,10 +194,17 @@ impl MessageHandler for DeviceProtocol<'_> {
         if let Uplink::Malformed { command, reason } = &packet.uplink {
             self.log_dropped(leaf, &payload, &format_args!("command {command:#06x}: {reason}"));
         }
-        let messages = Box::pin(self.engine.received(self.admitted.device, packet))
-            .await
-            .map_err(|error| SessionEnd::Failed(error.to_string()))?;
-        self.send_all(&messages);
-        Ok(())
+        match Box::pin(self.engine.received(self.admitted.device, packet)).await {
+            Ok(messages) => {
+                self.send_all(&messages);
+                Ok(())
+            }
+            Err(error) if error.is_temporary() => Err(SessionEnd::Failed(error.to_string())),
+            // It would fail again: it is acknowledged, and the device's log has it.
+            Err(error) => {
+                self.log_dropped(leaf, &payload, &error);
+                Ok(())
+            }
+        }
     }
 }

@@ -27,6 +27,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Downlink, Engine, SessionId};
+use crate::scheduler::{Delivery, DeviceLink};
 use crate::store::DeviceId;
 
 use credentials::{AdmissionError, Admitted};
@@ -41,23 +42,12 @@ pub use timing::Timing;
 
 /// Connections at the same time, those before CONNECT included. Further ones are closed at once; the device tries again.
 const CONNECTIONS: u32 = 100_000;
-/// Interval of the engine's ticks.
-const TICK: Duration = Duration::from_secs(1);
+/// How often the engine is told again of ended connections.
+const REPORTS: Duration = Duration::from_secs(1);
 /// Pause after a failed accept: most likely no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for all sessions to end when the center stops.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(4);
-
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    /// It is in the queue of the device's connection.
-    Queued,
-    /// The device has no connection to this center.
-    Offline,
-    /// The queue is full, or the message too long; the log says which.
-    Refused,
-}
 
 /// The MQTT endpoint of one center.
 pub struct MqttEndpoint {
@@ -88,29 +78,14 @@ impl MqttEndpoint {
         })
     }
 
-    /// Sends a message to a device, if it is connected here. Delivery is not guaranteed: what must arrive has a lease in the store.
-    pub fn send(&self, device: DeviceId, message: &Downlink) -> Delivery {
-        let Some(connection) = self.registry.find(device) else { return Delivery::Offline };
-        match connection.send(message) {
-            Ok(()) => {
-                self.engine.metrics().message_out();
-                Delivery::Queued
-            }
-            Err(error) => {
-                tracing::warn!(device = device.0, message = message.name(), %error, "message not sent");
-                Delivery::Refused
-            }
-        }
-    }
-
     /// How many devices are connected here.
     pub fn connected(&self) -> usize {
         self.registry.count()
     }
 
-    /// Serves devices on `listener` and tells the engine that time passes, until `shutdown`; then ends every session.
+    /// Serves devices on `listener` until `shutdown`; then ends every session.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
-        tokio::join!(self.accept_all(&listener, &shutdown), self.pass_time(&shutdown));
+        tokio::join!(self.accept_all(&listener, &shutdown), self.retry_unreported(&shutdown));
         drop(listener);
         self.registry.close_all(CloseReason::ShuttingDown);
         // Includes connections before CONNECT, which `shutdown` ends.
@@ -265,37 +240,27 @@ impl MqttEndpoint {
         }
     }
 
-    /// Ticks the engine and sends what it has to say.
-    async fn pass_time(&self, shutdown: &CancellationToken) {
-        let mut ticks = interval(TICK);
+    /// Tells the engine of connections that ended while the store was unreachable.
+    async fn retry_unreported(&self, shutdown: &CancellationToken) {
+        let mut ticks = interval(REPORTS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let due = tokio::select! {
+            tokio::select! {
                 () = shutdown.cancelled() => return,
-                due = ticks.tick() => due,
-            };
-            let begun = Instant::now();
-            let ticked = self.engine.tick().await;
-            let lag = begun.saturating_duration_since(due);
-            self.engine.metrics().tick(lag, begun.elapsed());
-            match ticked {
-                Ok(messages) => {
-                    for (device, message) in messages {
-                        self.send(device, &message);
-                    }
-                    self.retry_unreported().await;
-                }
-                Err(error) => {
-                    self.log_limited(|left_out| tracing::warn!(%error, left_out, "the engine's tick failed"))
-                }
+                _ = ticks.tick() => {}
             }
-        }
-    }
-
-    async fn retry_unreported(&self) {
-        let unreported = std::mem::take(&mut *self.unreported.lock().unwrap_or_else(PoisonError::into_inner));
-        for (device, session) in unreported {
-            self.report_offline(device, session).await;
+            let unreported =
+                std::mem::take(&mut *self.unreported.lock().unwrap_or_else(PoisonError::into_inner));
+            let reported = async {
+                for (device, session) in unreported {
+                    self.report_offline(device, session).await;
+                }
+            };
+            tokio::select! {
+                // The next start takes every connection of this run as ended.
+                () = shutdown.cancelled() => return,
+                () = reported => {}
+            }
         }
     }
 
@@ -303,6 +268,22 @@ impl MqttEndpoint {
     fn log_limited(&self, write: impl FnOnce(u32)) {
         if let Some(left_out) = self.log_limiter.admit(Instant::now()) {
             write(left_out);
+        }
+    }
+}
+
+impl DeviceLink for MqttEndpoint {
+    fn send(&self, device: DeviceId, message: &Downlink) -> Delivery {
+        let Some(connection) = self.registry.find(device) else { return Delivery::Offline };
+        match connection.send(message) {
+            Ok(()) => {
+                self.engine.metrics().message_out();
+                Delivery::Queued
+            }
+            Err(error) => {
+                tracing::warn!(device = device.0, message = message.name(), %error, "message not sent");
+                Delivery::Refused
+            }
         }
     }
 }

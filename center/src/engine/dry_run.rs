@@ -14,7 +14,7 @@ use crate::rules::forecast::{Outcome, forecast, is_later};
 use crate::rules::plan::{List, PlanState, Strategy, Supersede, activation_faults};
 use crate::rules::progress::Presence;
 use crate::rules::{ComponentNo, DeviceKey};
-use crate::store::{Device, PlanId, Reader};
+use crate::store::{Device, Plan, PlanId, Reader};
 
 /// What activating a plan now would do.
 #[derive(Debug, Serialize)]
@@ -54,8 +54,11 @@ pub struct Forecast {
     pub text: String,
 }
 
-/// Devices that are evaluated at most in each part, online and offline: the cost is the same for any product.
+/// Devices that a dry run evaluates at most in each part, online and offline, and keys of a whitelist: the cost is the same
+/// for any product.
 const SAMPLE: i64 = 2_000;
+/// The same for the warnings of an activation, which nobody waits for as for a dry run.
+const WARNING_SAMPLE: i64 = 100;
 
 impl Engine {
     /// What activating the plan now would do. Devices are evaluated as [`Engine::blocked`] does: all of them, or two samples that
@@ -63,9 +66,8 @@ impl Engine {
     pub async fn dry_run(&self, id: PlanId) -> Result<DryRun> {
         let now = self.clock.now();
         let mut store = self.store.read().await?;
-        let mut plan = store.plan(id).await?;
-        let state = plan.state;
-        let zone = plan.settings.time_zone.clone();
+        let plan = store.plan(id).await?;
+        let (state, strategy) = (plan.state, plan.settings.strategy);
         let (mut refused, mut supersedes) = (Vec::new(), Vec::new());
         if !state.offers() {
             let packages = packages_of(&mut store, &plan).await?;
@@ -77,40 +79,7 @@ impl Engine {
                 format!("plan {} ({}), for component {}", other.plan, other.name, other.component)
             }));
         }
-        if state == PlanState::Saved {
-            plan.state = PlanState::Activated;
-            plan.activated = Some(now);
-        }
-        let (strategy, product) = (plan.settings.strategy, plan.settings.product.clone());
-        let offer = PlanOffer::of(&mut store, plan, now).await?;
-        let mut tally = Tally { now, zone, ..Tally::default() };
-        let population = if store.has_list(id, List::White).await? {
-            let keys = store.listed(id, List::White, "", SAMPLE).await?;
-            let (mut seen, whole) = (Vec::new(), store.count_listed(id, List::White).await?);
-            for key in keys {
-                seen.push(match store.find_device(&product, &key).await? {
-                    Some(device) => tally.look(&mut store, &offer, device).await?,
-                    None => Seen {
-                        outcome: Outcome::Blocked,
-                        condition: "never_connected",
-                        key,
-                        text: "no device with this key has ever connected".to_owned(),
-                    },
-                });
-            }
-            tally.add(whole, seen);
-            Population::Whitelist
-        } else {
-            for presence in [Presence::Online, Presence::Offline] {
-                let devices = store.devices_by_slot(&product, presence, SAMPLE).await?;
-                let mut seen = Vec::with_capacity(devices.len());
-                for device in devices {
-                    seen.push(tally.look(&mut store, &offer, device).await?);
-                }
-                tally.add(store.count_devices(&product, presence).await?, seen);
-            }
-            Population::Product
-        };
+        let (mut tally, population) = Tally::of(&mut store, plan, SAMPLE, now).await?;
         if state == PlanState::Saved {
             tally.limit(&strategy);
         }
@@ -128,6 +97,15 @@ impl Engine {
             examined: tally.examined,
             outcomes,
         })
+    }
+
+    /// What the operator may not have meant in a plan that is to be activated: full packages that take devices back, as far as
+    /// a small sample of the devices shows.
+    pub async fn activation_warnings(&self, id: PlanId) -> Result<Vec<String>> {
+        let mut store = self.store.read().await?;
+        let plan = store.plan(id).await?;
+        let (tally, _) = Tally::of(&mut store, plan, WARNING_SAMPLE, self.clock.now()).await?;
+        Ok(tally.downgrades())
     }
 }
 
@@ -171,6 +149,43 @@ impl Default for Tally {
 }
 
 impl Tally {
+    /// Evaluates up to `sample` keys of the plan's whitelist, or as many devices of its product that are online and that are
+    /// not, as if a saved plan were active.
+    async fn of(store: &mut Reader, mut plan: Plan, sample: i64, now: Millis) -> Result<(Self, Population)> {
+        if plan.state == PlanState::Saved {
+            plan.state = PlanState::Activated;
+            plan.activated = Some(now);
+        }
+        let (id, product, zone) = (plan.id, plan.settings.product.clone(), plan.settings.time_zone.clone());
+        let offer = PlanOffer::of(store, plan, now).await?;
+        let mut tally = Tally { now, zone, ..Tally::default() };
+        if !store.has_list(id, List::White).await? {
+            for presence in [Presence::Online, Presence::Offline] {
+                let devices = store.devices_by_slot(&product, presence, sample).await?;
+                let mut seen = Vec::with_capacity(devices.len());
+                for device in devices {
+                    seen.push(tally.look(store, &offer, device).await?);
+                }
+                tally.add(store.count_devices(&product, presence).await?, seen);
+            }
+            return Ok((tally, Population::Product));
+        }
+        let (mut seen, whole) = (Vec::new(), store.count_listed(id, List::White).await?);
+        for key in store.first_listed(id, List::White, sample).await? {
+            seen.push(match store.find_device(&product, &key).await? {
+                Some(device) => tally.look(store, &offer, device).await?,
+                None => Seen {
+                    outcome: Outcome::Blocked,
+                    condition: "never_connected",
+                    key,
+                    text: "no device with this key has ever connected".to_owned(),
+                },
+            });
+        }
+        tally.add(whole, seen);
+        Ok((tally, Population::Whitelist))
+    }
+
     async fn look(&mut self, store: &mut Reader, offer: &PlanOffer, mut device: Device) -> Result<Seen> {
         let versions = store.device_versions(device.id).await?;
         let trigger = occasion(offer.plan.settings.push);

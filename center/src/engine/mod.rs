@@ -31,6 +31,8 @@ use crate::rules::manual::ActionRefused;
 use crate::rules::plan::{ActivationFault, NoTransition};
 use crate::store::{DeviceId, Store, StoreError, WasOwner};
 
+use tick::{Item, SetAside};
+
 pub use crate::packages::url::{Firmware, FirmwareUrls};
 pub use dry_run::{DryRun, Forecast};
 pub use import::new_secret;
@@ -40,6 +42,7 @@ pub use message::{
     Subject, Uplink, Versions,
 };
 pub use operator::{Chosen, Left, Order, Ordered};
+pub use tick::Ticked;
 pub use why::{BlockedBy, BlockedDevices, Population, Why};
 
 /// Names one connection of one device: a later connection of the same device has another one.
@@ -103,6 +106,7 @@ pub struct Engine {
     urls: Arc<dyn FirmwareUrls>,
     owner: Arc<str>,
     metrics: Metrics,
+    set_aside: SetAside,
 }
 
 impl Engine {
@@ -110,7 +114,7 @@ impl Engine {
     pub fn new(store: Store, clock: Clock, urls: Arc<dyn FirmwareUrls>) -> Self {
         let metrics = Metrics::default();
         let store = store.observed_by(Arc::new(metrics.clone()));
-        Engine { store, clock, urls, owner: "center".into(), metrics }
+        Engine { store, clock, urls, owner: random_owner(), metrics, set_aside: SetAside::default() }
     }
 
     /// The store, for what needs no rules.
@@ -128,6 +132,13 @@ impl Engine {
         &self.clock
     }
 
+    /// The same engine with another owner id, which names its process in a database that several centers share. The same
+    /// process has the same one after a restart.
+    #[must_use]
+    pub fn owned_by(self, owner: &str) -> Self {
+        Engine { owner: owner.into(), ..self }
+    }
+
     /// The process starts: connections that an earlier run of it left behind are gone. Call it once, before devices come.
     /// Leases that ran out meanwhile get some minutes more: the devices could not tell.
     pub async fn start(&self) -> Result<()> {
@@ -135,13 +146,20 @@ impl Engine {
         store.extend_leases(self.clock.now() + RESTART_GRACE).await?;
         store.commit().await?;
         loop {
-            let left = self.store.read().await?.sessions_of(&self.owner, SESSIONS).await?;
-            if left.is_empty() {
+            let sessions = self.store.read().await?.sessions_left(&self.owner, SESSIONS).await?;
+            if sessions.is_empty() {
                 return Ok(());
             }
-            for device in left {
-                if let Some(session) = device.session {
-                    self.offline(device.id, &SessionId(session)).await?;
+            for (device, session) in sessions {
+                match self.offline(device, &SessionId(session.clone())).await {
+                    Err(error) if !error.is_temporary() => {
+                        self.set_aside(Item::Device(device), &error).await;
+                        // Its leases stay as they are; the connection is gone all the same.
+                        let mut store = self.begin().await?;
+                        store.set_offline(device, &session, self.clock.now()).await?;
+                        store.commit().await?;
+                    }
+                    outcome => outcome?,
                 }
             }
         }
@@ -169,25 +187,27 @@ impl Engine {
         Ok(())
     }
 
-    /// A message of the device. Returns after the commit, with the messages to send to it now; after an error the message
-    /// must not be acknowledged. The same packet again counts once.
+    /// A message of the device. Returns after the commit, with the messages to send to it now. The same packet again counts
+    /// once.
+    ///
+    /// # Errors
+    /// One that [`EngineError::is_temporary`] must not be acknowledged. Any other must be: the device's log has it, and the
+    /// same packet would fail again.
     pub async fn received(&self, device: DeviceId, packet: Packet) -> Result<Vec<Downlink>> {
-        self.take(device, packet).await
-    }
-
-    /// Time has passed: call it about once a second. Returns the messages for online devices.
-    pub async fn tick(&self) -> Result<Vec<(DeviceId, Downlink)>> {
-        let mut messages = Vec::new();
-        match self.tick_once(&mut messages).await {
-            Ok(()) => Ok(messages),
-            // What is committed is sent; what is left is due at the next tick as well.
-            Err(error) if !messages.is_empty() => {
-                tracing::warn!("a tick ended early: {error}");
-                Ok(messages)
-            }
-            Err(error) => Err(error),
+        let taken = self.take(device, packet).await;
+        if let Err(error) = &taken
+            && !error.is_temporary()
+        {
+            self.metrics.message_failed();
+            self.log_failure(device, error).await;
         }
+        taken
     }
+}
+
+/// An owner id for a process that is given none.
+fn random_owner() -> Arc<str> {
+    format!("{:016x}", rand::random::<u64>()).into()
 }
 
 /// Time for devices to come back after a restart of the center.

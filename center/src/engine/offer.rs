@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::device_transaction::DeviceTransaction;
 use super::evaluation::{Evaluation, PlanOffer, evaluate};
+use super::tick::Item;
 use super::{Downlink, Firmware, FirmwareFile, FirmwareInfo, OfferedComponent, Result};
 use crate::metrics::Count;
 use crate::rules::limits::has_room;
@@ -38,8 +39,14 @@ impl DeviceTransaction<'_> {
                 (_, Trigger::Request | Trigger::Online) => {}
             }
         }
-        for plan in self.store.offered_plans(&self.device.product).await? {
-            let id = plan.id;
+        for (id, plan) in self.store.offered_plans(&self.device.product).await? {
+            let plan = match plan {
+                Ok(plan) => plan,
+                Err(error) => {
+                    self.engine.set_aside(Item::Plan(id), &error.into()).await;
+                    continue;
+                }
+            };
             let evaluation = self.evaluate(plan, trigger).await?;
             match &evaluation.verdict {
                 Ok(_) if evaluation.lacks_status && self.device.asked_status.is_none() => {

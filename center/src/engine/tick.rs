@@ -1,61 +1,167 @@
-//! What happens because time has passed: leases, retries, ends of plans, 10-minute marks.
+//! What happens because time has passed: deadlines, leases, ends of plans, retries, rechecks, 10-minute marks.
+//!
+//! Each device and each plan is handled for itself. One that fails for good, because a row of it cannot be used, is logged,
+//! counted and set aside for some minutes; the others go on. Trouble of the moment is tried again with the next tick.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
 
 use super::device_transaction::DeviceTransaction;
-use super::{Downlink, Engine, Result};
+use super::{Downlink, Engine, EngineError, Result};
 use crate::clock::Millis;
+use crate::metrics::Subject;
 use crate::rules::plan::{PlanEvent, Push};
 use crate::rules::progress::Presence;
 use crate::rules::trigger::Trigger;
 use crate::rules::window::MARK_MINUTES;
-use crate::store::{DeviceId, Mark, PUSH_SLOTS, Plan, PlanId};
+use crate::store::{DeviceId, Mark, NewLogEntry, PUSH_SLOTS, Plan, PlanId};
 
 /// Devices of one kind that one tick looks at, at most; the next tick goes on.
 const BATCH: i64 = 500;
 /// Offers a second that a mark's push aims at, so that few devices are offered at once and many are spread.
 const PUSH_RATE: i64 = 50;
+/// Time until what failed for good is tried again.
+const SET_ASIDE: Millis = Millis::minutes(10);
+/// Temporary failures in one tick after which the database counts as away: the rest waits for the next tick.
+const INTERRUPTIONS: u32 = 3;
+
+/// What a tick did.
+#[derive(Debug, Default)]
+pub struct Ticked {
+    /// To be sent to devices now.
+    pub messages: Vec<(DeviceId, Downlink)>,
+    /// Devices and plans that failed, for good or for the moment.
+    pub failed: u32,
+}
+
+/// What a device is looked at for.
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    /// A firmware verification should have ended.
+    Deadline,
+    /// A lease has run out.
+    Lease,
+    /// An upgrade is to be offered again.
+    Offer,
+    /// The end user of the device, or an appointed window, asks for a look.
+    Recheck,
+}
+
+/// What may fail by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Item {
+    Device(DeviceId),
+    Plan(PlanId),
+}
+
+impl Item {
+    fn subject(self) -> Subject {
+        match self {
+            Item::Device(_) => Subject::Device,
+            Item::Plan(_) => Subject::Plan,
+        }
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Item::Device(id) => write!(f, "device number {}", id.0),
+            Item::Plan(id) => write!(f, "plan {}", id.0),
+        }
+    }
+}
+
+/// Devices and plans that failed for good, each with the time of its next try. Clones are the same list.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SetAside(Arc<Mutex<HashMap<Item, Millis>>>);
+
+impl SetAside {
+    fn items(&self) -> MutexGuard<'_, HashMap<Item, Millis>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops the items whose time is over, and says how many are left.
+    fn prune(&self, now: Millis) -> i64 {
+        let mut items = self.items();
+        items.retain(|_, until| *until > now);
+        i64::try_from(items.len()).unwrap_or(i64::MAX)
+    }
+
+    fn holds(&self, item: Item) -> bool {
+        self.items().contains_key(&item)
+    }
+
+    /// Whether the item is new in the list.
+    fn add(&self, item: Item, until: Millis) -> bool {
+        self.items().insert(item, until).is_none()
+    }
+}
 
 impl Engine {
-    pub(super) async fn tick_once(&self, messages: &mut Vec<(DeviceId, Downlink)>) -> Result<()> {
+    /// Time has passed: call it about once a second.
+    ///
+    /// # Errors
+    /// The database is away, and nothing is to be sent; what is left is due at the next tick as well.
+    pub async fn tick(&self) -> Result<Ticked> {
         let now = self.clock.now();
-        let (over, deadlines, plans) = {
-            let mut store = self.store.read().await?;
-            let deadlines = store.deadlines_over(now, BATCH).await?;
-            (store.leases_over(now, BATCH).await?, deadlines, store.running_plans().await?)
+        let mut tick = Tick { engine: self, now, done: Ticked::default(), interruptions: 0 };
+        match tick.run().await {
+            Err(error) if tick.done.messages.is_empty() => Err(error),
+            // What is committed is sent.
+            Err(error) => {
+                tracing::warn!("a tick ended early: {error}");
+                Ok(tick.done)
+            }
+            Ok(()) => Ok(tick.done),
+        }
+    }
+
+    /// A device or plan cannot be handled, and trying again soon would not help: the error is logged and counted once, and
+    /// ticks leave the item out for some minutes.
+    pub(super) async fn set_aside(&self, item: Item, error: &EngineError) {
+        let now = self.clock.now();
+        if !self.set_aside.add(item, now + SET_ASIDE) {
+            return;
+        }
+        self.metrics.set_aside(item.subject());
+        let minutes = SET_ASIDE.0 / 60_000;
+        match item {
+            Item::Plan(id) => {
+                tracing::error!(plan = id.0, %error, "the plan cannot be used; tried again in {minutes} minutes");
+            }
+            Item::Device(id) => {
+                let device = self.name_of(id).await;
+                tracing::error!(device, %error, "the device cannot be handled; tried again in {minutes} minutes");
+                self.log_failure(id, error).await;
+            }
+        }
+    }
+
+    /// Product and device key, for the log of the process.
+    async fn name_of(&self, device: DeviceId) -> String {
+        let named = async { self.store.read().await?.device_name(device).await };
+        match named.await {
+            Ok((product, key)) => format!("{product}/{key}"),
+            Err(_) => format!("number {}", device.0),
+        }
+    }
+
+    /// A line in the device's log, as far as that can be written.
+    pub(super) async fn log_failure(&self, device: DeviceId, error: &EngineError) {
+        let value = json!({ "text": error.to_string() });
+        let entry = NewLogEntry { device, upgrade: None, component: None, kind: "error", value };
+        let written = async {
+            let mut store = self.begin().await?;
+            store.log(entry, self.clock.now()).await?;
+            store.commit().await
         };
-        for device in deadlines {
-            let mut transaction = self.transaction(device).await?;
-            transaction.end_late_verifications().await?;
-            collect(messages, transaction).await?;
+        if let Err(error) = written.await {
+            tracing::debug!(device = device.0, %error, "the failure is not in the device's log");
         }
-        for device in over {
-            let mut transaction = self.transaction(device).await?;
-            transaction.end_leases().await?;
-            collect(messages, transaction).await?;
-        }
-        for plan in &plans {
-            if plan.settings.end.is_some_and(|end| end <= now) {
-                self.end_plan(plan.id).await?;
-            }
-        }
-        let due = self.store.read().await?.offers_due(now, BATCH).await?;
-        for device in due {
-            let mut transaction = self.transaction(device).await?;
-            transaction.offer(Trigger::Retry).await?;
-            transaction.postpone_due_offers().await?;
-            collect(messages, transaction).await?;
-        }
-        let due = self.store.read().await?.rechecks_due(now, BATCH).await?;
-        for device in due {
-            let mut transaction = self.transaction(device).await?;
-            transaction.recheck().await?;
-            collect(messages, transaction).await?;
-        }
-        for plan in plans {
-            if plan.state.offers() && plan.settings.push == Push::Actively {
-                self.push(plan, messages).await?;
-            }
-        }
-        Ok(())
     }
 
     async fn end_plan(&self, id: PlanId) -> Result<()> {
@@ -67,10 +173,113 @@ impl Engine {
         self.apply_plan_event(&mut store, &mut plan, PlanEvent::EndTime).await?;
         store.commit().await
     }
+}
+
+/// One tick.
+struct Tick<'e> {
+    engine: &'e Engine,
+    now: Millis,
+    done: Ticked,
+    /// Failures of the moment.
+    interruptions: u32,
+}
+
+impl Tick<'_> {
+    async fn run(&mut self) -> Result<()> {
+        let plans = self.engine.store.read().await?.running_plans().await?;
+        self.devices(Due::Deadline).await?;
+        self.devices(Due::Lease).await?;
+        let mut running = Vec::with_capacity(plans.len());
+        for (id, plan) in plans {
+            if self.engine.set_aside.holds(Item::Plan(id)) {
+                continue;
+            }
+            match self.settle(Item::Plan(id), plan.map_err(EngineError::from)).await? {
+                Some(plan) if plan.settings.end.is_some_and(|end| end <= self.now) => {
+                    let ended = self.engine.end_plan(id).await;
+                    self.settle(Item::Plan(id), ended).await?;
+                }
+                Some(plan) => running.push(plan),
+                None => {}
+            }
+        }
+        self.devices(Due::Offer).await?;
+        self.devices(Due::Recheck).await?;
+        for plan in running {
+            if plan.state.offers() && plan.settings.push == Push::Actively {
+                let id = plan.id;
+                let pushed = self.push(plan).await;
+                self.settle(Item::Plan(id), pushed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The devices for which something of one kind is due.
+    async fn devices(&mut self, due: Due) -> Result<()> {
+        // What is set aside stays due: it must not take the places of the others.
+        let limit = BATCH + self.engine.set_aside.prune(self.now);
+        let mut store = self.engine.store.read().await?;
+        let devices = match due {
+            Due::Deadline => store.deadlines_over(self.now, limit).await?,
+            Due::Lease => store.leases_over(self.now, limit).await?,
+            Due::Offer => store.offers_due(self.now, limit).await?,
+            Due::Recheck => store.rechecks_due(self.now, limit).await?,
+        };
+        drop(store);
+        for device in devices {
+            if !self.engine.set_aside.holds(Item::Device(device)) {
+                let handled = self.device(device, due).await;
+                self.settle(Item::Device(device), handled).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn device(&mut self, id: DeviceId, due: Due) -> Result<()> {
+        let mut transaction = self.engine.transaction(id).await?;
+        match due {
+            Due::Deadline => transaction.end_late_verifications().await?,
+            Due::Lease => transaction.end_leases().await?,
+            Due::Offer => {
+                transaction.offer(Trigger::Retry).await?;
+                transaction.postpone_due_offers().await?;
+            }
+            Due::Recheck => transaction.recheck().await?,
+        }
+        self.finish(transaction).await
+    }
+
+    async fn finish(&mut self, transaction: DeviceTransaction<'_>) -> Result<()> {
+        let device = transaction.device.id;
+        let messages = transaction.finish().await?;
+        self.done.messages.extend(messages.into_iter().map(|message| (device, message)));
+        Ok(())
+    }
+
+    /// Takes note of a failure, so that the next item has its turn. The error comes back if the database seems to be away.
+    async fn settle<T>(&mut self, item: Item, outcome: Result<T>) -> Result<Option<T>> {
+        let error = match outcome {
+            Ok(done) => return Ok(Some(done)),
+            Err(error) => error,
+        };
+        self.done.failed += 1;
+        if !error.is_temporary() {
+            self.engine.set_aside(item, &error).await;
+            return Ok(None);
+        }
+        self.interruptions += 1;
+        if self.interruptions >= INTERRUPTIONS {
+            return Err(error);
+        }
+        tracing::warn!(%item, %error, "put off to the next tick");
+        Ok(None)
+    }
 
     /// The part of a mark's push that is due by now.
-    async fn push(&self, plan: Plan, messages: &mut Vec<(DeviceId, Downlink)>) -> Result<()> {
-        let now = self.clock.now();
+    async fn push(&mut self, plan: Plan) -> Result<()> {
+        let now = self.now;
+        let store = &self.engine.store;
         let last = plan.settings.time_zone.last_mark(now);
         let mut mark = plan.mark;
         // A plan that was activated after the last mark waits for the next one.
@@ -78,8 +287,7 @@ impl Engine {
             return Ok(());
         }
         if mark.at != Some(last) {
-            let online =
-                self.store.read().await?.count_devices(&plan.settings.product, Presence::Online).await?;
+            let online = store.read().await?.count_devices(&plan.settings.product, Presence::Online).await?;
             let spread = (online / PUSH_RATE).min(MARK_MINUTES * 60 - 1);
             mark = Mark { at: Some(last), spread: Millis::seconds(spread), done: 0 };
         }
@@ -90,19 +298,19 @@ impl Engine {
             return Ok(());
         }
         let devices =
-            self.store.read().await?.online_in_slots(&plan.settings.product, mark.done, due, BATCH).await?;
+            store.read().await?.online_in_slots(&plan.settings.product, mark.done, due, BATCH).await?;
         let whole = i64::try_from(devices.len()).unwrap_or(i64::MAX) < BATCH;
         // A full batch ends inside a slot perhaps: that slot is looked at again, and who was offered is left out by then.
-        let next = devices.last().map_or(due, |device| device.push_slot);
+        let next = devices.last().map_or(due, |(_, slot)| *slot);
         let stuck = next == mark.done;
         let mut full_at = None;
-        for device in devices {
-            let mut transaction = self.transaction(device.id).await?;
-            transaction.offer_at_mark().await?;
-            let is_full = transaction.full.contains(&plan.id);
-            collect(messages, transaction).await?;
-            if is_full {
-                full_at = Some(device.push_slot);
+        for (device, slot) in devices {
+            if self.engine.set_aside.holds(Item::Device(device)) {
+                continue;
+            }
+            let offered = self.offer_at_mark(device, plan.id).await;
+            if self.settle(Item::Device(device), offered).await? == Some(Room::Full) {
+                full_at = Some(slot);
                 break;
             }
         }
@@ -113,25 +321,28 @@ impl Engine {
             (false, true) => next + 1,
             (false, false) => next,
         };
-        let mut store = self.begin().await?;
+        let mut store = self.engine.begin().await?;
         store.save_plan_mark(plan.id, mark).await?;
         store.commit().await
     }
-}
 
-impl DeviceTransaction<'_> {
-    /// A device that has not reported its versions on this connection is asked; the answer brings the offer.
-    async fn offer_at_mark(&mut self) -> Result<()> {
-        if self.device.versions_at.is_none() {
-            self.ask_versions();
-            return Ok(());
+    /// A device that has not told its versions on this connection is asked; its answer brings the offer.
+    async fn offer_at_mark(&mut self, device: DeviceId, plan: PlanId) -> Result<Room> {
+        let mut transaction = self.engine.transaction(device).await?;
+        if transaction.device.versions_at.is_none() {
+            transaction.ask_versions();
+        } else {
+            transaction.offer(Trigger::Mark).await?;
         }
-        self.offer(Trigger::Mark).await
+        let room = if transaction.full.contains(&plan) { Room::Full } else { Room::Left };
+        self.finish(transaction).await?;
+        Ok(room)
     }
 }
 
-async fn collect(messages: &mut Vec<(DeviceId, Downlink)>, transaction: DeviceTransaction<'_>) -> Result<()> {
-    let device = transaction.device.id;
-    messages.extend(transaction.finish().await?.into_iter().map(|message| (device, message)));
-    Ok(())
+/// Whether a plan's limits let more devices start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Left,
+    Full,
 }

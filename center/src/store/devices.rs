@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sqlx::any::AnyRow;
 
-use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Writer};
+use super::{Backend, Columns, PAGE_MAX, Page, Reader, Result, StoreError, Writer};
 use crate::clock::Millis;
 use crate::rules::consent::AutoConfirm;
 use crate::rules::device::{DeviceFacts, Knowledge, ReportedVersion};
@@ -104,15 +104,15 @@ impl Device {
 
 // Reader of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const DEVICE_BY_CLIENT_ID: &str = "SELECT * FROM devices WHERE client_id = $1";
-pub(super) const ONLINE_IN_SLOTS: &str = "SELECT * FROM devices WHERE pk = $1 AND online = 1 AND push_slot >= $2 AND push_slot < $3 \
+pub(super) const ONLINE_IN_SLOTS: &str = "SELECT id, push_slot FROM devices WHERE pk = $1 AND online = 1 AND push_slot >= $2 AND push_slot < $3 \
              ORDER BY push_slot LIMIT $4";
 pub(super) const DEVICES_BY_SLOT: &str =
     "SELECT * FROM devices WHERE pk = $1 AND online = $2 ORDER BY push_slot LIMIT $3";
 pub(super) const COUNT_DEVICES: &str =
     "SELECT COUNT(*) AS devices FROM devices WHERE pk = $1 AND online = $2";
 pub(super) const DEVICES: &str = "SELECT * FROM devices WHERE pk = $1 AND id > $2 ORDER BY id LIMIT $3";
-pub(super) const SESSIONS_OF: &str =
-    "SELECT * FROM devices WHERE session IS NOT NULL AND session >= $1 AND session < $2 LIMIT $3";
+pub(super) const SESSIONS_LEFT: &str =
+    "SELECT id, session FROM devices WHERE session IS NOT NULL AND session >= $1 AND session < $2 LIMIT $3";
 
 pub(super) fn device(row: &AnyRow) -> Result<Device> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
@@ -208,14 +208,15 @@ impl Reader {
             .collect()
     }
 
-    /// Online devices of a product whose push slot is in `from..until`, at most `limit`, in the order of slots.
+    /// Online devices of a product whose push slot is in `from..until`, each with its slot, at most `limit`, in the order of
+    /// slots.
     pub async fn online_in_slots(
         &mut self,
         product: &ProductKey,
         from: i64,
         until: i64,
         limit: i64,
-    ) -> Result<Vec<Device>> {
+    ) -> Result<Vec<(DeviceId, i64)>> {
         let rows = sqlx::query(ONLINE_IN_SLOTS)
             .bind(product.as_str())
             .bind(from)
@@ -223,7 +224,7 @@ impl Reader {
             .bind(limit)
             .fetch_all(self.connection())
             .await?;
-        rows.iter().map(device).collect()
+        rows.iter().map(|row| Ok((DeviceId(row.int("id")?), row.int("push_slot")?))).collect()
     }
 
     /// Devices of a product that are online, or those that are not, at most `limit`, in the order of their push slots:
@@ -253,12 +254,31 @@ impl Reader {
         row.int("devices")
     }
 
-    /// Devices whose session begins with `owner`: connections of a process that is gone.
-    pub async fn sessions_of(&mut self, owner: &str, limit: i64) -> Result<Vec<Device>> {
-        let (from, until) = (format!("{owner}/"), format!("{owner}0"));
-        let rows =
-            sqlx::query(SESSIONS_OF).bind(from).bind(until).bind(limit).fetch_all(self.connection()).await?;
-        rows.iter().map(device).collect()
+    /// Connections that an earlier run of this process left behind, at most `limit`: those of `owner` where several centers
+    /// share the database, else all.
+    pub async fn sessions_left(&mut self, owner: &str, limit: i64) -> Result<Vec<(DeviceId, String)>> {
+        // '0' is the character after '/'.
+        let (from, until) = match self.backend {
+            Backend::Sqlite => (String::new(), "\u{10FFFF}".to_owned()),
+            Backend::Postgres => (format!("{owner}/"), format!("{owner}0")),
+        };
+        let rows = sqlx::query(SESSIONS_LEFT)
+            .bind(from)
+            .bind(until)
+            .bind(limit)
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(|row| Ok((DeviceId(row.int("id")?), row.text("session")?))).collect()
+    }
+
+    /// Product key and device key, as they are stored.
+    pub async fn device_name(&mut self, id: DeviceId) -> Result<(String, String)> {
+        let row = sqlx::query("SELECT pk, dk FROM devices WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(self.connection())
+            .await?;
+        let row = row.ok_or_else(|| StoreError::missing("device", id.0))?;
+        Ok((row.text("pk")?, row.text("dk")?))
     }
 }
 

@@ -234,7 +234,7 @@ mod tests {
             devices::COUNT_DEVICES,
             devices::DEVICES_BY_SLOT,
             devices::DEVICES,
-            devices::SESSIONS_OF,
+            devices::SESSIONS_LEFT,
             answers::FIND_ANSWER,
             answers::NEXT_OPENING,
             answers::RECHECKS_DUE,

@@ -173,6 +173,22 @@ impl Reader {
         Ok(plans)
     }
 
+    /// As `all_with_components`; a plan that cannot be used does not hide the others.
+    async fn each_with_components(&mut self, rows: &[AnyRow]) -> Result<Vec<(PlanId, Result<Plan>)>> {
+        let mut plans = Vec::with_capacity(rows.len());
+        for row in rows {
+            let read = match plan(row) {
+                Ok(plan) => self.with_components(plan).await,
+                Err(error) => Err(error),
+            };
+            match read {
+                Err(error) if error.is_temporary() => return Err(error),
+                read => plans.push((PlanId(row.int("id")?), read)),
+            }
+        }
+        Ok(plans)
+    }
+
     /// The plan, or [`StoreError::NotFound`].
     pub async fn plan(&mut self, id: PlanId) -> Result<Plan> {
         let row = sqlx::query("SELECT * FROM plans WHERE id = $1")
@@ -213,9 +229,9 @@ impl Reader {
     }
 
     /// The product's plans that are offered now, newest activation first.
-    pub async fn offered_plans(&mut self, product: &ProductKey) -> Result<Vec<Plan>> {
+    pub async fn offered_plans(&mut self, product: &ProductKey) -> Result<Vec<(PlanId, Result<Plan>)>> {
         let rows = sqlx::query(OFFERED_PLANS).bind(product.as_str()).fetch_all(self.connection()).await?;
-        self.all_with_components(&rows).await
+        self.each_with_components(&rows).await
     }
 
     /// The product's plans that are activated and not over, suspended ones too, newest activation first.
@@ -261,9 +277,9 @@ impl Reader {
     }
 
     /// Every plan that is activated and not over.
-    pub async fn running_plans(&mut self) -> Result<Vec<Plan>> {
+    pub async fn running_plans(&mut self) -> Result<Vec<(PlanId, Result<Plan>)>> {
         let rows = sqlx::query(RUNNING_PLANS).fetch_all(self.connection()).await?;
-        self.all_with_components(&rows).await
+        self.each_with_components(&rows).await
     }
 
     /// Plans of the product that are active, other than `id`, and have one of its components.
@@ -349,6 +365,24 @@ impl Reader {
         .fetch_all(self.connection())
         .await?;
         rows.iter().map(|row| row.word("dk")).collect()
+    }
+
+    /// The first device keys in the plan's list, at most `limit`, in order: pages of [`Reader::listed`] together.
+    pub async fn first_listed(&mut self, id: PlanId, list: List, limit: i64) -> Result<Vec<DeviceKey>> {
+        let mut keys: Vec<DeviceKey> = Vec::new();
+        loop {
+            let wanted = (limit - i64::try_from(keys.len()).unwrap_or(i64::MAX)).min(PAGE_MAX);
+            if wanted <= 0 {
+                return Ok(keys);
+            }
+            let after = keys.last().map_or("", DeviceKey::as_str).to_owned();
+            let page = self.listed(id, list, &after, wanted).await?;
+            let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < wanted;
+            keys.extend(page);
+            if is_last {
+                return Ok(keys);
+            }
+        }
     }
 }
 

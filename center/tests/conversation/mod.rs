@@ -35,8 +35,11 @@ pub struct Center {
 
 impl Center {
     pub async fn new() -> Center {
-        let clock = Clock::manual(NOON);
-        let store = Store::in_memory().await.unwrap();
+        Self::over(Store::in_memory().await.unwrap()).await
+    }
+
+    /// The same over a database that the test can get at.
+    pub async fn over(store: Store) -> Center {
         let mut writer = store.write().await.unwrap();
         let secret = ProductSecret::new("MTIzNDU2Nzg5MGFi").unwrap();
         let title = Title::new("meters").unwrap();
@@ -47,6 +50,7 @@ impl Center {
             writer.create_component(&pk(), &no(component), kind, NOON).await.unwrap();
         }
         writer.commit().await.unwrap();
+        let clock = Clock::manual(NOON);
         Center { engine: Engine::new(store, clock.clone(), Arc::new(Urls)), clock }
     }
 
@@ -146,7 +150,9 @@ impl Center {
     }
 
     pub async fn tick(&self) -> Vec<(DeviceId, Downlink)> {
-        self.engine.tick().await.unwrap()
+        let ticked = self.engine.tick().await.unwrap();
+        assert_eq!(ticked.failed, 0);
+        ticked.messages
     }
 
     /// Ticks once a minute for `minutes`, and gives everything that was to be sent.

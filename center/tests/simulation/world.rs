@@ -618,7 +618,11 @@ impl World {
         let armed = self.arm().await;
         let now = self.now();
         match (self.engine.tick().await, armed) {
-            (Ok(messages), None) => {
+            (Ok(ticked), None) => {
+                if ticked.failed > 0 {
+                    return Err(format!("a tick left out {} devices or plans", ticked.failed));
+                }
+                let messages = ticked.messages;
                 self.model.time(now);
                 self.take_tick(&messages)?;
                 for (id, message) in &messages {

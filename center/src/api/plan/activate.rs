@@ -35,7 +35,7 @@ pub async fn activate(
     OptionalBody(how): OptionalBody<How>,
 ) -> Result<Json<Activated>, ApiError> {
     // Looked at before: afterwards devices are on their way.
-    let warnings = api.engine.dry_run(id).await?.downgrades;
+    let warnings = api.engine.activation_warnings(id).await?;
     let plan = api.engine.activate(id, how.supersede.unwrap_or(Supersede::Refuse)).await?;
     Ok(Json(Activated { plan: Counted::of(&api, plan).await?, warnings }))
 }
