@@ -1,5 +1,7 @@
 //! Devices: identity, connection, and what they reported.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use sqlx::any::AnyRow;
 
@@ -102,7 +104,7 @@ impl Device {
     }
 }
 
-// Reader of the scheduler and of every connect: a test shows that each has its index.
+// Queries of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const DEVICE_BY_CLIENT_ID: &str = "SELECT * FROM devices WHERE client_id = $1";
 pub(super) const ONLINE_IN_SLOTS: &str = "SELECT id, push_slot FROM devices WHERE pk = $1 AND online = 1 AND push_slot >= $2 AND push_slot < $3 \
              ORDER BY push_slot LIMIT $4";
@@ -208,6 +210,28 @@ impl Reader {
             .collect()
     }
 
+    /// The MCU versions of many devices, by component, in one query.
+    pub async fn versions_of(
+        &mut self,
+        devices: &[Device],
+    ) -> Result<HashMap<DeviceId, Vec<ReportedVersion>>> {
+        let ids: Vec<i64> = devices.iter().map(|device| device.id.0).collect();
+        let rows = sqlx::query(
+            "SELECT device_id, component, version FROM device_versions WHERE device_id IN \
+             (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY component",
+        )
+        .bind(serde_json::json!(ids).to_string())
+        .fetch_all(self.connection())
+        .await?;
+        let mut versions: HashMap<DeviceId, Vec<ReportedVersion>> = HashMap::new();
+        for row in &rows {
+            let reported =
+                ReportedVersion { component: row.word("component")?, version: row.text("version")? };
+            versions.entry(DeviceId(row.int("device_id")?)).or_default().push(reported);
+        }
+        Ok(versions)
+    }
+
     /// Online devices of a product whose push slot is in `from..until`, each with its slot, at most `limit`, in the order of
     /// slots.
     pub async fn online_in_slots(
@@ -310,6 +334,36 @@ impl Writer {
         .fetch_one(self.connection())
         .await?;
         device(&row)
+    }
+
+    /// Enters devices that are not known yet, each with its secret, and says how many that were.
+    pub async fn import_devices(
+        &mut self,
+        product: &ProductKey,
+        devices: &[(DeviceKey, DeviceSecret)],
+        now: Millis,
+    ) -> Result<u64> {
+        let mut rows = Vec::with_capacity(devices.len());
+        for (key, secret) in devices {
+            let client_id = client_id(product, key);
+            let sealed = self.keys.seal(Place::Device(product.as_str(), key.as_str()), secret.as_str())?;
+            let slot = crc32fast::hash(client_id.as_bytes()) % PUSH_SLOTS;
+            rows.push(serde_json::json!({
+                "dk": key, "client": client_id, "secret": sealed.text, "seal": sealed.key, "slot": slot,
+            }));
+        }
+        let done = sqlx::query(
+            "INSERT INTO devices (pk, dk, client_id, secret, seal, push_slot, created_at) \
+             SELECT $1, json_extract(value, '$.dk'), json_extract(value, '$.client'), json_extract(value, '$.secret'), \
+             json_extract(value, '$.seal'), CAST(json_extract(value, '$.slot') AS BIGINT), $2 \
+             FROM json_each($3) WHERE true ON CONFLICT (pk, dk) DO NOTHING",
+        )
+        .bind(product.as_str())
+        .bind(now.0)
+        .bind(serde_json::Value::Array(rows).to_string())
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected())
     }
 
     /// The device, locked until the end of the transaction.

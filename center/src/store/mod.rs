@@ -3,20 +3,27 @@
 //! [`Store::read`] gives a connection that can only look; [`Store::write`] gives a transaction that counts from its
 //! `commit` on. Both have every query as a method. SQLite has one writer and four readers, PostgreSQL a pool of eight.
 
-mod answers;
 mod changes;
 mod connection;
+mod consents;
+mod device_search;
 mod devices;
+mod due;
 mod error;
+mod log;
 mod packages;
 mod page;
+mod plan_counts;
+mod plan_devices;
+mod plan_lists;
 mod plans;
 mod products;
 mod row;
-mod search;
 mod secrets;
+mod select;
 mod snapshot;
 mod upgrades;
+mod verifications;
 
 use std::fmt;
 use std::path::Path;
@@ -33,20 +40,22 @@ use crate::seal::Keyring;
 pub use crate::rules::device::ReportedVersion;
 pub use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 pub use crate::rules::{DeviceId, PackageId, PlanId, UpgradeId};
-pub use answers::UserConsent;
 pub use changes::{Changes, Topic, Watch};
 pub use connection::{Reader, Writer};
+pub use consents::UserConsent;
+pub use device_search::{DeviceFilter, Found};
 pub(crate) use devices::PUSH_SLOTS;
 pub use devices::{Device, Reading, WasOwner};
 pub use error::{DatabaseError, Result, StoreError};
+pub use log::{LogEntry, NewLogEntry};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageKind, PlanWithPackage};
 pub use page::{PAGE_MAX, Page};
+pub use plan_devices::{PlanDevice, ReasonCount, UpgradeFilter};
 pub use plans::{Mark, Plan};
 pub use products::{Component, Product};
-pub use search::{DeviceFilter, Found, PlanDevice, ReasonCount, Span, UpgradeFilter};
 pub use secrets::Resealed;
+pub use select::Span;
 pub use snapshot::snapshot;
-pub use upgrades::{LogEntry, NewLogEntry};
 
 use error::is_duplicate;
 use row::Columns;
@@ -235,47 +244,47 @@ mod tests {
             devices::DEVICES_BY_SLOT,
             devices::DEVICES,
             devices::SESSIONS_LEFT,
-            answers::FIND_ANSWER,
-            answers::NEXT_OPENING,
-            answers::RECHECKS_DUE,
+            consents::FIND_ANSWER,
+            consents::NEXT_OPENING,
+            due::RECHECKS_DUE,
             packages::WORKING,
             packages::PLANS_WITH,
             plans::OFFERED_PLANS,
             plans::ACTIVE_PLANS,
-            plans::IN_FLIGHT,
-            plans::UNANSWERED,
-            plans::LAST_STARTS,
-            plans::FINISHED,
-            plans::STARTED,
+            plan_counts::IN_FLIGHT,
+            plan_counts::UNANSWERED,
+            plan_counts::LAST_STARTS,
+            plan_counts::FINISHED,
+            plan_counts::STARTED,
             plans::RUNNING_PLANS,
             plans::OVERLAPS,
-            plans::IS_LISTED,
+            plan_lists::IS_LISTED,
             upgrades::OPEN_UPGRADES,
             upgrades::FIND_UPGRADE,
             upgrades::PLAN_FIGURES,
-            upgrades::LEASES_OVER,
-            upgrades::OFFERS_DUE,
-            upgrades::EXTEND_LEASES,
+            due::LEASES_OVER,
+            due::OFFERS_DUE,
+            due::EXTEND_LEASES,
             upgrades::PLAN_UPGRADES_IN,
-            upgrades::VERIFICATIONS,
-            upgrades::LAST_VERIFICATION,
-            upgrades::VERDICT,
-            upgrades::RUNNING_VERIFICATION,
-            upgrades::DEADLINES_OVER,
-            upgrades::EXTEND_DEADLINES,
-            upgrades::REPEAT_LOG,
+            verifications::VERIFICATIONS,
+            verifications::LAST_VERIFICATION,
+            verifications::VERDICT,
+            verifications::RUNNING_VERIFICATION,
+            due::DEADLINES_OVER,
+            due::EXTEND_DEADLINES,
+            log::REPEAT_LOG,
             upgrades::ALL_IN_FLIGHT,
-            upgrades::PRUNE_LOG,
-            search::PLAN_REASONS,
-            search::DEVICE_LOG_BEFORE,
+            log::PRUNE_LOG,
+            plan_devices::PLAN_REASONS,
+            log::DEVICE_LOG_BEFORE,
             secrets::NEXT_PRODUCT_KEY,
             secrets::NEXT_DEVICE_KEY,
             secrets::PRODUCTS_BELOW,
             secrets::PRODUCTS_ABOVE,
             secrets::DEVICES_BELOW,
             secrets::DEVICES_ABOVE,
-            upgrades::LOG_AFTER,
-            upgrades::LAST_LINE,
+            log::LOG_AFTER,
+            log::LAST_LINE,
         ];
         for query in queries {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));

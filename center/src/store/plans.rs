@@ -7,12 +7,10 @@ use sqlx::query::Query;
 
 use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Topic, Writer, is_duplicate};
 use crate::clock::Millis;
-use crate::rules::limits::{Load, START_SPAN};
-use crate::rules::plan::{Halt, List, Overlap, PlanComponent, PlanSettings, PlanState, Strategy};
-use crate::rules::progress::UpgradeState;
+use crate::rules::plan::{Halt, Overlap, PlanComponent, PlanSettings, PlanState, Strategy};
 use crate::rules::upgrade::PlanFacts;
 use crate::rules::window::{PushPeriod, TimeOfDay};
-use crate::rules::{ComponentNo, DeviceId, DeviceKey, PlanId, ProductKey};
+use crate::rules::{ComponentNo, PlanId, ProductKey};
 
 /// An upgrade plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,19 +56,11 @@ pub struct Mark {
     pub done: i64,
 }
 
-// Reader of the scheduler and of every connect: a test shows that each has its index.
+// Queries of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const OFFERED_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading') \
              ORDER BY activated_at DESC, id DESC";
 pub(super) const ACTIVE_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading', 'suspended') \
              ORDER BY activated_at DESC, id DESC";
-pub(super) const IN_FLIGHT: &str =
-    "SELECT COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 AND outstanding = 1";
-pub(super) const UNANSWERED: &str = "SELECT COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 AND state = 'not_upgraded' AND outstanding = 1";
-pub(super) const LAST_STARTS: &str =
-    "SELECT at FROM plan_starts WHERE plan_id = $1 AND at > $2 ORDER BY at DESC LIMIT $3";
-pub(super) const FINISHED: &str = "SELECT id FROM upgrades WHERE plan_id = $1 AND state IN ('upgraded', 'upgrade_failed') AND cancelled_at IS NULL LIMIT $2";
-pub(super) const STARTED: &str =
-    "SELECT id FROM upgrades WHERE plan_id = $1 AND state = 'upgrading' LIMIT $2";
 pub(super) const RUNNING_PLANS: &str =
     "SELECT * FROM plans WHERE state IN ('activated', 'upgrading', 'suspended') ORDER BY state, id";
 pub(super) const OVERLAPS: &str = "SELECT plans.id AS id, plans.name AS name, theirs.component AS component \
@@ -78,23 +68,6 @@ pub(super) const OVERLAPS: &str = "SELECT plans.id AS id, plans.name AS name, th
              JOIN plans ON plans.pk = own.pk AND plans.state IN ('activated', 'upgrading', 'suspended') \
              JOIN plan_components AS theirs ON theirs.plan_id = plans.id AND theirs.component = ours.component \
              WHERE own.id = $1 AND plans.id <> own.id ORDER BY plans.id, theirs.position";
-const COUNT_UNREACHED: &str = "UPDATE plans SET unreached = (SELECT COUNT(*) FROM devices WHERE devices.pk = plans.pk \
-             AND NOT EXISTS (SELECT 1 FROM upgrades WHERE upgrades.plan_id = plans.id AND upgrades.device_id = devices.id) \
-             AND NOT EXISTS (SELECT 1 FROM plan_devices AS black \
-               WHERE black.plan_id = plans.id AND black.list = 'black' AND black.dk = devices.dk) \
-             AND (NOT EXISTS (SELECT 1 FROM plan_devices AS white WHERE white.plan_id = plans.id AND white.list = 'white') \
-               OR EXISTS (SELECT 1 FROM plan_devices AS white \
-               WHERE white.plan_id = plans.id AND white.list = 'white' AND white.dk = devices.dk)) \
-             AND EXISTS (SELECT 1 FROM plan_components AS part JOIN packages ON packages.id = part.package_id \
-               JOIN components ON components.pk = packages.pk AND components.no = packages.component \
-               LEFT JOIN device_versions AS mcu ON mcu.device_id = devices.id AND mcu.component = part.component \
-               WHERE part.plan_id = plans.id AND CASE components.kind WHEN 'module' \
-               THEN devices.module_version IS NULL OR (devices.module_version <> packages.target \
-                 AND COALESCE(packages.source, devices.module_version) = devices.module_version) \
-               ELSE mcu.version IS NULL OR (mcu.version <> packages.target \
-                 AND COALESCE(packages.source, mcu.version) = mcu.version) END)) WHERE id = $1";
-pub(super) const IS_LISTED: &str = "SELECT dk FROM plan_devices WHERE plan_id = $1 AND list = $2 AND dk = $3";
-
 fn plan(row: &AnyRow) -> Result<Plan> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
     let time_of_day = |column| -> Result<Option<TimeOfDay>> {
@@ -240,42 +213,6 @@ impl Reader {
         self.all_with_components(&rows).await
     }
 
-    /// How much of its limits the plan uses: exact, and the work is bounded by the limits themselves.
-    pub async fn load(&mut self, plan: &Plan, now: Millis) -> Result<Load> {
-        let strategy = &plan.settings.strategy;
-        let mut load = Load::default();
-        if strategy.max_in_flight.is_some() {
-            let row = sqlx::query(IN_FLIGHT).bind(plan.id.0).fetch_one(self.connection()).await?;
-            load.in_flight = row.number("devices")?;
-        }
-        if let Some(limit) = strategy.max_per_minute {
-            let rows = sqlx::query(LAST_STARTS)
-                .bind(plan.id.0)
-                .bind((now - START_SPAN).0)
-                .bind(i64::from(limit))
-                .fetch_all(self.connection())
-                .await?;
-            if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX)
-                && let Some(oldest) = rows.last()
-            {
-                load.full_until = Some(Millis(oldest.int("at")?) + START_SPAN);
-            }
-        }
-        if let Some(first) = strategy.first_devices {
-            for (query, count) in [(FINISHED, &mut load.finished), (STARTED, &mut load.engaged)] {
-                let rows = sqlx::query(query)
-                    .bind(plan.id.0)
-                    .bind(i64::from(first))
-                    .fetch_all(self.connection())
-                    .await?;
-                *count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-            }
-            let row = sqlx::query(UNANSWERED).bind(plan.id.0).fetch_one(self.connection()).await?;
-            load.engaged = load.engaged.saturating_add(row.number("devices")?);
-        }
-        Ok(load)
-    }
-
     /// Every plan that is activated and not over.
     pub async fn running_plans(&mut self) -> Result<Vec<(PlanId, Result<Plan>)>> {
         let rows = sqlx::query(RUNNING_PLANS).fetch_all(self.connection()).await?;
@@ -304,85 +241,6 @@ impl Reader {
                 .fetch_all(self.connection())
                 .await?;
         rows.iter().map(|row| Ok((row.word("component")?, PlanId(row.int("newer")?)))).collect()
-    }
-
-    /// How many devices stand in the plan's list.
-    pub async fn count_listed(&mut self, id: PlanId, list: List) -> Result<i64> {
-        let row =
-            sqlx::query("SELECT COUNT(*) AS devices FROM plan_devices WHERE plan_id = $1 AND list = $2")
-                .bind(id.0)
-                .bind(list.as_str())
-                .fetch_one(self.connection())
-                .await?;
-        row.int("devices")
-    }
-
-    /// How many of its devices the plan had not been offered to when it was terminated.
-    pub async fn plan_unreached(&mut self, id: PlanId) -> Result<u64> {
-        let row = sqlx::query("SELECT unreached FROM plans WHERE id = $1")
-            .bind(id.0)
-            .fetch_optional(self.connection())
-            .await?;
-        row.map_or(Ok(0), |row| row.number("unreached"))
-    }
-
-    /// Whether the plan's list has any device at all.
-    pub async fn has_list(&mut self, id: PlanId, list: List) -> Result<bool> {
-        let row = sqlx::query("SELECT dk FROM plan_devices WHERE plan_id = $1 AND list = $2 LIMIT 1")
-            .bind(id.0)
-            .bind(list.as_str())
-            .fetch_optional(self.connection())
-            .await?;
-        Ok(row.is_some())
-    }
-
-    /// Whether the device stands in the plan's list.
-    pub async fn is_listed(&mut self, id: PlanId, list: List, device: &DeviceKey) -> Result<bool> {
-        let row = sqlx::query(IS_LISTED)
-            .bind(id.0)
-            .bind(list.as_str())
-            .bind(device.as_str())
-            .fetch_optional(self.connection())
-            .await?;
-        Ok(row.is_some())
-    }
-
-    /// The device keys in the plan's list after `after`, at most `limit`, in order.
-    pub async fn listed(
-        &mut self,
-        id: PlanId,
-        list: List,
-        after: &str,
-        limit: i64,
-    ) -> Result<Vec<DeviceKey>> {
-        let rows = sqlx::query(
-            "SELECT dk FROM plan_devices WHERE plan_id = $1 AND list = $2 AND dk > $3 ORDER BY dk LIMIT $4",
-        )
-        .bind(id.0)
-        .bind(list.as_str())
-        .bind(after)
-        .bind(limit.clamp(1, PAGE_MAX))
-        .fetch_all(self.connection())
-        .await?;
-        rows.iter().map(|row| row.word("dk")).collect()
-    }
-
-    /// The first device keys in the plan's list, at most `limit`, in order: pages of [`Reader::listed`] together.
-    pub async fn first_listed(&mut self, id: PlanId, list: List, limit: i64) -> Result<Vec<DeviceKey>> {
-        let mut keys: Vec<DeviceKey> = Vec::new();
-        loop {
-            let wanted = (limit - i64::try_from(keys.len()).unwrap_or(i64::MAX)).min(PAGE_MAX);
-            if wanted <= 0 {
-                return Ok(keys);
-            }
-            let after = keys.last().map_or("", DeviceKey::as_str).to_owned();
-            let page = self.listed(id, list, &after, wanted).await?;
-            let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < wanted;
-            keys.extend(page);
-            if is_last {
-                return Ok(keys);
-            }
-        }
     }
 }
 
@@ -486,16 +344,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes every device out of one of the plan's lists.
-    pub async fn clear_list(&mut self, id: PlanId, list: List) -> Result<()> {
-        sqlx::query("DELETE FROM plan_devices WHERE plan_id = $1 AND list = $2")
-            .bind(id.0)
-            .bind(list.as_str())
-            .execute(self.connection())
-            .await?;
-        Ok(())
-    }
-
     /// Deletes a plan; the caller has checked that it is Saved, so no device knows of it.
     pub async fn delete_plan(&mut self, id: PlanId) -> Result<()> {
         self.touch(Topic::Plan(id));
@@ -526,36 +374,6 @@ impl Writer {
         self.with_components(plan(&row)?).await
     }
 
-    /// Puts devices into one of the plan's lists; one that is there already stays.
-    pub async fn list_devices(&mut self, id: PlanId, list: List, devices: &[DeviceKey]) -> Result<()> {
-        // One bind for many keys: a million keys are a thousand statements.
-        for keys in devices.chunks(1_000) {
-            let json = serde_json::json!(keys).to_string();
-            sqlx::query(
-                "INSERT INTO plan_devices (plan_id, list, dk) SELECT $1, $2, value FROM json_each($3) WHERE true \
-                 ON CONFLICT (plan_id, list, dk) DO NOTHING",
-            )
-            .bind(id.0)
-            .bind(list.as_str())
-            .bind(json)
-            .execute(self.connection())
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// Puts the devices of both lists of one plan into those of another.
-    pub async fn copy_lists(&mut self, from: PlanId, to: PlanId) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO plan_devices (plan_id, list, dk) SELECT $2, list, dk FROM plan_devices WHERE plan_id = $1",
-        )
-        .bind(from.0)
-        .bind(to.0)
-        .execute(self.connection())
-        .await?;
-        Ok(())
-    }
-
     /// Stores where the plan is in its life.
     pub async fn save_plan_state(&mut self, plan: &Plan) -> Result<()> {
         self.touch(Topic::Plan(plan.id));
@@ -571,64 +389,6 @@ impl Writer {
         .bind(plan.halted.as_deref())
         .execute(self.connection())
         .await?;
-        Ok(())
-    }
-
-    /// A device starts now; starts of more than a minute ago are forgotten.
-    pub async fn count_start(&mut self, id: PlanId, device: DeviceId, now: Millis) -> Result<()> {
-        sqlx::query("DELETE FROM plan_starts WHERE plan_id = $1 AND at <= $2")
-            .bind(id.0)
-            .bind((now - START_SPAN).0)
-            .execute(self.connection())
-            .await?;
-        sqlx::query("INSERT INTO plan_starts (plan_id, device_id, at) VALUES ($1, $2, $3)")
-            .bind(id.0)
-            .bind(device.0)
-            .bind(now.0)
-            .execute(self.connection())
-            .await?;
-        Ok(())
-    }
-
-    /// Counts, once and for ever, the devices that the plan was for and that have no row in it: who is registered, stands
-    /// in its lists, and has not told of a version that leaves the plan nothing to do.
-    pub async fn count_unreached(&mut self, id: PlanId) -> Result<()> {
-        sqlx::query(COUNT_UNREACHED).bind(id.0).execute(self.connection()).await?;
-        Ok(())
-    }
-
-    /// One more device has finished; how many since the plan was activated or resumed, and how many of them failed.
-    pub async fn count_finished(&mut self, id: PlanId, end: UpgradeState) -> Result<(u32, u32)> {
-        let row = sqlx::query(
-            "UPDATE plans SET halt_finished = halt_finished + 1, halt_failed = halt_failed + $2 WHERE id = $1 \
-             RETURNING halt_finished, halt_failed",
-        )
-        .bind(id.0)
-        .bind(i64::from(end == UpgradeState::Failed))
-        .fetch_one(self.connection())
-        .await?;
-        Ok((row.number("halt_finished")?, row.number("halt_failed")?))
-    }
-
-    /// A device that had failed has another chance, or is left out: it does not count as failed any more.
-    pub async fn uncount_failed(&mut self, id: PlanId) -> Result<()> {
-        // Failures from before a resume are not in the count.
-        sqlx::query(
-            "UPDATE plans SET halt_finished = halt_finished - 1, halt_failed = halt_failed - 1 \
-             WHERE id = $1 AND halt_failed > 0",
-        )
-        .bind(id.0)
-        .execute(self.connection())
-        .await?;
-        Ok(())
-    }
-
-    /// Finished devices are counted from here on.
-    pub async fn forget_finished(&mut self, id: PlanId) -> Result<()> {
-        sqlx::query("UPDATE plans SET halt_finished = 0, halt_failed = 0 WHERE id = $1")
-            .bind(id.0)
-            .execute(self.connection())
-            .await?;
         Ok(())
     }
 

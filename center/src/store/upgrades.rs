@@ -1,6 +1,5 @@
-//! Upgrades of devices, their components, and their log.
+//! Upgrades of devices and their components.
 
-use serde::Serialize;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
@@ -11,84 +10,16 @@ use crate::rules::progress::{Figures, UpgradeState};
 use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 use crate::rules::{ComponentNo, DeviceId, PackageId, PlanId, UpgradeId};
 
-/// A line of an upgrade's log.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LogEntry {
-    /// Number, in the order of writing.
-    pub id: i64,
-    /// The device.
-    pub device: DeviceId,
-    /// The upgrade; none for what belongs to no upgrade.
-    pub upgrade: Option<UpgradeId>,
-    /// The component, where one is meant.
-    pub component: Option<ComponentNo>,
-    /// What it is: `offer`, `status`, `decision`, `error` ...
-    pub kind: String,
-    /// Its values.
-    pub value: serde_json::Value,
-    /// When it happened first.
-    pub at: Millis,
-    /// When it was repeated last.
-    pub last_at: Millis,
-    /// How often.
-    pub times: i64,
-}
-
-/// What becomes a line of the log.
-#[derive(Debug, Clone)]
-pub struct NewLogEntry {
-    /// The device.
-    pub device: DeviceId,
-    /// The upgrade, if any.
-    pub upgrade: Option<UpgradeId>,
-    /// The component, if any.
-    pub component: Option<ComponentNo>,
-    /// What it is.
-    pub kind: &'static str,
-    /// Its values.
-    pub value: serde_json::Value,
-}
-
-// Reader of the scheduler and of every connect: a test shows that each has its index.
+// Queries of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const OPEN_UPGRADES: &str =
     "SELECT * FROM upgrades WHERE device_id = $1 AND ended_at IS NULL ORDER BY id";
 pub(super) const FIND_UPGRADE: &str = "SELECT * FROM upgrades WHERE plan_id = $1 AND device_id = $2";
 pub(super) const PLAN_FIGURES: &str =
     "SELECT state, COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 GROUP BY state";
-pub(super) const LEASES_OVER: &str = "SELECT DISTINCT upgrades.device_id AS device_id FROM component_upgrades \
-             JOIN upgrades ON upgrades.id = component_upgrades.upgrade_id \
-             WHERE component_upgrades.lease_until IS NOT NULL AND component_upgrades.lease_until <= $1 LIMIT $2";
-pub(super) const OFFERS_DUE: &str = "SELECT DISTINCT upgrades.device_id AS device_id FROM upgrades \
-             JOIN devices ON devices.id = upgrades.device_id \
-             WHERE upgrades.next_offer_at IS NOT NULL AND upgrades.next_offer_at <= $1 AND devices.online = 1 LIMIT $2";
-pub(super) const EXTEND_LEASES: &str =
-    "UPDATE component_upgrades SET lease_until = $1 WHERE lease_until IS NOT NULL AND lease_until < $1";
 pub(super) const PLAN_UPGRADES_IN: &str =
     "SELECT * FROM upgrades WHERE plan_id = $1 AND state = $2 AND id > $3 ORDER BY id LIMIT $4";
-pub(super) const VERIFICATIONS: &str =
-    "SELECT * FROM upgrades WHERE verifies = $1 AND id > $2 ORDER BY id LIMIT $3";
-pub(super) const LAST_VERIFICATION: &str =
-    "SELECT * FROM upgrades WHERE verifies = $1 ORDER BY id DESC LIMIT 1";
-pub(super) const VERDICT: &str = "SELECT state FROM upgrades WHERE verifies = $1 AND ended_at IS NOT NULL \
-             AND state IN ('upgraded', 'upgrade_failed') ORDER BY ended_at DESC, id DESC LIMIT 1";
-pub(super) const RUNNING_VERIFICATION: &str =
-    "SELECT id FROM upgrades WHERE verifies = $1 AND ended_at IS NULL ORDER BY id LIMIT 1";
-pub(super) const DEADLINES_OVER: &str = "SELECT DISTINCT device_id FROM upgrades \
-             WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at <= $1 LIMIT $2";
-pub(super) const EXTEND_DEADLINES: &str = "UPDATE upgrades SET deadline_at = $1 \
-             WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at < $1";
-pub(super) const LOG_AFTER: &str =
-    "SELECT * FROM upgrade_log WHERE upgrade_id = $1 AND id > $2 ORDER BY id LIMIT $3";
 pub(super) const ALL_IN_FLIGHT: &str =
     "SELECT COUNT(*) AS devices FROM upgrades WHERE outstanding = 1 AND state >= ''";
-pub(super) const PRUNE_LOG: &str = "DELETE FROM upgrade_log WHERE id IN (SELECT upgrade_log.id FROM upgrade_log \
-             WHERE upgrade_log.last_at < $1 AND NOT EXISTS (SELECT 1 FROM upgrades \
-             WHERE upgrades.id = upgrade_log.upgrade_id AND upgrades.ended_at IS NULL) ORDER BY last_at LIMIT $2)";
-pub(super) const LAST_LINE: &str = "SELECT COALESCE(MAX(id), 0) AS id FROM upgrade_log WHERE upgrade_id = $1";
-pub(super) const REPEAT_LOG: &str = "UPDATE upgrade_log SET last_at = $6, times = times + 1 \
-             WHERE id = (SELECT MAX(id) FROM upgrade_log WHERE device_id = $1) \
-             AND COALESCE(upgrade_id, 0) = $2 AND COALESCE(component, '') = $3 AND kind = $4 AND value = $5";
-
 pub(super) fn upgrade(row: &AnyRow) -> Result<Upgrade> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
     Ok(Upgrade {
@@ -126,21 +57,6 @@ pub(super) fn component(row: &AnyRow) -> Result<ComponentUpgrade> {
     })
 }
 
-pub(super) fn log_entry(row: &AnyRow) -> Result<LogEntry> {
-    Ok(LogEntry {
-        id: row.int("id")?,
-        device: DeviceId(row.int("device_id")?),
-        upgrade: row.maybe_int("upgrade_id")?.map(UpgradeId),
-        component: row.maybe_word("component")?,
-        kind: row.text("kind")?,
-        value: serde_json::from_str(&row.text("value")?)
-            .map_err(|error| StoreError::Unusable(format!("column value: {error}")))?,
-        at: Millis(row.int("at")?),
-        last_at: Millis(row.int("last_at")?),
-        times: row.int("times")?,
-    })
-}
-
 /// The package that an upgrade without a plan verifies.
 fn verifies(upgrade: &Upgrade) -> Option<PackageId> {
     upgrade.components.first().filter(|_| upgrade.plan.is_none()).map(|component| component.package)
@@ -151,7 +67,8 @@ fn signed(bytes: u64) -> i64 {
 }
 
 impl Reader {
-    async fn whole_upgrades(&mut self, rows: Vec<AnyRow>) -> Result<Vec<Upgrade>> {
+    /// The upgrades of these rows, with their components.
+    pub(super) async fn whole_upgrades(&mut self, rows: Vec<AnyRow>) -> Result<Vec<Upgrade>> {
         let mut upgrades = Vec::with_capacity(rows.len());
         for row in &rows {
             let mut upgrade = upgrade(row)?;
@@ -236,103 +153,9 @@ impl Reader {
         Ok(figures)
     }
 
-    /// Devices with a lease that has run out at `now`, at most `limit`.
-    pub async fn leases_over(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(LEASES_OVER).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
-        rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
-    }
-
-    /// Online devices with an upgrade that is to be offered again at `now`, at most `limit`.
-    pub async fn offers_due(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(OFFERS_DUE).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
-        rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
-    }
-
-    /// Firmware verifications of the package after number `after`, at most `limit`, oldest first.
-    pub async fn verifications(
-        &mut self,
-        package: PackageId,
-        after: i64,
-        limit: i64,
-    ) -> Result<Vec<Upgrade>> {
-        let rows = sqlx::query(VERIFICATIONS)
-            .bind(package.0)
-            .bind(after)
-            .bind(limit)
-            .fetch_all(self.connection())
-            .await?;
-        self.whole_upgrades(rows).await
-    }
-
-    /// The firmware verification of the package that began last.
-    pub async fn last_verification(&mut self, package: PackageId) -> Result<Option<Upgrade>> {
-        let rows = sqlx::query(LAST_VERIFICATION).bind(package.0).fetch_all(self.connection()).await?;
-        Ok(self.whole_upgrades(rows).await?.pop())
-    }
-
-    /// What the package's verifications say: the last one that passed or failed decides.
-    pub async fn verified(&mut self, package: PackageId) -> Result<Verified> {
-        let row = sqlx::query(VERDICT).bind(package.0).fetch_optional(self.connection()).await?;
-        let state = row.map(|row| row.word::<UpgradeState>("state")).transpose()?;
-        Ok(match state {
-            Some(UpgradeState::Upgraded) => Verified::Passed,
-            Some(_) => Verified::Failed,
-            None => Verified::Never,
-        })
-    }
-
-    /// A firmware verification of the package that is not at its end.
-    pub async fn running_verification(&mut self, package: PackageId) -> Result<Option<UpgradeId>> {
-        let row = sqlx::query(RUNNING_VERIFICATION).bind(package.0).fetch_optional(self.connection()).await?;
-        row.map(|row| row.int("id").map(UpgradeId)).transpose()
-    }
-
-    /// Devices whose firmware verification should have ended by `now`, at most `limit`.
-    pub async fn deadlines_over(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(DEADLINES_OVER).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
-        rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
-    }
-
     /// How many upgrades have their device busy.
     pub async fn count_in_flight(&mut self) -> Result<i64> {
         sqlx::query(ALL_IN_FLIGHT).fetch_one(self.connection()).await?.int("devices")
-    }
-
-    /// The upgrade's log, oldest first.
-    pub async fn upgrade_log(&mut self, id: UpgradeId) -> Result<Vec<LogEntry>> {
-        let rows = sqlx::query("SELECT * FROM upgrade_log WHERE upgrade_id = $1 ORDER BY id")
-            .bind(id.0)
-            .fetch_all(self.connection())
-            .await?;
-        rows.iter().map(log_entry).collect()
-    }
-
-    /// Number of the last line of the upgrade's log; 0: it has none.
-    pub async fn last_line(&mut self, id: UpgradeId) -> Result<i64> {
-        let row = sqlx::query(LAST_LINE).bind(id.0).fetch_one(self.connection()).await?;
-        row.int("id")
-    }
-
-    /// The upgrade's log after line number `after`, at most `limit` lines, oldest first.
-    pub async fn upgrade_log_after(
-        &mut self,
-        id: UpgradeId,
-        after: i64,
-        limit: i64,
-    ) -> Result<Vec<LogEntry>> {
-        let rows =
-            sqlx::query(LOG_AFTER).bind(id.0).bind(after).bind(limit).fetch_all(self.connection()).await?;
-        rows.iter().map(log_entry).collect()
-    }
-
-    /// The last `limit` lines of the device's log, with those of its upgrades, oldest first.
-    pub async fn device_log(&mut self, device: DeviceId, limit: i64) -> Result<Vec<LogEntry>> {
-        let rows = sqlx::query("SELECT * FROM upgrade_log WHERE device_id = $1 ORDER BY id DESC LIMIT $2")
-            .bind(device.0)
-            .bind(limit)
-            .fetch_all(self.connection())
-            .await?;
-        rows.iter().rev().map(log_entry).collect()
     }
 }
 
@@ -452,14 +275,6 @@ impl Writer {
         Ok(())
     }
 
-    /// No lease and no verification's deadline ends before `until`.
-    pub async fn extend_leases(&mut self, until: Millis) -> Result<()> {
-        for query in [EXTEND_LEASES, EXTEND_DEADLINES] {
-            sqlx::query(query).bind(until.0).execute(self.connection()).await?;
-        }
-        Ok(())
-    }
-
     /// Ends every upgrade of the plan that waits for another attempt, as failed: there is none in a plan that is over.
     /// Returns how many.
     pub async fn end_waiting(&mut self, plan: PlanId, reason: &str, now: Millis) -> Result<u64> {
@@ -508,43 +323,5 @@ impl Writer {
         .execute(self.connection())
         .await?;
         Ok(done.rows_affected())
-    }
-
-    /// Deletes up to `limit` lines of the log that were last repeated before `until`, the oldest first, and says how many.
-    /// An upgrade that is not at its end keeps all of its lines.
-    pub async fn prune_log(&mut self, until: Millis, limit: i64) -> Result<u64> {
-        let done = sqlx::query(PRUNE_LOG).bind(until.0).bind(limit).execute(self.connection()).await?;
-        Ok(done.rows_affected())
-    }
-
-    /// Writes a line; a repetition of the device's last line counts it up instead.
-    pub async fn log(&mut self, entry: NewLogEntry, now: Millis) -> Result<()> {
-        self.touch(Topic::Device(entry.device));
-        let value = entry.value.to_string();
-        let repeated = sqlx::query(REPEAT_LOG)
-            .bind(entry.device.0)
-            .bind(entry.upgrade.map_or(0, |upgrade| upgrade.0))
-            .bind(entry.component.as_ref().map_or("", ComponentNo::as_str))
-            .bind(entry.kind)
-            .bind(value.as_str())
-            .bind(now.0)
-            .execute(self.connection())
-            .await?;
-        if repeated.rows_affected() > 0 {
-            return Ok(());
-        }
-        sqlx::query(
-            "INSERT INTO upgrade_log (device_id, upgrade_id, component, kind, value, at, last_at, times) \
-             VALUES ($1, $2, $3, $4, $5, $6, $6, 1)",
-        )
-        .bind(entry.device.0)
-        .bind(entry.upgrade.map(|upgrade| upgrade.0))
-        .bind(entry.component.as_ref().map(ComponentNo::as_str))
-        .bind(entry.kind)
-        .bind(value)
-        .bind(now.0)
-        .execute(self.connection())
-        .await?;
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What the end users of devices said to plans in manual mode.
+//! What the end users of devices answered to plans in manual mode.
 
 use serde::Serialize;
 use sqlx::any::AnyRow;
@@ -16,13 +16,10 @@ pub struct UserConsent {
     pub at: Millis,
 }
 
-// Reader of the scheduler and of every offer: a test shows that each has its index.
+// Queries of the scheduler and of every offer: a test shows that each has its index.
 pub(super) const FIND_ANSWER: &str = "SELECT * FROM plan_answers WHERE plan_id = $1 AND device_id = $2";
 pub(super) const NEXT_OPENING: &str = "SELECT opens_at FROM plan_answers WHERE device_id = $1 AND opens_at IS NOT NULL AND opens_at > $2 \
              ORDER BY opens_at LIMIT 1";
-pub(super) const RECHECKS_DUE: &str = "SELECT id FROM devices WHERE online = 1 AND recheck_at IS NOT NULL AND recheck_at <= $1 \
-             ORDER BY recheck_at LIMIT $2";
-
 fn said(row: &AnyRow) -> Result<UserConsent> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
     let answer = match (row.text("answer")?.as_str(), time("opens_at")?, time("closes_at")?) {
@@ -50,12 +47,6 @@ impl Reader {
         let row =
             sqlx::query(NEXT_OPENING).bind(device.0).bind(now.0).fetch_optional(self.connection()).await?;
         row.map(|row| Ok(Millis(row.int("opens_at")?))).transpose()
-    }
-
-    /// Online devices that the center is to look at by itself at `now`, at most `limit`.
-    pub async fn rechecks_due(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(RECHECKS_DUE).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
-        rows.iter().map(|row| Ok(DeviceId(row.int("id")?))).collect()
     }
 }
 
@@ -107,16 +98,6 @@ impl Writer {
         sqlx::query("UPDATE devices SET auto_confirm = $2 WHERE id = $1")
             .bind(device.0)
             .bind(auto.as_str())
-            .execute(self.connection())
-            .await?;
-        Ok(())
-    }
-
-    /// When the center is to look at the device by itself; none: at the marks only.
-    pub async fn set_recheck_at(&mut self, device: DeviceId, at: Option<Millis>) -> Result<()> {
-        sqlx::query("UPDATE devices SET recheck_at = $2 WHERE id = $1")
-            .bind(device.0)
-            .bind(at.map(|at| at.0))
             .execute(self.connection())
             .await?;
         Ok(())

@@ -1,0 +1,139 @@
+//! What is counted for a plan: the use of its limits, devices that finished since it was resumed, devices without an offer.
+
+use super::{Columns, Plan, Reader, Result, Writer};
+use crate::clock::Millis;
+use crate::rules::limits::{Load, START_SPAN};
+use crate::rules::progress::UpgradeState;
+use crate::rules::{DeviceId, PlanId};
+
+// A test shows that each has its index.
+pub(super) const IN_FLIGHT: &str =
+    "SELECT COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 AND outstanding = 1";
+pub(super) const UNANSWERED: &str = "SELECT COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 AND state = 'not_upgraded' AND outstanding = 1";
+pub(super) const LAST_STARTS: &str =
+    "SELECT at FROM plan_starts WHERE plan_id = $1 AND at > $2 ORDER BY at DESC LIMIT $3";
+pub(super) const FINISHED: &str = "SELECT id FROM upgrades WHERE plan_id = $1 AND state IN ('upgraded', 'upgrade_failed') AND cancelled_at IS NULL LIMIT $2";
+pub(super) const STARTED: &str =
+    "SELECT id FROM upgrades WHERE plan_id = $1 AND state = 'upgrading' LIMIT $2";
+const COUNT_UNREACHED: &str = "UPDATE plans SET unreached = (SELECT COUNT(*) FROM devices WHERE devices.pk = plans.pk \
+             AND NOT EXISTS (SELECT 1 FROM upgrades WHERE upgrades.plan_id = plans.id AND upgrades.device_id = devices.id) \
+             AND NOT EXISTS (SELECT 1 FROM plan_devices AS black \
+               WHERE black.plan_id = plans.id AND black.list = 'black' AND black.dk = devices.dk) \
+             AND (NOT EXISTS (SELECT 1 FROM plan_devices AS white WHERE white.plan_id = plans.id AND white.list = 'white') \
+               OR EXISTS (SELECT 1 FROM plan_devices AS white \
+               WHERE white.plan_id = plans.id AND white.list = 'white' AND white.dk = devices.dk)) \
+             AND EXISTS (SELECT 1 FROM plan_components AS part JOIN packages ON packages.id = part.package_id \
+               JOIN components ON components.pk = packages.pk AND components.no = packages.component \
+               LEFT JOIN device_versions AS mcu ON mcu.device_id = devices.id AND mcu.component = part.component \
+               WHERE part.plan_id = plans.id AND CASE components.kind WHEN 'module' \
+               THEN devices.module_version IS NULL OR (devices.module_version <> packages.target \
+                 AND COALESCE(packages.source, devices.module_version) = devices.module_version) \
+               ELSE mcu.version IS NULL OR (mcu.version <> packages.target \
+                 AND COALESCE(packages.source, mcu.version) = mcu.version) END)) WHERE id = $1";
+
+impl Reader {
+    /// How much of its limits the plan uses: exact, and the work is bounded by the limits themselves.
+    pub async fn load(&mut self, plan: &Plan, now: Millis) -> Result<Load> {
+        let strategy = &plan.settings.strategy;
+        let mut load = Load::default();
+        if strategy.max_in_flight.is_some() {
+            let row = sqlx::query(IN_FLIGHT).bind(plan.id.0).fetch_one(self.connection()).await?;
+            load.in_flight = row.number("devices")?;
+        }
+        if let Some(limit) = strategy.max_per_minute {
+            let rows = sqlx::query(LAST_STARTS)
+                .bind(plan.id.0)
+                .bind((now - START_SPAN).0)
+                .bind(i64::from(limit))
+                .fetch_all(self.connection())
+                .await?;
+            if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX)
+                && let Some(oldest) = rows.last()
+            {
+                load.full_until = Some(Millis(oldest.int("at")?) + START_SPAN);
+            }
+        }
+        if let Some(first) = strategy.first_devices {
+            for (query, count) in [(FINISHED, &mut load.finished), (STARTED, &mut load.engaged)] {
+                let rows = sqlx::query(query)
+                    .bind(plan.id.0)
+                    .bind(i64::from(first))
+                    .fetch_all(self.connection())
+                    .await?;
+                *count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            }
+            let row = sqlx::query(UNANSWERED).bind(plan.id.0).fetch_one(self.connection()).await?;
+            load.engaged = load.engaged.saturating_add(row.number("devices")?);
+        }
+        Ok(load)
+    }
+
+    /// How many of its devices the plan had not been offered to when it was terminated.
+    pub async fn plan_unreached(&mut self, id: PlanId) -> Result<u64> {
+        let row = sqlx::query("SELECT unreached FROM plans WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(self.connection())
+            .await?;
+        row.map_or(Ok(0), |row| row.number("unreached"))
+    }
+}
+
+impl Writer {
+    /// A device starts now; starts of more than a minute ago are forgotten.
+    pub async fn count_start(&mut self, id: PlanId, device: DeviceId, now: Millis) -> Result<()> {
+        sqlx::query("DELETE FROM plan_starts WHERE plan_id = $1 AND at <= $2")
+            .bind(id.0)
+            .bind((now - START_SPAN).0)
+            .execute(self.connection())
+            .await?;
+        sqlx::query("INSERT INTO plan_starts (plan_id, device_id, at) VALUES ($1, $2, $3)")
+            .bind(id.0)
+            .bind(device.0)
+            .bind(now.0)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Counts, once and for ever, the devices that the plan was for and that have no row in it: who is registered, stands
+    /// in its lists, and has not told of a version that leaves the plan nothing to do.
+    pub async fn count_unreached(&mut self, id: PlanId) -> Result<()> {
+        sqlx::query(COUNT_UNREACHED).bind(id.0).execute(self.connection()).await?;
+        Ok(())
+    }
+
+    /// One more device has finished; how many since the plan was activated or resumed, and how many of them failed.
+    pub async fn count_finished(&mut self, id: PlanId, end: UpgradeState) -> Result<(u32, u32)> {
+        let row = sqlx::query(
+            "UPDATE plans SET halt_finished = halt_finished + 1, halt_failed = halt_failed + $2 WHERE id = $1 \
+             RETURNING halt_finished, halt_failed",
+        )
+        .bind(id.0)
+        .bind(i64::from(end == UpgradeState::Failed))
+        .fetch_one(self.connection())
+        .await?;
+        Ok((row.number("halt_finished")?, row.number("halt_failed")?))
+    }
+
+    /// A device that had failed has another chance, or is left out: it does not count as failed any more.
+    pub async fn uncount_failed(&mut self, id: PlanId) -> Result<()> {
+        // Failures from before a resume are not in the count.
+        sqlx::query(
+            "UPDATE plans SET halt_finished = halt_finished - 1, halt_failed = halt_failed - 1 \
+             WHERE id = $1 AND halt_failed > 0",
+        )
+        .bind(id.0)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Finished devices are counted from here on.
+    pub async fn forget_finished(&mut self, id: PlanId) -> Result<()> {
+        sqlx::query("UPDATE plans SET halt_finished = 0, halt_failed = 0 WHERE id = $1")
+            .bind(id.0)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+}
