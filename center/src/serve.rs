@@ -22,8 +22,8 @@ use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
 use crate::devices::MqttEndpoint;
 use crate::engine::{Engine, EngineError};
 use crate::http;
-use crate::packages::depot::{Depot, DepotError};
 use crate::packages::download::Downloads;
+use crate::packages::object_store::{ObjectError, Objects};
 use crate::packages::signature::Signer;
 use crate::scheduler::Scheduler;
 use crate::seal::Keyring;
@@ -156,7 +156,7 @@ pub enum ServeError {
     Config(#[from] ConfigError),
     /// The object store.
     #[error(transparent)]
-    Depot(#[from] DepotError),
+    Objects(#[from] ObjectError),
     /// The database.
     #[error("database: {0}")]
     Store(#[from] StoreError),
@@ -253,16 +253,16 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
         warn!(%public, "devices with the vendor's SDK refuse a download host without a '.'");
     }
 
-    let depot = Depot::in_folder(&data.objects(), abandoned_after)?;
+    let objects = Objects::in_folder(&data.objects(), abandoned_after)?;
     let keys = options.seal.keys(&data, &database)?;
     let store = open_store(&data, &database, keys).await?;
     let signer = Arc::new(Signer::new(public.clone(), key.clone()));
     let engine = Engine::new(store, Clock::system(), signer).owned_by(&owner);
     engine.start().await?;
     let (store, metrics) = (engine.store().clone(), engine.metrics().clone());
-    let downloads = Downloads { depot: depot.clone(), key, store: store.clone(), metrics };
+    let downloads = Downloads { objects: objects.clone(), key, store: store.clone(), metrics };
     let stop = CancellationToken::new();
-    let router = Api::new(engine.clone(), depot)
+    let router = Api::new(engine.clone(), objects)
         .until(stop.clone())
         .router(Token::new(&token))
         .merge(downloads.router())

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use quecota_center::clock::Millis;
 use quecota_center::config::DataFolder;
-use quecota_center::packages::depot::Depot;
 use quecota_center::packages::format::FILE_SIZE_MAX;
+use quecota_center::packages::object_store::Objects;
 use quecota_center::packages::signature::{PublicUrl, Signer, Token, UrlKey};
 use quecota_center::rules::progress::{ComponentState, UpgradeState};
 use quecota_center::rules::{ComponentKind, ComponentNo, DeviceKey, DeviceSecret, ProductKey, Version};
@@ -55,7 +55,7 @@ impl Bench {
         upload(self.center.http, &self.center.data, form)
     }
 
-    /// What the depot has: relative paths.
+    /// What the object store has: relative paths.
     fn objects(&self) -> Vec<String> {
         objects(&self.center.data)
     }
@@ -154,7 +154,7 @@ fn every_broken_rule_of_an_upload_is_named_with_its_value() {
         assert!(error["message"].as_str().unwrap().contains(words), "{words}: {body}");
         assert!(error["rule"].is_string(), "{body}");
     }
-    eventually("an empty depot", || bench.objects().is_empty().then_some(()));
+    eventually("an empty object store", || bench.objects().is_empty().then_some(()));
     assert_eq!(bench.center.json(&["package", "list"])["items"], serde_json::json!([]));
 }
 
@@ -186,7 +186,7 @@ fn the_largest_file_streams_through_little_memory_and_one_byte_more_is_refused()
     assert_eq!(status, 413, "{body}");
     let message = body["error"]["message"].as_str().unwrap();
     assert!(message.contains("zeros.bin") && message.contains("104857600"), "{message}");
-    eventually("an empty depot", || bench.objects().is_empty().then_some(()));
+    eventually("an empty object store", || bench.objects().is_empty().then_some(()));
 
     let mut zeros = std::io::repeat(0).take(FILE_SIZE_MAX);
     let (status, package) = bench.upload(form(&mut zeros));
@@ -239,7 +239,7 @@ fn an_upload_that_is_cut_off_leaves_nothing() {
     });
     assert!(begun[0].starts_with("incoming/"), "{begun:?}");
     drop(socket);
-    eventually("an empty depot", || bench.objects().is_empty().then_some(()));
+    eventually("an empty object store", || bench.objects().is_empty().then_some(()));
 }
 
 #[test]
@@ -578,8 +578,8 @@ async fn a_url_is_good_until_its_upgrade_is_over() {
 async fn a_file_that_vanished_from_the_disk_is_not_found() {
     let offered = offered().await;
     let package = offered.store.read().await.unwrap().package(PackageId(1)).await.unwrap();
-    let depot =
-        Depot::in_folder(&offered.bench.center.data.join("objects"), Duration::from_secs(3600)).unwrap();
-    depot.remove(&package.content.files[0].digests.sha256).await.unwrap();
+    let objects =
+        Objects::in_folder(&offered.bench.center.data.join("objects"), Duration::from_secs(3600)).unwrap();
+    objects.remove(&package.content.files[0].digests.sha256).await.unwrap();
     assert_eq!(offered.ask("GET", offered.path(), &[]).0, 404);
 }

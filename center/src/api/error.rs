@@ -9,8 +9,8 @@ use serde::Serialize;
 use tracing::error;
 
 use crate::engine::EngineError;
-use crate::packages::depot::DepotError;
 use crate::packages::format::Refusal;
+use crate::packages::object_store::ObjectError;
 use crate::rules::manual::ActionRefused;
 use crate::rules::names::NameError;
 use crate::store::StoreError;
@@ -154,10 +154,10 @@ impl From<Refusal> for ApiError {
     }
 }
 
-impl From<DepotError> for ApiError {
-    fn from(error: DepotError) -> Self {
+impl From<ObjectError> for ApiError {
+    fn from(error: ObjectError) -> Self {
         match &error {
-            DepotError::Full(_) => {
+            ObjectError::Full(_) => {
                 tracing::warn!(%error, "upload refused");
                 Self::disk_full()
             }

@@ -33,7 +33,7 @@ use self::bearer::Token;
 use self::error::ApiError;
 use self::events::Streams;
 use crate::engine::Engine;
-use crate::packages::depot::Depot;
+use crate::packages::object_store::Objects;
 use crate::store::PackageId;
 
 /// Most bytes of a request that is neither an upload nor a plan with its lists.
@@ -46,7 +46,7 @@ const LISTS_MAX: usize = 80 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Api {
     engine: Engine,
-    depot: Depot,
+    objects: Objects,
     /// Held while contents get their names and their package its row, so that a package that fails never takes
     /// away a content that another one has just begun to share.
     naming: Arc<Mutex<()>>,
@@ -56,8 +56,8 @@ pub struct Api {
 impl Api {
     /// The API over an engine and the packages' files.
     #[must_use]
-    pub fn new(engine: Engine, depot: Depot) -> Self {
-        Self { engine, depot, naming: Arc::default(), streams: Streams::default() }
+    pub fn new(engine: Engine, objects: Objects) -> Self {
+        Self { engine, objects, naming: Arc::default(), streams: Streams::default() }
     }
 
     /// Streams of events end with `stop`: they would hold up the end of the process.

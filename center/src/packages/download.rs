@@ -1,6 +1,6 @@
 //! Downloads by signed URL: the answers that a device's HTTP client needs (QUECTHING.md 4.7).
 //!
-//! Status 200 or 206, an exact `Content-Length`, never chunked, never a redirect; the bytes stream from the depot.
+//! Status 200 or 206, an exact `Content-Length`, never chunked, never a redirect; the bytes stream from the object store.
 
 use std::pin::Pin;
 
@@ -15,7 +15,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::runtime::Handle;
 use tracing::{debug, error, warn};
 
-use super::depot::{Depot, DepotError};
+use super::object_store::{ObjectError, Objects};
 use super::range::{self, Wanted};
 use super::signature::{Token, UrlKey};
 use crate::metrics::Metrics;
@@ -26,7 +26,7 @@ use crate::store::{PackageFile, Store, StoreError, UpgradeId};
 #[derive(Debug, Clone)]
 pub struct Downloads {
     /// The files.
-    pub depot: Depot,
+    pub objects: Objects,
     /// The key that URLs are signed with.
     pub key: UrlKey,
     /// Says whether an upgrade is over, and remembers how far its device is.
@@ -87,7 +87,7 @@ async fn download(
     };
     let response = match found {
         Ok(Some((content, progress))) => {
-            answer(&downloads.depot, content, Some(progress), &method, &headers).await
+            answer(&downloads.objects, content, Some(progress), &method, &headers).await
         }
         Ok(None) => refuse(StatusCode::NOT_FOUND, "the upgrade that this URL was made for is over"),
         Err(error) => {
@@ -100,9 +100,9 @@ async fn download(
 }
 
 /// Answers an operator's download of a package's file, by ranges too.
-pub async fn send(depot: &Depot, file: &PackageFile, method: &Method, headers: &HeaderMap) -> Response {
+pub async fn send(objects: &Objects, file: &PackageFile, method: &Method, headers: &HeaderMap) -> Response {
     let content = Content { sha256: file.digests.sha256, size: file.size };
-    answer(depot, content, None, method, headers).await
+    answer(objects, content, None, method, headers).await
 }
 
 /// How far a device is in the files of its component's package, told to the store when the answer ends, whole or not.
@@ -154,7 +154,7 @@ impl Drop for Progress {
 /// A content that may be downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Content {
-    /// Its name in the depot.
+    /// Its name in the object store.
     sha256: [u8; 32],
     /// Bytes.
     size: u64,
@@ -162,7 +162,7 @@ struct Content {
 
 /// Answers GET and HEAD for one content.
 async fn answer(
-    depot: &Depot,
+    objects: &Objects,
     content: Content,
     progress: Option<Progress>,
     method: &Method,
@@ -188,7 +188,7 @@ async fn answer(
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        match depot.read(&content.sha256, first..end).await {
+        match objects.read(&content.sha256, first..end).await {
             Ok(bytes) => match progress {
                 Some(mut progress) => {
                     progress.reached = progress.reached.saturating_add(first);
@@ -196,7 +196,7 @@ async fn answer(
                 }
                 None => Body::from_stream(bytes),
             },
-            Err(error @ DepotError::Missing(_)) => {
+            Err(error @ ObjectError::Missing(_)) => {
                 warn!(%error, "a download of a file that a package has");
                 return refuse(StatusCode::NOT_FOUND, "the file is gone");
             }
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     async fn get(
-        depot: &Depot,
+        objects: &Objects,
         content: Content,
         method: Method,
         headers: &[(&str, &str)],
@@ -276,7 +276,7 @@ mod tests {
             reached: 0,
             moved: Moved::No,
         };
-        let (parts, body) = answer(depot, content, Some(progress), &method, &headers).await.into_parts();
+        let (parts, body) = answer(objects, content, Some(progress), &method, &headers).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         (Response::from_parts(parts, Body::empty()), body)
     }
@@ -284,30 +284,30 @@ mod tests {
     #[tokio::test]
     async fn a_range_of_another_content_is_answered_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
-        let mut incoming = depot.receive().await.unwrap();
+        let objects = Objects::in_folder(folder.path(), Duration::ZERO).unwrap();
+        let mut incoming = objects.receive().await.unwrap();
         incoming.write(b"0123456789").await.unwrap();
         let staged = incoming.finish().await.unwrap();
         let content = Content { sha256: staged.digests.sha256, size: staged.size };
-        depot.keep(staged).await.unwrap();
+        objects.keep(staged).await.unwrap();
 
-        let (response, body) = get(&depot, content, Method::GET, &[("range", "bytes=2-3")]).await;
+        let (response, body) = get(&objects, content, Method::GET, &[("range", "bytes=2-3")]).await;
         assert_eq!((response.status(), body.as_slice()), (StatusCode::PARTIAL_CONTENT, &b"23"[..]));
         assert_eq!(response.headers()[CONTENT_RANGE], "bytes 2-3/10");
         let tag = response.headers()[ETAG].to_str().unwrap().to_owned();
 
         let (response, _) =
-            get(&depot, content, Method::GET, &[("range", "bytes=2-3"), ("if-range", &tag)]).await;
+            get(&objects, content, Method::GET, &[("range", "bytes=2-3"), ("if-range", &tag)]).await;
         assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
         let (response, body) =
-            get(&depot, content, Method::GET, &[("range", "bytes=2-3"), ("if-range", "\"other\"")]).await;
+            get(&objects, content, Method::GET, &[("range", "bytes=2-3"), ("if-range", "\"other\"")]).await;
         assert_eq!((response.status(), body.len()), (StatusCode::OK, 10));
 
-        let (response, body) = get(&depot, content, Method::HEAD, &[("range", "bytes=2-3")]).await;
+        let (response, body) = get(&objects, content, Method::HEAD, &[("range", "bytes=2-3")]).await;
         assert_eq!((response.status(), body.len()), (StatusCode::OK, 0));
         assert_eq!(response.headers()[CONTENT_LENGTH], "10");
 
-        let (response, _) = get(&depot, content, Method::GET, &[("range", "bytes=10-")]).await;
+        let (response, _) = get(&objects, content, Method::GET, &[("range", "bytes=10-")]).await;
         assert_eq!(response.status(), StatusCode::RANGE_NOT_SATISFIABLE);
         assert_eq!(response.headers()[CONTENT_RANGE], "bytes */10");
     }
@@ -315,9 +315,9 @@ mod tests {
     #[tokio::test]
     async fn a_content_that_vanished_is_not_found() {
         let folder = tempfile::tempdir().unwrap();
-        let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
+        let objects = Objects::in_folder(folder.path(), Duration::ZERO).unwrap();
         let content = Content { sha256: [1; 32], size: 10 };
-        let (response, _) = get(&depot, content, Method::GET, &[]).await;
+        let (response, _) = get(&objects, content, Method::GET, &[]).await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /products/{pk}/packages`: a form with the package's fields and its files, which stream to the depot as they come.
+//! `POST /products/{pk}/packages`: a form with the package's fields and its files, which stream to the object store as they come.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::Detailed;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::Named;
-use crate::packages::depot::{Depot, Staged};
 use crate::packages::format;
+use crate::packages::object_store::{Objects, Staged};
 use crate::rules::{ComponentKind, ComponentNo, FileName, ProductKey, Remark, Title, Version};
 use crate::store::{NewPackage, Package, PackageFile, PackageKind};
 
@@ -43,7 +43,7 @@ pub async fn upload(
 ) -> Result<(StatusCode, Json<Detailed>), ApiError> {
     api.engine.store().read().await?.product(&product).await?;
     let form = Multipart::from_request(request, &()).await?;
-    let form = Form::receive(form, &api.depot).await?;
+    let form = Form::receive(form, &api.objects).await?;
     let (new, staged) = form.package(product)?;
     let mut store = api.engine.store().read().await?;
     let component =
@@ -79,7 +79,7 @@ impl Api {
                 Ok(mut store) => store.is_object_used(&object).await.unwrap_or(true),
                 Err(_) => true,
             };
-            if !used && let Err(error) = self.depot.remove(&sha256).await {
+            if !used && let Err(error) = self.objects.remove(&sha256).await {
                 warn!(%error, %object, "a content without a package stays");
             }
         }
@@ -93,19 +93,19 @@ impl Api {
     ) -> Result<Package, ApiError> {
         for (file, staged) in new.files.iter().zip(staged) {
             named.push((file.digests.sha256, file.object.clone()));
-            self.depot.keep(staged).await?;
+            self.objects.keep(staged).await?;
         }
         self.engine.create_package(new.clone()).await.map_err(ApiError::naming_the_missing)
     }
 }
 
 impl Form {
-    async fn receive(mut form: Multipart, depot: &Depot) -> Result<Self, ApiError> {
+    async fn receive(mut form: Multipart, objects: &Objects) -> Result<Self, ApiError> {
         let mut received = Self::default();
         while let Some(field) = in_time(form.next_field()).await?? {
             let name = field.name().unwrap_or_default().to_owned();
             if field.file_name().is_some() || name == "file" {
-                received.take_file(field, depot).await?;
+                received.take_file(field, objects).await?;
             } else {
                 let value = text(&name, field).await?;
                 received.take_field(&name, value)?;
@@ -134,10 +134,10 @@ impl Form {
         }
     }
 
-    async fn take_file(&mut self, mut field: Field<'_>, depot: &Depot) -> Result<(), ApiError> {
+    async fn take_file(&mut self, mut field: Field<'_>, objects: &Objects) -> Result<(), ApiError> {
         format::check_file_count(self.files.len() + 1)?;
         let name = FileName::new(field.file_name().unwrap_or_default())?;
-        let mut incoming = depot.receive().await?;
+        let mut incoming = objects.receive().await?;
         while let Some(bytes) = in_time(field.chunk()).await?? {
             format::check_not_too_large(name.as_str(), incoming.size() + bytes.len() as u64)?;
             incoming.write(&bytes).await?;

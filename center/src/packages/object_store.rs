@@ -23,9 +23,9 @@ use crate::store::Digests;
 /// memory that an upload of any size needs.
 const PART: usize = 5 * 1024 * 1024;
 
-/// What the depot could not do.
+/// Why the object store did not do it.
 #[derive(Debug, thiserror::Error)]
-pub enum DepotError {
+pub enum ObjectError {
     /// No room for the bytes; nothing of them is left.
     #[error("the center's disk is full: {0}; free some space and send the file again")]
     Full(#[source] object_store::Error),
@@ -46,7 +46,7 @@ pub enum DepotError {
     Store(#[source] object_store::Error),
 }
 
-impl From<object_store::Error> for DepotError {
+impl From<object_store::Error> for ObjectError {
     fn from(error: object_store::Error) -> Self {
         if is_full(&error) { Self::Full(error) } else { Self::Store(error) }
     }
@@ -69,25 +69,25 @@ fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
 
 /// The files of all packages.
 #[derive(Debug, Clone)]
-pub struct Depot {
-    objects: Arc<dyn ObjectStore>,
+pub struct Objects {
+    backend: Arc<dyn ObjectStore>,
 }
 
-impl Depot {
+impl Objects {
     /// Files in `folder`, which is made if it is not there. What an earlier process left half-written there and
     /// nobody has touched for `abandoned_after` is removed.
-    pub fn in_folder(folder: &FolderPath, abandoned_after: Duration) -> Result<Self, DepotError> {
-        let failed = |source| DepotError::Folder { folder: folder.display().to_string(), source };
+    pub fn in_folder(folder: &FolderPath, abandoned_after: Duration) -> Result<Self, ObjectError> {
+        let failed = |source| ObjectError::Folder { folder: folder.display().to_string(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
         remove_abandoned(&folder.join("incoming"), abandoned_after).map_err(failed)?;
-        let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-        Ok(Self { objects: Arc::new(objects) })
+        let backend = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+        Ok(Self { backend: Arc::new(backend) })
     }
 
     /// Begins to take in one file.
-    pub async fn receive(&self) -> Result<Incoming, DepotError> {
+    pub async fn receive(&self) -> Result<Incoming, ObjectError> {
         let place = Path::from(format!("incoming/{:032x}", rand::random::<u128>()));
-        let upload = self.objects.put_multipart(&place).await?;
+        let upload = self.backend.put_multipart(&place).await?;
         Ok(Incoming {
             upload,
             place,
@@ -100,8 +100,8 @@ impl Depot {
     }
 
     /// Whether the content is there.
-    pub async fn holds(&self, sha256: &[u8; 32]) -> Result<bool, DepotError> {
-        match self.objects.head(&place_of(sha256)).await {
+    pub async fn holds(&self, sha256: &[u8; 32]) -> Result<bool, ObjectError> {
+        match self.backend.head(&place_of(sha256)).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -109,20 +109,20 @@ impl Depot {
     }
 
     /// Gives a file that is whole its name; a content that is there already stays one file.
-    pub async fn keep(&self, file: Staged) -> Result<(), DepotError> {
+    pub async fn keep(&self, file: Staged) -> Result<(), ObjectError> {
         let Staged { mut upload, place, digests, .. } = file;
         upload.complete().await?;
-        if let Err(error) = self.objects.rename(&place, &place_of(&digests.sha256)).await {
+        if let Err(error) = self.backend.rename(&place, &place_of(&digests.sha256)).await {
             // The first error is the one to tell; what stays is removed at the next start.
-            let _ = self.objects.delete(&place).await;
+            let _ = self.backend.delete(&place).await;
             return Err(error.into());
         }
         Ok(())
     }
 
     /// Removes a content.
-    pub async fn remove(&self, sha256: &[u8; 32]) -> Result<(), DepotError> {
-        match self.objects.delete(&place_of(sha256)).await {
+    pub async fn remove(&self, sha256: &[u8; 32]) -> Result<(), ObjectError> {
+        match self.backend.delete(&place_of(sha256)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -133,11 +133,11 @@ impl Depot {
         &self,
         sha256: &[u8; 32],
         range: Range<u64>,
-    ) -> Result<BoxStream<'static, Result<Bytes, object_store::Error>>, DepotError> {
+    ) -> Result<BoxStream<'static, Result<Bytes, object_store::Error>>, ObjectError> {
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        match self.objects.get_opts(&place_of(sha256), options).await {
+        match self.backend.get_opts(&place_of(sha256), options).await {
             Ok(found) => Ok(found.into_stream()),
-            Err(object_store::Error::NotFound { .. }) => Err(DepotError::Missing(hex::encode(sha256))),
+            Err(object_store::Error::NotFound { .. }) => Err(ObjectError::Missing(hex::encode(sha256))),
             Err(error) => Err(error.into()),
         }
     }
@@ -182,7 +182,7 @@ impl Incoming {
     }
 
     /// Takes the next bytes.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), DepotError> {
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ObjectError> {
         self.size += bytes.len() as u64;
         self.md5.update(bytes);
         self.crc32.update(bytes);
@@ -196,7 +196,7 @@ impl Incoming {
     }
 
     /// Ends the file: its bytes are handed to the store and its digests are known.
-    pub async fn finish(mut self) -> Result<Staged, DepotError> {
+    pub async fn finish(mut self) -> Result<Staged, ObjectError> {
         let rest = self.gathered.split().freeze();
         if !rest.is_empty() {
             self.store(rest).await?;
@@ -209,7 +209,7 @@ impl Incoming {
         Ok(Staged { upload: self.upload, place: self.place, size: self.size, digests })
     }
 
-    async fn store(&mut self, part: Bytes) -> Result<(), DepotError> {
+    async fn store(&mut self, part: Bytes) -> Result<(), ObjectError> {
         let written = self.upload.put_part(part.into()).await;
         if written.is_err() {
             // At once, so that the room is free before anybody is told that there was none. That the removal
@@ -266,22 +266,22 @@ mod tests {
         found
     }
 
-    async fn kept(depot: &Depot, content: &[u8]) -> Digests {
-        let mut incoming = depot.receive().await.unwrap();
+    async fn kept(objects: &Objects, content: &[u8]) -> Digests {
+        let mut incoming = objects.receive().await.unwrap();
         for bytes in content.chunks(100_000) {
             incoming.write(bytes).await.unwrap();
         }
         let staged = incoming.finish().await.unwrap();
         let digests = staged.digests;
-        depot.keep(staged).await.unwrap();
+        objects.keep(staged).await.unwrap();
         digests
     }
 
     #[tokio::test]
     async fn digests_are_those_of_the_standards() {
         let folder = tempfile::tempdir().unwrap();
-        let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
-        let digests = kept(&depot, b"123456789").await;
+        let objects = Objects::in_folder(folder.path(), Duration::ZERO).unwrap();
+        let digests = kept(&objects, b"123456789").await;
         assert_eq!(hex::encode(digests.md5), "25f9e794323b453885f5181f1b624d0b");
         assert_eq!(digests.crc32, 0xcbf4_3926);
         assert_eq!(
@@ -293,31 +293,31 @@ mod tests {
     #[tokio::test]
     async fn the_same_content_is_stored_once_and_reads_back_by_ranges() {
         let folder = tempfile::tempdir().unwrap();
-        let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
+        let objects = Objects::in_folder(folder.path(), Duration::ZERO).unwrap();
         let content: Vec<u8> = (0..PART * 2 + 17).map(|i| (i % 251) as u8).collect();
-        let digests = kept(&depot, &content).await;
-        assert_eq!(kept(&depot, &content).await, digests);
+        let digests = kept(&objects, &content).await;
+        assert_eq!(kept(&objects, &content).await, digests);
         assert_eq!(files_under(folder.path()), [hex::encode(digests.sha256)]);
         for range in [0..content.len(), 0..1, PART - 1..PART + 1, content.len() - 1..content.len()] {
-            let stream = depot.read(&digests.sha256, range.start as u64..range.end as u64).await.unwrap();
+            let stream = objects.read(&digests.sha256, range.start as u64..range.end as u64).await.unwrap();
             let parts: Vec<Bytes> = stream.try_collect().await.unwrap();
             assert_eq!(parts.concat(), &content[range]);
         }
-        depot.remove(&digests.sha256).await.unwrap();
-        assert!(!depot.holds(&digests.sha256).await.unwrap());
-        let missing = depot.read(&digests.sha256, 0..1).await.err().unwrap();
+        objects.remove(&digests.sha256).await.unwrap();
+        assert!(!objects.holds(&digests.sha256).await.unwrap());
+        let missing = objects.read(&digests.sha256, 0..1).await.err().unwrap();
         assert!(missing.to_string().contains(&hex::encode(digests.sha256)));
     }
 
     #[tokio::test]
     async fn an_upload_that_is_dropped_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let depot = Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
-        let mut incoming = depot.receive().await.unwrap();
+        let objects = Objects::in_folder(folder.path(), Duration::ZERO).unwrap();
+        let mut incoming = objects.receive().await.unwrap();
         incoming.write(&vec![1; PART + 1]).await.unwrap();
         assert_eq!(files_under(folder.path()).len(), 1);
         drop(incoming);
-        let mut incoming = depot.receive().await.unwrap();
+        let mut incoming = objects.receive().await.unwrap();
         incoming.write(b"whole, but refused").await.unwrap();
         drop(incoming.finish().await.unwrap());
         // The removal runs on the runtime's blocking threads: wait for it, not for a time.
@@ -332,9 +332,9 @@ mod tests {
         let incoming = folder.path().join("incoming");
         std::fs::create_dir(&incoming).unwrap();
         std::fs::write(incoming.join("ab#1"), b"half").unwrap();
-        Depot::in_folder(folder.path(), Duration::from_secs(3600)).unwrap();
+        Objects::in_folder(folder.path(), Duration::from_secs(3600)).unwrap();
         assert_eq!(files_under(folder.path()).len(), 1, "it may be another center's upload");
-        Depot::in_folder(folder.path(), Duration::ZERO).unwrap();
+        Objects::in_folder(folder.path(), Duration::ZERO).unwrap();
         assert!(files_under(folder.path()).is_empty());
     }
 }
