@@ -60,20 +60,20 @@ async fn a_lease_ends_behind_a_device_that_cannot_be_used() {
     let bench = Bench::new().await;
     let center = &bench.center;
     let plan = center.plan(&["STM32"], |_| ()).await;
-    let mut phones = [center.phone("d1").await, center.phone("d2").await];
-    for phone in &mut phones {
-        assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
+    let mut devices = [center.test_device("d1").await, center.test_device("d2").await];
+    for device in &mut devices {
+        assert_offers(&device.report("FW1", "STM32:1").await, &["STM32"]);
     }
-    bench.damage_device(phones[0].device).await;
+    bench.damage_device(devices[0].device).await;
     center.clock.advance(Millis::minutes(11));
 
     assert_eq!(center.engine.tick().await.unwrap().failed, 1);
     let mut store = center.engine.store().read().await.unwrap();
-    let upgrade = store.find_upgrade(plan, phones[1].device).await.unwrap().unwrap();
+    let upgrade = store.find_upgrade(plan, devices[1].device).await.unwrap().unwrap();
     let log = store.upgrade_log(upgrade.id).await.unwrap();
     let ended = |line: &LogEntry| line.value["text"] == "the offer was not answered";
     assert!(log.iter().any(ended), "the other device's lease has not ended: {log:#?}");
-    let log = store.device_log(phones[0].device, 10).await.unwrap();
+    let log = store.device_log(devices[0].device, 10).await.unwrap();
     assert!(log.iter().any(|line| line.kind == "error" && line.value.to_string().contains("auto_confirm")));
     drop(store);
     assert!(bench.figures().contains(r#"quecota_set_aside_total{what="device"} 1"#), "{}", bench.figures());
@@ -120,9 +120,9 @@ async fn a_plan_ends_and_is_pushed_behind_a_plan_that_cannot_be_used() {
         center.engine.activate(plan, Supersede::Refuse).await.unwrap();
     }
     bench.damage(format!("UPDATE plans SET time_zone = 'Mars/Phobos' WHERE id = {}", bad.0)).await;
-    let mut phone = center.phone("d1").await;
-    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
-    let mut other = center.phone("d2").await;
+    let mut device = center.test_device("d1").await;
+    assert_offers(&device.report("FW1", "STM32:1").await, &["STM32"]);
+    let mut other = center.test_device("d2").await;
     other.report("FW1", "").await;
     other.report("FW1", "STM32:1").await;
     center.clock.advance(Millis::minutes(10));
@@ -138,27 +138,27 @@ async fn a_plan_ends_and_is_pushed_behind_a_plan_that_cannot_be_used() {
 async fn a_push_goes_on_behind_a_device_that_cannot_be_used() {
     let bench = Bench::new().await;
     let center = &bench.center;
-    let mut phones = Vec::new();
+    let mut devices = Vec::new();
     for number in 0..4 {
-        let mut phone = center.phone(&format!("d{number}")).await;
-        assert_eq!(phone.report("FW1", "STM32:1").await, []);
-        phones.push(phone);
+        let mut device = center.test_device(&format!("d{number}")).await;
+        assert_eq!(device.report("FW1", "STM32:1").await, []);
+        devices.push(device);
     }
     center.plan(&["STM32"], |plan| plan.push = Push::Actively).await;
-    bench.damage_device(phones[1].device).await;
+    bench.damage_device(devices[1].device).await;
     center.clock.advance(Millis::minutes(10));
     let ticked = center.engine.tick().await.unwrap();
     let mut offered = devices_of(&ticked.messages);
     offered.sort();
-    assert_eq!(offered, [phones[0].device, phones[2].device, phones[3].device]);
+    assert_eq!(offered, [devices[0].device, devices[2].device, devices[3].device]);
     assert_eq!(ticked.failed, 1);
 }
 
 #[tokio::test]
 async fn a_start_clears_the_connection_of_a_device_that_cannot_be_used() {
     let bench = Bench::new().await;
-    let phone = bench.center.connected().await;
-    let device = phone.device;
+    let device = bench.center.connected().await;
+    let device = device.device;
     bench.damage_device(device).await;
     bench.center.engine.start().await.unwrap();
     let mut store = bench.center.engine.store().read().await.unwrap();
@@ -173,14 +173,14 @@ async fn a_message_that_cannot_be_handled_is_for_good_and_in_the_devices_log() {
     let bench = Bench::new().await;
     let center = &bench.center;
     center.plan(&["STM32"], |_| ()).await;
-    let mut phone = center.connected().await;
-    assert_offers(&phone.report("FW1", "STM32:1").await, &["STM32"]);
+    let mut device = center.connected().await;
+    assert_offers(&device.report("FW1", "STM32:1").await, &["STM32"]);
     bench.damage("UPDATE component_upgrades SET state = 'somewhere'".to_owned()).await;
     let status = status_payload("STM32", Confirmed, None, Versions::default());
-    let error = phone.try_send(Command::STATUS_EVENT, &status).await.unwrap_err();
+    let error = device.try_send(Command::STATUS_EVENT, &status).await.unwrap_err();
     assert!(!error.is_temporary(), "{error}");
     let mut store = center.engine.store().read().await.unwrap();
-    let log = store.device_log(phone.device, 10).await.unwrap();
+    let log = store.device_log(device.device, 10).await.unwrap();
     assert!(log.iter().any(|line| line.kind == "error" && line.value.to_string().contains("column state")));
     assert!(bench.figures().contains("quecota_messages_failed_total 1"));
 }
@@ -200,8 +200,8 @@ impl DeviceLink for Sent {
 async fn what_a_tick_has_to_say_goes_out_over_the_link_until_the_shutdown() {
     let center = Center::new().await;
     let package = center.package("STM32", "2", 1).await;
-    let mut phone = center.connected().await;
-    assert_eq!(phone.report("FW1", "STM32:1").await, []);
+    let mut device = center.connected().await;
+    assert_eq!(device.report("FW1", "STM32:1").await, []);
     center.engine.verify(package, &DeviceKey::new("d1").unwrap()).await.unwrap();
     let (link, shutdown) = (Arc::new(Sent::default()), CancellationToken::new());
     let scheduler = Scheduler::new(center.engine.clone(), link.clone(), None);
@@ -214,7 +214,7 @@ async fn what_a_tick_has_to_say_goes_out_over_the_link_until_the_shutdown() {
     })
     .await
     .expect("a message within 10 s");
-    assert_eq!(sent(), [phone.device]);
+    assert_eq!(sent(), [device.device]);
     shutdown.cancel();
     running.await.unwrap();
 }

@@ -5,7 +5,6 @@ use sqlx::any::AnyRow;
 
 use super::{Columns, Reader, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
-use crate::rules::plan::Verified;
 use crate::rules::progress::{Figures, UpgradeState};
 use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 use crate::rules::{ComponentNo, DeviceId, PackageId, PlanId, UpgradeId};
