@@ -190,7 +190,8 @@ async fn a_package_of_five_files_is_sent_as_our_device_takes_it() {
     let mut taken = Package::new();
     assert_eq!(taken.set_files(&files), Ok(5_000_000));
     assert_eq!(files.iter().map(|file| file.index).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-    let (fourth, announced) = taken.file_at(3_000_000).unwrap();
+    let fourth = taken.file_at(3_000_000).unwrap();
+    let announced = taken.announced_at(3_000_000).unwrap();
     assert_eq!((fourth.length, announced.md5), (1_000_000, Some([7; 16])));
     assert!(taken.url(3_000_000).ends_with("/3"), "{}", taken.url(3_000_000));
 }
