@@ -16,8 +16,9 @@ pub const PASSWORD: usize = 256;
 pub const USER_NAME: usize = 64;
 /// Address of the platform, with scheme and port.
 pub const SERVER_URL: usize = 64;
-/// Firmware URL (DECISIONS: 1024).
-pub const FIRMWARE_URL: usize = 1024;
+/// Firmware URL: what the smallest receive buffer takes. Servers that sign with temporary credentials make URLs of up
+/// to some 1900 bytes.
+pub const FIRMWARE_URL: usize = RECEIVE_BUFFER_MIN;
 /// Longest topic: prefix, client id, leaf and a peer.
 pub const TOPIC: usize = 160;
 /// Component identifier (QUECTHING.md 3.2).
@@ -40,9 +41,8 @@ pub const OUTBOX: usize = 1024;
 pub const PLAN_LIST: usize = 20;
 /// Files of one module package.
 pub const PACKAGE_FILES: usize = 5;
-/// URLs of the files of one module package together; a list with longer ones is refused. Five of 300 bytes, which is
-/// what the smallest receive buffer takes.
-pub const PACKAGE_URLS: usize = 1536;
+/// URLs of the files of one module package together; a list with longer ones is refused.
+pub const PACKAGE_URLS: usize = FIRMWARE_URL;
 /// Receive buffer that the caller provides, at least.
 pub const RECEIVE_BUFFER_MIN: usize = 2048;
 /// Longest uplink frame of the agent, stuffing included.

@@ -126,7 +126,7 @@ pub enum Link {
 }
 
 /// The head of an HTTP answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FetchHead {
     /// HTTP status.
     pub status: u16,
@@ -136,6 +136,20 @@ pub struct FetchHead {
     pub length: Option<u32>,
     /// The whole file's size, when the answer tells it.
     pub total: Option<u32>,
+    /// Seconds after which the server wants to be asked again (Retry-After), when the answer tells it.
+    pub retry_after: Option<u32>,
+    /// What the body is (Content-Encoding).
+    pub encoding: Encoding,
+}
+
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// The bytes of the file.
+    #[default]
+    Identity,
+    /// Something that would have to be decoded first, such as gzip.
+    Other,
 }
 
 /// How a fetch ended, as the transport saw it.

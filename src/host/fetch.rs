@@ -246,16 +246,22 @@ fn head(status: u16, headers: &HeaderMap) -> Result<FetchHead, FetchError> {
         Some(value) => Some(value.trim().parse().map_err(|_| nonsense(&CONTENT_LENGTH, value))?),
     };
     if status != 206 {
-        return Ok(FetchHead { status, first: 0, length, total: length });
+        return Ok(FetchHead { status, length, total: length, ..FetchHead::default() });
     }
     let Some(value) = text(headers, &CONTENT_RANGE)? else {
-        return Ok(FetchHead { status, first: 0, length, total: None });
+        return Ok(FetchHead { status, length, ..FetchHead::default() });
     };
     let range = content_range(value).ok_or_else(|| nonsense(&CONTENT_RANGE, value))?;
     if length.is_some_and(|length| length != range.length) {
         return Err(nonsense(&CONTENT_RANGE, value));
     }
-    Ok(FetchHead { status, first: range.first, length: Some(range.length), total: range.total })
+    Ok(FetchHead {
+        status,
+        first: range.first,
+        length: Some(range.length),
+        total: range.total,
+        ..FetchHead::default()
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -343,7 +349,13 @@ mod tests {
         let (head, body, end) = scene.get(20_000, 30_000);
         assert_eq!(
             head,
-            Some(FetchHead { status: 206, first: 20_000, length: Some(30_000), total: Some(100_000) })
+            Some(FetchHead {
+                status: 206,
+                first: 20_000,
+                length: Some(30_000),
+                total: Some(100_000),
+                ..FetchHead::default()
+            })
         );
         assert!(body == scene.file[20_000..50_000]);
         assert_eq!(end, FetchEnd::Complete);
@@ -365,7 +377,12 @@ mod tests {
         let (head, _, _) = scene.get(20_000, 30_000);
         assert_eq!(
             head,
-            Some(FetchHead { status: 200, first: 0, length: Some(100_000), total: Some(100_000) })
+            Some(FetchHead {
+                status: 200,
+                length: Some(100_000),
+                total: Some(100_000),
+                ..FetchHead::default()
+            })
         );
     }
 

@@ -58,6 +58,11 @@ pub enum quecota_failure_values {
     QUECOTA_FAILURE_NO_PACKAGES = 20,
     /// The download took too long, though bytes came.
     QUECOTA_FAILURE_TOO_SLOW = 21,
+    /// The firmware URL, or those of a package together, are longer than 2048 bytes, or their message is longer than the
+    /// receive buffer.
+    QUECOTA_FAILURE_URL_TOO_LONG = 22,
+    /// The firmware server sent a compressed body (Content-Encoding).
+    QUECOTA_FAILURE_ENCODED = 23,
 }
 
 /// The reason of the last failure, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is

@@ -231,5 +231,6 @@ fn fetch_head(head: &Head) -> FetchHead {
         first: head.first.map_or(0, narrow),
         length: head.length.map(narrow),
         total: head.total.map(narrow),
+        ..FetchHead::default()
     }
 }

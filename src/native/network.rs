@@ -127,7 +127,8 @@ pub unsafe extern "C" fn quecota_on_fetch_begin(
     boundary!(STOP, {
         let device = device!(device, else STOP);
         let known = |length: u32| Some(length).filter(|length| *length != QUECOTA_LENGTH_UNKNOWN);
-        let head = FetchHead { status, first, length: known(length), total: known(total) };
+        let head =
+            FetchHead { status, first, length: known(length), total: known(total), ..FetchHead::default() };
         flow(device.tell(|agent, platform| agent.on_fetch_begin(platform, head)))
     })
 }

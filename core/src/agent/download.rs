@@ -35,9 +35,13 @@ impl Agent<'_> {
     /// Whether what the packet names is the image now; `None`: it is dropped.
     #[inline(never)] // three kilobytes that are off the stack before the download begins
     fn take_firmware_info(&mut self, platform: &mut dyn Platform) -> Option<Result<(), Failure>> {
-        let Ok(info) = FirmwareInfo::parse(self.inbox.payload()) else {
-            let is_waited_for = self.machine.state() == State::Confirmed;
-            return is_waited_for.then_some(Err(Failure::BadInfo));
+        let info = match FirmwareInfo::parse(self.inbox.payload()) {
+            Ok(info) => info,
+            Err(error) => {
+                let is_waited_for = self.machine.state() == State::Confirmed;
+                let failure = if error.is_url_too_long() { Failure::UrlTooLong } else { Failure::BadInfo };
+                return is_waited_for.then_some(Err(failure));
+            }
         };
         let named = (info.component, info.target, info.kind);
         let plan = self.machine.image();
@@ -55,10 +59,10 @@ impl Agent<'_> {
         };
         Some(match self.download.set_content(&info.content, image.kind) {
             Ok((size, announced)) => self.take_image(platform, Image { size, announced, ..image }),
-            Err(Unusable) => {
+            Err(unusable) => {
                 // Of a list it is this component that fails, not the one before.
                 self.machine.set_image(image);
-                Err(Failure::BadInfo)
+                Err(if unusable == Unusable::Urls { Failure::UrlTooLong } else { Failure::BadInfo })
             }
         })
     }
@@ -98,8 +102,11 @@ impl Agent<'_> {
         };
         self.machine.start_fetch(length);
         match input {
-            // The next file of a package follows from the end of the one before: the transport is still telling of that.
-            Input::PieceStaged => self.download.retry_fetch(Some(Deadline::after(platform.millis(), 0))),
+            // The next file of a package, and the rest of a range, follow from the end of the fetch before: the transport
+            // is still telling of that.
+            Input::PieceStaged | Input::RangeEnded => {
+                self.download.retry_fetch(Some(Deadline::after(platform.millis(), 0)))
+            }
             _ => self.request_fetch(platform),
         }
         None
@@ -119,24 +126,25 @@ impl Agent<'_> {
         self.download.retry_fetch(is_busy.then(|| Deadline::after(platform.millis(), FETCH_AGAIN)));
     }
 
-    /// The transport was busy before; `Timer::Head` bounds how often it is asked.
+    /// The transport was busy before; `Timer::Head` bounds how often it is asked, and `Timer::Stall` for the rest of a range.
     pub(super) fn retry_fetch(&mut self, platform: &mut dyn Platform, now: u32) {
         if !self.download.retry_at().is_some_and(|at| at.due(now)) {
             return;
         }
         self.download.retry_fetch(None);
-        if self.machine.state() == State::DownloadStart {
+        if self.downloads() {
             self.request_fetch(platform);
         }
     }
 
     /// Status line and headers of a fetch came.
     pub fn on_fetch_begin(&mut self, platform: &mut dyn Platform, head: FetchHead) -> Flow {
-        if self.machine.state() != State::DownloadStart || !self.download.is_fetching() {
+        if !self.downloads() || !self.is_requested() || self.download.is_answered() {
             return Flow::Stop;
         }
-        match self.download.check_head(self.machine.image(), &head) {
+        match self.download.accept_head(self.machine.image(), &head) {
             Ok(()) => {
+                // No transition for the rest of a range: it is downloading already.
                 self.input(platform, Input::Head);
                 Flow::Continue
             }
@@ -149,7 +157,7 @@ impl Agent<'_> {
 
     /// The next bytes of the body; written to storage before this returns.
     pub fn on_fetch_data(&mut self, platform: &mut dyn Platform, data: &[u8]) -> Flow {
-        if self.machine.state() != State::Downloading || !self.download.is_fetching() {
+        if self.machine.state() != State::Downloading || !self.download.is_answered() {
             return Flow::Stop;
         }
         match self.take_data(platform, data) {
@@ -188,19 +196,28 @@ impl Agent<'_> {
     pub fn on_fetch_end(&mut self, platform: &mut dyn Platform, end: FetchEnd) {
         // However the connection closed: what counts is whether all bytes are here.
         let _ = end;
-        if !self.download.is_fetching() || self.download.retry_at().is_some() {
+        if !self.downloads() || !self.is_requested() {
             return;
         }
-        match self.machine.state() {
-            State::Downloading if self.download.is_complete() => {
-                self.download.end_fetch();
-                let input = self.judge_piece(platform);
-                self.input(platform, input);
-            }
-            State::Downloading => self.fail(platform, Failure::Short, Input::FetchFailed),
-            State::DownloadStart => self.fail(platform, Failure::NoAnswer, Input::FetchFailed),
-            _ => {}
+        if self.download.is_complete() {
+            self.download.end_fetch();
+            let input = self.judge_piece(platform);
+            self.input(platform, input);
+        } else if self.download.is_range_complete() {
+            self.input(platform, Input::RangeEnded);
+        } else {
+            let failure = if self.download.is_answered() { Failure::Short } else { Failure::NoAnswer };
+            self.fail(platform, failure, Input::FetchFailed);
         }
+    }
+
+    fn downloads(&self) -> bool {
+        matches!(self.machine.state(), State::DownloadStart | State::Downloading)
+    }
+
+    /// Whether the transport took the fetch and tells of it.
+    fn is_requested(&self) -> bool {
+        self.download.is_fetching() && self.download.retry_at().is_none()
     }
 
     /// The piece is staged. With the last one of a file its digests can be judged, and only then.

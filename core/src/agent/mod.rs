@@ -24,8 +24,8 @@ pub use crate::cloud::{Mode, WorkState};
 use crate::cloud::{Reports, Session};
 use crate::limits;
 pub use crate::ota::Failure;
-use crate::ota::{Download, InvalidState, Machine};
-pub use crate::platform::{Delivery, FetchEnd, FetchHead, Link, TransportEvent};
+use crate::ota::{Download, InvalidState, Machine, State};
+pub use crate::platform::{Delivery, Encoding, FetchEnd, FetchHead, Link, TransportEvent};
 use crate::platform::{Level, Platform};
 use crate::text::Text;
 use apply::Apply;
@@ -202,6 +202,10 @@ impl Agent<'_> {
             Taken::NoRoom => false,
             Taken::TooLong => {
                 platform.log(Level::Error, "a message longer than the receive buffer was dropped");
+                if self.machine.state() == State::Confirmed {
+                    // The reason, should no URL come in time: nothing else that is awaited here is long.
+                    self.machine.set_failure(Failure::UrlTooLong);
+                }
                 true
             }
         }

@@ -73,7 +73,10 @@ impl Agent<'_> {
 
     fn expired(&mut self, platform: &mut dyn Platform, timer: Timer) {
         let failure = match timer {
-            Timer::Url => Some(Failure::NoUrl),
+            Timer::Url => match self.machine.failure() {
+                dropped @ Some(Failure::UrlTooLong) => dropped,
+                _ => Some(Failure::NoUrl),
+            },
             Timer::Head => Some(Failure::NoAnswer),
             Timer::Stall => Some(Failure::Stalled),
             Timer::Overall => Some(Failure::TooSlow),

@@ -8,7 +8,7 @@ use super::staging::{Staged, Staging, StagingError};
 use crate::clock::Deadline;
 use crate::digest::{Announced, Digests, Verdict};
 use crate::image::{Image, Piece};
-use crate::platform::{FetchHead, Range, StagedFile, Storage};
+use crate::platform::{Encoding, FetchHead, Range, StagedFile, Storage};
 use crate::wire::message::{ComponentKind, Content};
 use crate::{journal, limits};
 
@@ -31,9 +31,12 @@ impl Checkpoint {
 /// A fetch that was asked for.
 #[derive(Debug, Clone, Copy)]
 struct Fetch {
+    /// What was asked for; once the head is there, what of it the answer brings.
     range: Range,
     /// Bytes that came.
     received: u32,
+    /// The head came.
+    is_answered: bool,
     /// When the transport is asked again: it was busy.
     retry_at: Option<Deadline>,
 }
@@ -185,7 +188,7 @@ impl Download {
                 let announced = Announced { md5: Some(*md5), crc32: Some(*crc), sha256: *sha256 };
                 self.package.set_url(url).map(|()| (*size, announced))
             }
-            Content::Files(_) if kind == ComponentKind::Mcu => Err(Unusable),
+            Content::Files(_) if kind == ComponentKind::Mcu => Err(Unusable::Files),
             Content::Files(files) => {
                 self.package.set_files(files).map(|size| (size, self.package.identity()))
             }
@@ -328,7 +331,7 @@ impl Download {
         if range.length == 0 {
             return None;
         }
-        self.fetch = Some(Fetch { range, received: 0, retry_at: None });
+        self.fetch = Some(Fetch { range, received: 0, is_answered: false, retry_at: None });
         Some(range.length)
     }
 
@@ -360,23 +363,39 @@ impl Download {
         self.fetch = None;
     }
 
-    /// Checks a head against what was asked for: a range answered otherwise is an error, never wrong bytes.
-    pub fn check_head(&self, image: &Image, head: &FetchHead) -> Result<(), Failure> {
-        let Some(Fetch { range, .. }) = self.fetch else { return Err(Failure::NoAnswer) };
-        let whole = head.total.is_none_or(|total| total == self.file(image).length);
-        match head.status {
-            206 if head.first == range.start
-                && head.length.is_none_or(|length| length == range.length)
-                && whole =>
-            {
-                Ok(())
-            }
-            200 if range.start == 0 && head.first == 0 && head.length == Some(range.length) && whole => {
-                Ok(())
-            }
-            200 | 206 => Err(Failure::WrongRange),
-            _ => Err(Failure::HttpStatus),
+    /// Whether the head of the fetch came.
+    pub fn is_answered(&self) -> bool {
+        self.fetch.is_some_and(|fetch| fetch.is_answered)
+    }
+
+    /// Whether all came that the head said, which may be less than was asked for.
+    pub fn is_range_complete(&self) -> bool {
+        self.fetch.is_some_and(|fetch| fetch.is_answered && fetch.received == fetch.range.length)
+    }
+
+    /// Takes a head that fits what was asked for: a range answered otherwise is an error, never wrong bytes. A 206 may
+    /// bring fewer bytes than asked for, from the right start; a 200 brings the whole file, or nothing of it is taken.
+    pub fn accept_head(&mut self, image: &Image, head: &FetchHead) -> Result<(), Failure> {
+        let file = self.file(image).length;
+        let Some(fetch) = &mut self.fetch else { return Err(Failure::NoAnswer) };
+        if !matches!(head.status, 200 | 206) {
+            return Err(Failure::HttpStatus);
         }
+        if head.encoding != Encoding::Identity {
+            return Err(Failure::Encoded);
+        }
+        let range = fetch.range;
+        let length = head.length.unwrap_or(range.length);
+        let is_right = match head.status {
+            206 => head.first == range.start && (1..=range.length).contains(&length),
+            _ => range == Range { start: 0, length: file } && head.first == 0 && length == file,
+        };
+        if !is_right || head.total.is_some_and(|total| total != file) {
+            return Err(Failure::WrongRange);
+        }
+        fetch.range.length = length;
+        fetch.is_answered = true;
+        Ok(())
     }
 
     /// Counts bytes of the body that came: how far the image has come in all.

@@ -46,8 +46,12 @@ pub enum Failure {
     Restarts = 19,
     /// A module package of several files, and the port's apply takes one.
     NoPackages = 20,
-    /// The body came, but too slowly ([`timer::overall`]).
+    /// The body came, but too slowly ([`super::timer::overall`]).
     TooSlow = 21,
+    /// A URL longer than [`FIRMWARE_URL`](crate::limits::FIRMWARE_URL), or URLs of a package longer than [`PACKAGE_URLS`](crate::limits::PACKAGE_URLS) together.
+    UrlTooLong = 22,
+    /// The body is compressed: another Content-Encoding than identity.
+    Encoded = 23,
 }
 
 impl Failure {
@@ -74,6 +78,8 @@ impl Failure {
         Failure::Restarts,
         Failure::NoPackages,
         Failure::TooSlow,
+        Failure::UrlTooLong,
+        Failure::Encoded,
     ];
 
     /// The failure with this number, from a journal; `None` for 0 and for one of a later version.
@@ -110,6 +116,8 @@ impl Failure {
             Failure::Restarts => c"the device restarted again and again without getting further",
             Failure::NoPackages => c"the package has several files, and the platform's apply takes one",
             Failure::TooSlow => c"the download took too long",
+            Failure::UrlTooLong => c"the firmware URL is longer than the device can hold",
+            Failure::Encoded => c"the firmware server sent a compressed body; the file is wanted as it is",
         }
     }
 }

@@ -175,6 +175,10 @@ impl Machine {
                     self.retries.asks = self.retries.asks.saturating_add(u8::from(is_again));
                     self.arm(Timer::Retry, now);
                 }
+                // A request for the rest may have to connect again.
+                Effect::Arm(Timer::Stall) if input == Input::RangeEnded => {
+                    self.timers.arm(Timer::Stall, Deadline::after(now, timer::WAIT_HEAD));
+                }
                 Effect::Arm(timer) => self.arm(*timer, now),
                 Effect::Extend(timer) => self.put_off(*timer, Deadline::after(now, self.more_time.asked)),
                 Effect::CancelFetch => self.fetch_length = 0,

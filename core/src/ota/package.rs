@@ -34,10 +34,16 @@ pub struct Package {
     urls: Text<{ limits::PACKAGE_URLS }>,
 }
 
-/// The list cannot be used: no file, too many, URLs that are too long together, or more than 4 GB.
+/// Why the files cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a package of no file, of too many, with too long URLs, or of more than 4 GB")]
-pub struct Unusable;
+pub enum Unusable {
+    /// No file, too many, or more than 4 GB together.
+    #[error("a package of no file, of too many, or of more than 4 GB")]
+    Files,
+    /// The URLs take more than [`limits::PACKAGE_URLS`].
+    #[error("the URLs of the package are too long together")]
+    Urls,
+}
 
 impl Default for Package {
     fn default() -> Self {
@@ -60,7 +66,7 @@ impl Package {
     /// One file.
     pub fn set_url(&mut self, url: &str) -> Result<(), Unusable> {
         self.clear();
-        self.urls.set(url).map_err(|_| Unusable)
+        self.urls.set(url).map_err(|_| Unusable::Urls)
     }
 
     /// The files of a list; gives the bytes in all.
@@ -69,13 +75,13 @@ impl Package {
         let mut size = 0u32;
         for (place, file) in files.iter().enumerate() {
             let PackageFile { index, url, size: bytes, md5 } = file;
-            self.urls.push(url).map_err(|_| Unusable)?;
-            size = size.checked_add(bytes).ok_or(Unusable)?;
-            let url_end = u16::try_from(self.urls.len()).map_err(|_| Unusable)?;
-            *self.files.get_mut(place).ok_or(Unusable)? = File { index, size: bytes, md5, url_end };
+            self.urls.push(url).map_err(|_| Unusable::Urls)?;
+            size = size.checked_add(bytes).ok_or(Unusable::Files)?;
+            let url_end = u16::try_from(self.urls.len()).map_err(|_| Unusable::Urls)?;
+            *self.files.get_mut(place).ok_or(Unusable::Files)? = File { index, size: bytes, md5, url_end };
             self.count = self.count.saturating_add(1);
         }
-        if size == 0 { Err(Unusable) } else { Ok(size) }
+        if size == 0 { Err(Unusable::Files) } else { Ok(size) }
     }
 
     /// How many files the list has; 0: it is no list.
@@ -216,9 +222,9 @@ mod tests {
     fn what_cannot_be_held_is_refused() {
         let long: String = core::iter::repeat_n('x', limits::FIRMWARE_URL).collect();
         assert!(package(&[file(0, &long, 1)]).is_ok());
-        assert_eq!(package(&[file(0, &long, 1), file(1, &long, 1)]).err(), Some(Unusable));
-        assert_eq!(package(&[file(0, "u", u32::MAX), file(1, "u", 1)]).err(), Some(Unusable));
-        assert_eq!(package(&[file(0, "u", 1); 6]).err(), Some(Unusable));
-        assert_eq!(package(&[]).err(), Some(Unusable));
+        assert_eq!(package(&[file(0, &long, 1), file(1, &long, 1)]).err(), Some(Unusable::Urls));
+        assert_eq!(package(&[file(0, "u", u32::MAX), file(1, "u", 1)]).err(), Some(Unusable::Files));
+        assert_eq!(package(&[file(0, "u", 1); 6]).err(), Some(Unusable::Files));
+        assert_eq!(package(&[]).err(), Some(Unusable::Files));
     }
 }

@@ -42,8 +42,10 @@ pub enum Input {
     FirmwareInfo,
     /// 0x0113 of a component that was confirmed, but not usable: fields missing, or a module image without room.
     BadFirmwareInfo,
-    /// HTTP head with exactly what was asked for.
+    /// HTTP head with what was asked for, or with a part of it from the right start.
     Head,
+    /// The body of such a part ended where its head said.
+    RangeEnded,
     /// Connect failure, another status or range, early close, too many bytes; storage that fails.
     FetchFailed,
     /// The piece is staged and read back, and is not the last; of a package, a file whose digest matches.
@@ -212,6 +214,8 @@ pub static TABLE: &[Row] = &[
 
     // The download.
     row(&[DownloadStart], Head, Server, Of::Any, Downloading, &[Report(Downloading), EmitEvent(OtaEvent::Downloading), Arm(Timer::Heartbeat), Arm(Timer::Stall), Arm(Timer::Overall)]),
+    // The rest of a shorter range is asked for. One download: no event, and Overall goes on.
+    row(&[Downloading], RangeEnded, Server, Of::Any, Downloading, &[Arm(Timer::Stall), Fetch]),
     row(&[Downloading], Expired(Timer::Heartbeat), Clock, Of::Any, Downloading, &[Report(Downloading), EmitEvent(OtaEvent::Downloading), Arm(Timer::Heartbeat)]),
     row(&[DownloadStart], Expired(Timer::Head), Clock, Of::Any, DownloadError, GIVE_BACK),
     row(&[Downloading], Expired(Timer::Stall), Clock, Of::Any, DownloadError, GIVE_BACK),

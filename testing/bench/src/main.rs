@@ -108,7 +108,13 @@ fn pipeline(file: &[u8], md5: &str, crc: &str, sha256: Option<&&str>) -> Result<
     });
     let range = platform.fetch.take().ok_or("the agent fetches nothing")?;
     let total = file.len() as u32;
-    let head = FetchHead { status: 206, first: range.start, length: Some(range.length), total: Some(total) };
+    let head = FetchHead {
+        status: 206,
+        first: range.start,
+        length: Some(range.length),
+        total: Some(total),
+        ..FetchHead::default()
+    };
     let mut flow = agent.on_fetch_begin(&mut platform, head);
     let body = &file[range.start as usize..(range.start + range.length) as usize];
     for chunk in body.chunks(CHUNK) {

@@ -453,11 +453,19 @@ impl<'o, 'b> Device<'o, 'b> {
     fn head(&mut self, choice: u8) {
         let (file, range, _) = self.fetch.unwrap_or((0, Range { start: 0, length: 1 }, 0));
         let total = self.outside.files[file].len() as u32;
-        let mut head =
-            FetchHead { status: 206, first: range.start, length: Some(range.length), total: Some(total) };
+        let mut head = FetchHead {
+            status: 206,
+            first: range.start,
+            length: Some(range.length),
+            total: Some(total),
+            ..FetchHead::default()
+        };
         match choice % 8 {
             0..=2 => {}
-            3 => head = FetchHead { status: 200, first: 0, length: Some(total), total: Some(total) },
+            3 => {
+                head =
+                    FetchHead { status: 200, length: Some(total), total: Some(total), ..FetchHead::default() }
+            }
             4 => head.status = [401, 403, 404, 410, 416, 500, 301, 999][usize::from(choice >> 3) % 8],
             5 => head.first = head.first.wrapping_add(u32::from(choice)),
             6 => head.length = Some(u32::from(choice)).filter(|length| *length > 40),

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use quecota_core::agent::{Agent, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
+use quecota_core::agent::{Agent, Encoding, Event, EventValue, FetchEnd, FetchHead, Flow, Link, Mode};
 use quecota_core::limits;
 use quecota_core::platform::{Qos, Range, StagedFile};
 use quecota_core::wire::credential::SessionCipher;
@@ -27,7 +27,9 @@ pub const DEVICE_KEY: &str = "860000000000001";
 pub const DEVICE_SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// The session key that the platform hands out.
 pub const SESSION_KEY: [u8; 16] = *b"0123456789abcdef";
-/// Where the firmware is.
+/// Who has the firmware, and where it is.
+pub const SERVER: &str = "http://files.example.com:8000/";
+/// See [`SERVER`].
 pub const URL: &str = "http://files.example.com:8000/firmware.bin";
 
 /// A packet that reached the platform.
@@ -56,6 +58,12 @@ pub enum Serve {
     Status(u16),
     /// 200 with the whole file, whatever was asked for.
     Whole,
+    /// The same, without a word of its length.
+    WholeUnmeasured,
+    /// 206 with at most so many of the bytes asked for, from the right start.
+    AtMost(u32),
+    /// 206 with a body that is compressed.
+    Compressed,
     /// 206 with another first byte in Content-Range.
     ElsewhereBy(u32),
     /// The body ends after so many bytes.
@@ -86,6 +94,8 @@ pub struct Bench {
     pub packets: Vec<Packet>,
     /// Ranges that the server was asked for.
     pub ranges: Vec<Range>,
+    /// And the URLs.
+    pub urls: Vec<String>,
     /// The file on the server.
     pub file: Vec<u8>,
     /// Further files by their URL, of module packages.
@@ -140,8 +150,13 @@ impl Bench {
     }
 
     /// The same on a given platform; started and configured, not connected.
-    pub fn on(mut world: World) -> Self {
-        let buffer = Box::leak(vec![0; limits::RECEIVE_BUFFER_MIN].into_boxed_slice());
+    pub fn on(world: World) -> Self {
+        Self::with_receive_buffer(world, limits::RECEIVE_BUFFER_MIN)
+    }
+
+    /// The same with a receive buffer of `room` bytes.
+    pub fn with_receive_buffer(mut world: World, room: usize) -> Self {
+        let buffer = Box::leak(vec![0; room].into_boxed_slice());
         let mut agent = Agent::new(buffer);
         agent.start(&mut world);
         agent.set_product(&mut world, PRODUCT_KEY, PRODUCT_SECRET).unwrap();
@@ -152,6 +167,7 @@ impl Bench {
             events: Vec::new(),
             packets: Vec::new(),
             ranges: Vec::new(),
+            urls: Vec::new(),
             file: file(50_000),
             files: Vec::new(),
             applied: Vec::new(),
@@ -257,7 +273,7 @@ impl Bench {
 
     /// The same with a given packet id.
     pub fn send_as(&mut self, packet: PacketId, message: &Downlink<'_>) {
-        let mut buffer = [0; 2048];
+        let mut buffer = [0; 4096];
         let mut length = message.emit_frame(packet, &mut buffer).unwrap();
         if let Some(cipher) = &self.cipher {
             length = cipher.encrypt(&mut buffer, length).unwrap();
@@ -280,8 +296,13 @@ impl Bench {
 
     /// 0x0113 for the bench's file.
     pub fn give_url(&mut self, plan: Plan<'_>) {
+        self.give_this_url(plan, URL);
+    }
+
+    /// The same with a URL of one's own.
+    pub fn give_this_url(&mut self, plan: Plan<'_>, url: &str) {
         let (md5, crc) = (md5_of(&self.file), crc32fast::hash(&self.file));
-        let content = Content::File { url: URL, size: self.file.len() as u32, md5, crc, sha256: None };
+        let content = Content::File { url, size: self.file.len() as u32, md5, crc, sha256: None };
         self.send(&Downlink::FirmwareInfo(FirmwareInfo {
             component: plan.component,
             source: plan.source,
@@ -370,9 +391,10 @@ impl Bench {
                 self.ranges.push(range);
                 let found = self.files.iter().find(|(known, _)| *known == url).map(|(_, file)| file.clone());
                 let file = found.unwrap_or_else(|| {
-                    assert_eq!(url, URL);
+                    assert!(url.starts_with(SERVER), "{url} is on another server");
                     self.file.clone()
                 });
+                self.urls.push(url);
                 self.serve_range(&file, range);
             }
             Asked::Disconnect => self.cipher = None,
@@ -434,19 +456,38 @@ impl Bench {
         let total = file.len() as u32;
         let (from, to) = (range.start as usize, (range.start + range.length) as usize);
         let mut body = file[from..to].to_vec();
-        let mut head =
-            FetchHead { status: 206, first: range.start, length: Some(range.length), total: Some(total) };
+        let mut head = FetchHead {
+            status: 206,
+            first: range.start,
+            length: Some(range.length),
+            total: Some(total),
+            ..FetchHead::default()
+        };
         let mut end = Some(FetchEnd::Complete);
         match serve {
             Serve::Well => {}
             Serve::Status(status) => {
-                head = FetchHead { status, first: 0, length: Some(0), total: None };
+                head = FetchHead { status, length: Some(0), ..FetchHead::default() };
                 body.clear();
             }
             Serve::Whole => {
-                head = FetchHead { status: 200, first: 0, length: Some(total), total: Some(total) };
+                head = FetchHead {
+                    status: 200,
+                    length: Some(total),
+                    total: Some(total),
+                    ..FetchHead::default()
+                };
                 body = file.to_vec();
             }
+            Serve::WholeUnmeasured => {
+                head = FetchHead { status: 200, ..FetchHead::default() };
+                body = file.to_vec();
+            }
+            Serve::AtMost(bytes) => {
+                body.truncate(bytes as usize);
+                head.length = Some(body.len() as u32);
+            }
+            Serve::Compressed => head.encoding = Encoding::Other,
             Serve::ElsewhereBy(bytes) => head.first += bytes,
             Serve::Short(bytes) => {
                 body.truncate(bytes as usize);

@@ -944,7 +944,8 @@ impl Life<'_, '_> {
         }
         let Range { start, length } = range;
         let total = Some(*size as u32);
-        let head = FetchHead { status: 206, first: start, length: Some(length), total };
+        let head =
+            FetchHead { status: 206, first: start, length: Some(length), total, ..FetchHead::default() };
         self.fetched = base + start as usize;
         if self.deliver(TransportEvent::FetchHead(head)) == Delivery::Stop {
             return Ok(());

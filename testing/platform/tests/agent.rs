@@ -14,7 +14,7 @@ use quecota_core::wire::message::{
     ComponentKind, Content, Downlink, FirmwareInfo, Ids, Notice, Plan, PlanNotify, Plans, Provision, Records,
     StatusEvent,
 };
-use test_platform::bench::{Bench, DEVICE_SECRET, PRODUCT_SECRET, Serve, md5_of, plan};
+use test_platform::bench::{Bench, DEVICE_SECRET, PRODUCT_SECRET, SERVER, Serve, md5_of, plan};
 use test_platform::world::{Asked, Refuses, World};
 
 /// Numbers behind the component of a 10703.
@@ -371,6 +371,93 @@ mod downloads {
     #[test]
     fn a_server_that_ignores_the_range_is_an_error_never_wrong_bytes() {
         recovers_from(Serve::Whole, Failure::WrongRange, 20_480);
+    }
+
+    #[test]
+    fn a_compressed_body_is_an_error_at_the_head() {
+        recovers_from(Serve::Compressed, Failure::Encoded, 20_480);
+    }
+
+    #[test]
+    fn of_a_shorter_range_from_the_right_start_the_rest_is_asked_for_as_one_download() {
+        let mut bench = Bench::new(64 * 1024);
+        let flash = upgrade(&mut bench);
+        bench.serve.extend([Serve::AtMost(7_001), Serve::AtMost(1), Serve::AtMost(20_000)]);
+        bench.start_upgrade(plan());
+        let starts: Vec<u32> = bench.ranges.iter().map(|range| range.start).collect();
+        assert_eq!(starts, [0, 7_001, 7_002, 27_002]);
+        assert_eq!(bench.statuses(), [1, 2, 4, 5, 8, 9], "one download, and no failure");
+        assert_eq!((state(&bench), &*flash.borrow()), (9, &bench.file));
+    }
+
+    #[test]
+    fn a_shorter_range_that_breaks_off_or_has_no_byte_is_an_error() {
+        let mut bench = Bench::new(64 * 1024);
+        confirm(&mut bench);
+        bench.serve.extend([Serve::AtMost(7_001), Serve::Failure]);
+        bench.start_upgrade(plan());
+        assert_eq!((state(&bench), failure(&bench)), (6, Some(Failure::NoAnswer)));
+        recovers_from(Serve::AtMost(0), Failure::WrongRange, 20_480);
+    }
+
+    #[test]
+    fn the_rest_of_a_range_that_nobody_sends_ends_in_time() {
+        let mut bench = Bench::new(64 * 1024);
+        confirm(&mut bench);
+        bench.serve.extend([Serve::AtMost(7_001), Serve::Silence]);
+        bench.start_upgrade(plan());
+        assert_eq!(state(&bench), 5);
+        bench.pass(16_000);
+        assert_eq!((state(&bench), failure(&bench)), (6, Some(Failure::Stalled)));
+    }
+
+    #[test]
+    fn a_200_without_a_length_is_right_if_exactly_the_file_comes() {
+        let mut bench = Bench::new(64 * 1024);
+        let flash = upgrade(&mut bench);
+        bench.serve.push_back(Serve::WholeUnmeasured);
+        bench.start_upgrade(plan());
+        assert_eq!((state(&bench), &*flash.borrow()), (9, &bench.file));
+
+        let mut in_pieces = Bench::new(20 * 1024);
+        confirm(&mut in_pieces);
+        in_pieces.serve.push_back(Serve::WholeUnmeasured);
+        in_pieces.start_upgrade(plan());
+        assert_eq!((state(&in_pieces), failure(&in_pieces)), (6, Some(Failure::WrongRange)));
+    }
+
+    fn url_of(length: usize) -> String {
+        let start = format!("{SERVER}fw.bin?X-Amz-Security-Token=");
+        format!("{start}{}", "t".repeat(length - start.len()))
+    }
+
+    #[test]
+    fn a_url_as_long_as_the_receive_buffer_takes_is_used_whole() {
+        for length in [1024, 1025, 1300, 1900] {
+            let mut bench = Bench::new(64 * 1024);
+            let flash = upgrade(&mut bench);
+            bench.agent.set_mcu_version(&mut bench.world, "MCU", "1").unwrap();
+            bench.connect();
+            bench.offer(plan());
+            bench.give_this_url(plan(), &url_of(length));
+            assert_eq!((state(&bench), &*flash.borrow()), (9, &bench.file), "{length}");
+            assert!(bench.urls.iter().all(|url| *url == url_of(length)), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_too_long_fails_with_that_reason() {
+        // One that a larger buffer takes, and one that comes in a message that this buffer does not take.
+        for (room, length) in [(4096, 2049), (2048, 2049)] {
+            let mut bench = Bench::with_receive_buffer(World::new(64 * 1024), room);
+            confirm(&mut bench);
+            bench.connect();
+            bench.offer(plan());
+            bench.give_this_url(plan(), &url_of(length));
+            bench.pass(31_000);
+            assert_eq!((state(&bench), failure(&bench)), (0, Some(Failure::UrlTooLong)), "{room}");
+            assert!(bench.logged(Failure::UrlTooLong.text()));
+        }
     }
 
     #[test]

@@ -60,6 +60,7 @@ mod machine {
         BadFirmwareInfo,
         Head,
         FetchFailed,
+        RangeEnded,
         /// One byte; with the last one the digests match, or do not.
         Byte(Digests),
         /// Nothing that counts comes, though no stall either, until the fetch has taken too long.
@@ -106,6 +107,7 @@ mod machine {
         Step::BadFirmwareInfo,
         Step::Head,
         Step::FetchFailed,
+        Step::RangeEnded,
         Step::Byte(Digests::Match),
         Step::Byte(Digests::Differ),
         Step::Trickle,
@@ -206,6 +208,7 @@ mod machine {
                 Step::BadFirmwareInfo if self.machine.awaits_url() => (Input::BadFirmwareInfo, Apply::Takes),
                 Step::Head if self.fetch.is_some() => (Input::Head, Apply::Takes),
                 Step::FetchFailed if downloads => (Input::FetchFailed, Apply::Takes),
+                Step::RangeEnded if downloads => (Input::RangeEnded, Apply::Takes),
                 Step::Byte(digests) if self.machine.state() == State::Downloading => {
                     self.staged += 1;
                     self.machine.progress(self.staged, self.now);
@@ -657,7 +660,13 @@ mod agent {
 
         fn head(&self, status: u16) -> FetchHead {
             let range = self.bench.ranges.last().copied().unwrap_or(Range { start: 0, length: 1 });
-            FetchHead { status, first: range.start, length: Some(range.length), total: Some(3) }
+            FetchHead {
+                status,
+                first: range.start,
+                length: Some(range.length),
+                total: Some(3),
+                ..FetchHead::default()
+            }
         }
 
         fn byte(&mut self, wrong: u8) {

@@ -43,7 +43,7 @@ pub struct FirmwareInfo<'a> {
 pub enum Content<'a> {
     /// One file.
     File {
-        /// `http://` or `https://`, 1..=1024 bytes.
+        /// `http://` or `https://`, at most [`limits::FIRMWARE_URL`] bytes.
         url: &'a str,
         /// Bytes, at least 1.
         size: u32,
@@ -63,7 +63,7 @@ pub enum Content<'a> {
 pub struct PackageFile<'a> {
     /// Its place in the package, as the platform numbers it.
     pub index: u32,
-    /// `http://` or `https://`, 1..=1024 bytes.
+    /// `http://` or `https://`, at most [`limits::FIRMWARE_URL`] bytes.
     pub url: &'a str,
     /// Bytes, at least 1.
     pub size: u32,
@@ -139,6 +139,13 @@ impl<'a> FirmwareInfo<'a> {
     }
 }
 
+impl MessageError {
+    /// Whether the firmware URL is what is too long.
+    pub fn is_url_too_long(&self) -> bool {
+        matches!(self, MessageError::TooLong { field: URL, .. })
+    }
+}
+
 /// Hex text of up to 32 bits; vendors read it with a C library, so a leading `0x` and missing zeros are right too.
 fn read_crc(fields: Fields<'_>) -> Result<u32, MessageError> {
     let Some((offset, bytes)) = fields.bytes(CRC)?.filter(|(_, bytes)| !bytes.is_empty()) else {
@@ -199,7 +206,7 @@ mod tests {
     fn parsed_with(id: u16, write: impl Fn(&mut Writer<'_>)) -> Result<u32, MessageError> {
         let mut bytes = [0; 512];
         let length = INFO.emit(&mut bytes).unwrap();
-        let mut out = [0; 2048];
+        let mut out = [0; 4096];
         let mut writer = Writer::new(&mut out);
         for item in List::parse(bytes.get(..length).unwrap()).unwrap() {
             if item.id == id { write(&mut writer) } else { _ = writer.value(item.id, item.value) }
@@ -239,7 +246,8 @@ mod tests {
         assert!(matches!(error, MessageError::OutOfRange { field: SIZE, min: 1, .. }));
         let error = parsed_with(SIZE.id, |w| _ = w.text(2, "27954")).unwrap_err();
         assert!(matches!(error, MessageError::Kind { field: SIZE, wanted: super::super::Kind::Number, .. }));
-        let error = parsed_with(URL.id, |w| _ = w.text(1, &"h".repeat(1025))).unwrap_err();
-        assert!(matches!(error, MessageError::TooLong { field: URL, length: 1025, max: 1024, .. }));
+        let error = parsed_with(URL.id, |w| _ = w.text(1, &"h".repeat(2049))).unwrap_err();
+        assert!(matches!(error, MessageError::TooLong { field: URL, length: 2049, max: 2048, .. }));
+        assert!(error.is_url_too_long());
     }
 }

@@ -123,10 +123,10 @@ impl Incoming {
     fn head(&mut self, head: FetchHead) -> FetchHead {
         let FetchHead { first, length, total, .. } = head;
         if self.happens(Fault::Status) {
-            FetchHead { status: 503, first: 0, length: Some(0), total: None }
+            FetchHead { status: 503, length: Some(0), ..FetchHead::default() }
         } else if self.happens(Fault::WrongRange) {
             match self.random.below(4) {
-                0 => FetchHead { status: 200, first: 0, length: total, total },
+                0 => FetchHead { status: 200, length: total, total, ..FetchHead::default() },
                 1 => FetchHead { first: first.wrapping_add(1), ..head },
                 2 => FetchHead { length: length.map(|length| length.wrapping_sub(1)), ..head },
                 _ => FetchHead { total: total.map(|total| total.wrapping_add(1)), ..head },
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_stalled_fetch_is_silent_until_the_next_one_begins() {
-        let head = FetchHead { status: 206, first: 0, length: Some(9), total: Some(9) };
+        let head = FetchHead { status: 206, length: Some(9), total: Some(9), ..FetchHead::default() };
         let head = TransportEvent::FetchHead(head);
         let mut incoming = passes("stall=100%");
         assert_eq!(passed(&mut incoming, head), words([head]));
