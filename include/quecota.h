@@ -525,6 +525,13 @@ enum {
     QUECOTA_FAILURE_NO_PACKAGES = 20,
     /** The download took too long, though bytes came. */
     QUECOTA_FAILURE_TOO_SLOW = 21,
+    /**
+     * The firmware URL, or those of a package together, are longer than 2048 bytes, or their message is longer than the
+     * receive buffer.
+     */
+    QUECOTA_FAILURE_URL_TOO_LONG = 22,
+    /** The firmware server sent a compressed body (Content-Encoding). */
+    QUECOTA_FAILURE_ENCODED = 23,
 };
 
 /** What a port does next. */

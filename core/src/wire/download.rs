@@ -2,7 +2,7 @@
 //! answer as its bytes come, and redirects within a bound.
 
 use super::http::{Connection, Head, HttpError, Part, Response, Scheme, Url};
-use crate::limits;
+
 use crate::text::Text;
 
 /// Redirects that are followed for one request.
@@ -26,7 +26,7 @@ pub enum Step<'a> {
 /// A request for a range of a URL, and its answer.
 #[derive(Debug)]
 pub struct Download {
-    url: Text<{ limits::FIRMWARE_URL }>,
+    url: Text<1024>,
     start: u32,
     length: u32,
     redirects: u8,
@@ -84,7 +84,7 @@ impl Download {
     fn redirect(&mut self) -> Result<(), HttpError> {
         let to = self.response.location();
         let from = Url::parse(&self.url)?;
-        let mut next = Text::<{ limits::FIRMWARE_URL }>::new();
+        let mut next = Text::<1024>::new();
         let scheme = match from.scheme {
             Scheme::Plain => "http:",
             Scheme::Tls => "https:",

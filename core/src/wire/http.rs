@@ -5,11 +5,11 @@
 //! Content-Length, chunked, or until the peer closes, and never more than one response at a time.
 
 use super::parts;
-use crate::limits;
+
 use crate::text::Text;
 
 /// Longest status, header or chunk-size line that is read: a `Location` with the longest URL.
-pub const LINE: usize = limits::FIRMWARE_URL + 32;
+pub const LINE: usize = 1024 + 32;
 /// Bytes of all header lines together, at most.
 pub const HEAD: usize = 16 * 1024;
 
@@ -213,7 +213,7 @@ pub struct Response {
     head_bytes: usize,
     head: Head,
     chunked: bool,
-    location: Text<{ limits::FIRMWARE_URL }>,
+    location: Text<1024>,
 }
 
 impl Default for Response {
