@@ -46,7 +46,10 @@ typedef struct quecota_http quecota_http_t;
 #define QUECOTA_ALIGN 8
 
 /** Bytes of memory for one download. */
-#define QUECOTA_HTTP_SIZE 3584
+#define QUECOTA_HTTP_SIZE 4480
+
+/** Bytes that are enough for every request. */
+#define QUECOTA_HTTP_REQUEST_SIZE 2560
 
 /** Result of most calls: QUECOTA_OK or what went wrong; quecota_error_text() says it in words. */
 typedef int32_t quecota_error_t;
@@ -881,8 +884,11 @@ quecota_error_t quecota_http_target(quecota_http_t *http,
                                     uint16_t *port,
                                     int32_t *tls);
 
-/** The request to send, to `out` of `room` bytes (1200 are always enough); its length to `*length`. */
-quecota_error_t quecota_http_request(quecota_http_t *http, uint8_t *out, uint32_t room, uint32_t *length);
+/** The request to send, to `out` of `room` bytes (QUECOTA_HTTP_REQUEST_SIZE are always enough); its length to `*length`. */
+quecota_error_t quecota_http_request(quecota_http_t *http,
+                                     uint8_t *out,
+                                     uint32_t room,
+                                     uint32_t *length);
 
 /**
  * Bytes that came from the socket, in any portions. Calls quecota_on_fetch_begin(), _data() and _end() of `device` by

@@ -403,8 +403,16 @@ static void serve(fake_platform_t *fake, quecota_t *device)
     uint8_t data[1460];
     uint32_t portion = fake->fetch_length - fake->fetch_done;
     if (fake->fetch_done == 0) {
-        quecota_flow_t flow = quecota_on_fetch_begin(device, fake->http_status, fake->fetch_start, fake->fetch_length,
-                                                     FAKE_FIRMWARE_SIZE);
+        quecota_fetch_head_t head;
+        quecota_flow_t flow;
+        memset(&head, 0, sizeof head);
+        head.size = sizeof head;
+        head.status = fake->http_status;
+        head.first = fake->fetch_start;
+        head.length = fake->fetch_length;
+        head.total = FAKE_FIRMWARE_SIZE;
+        head.content_encoding = fake->http_encoding;
+        flow = quecota_on_fetch_head(device, &head);
         if (flow == QUECOTA_FLOW_STOP) {
             fake->fetch = 0;
             return;

@@ -53,6 +53,7 @@ typedef struct {
     /* Scripts. */
     int deliver_broken; /* every fetch breaks off in the middle, that many times */
     uint16_t http_status;
+    const char *http_encoding;
     /* Called by the log function, with the lock held. */
     void (*in_log)(quecota_t *device);
 

@@ -52,7 +52,7 @@ static quecota_http_next_t feed(quecota_t *device, const char *data, size_t leng
 static void serve(quecota_t *device)
 {
     static char answer[FAKE_FIRMWARE_SIZE + 512];
-    uint8_t request[1200];
+    uint8_t request[QUECOTA_HTTP_REQUEST_SIZE];
     char host[64], *range;
     uint16_t port;
     int32_t tls;

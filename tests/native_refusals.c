@@ -106,6 +106,7 @@ static void every_call_refuses(quecota_t *device, quecota_error_t with)
     CHECK_EQUAL(quecota_on_message(device, "topic", data, 1), with);
     CHECK_EQUAL(quecota_on_sent(device, 1, 1), with);
     CHECK_EQUAL(quecota_on_fetch_begin(device, 200, 0, 1, 1), QUECOTA_FLOW_STOP);
+    CHECK_EQUAL(quecota_on_fetch_head(device, NULL), QUECOTA_FLOW_STOP);
     CHECK_EQUAL(quecota_on_fetch_data(device, data, 1), QUECOTA_FLOW_STOP);
     CHECK_EQUAL(quecota_on_fetch_end(device, 1), with);
     CHECK_EQUAL(quecota_set_product(device, "key", "secret"), with);

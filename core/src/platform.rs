@@ -4,6 +4,9 @@
 //! answered later through the `on_*` calls of [`crate::agent::Agent`]. A platform must never answer from inside one
 //! of these calls. Where calls may come from several threads, the caller of the agent holds one lock around it.
 
+pub use crate::wire::http::Encoding;
+use crate::wire::http::Head;
+
 /// Everything together; implemented for any type that has the three parts.
 pub trait Platform: Transport + Storage + System {}
 impl<T: Transport + Storage + System> Platform for T {}
@@ -142,14 +145,25 @@ pub struct FetchHead {
     pub encoding: Encoding,
 }
 
-/// What a body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Encoding {
-    /// The bytes of the file.
-    #[default]
-    Identity,
-    /// Something that would have to be decoded first, such as gzip.
-    Other,
+impl From<&Head> for FetchHead {
+    /// Of the library's own parser. What does not fit 32 bits is no range that was asked for.
+    fn from(head: &Head) -> Self {
+        let narrow = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+        // Another status than 206 speaks of the whole file.
+        let (first, length, total) = match (head.status, head.range) {
+            (206, Some(range)) => (range.first, Some(range.length()), range.total),
+            (206, None) => (0, head.length, None),
+            _ => (0, head.length, head.length),
+        };
+        FetchHead {
+            status: head.status,
+            first: narrow(first),
+            length: length.map(narrow),
+            total: total.map(narrow),
+            retry_after: head.retry_after,
+            encoding: head.encoding,
+        }
+    }
 }
 
 /// How a fetch ended, as the transport saw it.

@@ -80,6 +80,13 @@ impl<const N: usize> Text<N> {
         self.len == 0
     }
 
+    /// Cuts it to its first `len` bytes; a longer `len`, or one within a character, changes nothing.
+    pub fn truncate(&mut self, len: usize) {
+        if self.as_str().is_char_boundary(len) {
+            self.len = len;
+        }
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
         self.len = 0;

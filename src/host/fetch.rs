@@ -1,13 +1,17 @@
-//! `GET` with a range, in a thread of its own.
+//! `GET` with a range, in a thread of its own. The socket and TLS are here; the request and the reading of answers are
+//! those of ports with sockets only ([`Download`]), so that both take the same servers.
 
-use std::io::Read;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use quecota_core::agent::{FetchEnd, FetchHead};
+use quecota_core::agent::FetchEnd;
 use quecota_core::platform::{Delivery, Level, Range, Refused, TransportEvent};
-use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION};
-use ureq::http::{HeaderMap, HeaderName, Uri};
+use quecota_core::wire::download::{self, Step};
+use quecota_core::wire::http::{HttpError, Scheme, Url, redacted};
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use rustls::{ClientConnection, StreamOwned};
 
 use super::log::Log;
 use super::signal;
@@ -18,9 +22,9 @@ use super::trust::{Trust, TrustError};
 /// thread when the agent no longer looks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// Name, TCP and TLS.
+    /// TCP, over all addresses of the host; each has its share.
     pub connect: Duration,
-    /// From the request to the last header.
+    /// From the request, TLS included, to the last header.
     pub head: Duration,
     /// Between two pieces of the body.
     pub read: Duration,
@@ -33,10 +37,14 @@ impl Default for Timeouts {
     }
 }
 
-/// Redirects followed; firmware servers need none (QUECTHING.md 4.7).
-const REDIRECTS: u32 = 3;
-/// Body bytes handed over at once.
+/// Longest URL, also of a redirect.
+const URL: usize = 8 * 1024;
+/// Room for every request: its URL and the fixed headers.
+const REQUEST: usize = URL + 512;
+/// Bytes read at once.
 const CHUNK: usize = 16 * 1024;
+
+type Download = download::Download<URL>;
 
 /// Everything a fetch needs beside its URL.
 #[derive(Clone)]
@@ -56,30 +64,35 @@ pub(super) struct Fetch {
     hop: Hop,
 }
 
-/// The HTTP client of the present hop; `None` between hops.
-type Hop = Arc<Mutex<Option<ureq::Agent>>>;
+/// The socket of the present hop; `None` between hops.
+type Hop = Arc<Mutex<Option<TcpStream>>>;
 
 impl Drop for Fetch {
     fn drop(&mut self) {
-        if let Some(agent) = self.hop.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            agent.shutdown();
+        if let Some(socket) = self.hop.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Fails when the server has closed it already.
+            let _ = socket.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// Why a fetch brought no, or not all of the, bytes.
+/// Why a fetch brought no, or not all of the, bytes. No message quotes a URL, which may hold secrets.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
     #[error("{0}")]
-    Http(#[from] ureq::Error),
+    Http(#[from] HttpError),
     #[error("{0}")]
-    Body(#[from] std::io::Error),
+    Io(#[from] io::Error),
     #[error("{0}")]
     Trust(#[from] TrustError),
-    #[error("the redirect to {0:?} is not followed: {1}")]
-    Redirect(String, &'static str),
-    #[error("the answer's {0} {1:?} makes no sense")]
-    Header(HeaderName, String),
+    #[error("the host name cannot be that of a certificate: {0}")]
+    Name(#[from] InvalidDnsNameError),
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("the host has no address")]
+    NoAddress,
+    #[error("nothing came for {} ms", .0.as_millis())]
+    Silent(Duration),
 }
 
 /// What became of a fetch that met no error.
@@ -93,39 +106,28 @@ impl Fetcher {
     /// Starts a fetch; its events belong to `generation`.
     pub fn start(&self, url: &str, range: Range, generation: Generation) -> Result<Fetch, Refused> {
         let refused = |why: &str| {
-            let shown = url.split('?').next().unwrap_or_default();
-            self.log.line(Level::Error, &format!("cannot fetch {shown}: {why}"));
+            self.log.line(Level::Error, &format!("cannot fetch {}: {why}", redacted(url)));
             Refused
         };
-        let uri: Uri = url.parse().map_err(|_| refused("not a URL"))?;
-        if scheme(&uri).is_none() || uri.host().is_none() {
-            return Err(refused("must be http://host/... or https://host/..."));
-        }
-        let last = range.start.checked_add(range.length).and_then(|end| end.checked_sub(1));
-        let last = last.filter(|last| *last >= range.start).ok_or_else(|| refused("no such range"))?;
-        let bytes = format!("bytes={}-{last}", range.start);
+        let download = Download::new(url, range.start, range.length).map_err(|e| refused(&e.to_string()))?;
         let hop = Hop::default();
         let (fetcher, thread_hop) = (self.clone(), Arc::clone(&hop));
-        signal::spawn("quecota-fetch", move || fetcher.run(uri, &bytes, &generation, &thread_hop))
+        signal::spawn("quecota-fetch", move || fetcher.run(download, range, &generation, &thread_hop))
             .map_err(|e| refused(&e.to_string()))?;
         Ok(Fetch { hop })
     }
 
-    fn run(&self, uri: Uri, range: &str, generation: &Generation, hop: &Hop) {
-        // Without the query, which may hold a signature that opens the firmware to whoever reads the log.
-        let url = format!(
-            "{}://{}{}",
-            uri.scheme_str().unwrap_or_default(),
-            uri.authority().map_or("", |authority| authority.as_str()),
-            uri.path()
-        );
-        let end = match self.get(uri, range, generation, hop) {
+    fn run(&self, mut download: Download, range: Range, generation: &Generation, hop: &Hop) {
+        let ended = self.get(&mut download, generation, hop);
+        // Its socket closes here and not with the next fetch.
+        hop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let end = match ended {
             Ok(Outcome::Unwanted) => return,
             Ok(Outcome::Complete) => FetchEnd::Complete,
             // The agent itself closed the socket.
             Err(_) if !generation.valid() => return,
             Err(e) => {
-                self.log.line(Level::Warn, &format!("fetch of {url}, {range}: {e}"));
+                self.log.line(Level::Warn, &failure(&download, range, &e));
                 FetchEnd::Failed
             }
         };
@@ -135,164 +137,160 @@ impl Fetcher {
 
     fn get(
         &self,
-        mut uri: Uri,
-        range: &str,
+        download: &mut Download,
         generation: &Generation,
         hop: &Hop,
     ) -> Result<Outcome, FetchError> {
-        let mut redirects = 0;
-        let response = loop {
-            let agent = self.agent(&uri)?;
+        let mut request = [0; REQUEST];
+        loop {
+            let url = download.url()?;
+            let socket = self.connect(&url)?;
             {
                 let mut hop = hop.lock().unwrap_or_else(PoisonError::into_inner);
                 if !generation.valid() {
                     return Ok(Outcome::Unwanted);
                 }
-                *hop = Some(agent.clone());
+                *hop = Some(socket.try_clone()?);
             }
-            let response = agent.get(uri.clone()).header("Range", range).call()?;
-            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                break response;
+            let mut stream = self.stream(&url, socket)?;
+            let length = download.request(&mut request)?;
+            stream.write_all(request.get(..length).unwrap_or_default())?;
+            stream.flush()?;
+            if let Some(outcome) = self.answer(download, &mut stream, generation)? {
+                return Ok(outcome);
             }
-            redirects += 1;
-            uri = redirect(&uri, response.headers(), redirects)?;
-        };
-
-        let head = head(response.status().as_u16(), response.headers())?;
-        if self.sink.deliver(generation, TransportEvent::FetchHead(head)) == Delivery::Stop {
-            return Ok(Outcome::Unwanted);
         }
-        let mut body = response.into_body().into_reader();
+    }
+
+    /// Tries each address of the host, each in its share of the time.
+    fn connect(&self, url: &Url<'_>) -> Result<TcpStream, FetchError> {
+        let addresses: Vec<SocketAddr> = (url.host, url.port).to_socket_addrs()?.collect();
+        let deadline = Instant::now() + self.timeouts.connect;
+        let mut last = FetchError::NoAddress;
+        for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
+            let share = deadline.saturating_duration_since(Instant::now()) / left as u32;
+            match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
+                Ok(socket) => return Ok(socket),
+                Err(e) => last = e.into(),
+            }
+        }
+        Err(last)
+    }
+
+    /// The handshake of TLS comes with the first write.
+    fn stream(&self, url: &Url<'_>, socket: TcpStream) -> Result<Stream, FetchError> {
+        // A request is small and is to leave at once; a server that takes it too slowly is as silent as one that answers
+        // too late.
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(self.timeouts.head))?;
+        socket.set_write_timeout(Some(self.timeouts.head))?;
+        Ok(match url.scheme {
+            Scheme::Plain => Stream::Plain(socket),
+            Scheme::Tls => {
+                let name = ServerName::try_from(url.host.to_owned())?;
+                let connection = ClientConnection::new(self.trust.rustls()?, name)?;
+                Stream::Tls(Box::new(StreamOwned::new(connection, socket)))
+            }
+        })
+    }
+
+    /// Reads one answer; `None`: it is a redirect.
+    fn answer(
+        &self,
+        download: &mut Download,
+        stream: &mut Stream,
+        generation: &Generation,
+    ) -> Result<Option<Outcome>, FetchError> {
+        let mut head_deadline = Some(Instant::now() + self.timeouts.head);
         let mut chunk = vec![0; CHUNK];
         loop {
-            let length = body.read(&mut chunk)?;
-            match chunk.get(..length) {
-                None | Some([]) => return Ok(Outcome::Complete),
-                Some(data) => {
-                    if self.sink.deliver(generation, TransportEvent::FetchData(data)) == Delivery::Stop {
-                        return Ok(Outcome::Unwanted);
+            let wait = match head_deadline {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                None => self.timeouts.read,
+            };
+            if wait.is_zero() {
+                return Err(FetchError::Silent(self.timeouts.head));
+            }
+            stream.socket().set_read_timeout(Some(wait))?;
+            let length = match stream.read(&mut chunk) {
+                Ok(length) => length,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                // TLS without close_notify. The length of the body, or the digests, say whether it is whole.
+                Err(e) if e.kind() == ErrorKind::UnexpectedEof => 0,
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Err(FetchError::Silent(wait));
+                }
+                Err(e) => return Err(e.into()),
+            };
+            if length == 0 {
+                download.closed()?;
+                return Ok(Some(Outcome::Complete));
+            }
+            let mut rest = chunk.get(..length).unwrap_or_default();
+            loop {
+                let (used, step) = download.read(rest)?;
+                rest = rest.get(used..).unwrap_or_default();
+                let event = match step {
+                    Step::More => break,
+                    Step::Redirected => return Ok(None),
+                    Step::End(_) => return Ok(Some(Outcome::Complete)),
+                    Step::Head(head) => {
+                        head_deadline = None;
+                        TransportEvent::FetchHead((&head).into())
                     }
+                    Step::Body(body) => TransportEvent::FetchData(body),
+                };
+                if self.sink.deliver(generation, event) == Delivery::Stop {
+                    return Ok(Some(Outcome::Unwanted));
                 }
             }
         }
     }
+}
 
-    /// A client for one request. It has its own connection, so that closing it harms no other fetch.
-    fn agent(&self, uri: &Uri) -> Result<ureq::Agent, TrustError> {
-        let mut config = ureq::Agent::config_builder()
-            .user_agent(concat!("quecota/", env!("CARGO_PKG_VERSION")))
-            // MQTT goes direct, so HTTP does: a proxy for one of the two would only confuse.
-            .proxy(None)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_idle_connections(0)
-            .timeout_resolve(Some(self.timeouts.connect))
-            .timeout_connect(Some(self.timeouts.connect))
-            .timeout_send_request(Some(self.timeouts.head))
-            .timeout_recv_response(Some(self.timeouts.head))
-            .timeout_per_read(Some(self.timeouts.read))
-            .timeout_per_write(Some(self.timeouts.read));
-        if scheme(uri) == Some(Scheme::Https) {
-            config = config.tls_config(self.trust.ureq()?);
+/// The log line of a fetch that failed.
+fn failure(download: &Download, range: Range, error: &FetchError) -> String {
+    let Range { start, length } = range;
+    format!("fetch of {length} bytes from {start} of {}: {error}", redacted(download.url_text()))
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => &stream.sock,
         }
-        Ok(config.build().new_agent())
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scheme {
-    Http,
-    Https,
-}
-
-fn scheme(uri: &Uri) -> Option<Scheme> {
-    match uri.scheme_str() {
-        Some("http") => Some(Scheme::Http),
-        Some("https") => Some(Scheme::Https),
-        _ => None,
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
     }
 }
 
-/// Where an answer of 3xx sends us: the same scheme or up to `https`, never down.
-fn redirect(from: &Uri, headers: &HeaderMap, count: u32) -> Result<Uri, FetchError> {
-    let location = text(headers, &LOCATION)?.unwrap_or_default();
-    let refused = |why| FetchError::Redirect(location.to_owned(), why);
-    if count > REDIRECTS {
-        return Err(refused("too many of them"));
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+        }
     }
-    let (scheme_text, authority) =
-        (from.scheme_str().unwrap_or_default(), from.authority().map_or("", |a| a.as_str()));
-    let absolute = if location.contains("://") {
-        location.to_owned()
-    } else if location.starts_with("//") {
-        format!("{scheme_text}:{location}")
-    } else if location.starts_with('/') {
-        format!("{scheme_text}://{authority}{location}")
-    } else {
-        return Err(refused("it must be a whole URL or an absolute path"));
-    };
-    let to: Uri = absolute.parse().map_err(|_| refused("it is not a URL"))?;
-    match (scheme(from), scheme(&to)) {
-        (_, Some(Scheme::Https)) | (Some(Scheme::Http), Some(Scheme::Http)) => Ok(to),
-        (Some(Scheme::Https), Some(Scheme::Http)) => Err(refused("it leaves https")),
-        _ => Err(refused("it must be http or https")),
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(socket) => socket.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
     }
-}
-
-/// What the agent checks the body against.
-fn head(status: u16, headers: &HeaderMap) -> Result<FetchHead, FetchError> {
-    let length = match text(headers, &CONTENT_LENGTH)? {
-        None => None,
-        Some(value) => Some(value.trim().parse().map_err(|_| nonsense(&CONTENT_LENGTH, value))?),
-    };
-    if status != 206 {
-        return Ok(FetchHead { status, length, total: length, ..FetchHead::default() });
-    }
-    let Some(value) = text(headers, &CONTENT_RANGE)? else {
-        return Ok(FetchHead { status, length, ..FetchHead::default() });
-    };
-    let range = content_range(value).ok_or_else(|| nonsense(&CONTENT_RANGE, value))?;
-    if length.is_some_and(|length| length != range.length) {
-        return Err(nonsense(&CONTENT_RANGE, value));
-    }
-    Ok(FetchHead {
-        status,
-        first: range.first,
-        length: Some(range.length),
-        total: range.total,
-        ..FetchHead::default()
-    })
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct ContentRange {
-    first: u32,
-    length: u32,
-    total: Option<u32>,
-}
-
-/// `bytes 0-1023/4096` or `bytes 0-1023/*` (RFC 9110, 14.4).
-fn content_range(value: &str) -> Option<ContentRange> {
-    let (unit, rest) = value.trim().split_once(' ')?;
-    let (range, total) = rest.trim_start().split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-    let length = last.checked_sub(first)?.checked_add(1)?;
-    let total = if total == "*" { None } else { Some(total.parse().ok()?) };
-    let inside = total.is_none_or(|total: u32| last < total);
-    (unit.eq_ignore_ascii_case("bytes") && inside).then_some(ContentRange { first, length, total })
-}
-
-fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, FetchError> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    match value.to_str() {
-        Ok(text) => Ok(Some(text)),
-        Err(_) => Err(nonsense(name, &String::from_utf8_lossy(value.as_bytes()))),
-    }
-}
-
-fn nonsense(name: &HeaderName, value: &str) -> FetchError {
-    FetchError::Header(name.clone(), value.to_owned())
 }
 
 #[cfg(test)]
@@ -300,7 +298,11 @@ mod tests {
     use super::*;
     use crate::host::sink::GenerationCounter;
     use crate::host::sink::recording::{Received, Recorder};
+    use quecota_core::agent::FetchHead;
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
     use std::time::Instant;
+    use test_platform::answers::{self, Outcome};
     use test_platform::http::{BodyManner, Case, Length, Manners, Ranges, Server};
 
     struct Scene {
@@ -472,24 +474,7 @@ mod tests {
 
         let round = Scene::new(Manners { redirect: Some("/fw.bin".to_owned()), ..manners() });
         assert_eq!(round.get(0, 10), (None, Vec::new(), FetchEnd::Failed));
-        assert_eq!(round.server.seen().len(), 1 + REDIRECTS as usize);
-    }
-
-    #[test]
-    fn a_redirect_never_leaves_https_or_the_two_schemes() {
-        let to = |from: &str, location: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(LOCATION, location.parse().unwrap());
-            redirect(&from.parse().unwrap(), &headers, 1)
-                .map(|uri| uri.to_string())
-                .map_err(|e| e.to_string())
-        };
-        assert_eq!(to("http://a/x", "https://b/y?z"), Ok("https://b/y?z".to_owned()));
-        assert_eq!(to("https://a:8/x", "/y"), Ok("https://a:8/y".to_owned()));
-        assert_eq!(to("https://a/x", "//b/y"), Ok("https://b/y".to_owned()));
-        assert!(to("https://a/x", "http://a/y").unwrap_err().contains("leaves https"));
-        assert!(to("http://a/x", "ftp://a/y").unwrap_err().contains("must be http or https"));
-        assert!(to("http://a/x", "y").unwrap_err().contains("absolute path"));
+        assert_eq!(round.server.seen().len(), 1 + usize::from(download::REDIRECTS));
     }
 
     #[test]
@@ -506,17 +491,69 @@ mod tests {
     }
 
     #[test]
-    fn content_ranges_that_contradict_themselves_are_refused() {
-        let good = ContentRange { first: 0, length: 1024, total: Some(4096) };
-        assert_eq!(content_range("bytes 0-1023/4096"), Some(good));
-        assert_eq!(content_range("Bytes 5-5/*"), Some(ContentRange { first: 5, length: 1, total: None }));
-        for bad in ["bytes */4096", "bytes 9-5/10", "bytes 0-9/9", "bytes 0-4294967295/*", "lines 0-1/2", ""]
-        {
-            assert_eq!(content_range(bad), None, "{bad}");
+    fn a_log_line_has_the_host_and_the_path_and_no_secret() {
+        let url = "http://user:secret@host:8080/f/1.bin?token=secret";
+        let mut download = Download::new(url, 10, 5).unwrap();
+        let range = Range { start: 10, length: 5 };
+        let to_nothing = b"HTTP/1.1 302 Found\r\nLocation: ftp://user:secret@b/y?secret\r\n\r\n";
+        let error = FetchError::from(download.read(to_nothing).unwrap_err());
+        assert_eq!(
+            failure(&download, range, &error),
+            "fetch of 5 bytes from 10 of http://host:8080/f/1.bin: the redirect is to nothing that can be fetched"
+        );
+    }
+
+    #[test]
+    fn a_location_of_6_kb_is_followed() {
+        let long = format!("/fw.bin?{}", "t".repeat(6 * 1024));
+        let scene = Scene::new(Manners { redirect: Some(long.clone()), ..manners() });
+        assert_eq!(scene.get(0, 10), (None, Vec::new(), FetchEnd::Failed), "round and round");
+        assert_eq!(scene.server.seen().last().unwrap().path, long);
+    }
+
+    /// Sends the answers of a case, one for each connection; gives the targets that were asked for.
+    fn serve(listener: TcpListener, case: &'static answers::Case) -> JoinHandle<Vec<String>> {
+        std::thread::spawn(move || {
+            let authority = listener.local_addr().unwrap().to_string();
+            let mut targets = Vec::new();
+            for answer in case.answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                targets.push(answers::target(&read_head(&mut stream)));
+                let bytes = answer.bytes(&authority);
+                // A client that has seen enough may be gone.
+                for part in bytes.chunks(bytes.len().div_ceil(3).max(1)) {
+                    let _ = stream.write_all(part);
+                }
+                if !answer.closes() {
+                    let _ = stream.read(&mut [0]);
+                }
+            }
+            targets
+        })
+    }
+
+    fn read_head(stream: &mut TcpStream) -> String {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+            head.push(byte[0]);
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_RANGE, "bytes 0-9/100".parse().unwrap());
-        headers.insert(CONTENT_LENGTH, "11".parse().unwrap());
-        assert!(head(206, &headers).is_err());
+        String::from_utf8(head).unwrap()
+    }
+
+    #[test]
+    fn every_answer_of_the_table_is_taken_from_a_socket_as_the_table_says() {
+        for case in answers::CASES {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let authority = listener.local_addr().unwrap().to_string();
+            let scene = Scene::new(manners());
+            let server = serve(listener, case);
+            let range = Range { start: answers::START, length: answers::LENGTH };
+            let _fetch = scene.fetcher.start(&case.url(&authority), range, scene.gate.next()).unwrap();
+            let (head, body, end) = scene.sink.fetched();
+            let outcome = Outcome { targets: server.join().unwrap(), head, body, end };
+            assert_eq!(outcome, case.outcome(), "{}", case.name);
+        }
     }
 }

@@ -39,7 +39,7 @@ impl Log {
     }
 }
 
-/// Lets the lines of the network crates (rumqttc, ureq, rustls) come to `log`, up to its level. Their trace lines never
+/// Lets the lines of the network crates (rumqttc, rustls) come to `log`, up to its level. Their trace lines never
 /// do: they quote whole URLs. Where the program has a logger of the `log` crate already, that one keeps them.
 pub(super) fn take_crate_lines(log: Log) {
     static LOGGER: OnceLock<CrateLines> = OnceLock::new();

@@ -7,7 +7,6 @@ use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// TLS cannot be set up.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -41,7 +40,7 @@ impl Trust {
         Trust { ca_file, authorities: OnceLock::new() }
     }
 
-    /// For `mqtts`.
+    /// For `mqtts` and `https`.
     pub fn rustls(&self) -> Result<Arc<ClientConfig>, TrustError> {
         let mut roots = RootCertStore::empty();
         // A system's store may hold certificates that rustls cannot read; the others still count.
@@ -51,16 +50,6 @@ impl Trust {
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Arc::new(config))
-    }
-
-    /// For `https`.
-    pub fn ureq(&self) -> Result<TlsConfig, TrustError> {
-        let roots = self.authorities()?;
-        let roots = roots.iter().map(|der| Certificate::from_der(der).to_owned());
-        Ok(TlsConfig::builder()
-            .root_certs(RootCerts::from(roots))
-            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
-            .build())
     }
 
     fn authorities(&self) -> Result<Arc<[CertificateDer<'static>]>, TrustError> {
@@ -95,7 +84,7 @@ mod tests {
         let message = Trust::new(Some(path.clone())).rustls().unwrap_err().to_string();
         assert!(message.starts_with(&format!("QUECOTA_CA_FILE={}: ", path.display())), "{message}");
         std::fs::write(&path, "not a certificate\n").unwrap();
-        let message = Trust::new(Some(path.clone())).ureq().unwrap_err().to_string();
+        let message = Trust::new(Some(path.clone())).rustls().unwrap_err().to_string();
         assert!(message.ends_with("holds no PEM certificate"), "{message}");
     }
 }

@@ -3,16 +3,18 @@
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_void};
 
-use quecota_core::agent::{FetchEnd, FetchHead, Flow};
+use quecota_core::agent::{FetchEnd, Flow};
 use quecota_core::wire::download::{Download, Step};
-use quecota_core::wire::http::{Connection, Head, Scheme};
+use quecota_core::wire::http::{Connection, Scheme};
 
 use super::device::{Device, QUECOTA_ALIGN};
 use super::error::{Error, NULL, PANIC, VALUE, code, quecota_error_t};
 use super::handle::quecota_t;
 
 /// Bytes of memory for one download.
-pub const QUECOTA_HTTP_SIZE: usize = 3584;
+pub const QUECOTA_HTTP_SIZE: usize = 4480;
+/// Bytes that are enough for every request.
+pub const QUECOTA_HTTP_REQUEST_SIZE: usize = 2560;
 
 const _: () = assert!(size_of::<quecota_http_t>() <= QUECOTA_HTTP_SIZE, "QUECOTA_HTTP_SIZE is too small");
 const _: () = assert!(align_of::<quecota_http_t>() <= QUECOTA_ALIGN);
@@ -124,7 +126,7 @@ pub unsafe extern "C" fn quecota_http_target(
     })
 }
 
-/// The request to send, to `out` of `room` bytes (1200 are always enough); its length to `*length`.
+/// The request to send, to `out` of `room` bytes (QUECOTA_HTTP_REQUEST_SIZE are always enough); its length to `*length`.
 ///
 /// # Safety
 /// As quecota_http_target().
@@ -203,7 +205,7 @@ fn feed(download: &mut Download, device: &Device, data: &[u8]) -> quecota_http_n
         let flow = match step {
             Step::More => return QUECOTA_HTTP_MORE,
             Step::Redirected => return QUECOTA_HTTP_REDIRECT,
-            Step::Head(head) => device.tell(|agent, port| agent.on_fetch_begin(port, fetch_head(&head))),
+            Step::Head(head) => device.tell(|agent, port| agent.on_fetch_begin(port, (&head).into())),
             Step::Body(body) => device.tell(|agent, port| agent.on_fetch_data(port, body)),
             Step::End(connection) => {
                 finish(device, FetchEnd::Complete);
@@ -221,16 +223,4 @@ fn feed(download: &mut Download, device: &Device, data: &[u8]) -> quecota_http_n
 fn finish(device: &Device, end: FetchEnd) {
     // A device that was not started has no fetch.
     let _ = device.tell(|agent, port| agent.on_fetch_end(port, end));
-}
-
-/// What does not fit 32 bits is no range that was asked for.
-fn fetch_head(head: &Head) -> FetchHead {
-    let narrow = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
-    FetchHead {
-        status: head.status,
-        first: head.first.map_or(0, narrow),
-        length: head.length.map(narrow),
-        total: head.total.map(narrow),
-        ..FetchHead::default()
-    }
 }

@@ -3,9 +3,10 @@
 use core::ffi::c_char;
 
 use quecota_core::agent::{FetchEnd, FetchHead, Flow, Link};
-use quecota_core::platform::SendId;
+use quecota_core::platform::{Encoding, SendId};
 
 use super::error::{Error, NULL, PANIC, QUECOTA_ERROR_BUSY, VALUE, code, quecota_error_t};
+use super::growing::Growing;
 use super::handle::quecota_t;
 use super::table::QUECOTA_LENGTH_UNKNOWN;
 
@@ -126,11 +127,70 @@ pub unsafe extern "C" fn quecota_on_fetch_begin(
 ) -> quecota_flow_t {
     boundary!(STOP, {
         let device = device!(device, else STOP);
-        let known = |length: u32| Some(length).filter(|length| *length != QUECOTA_LENGTH_UNKNOWN);
         let head =
             FetchHead { status, first, length: known(length), total: known(total), ..FetchHead::default() };
         flow(device.tell(|agent, platform| agent.on_fetch_begin(platform, head)))
     })
+}
+
+/// The head of an HTTP answer, for quecota_on_fetch_head(). Set all of it to zero first, then `size`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct quecota_fetch_head_t {
+    /// sizeof(quecota_fetch_head_t).
+    pub size: u32,
+    /// HTTP status.
+    pub status: u32,
+    /// First byte of the body within the file (Content-Range; 0 when there is none).
+    pub first: u32,
+    /// Bytes of the body, or QUECOTA_LENGTH_UNKNOWN.
+    pub length: u32,
+    /// Bytes of the whole file, or QUECOTA_LENGTH_UNKNOWN.
+    pub total: u32,
+    /// Seconds of Retry-After; 0: none.
+    pub retry_after: u32,
+    /// Content-Encoding as it came; NULL: none. Lives for the call only.
+    pub content_encoding: *const c_char,
+}
+
+// SAFETY: repr(C), size first; a NULL pointer and zeros are valid values.
+unsafe impl Growing for quecota_fetch_head_t {
+    const FIRST: usize = size_of::<quecota_fetch_head_t>();
+}
+
+/// As quecota_on_fetch_begin(), with what else a head says: a server that asks for patience, and a body that is
+/// compressed and so not wanted.
+///
+/// # Safety
+/// As quecota_start(); `head` is NULL or points to as many bytes as its `size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_on_fetch_head(
+    device: *mut quecota_t,
+    head: *const quecota_fetch_head_t,
+) -> quecota_flow_t {
+    boundary!(STOP, {
+        let device = device!(device, else STOP);
+        if head.is_null() {
+            return STOP;
+        }
+        // SAFETY: not NULL; the rest is the documented duty of the C caller.
+        let Ok(head) = (unsafe { quecota_fetch_head_t::copied(head) }) else { return STOP };
+        let encoding = head.content_encoding;
+        let encoding = optional_string!(encoding, else STOP);
+        let head = FetchHead {
+            status: u16::try_from(head.status).unwrap_or(0),
+            first: head.first,
+            length: known(head.length),
+            total: known(head.total),
+            retry_after: Some(head.retry_after).filter(|seconds| *seconds > 0),
+            encoding: encoding.map_or(Encoding::Identity, Encoding::of),
+        };
+        flow(device.tell(|agent, port| agent.on_fetch_begin(port, head)))
+    })
+}
+
+fn known(length: u32) -> Option<u32> {
+    Some(length).filter(|length| *length != QUECOTA_LENGTH_UNKNOWN)
 }
 
 /// The next bytes of the body, in any portions; written to storage before this returns.

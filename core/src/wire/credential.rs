@@ -4,7 +4,7 @@
 //! and checks it with [`Bootstrap::open`] or [`Login::verify`].
 
 mod aes;
-mod base64;
+pub(super) mod base64;
 mod cipher;
 mod hash;
 

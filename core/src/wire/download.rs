@@ -1,8 +1,8 @@
-//! One firmware download over HTTP/1.1 without I/O, for ports that have sockets and no HTTP client: the request, the
-//! answer as its bytes come, and redirects within a bound.
+//! One firmware download over HTTP/1.1 without I/O: the request, the answer as its bytes come, and redirects within a
+//! bound.
 
-use super::http::{Connection, Head, HttpError, Part, Response, Scheme, Url};
-
+use super::http::{Connection, Head, HttpError, Part, Response, Scheme, Url, resolve};
+use crate::limits;
 use crate::text::Text;
 
 /// Redirects that are followed for one request.
@@ -23,22 +23,22 @@ pub enum Step<'a> {
     Redirected,
 }
 
-/// A request for a range of a URL, and its answer.
+/// A request for a range of a URL, and its answer. `N` bytes are held of the URL, and as many of a Location.
 #[derive(Debug)]
-pub struct Download {
-    url: Text<1024>,
+pub struct Download<const N: usize = { limits::FIRMWARE_URL }> {
+    url: Text<N>,
     start: u32,
     length: u32,
     redirects: u8,
     connection: Connection,
-    response: Response,
+    response: Response<N>,
 }
 
-impl Download {
+impl<const N: usize> Download<N> {
     /// Of bytes `start .. start + length`; `length` must not be 0.
     pub fn new(url: &str, start: u32, length: u32) -> Result<Self, HttpError> {
         Url::parse(url)?;
-        if length == 0 {
+        if length == 0 || start.checked_add(length).is_none() {
             return Err(HttpError::Range);
         }
         let url = Text::of(url).map_err(|_| HttpError::TooLong)?;
@@ -49,6 +49,11 @@ impl Download {
     /// Where to connect to.
     pub fn url(&self) -> Result<Url<'_>, HttpError> {
         Url::parse(&self.url)
+    }
+
+    /// The same as it is written; see [`super::http::redacted`] before it is logged.
+    pub fn url_text(&self) -> &str {
+        &self.url
     }
 
     /// Writes the request; gives its length.
@@ -82,34 +87,22 @@ impl Download {
     }
 
     fn redirect(&mut self) -> Result<(), HttpError> {
-        let to = self.response.location();
-        let from = Url::parse(&self.url)?;
-        let mut next = Text::<1024>::new();
-        let scheme = match from.scheme {
-            Scheme::Plain => "http:",
-            Scheme::Tls => "https:",
-        };
-        let written = if to.starts_with("//") {
-            next.push(scheme).and_then(|()| next.push(to))
-        } else if to.starts_with("/") {
-            let (open, close) =
-                if from.host.bytes().any(|byte| byte == b':') { ("[", "]") } else { ("", "") };
-            let parts = [scheme, "//", open, from.host, close, ":"];
-            let origin = parts.iter().try_for_each(|part| next.push(part));
-            origin.and_then(|()| next.push_number(from.port.into())).and_then(|()| next.push(to))
-        } else {
-            next.push(to)
-        };
-        written.map_err(|_| HttpError::Redirect)?;
+        let to = self.response.location()?;
+        if to.is_empty() {
+            return Err(HttpError::Redirect);
+        }
+        let next = resolve(&self.url, to)?;
         let target = Url::parse(&next).map_err(|_| HttpError::Redirect)?;
         // What was asked for under TLS is not fetched without.
-        let weaker = from.scheme == Scheme::Tls && target.scheme == Scheme::Plain;
-        if weaker || self.redirects >= REDIRECTS {
-            return Err(HttpError::Redirect);
+        if self.url()?.scheme == Scheme::Tls && target.scheme == Scheme::Plain {
+            return Err(HttpError::LeavesTls);
+        }
+        if self.redirects >= REDIRECTS {
+            return Err(HttpError::Redirects);
         }
         self.redirects = self.redirects.saturating_add(1);
         self.url = next;
-        self.response = Response::new();
+        self.response.reset();
         Ok(())
     }
 }
@@ -154,7 +147,7 @@ mod tests {
     #[test]
     fn a_redirect_is_followed_to_another_host_and_path_with_the_same_range() {
         for step in [1, 7, 1000] {
-            let mut download = Download::new("http://a.example/x", 10, 5).unwrap();
+            let mut download = <Download>::new("http://a.example/x", 10, 5).unwrap();
             feed(&mut download, &redirect("https://b.example:8443/y?k"), step).unwrap();
             let url = download.url().unwrap();
             assert_eq!((url.scheme, url.host, url.port), (Scheme::Tls, "b.example", 8443));
@@ -171,32 +164,39 @@ mod tests {
 
     #[test]
     fn redirects_have_a_bound_and_never_leave_tls() {
-        let mut download = Download::new("http://a.example/x", 0, 5).unwrap();
+        let mut download = <Download>::new("http://a.example/x", 0, 5).unwrap();
         for _ in 0..REDIRECTS {
             assert!(feed(&mut download, &redirect("/again"), 1000).is_ok());
         }
-        assert_eq!(feed(&mut download, &redirect("/again"), 1000), Err(HttpError::Redirect));
-        for to in ["http://a.example/x", "", "ftp://a.example/", "x", "https:///"] {
-            let mut download = Download::new("https://a.example/x", 0, 5).unwrap();
-            assert_eq!(feed(&mut download, &redirect(to), 1000), Err(HttpError::Redirect), "{to}");
+        assert_eq!(feed(&mut download, &redirect("/again"), 1000), Err(HttpError::Redirects));
+        for (to, refused) in [
+            ("http://a.example/x", HttpError::LeavesTls),
+            ("", HttpError::Redirect),
+            ("ftp://a.example/", HttpError::Redirect),
+            ("https:///", HttpError::Redirect),
+        ] {
+            let mut download = <Download>::new("https://a.example/x", 0, 5).unwrap();
+            assert_eq!(feed(&mut download, &redirect(to), 1000), Err(refused), "{to}");
         }
     }
 
     #[test]
     fn a_connection_that_the_server_closes_is_not_kept() {
-        let mut download = Download::new("http://a.example/x", 0, 2).unwrap();
+        let mut download = <Download>::new("http://a.example/x", 0, 2).unwrap();
         let answer =
             "HTTP/1.1 206 P\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
         assert_eq!(feed(&mut download, answer, 3), Ok((b"ok".to_vec(), true, false)));
-        assert_eq!(Download::new("http://a.example/x", 0, 0).err(), Some(HttpError::Range));
+        for (start, length) in [(0, 0), (u32::MAX, 2)] {
+            assert_eq!(<Download>::new("http://a.example/x", start, length).err(), Some(HttpError::Range));
+        }
     }
 
     proptest::proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(wire: String, to: String, step in 1usize..64) {
-            let mut download = Download::new("http://a.example/x", 0, 5).unwrap();
+            let mut download = <Download>::new("http://a.example/x", 0, 5).unwrap();
             let _ = download.read(redirect(&to).as_bytes());
-            let mut download = Download::new("http://a.example/x", 0, 5).unwrap();
+            let mut download = <Download>::new("http://a.example/x", 0, 5).unwrap();
             for piece in wire.as_bytes().chunks(step) {
                 if download.read(piece).is_err() {
                     break;

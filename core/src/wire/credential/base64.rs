@@ -7,7 +7,7 @@ use crate::text::Text;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The base64 of `bytes`; what does not fit into the text is left out.
-pub(super) fn encode<const N: usize>(bytes: &[u8]) -> Text<N> {
+pub(in crate::wire) fn encode<const N: usize>(bytes: &[u8]) -> Text<N> {
     let mut text = Text::new();
     for group in bytes.chunks(3) {
         let mut places = group.iter().copied();
