@@ -416,6 +416,24 @@ enum {
     QUECOTA_FLOW_STOP = 1,
 };
 
+/** The head of an HTTP answer, for quecota_on_fetch_head(). Set all of it to zero first, then `size`. */
+typedef struct {
+    /** sizeof(quecota_fetch_head_t). */
+    uint32_t size;
+    /** HTTP status. */
+    uint32_t status;
+    /** First byte of the body within the file (Content-Range; 0 when there is none). */
+    uint32_t first;
+    /** Bytes of the body, or QUECOTA_LENGTH_UNKNOWN. */
+    uint32_t length;
+    /** Bytes of the whole file, or QUECOTA_LENGTH_UNKNOWN. */
+    uint32_t total;
+    /** Seconds of Retry-After; 0: none. */
+    uint32_t retry_after;
+    /** Content-Encoding as it came; NULL: none. Lives for the call only. */
+    const char *content_encoding;
+} quecota_fetch_head_t;
+
 /** Connection mode. */
 typedef int32_t quecota_mode_t;
 
@@ -677,6 +695,13 @@ quecota_flow_t quecota_on_fetch_begin(quecota_t *device,
                                       uint32_t first,
                                       uint32_t length,
                                       uint32_t total);
+
+/**
+ * As quecota_on_fetch_begin(), with what else a head says: a server that asks for patience, and a body that is
+ * compressed and so not wanted.
+ */
+quecota_flow_t quecota_on_fetch_head(quecota_t *device,
+                                     const quecota_fetch_head_t *head);
 
 /** The next bytes of the body, in any portions; written to storage before this returns. */
 quecota_flow_t quecota_on_fetch_data(quecota_t *device, const uint8_t *data, uint32_t length);
