@@ -185,7 +185,7 @@ pub unsafe extern "C" fn quecota_on_fetch_head(
             retry_after: Some(head.retry_after).filter(|seconds| *seconds > 0),
             encoding: encoding.map_or(Encoding::Identity, Encoding::of),
         };
-        flow(device.tell(|agent, port| agent.on_fetch_begin(port, head)))
+        flow(device.tell(|agent, platform| agent.on_fetch_begin(platform, head)))
     })
 }
 
