@@ -22,9 +22,9 @@ use super::trust::{Trust, TrustError};
 /// thread when the agent no longer looks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// TCP, over all addresses of the host; each has its share.
+    /// TCP, over all addresses of the host; each has its share. The system's resolver, before that, has its own.
     pub connect: Duration,
-    /// From the request, TLS included, to the last header.
+    /// From the open connection to the last header: handshake of TLS, request, interim answers.
     pub head: Duration,
     /// Between two pieces of the body.
     pub read: Duration,
@@ -91,8 +91,6 @@ enum FetchError {
     Tls(#[from] rustls::Error),
     #[error("the host has no address")]
     NoAddress,
-    #[error("nothing came for {} ms", .0.as_millis())]
-    Silent(Duration),
 }
 
 /// What became of a fetch that met no error.
@@ -153,6 +151,7 @@ impl Fetcher {
                 *hop = Some(socket.try_clone()?);
             }
             let mut stream = self.stream(&url, socket)?;
+            stream.socket_mut().limit = Limit::Until(Instant::now() + self.timeouts.head);
             let length = download.request(&mut request)?;
             stream.write_all(request.get(..length).unwrap_or_default())?;
             stream.flush()?;
@@ -179,11 +178,8 @@ impl Fetcher {
 
     /// The handshake of TLS comes with the first write.
     fn stream(&self, url: &Url<'_>, socket: TcpStream) -> Result<Stream, FetchError> {
-        // A request is small and is to leave at once; a server that takes it too slowly is as silent as one that answers
-        // too late.
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(self.timeouts.head))?;
-        socket.set_write_timeout(Some(self.timeouts.head))?;
+        socket.set_nodelay(true)?; // a request is small and is to leave at once
+        let socket = LimitedSocket { socket, limit: Limit::Each(self.timeouts.head) };
         Ok(match url.scheme {
             Scheme::Plain => Stream::Plain(socket),
             Scheme::Tls => {
@@ -201,25 +197,13 @@ impl Fetcher {
         stream: &mut Stream,
         generation: &Generation,
     ) -> Result<Option<Outcome>, FetchError> {
-        let mut head_deadline = Some(Instant::now() + self.timeouts.head);
         let mut chunk = vec![0; CHUNK];
         loop {
-            let wait = match head_deadline {
-                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
-                None => self.timeouts.read,
-            };
-            if wait.is_zero() {
-                return Err(FetchError::Silent(self.timeouts.head));
-            }
-            stream.socket().set_read_timeout(Some(wait))?;
             let length = match stream.read(&mut chunk) {
                 Ok(length) => length,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 // TLS without close_notify. The length of the body, or the digests, say whether it is whole.
                 Err(e) if e.kind() == ErrorKind::UnexpectedEof => 0,
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Err(FetchError::Silent(wait));
-                }
                 Err(e) => return Err(e.into()),
             };
             if length == 0 {
@@ -235,7 +219,7 @@ impl Fetcher {
                     Step::Redirected => return Ok(None),
                     Step::End(_) => return Ok(Some(Outcome::Complete)),
                     Step::Head(head) => {
-                        head_deadline = None;
+                        stream.socket_mut().limit = Limit::Each(self.timeouts.read);
                         TransportEvent::FetchHead((&head).into())
                     }
                     Step::Body(body) => TransportEvent::FetchData(body),
@@ -254,16 +238,70 @@ fn failure(download: &Download, range: Range, error: &FetchError) -> String {
     format!("fetch of {length} bytes from {start} of {}: {error}", redacted(download.url_text()))
 }
 
+/// How long a socket may wait for its peer.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    /// All reads and writes together: a peer that sends a byte now and then is given up as well.
+    Until(Instant),
+    /// Each read and write.
+    Each(Duration),
+}
+
+/// A socket whose reads and writes end in time with [`ErrorKind::TimedOut`].
+struct LimitedSocket {
+    socket: TcpStream,
+    limit: Limit,
+}
+
+impl LimitedSocket {
+    fn timeout(&self) -> io::Result<Option<Duration>> {
+        match self.limit {
+            Limit::Each(wait) => Ok(Some(wait)),
+            Limit::Until(deadline) => match deadline.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => Err(silent()),
+                wait => Ok(Some(wait)),
+            },
+        }
+    }
+}
+
+fn silent() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, "the server did not answer in time")
+}
+
+/// Linux reports the end of a socket's timeout as `WouldBlock`.
+fn in_time(result: io::Result<usize>) -> io::Result<usize> {
+    result.map_err(|e| if e.kind() == ErrorKind::WouldBlock { silent() } else { e })
+}
+
+impl Read for LimitedSocket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(self.timeout()?)?;
+        in_time(self.socket.read(buffer))
+    }
+}
+
+impl Write for LimitedSocket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(self.timeout()?)?;
+        in_time(self.socket.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Plain(LimitedSocket),
+    Tls(Box<StreamOwned<ClientConnection, LimitedSocket>>),
 }
 
 impl Stream {
-    fn socket(&self) -> &TcpStream {
+    fn socket_mut(&mut self) -> &mut LimitedSocket {
         match self {
             Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => &stream.sock,
+            Stream::Tls(stream) => &mut stream.sock,
         }
     }
 }
@@ -422,6 +460,38 @@ mod tests {
         let (_, body, end) = scene.get(0, 50_000);
         assert_eq!((body.len(), end), (1000, FetchEnd::Failed));
         assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    /// Each byte comes in time, and the head never ends; of a TLS server it is the handshake that never does.
+    #[test]
+    fn a_head_that_comes_byte_by_byte_is_given_up_at_the_deadline() {
+        for scheme in ["http", "https"] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("{scheme}://{}/fw.bin", listener.local_addr().unwrap());
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                // The start of an answer, and the header of a record of a handshake of 16 KB.
+                let start: &[u8] =
+                    if scheme == "http" { b"HTTP/1.1 206 P\r\nX: " } else { &[22, 3, 3, 64, 0] };
+                let mut is_open = stream.write_all(start).is_ok();
+                let given_up = Instant::now() + Duration::from_secs(20);
+                while is_open && Instant::now() < given_up {
+                    std::thread::sleep(Duration::from_millis(50));
+                    is_open = stream.write_all(b"x").is_ok();
+                }
+                is_open
+            });
+            let mut scene = Scene::new(manners());
+            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            let mut certificates = tempfile::NamedTempFile::new().unwrap();
+            certificates.write_all(made.cert.pem().as_bytes()).unwrap();
+            scene.fetcher.trust = Arc::new(Trust::new(Some(certificates.path().to_owned())));
+            let range = Range { start: 0, length: 1 };
+            let fetch = scene.fetcher.start(&url, range, scene.gate.next()).unwrap();
+            assert_eq!(scene.sink.fetched(), (None, Vec::new(), FetchEnd::Failed), "{scheme}");
+            drop(fetch);
+            assert!(!server.join().unwrap(), "{scheme}: the connection stayed open");
+        }
     }
 
     #[test]
