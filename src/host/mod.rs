@@ -4,6 +4,7 @@
 //! [`sink::EventSink`]. The thread that polls, and so calls the application, is that of the [`adapter`].
 
 mod adapter;
+mod broker;
 mod device;
 #[cfg(any(feature = "faults", test))]
 mod faults;

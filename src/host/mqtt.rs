@@ -1,6 +1,7 @@
 //! One MQTT connection in a thread of its own. Reconnecting is the agent's business.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,13 +9,15 @@ use std::time::Duration;
 
 use quecota_core::agent::Link;
 use quecota_core::platform::{Connect, Delivery, Level, Qos, Refused, SendId, TransportEvent};
+use rumqttc::mqttbytes::v4;
 use rumqttc::{
-    AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Outgoing,
-    Packet, Publish, QoS, SubscribeReasonCode, TlsConfiguration, Transport,
+    Event, MqttState, Outgoing, Packet, PingReq, PubAck, PubRec, Publish, QoS, Request as MqttRequest,
+    StateError, Subscribe, SubscribeReasonCode,
 };
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
+use super::broker::{Address, Broker, BrokerError, PacketError, PacketReader, PacketWriter};
 use super::log::Log;
 use super::signal;
 use super::sink::{EventSink, Generation};
@@ -23,7 +26,7 @@ use super::trust::Trust;
 /// Limits of a connection's steps. The vendor's device gives up after three tries 5 s apart (QUECTHING.md 4.1).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// For name, TCP, TLS and CONNACK.
+    /// For name, TCP, TLS and CONNACK, over all addresses of the name; each has its share.
     pub connect: Duration,
     /// For SUBACK, PUBACK, PUBREC, PUBCOMP and PINGRESP; a connection without one for longer is lost.
     pub ack: Duration,
@@ -41,8 +44,8 @@ const OFFER_AGAIN: Duration = Duration::from_millis(20);
 const REFUSED_MAX: usize = 64;
 /// Messages and requests on their way to the connection's thread.
 const REQUESTS: usize = 64;
-/// Longest packet that is read. The agent drops what its buffer cannot hold; a limit here would drop the connection.
-const PACKET_MAX: usize = 1024 * 1024;
+/// Publishes that wait for their acks at most; then requests wait.
+const INFLIGHT: u16 = 100;
 
 /// Everything a connection needs beside its address.
 #[derive(Clone)]
@@ -96,37 +99,36 @@ impl Dialer {
             Refused
         };
         let address = Address::parse(to.url).map_err(|e| refused(&e.to_string()))?;
-        let mut options = MqttOptions::new(to.client_id, address.host, address.port);
-        options
-            .set_clean_session(true)
-            .set_keep_alive(Duration::from_secs(u64::from(to.keep_alive)))
-            // An empty user name is left out of CONNECT: flags 0x42, as QuecThing devices send.
-            .set_credentials(to.user_name, to.password)
-            .set_max_packet_size(PACKET_MAX, PACKET_MAX)
-            .set_manual_acks(true);
-        if address.tls {
-            let tls = self.trust.rustls().map_err(|e| refused(&e.to_string()))?;
-            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
-        }
+        let tls = match address.tls {
+            true => Some(self.trust.rustls().map_err(|e| refused(&e.to_string()))?),
+            false => None,
+        };
+        let mut connect = v4::Connect::new(to.client_id);
+        connect.clean_session = true;
+        connect.keep_alive = to.keep_alive;
+        // An empty user name is left out of CONNECT: flags 0x42, as QuecThing devices send.
+        connect.set_login(to.user_name, to.password);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| refused(&e.to_string()))?;
         let (requests, inbox) = mpsc::channel(REQUESTS);
-        let (client, events) = AsyncClient::new(options, REQUESTS);
+        let broker = Broker { address, tls, connect };
         let session = Session {
             dialer: self.clone(),
             url: to.url.to_owned(),
             generation,
-            client,
+            keep_alive: Duration::from_secs(u64::from(to.keep_alive)),
+            state: MqttState::new(INFLIGHT, true),
             unsent: VecDeque::new(),
             sent: Vec::new(),
             refused: VecDeque::new(),
             awaited: 0,
             deadline: None,
+            ping_at: None,
         };
         signal::spawn("quecota-mqtt", move || {
-            runtime.block_on(session.run(events, inbox));
+            runtime.block_on(session.run(broker, inbox));
             // A name lookup may still be under way in a helper thread; it is not waited for.
             runtime.shutdown_background();
         })
@@ -135,43 +137,15 @@ impl Dialer {
     }
 }
 
-/// Where a broker is.
-#[derive(Debug, PartialEq, Eq)]
-struct Address {
-    host: String,
-    port: u16,
-    tls: bool,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("must be mqtt://host:port or mqtts://host:port")]
-struct NotAnAddress;
-
-impl Address {
-    fn parse(url: &str) -> Result<Self, NotAnAddress> {
-        let (scheme, rest) = url.split_once("://").ok_or(NotAnAddress)?;
-        let (tls, usual_port) = match scheme {
-            "mqtt" => (false, 1883),
-            "mqtts" => (true, 8883),
-            _ => return Err(NotAnAddress),
-        };
-        // The last colon is the port's, unless it stands inside the brackets of an IPv6 address.
-        let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| NotAnAddress)?),
-            _ => (rest, usual_port),
-        };
-        let bad = host.is_empty() || port == 0 || host.contains(['/', '@', ' ']);
-        if bad { Err(NotAnAddress) } else { Ok(Address { host: host.to_owned(), port, tls }) }
-    }
-}
-
 /// One connection from CONNECT to its end.
 struct Session {
     dialer: Dialer,
     url: String,
     generation: Generation,
-    client: AsyncClient,
-    /// Publishes handed to the client that have no packet id yet, in order.
+    keep_alive: Duration,
+    /// Packet ids, and what waits for acks.
+    state: MqttState,
+    /// Publishes handed to `state` that have no packet id yet, in order.
     unsent: VecDeque<SendId>,
     /// Publishes that wait for PUBACK or PUBCOMP, by packet id.
     sent: Vec<(u16, SendId)>,
@@ -181,6 +155,8 @@ struct Session {
     awaited: u32,
     /// When the ack timeout ends; `None` while no ack is expected.
     deadline: Option<Instant>,
+    /// When the next PINGREQ goes; `None` without keep-alive.
+    ping_at: Option<Instant>,
 }
 
 /// How a session ended.
@@ -193,9 +169,30 @@ enum Ending {
     Lost(String),
 }
 
+impl From<BrokerError> for Ending {
+    fn from(error: BrokerError) -> Self {
+        match error {
+            BrokerError::Refused(code) => Ending::Refused(code),
+            other => Ending::Lost(other.to_string()),
+        }
+    }
+}
+
+impl From<PacketError> for Ending {
+    fn from(error: PacketError) -> Self {
+        Ending::Lost(error.to_string())
+    }
+}
+
+impl From<StateError> for Ending {
+    fn from(error: StateError) -> Self {
+        Ending::Lost(error.to_string())
+    }
+}
+
 impl Session {
-    async fn run(mut self, events: EventLoop, inbox: mpsc::Receiver<Request>) {
-        let ending = self.live(events, inbox).await;
+    async fn run(mut self, broker: Broker, inbox: mpsc::Receiver<Request>) {
+        let Err(ending) = self.live(broker, inbox).await;
         let link = match ending {
             Ending::Unwanted => return,
             Ending::Refused(code) => {
@@ -217,65 +214,73 @@ impl Session {
         let _ = self.tell(TransportEvent::Link(link));
     }
 
-    async fn live(&mut self, mut events: EventLoop, mut inbox: mpsc::Receiver<Request>) -> Ending {
-        let limit = self.dialer.timeouts.connect;
-        // The client's own limit has whole seconds; ours ends the wait.
-        events.network_options.set_connection_timeout(limit.as_secs().max(1));
-        match self.while_connected(timeout(limit, events.poll()), &mut inbox).await {
-            Ok(Ok(Ok(_))) => {
-                if self.tell(TransportEvent::Link(Link::Connected)) == Delivery::Stop {
-                    return Ending::Unwanted;
-                }
-            }
-            Ok(Ok(Err(e))) => return ending(e),
-            Ok(Err(_)) => return Ending::Lost("no CONNACK in time".to_owned()),
-            Err(ending) => return ending,
-        }
-        loop {
-            let event = match self.while_connected(events.poll(), &mut inbox).await {
-                Ok(Ok(event)) => event,
-                Ok(Err(e)) => return ending(e),
-                Err(ending) => return ending,
-            };
-            if let Err(ending) = self.happened(event) {
-                return ending;
-            }
-        }
-    }
-
-    /// Waits for the event loop, and meanwhile takes requests, offers refused messages and looks at the deadline.
-    /// The loop's future is kept to its end: dropping it half-way could lose a half-written packet.
-    async fn while_connected<T>(
+    async fn live(
         &mut self,
-        event: impl Future<Output = T>,
-        inbox: &mut mpsc::Receiver<Request>,
-    ) -> Result<T, Ending> {
-        let mut event = pin!(event);
-        loop {
-            let deadline = self.deadline;
-            let offer = (!self.refused.is_empty()).then(|| Instant::now() + OFFER_AGAIN);
+        broker: Broker,
+        mut inbox: mpsc::Receiver<Request>,
+    ) -> Result<Infallible, Ending> {
+        let mut early = Vec::new();
+        let connected = broker.connect(self.dialer.timeouts.connect);
+        let mut connected = pin!(connected);
+        let (mut reader, mut writer) = loop {
             tokio::select! {
-                event = &mut event => return Ok(event),
-                request = inbox.recv() => match request {
-                    None => return Err(Ending::Unwanted),
-                    Some(request) => self.request(request)?,
+                connected = &mut connected => break connected?,
+                request = inbox.recv() => early.push(request.ok_or(Ending::Unwanted)?),
+            }
+        };
+        self.ping_at = self.next_ping();
+        go_on(self.tell(TransportEvent::Link(Link::Connected)))?;
+        for request in early {
+            self.request(&mut writer, request)?;
+        }
+        loop {
+            self.happened(&mut writer)?;
+            self.step(&mut reader, &mut writer, &mut inbox).await?;
+        }
+    }
+
+    /// Waits for the first of: a packet, a request, room for what goes out, a refused message's next offer, a deadline.
+    async fn step(
+        &mut self,
+        reader: &mut PacketReader,
+        writer: &mut PacketWriter,
+        inbox: &mut mpsc::Receiver<Request>,
+    ) -> Result<(), Ending> {
+        let offer = (!self.refused.is_empty()).then(|| Instant::now() + OFFER_AGAIN);
+        let takes_requests = self.state.inflight() < INFLIGHT && self.state.collision.is_none();
+        tokio::select! {
+            packet = reader.next() => match packet? {
+                Packet::Disconnect => Err(Ending::Lost("the broker sent DISCONNECT".to_owned())),
+                packet => match self.state.handle_incoming_packet(packet)? {
+                    Some(answer) => Ok(writer.put(&answer)?),
+                    None => Ok(()),
                 },
-                () = at(offer) => self.offer_again()?,
-                () = at(deadline) => return Err(Ending::Lost(
-                    format!("no answer within {:?}", self.dialer.timeouts.ack))),
+            },
+            drained = writer.drain(), if !writer.is_empty() => Ok(drained?),
+            request = inbox.recv(), if takes_requests => match request {
+                None => Err(Ending::Unwanted),
+                Some(request) => self.request(writer, request),
+            },
+            () = at(offer) => self.offer_again(writer),
+            () = at(self.ping_at) => {
+                self.ping_at = self.next_ping();
+                self.send(writer, MqttRequest::PingReq(PingReq))
+            }
+            () = at(self.deadline) => {
+                Err(Ending::Lost(format!("no answer within {:?}", self.dialer.timeouts.ack)))
             }
         }
     }
 
-    fn request(&mut self, request: Request) -> Result<(), Ending> {
+    fn request(&mut self, writer: &mut PacketWriter, request: Request) -> Result<(), Ending> {
         match request {
             Request::Subscribe(filter) => {
-                queued(self.client.try_subscribe(filter, QoS::AtLeastOnce))?;
+                self.send(writer, MqttRequest::Subscribe(Subscribe::new(filter, QoS::AtLeastOnce)))?;
                 self.expect_ack();
             }
             Request::Publish { topic, payload, qos, id } => {
-                queued(self.client.try_publish(topic, qos, false, payload))?;
                 self.unsent.push_back(id);
+                self.send(writer, MqttRequest::Publish(Publish::new(topic, qos, payload)))?;
                 if qos != QoS::AtMostOnce {
                     self.expect_ack();
                 }
@@ -284,7 +289,22 @@ impl Session {
         Ok(())
     }
 
-    fn happened(&mut self, event: Event) -> Result<(), Ending> {
+    fn send(&mut self, writer: &mut PacketWriter, request: MqttRequest) -> Result<(), Ending> {
+        if let Some(packet) = self.state.handle_outgoing_packet(request)? {
+            writer.put(&packet)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what `state` has noted of the packets that came and went.
+    fn happened(&mut self, writer: &mut PacketWriter) -> Result<(), Ending> {
+        while let Some(event) = self.state.events.pop_front() {
+            self.event(writer, event)?;
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, writer: &mut PacketWriter, event: Event) -> Result<(), Ending> {
         match event {
             Event::Outgoing(Outgoing::Publish(packet)) => match (self.unsent.pop_front(), packet) {
                 (Some(id), 0) => return self.sent(id),
@@ -309,10 +329,7 @@ impl Session {
                 if self.refused.len() > REFUSED_MAX {
                     return Err(Ending::Lost("the broker sends more than the device can take".to_owned()));
                 }
-                return self.offer_again();
-            }
-            Event::Incoming(Packet::Disconnect) => {
-                return Err(Ending::Lost("the broker sent DISCONNECT".to_owned()));
+                return self.offer_again(writer);
             }
             _ => {}
         }
@@ -321,14 +338,19 @@ impl Session {
 
     /// Hands messages over as long as the agent has room. Each is acknowledged once it was taken: what a crash
     /// leaves unacknowledged the broker has still to deliver.
-    fn offer_again(&mut self) -> Result<(), Ending> {
+    fn offer_again(&mut self, writer: &mut PacketWriter) -> Result<(), Ending> {
         while let Some(message) = self.refused.front() {
             match self.tell(TransportEvent::Message { topic: &message.topic, payload: &message.payload }) {
                 Delivery::Stop => return Err(Ending::Unwanted),
                 Delivery::NoRoom => return Ok(()),
                 Delivery::Taken => {
-                    queued(self.client.try_ack(message))?;
+                    let (qos, id) = (message.qos, message.pkid);
                     self.refused.pop_front();
+                    match qos {
+                        QoS::AtMostOnce => {}
+                        QoS::AtLeastOnce => self.send(writer, MqttRequest::PubAck(PubAck::new(id)))?,
+                        QoS::ExactlyOnce => self.send(writer, MqttRequest::PubRec(PubRec::new(id)))?,
+                    }
                 }
             }
         }
@@ -348,6 +370,10 @@ impl Session {
 
     fn tell(&self, event: TransportEvent<'_>) -> Delivery {
         self.dialer.sink.deliver(&self.generation, event)
+    }
+
+    fn next_ping(&self) -> Option<Instant> {
+        (!self.keep_alive.is_zero()).then(|| Instant::now() + self.keep_alive)
     }
 
     /// Counts an expected ack and restarts the ack timeout.
@@ -377,25 +403,6 @@ async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
         None => pending().await,
-    }
-}
-
-/// The client's own queue is as long as ours and is read by the same thread: full means that TCP is stuck.
-fn queued(result: Result<(), ClientError>) -> Result<(), Ending> {
-    result.map_err(|e| Ending::Lost(e.to_string()))
-}
-
-fn ending(error: ConnectionError) -> Ending {
-    match error {
-        ConnectionError::ConnectionRefused(code) => Ending::Refused(match code {
-            ConnectReturnCode::Success => 0,
-            ConnectReturnCode::RefusedProtocolVersion => 1,
-            ConnectReturnCode::BadClientId => 2,
-            ConnectReturnCode::ServiceUnavailable => 3,
-            ConnectReturnCode::BadUserNamePassword => 4,
-            ConnectReturnCode::NotAuthorized => 5,
-        }),
-        other => Ending::Lost(other.to_string()),
     }
 }
 
@@ -652,18 +659,5 @@ mod tests {
         peer.send(&[0x30, 0x83, 0x80, 0x04, 0, 1, b't']);
         peer.send(&payload);
         assert_eq!(scene.sink.next(), Received::Message("t".to_owned(), payload));
-    }
-
-    #[test]
-    fn addresses_are_parsed_or_refused() {
-        let parsed = |url| Address::parse(url).map(|a| (a.host, a.port, a.tls)).ok();
-        assert_eq!(parsed("mqtt://h.example:1884"), Some(("h.example".to_owned(), 1884, false)));
-        assert_eq!(parsed("mqtts://h.example"), Some(("h.example".to_owned(), 8883, true)));
-        assert_eq!(parsed("mqtt://[::1]:99"), Some(("[::1]".to_owned(), 99, false)));
-        assert_eq!(parsed("mqtt://[::1]"), Some(("[::1]".to_owned(), 1883, false)));
-        for bad in ["h.example:1883", "http://h:1", "mqtt://", "mqtt://h:0", "mqtt://h:65536", "mqtt://u@h/x"]
-        {
-            assert_eq!(parsed(bad), None, "{bad}");
-        }
     }
 }
