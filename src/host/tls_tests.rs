@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use quecota_core::agent::{FetchEnd, Link};
 use quecota_core::platform::{Connect, Level, Range};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, date_time_ymd};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -26,12 +27,28 @@ struct TlsServer {
     thread: JoinHandle<()>,
 }
 
+fn params(names: &[&str]) -> CertificateParams {
+    CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
+}
+
 type Stream = StreamOwned<ServerConnection, TcpStream>;
 
 impl TlsServer {
     fn start(names: &[&str], serve: impl FnOnce(Stream) + Send + 'static) -> Self {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        Self::with("127.0.0.1:0", params(names), serve)
+    }
+
+    /// With an authority's certificate as its own, as `openssl req -x509` makes it.
+    fn with_authority(names: &[&str], not_after: i32, serve: impl FnOnce(Stream) + Send + 'static) -> Self {
+        let mut params = params(names);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(not_after, 1, 1);
+        Self::with("127.0.0.1:0", params, serve)
+    }
+
+    fn with(bind: &str, params: CertificateParams, serve: impl FnOnce(Stream) + Send + 'static) -> Self {
+        let signing_key = KeyPair::generate().unwrap();
+        let made = CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -41,7 +58,7 @@ impl TlsServer {
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key.into())
             .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(bind).unwrap();
         let port = listener.local_addr().unwrap().port();
         let thread = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
@@ -151,5 +168,59 @@ fn mqtts_under_another_name_is_refused() {
     let server = TlsServer::start(&["broker.example"], mqtts);
     let url = format!("mqtts://localhost:{}", server.port);
     assert_eq!(connected(&url, server.trusting()), Received::Link(Link::Lost));
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn an_ipv6_address_connects_by_mqtts() {
+    let server = TlsServer::with("[::1]:0", params(&["::1"]), mqtts);
+    let url = format!("mqtts://[::1]:{}", server.port);
+    assert_eq!(connected(&url, server.trusting()), Received::Link(Link::Connected));
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn a_self_signed_authority_that_the_server_presents_itself_is_trusted_when_it_is_the_ca_file() {
+    let server = TlsServer::with_authority(&["localhost"], 4000, mqtts);
+    let url = format!("mqtts://localhost:{}", server.port);
+    assert_eq!(connected(&url, server.trusting()), Received::Link(Link::Connected));
+    server.thread.join().unwrap();
+    let server = TlsServer::with_authority(&["localhost"], 4000, https);
+    let url = format!("https://localhost:{}/fw.bin", server.port);
+    assert_eq!(fetched(&url, server.trusting()), (b"hello".to_vec(), FetchEnd::Complete));
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn a_self_signed_authority_under_another_name_or_out_of_date_or_unknown_is_refused() {
+    let refused = |server: TlsServer, trust| {
+        let url = format!("mqtts://localhost:{}", server.port);
+        assert_eq!(connected(&url, trust), Received::Link(Link::Lost));
+        server.thread.join().unwrap();
+    };
+    let other_name = TlsServer::with_authority(&["broker.example"], 4000, mqtts);
+    let trust = other_name.trusting();
+    refused(other_name, trust);
+    let expired = TlsServer::with_authority(&["localhost"], 2020, mqtts);
+    let trust = expired.trusting();
+    refused(expired, trust);
+    let unknown = TlsServer::with_authority(&["localhost"], 4000, mqtts);
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(unknown.folder.path().join("ca.pem"), other.cert.pem()).unwrap();
+    let trust = unknown.trusting();
+    refused(unknown, trust);
+}
+
+#[test]
+fn a_ca_file_that_comes_late_counts_at_the_next_connection() {
+    let server = TlsServer::start(&["localhost"], mqtts);
+    let file = server.folder.path().join("ca.pem");
+    let certificate = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let trust = server.trusting();
+    trust.rustls().unwrap_err();
+    std::fs::write(&file, certificate).unwrap();
+    let url = format!("mqtts://localhost:{}", server.port);
+    assert_eq!(connected(&url, trust), Received::Link(Link::Connected));
     server.thread.join().unwrap();
 }
