@@ -273,6 +273,11 @@ pub trait Storage {
     fn erase(&mut self, area: Area, offset: u32, length: u32) -> Result<(), StorageError>;
     /// Everything written before is there after a power cut once this returns.
     fn sync(&mut self, area: Area) -> Result<(), StorageError>;
+    /// Nothing that `area` holds is needed any more: a file may give its blocks back. It may read as anything until it
+    /// is erased.
+    fn discard(&mut self, area: Area) {
+        let _ = area;
+    }
 }
 
 /// How much a log line matters.
@@ -343,6 +348,11 @@ pub trait System {
     /// Bytes that the device reports as free for firmware, when it differs from the image area.
     fn free_space(&mut self) -> Option<u32> {
         None
+    }
+    /// Bytes that module firmware may have, when that is less than [`System::free_space`]: taking it over may need room of
+    /// its own.
+    fn module_space(&mut self) -> Option<u32> {
+        self.free_space()
     }
     /// The hardware id (IMEI or MAC), 1..=16 letters and digits. Copied at once.
     fn device_key(&mut self) -> &str;

@@ -143,6 +143,11 @@ impl Storage for Host {
     fn sync(&mut self, area: Area) -> Result<(), StorageError> {
         self.files.area(area).sync()
     }
+
+    fn discard(&mut self, area: Area) {
+        // A failure is logged, and costs no more than the room.
+        let _ = self.files.area(area).discard();
+    }
 }
 
 impl System for Host {
@@ -168,6 +173,14 @@ impl System for Host {
 
     fn signal(&mut self) -> Option<i16> {
         self.settings.signal
+    }
+
+    fn free_space(&mut self) -> Option<u32> {
+        Some(self.files.free_space())
+    }
+
+    fn module_space(&mut self) -> Option<u32> {
+        Some(self.files.module_space())
     }
 
     fn device_key(&mut self) -> &str {

@@ -2,16 +2,20 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::mem::zeroed;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use quecota_core::platform::{Area, Geometry, Level, StorageError};
+use quecota_core::platform::{Area, Geometry, Level, StorageError, floor_to};
 
 use super::log::Log;
 use super::settings::ERASE_UNIT;
 
 /// Bytes of the journal file.
 const JOURNAL_SIZE: u32 = 64 * 1024;
+/// Bytes of the file system that the image leaves to what else the folder holds, and to the file system's own blocks.
+const SPARED: u64 = 32 * 1024;
 /// What an erased byte reads as.
 const ERASED: u8 = 0xFF;
 
@@ -136,6 +140,16 @@ impl Files {
         }
     }
 
+    /// Bytes of firmware that the image can hold: what its file has already, and what the file system has for it.
+    pub fn free_space(&self) -> u32 {
+        self.image.growth_limit(SPARED)
+    }
+
+    /// The same for module firmware, which is there twice once it is taken over: staged, and as a file of its own.
+    pub fn module_space(&self) -> u32 {
+        self.free_space() / 2
+    }
+
     /// The shape of `area`.
     pub fn geometry(&self, area: Area) -> Geometry {
         match area {
@@ -197,6 +211,30 @@ impl FlashFile {
         self.file.sync_data().map_err(|e| self.failed("sync", 0, &e))
     }
 
+    /// Gives the blocks of the file back; it keeps its length and reads as zeros.
+    pub fn discard(&self) -> Result<(), StorageError> {
+        let emptied = self.file.set_len(0).and_then(|()| self.file.set_len(u64::from(self.size)));
+        emptied.map_err(|e| self.failed("empty", 0, &e))
+    }
+
+    /// Whole erase units that can be written, `spared` bytes left to others. A file system that does not say counts as
+    /// one with room.
+    fn growth_limit(&self, spared: u64) -> u32 {
+        const BLOCK: u64 = 512; // unit of st_blocks
+        let room = self.file.metadata().and_then(|own| {
+            let available = available(&self.file)?;
+            Ok(available.saturating_sub(spared).saturating_add(own.blocks().saturating_mul(BLOCK)))
+        });
+        match room {
+            Ok(room) => floor_to(u32::try_from(room).unwrap_or(u32::MAX), ERASE_UNIT).min(self.size),
+            Err(e) => {
+                self.log
+                    .line(Level::Warn, &format!("free space of {} is not known: {e}", self.path.display()));
+                self.size
+            }
+        }
+    }
+
     fn check(&self, offset: u32, length: usize) -> Result<(), StorageError> {
         let end = u64::from(offset).saturating_add(length as u64);
         if end <= u64::from(self.size) { Ok(()) } else { Err(StorageError::Range) }
@@ -214,11 +252,25 @@ impl FlashFile {
     }
 }
 
+/// Bytes that this user may still write to the file system of `file`.
+fn available(file: &File) -> io::Result<u64> {
+    // SAFETY: a plain C struct, for which zeros are valid; written by the call, which gets an open descriptor.
+    let (result, system) = unsafe {
+        let mut system = zeroed::<libc::statvfs>();
+        (libc::fstatvfs(file.as_raw_fd(), &raw mut system), system)
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // Narrower on some targets.
+    #[allow(clippy::useless_conversion)]
+    Ok(u64::from(system.f_bavail).saturating_mul(u64::from(system.f_frsize)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::os::unix::fs::MetadataExt;
 
     fn quiet() -> Log {
         Log::new(Level::Error)
@@ -288,6 +340,66 @@ mod tests {
         let image = FlashFile { file, path, size: 8192, log: quiet() };
         assert_eq!(image.write(0, b"x"), Err(StorageError::Full));
         assert_eq!(image.erase(0, 4096), Err(StorageError::Full));
+    }
+
+    /// A file system of 600 KB at a folder of its own; `None` where this user may not mount.
+    struct SmallDisk(tempfile::TempDir);
+
+    impl SmallDisk {
+        fn mount() -> Option<Self> {
+            let dir = tempfile::tempdir().unwrap();
+            let path = std::ffi::CString::new(dir.path().to_str().unwrap()).unwrap();
+            let (kind, options) = (c"tmpfs".as_ptr(), c"size=600k".as_ptr());
+            // SAFETY: NUL-terminated strings that live for the call.
+            let mounted = unsafe { libc::mount(kind, path.as_ptr(), kind, 0, options.cast()) };
+            if mounted != 0 {
+                eprintln!("left out, no mount: {}", io::Error::last_os_error());
+                return None;
+            }
+            Some(SmallDisk(dir))
+        }
+    }
+
+    impl Drop for SmallDisk {
+        fn drop(&mut self) {
+            let path = std::ffi::CString::new(self.0.path().to_str().unwrap()).unwrap();
+            // SAFETY: a NUL-terminated string that lives for the call.
+            unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
+        }
+    }
+
+    #[test]
+    fn free_space_is_what_the_file_system_has_and_the_image_holds() {
+        let Some(disk) = SmallDisk::mount() else { return };
+        let folder = Folder::open(disk.0.path()).unwrap();
+        let mut files = Files::open(&folder, 64 << 20, quiet()).unwrap();
+        let free = files.free_space();
+        // 600 KB without the journal and what is spared.
+        assert!((450 * 1024..=504 * 1024).contains(&free), "{free}");
+        assert_eq!((free % ERASE_UNIT, files.module_space()), (0, free / 2));
+        let image = files.area(Area::Image);
+        image.erase(0, free).unwrap();
+        image.write(0, &vec![7; free as usize]).unwrap();
+        // What is staged is room for what is staged next, and module firmware of half of it can be taken over.
+        assert_eq!(files.free_space(), free);
+        files.area(Area::Image).discard().unwrap();
+        let half = files.module_space();
+        files.area(Area::Image).write(0, &vec![7; half as usize]).unwrap();
+        folder.replace("module.bin", |file| file.write_all(&vec![7; half as usize])).unwrap();
+    }
+
+    #[test]
+    fn a_discarded_image_gives_its_blocks_back_and_keeps_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let mut files = Files::open(&folder, 1 << 20, quiet()).unwrap();
+        let image = files.area(Area::Image);
+        image.write(0, &[7; 256 * 1024]).unwrap();
+        image.sync().unwrap();
+        assert!(fs::metadata(folder.file("image")).unwrap().blocks() >= 512);
+        image.discard().unwrap();
+        let meta = fs::metadata(folder.file("image")).unwrap();
+        assert_eq!((meta.len(), meta.blocks()), (1 << 20, 0));
     }
 
     #[test]

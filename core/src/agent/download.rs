@@ -73,7 +73,12 @@ impl Agent<'_> {
             return Ok(());
         }
         self.machine.set_image(image);
-        let room = room(platform);
+        let room = match image.kind {
+            ComponentKind::Module => {
+                platform.module_space().map_or(room(platform), |free| free.min(room(platform)))
+            }
+            ComponentKind::Mcu => room(platform),
+        };
         let needed = self.download.footprint(&image, platform.geometry(Area::Image).erase);
         if self.download.files() > 1 && platform.takes() == Takes::OneFile {
             return Err(Failure::NoPackages);
@@ -91,11 +96,13 @@ impl Agent<'_> {
 impl Agent<'_> {
     /// Gets what is missing of the piece.
     pub(super) fn fetch(&mut self, platform: &mut dyn Platform, input: Input) -> Option<Input> {
-        if self.download.is_to_resume() && !self.resume(platform) {
+        if self.download.is_to_resume()
+            && let Err(failure) = self.resume(platform)
+        {
             self.download.drop_staging();
-            platform.log(Level::Warn, Failure::Storage.text());
-            self.machine.set_failure(Failure::Storage);
-            return Some(Input::FetchFailed);
+            platform.log(Level::Warn, failure.text());
+            self.machine.set_failure(failure);
+            return Some(input_of(failure));
         }
         let Some(length) = self.download.begin_fetch(self.machine.image()) else {
             return Some(self.judge_piece(platform));
@@ -112,11 +119,15 @@ impl Agent<'_> {
         None
     }
 
-    fn resume(&mut self, platform: &mut dyn Platform) -> bool {
+    fn resume(&mut self, platform: &mut dyn Platform) -> Result<(), Failure> {
         let erase = platform.geometry(Area::Image).erase;
-        self.download.resume(platform, self.machine.image(), erase).is_ok()
+        let room = room(platform);
+        self.download.resume(platform, self.machine.image(), erase, room)?;
+        if self.persistence.is_open() {
             // Flash is about to hold other bytes: an older checkpoint in the journal would vouch for them after a reboot.
-            && (!self.persistence.is_open() || self.try_save(platform).is_ok())
+            self.try_save(platform).map_err(|_| Failure::Storage)?;
+        }
+        Ok(())
     }
 
     /// Asks the transport; when it is busy, again later.
@@ -163,7 +174,7 @@ impl Agent<'_> {
         match self.take_data(platform, data) {
             Ok(()) => Flow::Continue,
             Err(failure) => {
-                self.fail(platform, failure, Input::FetchFailed);
+                self.fail(platform, failure, input_of(failure));
                 Flow::Stop
             }
         }
@@ -238,6 +249,11 @@ impl Agent<'_> {
             Following::Pieces => Input::PieceStaged,
         }
     }
+}
+
+/// What a download that failed is to the machine: where storage is full, another try cannot help.
+fn input_of(failure: Failure) -> Input {
+    if failure == Failure::NoRoom { Input::NoRoom } else { Input::FetchFailed }
 }
 
 /// The reads.

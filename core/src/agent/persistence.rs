@@ -5,7 +5,7 @@ use super::{Agent, Resume};
 use crate::cloud::Reports;
 use crate::journal::{self, Configuration, Journal, Opening, Saved};
 use crate::ota::{Input, Offer, OtaEvent, State};
-use crate::platform::{Level, Platform};
+use crate::platform::{Area, Level, Platform};
 use crate::wire::message::ComponentKind;
 
 /// The progress is not in the journal.
@@ -235,6 +235,7 @@ impl Agent<'_> {
         } else {
             // It is logged; a reboot then offers the upgrade again.
             let _ = self.persistence.save_progress(platform, None);
+            platform.discard(Area::Image);
         }
     }
 

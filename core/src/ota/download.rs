@@ -8,7 +8,7 @@ use super::staging::{Staged, Staging, StagingError};
 use crate::clock::Deadline;
 use crate::digest::{Announced, Digests, Verdict};
 use crate::image::{Image, Piece};
-use crate::platform::{Encoding, FetchHead, Range, StagedFile, Storage};
+use crate::platform::{Area, Encoding, FetchHead, Range, StagedFile, Storage, StorageError};
 use crate::wire::message::{ComponentKind, Content};
 use crate::{journal, limits};
 
@@ -293,14 +293,22 @@ impl Download {
         self.staging.is_none()
     }
 
-    /// Takes the piece up at the checkpoint; at its base when that does not fit what is staged.
+    /// Takes the piece up at the checkpoint; at its base when that does not fit what is staged, and with at most `room`
+    /// bytes when the area has become smaller than the piece.
     pub fn resume(
         &mut self,
         storage: &mut dyn Storage,
         image: &Image,
         erase: u32,
+        room: u32,
     ) -> Result<(), StagingError> {
+        if image.kind == ComponentKind::Mcu && self.piece.length > storage.geometry(Area::Image).size {
+            self.begin_piece(self.base, image, room);
+        }
         let piece = self.piece;
+        if piece.length == 0 {
+            return Err(StorageError::Full.into());
+        }
         let within = self.checkpoint.offset.saturating_sub(piece.start);
         let file = self.file(image);
         let base = self.package.place(piece.start, erase);
@@ -417,10 +425,10 @@ impl Download {
         data: &[u8],
     ) -> Result<Staged, Failure> {
         let staging = self.staging.as_mut().ok_or(Failure::Storage)?;
-        let staged = staging.write(storage, data, &mut self.digests).map_err(|_| Failure::Storage)?;
+        let staged = staging.write(storage, data, &mut self.digests)?;
         match staged {
             Staged::All => return Ok(staged),
-            Staged::Checkpoint(_) => staging.sync(storage).map_err(|_| Failure::Storage)?,
+            Staged::Checkpoint(_) => staging.sync(storage)?,
             Staged::Complete(_) => {} // synced
         }
         let file = self.file(image);

@@ -2,6 +2,9 @@
 
 use core::ffi::CStr;
 
+use super::staging::StagingError;
+use crate::platform::StorageError;
+
 /// Why a download or an upgrade failed. The numbers stay as they are: they are in journals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
@@ -118,6 +121,15 @@ impl Failure {
             Failure::TooSlow => c"the download took too long",
             Failure::UrlTooLong => c"the firmware URL is longer than the device can hold",
             Failure::Encoded => c"the firmware server sent a compressed body; the file is wanted as it is",
+        }
+    }
+}
+
+impl From<StagingError> for Failure {
+    fn from(error: StagingError) -> Self {
+        match error {
+            StagingError::Storage(StorageError::Full) | StagingError::PieceTooLong { .. } => Failure::NoRoom,
+            _ => Failure::Storage,
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum Input {
     RangeEnded,
     /// Connect failure, another status or range, early close, too many bytes; storage that fails.
     FetchFailed,
+    /// Storage has no room for what is missing: another try cannot help.
+    NoRoom,
     /// The piece is staged and read back, and is not the last; of a package, a file whose digest matches.
     PieceStaged,
     /// The last piece is staged and the digests of the whole image match.
@@ -221,6 +223,7 @@ pub static TABLE: &[Row] = &[
     row(&[Downloading], Expired(Timer::Stall), Clock, Of::Any, DownloadError, GIVE_BACK),
     row(&[Downloading], Expired(Timer::Overall), Clock, Of::Any, DownloadError, GIVE_BACK),
     row(&[DownloadStart, Downloading], FetchFailed, Server, Of::Any, DownloadError, GIVE_BACK),
+    row(&[DownloadStart, Downloading], NoRoom, Device, Of::Any, UpdateError, FAIL),
     row(&[DownloadStart, Downloading], ImageCorrupt, Device, Of::Any, DownloadError, GIVE_BACK_VOID),
     row(&[DownloadError], Expired(Timer::Retry), Clock, Of::Any, DownloadError, &[AskPlan, Arm(Timer::Retry)]),
     row(&[DownloadError], Expired(Timer::GiveUp), Clock, Of::Any, UpdateError, FAIL),

@@ -195,6 +195,7 @@ impl Bench {
         world.now = 5;
         world.module_version = self.world.module_version;
         world.free_space = self.world.free_space;
+        world.image_size = self.world.image_size;
         Bench { file: self.file, files: self.files, ..Bench::on(world) }
     }
 

@@ -68,6 +68,14 @@ pub struct World {
     pub lines: Vec<(Level, String)>,
     /// What `free_space` says.
     pub free_space: Option<u32>,
+    /// What `module_space` says; `None`: the same.
+    pub module_space: Option<u32>,
+    /// Erases and writes of the image area that end beyond this byte find no room.
+    pub full_at: Option<u32>,
+    /// Bytes of the image area when it is smaller than its flash.
+    pub image_size: Option<u32>,
+    /// How often the image was discarded.
+    pub discards: u32,
     /// What `apply` answers.
     pub applied: Applied,
     /// What it can take over.
@@ -110,12 +118,21 @@ impl World {
             asked: VecDeque::new(),
             lines: Vec::new(),
             free_space: None,
+            module_space: None,
+            full_at: None,
+            image_size: None,
+            discards: 0,
             applied: Applied::Within(60_000),
             takes: Takes::Packages,
             module_version: "FWV1".into(),
             refuses: Vec::new(),
             random: 7,
         }
+    }
+
+    fn has_room(&self, area: Area, offset: u32, length: usize) -> Result<(), StorageError> {
+        let is_full = self.full_at.is_some_and(|full_at| offset as usize + length > full_at as usize);
+        if area == Area::Image && is_full { Err(StorageError::Full) } else { Ok(()) }
     }
 
     fn refused(&self, what: Refuses) -> Result<(), Refused> {
@@ -164,7 +181,11 @@ impl Transport for World {
 
 impl Storage for World {
     fn geometry(&self, area: Area) -> Geometry {
-        self.flash.geometry(area)
+        let whole = self.flash.geometry(area);
+        match self.image_size {
+            Some(size) if area == Area::Image => Geometry { size, ..whole },
+            _ => whole,
+        }
     }
 
     fn read(&mut self, area: Area, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError> {
@@ -172,15 +193,22 @@ impl Storage for World {
     }
 
     fn write(&mut self, area: Area, offset: u32, data: &[u8]) -> Result<(), StorageError> {
+        self.has_room(area, offset, data.len())?;
         self.flash.write(area, offset, data)
     }
 
     fn erase(&mut self, area: Area, offset: u32, length: u32) -> Result<(), StorageError> {
+        self.has_room(area, offset, length as usize)?;
         self.flash.erase(area, offset, length)
     }
 
     fn sync(&mut self, area: Area) -> Result<(), StorageError> {
         self.flash.sync(area)
+    }
+
+    fn discard(&mut self, area: Area) {
+        assert_eq!(area, Area::Image, "the journal is always needed");
+        self.discards += 1;
     }
 }
 
@@ -219,6 +247,10 @@ impl System for World {
 
     fn free_space(&mut self) -> Option<u32> {
         self.free_space
+    }
+
+    fn module_space(&mut self) -> Option<u32> {
+        self.module_space.or(self.free_space)
     }
 
     fn device_key(&mut self) -> &str {

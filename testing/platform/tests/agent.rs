@@ -624,6 +624,64 @@ mod downloads {
     }
 
     #[test]
+    fn a_full_disk_ends_the_upgrade_at_once() {
+        let mut bench = Bench::new(64 * 1024);
+        confirm(&mut bench);
+        bench.world.full_at = Some(20_000);
+        bench.start_upgrade(plan());
+        assert_eq!((state(&bench), failure(&bench)), (0, Some(Failure::NoRoom)));
+        assert_eq!((bench.statuses(), bench.ranges.len()), (vec![1, 2, 4, 5, 12], 1));
+        bench.pass(10 * 60_000);
+        assert_eq!(bench.ranges.len(), 1);
+        assert!(bench.logged(Failure::NoRoom.text()));
+    }
+
+    #[test]
+    fn an_image_that_is_forgotten_is_discarded_and_one_that_waits_for_its_retry_is_kept() {
+        let mut bench = Bench::new(64 * 1024);
+        upgrade(&mut bench);
+        bench.connect();
+        let at_start = bench.world.discards;
+        bench.serve.push_back(Serve::Short(20_000));
+        bench.start_upgrade(plan());
+        let with_the_plan = bench.world.discards;
+        assert!(with_the_plan <= at_start + 1);
+        bench.offer(plan());
+        bench.give_url(plan());
+        assert_eq!((state(&bench), bench.world.discards), (9, with_the_plan));
+        bench.agent.set_mcu_version(&mut bench.world, "MCU", "2").unwrap();
+        bench.run();
+        assert_eq!((state(&bench), bench.world.discards), (0, with_the_plan + 1));
+    }
+
+    #[test]
+    fn a_piece_that_the_area_cannot_hold_any_more_begins_again_with_what_it_holds() {
+        let mut bench = Bench::new(64 * 1024);
+        confirm(&mut bench);
+        bench.serve.push_back(Serve::Short(20_000));
+        bench.start_upgrade(plan());
+        assert_eq!(state(&bench), 6);
+        bench.world.image_size = Some(16 * 1024);
+        let mut bench = bench.reboot();
+        let flash = upgrade(&mut bench);
+        bench.start_upgrade(plan());
+        assert_eq!(bench.ranges[0], Range { start: 0, length: 16 * 1024 });
+        assert_eq!(*flash.borrow(), bench.file);
+        assert_eq!((state(&bench), failure(&bench)), (9, None));
+    }
+
+    #[test]
+    fn module_firmware_that_cannot_be_taken_over_for_lack_of_room_fails_before_its_first_byte() {
+        let mut bench = Bench::new(64 * 1024);
+        confirm(&mut bench);
+        bench.world.free_space = Some(48 * 1024);
+        bench.world.module_space = Some(24 * 1024);
+        bench.start_upgrade(module_plan());
+        assert_eq!((state(&bench), failure(&bench)), (0, Some(Failure::NoRoom)));
+        assert_eq!(bench.ranges.len(), 0);
+    }
+
+    #[test]
     fn free_space_of_the_platform_limits_the_piece() {
         let mut bench = Bench::new(64 * 1024);
         bench.world.free_space = Some(10_000);

@@ -124,6 +124,10 @@ impl<P: Storage> Storage for Faulty<P> {
         self.may_write(area)?;
         self.inner.sync(area)
     }
+
+    fn discard(&mut self, area: Area) {
+        self.inner.discard(area);
+    }
 }
 
 impl<P: System> System for Faulty<P> {
@@ -165,6 +169,10 @@ impl<P: System> System for Faulty<P> {
 
     fn free_space(&mut self) -> Option<u32> {
         self.inner.free_space()
+    }
+
+    fn module_space(&mut self) -> Option<u32> {
+        self.inner.module_space()
     }
 
     fn device_key(&mut self) -> &str {
