@@ -96,7 +96,7 @@ impl Settings {
         let log = checked("QUECOTA_LOG", "must be error, warn, info or debug", &|v| log_level(v).is_some())?;
 
         Ok(Settings {
-            folder: path("QUECOTA_DIR").unwrap_or_else(|| PathBuf::from("quecota-data")),
+            folder: path("QUECOTA_DIR").unwrap_or_else(|| PathBuf::from("quecota-device")),
             device_key,
             staging: staging.as_deref().and_then(staging_bytes).unwrap_or(DEFAULT_STAGING),
             user_name: user_name.unwrap_or_default(),
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn an_empty_environment_gives_the_documented_defaults() {
         let settings = read(&[("QUECOTA_USER_NAME", "")]).unwrap();
-        assert_eq!(settings.folder, PathBuf::from("quecota-data"));
+        assert_eq!(settings.folder, PathBuf::from("quecota-device"));
         assert_eq!(settings.staging, 64 * 1024 * 1024);
         assert_eq!(settings.module_version, "quecota-host");
         assert_eq!((settings.battery, settings.signal, settings.device_key), (None, None, None));
