@@ -42,6 +42,7 @@ struct Figures {
     download_bytes: Counter,
     store_wait: Histogram,
     store_write: Histogram,
+    contention: Counter,
     ticks: Histogram,
     tick_lag: Gauge<f64, AtomicU64>,
     forgotten: Counter,
@@ -73,6 +74,7 @@ impl Default for Metrics {
             download_bytes: Counter::default(),
             store_wait: latency(),
             store_write: latency(),
+            contention: Counter::default(),
             ticks: latency(),
             tick_lag: Gauge::default(),
             forgotten: Counter::default(),
@@ -99,6 +101,7 @@ impl Default for Metrics {
             download_bytes, "download_bytes", "Bytes of package files sent";
             store_wait, "store_wait_seconds", "Time that a query waited for a connection to the database";
             store_write, "store_write_seconds", "Time from the begin of a transaction to its commit";
+            contention, "store_retries", "Transactions begun anew because the database ended them for the sake of others";
             ticks, "tick_seconds", "Time that a tick of the scheduler took";
             tick_lag, "tick_lag_seconds", "How late the last tick began";
             forgotten, "log_lines_forgotten", "Log lines deleted because of their age";
@@ -121,6 +124,11 @@ impl Metrics {
     /// A device asked to connect.
     pub fn connect(&self, outcome: &'static str) {
         self.0.connects.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A transaction is begun anew.
+    pub(crate) fn contention(&self) {
+        self.0.contention.inc();
     }
 
     /// A message came from a device.

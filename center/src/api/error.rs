@@ -194,6 +194,7 @@ impl From<EngineError> for ApiError {
         let message = error.to_string();
         match error {
             EngineError::Store(error) => error.into(),
+            EngineError::LateLock(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message),
             EngineError::Plan(faults) => match faults.as_slice() {
                 [fault] => Self::from(fault.clone()),
                 faults => {

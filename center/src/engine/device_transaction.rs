@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
+use super::plan_locks::{PlanLock, PlanLocks};
 use super::transaction::Transaction;
-use super::{Downlink, Engine, Result};
+use super::{Downlink, Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
 use crate::rules::ComponentNo;
@@ -25,12 +26,43 @@ pub(super) struct DeviceTransaction<'e> {
     pub(super) messages: Vec<Downlink>,
     /// Plans that would be offered to the device if their limits had room.
     pub(super) full: Vec<PlanId>,
+    locks: PlanLocks,
+    /// A lock that came too late: the transaction begins again with it.
+    late: Option<(PlanId, PlanLock)>,
 }
 
+/// Does the work with a locked device in one transaction, and commits it; gives what the work returns, and the messages for
+/// the device. The work is done anew if the database ends the transaction for the sake of another one, or if it meets a plan
+/// too late to lock it.
+macro_rules! with_device {
+    ($engine:expr, $device:expr, |$transaction:ident| $work:expr) => {{
+        let mut attempts = $crate::engine::transaction::Attempts::default();
+        let mut locks = $crate::engine::plan_locks::PlanLocks::default();
+        loop {
+            let outcome = match $engine.transaction($device, locks.clone()).await {
+                Ok(mut transaction) => {
+                    let $transaction = &mut transaction;
+                    let done: $crate::engine::Result<_> = async { $work }.await;
+                    transaction.conclude(done, &mut locks).await
+                }
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Err(error) if $engine.may_retry(&mut attempts, &error).await => {}
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+pub(super) use with_device;
+
 impl Engine {
-    pub(super) async fn transaction(&self, id: DeviceId) -> Result<DeviceTransaction<'_>> {
+    pub(super) async fn transaction(&self, id: DeviceId, locks: PlanLocks) -> Result<DeviceTransaction<'_>> {
         let mut store = self.begin().await?;
         let device = store.lock_device(id).await?;
+        for (plan, lock) in locks.iter() {
+            store.lock(plan, lock).await?;
+        }
         let versions = store.device_versions(id).await?;
         Ok(DeviceTransaction {
             engine: self,
@@ -40,16 +72,62 @@ impl Engine {
             versions,
             messages: Vec::new(),
             full: Vec::new(),
+            locks,
+            late: None,
+        })
+    }
+}
+
+impl Transaction {
+    async fn lock(&mut self, plan: PlanId, lock: PlanLock) -> Result<Plan> {
+        Ok(match lock {
+            PlanLock::Shared => self.hold_plan(plan).await?,
+            PlanLock::Exclusive => self.lock_plan(plan).await?,
         })
     }
 }
 
 impl DeviceTransaction<'_> {
-    /// Commits, and returns the messages for the device.
-    pub(super) async fn finish(mut self) -> Result<Vec<Downlink>> {
+    /// Commits what is done, and adds the messages for the device; after an error nothing is left of it but a lock that
+    /// came too late.
+    pub(super) async fn conclude<T>(
+        mut self,
+        done: Result<T>,
+        locks: &mut PlanLocks,
+    ) -> Result<(T, Vec<Downlink>)> {
+        if let Some((plan, lock)) = self.late {
+            locks.add(plan, lock);
+        }
+        let done = done?;
         self.store.save_device(&self.device).await?;
         self.store.commit().await?;
-        Ok(self.messages)
+        Ok((done, self.messages))
+    }
+
+    /// The plan as it stays until the end of the transaction, apart from what this one does to it.
+    pub(super) async fn lock_plan(&mut self, id: PlanId, lock: PlanLock) -> Result<Plan> {
+        if self.locks.cover(id, lock) {
+            return Ok(self.store.plan(id).await?);
+        }
+        if !self.locks.allow(id) {
+            return Err(self.late_lock(id, lock));
+        }
+        let plan = self.store.lock(id, lock).await?;
+        self.locks.add(id, lock);
+        Ok(plan)
+    }
+
+    /// The plan is about to be changed.
+    fn check_exclusive(&mut self, id: PlanId) -> Result<()> {
+        if self.locks.cover(id, PlanLock::Exclusive) {
+            return Ok(());
+        }
+        Err(self.late_lock(id, PlanLock::Exclusive))
+    }
+
+    fn late_lock(&mut self, id: PlanId, lock: PlanLock) -> EngineError {
+        self.late = Some((id, lock));
+        EngineError::LateLock(id)
     }
 
     pub(super) async fn log(
@@ -70,19 +148,15 @@ impl DeviceTransaction<'_> {
     }
 
     /// The upgrade's plan, locked against a change of its state.
-    async fn lock_plan_of(&mut self, upgrade: &Upgrade) -> Result<Option<Plan>> {
+    pub(super) async fn lock_plan_of(&mut self, upgrade: &Upgrade) -> Result<Option<Plan>> {
         let Some(id) = upgrade.plan else { return Ok(None) };
         let plan = self.store.plan(id).await?;
         let starts = upgrade.confirmed.is_none()
             && (plan.state == PlanState::Activated || plan.suspended_from == Some(PlanState::Activated));
         let strategy = &plan.settings.strategy;
-        // Exclusive plan lock: limits, the halt and the first confirmation need an exact count.
-        let plan = if starts || strategy.has_limits() || strategy.halt.is_some() {
-            self.store.lock_plan(id).await?
-        } else {
-            self.store.hold_plan(id).await?
-        };
-        Ok(Some(plan))
+        let is_counted = starts || strategy.has_limits() || strategy.halt.is_some();
+        let lock = if is_counted { PlanLock::Exclusive } else { PlanLock::Shared };
+        Ok(Some(self.lock_plan(id, lock).await?))
     }
 
     /// Applies `input` to an open upgrade, with its plan locked.
@@ -126,6 +200,7 @@ impl DeviceTransaction<'_> {
             Effect::AskVersions => self.ask_versions(),
             Effect::Plan(event) => {
                 if let Some(plan) = plan {
+                    self.check_exclusive(plan.id)?;
                     self.engine.apply_plan_event(&mut self.store, plan, event).await?;
                 }
             }
@@ -133,11 +208,13 @@ impl DeviceTransaction<'_> {
             Effect::CountEnd { state, class } => self.store.count(Count::Ended { state, class, devices: 1 }),
             Effect::CountFinished => {
                 if let Some(plan) = plan {
+                    self.check_exclusive(plan.id)?;
                     self.count_finished(upgrade, plan).await?;
                 }
             }
             Effect::UncountFailed => {
                 if let Some(plan) = upgrade.plan {
+                    self.check_exclusive(plan)?;
                     self.store.uncount_failed(plan).await?;
                 }
             }
@@ -192,20 +269,12 @@ impl DeviceTransaction<'_> {
             if upgrade.next_offer.is_none_or(|at| at > self.now) {
                 continue;
             }
-            let mut plan = match upgrade.plan {
-                Some(id) => Some(self.store.plan(id).await?),
-                None => None,
-            };
+            let mut plan = self.lock_plan_of(&upgrade).await?;
+            upgrade = self.store.upgrade(upgrade.id).await?;
             let blocked = match plan.clone().filter(|plan| !plan.state.is_over()) {
                 Some(plan) => self.evaluate(plan, Trigger::Retry).await?.verdict.err(),
                 None => None,
             };
-            // The end of this upgrade counts for the plan's halt.
-            if let Some(plan) = &mut plan
-                && blocked.as_ref().is_some_and(|reason| reason.is_final())
-            {
-                *plan = self.store.lock_plan(plan.id).await?;
-            }
             let status = match self.device.asked_status {
                 Some(StatusAsk::Waiting(_)) => StatusQuery::Pending,
                 _ => StatusQuery::None,

@@ -3,6 +3,7 @@
 use rand::Rng;
 use rand::distr::Alphanumeric;
 
+use super::transaction::transact;
 use super::{Engine, Result};
 use crate::rules::{DeviceKey, DeviceSecret, NameError, ProductKey};
 
@@ -22,9 +23,6 @@ impl Engine {
         product: &ProductKey,
         devices: &[(DeviceKey, DeviceSecret)],
     ) -> Result<u64> {
-        let mut store = self.begin().await?;
-        let added = store.import_devices(product, devices, self.clock.now()).await?;
-        store.commit().await?;
-        Ok(added)
+        transact!(self, |store| Ok(store.import_devices(product, devices, self.clock.now()).await?))
     }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::device_transaction::DeviceTransaction;
+use super::device_transaction::{DeviceTransaction, with_device};
 use super::evaluation::{Evaluation, PlanOffer, evaluate};
+use super::plan_locks::PlanLock;
 use super::why::{occasion, status};
 use super::{Engine, Result};
 use crate::clock::Millis;
@@ -175,9 +176,7 @@ impl Engine {
             None => self.meant(product, key, word.action()).await?,
         };
         let device = self.store.read().await?.device(product, key).await?.id;
-        let mut transaction = self.transaction(device).await?;
-        transaction.apply_user_command(plan, word).await?;
-        transaction.finish().await?;
+        with_device!(self, device, |transaction| transaction.apply_user_command(plan, word).await)?;
         Ok(plan)
     }
 
@@ -206,22 +205,23 @@ impl Engine {
         auto: AutoConfirm,
     ) -> Result<()> {
         let device = self.store.read().await?.device(product, key).await?.id;
-        let mut transaction = self.transaction(device).await?;
-        if transaction.device.auto_confirm != auto {
-            transaction.store.set_auto_confirm(device, auto).await?;
-            transaction.log(None, None, "user", json!({ "auto_confirm": auto })).await?;
-            if auto == AutoConfirm::On {
-                transaction.store.set_recheck_at(device, Some(transaction.now)).await?;
+        with_device!(self, device, |transaction| {
+            if transaction.device.auto_confirm != auto {
+                transaction.store.set_auto_confirm(device, auto).await?;
+                transaction.log(None, None, "user", json!({ "auto_confirm": auto })).await?;
+                if auto == AutoConfirm::On {
+                    transaction.store.set_recheck_at(device, Some(transaction.now)).await?;
+                }
             }
-        }
-        transaction.finish().await?;
+            Ok(())
+        })?;
         Ok(())
     }
 }
 
 impl DeviceTransaction<'_> {
     async fn apply_user_command(&mut self, id: PlanId, word: UserCommand) -> Result<()> {
-        let plan = self.store.hold_plan(id).await?;
+        let plan = self.lock_plan(id, PlanLock::Shared).await?;
         of_product(&plan, &self.device)?;
         let offer = PlanOffer::of(&mut self.store, plan, self.now).await?;
         let trigger = Trigger::Consent;

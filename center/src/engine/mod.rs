@@ -12,6 +12,7 @@ mod message;
 mod offer;
 mod operator;
 mod packages;
+mod plan_locks;
 mod plans;
 mod products;
 mod reports;
@@ -24,12 +25,14 @@ mod why;
 use std::fmt;
 use std::sync::Arc;
 
+use device_transaction::with_device;
+
 use crate::clock::{Clock, Millis};
 use crate::metrics::Metrics;
 use crate::rules::NameError;
 use crate::rules::manual::ActionRefused;
 use crate::rules::plan::{ActivationFault, NoTransition};
-use crate::store::{DeviceId, Store, StoreError, WasOwner};
+use crate::store::{DeviceId, PlanId, Store, StoreError, WasOwner};
 
 use tick::{Item, SetAside};
 
@@ -79,6 +82,9 @@ pub enum EngineError {
     /// The plan's life does not have this step.
     #[error(transparent)]
     Transition(#[from] NoTransition),
+    /// The transaction met a plan too late to lock it. The engine begins it again with that lock, so nobody sees this.
+    #[error("plan {} was locked too late", .0.0)]
+    LateLock(PlanId),
     /// The end user's word is not taken.
     #[error(transparent)]
     ActionRefused(#[from] ActionRefused),
@@ -87,7 +93,11 @@ pub enum EngineError {
 impl EngineError {
     /// Whether the same call may succeed later: the device must then not get an acknowledgement.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, EngineError::Store(error) if error.is_temporary())
+        match self {
+            EngineError::Store(error) => error.is_temporary(),
+            EngineError::LateLock(_) => true,
+            _ => false,
+        }
     }
 }
 
@@ -169,21 +179,23 @@ impl Engine {
     /// as the answer to the device's version report.
     pub async fn online(&self, device: DeviceId) -> Result<Connected> {
         let session = SessionId(format!("{}/{:016x}", self.owner, rand::random::<u64>()));
-        let mut transaction = self.transaction(device).await?;
-        transaction.store.set_online(device, &session.0, transaction.now).await?;
-        transaction.device = transaction.store.device_by_id(device).await?;
-        transaction.follow_presence().await?;
-        Ok(Connected { session, messages: transaction.finish().await? })
+        let ((), messages) = with_device!(self, device, |transaction| {
+            transaction.store.set_online(device, &session.0, transaction.now).await?;
+            transaction.device = transaction.store.device_by_id(device).await?;
+            transaction.follow_presence().await
+        })?;
+        Ok(Connected { session, messages })
     }
 
     /// The connection has ended. Nothing happens if a newer one has taken the device over.
     pub async fn offline(&self, device: DeviceId, session: &SessionId) -> Result<()> {
-        let mut transaction = self.transaction(device).await?;
-        if transaction.store.set_offline(device, &session.0, transaction.now).await? == WasOwner::Yes {
-            transaction.device = transaction.store.device_by_id(device).await?;
-            transaction.follow_presence().await?;
-            transaction.finish().await?;
-        }
+        with_device!(self, device, |transaction| {
+            if transaction.store.set_offline(device, &session.0, transaction.now).await? == WasOwner::Yes {
+                transaction.device = transaction.store.device_by_id(device).await?;
+                transaction.follow_presence().await?;
+            }
+            Ok(())
+        })?;
         Ok(())
     }
 

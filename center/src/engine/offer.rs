@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::device_transaction::DeviceTransaction;
 use super::evaluation::{Evaluation, PlanOffer, evaluate};
+use super::plan_locks::PlanLock;
 use super::tick::Item;
 use super::{Downlink, Firmware, FirmwareFile, FirmwareInfo, OfferedComponent, Result};
 use crate::metrics::Count;
@@ -24,14 +25,14 @@ impl DeviceTransaction<'_> {
         if let Some(mut upgrade) = open.into_iter().find(Upgrade::is_outstanding) {
             match (upgrade.phase(), trigger) {
                 (Phase::AtWork | Phase::NextOffered, Trigger::Request) => {
-                    self.apply_with_plan(&mut upgrade, Input::Request).await?;
+                    self.apply_locked(&mut upgrade, Input::Request).await?;
                     // A request ends what its user has cancelled: the device is free for another plan.
                     if upgrade.ended.is_none() {
                         return Ok(());
                     }
                 }
                 (Phase::NextOffered, Trigger::Online) => {
-                    return self.apply_with_plan(&mut upgrade, Input::OfferAgain).await;
+                    return self.apply_locked(&mut upgrade, Input::OfferAgain).await;
                 }
                 (Phase::AtWork | Phase::NextOffered, _) => return Ok(()),
                 (_, Trigger::Mark | Trigger::Retry | Trigger::Consent) => return Ok(()),
@@ -83,12 +84,9 @@ impl DeviceTransaction<'_> {
         };
         let plan = self.store.plan(plan).await?;
         let is_limited = plan.settings.strategy.has_limits();
-        // Exclusive plan lock: limits and the halt need an exact count.
-        let mut plan = if is_limited || plan.settings.strategy.halt.is_some() {
-            self.store.lock_plan(plan.id).await?
-        } else {
-            self.store.hold_plan(plan.id).await?
-        };
+        let is_counted = is_limited || plan.settings.strategy.halt.is_some();
+        let lock = if is_counted { PlanLock::Exclusive } else { PlanLock::Shared };
+        let mut plan = self.lock_plan(plan.id, lock).await?;
         if !plan.state.offers() {
             return Ok(false);
         }
@@ -113,20 +111,11 @@ impl DeviceTransaction<'_> {
         Ok(true)
     }
 
-    /// Applies `input` with the upgrade's plan, which is only read.
-    async fn apply_with_plan(&mut self, upgrade: &mut Upgrade, input: Input) -> Result<()> {
-        let mut plan = match upgrade.plan {
-            Some(id) => Some(self.store.plan(id).await?),
-            None => None,
-        };
-        self.apply(upgrade, plan.as_mut(), input).await
-    }
-
     /// Withdraws every other offer that was not answered, for the one of `plan` or of a verification.
     pub(super) async fn withdraw_others(&mut self, plan: Option<PlanId>) -> Result<()> {
         for mut other in self.store.open_upgrades(self.device.id).await? {
             if other.plan != plan {
-                self.apply(&mut other, None, Input::Withdraw).await?;
+                self.apply_locked(&mut other, Input::Withdraw).await?;
             }
         }
         Ok(())

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::device_transaction::DeviceTransaction;
+use super::device_transaction::{DeviceTransaction, with_device};
 use super::evaluation::Evaluation;
+use super::plan_locks::PlanLock;
 use super::{Engine, Result};
 use crate::rules::DeviceKey;
 use crate::rules::applicability::ComponentFacts;
@@ -113,22 +114,18 @@ impl Engine {
         device: DeviceId,
         order: &Order,
     ) -> Result<std::result::Result<(), (DeviceKey, NotDone)>> {
-        let mut transaction = self.transaction(device).await?;
-        let plan = transaction.store.lock_plan(plan).await?;
-        let done = match operator::is_active(plan.state) {
-            Err(error) => Err(error),
-            Ok(()) => match order {
-                Order::Retry => transaction.try_again(plan).await?,
-                Order::Skip { reason } => transaction.leave_out(plan, reason).await?,
-            },
-        };
-        match done {
-            Ok(()) => {
-                transaction.finish().await?;
-                Ok(Ok(()))
-            }
-            Err(error) => Ok(Err((transaction.device.key.clone(), error))),
-        }
+        let done = with_device!(self, device, |transaction| {
+            let plan = transaction.lock_plan(plan, PlanLock::Exclusive).await?;
+            let done = match operator::is_active(plan.state) {
+                Err(error) => Err(error),
+                Ok(()) => match order {
+                    Order::Retry => transaction.try_again(plan).await?,
+                    Order::Skip { reason } => transaction.leave_out(plan, reason).await?,
+                },
+            };
+            Ok(done.map_err(|error| (transaction.device.key.clone(), error)))
+        });
+        Ok(done?.0)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an operator does to upgrade plans.
 
-use super::transaction::Transaction;
+use super::transaction::{Transaction, transact};
 use super::{Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
@@ -99,13 +99,16 @@ impl Engine {
 
     /// Activates a Saved plan, or says every reason why not. From here on it is frozen.
     pub async fn activate(&self, id: PlanId, supersede: Supersede) -> Result<Plan> {
+        transact!(self, |store| self.activate_in(store, id, supersede).await)
+    }
+
+    async fn activate_in(&self, store: &mut Transaction, id: PlanId, supersede: Supersede) -> Result<Plan> {
         let now = self.clock.now();
-        let mut store = self.begin().await?;
         let mut plan = store.lock_plan(id).await?;
         for selected in &plan.settings.components {
             store.hold_package(PackageId(selected.package)).await?;
         }
-        let packages = packages_of(&mut store, &plan).await?;
+        let packages = packages_of(store, &plan).await?;
         let overlaps = store.overlaps(id).await?;
         let faults = activation_faults(&plan.settings, plan.state, &packages, &overlaps, supersede, now);
         if !faults.is_empty() {
@@ -117,7 +120,6 @@ impl Engine {
         for overlap in overlaps {
             store.supersede(PlanId(overlap.plan), &overlap.component, id).await?;
         }
-        store.commit().await?;
         Ok(plan)
     }
 
@@ -137,11 +139,11 @@ impl Engine {
     }
 
     async fn change_plan(&self, id: PlanId, event: PlanEvent) -> Result<Plan> {
-        let mut store = self.begin().await?;
-        let mut plan = store.lock_plan(id).await?;
-        self.apply_plan_event(&mut store, &mut plan, event).await?;
-        store.commit().await?;
-        Ok(plan)
+        transact!(self, |store| {
+            let mut plan = store.lock_plan(id).await?;
+            self.apply_plan_event(store, &mut plan, event).await?;
+            Ok(plan)
+        })
     }
 
     /// One step in the plan's life, with its effect on devices.

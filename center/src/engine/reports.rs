@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::device_transaction::DeviceTransaction;
+use super::device_transaction::{DeviceTransaction, with_device};
 use super::message::{Info, Packet, Readings, Reason, StatusEvent, Subject, Uplink, Versions};
 use super::{Downlink, Engine, Result};
 use crate::metrics::Count;
@@ -14,33 +14,31 @@ use crate::store::{DeviceId, Reading, Upgrade};
 
 impl Engine {
     pub(super) async fn take(&self, device: DeviceId, packet: Packet) -> Result<Vec<Downlink>> {
-        let mut transaction = self.transaction(device).await?;
-        transaction.device.last_seen = Some(transaction.now);
-        match packet.uplink {
-            Uplink::PlanRequest(versions) => {
-                if !transaction.is_repetition(packet.identity) {
-                    transaction.plan_request(versions).await?;
-                }
-            }
-            Uplink::StatusEvent(event) => {
-                if !transaction.is_repetition(packet.identity) {
-                    transaction.status_event(event).await?;
-                }
-            }
-            Uplink::Info(info) => transaction.info(info).await?,
-            Uplink::StatusAnswer(readings) => transaction.status_answer(readings).await?,
-            Uplink::StatusReport(readings) => transaction.take_readings(readings),
-            Uplink::Malformed { command, reason } => transaction.malformed(command, &reason).await?,
-        }
-        transaction.finish().await
+        Ok(with_device!(self, device, |transaction| transaction.take(packet.clone()).await)?.1)
     }
 }
 
 impl DeviceTransaction<'_> {
+    async fn take(&mut self, packet: Packet) -> Result<()> {
+        self.device.last_seen = Some(self.now);
+        match packet.uplink {
+            Uplink::PlanRequest(_) | Uplink::StatusEvent(_) if self.is_repetition(&packet.identity) => Ok(()),
+            Uplink::PlanRequest(versions) => self.plan_request(versions).await,
+            Uplink::StatusEvent(event) => self.status_event(event).await,
+            Uplink::Info(info) => self.info(info).await,
+            Uplink::StatusAnswer(readings) => self.status_answer(readings).await,
+            Uplink::StatusReport(readings) => {
+                self.take_readings(readings);
+                Ok(())
+            }
+            Uplink::Malformed { command, reason } => self.malformed(command, &reason).await,
+        }
+    }
+
     /// Whether the same packet was counted just before: then this one is its repetition.
-    fn is_repetition(&mut self, identity: String) -> bool {
-        let repeated = self.device.last_uplink.as_ref() == Some(&identity);
-        self.device.last_uplink = Some(identity);
+    fn is_repetition(&mut self, identity: &str) -> bool {
+        let repeated = self.device.last_uplink.as_deref() == Some(identity);
+        self.device.last_uplink = Some(identity.to_owned());
         repeated
     }
 
@@ -103,6 +101,7 @@ impl DeviceTransaction<'_> {
                 upgrade = self.store.upgrade(upgrade.id).await?;
             }
             if let Some(received) = received {
+                self.lock_plan_of(&upgrade).await?;
                 self.take_progress(&upgrade, index, received).await?;
             }
             let has_failed = upgrade.components.get(index).is_some_and(|part| part.state.has_failed());

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
-use super::device_transaction::DeviceTransaction;
+use super::device_transaction::with_device;
+use super::transaction::transact;
 use super::{Downlink, Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::metrics::Subject;
@@ -165,13 +166,13 @@ impl Engine {
     }
 
     async fn end_plan(&self, id: PlanId) -> Result<()> {
-        let mut store = self.begin().await?;
-        let mut plan = store.lock_plan(id).await?;
-        if plan.state.is_over() {
-            return Ok(());
-        }
-        self.apply_plan_event(&mut store, &mut plan, PlanEvent::EndTime).await?;
-        store.commit().await
+        transact!(self, |store| {
+            let mut plan = store.lock_plan(id).await?;
+            if plan.state.is_over() {
+                return Ok(());
+            }
+            self.apply_plan_event(store, &mut plan, PlanEvent::EndTime).await
+        })
     }
 }
 
@@ -237,24 +238,21 @@ impl Tick<'_> {
     }
 
     async fn device(&mut self, id: DeviceId, due: Due) -> Result<()> {
-        let mut transaction = self.engine.transaction(id).await?;
-        match due {
-            Due::Deadline => transaction.end_late_verifications().await?,
-            Due::Lease => transaction.end_leases().await?,
+        let ((), messages) = with_device!(self.engine, id, |transaction| match due {
+            Due::Deadline => transaction.end_late_verifications().await,
+            Due::Lease => transaction.end_leases().await,
             Due::Offer => {
                 transaction.offer(Trigger::Retry).await?;
-                transaction.postpone_due_offers().await?;
+                transaction.postpone_due_offers().await
             }
-            Due::Recheck => transaction.recheck().await?,
-        }
-        self.finish(transaction).await
+            Due::Recheck => transaction.recheck().await,
+        })?;
+        self.send(id, messages);
+        Ok(())
     }
 
-    async fn finish(&mut self, transaction: DeviceTransaction<'_>) -> Result<()> {
-        let device = transaction.device.id;
-        let messages = transaction.finish().await?;
+    fn send(&mut self, device: DeviceId, messages: Vec<Downlink>) {
         self.done.messages.extend(messages.into_iter().map(|message| (device, message)));
-        Ok(())
     }
 
     /// Takes note of a failure, so that the next item has its turn. The error comes back if the database seems to be away.
@@ -328,14 +326,15 @@ impl Tick<'_> {
 
     /// A device that has not told its versions on this connection is asked; its answer brings the offer.
     async fn offer_at_mark(&mut self, device: DeviceId, plan: PlanId) -> Result<Room> {
-        let mut transaction = self.engine.transaction(device).await?;
-        if transaction.device.versions_at.is_none() {
-            transaction.ask_versions();
-        } else {
-            transaction.offer(Trigger::Mark).await?;
-        }
-        let room = if transaction.full.contains(&plan) { Room::Full } else { Room::Left };
-        self.finish(transaction).await?;
+        let (room, messages) = with_device!(self.engine, device, |transaction| {
+            if transaction.device.versions_at.is_none() {
+                transaction.ask_versions();
+            } else {
+                transaction.offer(Trigger::Mark).await?;
+            }
+            Ok(if transaction.full.contains(&plan) { Room::Full } else { Room::Left })
+        })?;
+        self.send(device, messages);
         Ok(room)
     }
 }

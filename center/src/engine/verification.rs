@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::device_transaction::DeviceTransaction;
+use super::device_transaction::{DeviceTransaction, with_device};
 use super::{Engine, Result};
 use crate::rules::DeviceKey;
 use crate::rules::applicability::{ComponentFacts, Need, is_needed};
@@ -22,15 +22,12 @@ impl Engine {
         let product = store.package(package).await?.content.product;
         let device = store.device(&product, key).await?.id;
         drop(store);
-        let mut transaction = self.transaction(device).await?;
-        let package = transaction
-            .store
-            .hold_package(package)
-            .await?
-            .ok_or_else(|| StoreError::missing("version package", package.0))?;
-        let upgrade = transaction.begin_verification(package).await?;
-        transaction.finish().await?;
-        Ok(upgrade)
+        let begun = with_device!(self, device, |transaction| {
+            let found = transaction.store.hold_package(package).await?;
+            let package = found.ok_or_else(|| StoreError::missing("version package", package.0))?;
+            transaction.begin_verification(package).await
+        });
+        Ok(begun?.0)
     }
 }
 

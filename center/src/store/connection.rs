@@ -129,8 +129,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends an exclusive row lock, for PostgreSQL: SQLite's single writer needs none.
+    /// Appends an exclusive row lock, for PostgreSQL: SQLite's single writer needs none. New rows may refer to the locked
+    /// one: a foreign key does not wait for it.
     pub(super) fn locked(&self, query: &'static str) -> AssertSqlSafe<String> {
+        let lock = if self.backend == Backend::Postgres { " FOR NO KEY UPDATE" } else { "" };
+        AssertSqlSafe(format!("{query}{lock}"))
+    }
+
+    /// Appends a row lock under which nothing new can refer to the row, which is to be deleted.
+    pub(super) fn locked_for_deletion(&self, query: &'static str) -> AssertSqlSafe<String> {
         let lock = if self.backend == Backend::Postgres { " FOR UPDATE" } else { "" };
         AssertSqlSafe(format!("{query}{lock}"))
     }

@@ -343,6 +343,9 @@ impl Writer {
         devices: &[(DeviceKey, DeviceSecret)],
         now: Millis,
     ) -> Result<u64> {
+        // In one order: two imports of the same devices must not wait for each other.
+        let mut devices: Vec<_> = devices.iter().collect();
+        devices.sort_by(|(left, _), (right, _)| left.cmp(right));
         let mut rows = Vec::with_capacity(devices.len());
         for (key, secret) in devices {
             let client_id = client_id(product, key);

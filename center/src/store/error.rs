@@ -53,6 +53,11 @@ impl StoreError {
         matches!(self, StoreError::Unavailable(_))
     }
 
+    /// Whether the database ended the transaction for the sake of another one: the same transaction will do, begun anew.
+    pub fn is_contention(&self) -> bool {
+        matches!(self, StoreError::Unavailable(DatabaseError(error)) if code(error) == Some(Code::Contention))
+    }
+
     /// Whether the database has no room left on its disk.
     pub fn is_full(&self) -> bool {
         matches!(self, StoreError::Unavailable(DatabaseError(error)) if code(error) == Some(Code::Full))
@@ -117,6 +122,8 @@ enum Code {
     Full,
     /// A constraint, or a value that does not fit.
     Value,
+    /// A deadlock, or a transaction that cannot be put in an order with the others.
+    Contention,
 }
 
 fn code(error: &sqlx::Error) -> Option<Code> {
@@ -134,6 +141,8 @@ fn code(error: &sqlx::Error) -> Option<Code> {
     error.try_downcast_ref::<PgDatabaseError>()?;
     match (code.get(..2)?, &*code) {
         (_, "53100") => Some(Code::Full),
+        // serialization_failure, deadlock_detected
+        (_, "40001" | "40P01") => Some(Code::Contention),
         // Data exception, integrity constraint violation.
         ("22" | "23", _) => Some(Code::Value),
         _ => None,

@@ -295,7 +295,7 @@ impl Writer {
     /// Deletes a package, and gives it back so that its objects can follow. [`StoreError::Conflict`] while a plan that
     /// is not over uses it, a device of one that is over still works with it, or a firmware verification does.
     pub async fn delete_package(&mut self, id: PackageId) -> Result<Package> {
-        let lock = self.locked("SELECT id FROM packages WHERE id = $1");
+        let lock = self.locked_for_deletion("SELECT id FROM packages WHERE id = $1");
         sqlx::query(lock).bind(id.0).fetch_optional(self.connection()).await?;
         let package = self.package(id).await?;
         if let Some(verification) = self.running_verification(id).await? {

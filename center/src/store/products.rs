@@ -197,7 +197,7 @@ impl Writer {
     }
 
     async fn check_component_free(&mut self, key: &ProductKey, no: &ComponentNo) -> Result<()> {
-        let lock = self.locked("SELECT no FROM components WHERE pk = $1 AND no = $2");
+        let lock = self.locked_for_deletion("SELECT no FROM components WHERE pk = $1 AND no = $2");
         sqlx::query(lock).bind(key.as_str()).bind(no.as_str()).fetch_optional(self.connection()).await?;
         self.component(key, no).await?;
         let users = [

@@ -220,20 +220,7 @@ impl Writer {
     /// Stores where the upgrade and its components are; plan, device, deadline, packages and targets never change.
     pub async fn save_upgrade(&mut self, upgrade: &Upgrade) -> Result<()> {
         self.touch_upgrade(upgrade);
-        sqlx::query(
-            "UPDATE upgrades SET state = $2, reason = $3, confirmed_at = $4, next_offer_at = $5, ended_at = $6, \
-             outstanding = $7, cancelled_at = $8 WHERE id = $1",
-        )
-        .bind(upgrade.id.0)
-        .bind(upgrade.state.as_str())
-        .bind(upgrade.reason.as_deref())
-        .bind(upgrade.confirmed.map(|at| at.0))
-        .bind(upgrade.next_offer.map(|at| at.0))
-        .bind(upgrade.ended.map(|at| at.0))
-        .bind(i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()))
-        .bind(upgrade.cancelled.map(|at| at.0))
-        .execute(self.connection())
-        .await?;
+        // Components before their upgrade, as when a plan ends: two transactions must not wait for each other.
         for (position, component) in (0i64..).zip(&upgrade.components) {
             sqlx::query(
                 "UPDATE component_upgrades SET source = $3, state = $4, reason = $5, failures = $6, \
@@ -254,6 +241,20 @@ impl Writer {
             .execute(self.connection())
             .await?;
         }
+        sqlx::query(
+            "UPDATE upgrades SET state = $2, reason = $3, confirmed_at = $4, next_offer_at = $5, ended_at = $6, \
+             outstanding = $7, cancelled_at = $8 WHERE id = $1",
+        )
+        .bind(upgrade.id.0)
+        .bind(upgrade.state.as_str())
+        .bind(upgrade.reason.as_deref())
+        .bind(upgrade.confirmed.map(|at| at.0))
+        .bind(upgrade.next_offer.map(|at| at.0))
+        .bind(upgrade.ended.map(|at| at.0))
+        .bind(i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()))
+        .bind(upgrade.cancelled.map(|at| at.0))
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 

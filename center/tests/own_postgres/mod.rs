@@ -1,4 +1,5 @@
 //! A PostgreSQL cluster of one test alone, so that the test may stop it.
+#![allow(dead_code)] // each test file uses its own part
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -41,6 +42,15 @@ impl Postgres {
     /// The URL of its database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// What the server answers to one statement: rows as lines, without headings.
+    pub fn ask(&self, statement: &str) -> String {
+        let mut command = self.command("psql");
+        command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--dbname", &self.url()]);
+        let output = command.args(["--command", statement]).output().unwrap();
+        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// Starts the server on the same data and port; says whether it answers.

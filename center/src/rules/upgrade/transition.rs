@@ -130,7 +130,8 @@ impl Transition<'_> {
         let Some(plan) = self.plan else { return };
         // A plan that is over has no such event: the device finishes all the same.
         let Ok(next) = next_state(plan.state, PlanEvent::DeviceStarts, plan.suspended_from) else { return };
-        if plan.state == PlanState::Upgrading {
+        // A suspended plan resumes as what it was.
+        if plan.suspended_from.unwrap_or(plan.state) == PlanState::Upgrading {
             return;
         }
         self.effects.push(Effect::Plan(PlanEvent::DeviceStarts));
