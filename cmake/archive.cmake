@@ -1,0 +1,33 @@
+# Makes the archive that C programs link out of the one that cargo built: one object per API, whose only global names are
+# those of the headers, without debug information. So it links beside another Rust library.
+#
+#   cmake -D CARGO_ARCHIVE=... -D ARCHIVE=... -D HEADERS=... -D LD=... -D OBJCOPY=... -D AR=... [-D ENTRY=object] -P archive.cmake
+#
+# The tools are those of GNU binutils. rustc's bitcode goes, because GNU ar would load an LLVM that cannot read it.
+cmake_policy(VERSION 3.19)
+include(${CMAKE_CURRENT_LIST_DIR}/header_names.cmake)
+set(object ${ARCHIVE}.o)
+
+function(run)
+    execute_process(COMMAND ${ARGN} RESULT_VARIABLE result)
+    if(NOT result EQUAL 0)
+        list(GET ARGN 0 tool)
+        message(FATAL_ERROR "${tool} ended with ${result}; libquecota.a needs ld, objcopy and ar of GNU binutils for the target")
+    endif()
+endfunction()
+
+header_names(names ${HEADERS})
+if(NOT HOST)
+    # The port defines it.
+    list(REMOVE_ITEM names quecota_default_platform)
+endif()
+# A section that no public name leads to is left out; every other one stays for --gc-sections of the program.
+set(roots "${names}")
+list(TRANSFORM roots PREPEND --undefined=)
+run(${LD} -r --gc-sections --force-group-allocation ${roots} -o ${object} ${CARGO_ARCHIVE})
+set(globals "${names}")
+list(TRANSFORM globals PREPEND --keep-global-symbol=)
+run(${OBJCOPY} ${globals} --strip-unneeded --remove-section=.llvmbc --remove-section=.llvmcmd ${object})
+file(REMOVE ${ARCHIVE})
+run(${AR} rcs ${ARCHIVE} ${object})
+file(REMOVE ${object})
