@@ -1,8 +1,9 @@
 //! The public C headers: made by cbindgen from the sources of `src/`, committed in `include/`.
 //!
-//! `cbindgen/` has a configuration for each. cbindgen is not asked for three things, which are done here: the version
-//! macros, the sections about Rust's unsafe, which no C programmer reads, and the enums, which become
-//! `typedef ... NAME; enum {...};`, so that a NAME has four bytes with and without `-fshort-enums`.
+//! `cbindgen/` has a configuration for each. cbindgen is not asked for four things, which are done here: the version
+//! macros, the sections about Rust's unsafe, which no C programmer reads, the enums, which become
+//! `typedef ... NAME; enum {...};`, so that a NAME has four bytes with and without `-fshort-enums`, and what C90 does not
+//! have.
 
 use cbindgen::{Bindings, Builder, Config};
 use std::env;
@@ -118,7 +119,7 @@ fn make(header: &Header) -> Outcome<String> {
     put_values_behind_their_type(&mut bindings);
     let mut bytes = Vec::new();
     bindings.write(&mut bytes);
-    Ok(one_line_comments(&nameless_enums(&String::from_utf8(bytes)?)))
+    Ok(c90(&one_line_comments(&nameless_enums(&String::from_utf8(bytes)?))))
 }
 
 fn version() -> String {
@@ -195,4 +196,15 @@ fn one_line_comments(header: &str) -> String {
         }
     }
     out
+}
+
+/// C90 has no comma behind the last enumerator, no `//` comment, and no signed number above a `long` of 32 bits.
+fn c90(header: &str) -> String {
+    let header = header.replace(",\n};", "\n};").replace(" // __cplusplus", "").replace("  // extern \"C\"", "");
+    let lines = header.lines().map(|line| {
+        let value = line.strip_prefix("#define ").and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok());
+        let suffix = if value.is_some_and(|value| i32::try_from(value).is_err()) { "U\n" } else { "\n" };
+        format!("{line}{suffix}")
+    });
+    lines.collect()
 }

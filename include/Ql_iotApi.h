@@ -46,27 +46,52 @@ typedef unsigned int quint32_t;
 #ifndef qint32_t
 typedef int qint32_t;
 #endif
+/* C90 and C++98 have no long long; compilers do. */
+#ifdef __GNUC__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wlong-long"
+#endif
 #ifndef quint64_t
-typedef uint64_t quint64_t;
+typedef unsigned long long quint64_t;
 #endif
 #ifndef qint64_t
-typedef int64_t qint64_t;
+typedef long long qint64_t;
+#endif
+#ifdef __GNUC__
+#pragma GCC diagnostic pop
 #endif
 #ifndef pointer_t
 typedef unsigned long int pointer_t;
 #endif
 typedef unsigned char qbool;
 
+/* No macros: an application may define its own TRUE, FALSE and HAL_STRLEN, before this header or after it. */
 #ifndef TRUE
-#define TRUE 1
+enum { TRUE = 1 };
 #endif
 #ifndef FALSE
-#define FALSE 0
+enum { FALSE = 0 };
 #endif
-
+#ifndef HAL_STRLEN
 /* Length of a string; 0 for NULL. */
-static inline quint32_t quecota_strlen(const void *text) { return text ? (quint32_t)strlen((const char *)text) : 0; }
-#define HAL_STRLEN(X) quecota_strlen(X)
+#ifdef __cplusplus
+inline
+#elif defined(__GNUC__)
+static __inline__
+#elif defined(__STDC_VERSION__)
+static inline
+#else
+static
+#endif
+quint32_t HAL_STRLEN(const void *text)
+{
+#ifdef __cplusplus
+    return text ? static_cast<quint32_t>(strlen(static_cast<const char *>(text))) : 0;
+#else
+    return text ? (quint32_t)strlen((const char *)text) : 0;
+#endif
+}
+#endif
 
 /** Connection mode. AUTO is for AT firmware and refused here. */
 typedef qint32_t QIot_connMode_e;
@@ -75,7 +100,7 @@ typedef qint32_t QIot_connMode_e;
 enum {
     QIOT_CONNMODE_IDLE = 0,
     QIOT_CONNMODE_REQ = 1,
-    QIOT_CONNMODE_AUTO = 2,
+    QIOT_CONNMODE_AUTO = 2
 };
 
 /** Protocol to the platform. Only MQTT is accepted. */
@@ -84,7 +109,7 @@ typedef qint32_t QIot_protocolType_t;
 /** Values of QIot_protocolType_t. */
 enum {
     QIOT_PPROTOCOL_COAP = 0,
-    QIOT_PPROTOCOL_MQTT = 1,
+    QIOT_PPROTOCOL_MQTT = 1
 };
 
 /** State of the session with the platform. */
@@ -104,7 +129,7 @@ enum {
     QIOT_STATE_SUBSCRIBE_FAIL = 9,
     QIOT_STATE_DISCONNECTING = 10,
     QIOT_STATE_DISCONNECTED = 11,
-    QIOT_STATE_DISCONNECT_FAIL = 12,
+    QIOT_STATE_DISCONNECT_FAIL = 12
 };
 
 /** First argument of the event callback. */
@@ -120,7 +145,7 @@ enum {
     QIOT_ATEVENT_TYPE_LOGOUT = 6,
     QIOT_ATEVENT_TYPE_OTA = 7,
     QIOT_ATEVENT_TYPE_SERVER = 8,
-    QIOT_ATEVENT_TYPE_UNAUTH = 9,
+    QIOT_ATEVENT_TYPE_UNAUTH = 9
 };
 
 /** Code of QIOT_ATEVENT_TYPE_OTA. */
@@ -135,7 +160,7 @@ enum {
     QIOT_OTA_UPDATING = 10704,
     QIOT_OTA_UPDATE_OK = 10705,
     QIOT_OTA_UPDATE_FAIL = 10706,
-    QIOT_OTA_UPDATE_FLAG = 10707,
+    QIOT_OTA_UPDATE_FLAG = 10707
 };
 
 /** Code of QIOT_ATEVENT_TYPE_AUTH. */
@@ -165,7 +190,7 @@ enum {
     QIOT_AUTH_ERR_SUBDEV_NO_ASSOCIATION = 10440,
     QIOT_AUTH_ERR_DEVICE_INSIDE = 10450,
     QIOT_AUTH_ERR_SERVER_NOTFOUND = 10466,
-    QIOT_AUTH_ERR_FAIL = 10500,
+    QIOT_AUTH_ERR_FAIL = 10500
 };
 
 /** Code of QIOT_ATEVENT_TYPE_CONN. */
@@ -189,7 +214,7 @@ enum {
     QIOT_CONN_ERR_NET = 10474,
     QIOT_CONN_ERR_SERVER_CHANGE = 10475,
     QIOT_CONN_ERR_AP = 10476,
-    QIOT_CONN_ERR_UNKNOW = 10500,
+    QIOT_CONN_ERR_UNKNOW = 10500
 };
 
 /** Code of QIOT_ATEVENT_TYPE_SUBCRIBE. */
@@ -198,7 +223,7 @@ typedef qint32_t QIot_subcribeCode_e;
 /** Values of QIot_subcribeCode_e. */
 enum {
     QIOT_SUBCRIBE_SUCC = 10200,
-    QIOT_SUBCRIBE_ERR = 10300,
+    QIOT_SUBCRIBE_ERR = 10300
 };
 
 /** Code of QIOT_ATEVENT_TYPE_SEND. */
@@ -215,7 +240,7 @@ enum {
     QIOT_SEND_ERR_PHYMODEL = 10310,
     QIOT_SEND_ERR_FAIL_LOC = 10320,
     QIOT_SEND_ERR_STATE = 10330,
-    QIOT_SEND_ERR_INFO = 10340,
+    QIOT_SEND_ERR_INFO = 10340
 };
 
 /** Code of QIOT_ATEVENT_TYPE_RECV. */
@@ -229,7 +254,7 @@ enum {
     QIOT_RECV_SUCC_SUB_STATE_REQ = 10220,
     QIOT_RECV_SUCC_SUB_INFO_REQ = 10230,
     QIOT_RECV_ERR_LIMIT = 10428,
-    QIOT_RECV_ERR_BUFFER = 10473,
+    QIOT_RECV_ERR_BUFFER = 10473
 };
 
 /** Code of QIOT_ATEVENT_TYPE_LOGOUT. */
@@ -237,7 +262,7 @@ typedef qint32_t QIot_logoutCode_e;
 
 /** Values of QIot_logoutCode_e. */
 enum {
-    QIOT_LOGOUT_SUCC = 10200,
+    QIOT_LOGOUT_SUCC = 10200
 };
 
 /** Code of QIOT_ATEVENT_TYPE_SERVER. */
@@ -246,12 +271,12 @@ typedef qint32_t QIot_serverCode_e;
 /** Values of QIot_serverCode_e. */
 enum {
     QIOT_SERVER_ERRCODE_RATE_LIMIT = 10428,
-    QIOT_SERVER_ERRCODE_QUANTITY_LIMIT = 10429,
+    QIOT_SERVER_ERRCODE_QUANTITY_LIMIT = 10429
 };
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif
 
 /**
  * Loads what was stored, prepares recovery and starts the platform's task. TRUE again when it was done before. FALSE
@@ -392,7 +417,7 @@ quint32_t Quos_stringSplit(char *src,
 char *Quos_stringRemoveMarks(char *strVal);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}
+#endif 
 
 #endif  /* QL_IOTAPI_H */

@@ -34,7 +34,7 @@ typedef struct quecota_http quecota_http_t;
 #define QUECOTA_UNKNOWN 2147483647
 
 /** The length is not known. */
-#define QUECOTA_LENGTH_UNKNOWN 4294967295
+#define QUECOTA_LENGTH_UNKNOWN 4294967295U
 
 /** Smallest receive buffer, in bytes. */
 #define QUECOTA_RECEIVE_MIN 2048
@@ -99,7 +99,7 @@ enum {
     /** A bug in this library (hosts only; please report it). */
     QUECOTA_ERROR_PANIC = 20,
     /** The process that made the device has forked, and this is the child (Linux platform only). */
-    QUECOTA_ERROR_FORKED = 21,
+    QUECOTA_ERROR_FORKED = 21
 };
 
 /** The event conventions. */
@@ -110,7 +110,7 @@ enum {
     /** All event values are text; "not authenticated any more" is event 10 (SDK 2.10). */
     QUECOTA_DIALECT_2_10 = 0,
     /** The value of 10707 is a binary uint32_t; "not authenticated any more" is event 9 (SDK 2.9). */
-    QUECOTA_DIALECT_2_9 = 1,
+    QUECOTA_DIALECT_2_9 = 1
 };
 
 /**
@@ -133,7 +133,7 @@ enum {
     /** It is offered again (QUECOTA_OTA_PLAN) and waits for an answer, because the battery may be lower now. */
     QUECOTA_RESUME_ASK = 0,
     /** It goes on by itself; its next event is QUECOTA_OTA_START. */
-    QUECOTA_RESUME_AT_ONCE = 1,
+    QUECOTA_RESUME_AT_ONCE = 1
 };
 
 /** What the application provides beside the platform. */
@@ -233,7 +233,7 @@ enum {
     /** No room left (a file on a full disk). */
     QUECOTA_STORAGE_FULL = 2,
     /** The storage failed. */
-    QUECOTA_STORAGE_FAILED = 3,
+    QUECOTA_STORAGE_FAILED = 3
 };
 
 /** Which storage; the `area` argument of the functions of quecota_storage_t. */
@@ -244,7 +244,7 @@ enum {
     /** The staged image, or one piece of it. */
     QUECOTA_AREA_IMAGE = 0,
     /** Progress and configuration. */
-    QUECOTA_AREA_JOURNAL = 1,
+    QUECOTA_AREA_JOURNAL = 1
 };
 
 /**
@@ -290,7 +290,7 @@ enum {
     /** The course of things. */
     QUECOTA_LEVEL_INFO = 3,
     /** Detail. */
-    QUECOTA_LEVEL_DEBUG = 4,
+    QUECOTA_LEVEL_DEBUG = 4
 };
 
 /** A file of a module package, staged and verified. */
@@ -402,7 +402,7 @@ enum {
     /** SUBACK that refuses it. */
     QUECOTA_LINK_SUBSCRIBE_REFUSED = 3,
     /** No network, no such host, TLS trouble, or the connection closed. */
-    QUECOTA_LINK_LOST = 4,
+    QUECOTA_LINK_LOST = 4
 };
 
 /** Whether the transport is to go on with a fetch. */
@@ -413,7 +413,7 @@ enum {
     /** Hand over the next bytes. */
     QUECOTA_FLOW_CONTINUE = 0,
     /** Drop this fetch; nothing more of it is wanted, not even its end. */
-    QUECOTA_FLOW_STOP = 1,
+    QUECOTA_FLOW_STOP = 1
 };
 
 /** The head of an HTTP answer, for quecota_on_fetch_head(). Set all of it to zero first, then `size`. */
@@ -442,7 +442,7 @@ enum {
     /** Disconnect and stay disconnected. */
     QUECOTA_MODE_IDLE = 0,
     /** Connect and stay connected. */
-    QUECOTA_MODE_REQUEST = 1,
+    QUECOTA_MODE_REQUEST = 1
 };
 
 /** State of the session with the platform. */
@@ -463,7 +463,7 @@ enum {
     QUECOTA_STATE_SUBSCRIBE_FAILED = 9,
     QUECOTA_STATE_DISCONNECTING = 10,
     QUECOTA_STATE_DISCONNECTED = 11,
-    QUECOTA_STATE_DISCONNECT_FAILED = 12,
+    QUECOTA_STATE_DISCONNECT_FAILED = 12
 };
 
 /** The application's answer to an OTA event. */
@@ -478,7 +478,7 @@ enum {
     /** The staged piece was read: fetch the next. */
     QUECOTA_ACTION_NEXT = 2,
     /** The last piece was read and the MCU is updating itself. */
-    QUECOTA_ACTION_UPDATING = 3,
+    QUECOTA_ACTION_UPDATING = 3
 };
 
 /** State and byte counts of an upgrade. */
@@ -552,7 +552,7 @@ enum {
      */
     QUECOTA_FAILURE_URL_TOO_LONG = 22,
     /** The firmware server sent a compressed body (Content-Encoding). */
-    QUECOTA_FAILURE_ENCODED = 23,
+    QUECOTA_FAILURE_ENCODED = 23
 };
 
 /** What a port does next. */
@@ -567,7 +567,7 @@ enum {
     /** It is over, and the device knows: the connection may stay open for the next request to the same host and port. */
     QUECOTA_HTTP_DONE_KEEP = 2,
     /** Close the connection, then connect to what quecota_http_target() says now and send quecota_http_request() there. */
-    QUECOTA_HTTP_REDIRECT = 3,
+    QUECOTA_HTTP_REDIRECT = 3
 };
 
 /** Memory for one device, for those who keep it in a variable. */
@@ -596,7 +596,7 @@ enum {
     /** OTA: the code is one of quecota_ota_t. */
     QUECOTA_EVENT_OTA = 7,
     /** The platform reports an error: the code. */
-    QUECOTA_EVENT_SERVER = 8,
+    QUECOTA_EVENT_SERVER = 8
 };
 
 /** `code` of a QUECOTA_EVENT_OTA. */
@@ -622,12 +622,12 @@ enum {
     /** The upgrade failed; no value. */
     QUECOTA_OTA_FAILED = 10706,
     /** A plan of several components was answered: `0` refused, `1` confirmed. */
-    QUECOTA_OTA_ANSWERED = 10707,
+    QUECOTA_OTA_ANSWERED = 10707
 };
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif
 
 /** The version of this library, "major.minor.patch". */
 const char *quecota_version(void);
@@ -932,7 +932,7 @@ quecota_error_t quecota_http_closed(quecota_http_t *http,
                                     quecota_t *device);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}
+#endif 
 
 #endif  /* QUECOTA_H */
