@@ -200,9 +200,11 @@ fn one_line_comments(header: &str) -> String {
 
 /// C90 has no comma behind the last enumerator, no `//` comment, and no signed number above a `long` of 32 bits.
 fn c90(header: &str) -> String {
-    let header = header.replace(",\n};", "\n};").replace(" // __cplusplus", "").replace("  // extern \"C\"", "");
+    let header =
+        header.replace(",\n};", "\n};").replace(" // __cplusplus", "").replace("  // extern \"C\"", "");
     let lines = header.lines().map(|line| {
-        let value = line.strip_prefix("#define ").and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok());
+        let value =
+            line.strip_prefix("#define ").and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok());
         let suffix = if value.is_some_and(|value| i32::try_from(value).is_err()) { "U\n" } else { "\n" };
         format!("{line}{suffix}")
     });
