@@ -23,9 +23,18 @@ struct Header {
 const QL_IOT: &[&str] = &[
     "src/ql_iot/codes.rs",
     "src/ql_iot/instance.rs",
+    "src/ql_iot/events.rs",
     "src/ql_iot/config.rs",
     "src/ql_iot/ota.rs",
+    "src/ql_iot/ttlv.rs",
+    "src/ql_iot/business.rs",
+    "src/ql_iot/system.rs",
+    "src/ql_iot/location.rs",
     "src/ql_iot/text.rs",
+    "src/ql_iot/gateway.rs",
+    "src/ql_iot/http_ota.rs",
+    "src/ql_iot/modbus.rs",
+    "src/ql_iot/unserved.rs",
 ];
 
 const HEADERS: &[Header] = &[

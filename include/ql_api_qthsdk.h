@@ -6,6 +6,10 @@
  * One device for the process, on the platform of quecota_default_platform(); see quecota.h. Every function but
  * Ql_iotConfigSetEventCB() refuses before Ql_iotInit(), by FALSE, 0 or NULL. Strings that a getter hands out live in
  * the library, are not to be freed, and may change with the next call.
+ *
+ * Messages of the platform (event 5) have a value that lives until the callback returns: 10200 bytes; 10210 a TTLV list,
+ * valLen 0; 10211 quint16_t [packet id, id, id ...], valLen the number of ids, to be answered by Ql_iotCmdBusPhymodelAck().
+ * docs/migrate.md says which functions work, send a frame, or refuse.
  */
 
 #ifndef QL_API_QTHSDK_H
@@ -97,6 +101,16 @@ quint32_t HAL_STRLEN(const void *text)
 /* Applications of this generation expect its events. */
 #define Ql_iotInit Ql_iotInit_2_10
 
+/* Second names of values, as later SDKs have them. */
+#define QIOT_DPDATA_TYPE_TEXT QIOT_DPDATA_TYPE_BYTE
+#define QIOT_AUTH_ERR_DMP_STATIC_DEV QIOT_AUTH_ERR_STATIC_DEV
+#define QIOT_SUB_DEV_ERR_NO_ASSOCIATION 10440
+#define QIOT_SUB_DEV_ERR_No_ASSOCIATION 10440
+#define QIOT_SUB_DEV_ERR_ALREADY_CONN 10441
+#define QIOT_CONN_SUBDEV_ERR_ALREADY 10441
+#define QIOT_SUB_DEV_ERR_UNLOGIN 10442
+#define QIOT_SERVER_ERRCODE_SUBDEV_UNLOGIN 10442
+
 /** Connection mode. AUTO is for AT firmware and refused here. */
 typedef qint32_t QIot_connMode_e;
 
@@ -136,6 +150,72 @@ enum {
     QIOT_STATE_DISCONNECT_FAIL = 12
 };
 
+/** Type of a value in a TTLV list. */
+typedef qint32_t QIot_dpDataType_e;
+
+/** Values of QIot_dpDataType_e. BYTE and TEXT are one; RAW is of later SDKs. */
+enum {
+    QIOT_DPDATA_TYPE_BOOL = 0,
+    QIOT_DPDATA_TYPE_INT = 1,
+    QIOT_DPDATA_TYPE_FLOAT = 2,
+    QIOT_DPDATA_TYPE_BYTE = 3,
+    QIOT_DPDATA_TYPE_STRUCT = 4,
+    QIOT_DPDATA_TYPE_RAW = 5
+};
+
+/** Sends bytes to a serial port. */
+typedef qbool (*QIot_MBSend_f)(quint16_t port, const quint8_t *buf, quint32_t bufLen);
+
+/** Data bits of a serial port. */
+typedef qint32_t QIot_MBDataBits_e;
+
+/** Values of QIot_MBDataBits_e. */
+enum {
+    QIOT_MBUART_DATABITS_5 = 0,
+    QIOT_MBUART_DATABITS_6 = 1,
+    QIOT_MBUART_DATABITS_7 = 2,
+    QIOT_MBUART_DATABITS_8 = 3
+};
+
+/** Parity of a serial port. */
+typedef qint32_t QIot_MBParity_e;
+
+/** Values of QIot_MBParity_e. */
+enum {
+    QIOT_MBUART_PARITY_NONE = 0,
+    QIOT_MBUART_PARITY_EVEN = 1,
+    QIOT_MBUART_PARITY_ODD = 2,
+    QIOT_MBUART_PARITY_MARK = 3,
+    QIOT_MBUART_PARITY_SPACE = 4
+};
+
+/** Stop bits of a serial port. */
+typedef qint32_t QIot_MBStopBits_e;
+
+/** Values of QIot_MBStopBits_e. */
+enum {
+    QIOT_MBUART_STOPBITS_1 = 0,
+    QIOT_MBUART_STOPBITS_1_5 = 1,
+    QIOT_MBUART_STOPBITS_2 = 2
+};
+
+/** A serial port of a Modbus gateway. */
+typedef struct {
+    /** Its number. */
+    quint16_t port;
+    /** Bits per second. */
+    quint32_t baudrate;
+    /** QIOT_MBUART_DATABITS_*. */
+    QIot_MBDataBits_e dataBits;
+    /** QIOT_MBUART_PARITY_*. */
+    QIot_MBParity_e parity;
+    /** QIOT_MBUART_STOPBITS_*. */
+    QIot_MBStopBits_e stopBits;
+} QIot_MBPortCfg_t;
+
+/** Says what a Modbus configuration holds. */
+typedef void (*QIot_MBInitCb_f)(char *pk, char *ps, QIot_MBPortCfg_t **portInfo, quint32_t portNum);
+
 /** First argument of the event callback. */
 typedef qint32_t QIot_atEventType_e;
 
@@ -149,7 +229,8 @@ enum {
     QIOT_ATEVENT_TYPE_LOGOUT = 6,
     QIOT_ATEVENT_TYPE_OTA = 7,
     QIOT_ATEVENT_TYPE_SERVER = 8,
-    QIOT_ATEVENT_TYPE_UNAUTH = 10
+    QIOT_ATEVENT_TYPE_UNAUTH = 10,
+    QIOT_ATECENT_TYPE_DATACOLL = 30
 };
 
 /** Code of QIOT_ATEVENT_TYPE_OTA. */
@@ -240,11 +321,13 @@ enum {
     QIOT_SEND_SUCC_LOC = 10220,
     QIOT_SEND_SUCC_STATE = 10230,
     QIOT_SEND_SUCC_INFO = 10240,
+    QIOT_SEND_SUCC_NTP = 10250,
     QIOT_SEND_ERR_TRANS = 10300,
     QIOT_SEND_ERR_PHYMODEL = 10310,
     QIOT_SEND_ERR_FAIL_LOC = 10320,
     QIOT_SEND_ERR_STATE = 10330,
-    QIOT_SEND_ERR_INFO = 10340
+    QIOT_SEND_ERR_INFO = 10340,
+    QIOT_SEND_ERR_NTP = 10350
 };
 
 /** Code of QIOT_ATEVENT_TYPE_RECV. */
@@ -255,6 +338,7 @@ enum {
     QIOT_RECV_SUCC_TRANS = 10200,
     QIOT_RECV_SUCC_PHYMODEL_RECV = 10210,
     QIOT_RECV_SUCC_PHYMODEL_REQ = 10211,
+    QIOT_RECV_SUCC_PHYMODEL_SERVER = 10212,
     QIOT_RECV_SUCC_SUB_STATE_REQ = 10220,
     QIOT_RECV_SUCC_SUB_INFO_REQ = 10230,
     QIOT_RECV_ERR_LIMIT = 10428,
@@ -276,6 +360,102 @@ typedef qint32_t QIot_serverCode_e;
 enum {
     QIOT_SERVER_ERRCODE_RATE_LIMIT = 10428,
     QIOT_SERVER_ERRCODE_QUANTITY_LIMIT = 10429
+};
+
+/** Ids of status values. */
+typedef qint32_t QIot_dpIdStatus_e;
+
+/** Values of QIot_dpIdStatus_e. */
+enum {
+    QIOT_DPID_STATUS_BATTERY = 1,
+    QIOT_DPID_STATUS_VOLTAGE = 2,
+    QIOT_DPID_STATUS_SIGNAL = 3,
+    QIOT_DPID_STATUS_FLASHFREE = 4,
+    QIOT_DPID_STATUS_RSRP = 5,
+    QIOT_DPID_STATUS_RSRQ = 6,
+    QIOT_DPID_STATUS_SNR = 7,
+    QIOT_DPID_STATUS_MAX = 8
+};
+
+/** Ids of info values. */
+typedef qint32_t QIot_dpIdInfo_e;
+
+/** Values of QIot_dpIdInfo_e (later SDKs). */
+enum {
+    QIOT_DPID_INFO_MODEL_TYPE = 1,
+    QIOT_DPID_INFO_MODEL_VER = 2,
+    QIOT_DPID_INFO_MCU_VER = 3,
+    QIOT_DPID_INFO_CELLID = 4,
+    QIOT_DPID_INFO_ICCID = 5,
+    QIOT_DPID_INFO_MCC = 6,
+    QIOT_DPID_INFO_MNC = 7,
+    QIOT_DPID_INFO_LAC = 8,
+    QIOT_DPID_INFO_PHONE_NUM = 9,
+    QIOT_DPID_INFO_SIM_NUM = 10,
+    QIOT_DPID_INFO_SDK_VER = 11,
+    QIOT_DPID_INFO_LOC_SUPLIST = 12,
+    QIOT_DPIO_INFO_DP_VER = 13,
+    QIOT_DPIO_INFO_CP_VER = 14,
+    QIOT_DPID_INFO_LOG_DURATION = 16,
+    QIOT_DPID_INFO_LOG_LEVEL = 17,
+    QIOT_DPIO_INFO_MODULE_ID = 18,
+    QIOT_DPID_INFO_MAX = 19
+};
+
+/** Families of commands. */
+typedef qint32_t QIot_dpCmdType_e;
+
+/** Values of QIot_dpCmdType_e. */
+enum {
+    QIOT_DPCMD_TYPE_SYS = 0,
+    QIOT_DPCMD_TYPE_BUS = 1,
+    QIOT_DPCMD_TYPE_OTA = 2,
+    QIOT_DPCMD_TYPE_LAN = 3
+};
+
+/** Whom a command is for; bits. */
+typedef quint32_t QIot_dpAppType_e;
+
+/** Values of QIot_dpAppType_e. */
+enum {
+    QIOT_DPAPP_M2M = 1,
+    QIOT_DPAPP_SUBDEV = 2,
+    QIOT_DPAPP_LANPHONE = 4
+};
+
+/** How sub-devices authenticate. */
+typedef quint8_t QIot_subDevAuth_e;
+
+/** Values of QIot_subDevAuth_e. */
+enum {
+    QIOT_SUBDEVAUTH_NONE = 0,
+    QIOT_SUBDEVAUTH_PRODUCT_KEY = 1,
+    QIOT_SUBDEVAUTH_PROJECT_ID = 2
+};
+
+/** How sub-devices connect. */
+typedef quint8_t QIot_subDevConn_e;
+
+/** Values of QIot_subDevConn_e. */
+enum {
+    QIOT_SUBDEV_CONN_TCP = 0,
+    QIOT_SUBDEV_CONN_UDP = 1
+};
+
+/** Code of QIOT_ATECENT_TYPE_DATACOLL. */
+typedef qint32_t QIot_dataCollCode_e;
+
+/** Values of QIot_dataCollCode_e. */
+enum {
+    QIOT_DATA_COLL_SEND_SUCCESS = 0,
+    QIOT_DATA_COLL_SEND_FAIL = 1,
+    QIOT_DATA_COLL_DELAYTIME = 2,
+    QIOT_DATA_COLL_SEND_RETRY = 3,
+    QIOT_DATA_COLL_CONN_FAIL = 10,
+    QIOT_DATA_COLL_TRANS_FAIL = 11,
+    QIOT_DATA_COLL_DISENBLE = 12,
+    QIOT_DATA_COLL_CONN_RETRY = 13,
+    QIOT_DATA_COLL_CLOSE = 20
 };
 
 #ifdef __cplusplus
@@ -396,6 +576,220 @@ quint32_t Ql_iotCmdOtaMcuFWDataRead(quint32_t startAddr,
                                     quint32_t maxLen);
 
 /**
+ * The number of elements; 0 for NULL and for what is no list.
+ *
+ * Rules of all Ql_iotTtlv functions: a list is made by the first Ql_iotTtlvIdAdd* on a `void *` that is NULL, and ends
+ * with Ql_iotTtlvFree(). Handles that are NULL, freed or no handles at all are refused. Before Ql_iotInit() only one
+ * task may use them; from then on every task, and the event callback, but not a function of the platform table.
+ */
+quint32_t Ql_iotTtlvCountGet(const void *ttlvHead);
+
+/**
+ * Frees the list at `*ttlvHead` with all that is in it, and writes NULL there. The list of an event lives until the
+ * callback returns, and one that was added to another belongs to that: of those only the pointer becomes NULL.
+ */
+void Ql_iotTtlvFree(void **ttlvHead);
+
+/**
+ * Removes the elements with this id (0: all of an array). A list that has none left is freed, and `*ttlvHead` is NULL
+ * then.
+ */
+void Ql_iotTtlvRemove(void **ttlvHead,
+                      quint16_t id);
+
+/**
+ * Adds a bool. `id` is 1..8191, or 0 for an element of an array; a list has only ids or only array elements. FALSE: the
+ * id, the handle or the memory is wrong, and nothing has changed.
+ */
+qbool Ql_iotTtlvIdAddBool(void **ttlvHead,
+                          quint16_t id,
+                          qbool value);
+
+/** Adds a whole number; see Ql_iotTtlvIdAddBool(). */
+qbool Ql_iotTtlvIdAddInt(void **ttlvHead, quint16_t id, qint64_t num);
+
+/**
+ * Adds a number with up to 15 decimals, as few as give the same number back. FALSE also for NaN, for infinity and from
+ * 2^64 on. On the wire a whole number is an INT.
+ */
+qbool Ql_iotTtlvIdAddFloat(void **ttlvHead,
+                           quint16_t id,
+                           double num);
+
+/** Adds a number rounded to `decimals` (0..15) decimals; see Ql_iotTtlvIdAddFloat(). */
+qbool Ql_iotTtlvIdAddFloat_ex(void **ttlvHead, quint16_t id, double num, quint8_t decimals);
+
+/** Adds bytes, at most 65535; see Ql_iotTtlvIdAddBool(). They are copied. */
+qbool Ql_iotTtlvIdAddByte(void **ttlvHead, quint16_t id, const quint8_t *data, quint32_t len);
+
+/** Adds raw data, at most 65535 bytes. Nothing is known of its own type on the wire: it goes out as bytes. */
+qbool Ql_iotTtlvIdAddRaw(void **ttlvHead, quint16_t id, const quint8_t *data, quint32_t len);
+
+/** Adds a text of at most 2048 bytes in any encoding; see Ql_iotTtlvIdAddBool(). It is copied. NULL: FALSE. */
+qbool Ql_iotTtlvIdAddString(void **ttlvHead, quint16_t id, const char *data);
+
+/**
+ * Adds a list as a struct, or as an array if its elements have id 0. On TRUE `vHead` belongs to the other list and is
+ * freed with it; it may still be added to. On FALSE it is the caller's as before: `vHead` is no list, is another's or
+ * contains the other list already, or the lists would be nested more than 8 deep.
+ */
+qbool Ql_iotTtlvIdAddStruct(void **ttlvHead,
+                            quint16_t id,
+                            void *vHead);
+
+/**
+ * The element at `index`, from 0, with its id and type (NULL places are left out). NULL: there is none. The node lives as
+ * long as its list.
+ */
+void *Ql_iotTtlvNodeGet(const void *ttlvHead,
+                        quint16_t index,
+                        quint16_t *id,
+                        QIot_dpDataType_e *type);
+
+/** The bool of a node. FALSE: it has none. */
+qbool Ql_iotTtlvNodeGetBool(const void *node, qbool *value);
+
+/** The whole number of a node. FALSE: it has none, or one with decimals or beyond a qint64_t. */
+qbool Ql_iotTtlvNodeGetInt(const void *node, qint64_t *value);
+
+/** The number of a node, whole or not. FALSE: it has none. */
+qbool Ql_iotTtlvNodeGetFloat(const void *node, double *value);
+
+/**
+ * Where the bytes or the text of a node are, and how many. They are the list's, with a NUL behind them. 0 and NULL: it
+ * has none.
+ */
+quint32_t Ql_iotTtlvNodeGetByte(const void *node,
+                                quint8_t **value);
+
+/** As Ql_iotTtlvNodeGetByte(). */
+quint32_t Ql_iotTtlvNodeGetRaw(const void *node, quint8_t **value);
+
+/** The text of a node, which is the list's. NULL: it has none. */
+char *Ql_iotTtlvNodeGetString(const void *node);
+
+/** The struct or array of a node, which is the list's. NULL: it has none. */
+void *Ql_iotTtlvNodeGetStruct(const void *node);
+
+/** The type of a node. FALSE: it is no node. */
+qbool Ql_iotTtlvNodeGetType(const void *node, QIot_dpDataType_e *type);
+
+/** The bool of the first element with this id. FALSE: there is none. */
+qbool Ql_iotTtlvIdGetBool(const void *ttlvHead, quint16_t id, qbool *value);
+
+/** The whole number of the first element with this id; see Ql_iotTtlvNodeGetInt(). */
+qbool Ql_iotTtlvIdGetInt(const void *ttlvHead, quint16_t id, qint64_t *value);
+
+/** The number of the first element with this id; see Ql_iotTtlvNodeGetFloat(). */
+qbool Ql_iotTtlvIdGetFloat(const void *ttlvHead, quint16_t id, double *value);
+
+/** The bytes of the first element with this id; see Ql_iotTtlvNodeGetByte(). */
+quint32_t Ql_iotTtlvIdGetByte(const void *ttlvHead, quint16_t id, quint8_t **value);
+
+/** As Ql_iotTtlvIdGetByte(). */
+quint32_t Ql_iotTtlvIdGetRaw(const void *ttlvHead, quint16_t id, quint8_t **value);
+
+/** The text of the first element with this id; see Ql_iotTtlvNodeGetString(). */
+char *Ql_iotTtlvIdGetString(const void *ttlvHead, quint16_t id);
+
+/** The struct or array of the first element with this id; see Ql_iotTtlvNodeGetStruct(). */
+void *Ql_iotTtlvIdGetStruct(const void *ttlvHead, quint16_t id);
+
+/** The type of the first element with this id. FALSE: there is none. */
+qbool Ql_iotTtlvIdGetType(const void *ttlvHead, quint16_t id, QIot_dpDataType_e *type);
+
+/**
+ * Sends bytes to the platform (0x0024). `mode` is the QoS, 0..2. TRUE: accepted; event 4 with code 10200 (sent) or 10300
+ * (not) follows. FALSE, with a log line: offline, longer than a frame of 2 KB, or 4 KB wait already.
+ */
+qbool Ql_iotCmdBusPassTransSend(quint16_t mode,
+                                quint8_t *payload,
+                                quint32_t len);
+
+/** As Ql_iotCmdBusPassTransSend(); returns the packet id, which comes back as the value of event 4 (a quint32_t), or -1. */
+qint32_t Ql_iotCmdBusPassTransSend_ex(quint16_t mode,
+                                      quint8_t *payload,
+                                      quint32_t len);
+
+/**
+ * Sends a TTLV list to the platform (0x0014); see Ql_iotCmdBusPassTransSend(). Event 4 has code 10210 or 10310. The list
+ * stays the caller's.
+ */
+qbool Ql_iotCmdBusPhymodelReport(quint16_t mode,
+                                 const void *ttlvHead);
+
+/** As Ql_iotCmdBusPhymodelReport(); returns the packet id or -1. */
+qint32_t Ql_iotCmdBusPhymodelReport_ex(quint16_t mode, const void *ttlvHead);
+
+/**
+ * Answers the platform's question for values (event 5, code 10211): `pkgId` is the first number of its value. See
+ * Ql_iotCmdBusPhymodelReport().
+ */
+qbool Ql_iotCmdBusPhymodelAck(quint16_t mode,
+                              quint16_t pkgId,
+                              const void *ttlvHead);
+
+/**
+ * Reports status values (QIOT_DPID_STATUS_*, 1 to 32 ids) to the platform (0x0034, QoS 1). Ids without a value are left
+ * out; FALSE when none is left, or offline. Event 4 with code 10230 or 10330 follows.
+ */
+qbool Ql_iotCmdSysStatusReport(quint16_t *ids,
+                               quint32_t size);
+
+/**
+ * Reports info values (QIOT_DPID_INFO_*, 1 to 32 ids) to the platform (0x0044, QoS 1); see Ql_iotCmdSysStatusReport().
+ * Event 4 has code 10240 or 10340.
+ */
+qbool Ql_iotCmdSysDevInfoReport(quint16_t *ids,
+                                quint32_t size);
+
+/**
+ * Status values as a TTLV list, to be freed by Ql_iotTtlvFree(). Ids without a value are left out; NULL when none is
+ * left.
+ */
+void *Ql_iotSysGetDevStatus(quint16_t *ids,
+                            quint32_t size);
+
+/** Info values as a TTLV list; see Ql_iotSysGetDevStatus(). */
+void *Ql_iotSysGetDevInfo(quint16_t *ids, quint32_t size);
+
+/**
+ * Forgets what the platform has given, device secret and server, and authenticates anew if the device was to be
+ * connected.
+ */
+qbool Ql_iotRst(void);
+
+/**
+ * Disconnects and forgets all that was configured but the MCU versions: product, server, device key and secret,
+ * lifetime, encryption.
+ */
+qbool Ql_iotClear(void);
+
+/** Refused: the command of the time request is not known. */
+qbool Ql_iotCmdSysNTPReq(void);
+
+/**
+ * Reports where the device is (0x0122, QoS 1): `nmeaTtlv` is a TTLV list of NMEA sentences, which stays the caller's.
+ * Event 4 with code 10220 or 10320 follows.
+ */
+qbool Ql_iotCmdBusLocReportOutside(void *nmeaTtlv);
+
+/** As Ql_iotCmdBusLocReportOutside(); returns the packet id, which comes back as the value of event 4, or -1. */
+qint32_t Ql_iotCmdBusLocReportOutside_ex(void *nmeaTtlv);
+
+/** Refused: the platform table has no position receiver. */
+qbool Ql_iotCmdBusLocReportInside(void *titleTtlv);
+
+/** Refused with -1: the platform table has no position receiver. */
+qint32_t Ql_iotCmdBusLocReportInside_ex(void *titleTtlv);
+
+/** NULL: the platform table has no position receiver, so no sentences are supported. */
+void *Ql_iotLocGetSupList(void);
+
+/** NULL: the platform table has no position receiver. */
+void *Ql_iotLocGetData(const void *titleTtlv);
+
+/**
  * Splits `src` in place at each `delim` (the whole string), writes a NUL over the delimiter's first character, and
  * puts the beginnings of the first `maxSize` words into `words`. Empty words count only with `keepEmptyParts`. Returns
  * the number of words; 0 when a pointer is NULL or `delim` is empty.
@@ -412,6 +806,158 @@ quint32_t Quos_stringSplit(char *src,
  * string without such a pair is returned as it is; NULL stays NULL.
  */
 char *Quos_stringRemoveMarks(char *strVal);
+
+/** Has no effect: no event of a sub-device comes. */
+void Ql_iotConfigSetSubDevEventCB(void (*eventCb)(quint32_t event,
+                                                  qint32_t errcode,
+                                                  const char *subPk,
+                                                  const char *subDk,
+                                                  const void *value,
+                                                  quint32_t valLen));
+
+/** Refused with FALSE. */
+qbool Ql_iotConfigSetSubDevAuth(quint8_t authMode, quint8_t *authKey);
+
+/** Refused with FALSE. */
+qbool Ql_iotSubDevSetConnMode(quint8_t type, quint8_t mode);
+
+/** Refused with FALSE. */
+qbool Ql_iotSubDevConn(const char *subPk,
+                       const char *subPs,
+                       const char *subDk,
+                       const char *subDs,
+                       quint8_t sessionType,
+                       quint16_t keepalive);
+
+/** Refused with FALSE. */
+qbool Ql_iotSubDevDisconn(const char *subPk, const char *subDk);
+
+/** Refused with FALSE. */
+qbool Ql_iotSubDevDeauth(const char *subPk, const char *subPs, const char *subDk, const char *subDs);
+
+/** Refused with FALSE. */
+qbool Ql_iotSubDevHTB(const char *subPk, const char *subDk);
+
+/** Refused with FALSE. */
+qbool Ql_iotSubDevPassTransSend(const char *subPk,
+                                const char *subDk,
+                                quint8_t *payload,
+                                quint16_t payloadlen);
+
+/** Refused with -1. */
+qint32_t Ql_iotSubDevPassTransSend_ex(const char *subPk,
+                                      const char *subDk,
+                                      quint8_t *payload,
+                                      quint16_t payloadlen);
+
+/** Refused with FALSE. */
+qbool Ql_iotSubDevTslReport(const char *subPk, const char *subDk, const void *ttlvHead);
+
+/** Refused with -1. */
+qint32_t Ql_iotSubDevTslReport_ex(const char *subPk, const char *subDk, const void *ttlvHead);
+
+/** Refused with FALSE. */
+qbool Ql_iotSubDevTslAck(const char *subPk, const char *subDk, quint16_t pkgId, const void *ttlvHead);
+
+/** Refused with FALSE. */
+qbool Ql_iotGwDevInfoReport(const char *subPk, const char *subDk, const char *subVer);
+
+/** Refused with FALSE. */
+qbool Ql_iotGwDevLocReport(const char *subPk, const char *subDk, const void *ttlvHead);
+
+/** Refused with FALSE. */
+qbool Ql_iotGwDevOtaReq(const char *subPk, const char *subDk, const char *subVer, quint8_t mode);
+
+/** Refused with FALSE. */
+qbool Ql_iotGwDevOtaUpdate(const char *subPk, const char *subDk, const char *subVer, quint8_t action);
+
+/** Refused with -1. */
+qint32_t Ql_iotGwDevOtaRead(const char *subPk,
+                            const char *subDk,
+                            quint32_t startAddr,
+                            quint16_t size,
+                            quint8_t *buff);
+
+/** Refused with FALSE. */
+qbool Ql_iotHttpOtaReq(quint8_t battery, quint8_t upmode, const char *pk, const char *ps, const char *url);
+
+/** Gives zeros and NULL pointers: nothing is configured. */
+void Ql_iotHttpOtaGet(quint8_t *battery, quint8_t *upmode, char **pk, char **ps, char **url);
+
+/** Has no effect: no event of an HTTP OTA comes. */
+void Ql_iotHttpOtaSetEventCb(void (*eventCb)(quint32_t event,
+                                             qint32_t errcode,
+                                             const void *value,
+                                             quint32_t valLen));
+
+/** Has no effect: no event of an HTTP OTA comes. */
+void Ql_iotConfigSetHttpOtaEventCb(void (*eventCb)(quint32_t event,
+                                                   qint32_t errcode,
+                                                   const void *value,
+                                                   quint32_t valLen));
+
+/** Refused with FALSE. */
+qbool Ql_iotConfigSetHttpOtaProductInfo(const char *pk, const char *ps);
+
+/** Gives NULL pointers. */
+void Ql_iotConfigGetHttpOtaProductInfo(char **pk, char **ps);
+
+/** Refused with FALSE. */
+qbool Ql_iotConfigSetHttpOtaTls(qbool flag);
+
+/** FALSE. */
+qbool Ql_iotConfigGetHttpOtaTls(void);
+
+/** Refused with FALSE. */
+qbool Ql_iotConfigSetHttpOtaServer(const char *server_url);
+
+/** Gives a NULL pointer. */
+void Ql_iotConfigGetHttpOtaServer(char **server_url);
+
+/** Refused with FALSE. */
+qbool Ql_iotConfigSetHttpOtaUp(quint8_t battery, quint8_t upmode, const char *url);
+
+/** Gives zeros and a NULL pointer. */
+void Ql_iotConfigGetHttpOtaUp(quint8_t *battery, quint8_t *upmode, char **url);
+
+/** Refused with FALSE. */
+qbool Ql_iotMBInit(quint16_t *uartList, quint32_t uartNum, QIot_MBSend_f sendFunc, QIot_MBInitCb_f initCb);
+
+/** Refused with FALSE. */
+qbool Ql_iotMBDeinit(void);
+
+/** Refused with FALSE. */
+qbool Ql_iotMBCloudRecv(const void *ttlvHead);
+
+/** Refused with FALSE. */
+qbool Ql_iotMBLocalRecv(quint16_t uart, quint8_t *data, quint32_t len);
+
+/** Refused with FALSE, as SDK 2.9 does: the packet has no topic. */
+qbool Ql_iotCmdBindcodeReport(quint8_t *bindcode, quint32_t len);
+
+/** Refused with FALSE. */
+qbool Ql_iotDBindcodeSet(const char *bindcode, quint32_t timeout);
+
+/** 0 seconds are left, and the bind code is NULL. */
+quint32_t Ql_iotDBindcodeGet(char **bindcode);
+
+/** Refused with FALSE. */
+qbool Ql_iotDataCollSend(qbool lastPack, quint32_t packNum, quint16_t dataLen, quint8_t *data);
+
+/** Refused with FALSE: Ql_iotConfigSetProductinfo() and Ql_iotConfigSetDkDs() set a device's own key and secret. */
+qbool Ql_iotConfigSetAuthODOS(const char *pk,
+                              const char *ps,
+                              const char *dk,
+                              const char *ds);
+
+/** Refused with FALSE: TLS is by certificates. */
+qbool Ql_iotConfigSetPsk(const char *psk);
+
+/** Gives a NULL pointer. */
+void Ql_iotConfigGetPsk(char **psk);
+
+/** 0: the device authenticates with its product secret, and later with the device secret that it got. FALSE for NULL. */
+qbool Ql_iotConfigGetAuth(quint32_t *authType);
 
 #ifdef __cplusplus
 }

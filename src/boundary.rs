@@ -247,6 +247,15 @@ mod tests {
             "write_to!(",
             "reference!(",
             "hand_out(",
+            // Handles that are looked up before they count.
+            "lists::count(",
+            "lists::of_index(",
+            "lists::of_node(",
+            "lists::of_id(",
+            "add(",
+            "found(",
+            "found_bytes(",
+            "ids_of(",
         ];
         for (name, head, body) in exports() {
             let parameters = head.split_once('(').unwrap().1;
@@ -255,11 +264,43 @@ mod tests {
             for parameter in parameters.split(',') {
                 let Some((parameter, _)) = parameter.split_once(": *") else { continue };
                 let parameter = parameter.trim();
-                let used = ways.iter().any(|way| body.contains(&format!("{way}{parameter},")))
+                // A call that refuses reads nothing, and a list is looked up by what it is handed to.
+                let refuses = body.contains(&format!("\"{name}\"")) && body.contains("refuse(");
+                let is_list = parameter == "ttlvHead" || parameter == "nmeaTtlv";
+                let used = refuses
+                    || is_list && ["send_list(", "report(", "lists::"].iter().any(|way| body.contains(way))
+                    || ways.iter().any(|way| body.contains(&format!("{way}{parameter},")))
                     || body.contains(&format!("{parameter}.is_null()"))
                     || ["ctx", "config", "platform", "memory"].contains(&parameter);
                 assert!(used, "{name}: nothing checks the pointer {parameter}");
             }
         }
+    }
+
+    #[test]
+    fn the_page_of_calls_says_what_each_does() {
+        let page = include_str!("../docs/migrate.md");
+        let mut rows = std::collections::BTreeMap::new();
+        for row in page.lines().filter_map(|line| line.strip_prefix("| `")) {
+            let (name, rest) = row.split_once("` | ").unwrap();
+            let kind = rest.split(" | ").next().unwrap();
+            assert!(["works", "sends", "refuses"].contains(&kind), "{name} {kind}: there is no such kind");
+            assert!(rows.insert(name, kind).is_none(), "{name} is there twice");
+        }
+        for (name, _, body) in exports() {
+            if !name.starts_with("Ql_") && !name.starts_with("Quos_") || name == "Ql_iotInit_2_10" {
+                continue;
+            }
+            let body: String = body.split_whitespace().collect();
+            let refuses = body.contains(&format!("refuse(\"{name}\""));
+            let kind = rows.remove(name.as_str()).unwrap_or_else(|| panic!("{name} is not on the page"));
+            assert_eq!(kind == "refuses", refuses, "{name} {kind}");
+            for header in ["Ql_iotApi", "ql_api_qthsdk"] {
+                let path = format!("{}/include/{header}.h", env!("CARGO_MANIFEST_DIR"));
+                let declared = fs::read_to_string(path).unwrap().contains(&format!("{name}("));
+                assert!(declared || name.contains("Json"), "{name} is not in {header}.h");
+            }
+        }
+        assert!(rows.is_empty(), "no such function: {rows:?}");
     }
 }

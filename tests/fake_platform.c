@@ -147,6 +147,26 @@ static int32_t fake_subscribe(void *ctx, const char *filter)
     return 0;
 }
 
+static void keep_frame(fake_platform_t *fake, const char *topic, uint8_t qos, const uint8_t *frame, size_t length)
+{
+    fake_frame_t *kept = &fake->frames[fake->frame_count++ % FAKE_FRAMES];
+    kept->packet = (unsigned)(frame[5] << 8 | frame[6]);
+    kept->command = (unsigned)(frame[7] << 8 | frame[8]);
+    kept->qos = qos;
+    snprintf(kept->leaf, sizeof kept->leaf, "%s", strrchr(topic, '/') + 1);
+    kept->length = length - 9;
+    memcpy(kept->payload, frame + 9, kept->length);
+}
+
+const fake_frame_t *fake_last(const fake_platform_t *fake, unsigned command)
+{
+    for (size_t back = 1; back <= fake->frame_count && back <= FAKE_FRAMES; back++) {
+        const fake_frame_t *frame = &fake->frames[(fake->frame_count - back) % FAKE_FRAMES];
+        if (frame->command == command) return frame;
+    }
+    return NULL;
+}
+
 static int32_t fake_publish(void *ctx, const char *topic, const uint8_t *payload, uint32_t length, uint8_t qos, uint16_t id)
 {
     fake_platform_t *fake = ctx;
@@ -159,6 +179,7 @@ static int32_t fake_publish(void *ctx, const char *topic, const uint8_t *payload
     CHECK(!fake->sent); /* one at a time */
     fake->sent = 1;
     fake->sent_id = id;
+    keep_frame(fake, topic, qos, frame, whole);
     if (command == 0x0115) {
         CHECK_EQUAL(qos, 2);
         CHECK(strcmp(strrchr(topic, '/'), "/ota") == 0);

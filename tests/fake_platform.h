@@ -17,6 +17,15 @@
 #define FAKE_IMAGE_SIZE 32768u
 #define FAKE_JOURNAL_SIZE 16384u
 #define FAKE_STATES 64
+#define FAKE_FRAMES 64
+
+/* A frame that the device sent. */
+typedef struct {
+    unsigned command, packet, qos;
+    char leaf[8];
+    size_t length;
+    uint8_t payload[2048];
+} fake_frame_t;
 
 typedef struct {
     /* Milliseconds since the device started. */
@@ -49,6 +58,8 @@ typedef struct {
     int states[FAKE_STATES];
     size_t state_count;
     char mcu_list[256];
+    fake_frame_t frames[FAKE_FRAMES]; /* the last ones, frame_count in all */
+    size_t frame_count;
 
     /* Scripts. */
     int deliver_broken; /* every fetch breaks off in the middle, that many times */
@@ -83,6 +94,9 @@ int fake_reported(const fake_platform_t *fake, int state);
 
 /* Sends a message of the cloud to the device. */
 quecota_error_t fake_send(quecota_t *device, const fake_platform_t *fake, uint16_t command, const uint8_t *payload, size_t length);
+
+/* The newest frame with this command; NULL: none was sent. */
+const fake_frame_t *fake_last(const fake_platform_t *fake, unsigned command);
 
 /* Ends the test with a line that says what is not so. */
 #define CHECK(condition)                                                                                              \

@@ -25,8 +25,9 @@ impl Callback {
         function.map_or(Callback::Off, |function| Callback::On(function, ctx))
     }
 
-    /// Calls the application's function with `event`.
-    pub fn deliver(self, event: &Event) {
+    /// Calls the application's function with `event`. `received` is what belongs to [`EventValue::Received`]: where it
+    /// is, and how many bytes before its NUL.
+    pub fn deliver(self, event: &Event, received: (*mut u8, usize)) {
         let Callback::On(function, ctx) = self else { return };
         let call = |value: *mut c_void, length: usize| {
             let length = u32::try_from(length).unwrap_or(0);
@@ -41,6 +42,7 @@ impl Callback {
                 let length = copy.length();
                 call(copy.as_mut_ptr().cast(), length);
             }
+            EventValue::Received => call(received.0.cast(), received.1),
             EventValue::Number(mut number) => call((&raw mut number).cast(), size_of::<u32>()),
         }
     }

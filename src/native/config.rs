@@ -21,9 +21,11 @@ pub enum quecota_event_values {
     QUECOTA_EVENT_CONNECT = 2,
     /// Subscribed, or why not.
     QUECOTA_EVENT_SUBSCRIBE = 3,
-    /// A business message was sent, or not.
+    /// A business message was sent (code 10200 to 10250) or not (10300 to 10350).
     QUECOTA_EVENT_SEND = 4,
-    /// A business message came.
+    /// A business message came. Code 10200: bytes for the application (0x0023); 10210: values that the platform sets
+    /// (0x0013), as TTLV that was checked; 10211: ids of values that the platform wants (0x0011), two bytes each, big
+    /// endian, after the packet id, which the answer repeats.
     QUECOTA_EVENT_RECEIVE = 5,
     /// Logged out.
     QUECOTA_EVENT_LOGOUT = 6,

@@ -180,15 +180,19 @@ impl Device {
             Ok(state.agent.poll(platform).0)
         })??;
         let _polling = Polling(self);
-        while let Some((event, callback)) = self.enter(|state, _| {
+        while let Some((event, callback, received)) = self.enter(|state, _| {
             let next = match state.callback {
                 Callback::NeverSet => None,
-                callback => state.agent.next_event().map(|event| (event, callback)),
+                callback => state.agent.next_event().map(|event| {
+                    // Stays where it is, and only the application touches it, until the next event is asked for.
+                    let bytes = state.agent.received();
+                    (event, callback, (bytes.as_mut_ptr(), bytes.len()))
+                }),
             };
             state.delivering = next.is_some().then_some(task);
             next
         })? {
-            callback.deliver(&event);
+            callback.deliver(&event, received);
             // What the callback called may be due at once.
             wait = 0;
         }

@@ -10,7 +10,8 @@ use quecota_core::limits;
 use quecota_core::platform::Level;
 
 use super::codes::{QIot_connMode_e, QIot_protocolType_t, QIot_protocolType_t_values, QIot_state_e};
-use super::instance::device;
+use super::hand_out::hand_out;
+use super::slot::device;
 use super::types::{FALSE, TRUE, qbool, quint8_t, quint32_t};
 use crate::native::Error;
 
@@ -68,17 +69,6 @@ static SOFT_VERSION: Shown<{ 2 * limits::VERSION + 1 }> = Shown::new();
 static MCU_LIST: Shown<{ limits::MCU_LIST + 1 }> = Shown::new();
 static DEVICE_KEY: Shown<{ limits::DEVICE_KEY + 1 }> = Shown::new();
 static DEVICE_SECRET: Shown<{ limits::DEVICE_SECRET + 1 }> = Shown::new();
-
-/// Writes `value` to a place of the application, where it gave one.
-///
-/// # Safety
-/// `place` is NULL or may be written.
-unsafe fn hand_out<T>(place: *mut T, value: T) {
-    if !place.is_null() {
-        // SAFETY: the caller's promise.
-        unsafe { place.write(value) }
-    }
-}
 
 /// IDLE disconnects, REQ connects. TRUE without effect when it is the mode already; FALSE for AUTO and others, and for
 /// REQ without product key, product secret or server.

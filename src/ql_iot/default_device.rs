@@ -1,6 +1,6 @@
 //! The way from the drop-in API to the native one.
 
-use super::instance;
+use super::slot;
 use crate::native::quecota_t;
 
 /// The device of an application that uses the drop-in API (Ql_iotInit()), for what only the native API has, such as
@@ -8,5 +8,5 @@ use crate::native::quecota_t;
 /// quecota_init(), quecota_start(), quecota_poll() or quecota_deinit(). From any task, also inside the event callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn quecota_default_device() -> *mut quecota_t {
-    boundary!(core::ptr::null_mut(), { instance::handle() })
+    boundary!(core::ptr::null_mut(), { slot::handle() })
 }

@@ -1,35 +1,27 @@
 //! The one device of the process, on the platform of `quecota_default_platform()`.
 
 use core::cell::UnsafeCell;
-use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use quecota_core::limits;
 
 use super::default_platform::quecota_default_platform;
-use super::types::{FALSE, TRUE, qbool, qint32_t, quint32_t};
+use super::events::pass_early_callback_on;
+use super::slot::{self, device};
+use super::types::{FALSE, TRUE, qbool};
 use crate::native::{
-    Callback, Device, QUECOTA_SIZE, quecota_config_t, quecota_dialect_values, quecota_init, quecota_memory_t,
-    quecota_resume_values, quecota_t,
+    Device, QUECOTA_SIZE, quecota_config_t, quecota_dialect_values, quecota_init, quecota_memory_t,
+    quecota_resume_values,
 };
 
 /// Bytes of the receive buffer.
 const RECEIVE: usize = 2 * limits::RECEIVE_BUFFER_MIN;
 
-/// What an application receives events with.
-pub type EventCb = Option<
-    unsafe extern "C" fn(event: quint32_t, errcode: qint32_t, value: *const c_void, valLen: quint32_t),
->;
-
 struct Instance {
     /// Somebody is in `Ql_iotInit` or was there with success.
     taken: AtomicBool,
-    /// NULL until `Ql_iotInit` has made it; after its success the device for ever.
-    device: AtomicPtr<Device>,
-    /// The application's callback as it was set last, also before `Ql_iotInit`.
-    callback: AtomicPtr<c_void>,
     memory: UnsafeCell<MaybeUninit<quecota_memory_t>>,
     receive: UnsafeCell<[u8; RECEIVE]>,
 }
@@ -40,22 +32,9 @@ unsafe impl Sync for Instance {}
 
 static INSTANCE: Instance = Instance {
     taken: AtomicBool::new(false),
-    device: AtomicPtr::new(ptr::null_mut()),
-    callback: AtomicPtr::new(ptr::null_mut()),
     memory: UnsafeCell::new(MaybeUninit::uninit()),
     receive: UnsafeCell::new([0; RECEIVE]),
 };
-
-/// The device, once `Ql_iotInit` has made it.
-pub fn device() -> Option<&'static Device> {
-    // SAFETY: NULL or the device in `memory`, which lives for ever; what has ended refuses by itself.
-    unsafe { INSTANCE.device.load(Ordering::SeqCst).as_ref() }
-}
-
-/// The same as C sees it; NULL before.
-pub fn handle() -> *mut quecota_t {
-    INSTANCE.device.load(Ordering::Acquire).cast()
-}
 
 /// Loads what was stored, prepares recovery and starts the platform's task. TRUE again when it was done before. FALSE
 /// when the platform cannot be used; then it may be called again.
@@ -123,57 +102,13 @@ fn make(dialect: quecota_dialect_values) -> qbool {
     // SAFETY: NULL or the device that was just made.
     let Some(made) = (unsafe { device.as_ref() }).filter(|_| error == 0) else { return FALSE };
     // Before the start: the platform's task may deliver an event at once, and its callback calls back.
-    INSTANCE.device.store(device, Ordering::SeqCst);
-    let early = INSTANCE.callback.load(Ordering::SeqCst);
-    if !early.is_null() {
-        pass_callback_on(made, early);
-    }
+    slot::set(device);
+    pass_early_callback_on(made);
     if made.start().is_err() {
-        INSTANCE.device.store(ptr::null_mut(), Ordering::Release);
+        slot::set(ptr::null_mut());
         // Nothing can be done about an end that fails as well: the device is not handed out.
         let _ = made.end();
         return FALSE;
     }
     TRUE
-}
-
-/// Sets the callback of `device` to `callback`, then to what another task has set meanwhile. The task that sets one
-/// stores it before it looks for a device, and `Ql_iotInit` stores the device before it looks for a callback, so that
-/// at least one of them passes it on.
-fn pass_callback_on(device: &Device, mut callback: *mut c_void) {
-    loop {
-        let function = if callback.is_null() { None } else { Some(forward as _) };
-        // Fails only inside a platform function, where no application calls.
-        let _ = device.set_callback(Callback::set(function, callback));
-        let latest = INSTANCE.callback.load(Ordering::SeqCst);
-        if latest == callback {
-            return;
-        }
-        callback = latest;
-    }
-}
-
-/// Sets the one receiver of events; NULL: events vanish from now on. Called before Ql_iotInit, it holds from then on.
-#[unsafe(no_mangle)]
-pub extern "C" fn Ql_iotConfigSetEventCB(
-    eventCb: Option<
-        unsafe extern "C" fn(event: quint32_t, errcode: qint32_t, value: *const c_void, valLen: quint32_t),
-    >,
-) {
-    boundary!((), {
-        let application: *mut c_void = eventCb.map_or(ptr::null_mut(), |function| function as *mut c_void);
-        INSTANCE.callback.store(application, Ordering::SeqCst);
-        if let Some(device) = device() {
-            pass_callback_on(device, application);
-        }
-    })
-}
-
-/// An event of the native device to the application, whose function is the `ctx`.
-unsafe extern "C" fn forward(ctx: *mut c_void, event: u32, code: i32, value: *mut c_void, length: u32) {
-    // SAFETY: `ctx` is NULL or the function that the application gave to Ql_iotConfigSetEventCB.
-    if let Some(function) = unsafe { core::mem::transmute::<*mut c_void, EventCb>(ctx) } {
-        // SAFETY: as the application asked.
-        unsafe { function(event, code, value, length) }
-    }
 }

@@ -2,7 +2,7 @@
 
 use quecota_core::platform::Level;
 
-use super::instance::device;
+use super::slot::device;
 use super::types::{FALSE, TRUE, qbool, quint8_t, quint32_t};
 
 /// Asks the platform for an upgrade plan. Mode 0: as it is; 1: the SHA-256 is wanted, too. FALSE when offline, and for

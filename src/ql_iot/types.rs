@@ -9,6 +9,8 @@ pub type quint16_t = u16;
 pub type qint32_t = i32;
 /// `unsigned int`
 pub type quint32_t = u32;
+/// `long long`
+pub type qint64_t = i64;
 /// One byte, 0 or 1 from this library; any other byte an application hands in counts as 1.
 pub type qbool = u8;
 

@@ -114,6 +114,28 @@ impl Agent<'_> {
         Ok(())
     }
 
+    /// Leaves, and forgets what the platform has given: device secret and server. Then connects again, if the device was
+    /// to be connected.
+    pub fn reset(&mut self, platform: &mut dyn Platform) {
+        let mode = self.mode();
+        // Leaving is never refused, and the product is as complete as it was.
+        let _ = self.set_mode(platform, Mode::Idle);
+        self.session.configuration.device_secret.clear();
+        self.session.configuration.platform_server.clear();
+        self.save_configuration(platform);
+        let _ = self.set_mode(platform, mode);
+    }
+
+    /// Leaves, and forgets all that was configured but the MCU versions and the dialect.
+    pub fn clear(&mut self, platform: &mut dyn Platform) {
+        // Leaving is never refused.
+        let _ = self.set_mode(platform, Mode::Idle);
+        let Configuration { hardware_id, mcu_list, dialect, .. } = self.session.configuration;
+        self.session.configuration =
+            Configuration { hardware_id, mcu_list, dialect, ..Configuration::default() };
+        self.save_configuration(platform);
+    }
+
     /// Idle only; `mqtt://host:port`, `mqtts://...` or `host:port`; a change clears the device secret.
     pub fn set_server(&mut self, platform: &mut dyn Platform, url: &str) -> Result<(), CallError> {
         self.is_idle()?;

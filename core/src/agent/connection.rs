@@ -43,7 +43,9 @@ impl Agent<'_> {
     /// What was under way is to be sent again.
     fn link_lost(&mut self, platform: &mut dyn Platform) {
         self.reports.on_ack(false);
-        self.uplink.lost();
+        if let Some(message) = self.uplink.lost() {
+            self.emit_sent(platform, message, false);
+        }
         self.keep_waiting_reports(platform);
     }
 

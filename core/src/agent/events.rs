@@ -55,15 +55,21 @@ impl Events {
         self.outbox.is_empty()
     }
 
-    /// An application that takes no event for so long takes none at all, and must not stop the device.
-    pub(super) fn make_room(&mut self, platform: &mut dyn Platform, now: u32) {
+    /// An application that takes no event for so long takes none at all, and must not stop the device. Whether the event
+    /// of a message was among those that are lost.
+    pub(super) fn make_room(&mut self, platform: &mut dyn Platform, now: u32) -> bool {
+        let mut had_message = false;
         if self.outbox.has_room() {
             self.full_until = None;
         } else if self.full_until.get_or_insert(Deadline::after(now, TAKE_WAIT)).due(now) {
-            while !self.outbox.has_room() && self.outbox.pop().is_some() {
+            while !self.outbox.has_room()
+                && let Some(lost) = self.outbox.pop()
+            {
+                had_message |= lost.value == EventValue::Received;
                 platform.log(Level::Error, LOST_EVENT);
             }
         }
+        had_message
     }
 
     /// Appends an event. Inputs wait while the outbox is nearly full, so that one is lost takes an application that calls

@@ -14,8 +14,20 @@ pub(super) struct Inbox<'b> {
     next_plan: Option<usize>,
     /// The first message waits for an answer before it to leave.
     is_deferred: bool,
+    /// The first message is for the application.
+    held: Held,
     /// Plan and firmware packets of this connection that were handled: MQTT may bring them twice.
     handled: [Option<(PacketId, Command)>; 4],
+}
+
+/// Whether the first message is the application's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    No,
+    /// Its event waits. What the application gets begins here and has this many bytes.
+    Waiting(usize, usize),
+    /// The application has the event.
+    HandedOver(usize, usize),
 }
 
 /// A frame whose payload stands in the buffer.
@@ -38,7 +50,15 @@ pub(super) enum Taken {
 
 impl<'b> Inbox<'b> {
     pub(super) fn new(buffer: &'b mut [u8]) -> Self {
-        Inbox { buffer, used: 0, opened: None, next_plan: None, is_deferred: false, handled: [None; 4] }
+        Inbox {
+            buffer,
+            used: 0,
+            opened: None,
+            next_plan: None,
+            is_deferred: false,
+            held: Held::No,
+            handled: [None; 4],
+        }
     }
 
     pub(super) fn push(&mut self, message: &[u8]) -> Taken {
@@ -57,10 +77,14 @@ impl<'b> Inbox<'b> {
         Taken::Queued
     }
 
-    /// Forgets everything: the connection it came from is gone.
+    /// Forgets everything: the connection it came from is gone. A message that the application has stays with it.
     pub(super) fn clear(&mut self) {
-        self.used = 0;
-        self.opened = None;
+        if self.held == Held::No {
+            self.used = 0;
+            self.opened = None;
+        } else {
+            self.used = self.first_length().map_or(0, |length| PREFIX.saturating_add(length));
+        }
         self.next_plan = None;
         self.is_deferred = false;
         self.handled = [None; 4];
@@ -68,7 +92,56 @@ impl<'b> Inbox<'b> {
 
     /// Whether a message is there that can be handled now.
     pub(super) fn is_readable(&self) -> bool {
-        self.used > 0 && !self.is_deferred
+        self.used > 0 && !self.is_deferred && self.held == Held::No
+    }
+
+    /// Keeps the first message, which was opened, for the application: its payload with a NUL behind it and, where
+    /// `with_packet`, its packet id before it, all at an even address. There is room for that where the header was.
+    pub(super) fn hold(&mut self, with_packet: bool) {
+        const PACKET: usize = 2;
+        let Some(opened) = self.opened else { return };
+        let from = PREFIX + HEADER;
+        let before = if with_packet { PACKET } else { 0 };
+        let start = (1..=2)
+            .map(|back| (PREFIX + HEADER - PACKET).saturating_sub(back))
+            .find(|start| (self.buffer.as_ptr().addr() ^ start) & 1 == 0)
+            .unwrap_or(0);
+        let place = start.saturating_add(before);
+        let end = from.saturating_add(opened.payload).min(self.buffer.len());
+        self.buffer.copy_within(from.min(end)..end, place);
+        let packet = opened.packet.get().to_be_bytes();
+        for (to, byte) in self.buffer.iter_mut().skip(start).zip(packet.iter().take(before)) {
+            *to = *byte;
+        }
+        if let Some(nul) = self.buffer.get_mut(place.saturating_add(opened.payload)) {
+            *nul = 0;
+        }
+        self.held = Held::Waiting(start, before.saturating_add(opened.payload));
+    }
+
+    /// The application has the event of the held message.
+    pub(super) fn hand_over(&mut self) {
+        if let Held::Waiting(start, length) = self.held {
+            self.held = Held::HandedOver(start, length);
+        }
+    }
+
+    /// Drops the message that the application has had.
+    pub(super) fn release(&mut self) {
+        if let Held::HandedOver(..) = self.held {
+            self.held = Held::No;
+            self.pop();
+        }
+    }
+
+    /// What the application has; empty if it has no message.
+    pub(super) fn received(&mut self) -> &mut [u8] {
+        match self.held {
+            Held::HandedOver(start, length) => {
+                self.buffer.get_mut(start..start.saturating_add(length)).unwrap_or_default()
+            }
+            _ => &mut [],
+        }
     }
 
     /// The first message is left for a later poll.

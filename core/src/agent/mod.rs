@@ -13,6 +13,7 @@ mod controls;
 mod download;
 mod events;
 mod inbox;
+mod messages;
 mod outbox;
 mod persistence;
 mod plan;
@@ -34,6 +35,8 @@ use boot_loop::BootLoop;
 use configuration::Identity;
 use events::Events;
 use inbox::{Inbox, Taken};
+use messages::Messages;
+pub use messages::{Outgoing, SendError};
 use persistence::{Persistence, Recovery};
 use uplink::Uplink;
 
@@ -86,8 +89,10 @@ pub enum EventValue {
     None,
     /// A text of QUECTHING.md 2.
     Text(Text<{ limits::EVENT_TEXT }>),
-    /// A 32-bit number (10707 of the 2.9 dialect).
+    /// A 32-bit number (10707 of the 2.9 dialect, the packet id of a message that was sent in the 2.10 dialect).
     Number(u32),
+    /// What [`Agent::received`] gives.
+    Received,
 }
 
 /// Why an application's call had no effect.
@@ -123,6 +128,7 @@ pub struct Wait(pub u32);
 /// One device.
 pub struct Agent<'b> {
     inbox: Inbox<'b>,
+    messages: Messages<'b>,
     events: Events,
     session: Session,
     identity: Identity,
@@ -142,6 +148,7 @@ impl<'b> Agent<'b> {
     pub fn new(receive: &'b mut [u8]) -> Self {
         Agent {
             inbox: Inbox::new(receive),
+            messages: Messages::new(),
             events: Events::new(),
             session: Session::new(),
             identity: Identity::new(),
@@ -159,7 +166,12 @@ impl<'b> Agent<'b> {
 
     /// The next event, oldest first. Deliver it with no lock held, then ask again.
     pub fn next_event(&mut self) -> Option<Event> {
-        self.events.pop()
+        self.inbox.release();
+        let event = self.events.pop()?;
+        if event.value == EventValue::Received {
+            self.inbox.hand_over();
+        }
+        Some(event)
     }
 }
 

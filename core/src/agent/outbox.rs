@@ -10,6 +10,7 @@ const HEAD: usize = 4;
 const NONE: u8 = 0;
 const NUMBER: u8 = 1;
 const TEXT: u8 = 2;
+const RECEIVED: u8 = 3;
 
 /// Oldest first.
 pub(super) struct Outbox {
@@ -47,7 +48,7 @@ impl Outbox {
         }
         let size = HEAD
             + match value {
-                EventValue::None => 0,
+                EventValue::None | EventValue::Received => 0,
                 EventValue::Number(_) => 4,
                 EventValue::Text(text) => 2 + text.len(),
             };
@@ -58,6 +59,7 @@ impl Outbox {
         self.put_all(&code.to_be_bytes());
         match value {
             EventValue::None => self.put(NONE),
+            EventValue::Received => self.put(RECEIVED),
             EventValue::Number(number) => {
                 self.put(NUMBER);
                 self.put_all(&number.to_be_bytes());
@@ -91,6 +93,7 @@ impl Outbox {
                     bytes.get(..length).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("");
                 EventValue::Text(Text::of(text).unwrap_or_default())
             }
+            RECEIVED => EventValue::Received,
             _ => EventValue::None,
         };
         Some(Event { event, code, value })

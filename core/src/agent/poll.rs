@@ -19,12 +19,16 @@ impl Agent<'_> {
     /// One step: timers, one message, one report. Say when the next is due.
     pub fn poll(&mut self, platform: &mut dyn Platform) -> Wait {
         let now = platform.millis();
+        self.inbox.release();
         if self.session.left(now) == Some(0) {
             let random = random(platform);
             let actions = self.session.tick(now, random);
             self.carry_out(platform, actions);
         }
-        self.events.make_room(platform, now);
+        if self.events.make_room(platform, now) {
+            self.inbox.hand_over();
+            self.inbox.release();
+        }
         // An application that takes no events holds the rest up: nothing of it is lost.
         if self.events.has_room() {
             self.count_start(platform, now);
@@ -34,6 +38,7 @@ impl Agent<'_> {
             self.receive(platform);
         }
         self.retry_fetch(platform, now);
+        self.drop_waiting_message(platform);
         self.send(platform, now);
         self.wait(now)
     }
@@ -43,7 +48,8 @@ impl Agent<'_> {
         const HELD_UP: u32 = 100;
         /// With nothing to wait for.
         const IDLE: u32 = 60_000;
-        let more = self.inbox.is_readable() || self.uplink.can_send_more(now, &self.session, &self.reports);
+        let unsent = !self.messages.is_empty() && !self.session.is_online();
+        let more = self.inbox.is_readable() || unsent || self.can_send_more(now);
         if more && self.events.has_room() {
             return Wait(0);
         }
@@ -133,6 +139,11 @@ impl Agent<'_> {
                 if !self.uplink.ask(opened.command, opened.packet, asked) {
                     // The answer before is not out yet; this message waits its turn.
                     return self.inbox.defer(true);
+                }
+            }
+            Command::DATA_ASK | Command::DATA_WRITE | Command::PASS_DOWN => {
+                if self.receive_message(platform, opened.command, opened.packet) {
+                    return;
                 }
             }
             _ => platform.log(Level::Info, "a packet with a command that is not served was dropped"),

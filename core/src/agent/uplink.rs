@@ -1,6 +1,7 @@
 //! What leaves the device: one packet at a time, kept until the peer has it.
 
 use super::Agent;
+use super::messages::Head;
 use crate::clock::Deadline;
 use crate::cloud::{Asked, Reports, Session};
 use crate::journal::Report;
@@ -9,12 +10,12 @@ use crate::ota::Failure;
 use crate::platform::{Area, Level, Platform, Qos, SendId};
 use crate::text::Text;
 use crate::wire::credential::SessionCipher;
-use crate::wire::frame::{Command, PacketId};
+use crate::wire::frame::{Command, Frame, PacketId};
 use crate::wire::message::{
-    Capabilities, ComponentKind, Downloaded, InfoValues, OtaStatus, PlanRequest, Reason, Signature,
+    Capabilities, ComponentKind, Downloaded, InfoValues, Notice, OtaStatus, PlanRequest, Reason, Signature,
     StatusEvent, StatusExtension, StatusValues, Uplink as Message, Versions,
 };
-use crate::wire::topic;
+use crate::wire::topic::{self, Leaf};
 use crate::wire::ttlv::{Number, Sign};
 
 /// Info id 11: a platform knows by it that this is no vendor device (DECISIONS "extensions").
@@ -37,6 +38,9 @@ enum OutgoingPacket {
     StatusAnswer(PacketId, Asked),
     Report(Report),
     PlanRequest,
+    /// 0x00A4: this packet was not what its command says.
+    Complaint(PacketId),
+    Message(Head),
 }
 
 impl OutgoingPacket {
@@ -44,7 +48,10 @@ impl OutgoingPacket {
     fn qos(&self) -> Qos {
         match self {
             OutgoingPacket::Info | OutgoingPacket::Status => Qos::AtLeastOnce,
-            OutgoingPacket::InfoAnswer(..) | OutgoingPacket::StatusAnswer(..) => Qos::AtMostOnce,
+            OutgoingPacket::InfoAnswer(..)
+            | OutgoingPacket::StatusAnswer(..)
+            | OutgoingPacket::Complaint(_) => Qos::AtMostOnce,
+            OutgoingPacket::Message(head) => head.qos,
             OutgoingPacket::Report(_) | OutgoingPacket::PlanRequest => Qos::ExactlyOnce,
         }
     }
@@ -69,6 +76,7 @@ pub(super) struct Uplink {
     status: bool,
     info_asked: Option<(PacketId, Asked)>,
     status_asked: Option<(PacketId, Asked)>,
+    complaint: Option<PacketId>,
     packet: PacketId,
     last_id: u16,
     sending: Option<Sending>,
@@ -87,6 +95,7 @@ impl Uplink {
             status: false,
             info_asked: None,
             status_asked: None,
+            complaint: None,
             packet: PacketId::FIRST,
             last_id: 0,
             sending: None,
@@ -121,14 +130,21 @@ impl Uplink {
         free
     }
 
-    /// The connection is gone. What was asked on it is not wanted on the next; the rest is sent again.
-    pub(super) fn lost(&mut self) {
+    /// An answer to a packet that was not what its command says.
+    pub(super) fn complain(&mut self, packet: PacketId) {
+        self.complaint = Some(packet);
+    }
+
+    /// The connection is gone. What was asked on it is not wanted on the next; the rest is sent again. A message of the
+    /// application that was under way is given back.
+    pub(super) fn lost(&mut self) -> Option<Head> {
+        self.complaint = None;
         self.info_asked = None;
         self.status_asked = None;
         self.not_before = None;
-        if let Some(sending) = self.sending.take() {
-            self.put_back(sending.outgoing);
-        }
+        let outgoing = self.sending.take()?.outgoing;
+        self.put_back(outgoing);
+        if let OutgoingPacket::Message(head) = outgoing { Some(head) } else { None }
     }
 
     fn put_back(&mut self, outgoing: OutgoingPacket) {
@@ -136,23 +152,23 @@ impl Uplink {
             OutgoingPacket::Info => self.info = true,
             OutgoingPacket::Status => self.status = true,
             OutgoingPacket::PlanRequest => self.plan_request = true,
-            // Answers are QoS 0, and reports stay in their queue.
-            OutgoingPacket::InfoAnswer(..) | OutgoingPacket::StatusAnswer(..) | OutgoingPacket::Report(_) => {
-            }
+            // Answers are QoS 0, reports stay in their queue, and the application is told of its message.
+            OutgoingPacket::InfoAnswer(..)
+            | OutgoingPacket::StatusAnswer(..)
+            | OutgoingPacket::Report(_)
+            | OutgoingPacket::Complaint(_)
+            | OutgoingPacket::Message(_) => {}
         }
     }
 
     fn has_waiting(&self, reports: &Reports) -> bool {
-        let asked = self.info_asked.is_some() || self.status_asked.is_some();
+        let asked = self.info_asked.is_some() || self.status_asked.is_some() || self.complaint.is_some();
         self.info || self.status || asked || self.plan_request || !reports.is_empty()
     }
 
-    /// Whether the next poll sends something.
-    pub(super) fn can_send_more(&self, now: u32, session: &Session, reports: &Reports) -> bool {
-        self.sending.is_none()
-            && session.may_send()
-            && self.not_before.is_none_or(|at| at.due(now))
-            && self.has_waiting(reports)
+    /// Whether something could be sent now.
+    fn is_free(&self, now: u32, session: &Session) -> bool {
+        self.sending.is_none() && session.may_send() && self.not_before.is_none_or(|at| at.due(now))
     }
 
     /// Milliseconds until there is something to do.
@@ -174,13 +190,16 @@ impl Uplink {
         if let Some((packet, asked)) = self.status_asked.take() {
             return Some(OutgoingPacket::StatusAnswer(packet, asked));
         }
+        if let Some(packet) = self.complaint.take() {
+            return Some(OutgoingPacket::Complaint(packet));
+        }
         if let Some(report) = reports.send_first() {
             return Some(OutgoingPacket::Report(report));
         }
         core::mem::take(&mut self.plan_request).then_some(OutgoingPacket::PlanRequest)
     }
 
-    fn next_packet(&mut self) -> PacketId {
+    pub(super) fn next_packet(&mut self) -> PacketId {
         let packet = self.packet;
         self.packet = packet.next();
         packet
@@ -188,6 +207,12 @@ impl Uplink {
 }
 
 impl Agent<'_> {
+    /// Whether the next poll sends something.
+    pub(super) fn can_send_more(&self, now: u32) -> bool {
+        let waits = self.uplink.has_waiting(&self.reports) || !self.messages.is_empty();
+        waits && self.uplink.is_free(now, &self.session)
+    }
+
     /// Sends the next packet, if none is under way.
     pub(super) fn send(&mut self, platform: &mut dyn Platform, now: u32) {
         if let Some(sending) = self.uplink.sending {
@@ -200,15 +225,20 @@ impl Agent<'_> {
         if self.uplink.not_before.is_some_and(|at| at.due(now)) {
             self.uplink.not_before = None;
         }
-        if !self.uplink.can_send_more(now, &self.session, &self.reports) {
+        if !self.can_send_more(now) {
             return;
         }
-        let Some(outgoing) = self.uplink.take_next(&mut self.reports) else { return };
+        let message = self.messages.first().map(|(head, _)| OutgoingPacket::Message(head));
+        let Some(outgoing) = self.uplink.take_next(&mut self.reports).or(message) else { return };
         self.uplink.last_id = self.uplink.last_id.wrapping_add(1);
         let id = SendId(self.uplink.last_id);
         let sending = Sending { id, outgoing, until: Deadline::after(now, SENT_WAIT) };
         self.uplink.sending = Some(sending);
-        if self.publish(platform, outgoing, id).is_none() {
+        let published = self.publish(platform, outgoing, id);
+        if let OutgoingPacket::Message(_) = outgoing {
+            self.messages.pop();
+        }
+        if published.is_none() {
             self.on_ack(platform, sending, false);
         }
     }
@@ -225,6 +255,9 @@ impl Agent<'_> {
         if matches!(sending.outgoing, OutgoingPacket::Report(_)) && self.reports.on_ack(delivered) {
             self.report_arrived(platform);
         }
+        if let OutgoingPacket::Message(head) = sending.outgoing {
+            self.emit_sent(platform, head, delivered);
+        }
         if !delivered {
             self.uplink.put_back(sending.outgoing);
             self.uplink.not_before = Some(Deadline::after(platform.millis(), SEND_AGAIN));
@@ -234,12 +267,39 @@ impl Agent<'_> {
     #[inline(never)] // two kilobytes of stack, only while it runs
     fn publish(&mut self, platform: &mut dyn Platform, outgoing: OutgoingPacket, id: SendId) -> Option<()> {
         let packet = match outgoing {
-            OutgoingPacket::InfoAnswer(packet, _) | OutgoingPacket::StatusAnswer(packet, _) => packet,
+            OutgoingPacket::InfoAnswer(packet, _)
+            | OutgoingPacket::StatusAnswer(packet, _)
+            | OutgoingPacket::Message(Head { packet, .. }) => packet,
             _ => self.uplink.next_packet(),
         };
-        let mut model = Text::<{ limits::VERSION }>::new();
-        // A model that is too long is left out.
-        let _ = model.set(platform.module_model());
+        let mut buffer = [0; limits::SEND_BUFFER];
+        let (mut length, leaf) = match outgoing {
+            OutgoingPacket::Message(head) => {
+                let (_, payload) = self.messages.first()?;
+                let frame = Frame { packet, command: head.command, payload };
+                let is_sys = matches!(head.command, Command::STATUS_REPORT | Command::INFO_REPORT);
+                (frame.emit(&mut buffer).ok()?, if is_sys { Leaf::Sys } else { Leaf::Bus })
+            }
+            _ => self.emit(platform, outgoing, packet, &mut buffer)?,
+        };
+        if let Some(key) = self.session.session_key() {
+            length = SessionCipher::new(key).encrypt(&mut buffer, length).ok()?;
+        }
+        let client_id =
+            topic::client_id(&self.session.configuration.product_key, &self.session.device_key).ok()?;
+        let topic = topic::uplink(&client_id, leaf).ok()?;
+        platform.publish(&topic, buffer.get(..length)?, outgoing.qos(), id).ok()
+    }
+
+    /// The frame of a packet of ours, and its leaf.
+    fn emit(
+        &self,
+        platform: &mut dyn Platform,
+        outgoing: OutgoingPacket,
+        packet: PacketId,
+        buffer: &mut [u8],
+    ) -> Option<(usize, Leaf)> {
+        let model = model(platform);
         let message = match outgoing {
             OutgoingPacket::Info => Message::InfoReport(self.info(&model).only(InfoValues::REPORTED)),
             OutgoingPacket::Status => {
@@ -253,16 +313,11 @@ impl Agent<'_> {
             }
             OutgoingPacket::Report(ref report) => Message::StatusEvent(self.status_event(report)),
             OutgoingPacket::PlanRequest => Message::PlanRequest(PlanRequest { versions: self.versions() }),
+            OutgoingPacket::Complaint(about) => Message::Notice(Notice::about(about.get(), Notice::FORMAT)),
+            // `publish` has its payload.
+            OutgoingPacket::Message(_) => return None,
         };
-        let mut buffer = [0; limits::SEND_BUFFER];
-        let mut length = message.emit_frame(packet, &mut buffer).ok()?;
-        if let Some(key) = self.session.session_key() {
-            length = SessionCipher::new(key).encrypt(&mut buffer, length).ok()?;
-        }
-        let client_id =
-            topic::client_id(&self.session.configuration.product_key, &self.session.device_key).ok()?;
-        let topic = topic::uplink(&client_id, message.leaf()).ok()?;
-        platform.publish(&topic, buffer.get(..length)?, outgoing.qos(), id).ok()
+        Some((message.emit_frame(packet, buffer).ok()?, message.leaf()))
     }
 
     fn versions(&self) -> Versions<'_> {
@@ -282,7 +337,7 @@ impl Agent<'_> {
         }
     }
 
-    fn info<'a>(&'a self, model: &'a str) -> InfoValues<'a> {
+    pub(super) fn info<'a>(&'a self, model: &'a str) -> InfoValues<'a> {
         InfoValues {
             module_model: model,
             module_version: self.identity.software(),
@@ -294,7 +349,7 @@ impl Agent<'_> {
         }
     }
 
-    fn status(&self, platform: &mut dyn Platform) -> StatusValues {
+    pub(super) fn status(&self, platform: &mut dyn Platform) -> StatusValues {
         let area = platform.geometry(Area::Image).size;
         StatusValues {
             battery: platform.battery().map(i32::from),
@@ -306,6 +361,11 @@ impl Agent<'_> {
             snr: None,
         }
     }
+}
+
+/// The module's model; empty when it is too long.
+pub(super) fn model(platform: &mut dyn Platform) -> Text<{ limits::VERSION }> {
+    Text::of(platform.module_model()).unwrap_or_default()
 }
 
 /// What the report says beyond QuecThing.

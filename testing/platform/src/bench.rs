@@ -224,6 +224,7 @@ impl Bench {
                     EventValue::None => String::new(),
                     EventValue::Text(text) => text.as_str().into(),
                     EventValue::Number(number) => format!("#{number}"),
+                    EventValue::Received => "received".into(),
                 };
                 self.events.push((event.event, event.code, text));
                 (self.application)(&mut self.agent, &mut self.world, &event);

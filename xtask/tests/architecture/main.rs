@@ -88,7 +88,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("src/native", &["src/boundary.rs", "core/src"]),
     (
         "src/ql_iot",
-        &["src/native", "src/boundary.rs", "core/src/agent", "core/src/limits.rs", "core/src/platform.rs"],
+        &[
+            "src/native",
+            "src/boundary.rs",
+            "core/src/agent",
+            "core/src/wire",
+            "core/src/limits.rs",
+            "core/src/platform.rs",
+            "core/src/text.rs",
+        ],
     ),
     (
         "src/host",
