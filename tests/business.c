@@ -13,7 +13,9 @@ const quecota_platform_t *quecota_default_platform(void)
 }
 
 static int sent[8], not_sent[8];
+#ifdef WITH_QTHSDK
 static quint32_t last_packet;
+#endif
 static const int never;
 static void *kept;
 

@@ -1,13 +1,13 @@
 /* Every function and value of the public API of the QuecThing device SDK: declared with its type, and in the archive. */
 #ifdef WITH_QTHSDK
 #include "ql_api_qthsdk.h"
-#define IN_2_9(x)
+#define IN_2_9(...)
 #define FORBIDDEN 10477
 #define UNAUTH 10
 #define INFO_MAX 19
 #else
 #include "Ql_iotApi.h"
-#define IN_2_9(x) x
+#define IN_2_9(...) __VA_ARGS__
 #define FORBIDDEN 10431
 #define UNAUTH 9
 #define INFO_MAX 15

@@ -290,7 +290,7 @@ pub enum QIot_dpIdStatus_e_values {
 /// Ids of info values.
 pub type QIot_dpIdInfo_e = qint32_t;
 
-/// Values of QIot_dpIdInfo_e (SDK 2.9).
+/// Values of QIot_dpIdInfo_e (SDK 2.9, and the ids of later ones).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QIot_dpIdInfo_e_2_9_values {
@@ -308,6 +308,9 @@ pub enum QIot_dpIdInfo_e_2_9_values {
     QIOT_DPID_INFO_LOC_SUPLIST = 12,
     QIOT_DPIO_INFO_DP_VER = 13,
     QIOT_DPIO_INFO_CP_VER = 14,
+    QIOT_DPID_INFO_LOG_DURATION = 16,
+    QIOT_DPID_INFO_LOG_LEVEL = 17,
+    QIOT_DPIO_INFO_MODULE_ID = 18,
     QIOT_DPID_INFO_MAX = 15,
 }
 
