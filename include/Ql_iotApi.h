@@ -105,6 +105,7 @@ quint32_t HAL_STRLEN(const void *text)
 #define QIOT_SUB_DEV_ERR_ALREADY_CONN 10441
 #define QIOT_CONN_SUBDEV_ERR_ALREADY 10441
 #define QIOT_SUB_DEV_ERR_UNLOGIN 10442
+#define QIOT_SERVER_ERRCODE_SUBDEV_UNLOGIN 10442
 
 /** JSON of the cJSON library, which the application brings. */
 typedef struct cJSON cJSON;
@@ -378,7 +379,7 @@ enum {
 /** Ids of info values. */
 typedef qint32_t QIot_dpIdInfo_e;
 
-/** Values of QIot_dpIdInfo_e (SDK 2.9). */
+/** Values of QIot_dpIdInfo_e (SDK 2.9, and the ids of later ones). */
 enum {
     QIOT_DPID_INFO_MODEL_TYPE = 1,
     QIOT_DPID_INFO_MODEL_VER = 2,
@@ -394,6 +395,9 @@ enum {
     QIOT_DPID_INFO_LOC_SUPLIST = 12,
     QIOT_DPIO_INFO_DP_VER = 13,
     QIOT_DPIO_INFO_CP_VER = 14,
+    QIOT_DPID_INFO_LOG_DURATION = 16,
+    QIOT_DPID_INFO_LOG_LEVEL = 17,
+    QIOT_DPIO_INFO_MODULE_ID = 18,
     QIOT_DPID_INFO_MAX = 15
 };
 
