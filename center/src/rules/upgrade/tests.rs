@@ -752,7 +752,7 @@ fn inputs() -> Vec<Input> {
     ];
     for status in OtaStatus::ALL {
         for position in 0..2 {
-            let report = StatusReport { position, status: status, wants_sha256: false, reason: None };
+            let report = StatusReport { position, status, wants_sha256: false, reason: None };
             inputs.push(Input::Status(report));
         }
     }
