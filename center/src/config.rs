@@ -1,9 +1,9 @@
 //! Where the center keeps its things and what it was told at start.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::packages::signature::{PublicUrl, PublicUrlError, UrlKey};
@@ -56,6 +56,12 @@ pub enum ConfigError {
     /// Devices could not download from the public URL.
     #[error(transparent)]
     PublicUrl(#[from] PublicUrlError),
+    /// Devices with the vendor's SDK could not download from the public URL.
+    #[error(
+        "--public-url {0:?}: devices with the vendor's SDK download from a host of 4 to 63 characters with a '.' among them: \
+         give a full name or an IPv4 address, as in http://ota.example.org:8080, or --no-vendor-devices if there are none"
+    )]
+    NotForVendorDevices(String),
     /// The public URL cannot be derived.
     #[error(
         "--http {0} listens on every address, so devices need to be told one: give --public-url http://HOST:PORT"
@@ -74,7 +80,11 @@ pub struct FolderLock(#[expect(dead_code, reason = "held for its lock")] File);
 impl DataFolder {
     /// The folder, which is made if it is not there.
     pub fn open(folder: &Path) -> Result<Self, ConfigError> {
-        fs::create_dir_all(folder).map_err(failed(folder))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
+        // Of versions that let others of the machine read them.
+        for name in ["center.db", "center.db-wal", "center.db-shm", "objects"] {
+            close_to_others(&folder.join(name))?;
+        }
         Ok(Self(folder.to_path_buf()))
     }
 
@@ -194,6 +204,16 @@ pub fn public_url(given: Option<&str>, http: SocketAddr) -> Result<PublicUrl, Co
     }
 }
 
+/// Takes all rights to a file or folder from everybody but its owner; it may be missing.
+fn close_to_others(path: &Path) -> Result<(), ConfigError> {
+    let Ok(about) = fs::metadata(path) else { return Ok(()) };
+    let mode = about.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & 0o700)).map_err(failed(path))
+}
+
 /// The text of a secret file; a missing one is made of 32 random bytes, readable by its owner alone.
 fn secret(path: &Path) -> Result<String, ConfigError> {
     match fs::read_to_string(path) {
@@ -232,8 +252,6 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> ConfigError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

@@ -8,6 +8,7 @@ pub mod config;
 pub mod devices;
 pub mod engine;
 pub mod http;
+pub mod log;
 pub mod maintenance;
 pub mod metrics;
 pub mod packages;

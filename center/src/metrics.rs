@@ -1,8 +1,8 @@
 //! Figures of one process for Prometheus. No figure names a device: a fleet of millions would be millions of series.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -48,6 +48,8 @@ struct Figures {
     forgotten: Counter,
     set_aside: Family<One, Counter>,
     messages_failed: Counter,
+    log_lost: Gauge,
+    lost_lines: OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -80,6 +82,8 @@ impl Default for Metrics {
             forgotten: Counter::default(),
             set_aside: Family::default(),
             messages_failed: Counter::default(),
+            log_lost: Gauge::default(),
+            lost_lines: OnceLock::new(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that runs", build);
@@ -107,6 +111,7 @@ impl Default for Metrics {
             forgotten, "log_lines_forgotten", "Log lines deleted because of their age";
             set_aside, "set_aside", "Devices and plans that cannot be handled, most likely for an unusable row, and are tried again later";
             messages_failed, "messages_failed", "Messages from devices that were acknowledged and cannot be handled";
+            log_lost, "process_log_lines_lost", "Lines of the process's own log that nobody took in time, since the start";
         }
         figures.registry = registry;
         Self(Arc::new(figures))
@@ -202,12 +207,20 @@ impl Metrics {
         self.0.messages_failed.inc();
     }
 
+    /// Where the number of lines is asked for that the process's log has lost; the first one given counts.
+    pub fn lost_lines_of(&self, lost: impl Fn() -> u64 + Send + Sync + 'static) {
+        // The log of a process is set up once.
+        let _ = self.0.lost_lines.set(Box::new(lost));
+    }
+
     /// Everything in the OpenMetrics text format; `in_flight` as the database counts it now.
     ///
     /// # Errors
     /// The text cannot be written, which no figure of ours causes.
     pub fn text(&self, in_flight: i64) -> Result<String, fmt::Error> {
         self.0.in_flight.set(in_flight);
+        let lost = self.0.lost_lines.get().map_or(0, |lost| lost());
+        self.0.log_lost.set(i64::try_from(lost).unwrap_or(i64::MAX));
         let mut text = String::new();
         encode(&mut text, &self.0.registry)?;
         Ok(text)

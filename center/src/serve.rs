@@ -22,6 +22,7 @@ use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
 use crate::devices::MqttEndpoint;
 use crate::engine::{Engine, EngineError};
 use crate::http;
+use crate::log::{self, LogWriter};
 use crate::packages::download::Downloads;
 use crate::packages::object_store::{ObjectError, Objects};
 use crate::packages::signature::Signer;
@@ -46,9 +47,12 @@ pub struct ServeOptions {
     /// Address of the devices' MQTT endpoint; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:1883", value_name = "ADDRESS")]
     mqtt: SocketAddr,
-    /// Address under which devices reach the downloads; without it, the one of --http
+    /// Address under which devices reach the downloads, as in http://ota.example.org:8080; without it, the one of --http
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// No device here has the vendor's SDK: --public-url may then have a host that such a device does not take
+    #[arg(long)]
+    no_vendor_devices: bool,
     /// A PostgreSQL database (postgres://...) instead of the SQLite file in the data folder
     #[arg(long, value_name = "URL")]
     database: Option<String>,
@@ -199,19 +203,23 @@ pub enum ServeError {
 pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     let filter = EnvFilter::try_new(&options.log)
         .map_err(|error| ServeError::Log { filter: options.log.clone(), cause: error.to_string() })?;
+    let writer = LogWriter::to(io::stderr()).map_err(ServeError::System)?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(writer.clone())
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal() && options.log_format == LogFormat::Text);
     match options.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    log::log_panics();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::System)?;
-    let done = runtime.block_on(work(options));
+    let done = runtime.block_on(work(options, writer.clone()));
     // A blocking task that hangs in the file system is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(500));
+    LogWriter::flush(&writer, Duration::from_millis(500));
     done
 }
 
@@ -221,7 +229,7 @@ pub(crate) fn local<T>(work: impl Future<Output = Result<T, ServeError>>) -> Res
     runtime.map_err(ServeError::System)?.block_on(work)
 }
 
-async fn work(options: ServeOptions) -> Result<(), ServeError> {
+async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     // Asked for first, so that no signal is missed while the center starts.
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
@@ -249,8 +257,8 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     let http_address = http.local_addr().map_err(ServeError::System)?;
     let mqtt_address = mqtt.local_addr().map_err(ServeError::System)?;
     let public = config::public_url(options.public_url.as_deref(), http_address)?;
-    if !public.suits_vendor_devices() {
-        warn!(%public, "devices with the vendor's SDK refuse a download host without a '.'");
+    if !options.no_vendor_devices && !public.suits_vendor_devices() {
+        return Err(ConfigError::NotForVendorDevices(public.to_string()).into());
     }
 
     let objects = Objects::in_folder(&data.objects(), abandoned_after)?;
@@ -260,6 +268,7 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     let engine = Engine::new(store, Clock::system(), signer).owned_by(&owner);
     engine.start().await?;
     let (store, metrics) = (engine.store().clone(), engine.metrics().clone());
+    metrics.lost_lines_of(move || log.lost());
     let downloads = Downloads { objects: objects.clone(), key, store: store.clone(), metrics };
     let stop = CancellationToken::new();
     let router = Api::new(engine.clone(), objects)
@@ -274,7 +283,7 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     let keep_log = (options.keep_log > 0).then(|| Millis::hours(24 * i64::from(options.keep_log)));
     parts.spawn(Scheduler::new(engine, endpoint.clone(), keep_log).run(stop.clone()));
     parts.spawn(endpoint.serve(mqtt, stop.clone()));
-    announce(mqtt_address, http_address).map_err(ServeError::System)?;
+    announce(mqtt_address, http_address);
     info!(%http_address, %mqtt_address, %public, data = %options.data.display(), "ready");
 
     let signal = tokio::select! {
@@ -301,12 +310,16 @@ async fn work(options: ServeOptions) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Says where the center can be reached, to whoever started it.
-fn announce(mqtt: SocketAddr, http: SocketAddr) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "mqtt: mqtt://{mqtt}")?;
-    writeln!(out, "http: http://{http}")?;
-    out.flush()
+/// Says where the center can be reached, to whoever started it. A standard output that is closed, full or not read stops
+/// nothing: the log has both addresses too.
+fn announce(mqtt: SocketAddr, http: SocketAddr) {
+    std::thread::spawn(move || {
+        let mut out = io::stdout().lock();
+        let said = writeln!(out, "mqtt: mqtt://{mqtt}\nhttp: http://{http}").and_then(|()| out.flush());
+        if let Err(error) = said {
+            warn!(%error, "the addresses cannot be written to standard output");
+        }
+    });
 }
 
 async fn listen(option: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -89,11 +89,12 @@ impl PublicUrl {
         Ok(Self(if path.is_empty() { origin.to_owned() } else { format!("{origin}/{path}") }))
     }
 
-    /// Whether the vendor's SDK takes this host for downloads: it wants a '.' in it (QUECTHING.md 4.7).
+    /// Whether the vendor's SDK takes this host for downloads: it wants 4 bytes or more with a '.' among them (QUECTHING.md
+    /// 3 and 4.7).
     #[must_use]
     pub fn suits_vendor_devices(&self) -> bool {
         let authority = self.0.split("://").nth(1).unwrap_or_default();
-        authority.split(['/', ':']).next().is_some_and(|host| host.contains('.'))
+        authority.split(['/', ':']).next().is_some_and(|host| host.len() >= 4 && host.contains('.'))
     }
 }
 
@@ -240,7 +241,9 @@ mod tests {
             assert_eq!(PublicUrl::parse(value).unwrap().to_string(), kept);
         }
         assert!(PublicUrl::parse("http://10.0.0.1").unwrap().suits_vendor_devices());
-        assert!(!PublicUrl::parse("http://center:80/a.b").unwrap().suits_vendor_devices());
+        for url in ["http://center:80/a.b", "http://localhost:8080", "http://ab:80", "http://a.b:80"] {
+            assert!(!PublicUrl::parse(url).unwrap().suits_vendor_devices(), "{url}");
+        }
     }
 
     #[test]

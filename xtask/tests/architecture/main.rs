@@ -115,6 +115,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("center/src/clock.rs", &[]),
     ("center/src/seal.rs", &[]),
     ("center/src/http.rs", &[]),
+    ("center/src/log.rs", &[]),
     // Of the codec only the status numbers and the prefix by which a quecota device is known.
     (
         "center/src/rules",
@@ -185,6 +186,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "center/src/clock.rs",
             "center/src/config.rs",
             "center/src/http.rs",
+            "center/src/log.rs",
             "center/src/metrics.rs",
             "center/src/seal.rs",
         ],
@@ -204,7 +206,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("center/src/lib.rs", &[]),
-    ("center/src/main.rs", &["center/src/cli", "center/src/serve.rs", "center/src/maintenance.rs"]),
+    (
+        "center/src/main.rs",
+        &["center/src/cli", "center/src/log.rs", "center/src/serve.rs", "center/src/maintenance.rs"],
+    ),
     ("testing/platform", &["core/src"]),
     // Shares no code with core, so that both are not wrong in the same way.
     ("testing/reference-device", &[]),
