@@ -168,9 +168,13 @@ impl Api {
     }
 }
 
-/// Whether the center can do its work: its database answers.
+/// Whether the center can do its work: its database answers, and what is due is done.
 async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     api.engine.store().read().await?.find_package(PackageId(0)).await?;
+    if let Some(error) = api.engine.tick_error() {
+        let message = format!("what is due is not done, the last tick failed: {error}");
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "tick", message));
+    }
     Ok(Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") })))
 }
 

@@ -23,7 +23,7 @@ mod verification;
 mod why;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use device_transaction::with_device;
 
@@ -117,6 +117,7 @@ pub struct Engine {
     owner: Arc<str>,
     metrics: Metrics,
     set_aside: SetAside,
+    tick_error: Arc<Mutex<Option<String>>>,
 }
 
 impl Engine {
@@ -124,7 +125,20 @@ impl Engine {
     pub fn new(store: Store, clock: Clock, urls: Arc<dyn FirmwareUrls>) -> Self {
         let metrics = Metrics::default();
         let store = store.observed_by(Arc::new(metrics.clone()));
-        Engine { store, clock, urls, owner: random_owner(), metrics, set_aside: SetAside::default() }
+        Engine {
+            store,
+            clock,
+            urls,
+            owner: random_owner(),
+            metrics,
+            set_aside: SetAside::default(),
+            tick_error: Arc::default(),
+        }
+    }
+
+    /// Why the last tick did not do all of its work; none: it did.
+    pub fn tick_error(&self) -> Option<String> {
+        self.tick_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The store, for what needs no rules.

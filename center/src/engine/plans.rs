@@ -5,8 +5,8 @@ use super::{Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
 use crate::rules::plan::{
-    ENDED, List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede, TERMINATED, activation_faults,
-    next_state,
+    ActivationFault, ENDED, List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede, TERMINATED,
+    activation_faults, next_state,
 };
 use crate::rules::progress::UpgradeState;
 use crate::rules::{DeviceKey, NameError, Title};
@@ -121,6 +121,15 @@ impl Engine {
             store.supersede(PlanId(overlap.plan), &overlap.component, id).await?;
         }
         Ok(plan)
+    }
+
+    /// Every reason why the plan would not be activated now, as it is and without taking the place of others.
+    pub async fn activation_faults(&self, plan: &Plan) -> Result<Vec<ActivationFault>> {
+        let mut store = self.store.read().await?;
+        let packages = packages_of(&mut store, plan).await?;
+        let overlaps = store.overlaps(plan.id).await?;
+        let now = self.clock.now();
+        Ok(activation_faults(&plan.settings, plan.state, &packages, &overlaps, Supersede::Refuse, now))
     }
 
     /// Offers the plan to nobody new; devices that were offered it go on.

@@ -110,7 +110,10 @@ impl Engine {
     pub async fn tick(&self) -> Result<Ticked> {
         let now = self.clock.now();
         let mut tick = Tick { engine: self, now, done: Ticked::default(), interruptions: 0 };
-        match tick.run().await {
+        let ran = tick.run().await;
+        *self.tick_error.lock().unwrap_or_else(PoisonError::into_inner) =
+            ran.as_ref().err().map(ToString::to_string);
+        match ran {
             Err(error) if tick.done.messages.is_empty() => Err(error),
             // What is committed is sent.
             Err(error) => {

@@ -58,6 +58,11 @@ pub enum BlockReason {
         /// Why it suspended itself.
         halted: Option<String>,
     },
+    /// The plan's time zone is none of this program's.
+    ZoneUnknown {
+        /// Its name.
+        zone: Zone,
+    },
     /// Only a request is answered.
     OnRequestOnly,
     /// The planned time has not come.
@@ -231,6 +236,9 @@ impl fmt::Display for BlockReason {
                     "{limit} devices started in the last minute, the plan's limit; the next one at {until}"
                 )
             }
+            BlockReason::ZoneUnknown { zone } => {
+                write!(f, "the plan's time zone {zone} is not known to this version of the center")
+            }
             BlockReason::OnRequestOnly => f.write_str("the plan is offered on the device's request only"),
             BlockReason::BeforeStart { start } => write!(f, "the planned time begins at {start}"),
             BlockReason::AfterEnd { end } => write!(f, "the planned time ended at {end}"),
@@ -286,6 +294,7 @@ impl BlockReason {
             BlockReason::NotWhitelisted => "not_whitelisted",
             BlockReason::Finished { .. } => "finished",
             BlockReason::PlanState { .. } => "plan_state",
+            BlockReason::ZoneUnknown { .. } => "zone_unknown",
             BlockReason::OnRequestOnly => "on_request_only",
             BlockReason::BeforeStart { .. } => "before_start",
             BlockReason::AfterEnd { .. } => "after_end",
@@ -323,6 +332,9 @@ impl BlockReason {
                 "nothing by itself: the device is final here"
             }
             BlockReason::PlanState { .. } => "the operator's resuming the plan",
+            BlockReason::ZoneUnknown { .. } => {
+                "a version of the center that knows the zone, or a clone with another one"
+            }
             BlockReason::OnRequestOnly => "the device's request",
             BlockReason::BeforeStart { .. }
             | BlockReason::OutsidePeriod { .. }

@@ -138,6 +138,9 @@ fn is_offered_now(input: &EligibilityInput<'_>) -> Result<(), BlockReason> {
     if !input.state.offers() {
         return Err(BlockReason::PlanState { state: input.state, halted: input.halted.map(str::to_owned) });
     }
+    if !settings.time_zone.is_known() {
+        return Err(BlockReason::ZoneUnknown { zone: settings.time_zone.clone() });
+    }
     if settings.push == Push::OnRequest && input.trigger != Trigger::Request {
         return Err(BlockReason::OnRequestOnly);
     }
@@ -165,7 +168,7 @@ mod tests {
     use super::*;
     use crate::rules::readings::lacks_status;
     use crate::rules::samples::{self, facts};
-    use crate::rules::window::PushPeriod;
+    use crate::rules::window::{PushPeriod, Zone};
     use crate::rules::{DeviceKey, ProductKey, Title};
 
     const NOW: Millis = Millis(1_772_359_200_000); // 2026-03-01 10:00 UTC, 11:00 in Berlin
@@ -278,6 +281,10 @@ mod tests {
             (
                 |w| w.state = PlanState::Suspended,
                 |h| *h == BlockReason::PlanState { state: PlanState::Suspended, halted: None },
+            ),
+            (
+                |w| w.settings.time_zone = Zone::stored("Mars/Olympus"),
+                |h| matches!(h, BlockReason::ZoneUnknown { .. }),
             ),
             (|w| w.settings.push = Push::OnRequest, |h| *h == BlockReason::OnRequestOnly),
             (

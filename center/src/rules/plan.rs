@@ -457,6 +457,12 @@ pub enum ActivationFault {
     /// Only a Saved plan is activated.
     #[error(transparent)]
     State(#[from] NoTransition),
+    /// Nothing would be offered by an unknown clock.
+    #[error("time zone {zone} is not known to this version of the center; set another one")]
+    ZoneUnknown {
+        /// Its name.
+        zone: Zone,
+    },
     /// It would do nothing.
     #[error("no component is selected: add at least one component with its version package")]
     NoComponent,
@@ -535,6 +541,9 @@ pub fn activation_faults(
     let mut faults = Vec::new();
     if let Err(fault) = next_state(state, PlanEvent::Activate, None) {
         faults.push(fault.into());
+    }
+    if !settings.time_zone.is_known() {
+        faults.push(ActivationFault::ZoneUnknown { zone: settings.time_zone.clone() });
     }
     if settings.components.is_empty() {
         faults.push(ActivationFault::NoComponent);

@@ -2,31 +2,58 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use jiff::civil;
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::names::NameError;
 use crate::clock::Millis;
 
-/// An IANA time zone.
+/// An IANA time zone, of the data in this program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Zone(TimeZone);
+pub struct Zone {
+    name: String,
+    /// Its clock; UTC's if this program does not know the zone, and nothing is offered by it then.
+    clock: TimeZone,
+    is_known: bool,
+}
 
 impl Zone {
     /// UTC.
     pub fn utc() -> Self {
-        Zone(TimeZone::UTC)
+        Zone { name: "UTC".to_owned(), clock: TimeZone::UTC, is_known: true }
+    }
+
+    /// A zone that was entered before, by another version of this program perhaps: it may be unknown to this one.
+    pub fn stored(name: &str) -> Self {
+        let known = Some(name).filter(|name| !NO_ZONES.iter().any(|none| none.eq_ignore_ascii_case(name)));
+        let zone = known.and_then(|name| ZONES.get(name).ok());
+        let zone = zone.filter(|zone| zone.iana_name().is_some());
+        match zone.as_ref().and_then(TimeZone::iana_name).map(str::to_owned) {
+            Some(name) => Zone { name, clock: zone.unwrap_or(TimeZone::UTC), is_known: true },
+            None => Zone { name: name.to_owned(), clock: TimeZone::UTC, is_known: false },
+        }
+    }
+
+    /// Whether this program knows the zone's clock.
+    pub fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// The IANA name.
     pub fn name(&self) -> &str {
-        self.0.iana_name().unwrap_or("UTC")
+        &self.name
     }
 }
+
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+/// Names that stand beside the zones in a host's data and mean something else on each of them.
+const NO_ZONES: [&str; 3] = ["localtime", "posixrules", "Factory"];
 
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,14 +65,11 @@ impl FromStr for Zone {
     type Err = NameError;
 
     fn from_str(name: &str) -> Result<Self, NameError> {
-        match TimeZone::get(name) {
-            Ok(zone) if zone.iana_name().is_some() => Ok(Zone(zone)),
-            _ => Err(NameError {
-                what: "time zone",
-                value: name.to_owned(),
-                rule: "an IANA name, such as Europe/Berlin or UTC",
-            }),
-        }
+        Some(Zone::stored(name)).filter(Zone::is_known).ok_or_else(|| NameError {
+            what: "time zone",
+            value: name.to_owned(),
+            rule: "an IANA name, such as Europe/Berlin or UTC",
+        })
     }
 }
 
@@ -170,26 +194,26 @@ pub const MARK_MINUTES: i64 = 10;
 
 impl Zone {
     fn wall_clock(&self, now: Millis) -> civil::DateTime {
-        self.0.to_datetime(timestamp(now))
+        self.clock.to_datetime(timestamp(now))
     }
 
     /// The instant at which the zone's wall clock shows `wall`: where it skips that time, after the gap; where it shows
     /// it twice, the first time. None: out of range.
     pub fn at(&self, wall: civil::DateTime) -> Option<Millis> {
-        let zoned = self.0.to_ambiguous_zoned(wall).compatible().ok()?;
+        let zoned = self.clock.to_ambiguous_zoned(wall).compatible().ok()?;
         Some(Millis(zoned.timestamp().as_millisecond()))
     }
 
     /// Every instant at which the zone's wall clock shows `wall`, and, where it never does, those beside the gap.
     fn all(&self, wall: civil::DateTime) -> impl Iterator<Item = Millis> {
-        let ambiguous = self.0.to_ambiguous_zoned(wall);
+        let ambiguous = self.clock.to_ambiguous_zoned(wall);
         let instants = [ambiguous.clone().earlier(), ambiguous.later()];
         instants.into_iter().flatten().map(|zoned| Millis(zoned.timestamp().as_millisecond()))
     }
 
     /// The instants after `now` at which the zone's clocks are changed.
     fn changes(&self, now: Millis) -> impl Iterator<Item = Millis> {
-        self.0.following(timestamp(now)).map(|change| Millis(change.timestamp().as_millisecond()))
+        self.clock.following(timestamp(now)).map(|change| Millis(change.timestamp().as_millisecond()))
     }
 
     /// A point in time as a person in the zone says it: `02:00 Asia/Shanghai, in 3 h 12 min`; with its date when it is
@@ -203,7 +227,7 @@ impl Zone {
 
     /// The last 10-minute mark of the zone's wall clock at or before `now`.
     pub fn last_mark(&self, now: Millis) -> Millis {
-        let offset = i64::from(self.0.to_offset(timestamp(now)).seconds()) * 1_000;
+        let offset = i64::from(self.clock.to_offset(timestamp(now)).seconds()) * 1_000;
         let span = Millis::minutes(MARK_MINUTES).0;
         Millis(now.0 - (now.0 + offset).rem_euclid(span))
     }
@@ -312,7 +336,20 @@ mod tests {
         assert!(error.to_string().contains("Mars/Olympus"));
         assert!("24:00".parse::<TimeOfDay>().is_err());
         assert!("2:00".parse::<TimeOfDay>().is_err());
-        assert_eq!(zone("UTC").to_string(), "UTC");
+        assert_eq!(zone("UTC"), Zone::utc());
+        for name in ["localtime", "posixrules", "Factory", "Etc/Unknown", ""] {
+            assert!(name.parse::<Zone>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn zones_come_with_the_program_and_an_unknown_one_keeps_its_name() {
+        // Links of before, which many hosts leave out.
+        assert!(zone("US/Eastern").is_known() && zone("Asia/Calcutta").is_known());
+        let unknown = Zone::stored("Mars/Olympus");
+        assert_eq!((unknown.name(), unknown.is_known()), ("Mars/Olympus", false));
+        let now = at("2026-03-01T10:03:20Z");
+        assert_eq!(unknown.next_mark(now), Zone::utc().next_mark(now));
     }
 
     proptest! {

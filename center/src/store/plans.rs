@@ -9,7 +9,7 @@ use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Topic, Writer, 
 use crate::clock::Millis;
 use crate::rules::plan::{Halt, Overlap, PlanComponent, PlanSettings, PlanState, Strategy};
 use crate::rules::upgrade::PlanFacts;
-use crate::rules::window::{PushPeriod, TimeOfDay};
+use crate::rules::window::{PushPeriod, TimeOfDay, Zone};
 use crate::rules::{ComponentNo, PlanId, ProductKey};
 
 /// An upgrade plan.
@@ -89,7 +89,7 @@ fn plan(row: &AnyRow) -> Result<Plan> {
             name: row.word("name")?,
             product: row.word("pk")?,
             components: Vec::new(),
-            time_zone: row.word("time_zone")?,
+            time_zone: Zone::stored(&row.text("time_zone")?),
             push_period,
             start: time("start_at")?,
             end: time("end_at")?,
@@ -170,6 +170,15 @@ impl Reader {
             .await?;
         let row = row.ok_or_else(|| StoreError::missing("upgrade plan", id.0))?;
         self.with_components(plan(&row)?).await
+    }
+
+    /// The plan of a name.
+    pub async fn plan_named(&mut self, name: &str) -> Result<Option<Plan>> {
+        let query = sqlx::query("SELECT * FROM plans WHERE name = $1").bind(name);
+        match query.fetch_optional(self.connection()).await? {
+            Some(row) => Ok(Some(self.with_components(plan(&row)?).await?)),
+            None => Ok(None),
+        }
     }
 
     /// A page of the plans of a product, or of all, oldest first; `after` is the last number seen, 0 at the beginning.
