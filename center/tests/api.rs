@@ -191,6 +191,9 @@ fn an_activation_is_refused_with_every_reason() {
 
     let mut body = plan("Late", 1);
     body["end"] = json!(1);
+    assert_eq!(api.post("products/p1abcd/plans", &body).0, 422, "an end that has passed never comes");
+    body["end"] = Value::Null;
+    body["verification"] = json!("required");
     body["mode"] = json!("manual");
     assert_eq!(api.post("products/p1abcd/plans", &body).0, 201);
     let (status, body) = api.post("plans/1/activate", &json!({}));

@@ -133,7 +133,7 @@ fn every_error_is_one_line_with_the_value_and_the_rule() {
     fails(&add(&["--remark", &remark, &good]), "at most 200 characters");
     fails(&add(&[&good, &good]), "exactly one file");
     fails(&add(&["/nowhere/fw.bin"]), "/nowhere/fw.bin");
-    fails(&add(&[folder.path().to_str().unwrap()]), "file name");
+    fails(&add(&[folder.path().to_str().unwrap()]), "it is a folder; give the files in it");
 
     let plan = |component: &str| {
         center.run(&["plan", "create", "--name", "a", "--product", "p1abcd", "--component", component])
@@ -144,7 +144,7 @@ fn every_error_is_one_line_with_the_value_and_the_rule() {
     fails(&center.run(&["device", "show", "p1abcd", "8600"]), "there is no device 8600");
     let usage = plan("STM32");
     assert_eq!(usage.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&usage.stderr).contains("ID=PACKAGE_ID"));
+    assert!(String::from_utf8_lossy(&usage.stderr).contains("ID=PACKAGE"));
 }
 
 #[test]
@@ -216,10 +216,28 @@ fn a_center_that_cannot_start_says_why_in_one_line() {
 
 #[test]
 fn secrets_of_the_folder_are_their_owners_alone() {
-    let (center, _folder) = start();
-    for name in ["token", "url.key"] {
-        let mode = fs::metadata(center.data.join(name)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{name}");
+    let (center, folder) = start();
+    fn all(folder: &Path, found: &mut Vec<(std::path::PathBuf, u32, bool)>) {
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        found.push((folder.to_owned(), mode(folder), true));
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { all(&path, found) } else { found.push((path.clone(), mode(&path), false)) }
+        }
+    }
+    let image = folder.path().join("fw.bin");
+    fs::write(&image, b"firmware").unwrap();
+    center.says(&["product", "create", "--key", "p1abcd", "--name", "Pump"]);
+    center.says(&["component", "add", "p1abcd", "STM32", "--type", "mcu"]);
+    let add =
+        ["package", "add", "--product", "p1abcd", "--component", "STM32", "--name", "two", "--target", "2"];
+    center.says(&[&add[..], &[image.to_str().unwrap()]].concat());
+    let mut found = Vec::new();
+    all(&center.data, &mut found);
+    assert!(found.len() > 6, "{found:?}");
+    for (path, mode, is_folder) in found {
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+        assert_eq!(mode & 0o100 != 0, is_folder, "{}: {mode:o}", path.display());
     }
 }
 

@@ -218,7 +218,7 @@ fn a_terminated_plan_fails_those_who_had_not_confirmed_and_lets_the_others_finis
 #[test]
 fn a_plan_whose_end_comes_leaves_alone_who_has_not_started_and_lets_the_others_finish() {
     let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(18);
-    let fleet = Fleet::new(&["--end", &end.to_string()]);
+    let fleet = Fleet::new(&["--time-zone", "UTC", "--end", &end.to_string()]);
     let runners = in_the_middle(
         &fleet,
         || {

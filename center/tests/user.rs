@@ -36,7 +36,7 @@ impl Bench {
         let plan = ["plan", "create", "--name", "Autumn", "--product", PK, "--component", "MCU=1"];
         let manual =
             ["--mode", "manual", "--text", "en=Brighter", "--text", "zh=更亮", "--text", "pt-BR=Claro"];
-        let more = ["--retries", "0", "--end", "3000-01-01T00:00Z"];
+        let more = ["--retries", "0", "--time-zone", "UTC", "--end", "3000-01-01T00:00Z"];
         center.says(&[&plan[..], &manual[..], &more[..]].concat());
         center.says(&["plan", "activate", "1"]);
         let token = std::fs::read_to_string(center.data.join("token")).unwrap();

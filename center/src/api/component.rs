@@ -49,6 +49,7 @@ pub(super) async fn add(
     Named(product): Named<ProductKey>,
     Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<Component>), ApiError> {
+    ApiError::check_seen("component", &new.id)?;
     let component =
         api.engine.create_component(&product, &ComponentNo::new(new.id)?, new.kind.parse()?).await?;
     Ok((StatusCode::CREATED, Json(component)))

@@ -12,7 +12,7 @@ use crate::engine::EngineError;
 use crate::packages::format::Refusal;
 use crate::packages::object_store::ObjectError;
 use crate::rules::manual::ActionRefused;
-use crate::rules::names::NameError;
+use crate::rules::names::{self, NameError};
 use crate::store::StoreError;
 
 /// Characters of a refused value that an answer repeats: enough to recognise it, never a flood.
@@ -59,6 +59,14 @@ impl ApiError {
         error.body.value = Some(value).filter(|value| !value.is_empty());
         error.body.rule = Some(rule);
         error
+    }
+
+    /// Refuses a name that a person enters and that has something in it that nobody sees.
+    pub fn check_seen(field: &str, name: &str) -> Result<(), Self> {
+        match names::unseen(name) {
+            Some(rule) => Err(Self::invalid("unseen", field, name, rule)),
+            None => Ok(()),
+        }
     }
 
     /// A value that a rule does not take, in the rule's own words.

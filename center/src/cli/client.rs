@@ -154,17 +154,27 @@ impl Client {
         self.read(request.send(form))
     }
 
-    /// Sends a file as it is.
+    /// Sends a file as it is; `-` is standard input.
     pub(super) fn send_file(&self, path: &str, file: &Path) -> Result<Value, ClientError> {
+        let request = self.agent.post(self.url(path)).header("Authorization", &self.bearer);
+        let request = request.content_type("text/csv");
+        if file == Path::new("-") {
+            return self.read(request.send(SendBody::from_owned_reader(io::stdin())));
+        }
         let wrong = |error: io::Error| ClientError::File {
             path: file.display().to_string(),
             cause: error.to_string(),
         };
         let content = File::open(file).map_err(wrong)?;
-        let length = content.metadata().map_err(wrong)?.len();
-        let request = self.agent.post(self.url(path)).header("Authorization", &self.bearer);
-        // Of known length, so that a file of any size is streamed.
-        let request = request.header("Content-Length", length.to_string()).content_type("text/csv");
+        let about = content.metadata().map_err(wrong)?;
+        if about.is_dir() {
+            return Err(wrong(io::ErrorKind::IsADirectory.into()));
+        }
+        // The length of a pipe is not known: it is sent in chunks.
+        let request = match about.is_file() {
+            true => request.header("Content-Length", about.len().to_string()),
+            false => request,
+        };
         self.read(request.send(SendBody::from_owned_reader(content)))
     }
 
@@ -199,6 +209,20 @@ impl Client {
             Ok(answer) if answer.status().is_success() => Ok(Some(answer.into_body().into_reader())),
             // A refusal is JSON.
             refused => self.read(refused).map(|_| None),
+        }
+    }
+
+    /// The number of a plan that is given by its number or its name.
+    pub(super) fn plan(&self, given: &str) -> Result<String, ClientError> {
+        if is_number(given) {
+            return Ok(given.to_owned());
+        }
+        let named = self.get(&format!("plans{}", query(&[("name", Some(given.to_owned()))])))?;
+        match named.pointer("/items/0/id") {
+            Some(number) => Ok(number.to_string()),
+            None => Err(ClientError::Argument(format!(
+                "there is no upgrade plan {given:?}; `plan list` shows numbers and names"
+            ))),
         }
     }
 
@@ -247,6 +271,11 @@ pub(super) fn query(fields: &[(&str, Option<String>)]) -> String {
         .filter_map(|(name, value)| Some(format!("{name}={}", segment(value.as_deref()?))))
         .collect();
     if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
+}
+
+/// Whether a plan or package is given by its number.
+pub(super) fn is_number(given: &str) -> bool {
+    !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A name as one segment of a path or one value of a query.

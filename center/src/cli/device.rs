@@ -32,12 +32,12 @@ pub enum Device {
         #[command(flatten)]
         filter: Box<Filter>,
     },
-    /// Enter devices before they connect, from a CSV file with their keys in its first column
+    /// Enter devices before they connect, from a CSV file (UTF-8): a device a line, its key in the first column
     Import {
         /// Product key
         #[arg(long, value_name = "PK")]
         product: String,
-        /// The file
+        /// The file; - is standard input
         #[arg(value_name = "FILE.csv")]
         file: PathBuf,
     },
@@ -101,11 +101,16 @@ pub struct Filter {
     #[arg(long, value_name = "MIN..MAX", value_parser = range, allow_hyphen_values = true)]
     rsrp: Option<Range>,
     /// Heard of at this time or later: 2026-03-01T02:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time_of)]
     seen_after: Option<Timestamp>,
-    /// Heard of before this time, and not since
-    #[arg(long, value_name = "TIME")]
+    /// Heard of before this time, and not since: 2026-03-01T02:00Z
+    #[arg(long, value_name = "TIME", value_parser = time_of)]
     seen_before: Option<Timestamp>,
+}
+
+/// A point in time of the command line.
+fn time_of(argument: &str) -> Result<Timestamp, String> {
+    argument.parse().map_err(|_| "a date and time with Z or an offset, as in 2026-03-01T02:00Z".to_owned())
 }
 
 /// Lowest and highest value.
@@ -167,7 +172,7 @@ impl Request for Device {
                         cell(&device["rsrp"]["value"]),
                     ]);
                 }
-                Ok(Answer { text: table.text(), json })
+                Ok(Answer::new(table.text(), json))
             }
             Self::Export { product, filter } => {
                 client.print(&format!("products/{}/devices.csv{}", segment(product), filter.query()))?;
@@ -175,22 +180,25 @@ impl Request for Device {
             }
             Self::Import { product, file } => {
                 let json = client.send_file(&format!("products/{}/devices", segment(product)), file)?;
-                Ok(Answer { text: imported(&json), json })
+                if json["lines"] == 0 {
+                    return Err(nothing_imported(&json));
+                }
+                Ok(Answer::new(imported(&json), json))
             }
             Self::Log { product, device, lines } => {
                 let (product, device) = (segment(product), segment(device));
                 let json = client.get(&format!("products/{product}/devices/{device}/log?limit={lines}"))?;
-                Ok(Answer { text: log(&json), json })
+                Ok(Answer::new(log(&json), json))
             }
             Self::Show { product, device } => {
                 let json =
                     client.get(&format!("products/{}/devices/{}", segment(product), segment(device)))?;
-                Ok(Answer { text: shown(&json), json })
+                Ok(Answer::new(shown(&json), json))
             }
             Self::Upgrades { product, device } => {
                 let path = format!("products/{}/devices/{}/upgrades", segment(product), segment(device));
                 let json = client.list(&path)?;
-                Ok(Answer { text: upgrades(&json), json })
+                Ok(Answer::new(upgrades(&json), json))
             }
             Self::User(user) => user.run(client),
         }
@@ -226,6 +234,15 @@ fn shown(device: &Value) -> String {
     text.push('\n');
     text.push_str(&table.text());
     text
+}
+
+/// A file without any usable line.
+fn nothing_imported(report: &Value) -> ClientError {
+    let [line, value, reason] = ["line", "value", "reason"].map(|field| cell(&report["bad_lines"][0][field]));
+    let bad = cell(&report["bad"]);
+    ClientError::Argument(format!(
+        "no device was entered: none of {bad} lines has a usable key; line {line} {value:?}: {reason}"
+    ))
 }
 
 /// What became of a file of devices.

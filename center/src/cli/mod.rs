@@ -14,7 +14,8 @@ mod why;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::Value;
 
@@ -135,6 +136,40 @@ pub struct Connection {
     json: bool,
 }
 
+/// The command line of this process. A wrong one ends the process with clap's message.
+///
+/// # Errors
+/// A value that was given is empty, as a shell makes it of a variable that is not set.
+pub fn command_line() -> Result<Cli, ClientError> {
+    let mut known = Cli::command();
+    let given = known.get_matches_mut();
+    match empty_value(&known, &given) {
+        None => Ok(Cli::from_arg_matches(&given).unwrap_or_else(|error| error.exit())),
+        Some(name) => {
+            let message = format!("{name}: the value is empty; give one, or leave the option out");
+            Err(ClientError::Argument(message))
+        }
+    }
+}
+
+/// The first option or argument on the command line that has an empty value.
+fn empty_value(known: &clap::Command, given: &ArgMatches) -> Option<String> {
+    let is_empty = |arg: &&clap::Arg| {
+        let id = arg.get_id().as_str();
+        let is_typed = given.value_source(id) == Some(ValueSource::CommandLine);
+        is_typed && given.get_raw(id).into_iter().flatten().any(|value| value.is_empty())
+    };
+    let name = |arg: &clap::Arg| match arg.get_long() {
+        Some(long) => format!("--{long}"),
+        None => arg
+            .get_value_names()
+            .and_then(|names| names.first())
+            .map_or_else(|| arg.get_id().to_string(), |name| name.to_string()),
+    };
+    let inner = given.subcommand().and_then(|(name, given)| empty_value(known.find_subcommand(name)?, given));
+    known.get_arguments().find(is_empty).map(name).or(inner)
+}
+
 /// Runs a client command; its answer goes to standard output.
 ///
 /// # Errors
@@ -156,6 +191,10 @@ pub fn run(command: Command) -> Result<(), ClientError> {
         Command::Why { connection, device } => (connection, Box::new(device)),
     };
     let answer = request.run(&client::Client::new(&connection)?)?;
+    for note in &answer.notes {
+        // A note that nobody reads changes nothing.
+        let _ = writeln!(io::stderr(), "{note}");
+    }
     let text =
         if connection.json && !answer.json.is_null() { format!("{:#}\n", answer.json) } else { answer.text };
     print(text.as_bytes())
@@ -180,11 +219,17 @@ trait Request {
 struct Answer {
     json: Value,
     text: String,
+    /// For the person who asks, on standard error.
+    notes: Vec<String>,
 }
 
 impl Answer {
+    fn new(text: String, json: Value) -> Self {
+        Self { json, text, notes: Vec::new() }
+    }
+
     /// The command has written its answer itself.
     fn printed() -> Self {
-        Self { json: Value::Null, text: String::new() }
+        Self::new(String::new(), Value::Null)
     }
 }

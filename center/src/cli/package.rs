@@ -113,7 +113,7 @@ impl Request for Package {
                     form = form.part("file", Part::reader(file).file_name(&name));
                 }
                 let json = client.upload(&path, form)?;
-                Ok(Answer { text: format!("{}\n", cell(&json["id"])), json })
+                Ok(Answer::new(format!("{}\n", cell(&json["id"])), json))
             }
             Self::List { product } => {
                 let path = match product {
@@ -143,21 +143,21 @@ impl Request for Package {
                         time(&package["created"]),
                     ]));
                 }
-                Ok(Answer { text: table.text(), json })
+                Ok(Answer::new(table.text(), json))
             }
             Self::Show { id } => {
                 let json = client.get(&format!("packages/{}", segment(id)))?;
-                Ok(Answer { text: shown(&json), json })
+                Ok(Answer::new(shown(&json), json))
             }
             Self::Download { id, file, output } => download(client, id, *file, output.as_deref()),
             Self::Delete { id } => {
                 let json = client.delete(&format!("packages/{}", segment(id)))?;
-                Ok(Answer { text: "deleted\n".to_owned(), json })
+                Ok(Answer::new("deleted\n".to_owned(), json))
             }
             Self::Verify { id, device, component } => {
                 let body = json!({ "device": device, "component": component });
                 let json = client.post(&format!("packages/{}/verifications", segment(id)), &body)?;
-                Ok(Answer { text: format!("{}\n", cell(&json["id"])), json })
+                Ok(Answer::new(format!("{}\n", cell(&json["id"])), json))
             }
             Self::Verifications { id } => {
                 let json = client.list(&format!("packages/{}/verifications", segment(id)))?;
@@ -168,11 +168,11 @@ impl Request for Package {
                     let [created, ended] = ["created", "ended"].map(|field| time(&verification[field]));
                     table.row([id, device, state(&verification["state"]), created, ended, reason]);
                 }
-                Ok(Answer { text: table.text(), json })
+                Ok(Answer::new(table.text(), json))
             }
             Self::Verification { id } => {
                 let json = client.get(&format!("verifications/{}", segment(id)))?;
-                Ok(Answer { text: verification(&json), json })
+                Ok(Answer::new(verification(&json), json))
             }
         }
     }
@@ -237,7 +237,7 @@ fn download(client: &Client, id: &str, number: usize, output: Option<&Path>) -> 
         let _ = std::fs::remove_file(&path);
         return Err(error);
     }
-    Ok(Answer { text: format!("{}\n", path.display()), json })
+    Ok(Answer::new(format!("{}\n", path.display()), json))
 }
 
 /// What the package's verifications say, and which one is under way.
@@ -284,6 +284,9 @@ impl Sending {
     fn open(path: &Path) -> Result<Self, ClientError> {
         let failed = |cause: String| ClientError::File { path: path.display().to_string(), cause };
         let refused = |error: &dyn std::fmt::Display| ClientError::Argument(error.to_string());
+        if path.is_dir() {
+            return Err(failed("it is a folder; give the files in it".into()));
+        }
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| failed("its name is not text".into()))?;
         FileName::new(name).map_err(|error| refused(&error))?;

@@ -127,7 +127,7 @@ impl Request for Product {
                 }
                 let json = client.post("products", &body)?;
                 let text = sheet(&[("key", cell(&json["key"])), ("secret", cell(&json["secret"]))]);
-                Ok(Answer { json, text })
+                Ok(Answer::new(text, json))
             }
             Self::Edit { key, name, admission } => {
                 let mut body = json!({});
@@ -138,7 +138,7 @@ impl Request for Product {
                     body["admission"] = json!(admission.word());
                 }
                 let json = client.patch(&format!("products/{}", segment(key)), &body)?;
-                Ok(Answer { text: shown(&json), json })
+                Ok(Answer::new(shown(&json), json))
             }
             Self::List => {
                 let json = client.list("products")?;
@@ -146,11 +146,11 @@ impl Request for Product {
                 for product in items(&json) {
                     table.row([cell(&product["key"]), cell(&product["name"]), time(&product["created"])]);
                 }
-                Ok(Answer { text: table.text(), json })
+                Ok(Answer::new(table.text(), json))
             }
             Self::Show { key } => {
                 let json = client.get(&format!("products/{}", segment(key)))?;
-                Ok(Answer { text: shown(&json), json })
+                Ok(Answer::new(shown(&json), json))
             }
         }
     }
@@ -170,11 +170,11 @@ impl Request for Component {
             }
             Self::Delete { product, id } => {
                 let json = client.delete(&one(product, id))?;
-                return Ok(Answer { json, text: "deleted\n".to_owned() });
+                return Ok(Answer::new("deleted\n".to_owned(), json));
             }
         };
         let text = format!("{} ({})\n", cell(&json["id"]), cell(&json["type"]));
-        Ok(Answer { json, text })
+        Ok(Answer::new(text, json))
     }
 }
 

@@ -19,9 +19,9 @@ pub struct Whose {
     /// Device key
     #[arg(value_name = "DK")]
     device: String,
-    /// Id of the plan; without it, the one plan that takes this
-    #[arg(long, value_name = "ID")]
-    plan: Option<i64>,
+    /// Number or name of the plan; without it, the one plan that takes this
+    #[arg(long, value_name = "PLAN")]
+    plan: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,12 +95,14 @@ fn say(
     word: &str,
     mut body: Map<String, Value>,
 ) -> Result<Answer, ClientError> {
-    if let Some(plan) = whose.plan {
-        body.insert("plan".into(), json!(plan));
+    if let Some(plan) = &whose.plan {
+        let number = client.plan(plan)?.parse::<i64>();
+        let number = number.map_err(|_| ClientError::Argument(format!("there is no upgrade plan {plan}")))?;
+        body.insert("plan".into(), json!(number));
     }
     let path = path(&whose.product, &whose.device, &format!("upgrade-plan/{word}"));
     let json = client.post(&path, &Value::Object(body))?;
-    Ok(Answer { text: headline(&json), json })
+    Ok(Answer::new(headline(&json), json))
 }
 
 impl Request for User {
@@ -110,7 +112,7 @@ impl Request for User {
                 let query =
                     language.as_ref().map_or_else(String::new, |tag| format!("?language={}", segment(tag)));
                 let json = client.get(&path(product, device, &format!("upgrade-plan{query}")))?;
-                Ok(Answer { text: shown(&json), json })
+                Ok(Answer::new(shown(&json), json))
             }
             Self::Confirm { whose } => say(client, whose, "confirm", Map::new()),
             Self::Appoint { whose, from, until, time_zone } => {
@@ -128,7 +130,7 @@ impl Request for User {
                     Some(how) => client.put(&path, &json!({ "auto_confirm": how }))?,
                     None => client.get(&path)?,
                 };
-                Ok(Answer { text: format!("{}\n", cell(&json["auto_confirm"])), json })
+                Ok(Answer::new(format!("{}\n", cell(&json["auto_confirm"])), json))
             }
         }
     }

@@ -23,7 +23,7 @@ impl Request for Whose {
     fn run(&self, client: &Client) -> Result<Answer, ClientError> {
         let path = format!("products/{}/devices/{}/why", segment(&self.product), segment(&self.device));
         let json = client.get(&path)?;
-        Ok(Answer { text: told(&json), json })
+        Ok(Answer::new(told(&json), json))
     }
 }
 

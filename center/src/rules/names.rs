@@ -172,6 +172,30 @@ pub const FILE_FORMATS: [&str; 12] = [
     ".bin_2",
 ];
 
+/// What nobody sees in a name that a person enters, and where: blanks at its ends, and characters without a shape. A device
+/// reports its name without it, and so is never what was meant.
+pub fn unseen(name: &str) -> Option<String> {
+    let is_unseen = |c: char| {
+        (c.is_whitespace() && c != ' ')
+            || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}')
+    };
+    if let Some((at, c)) = (1..).zip(name.chars()).find(|(_, c)| is_unseen(*c)) {
+        return Some(format!("its character {at} is U+{:04X}, which nobody sees: take it out", u32::from(c)));
+    }
+    if name.starts_with(' ') || name.ends_with(' ') {
+        let end = if name.starts_with(' ') { "begins" } else { "ends" };
+        return Some(format!("it {end} with a blank (U+0020): take it out"));
+    }
+    None
+}
+
+/// What a version may not have although names may: devices cut their lists of versions there.
+pub fn version_break(version: &str) -> Option<char> {
+    version.chars().find(|c| [',', ':', ';', '"'].contains(c))
+}
+
 /// MQTT client id of a device: `qd`, product key, device key (QUECTHING.md 4.1).
 pub fn client_id(product: &ProductKey, device: &DeviceKey) -> String {
     format!("qd{product}{device}")
@@ -192,6 +216,23 @@ mod tests {
         assert!(Version::new("").is_err());
         assert!(Version::new("v".repeat(64)).is_ok());
         assert!(Version::new("v".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn a_character_that_nobody_sees_is_named() {
+        for (name, words) in [
+            ("2_0_0 ", "ends with a blank"),
+            (" STM32", "begins with a blank"),
+            (" ", "begins with a blank"),
+            ("2_0\u{a0}0", "character 4 is U+00A0"),
+            ("2\u{200b}", "character 2 is U+200B"),
+            ("\u{202e}2", "character 1 is U+202E"),
+        ] {
+            let said = unseen(name).unwrap_or_default();
+            assert!(said.contains(words), "{name:?}: {said}");
+        }
+        assert_eq!(unseen("FW 1.0"), None);
+        assert_eq!(unseen("\u{79cb}\u{5929}"), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::Named;
 use crate::engine::new_secret;
-use crate::rules::device_list::device_key;
+use crate::rules::device_list::KeyColumn;
 use crate::rules::{DeviceKey, ProductKey};
 
 /// Devices that are entered in one transaction.
@@ -54,6 +54,7 @@ struct Import {
     product: ProductKey,
     report: Report,
     line: usize,
+    column: KeyColumn,
     keys: Vec<DeviceKey>,
 }
 
@@ -73,7 +74,7 @@ impl Import {
             return Ok(());
         };
         let text = if self.line == 1 { text.trim_start_matches('\u{feff}') } else { text };
-        match device_key(self.line, text) {
+        match self.column.key(text) {
             None => {}
             Some(Ok(key)) => self.keys.push(key),
             Some(Err(fault)) => self.bad(&fault.value.clone(), fault.rule.to_owned()),
@@ -107,7 +108,14 @@ pub async fn import(
     body: Body,
 ) -> Result<Json<Report>, ApiError> {
     api.engine.store().read().await?.product(&product).await?;
-    let mut import = Import { api, product, report: Report::default(), line: 0, keys: Vec::new() };
+    let mut import = Import {
+        api,
+        product,
+        report: Report::default(),
+        line: 0,
+        column: KeyColumn::default(),
+        keys: Vec::new(),
+    };
     let mut chunks = body.into_data_stream();
     let mut rest = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
@@ -131,5 +139,9 @@ pub async fn import(
         import.line(&rest).await?;
     }
     import.enter().await?;
+    if import.report.lines == 0 && import.report.bad == 0 {
+        let rule = "no device key in it: one a line is needed, in the first column";
+        return Err(ApiError::invalid("empty_list", "file", "", rule));
+    }
     Ok(Json(import.report))
 }

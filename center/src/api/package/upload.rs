@@ -14,6 +14,7 @@ use crate::api::error::ApiError;
 use crate::api::extract::Named;
 use crate::packages::format;
 use crate::packages::object_store::{Objects, Staged};
+use crate::rules::names::version_break;
 use crate::rules::{ComponentKind, ComponentNo, FileName, ProductKey, Remark, Title, Version};
 use crate::store::{NewPackage, Package, PackageFile, PackageKind};
 
@@ -121,6 +122,15 @@ impl Form {
                 None => Ok(()),
                 Some(_) => Err(ApiError::invalid("repeated", name, "", "a field may be given once")),
             }
+        }
+        if ["component", "name", "target", "source"].contains(&name) {
+            ApiError::check_seen(name, &value)?;
+        }
+        if ["target", "source"].contains(&name)
+            && let Some(c) = version_break(&value)
+        {
+            let rule = format!("it has {c:?} in it; devices end a version at , : ; and \"");
+            return Err(ApiError::invalid("invalid", name, &value, rule));
         }
         match name {
             "component" => once(&mut self.component, name, ComponentNo::new(value)?),

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::Counted;
+use super::request::check_name;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Body, Named};
@@ -26,6 +27,7 @@ pub async fn copy(
     Named(id): Named<PlanId>,
     Body(copy): Body<Copy>,
 ) -> Result<(StatusCode, Json<Counted>), ApiError> {
+    check_name(&copy.name)?;
     let plan = api.engine.clone_plan(id, Title::new(copy.name)?).await?;
     Ok((StatusCode::CREATED, Json(Counted::of(&api, plan).await?)))
 }

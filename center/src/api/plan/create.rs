@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::Counted;
-use super::request::{Given, check_packages, sample};
+use super::Drafted;
+use super::request::{Given, check_end, check_name, check_packages, sample};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Body, Named};
@@ -17,10 +17,12 @@ pub async fn create(
     State(api): State<Api>,
     Named(product): Named<ProductKey>,
     Body(mut given): Body<Value>,
-) -> Result<(StatusCode, Json<Counted>), ApiError> {
+) -> Result<(StatusCode, Json<Drafted>), ApiError> {
     api.engine.store().read().await?.product(&product).await?;
     belongs_to(&mut given, &product)?;
     let new = Given::of(&given, &sample())?;
+    check_name(new.settings.name.as_str())?;
+    check_end(&new.settings, api.engine.clock().now())?;
     check_packages(&mut api.engine.store().read().await?, &new.settings).await?;
     let (whitelist, blacklist) = (new.whitelist.unwrap_or_default(), new.blacklist.unwrap_or_default());
     let plan = api
@@ -28,7 +30,7 @@ pub async fn create(
         .create_plan(&new.settings, &whitelist, &blacklist)
         .await
         .map_err(ApiError::naming_the_missing)?;
-    Ok((StatusCode::CREATED, Json(Counted::of(&api, plan).await?)))
+    Ok((StatusCode::CREATED, Json(Drafted::of(&api, plan).await?)))
 }
 
 /// The path names the product; a body that names one too, as a plan's own answer does, must name the same.

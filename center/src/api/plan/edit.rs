@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::Value;
 
-use super::Counted;
-use super::request::{Given, check_packages, merge};
+use super::Drafted;
+use super::request::{Given, check_end, check_name, check_packages, merge, sample};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Body, Named};
@@ -17,16 +17,22 @@ pub async fn edit(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
     Body(changes): Body<Value>,
-) -> Result<Json<Counted>, ApiError> {
+) -> Result<Json<Drafted>, ApiError> {
     let mut store = api.engine.store().read().await?;
     let settings = store.plan(id).await?.settings;
     let before = serde_json::to_value(settings)?;
-    let given = Given::of(&merge(&before, &changes), &before)?;
+    let given = Given::of(&merge(&before, &changes), &sample())?;
+    if !changes["name"].is_null() {
+        check_name(given.settings.name.as_str())?;
+    }
+    if !changes["end"].is_null() {
+        check_end(&given.settings, api.engine.clock().now())?;
+    }
     check_packages(&mut store, &given.settings).await?;
     drop(store);
     let plan = api
         .engine
         .edit_plan(id, &given.settings, given.whitelist.as_deref(), given.blacklist.as_deref())
         .await?;
-    Ok(Json(Counted::of(&api, plan).await?))
+    Ok(Json(Drafted::of(&api, plan).await?))
 }

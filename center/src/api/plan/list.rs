@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use serde::Deserialize;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
@@ -20,12 +21,26 @@ pub async fn of_product(
     page(&api, Some(&product), &part).await
 }
 
-/// A page of the plans of all products, oldest first.
+/// Which plans of all products are asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// Only the plan of this name: names are unique.
+    name: Option<String>,
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+/// A page of the plans of all products, oldest first; or the plan of a name.
 pub async fn of_all(
     State(api): State<Api>,
-    Asked(part): Asked<Part>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Answer<Plan>>, ApiError> {
-    page(&api, None, &part).await
+    if let Some(name) = wanted.name {
+        let plan = api.engine.store().read().await?.plan_named(&name).await?;
+        return Ok(Json(Answer { items: plan.into_iter().collect(), next: None }));
+    }
+    page(&api, None, &Part::of(wanted.after, wanted.limit)).await
 }
 
 async fn page(api: &Api, product: Option<&ProductKey>, part: &Part) -> Result<Json<Answer<Plan>>, ApiError> {

@@ -20,8 +20,9 @@ use serde::Serialize;
 
 use super::Api;
 use super::error::ApiError;
+use crate::engine::Population;
 use crate::rules::plan::List;
-use crate::rules::progress::Figures;
+use crate::rules::progress::{Figures, Presence};
 use crate::store::{Plan, PlanId};
 
 /// A plan with its figures.
@@ -32,10 +33,19 @@ pub struct Counted {
     devices: Figures,
     /// 0.0 to 1.0; null while no device has finished.
     success_rate: Option<f64>,
+    /// Who it is for.
+    population: Meant,
     /// Device keys in its lists.
     listed: Listed,
     /// Newer plans that take its place.
     superseded_by: Vec<Superseded>,
+}
+
+/// Whose devices a plan is for, and how many they are now.
+#[derive(Debug, Serialize)]
+struct Meant {
+    of: Population,
+    devices: i64,
 }
 
 /// How many device keys are in a plan's lists.
@@ -52,6 +62,23 @@ struct Superseded {
     plan: PlanId,
 }
 
+/// A plan that was saved, with what keeps it from being activated as it is.
+#[derive(Debug, Serialize)]
+pub struct Drafted {
+    #[serde(flatten)]
+    plan: Counted,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Drafted {
+    async fn of(api: &Api, plan: Plan) -> Result<Self, ApiError> {
+        let faults = api.engine.activation_faults(&plan).await?;
+        let warnings = faults.iter().map(ToString::to_string).collect();
+        Ok(Self { plan: Counted::of(api, plan).await?, warnings })
+    }
+}
+
 impl Counted {
     async fn of(api: &Api, plan: Plan) -> Result<Self, ApiError> {
         let mut store = api.engine.store().read().await?;
@@ -60,9 +87,17 @@ impl Counted {
             whitelist: store.count_listed(plan.id, List::White).await?,
             blacklist: store.count_listed(plan.id, List::Black).await?,
         };
+        let population = if listed.whitelist > 0 {
+            Meant { of: Population::Whitelist, devices: listed.whitelist }
+        } else {
+            let product = &plan.settings.product;
+            let online = store.count_devices(product, Presence::Online).await?;
+            let offline = store.count_devices(product, Presence::Offline).await?;
+            Meant { of: Population::Product, devices: online + offline }
+        };
         let superseded_by = store.superseded_by(plan.id).await?;
         let superseded_by =
             superseded_by.into_iter().map(|(component, plan)| Superseded { component, plan }).collect();
-        Ok(Self { success_rate: devices.success_rate(), devices, listed, superseded_by, plan })
+        Ok(Self { success_rate: devices.success_rate(), devices, population, listed, superseded_by, plan })
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::lists::empty;
 use crate::api::error::ApiError;
+use crate::clock::Millis;
 use crate::rules::DeviceKey;
 use crate::rules::plan::{List, PlanSettings};
 use crate::store::{PackageId, Reader};
@@ -72,11 +73,11 @@ fn refused(valid: &Value, name: &str, tried: Value, field: &str, value: &Value) 
     Some(ApiError::invalid("invalid", field, &shown, error.to_string()))
 }
 
-/// `before` with the fields of `changes`; those of the strategy one by one.
+/// `before` with the fields of `changes`; those of the strategy and the texts one by one, and null takes a text away.
 pub(super) fn merge(before: &Value, changes: &Value) -> Value {
     let mut merged = before.clone();
     for (name, value) in changes.as_object().into_iter().flatten() {
-        match value.as_object().filter(|_| name == "strategy") {
+        match value.as_object().filter(|_| name == "strategy" || name == "texts") {
             Some(fields) => {
                 for (field, value) in fields {
                     merged[name][field] = value.clone();
@@ -85,14 +86,47 @@ pub(super) fn merge(before: &Value, changes: &Value) -> Value {
             None => merged[name] = value.clone(),
         }
     }
+    if let Some(texts) = merged["texts"].as_object_mut() {
+        texts.retain(|_, text| !text.is_null());
+    }
     merged
 }
 
-/// A package may go later, which activation finds out; one that never was is a mistake of now.
+/// A name that is a number would be taken for a plan's number.
+pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
+    ApiError::check_seen("name", name)?;
+    if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        let rule = "a name is no number: plans are named by either";
+        return Err(ApiError::invalid("invalid", "name", name, rule));
+    }
+    Ok(())
+}
+
+/// An end that has passed never comes.
+pub(super) fn check_end(settings: &PlanSettings, now: Millis) -> Result<(), ApiError> {
+    match settings.end {
+        Some(end) if end <= now => {
+            let rule = format!("it has passed, now is {now}; set a later one");
+            Err(ApiError::invalid("end_passed", "end", &end.to_string(), rule))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A package may go later, which activation finds out; one that never was, or is for something else, is a mistake of now.
 pub(super) async fn check_packages(store: &mut Reader, settings: &PlanSettings) -> Result<(), ApiError> {
     for selected in &settings.components {
-        if store.find_package(PackageId(selected.package)).await?.is_none() {
-            let value = format!("{}={}", selected.component, selected.package);
+        let value = format!("{}={}", selected.component, selected.package);
+        let found = store.find_package(PackageId(selected.package)).await?;
+        if let Some(package) = &found
+            && (package.content.product != settings.product
+                || package.content.component != selected.component)
+        {
+            let (product, component) = (&package.content.product, &package.content.component);
+            let rule = format!("the package is for component {component} of product {product}");
+            return Err(ApiError::invalid("other_component", "components", &value, rule));
+        }
+        if found.is_none() {
             let rule = format!(
                 "there is no version package {}; `package list` shows those there are",
                 selected.package

@@ -29,6 +29,7 @@ pub async fn create(
     State(api): State<Api>,
     Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<Fresh>), ApiError> {
+    ApiError::check_seen("name", &new.name)?;
     let (key, name) = (ProductKey::new(new.key)?, Title::new(new.name)?);
     let admission = new.admission.map_or(Ok(Admission::Anyone), |admission| admission.parse())?;
     // 16 characters, as the vendor's secrets have: the first 16 bytes are a cipher key (QUECTHING.md 4.2).

@@ -25,8 +25,9 @@ pub(in crate::cli) fn keys(
     if let Some(file) = file {
         let path = file.display().to_string();
         let wrong = |cause: String| ClientError::File { path: path.clone(), cause };
-        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-        let found = device_keys(&text).map_err(|fault| wrong(fault.to_string()))?;
+        let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+        let text = utf8(&bytes).map_err(wrong)?;
+        let found = device_keys(text).map_err(|fault| wrong(fault.to_string()))?;
         if found.is_empty() {
             let rule = match option {
                 "whitelist" => "; without a whitelist the plan is for every device: leave the option out",
@@ -38,6 +39,15 @@ pub(in crate::cli) fn keys(
         keys.extend(found.into_iter().map(String::from));
     }
     Ok(Some(keys))
+}
+
+/// A file as text; a spreadsheet may have saved it in another encoding.
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("line {line} is not UTF-8: save it as \"CSV UTF-8\", or convert it with iconv")
+    })
 }
 
 /// A whitelist or blacklist as the API takes it: its keys, or null for `none`.

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::fields::halt;
+use super::fields::{halt, zone};
+use super::packages::selected;
+use super::view::who;
 use crate::cli::args::device_keys::list;
 use crate::cli::args::moment::moment;
 use crate::cli::args::window::window;
@@ -35,7 +38,7 @@ impl Request for Apply {
         let name = wanted["name"].as_str().unwrap_or_default().to_owned();
         let plans = client.list("plans")?;
         let known = items(&plans).iter().find(|plan| plan["name"] == name.as_str());
-        let mut text = String::new();
+        let (mut text, mut notes) = (String::new(), Vec::new());
         let mut plan = match known {
             None => {
                 text.push_str(&format!("plan {name:?} is new\n"));
@@ -66,7 +69,7 @@ impl Request for Apply {
                 } else if self.check {
                     current
                 } else {
-                    client.patch(&path, &wanted)?
+                    client.patch(&path, &patch(&current, &wanted))?
                 }
             }
         };
@@ -76,9 +79,40 @@ impl Request for Apply {
         }
         if !plan.is_null() {
             text.push_str(&format!("plan {}: {}\n", cell(&plan["id"]), cell(&plan["state"])));
+            notes.push(format!("for {}", who(&plan)));
         }
-        Ok(Answer { json: if plan.is_null() { wanted } else { plan }, text })
+        let mut answer = Answer::new(text, if plan.is_null() { wanted } else { plan });
+        answer.notes = notes;
+        Ok(answer)
     }
+}
+
+/// The change that makes the plan as wanted: a language that the file has no more is taken away.
+fn patch(current: &Value, wanted: &Value) -> Value {
+    let mut patch = wanted.clone();
+    if wanted["texts"].is_object() {
+        for language in current["texts"].as_object().into_iter().flatten().map(|(language, _)| language) {
+            if wanted["texts"][language].is_null() {
+                patch["texts"][language] = Value::Null;
+            }
+        }
+    }
+    patch
+}
+
+/// Texts of the file that look like numbers: a device key keeps its zeros.
+#[derive(Deserialize)]
+struct Keys {
+    name: Option<String>,
+    #[serde(default)]
+    whitelist: Option<Vec<String>>,
+    #[serde(default)]
+    blacklist: Option<Vec<String>>,
+}
+
+/// What is wrong with a file, without the excerpt of it.
+fn first_line(error: &serde_saphyr::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// The file as the API takes a plan.
@@ -86,23 +120,26 @@ fn read(client: &Client, file: &Path) -> Result<Value, ClientError> {
     let path = file.display().to_string();
     let wrong = |cause: String| ClientError::File { path: path.clone(), cause };
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    let given: Map<String, Value> = serde_saphyr::from_str(&text)
-        .map_err(|error| wrong(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
-    let zone = given.get("time_zone").and_then(Value::as_str).map(str::to_owned);
+    let given: Map<String, Value> =
+        serde_saphyr::from_str(&text).map_err(|error| wrong(first_line(&error)))?;
+    let zone = given.get("time_zone").and_then(Value::as_str);
+    let zone = self::zone(zone, |field| given.get(field).is_some_and(|value| !value.is_null()))?;
+    let keys: Keys = serde_saphyr::from_str(&text).map_err(|error| wrong(first_line(&error)))?;
     let mut plan = Map::new();
-    plan.insert("time_zone".into(), json!(zone.as_deref().unwrap_or("UTC")));
+    plan.insert("time_zone".into(), json!(zone));
     for (field, value) in &given {
         let word = value.as_str();
         let (field, value) = match (field.as_str(), word) {
-            ("start" | "end", Some(at)) => {
-                (field.as_str(), moment(field, at, zone.as_deref().or(Some("UTC")))?)
-            }
+            ("start" | "end", Some(at)) => (field.as_str(), moment(field, at, Some(zone))?),
             ("push_period", Some(period)) => ("push_period", window(period)?),
             ("whitelist_file" | "blacklist_file", Some(list)) => {
                 let list = file.parent().unwrap_or(Path::new("")).join(list);
                 let field = field.trim_end_matches("_file");
                 (field, self::list(field, &[], Some(&list))?.unwrap_or_default())
             }
+            ("name", _) if value.is_number() => ("name", json!(keys.name)),
+            ("whitelist", _) if value.is_array() => ("whitelist", json!(keys.whitelist)),
+            ("blacklist", _) if value.is_array() => ("blacklist", json!(keys.blacklist)),
             ("strategy", _) => ("strategy", strategy(value).map_err(&wrong)?),
             ("components", _) => {
                 let product = given.get("product").and_then(Value::as_str).unwrap_or_default();
@@ -132,30 +169,9 @@ fn strategy(given: &Value) -> Result<Value, String> {
 /// `STM32: 7` by the package's number, `STM32: diffuser-2` by its name; or the API's list.
 fn components(client: &Client, product: &str, given: &Value) -> Result<Value, ClientError> {
     let Some(chosen) = given.as_object() else { return Ok(given.clone()) };
-    let mut selected = Vec::with_capacity(chosen.len());
-    for (component, package) in chosen {
-        let number = match package.as_str() {
-            None => package.clone(),
-            Some(name) => {
-                let packages = client.list(&format!("products/{}/packages", segment(product)))?;
-                let fits =
-                    |package: &&Value| package["name"] == name && package["component"] == component.as_str();
-                let mut found = items(&packages).iter().filter(fits);
-                match (found.next(), found.next()) {
-                    (Some(package), None) => package["id"].clone(),
-                    (first, _) => {
-                        let many = if first.is_some() { "several packages" } else { "no package" };
-                        return Err(ClientError::Argument(format!(
-                            "components: {many} of {component} in product {product} have the name {name:?}; \
-                             `package list` shows them; give the number"
-                        )));
-                    }
-                }
-            }
-        };
-        selected.push(json!({ "component": component, "package": number }));
-    }
-    Ok(Value::Array(selected))
+    let chosen: Vec<_> =
+        chosen.iter().map(|(component, package)| (component.clone(), cell(package))).collect();
+    selected(client, product, &chosen)
 }
 
 /// Fields in which the plan is not as wanted: what it has, and what it is to have.

@@ -87,5 +87,5 @@ pub(super) fn ordered(json: Value, what: &str) -> Answer {
         }
         text.push_str(&format!("\n{}", table.text()));
     }
-    Answer { json, text }
+    Answer::new(text, json)
 }

@@ -35,18 +35,19 @@ pub struct Fields {
     #[arg(long, value_name = "TIME")]
     end: Option<String>,
     /// silent, or manual: nothing is offered before the end user confirms
-    #[arg(long)]
+    #[arg(long, value_name = "HOW", value_parser = ["silent", "manual"])]
     mode: Option<String>,
     /// actively, or on_request: only a device's own request is answered
-    #[arg(long)]
+    #[arg(long, value_name = "HOW", value_parser = ["actively", "on_request"])]
     push: Option<String>,
     /// A request outside the push period: silent, or answer
-    #[arg(long, value_name = "HOW")]
+    #[arg(long, value_name = "HOW", value_parser = ["silent", "answer"])]
     outside_period: Option<String>,
     /// Packages that have not passed their firmware verification: optional (take them), or required (do not activate)
-    #[arg(long, value_name = "HOW")]
+    #[arg(long, value_name = "HOW", value_parser = ["optional", "required"])]
     verification: Option<String>,
-    /// Upgrade text; manual mode needs zh and en
+    /// Upgrade text in a language, as in en="Bug fixes"; repeat it. Manual mode needs zh and en. In `plan edit` other
+    /// languages stay as they are, and en=none takes one away
     #[arg(long = "text", value_name = "LANGUAGE=TEXT", value_parser = text)]
     texts: Vec<(String, String)>,
     /// Further attempts after a failed one, 0 to 10
@@ -107,7 +108,7 @@ impl Fields {
         }
         if !self.texts.is_empty() {
             let texts: Map<String, Value> =
-                self.texts.iter().map(|(language, text)| (language.clone(), json!(text))).collect();
+                self.texts.iter().map(|(language, text)| (language.clone(), given(text))).collect();
             body.insert("texts".into(), Value::Object(texts));
         }
         let strategy: Map<String, Value> = [
@@ -130,11 +131,22 @@ impl Fields {
     }
 }
 
-pub(super) fn selected(components: &[(String, i64)]) -> Value {
-    components
-        .iter()
-        .map(|(component, package)| json!({ "component": component, "package": package }))
-        .collect()
+/// A text, or null for `none`.
+fn given(text: &str) -> Value {
+    if text == "none" { Value::Null } else { json!(text) }
+}
+
+/// The zone of a plan's times; `has` says which fields the plan has.
+pub(super) fn zone(given: Option<&str>, has: impl Fn(&str) -> bool) -> Result<&str, ClientError> {
+    match given {
+        Some(zone) => Ok(zone),
+        None if ["push_period", "start", "end"].into_iter().any(has) => Err(ClientError::Argument(
+            "time zone: say by which zone's clock push period, start and end are, as in --time-zone Europe/Berlin \
+             (time_zone in a file), or UTC"
+                .into(),
+        )),
+        None => Ok("UTC"),
+    }
 }
 
 /// A whole number, or `none`.
@@ -168,11 +180,11 @@ pub(super) fn text(argument: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "say in which language: LANGUAGE=TEXT, as in en=\"Bug fixes\"".to_owned())
 }
 
-/// `ID=PACKAGE_ID` of the command line.
-pub(super) fn choice(argument: &str) -> Result<(String, i64), String> {
+/// `ID=PACKAGE` of the command line.
+pub(super) fn choice(argument: &str) -> Result<(String, String), String> {
     argument
         .split_once('=')
-        .and_then(|(component, package)| Some((component.to_owned(), package.parse().ok()?)))
-        .filter(|(component, _)| !component.is_empty())
-        .ok_or_else(|| "say which package the component gets: ID=PACKAGE_ID, as in STM32=1".to_owned())
+        .filter(|(component, package)| !component.is_empty() && !package.is_empty())
+        .map(|(component, package)| (component.to_owned(), package.to_owned()))
+        .ok_or_else(|| "say which package the component gets: ID=PACKAGE, as in STM32=1".to_owned())
 }

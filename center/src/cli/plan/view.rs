@@ -67,14 +67,17 @@ pub(super) fn shown(plan: &Value) -> String {
     text
 }
 
-/// Who the plan is for, and how many they are where that is known.
-fn who(plan: &Value) -> String {
-    match plan["listed"]["whitelist"].as_i64() {
-        Some(devices @ 1..) => format!("{devices} devices of the whitelist"),
-        _ => {
-            let all = format!("every device of product {}", cell(&plan["product"]));
-            plan["blocked"]["devices"].as_i64().map_or(all.clone(), |now| format!("{all}, {now} now"))
-        }
+/// What keeps the plan from being activated as it is.
+pub(super) fn warnings(plan: &Value) -> Vec<String> {
+    items(&plan["warnings"]).iter().map(|warning| format!("warning: {}", cell(warning))).collect()
+}
+
+/// Who the plan is for, and how many they are.
+pub(super) fn who(plan: &Value) -> String {
+    let devices = cell(&plan["population"]["devices"]);
+    match plan["population"]["of"].as_str() {
+        Some("whitelist") => format!("{devices} devices of the whitelist"),
+        _ => format!("every device of product {}, {devices} now", cell(&plan["product"])),
     }
 }
 
@@ -108,6 +111,11 @@ pub(super) fn forecast(run: &Value) -> String {
             text.push_str(&format!("{words}: {}\n", cell(line)));
         }
     }
+    let devices = cell(&run["devices"]);
+    text.push_str(&match run["population"].as_str() {
+        Some("whitelist") => format!("for {devices} devices of the whitelist\n"),
+        _ => format!("for every device of the product, {devices} now\n"),
+    });
     let mut table = Table::new(&["OUTCOME", "DEVICES", "CONDITION", "FOR EXAMPLE", "WHY"]);
     for forecast in items(&run["outcomes"]) {
         let rest = ["devices", "condition", "example", "text"].map(|field| cell(&forecast[field]));
