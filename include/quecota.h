@@ -629,6 +629,9 @@ enum {
     QUECOTA_OTA_ANSWERED = 10707
 };
 
+/** QUECOTA_ERROR_PANIC, for C. */
+#define PANIC (quecota_error_t)QUECOTA_ERROR_PANIC
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -641,7 +644,8 @@ const char *quecota_error_text(quecota_error_t error);
 
 /**
  * Makes a device in `memory`: `size` bytes (QUECOTA_SIZE), aligned to QUECOTA_ALIGN, which belong to it until
- * quecota_deinit(). `config` and `platform` are copied. On success `*device` is the handle.
+ * quecota_deinit(). `config` and `platform` are copied. On success `*device` is the handle. A refusal leaves a line in the
+ * log of `platform` that names the struct, the member or area, and the rule.
  */
 quecota_error_t quecota_init(void *memory,
                              size_t size,
@@ -713,7 +717,7 @@ quecota_flow_t quecota_on_fetch_data(quecota_t *device, const uint8_t *data, uin
 /** The fetch is over. `complete` is not 0: the body came to its end. 0: it could not begin, or broke off. */
 quecota_error_t quecota_on_fetch_end(quecota_t *device, int32_t complete);
 
-/** Product key and secret, 1..32 characters each; idle only; kept in the journal. A change forgets the device secret. */
+/** Product key of 1..32 characters and secret of 16..32; idle only; kept in the journal. A change forgets the device secret. */
 quecota_error_t quecota_set_product(quecota_t *device,
                                     const char *key,
                                     const char *secret);
@@ -763,8 +767,12 @@ quecota_error_t quecota_get_mcu_version(quecota_t *device,
                                         char *version,
                                         uint32_t size);
 
-/** Connects (and stays connected) or disconnects. The same mode again does nothing. */
-quecota_error_t quecota_set_mode(quecota_t *device, quecota_mode_t mode);
+/**
+ * Connects (and stays connected) or disconnects. The same mode again does nothing. QUECOTA_ERROR_VALUE also when neither
+ * the application nor the platform has given a device key of 1..16 letters and digits.
+ */
+quecota_error_t quecota_set_mode(quecota_t *device,
+                                 quecota_mode_t mode);
 
 /** The mode that was set; QUECOTA_MODE_IDLE also for a device that is NULL or not started. */
 quecota_mode_t quecota_get_mode(quecota_t *device);

@@ -230,7 +230,8 @@ mod tests {
         assert!(exports.len() > 50, "only {} exports were found", exports.len());
         for (name, _, body) in exports {
             let body = body.trim();
-            assert!(body.starts_with("boundary!("), "{name} has no panic boundary");
+            let boundaries = ["boundary!(", "native_call!(", "iot_call!("];
+            assert!(boundaries.iter().any(|begin| body.starts_with(begin)), "{name} has no panic boundary");
             assert!(body.ends_with("})"), "{name} does something after its panic boundary");
         }
     }

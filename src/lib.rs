@@ -10,6 +10,7 @@
 mod boundary;
 #[cfg(feature = "host")]
 mod host;
+#[macro_use]
 pub mod native;
 pub mod ql_iot;
 

@@ -268,8 +268,8 @@ static void fake_random(void *ctx, uint8_t *data, uint32_t length)
 
 static const char *fake_device_key(void *ctx)
 {
-    (void)ctx;
-    return "860000000000001";
+    const char *own = ((fake_platform_t *)ctx)->hardware_id;
+    return own ? own : "860000000000001";
 }
 
 static const char *fake_module_version(void *ctx)
@@ -305,6 +305,10 @@ static void fake_log(void *ctx, quecota_level_t level, const char *line, uint32_
     CHECK(strlen(line) == length);
     CHECK(level >= QUECOTA_LEVEL_ERROR && level <= QUECOTA_LEVEL_DEBUG);
     snprintf(fake->line, sizeof fake->line, "%s", line);
+    if (strlen(fake->lines) + length + 2 < sizeof fake->lines) {
+        strcat(fake->lines, line);
+        strcat(fake->lines, "\n");
+    }
     if (getenv("FAKE_LOG")) fprintf(stderr, "[%u] %d %s\n", fake->now, level, line);
     if (fake->in_log) fake->in_log(fake->device);
 }

@@ -34,8 +34,11 @@ typedef struct {
     int locked;
     /* Calls of wake(). */
     unsigned wakes;
-    /* Last log line. */
+    /* Last log line, and the first ones, each with a line end. */
     char line[256];
+    char lines[4096];
+    /* What device_key() answers; NULL: 860000000000001. */
+    const char *hardware_id;
 
     /* The device that quecota_start() handed to run(). */
     quecota_t *device;

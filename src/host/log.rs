@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ::log::{LevelFilter, Metadata, Record};
 use quecota_core::platform::Level;
 
+use super::settings::Settings;
 use super::signal::without_broken_pipe;
 
 /// Prints lines up to a level.
@@ -37,6 +38,13 @@ impl Log {
         // One write, so that lines of several threads do not mix. A line that nobody reads is lost.
         let _ = without_broken_pipe(|| std::io::stderr().write_all(text.as_bytes()));
     }
+}
+
+/// A line about a call for which there is no device whose platform could log it: on stderr, if `QUECOTA_LOG` has
+/// warnings.
+pub fn without_device(line: &str) {
+    let most = Settings::from_environment().map_or(Level::Warn, |settings| settings.log);
+    Log::new(most).line(Level::Warn, line);
 }
 
 /// Lets the lines of the network crates (rumqttc, rustls) come to `log`, up to its level. Their trace lines never

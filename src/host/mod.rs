@@ -9,7 +9,7 @@ mod device;
 #[cfg(any(feature = "faults", test))]
 mod faults;
 mod fetch;
-mod log;
+pub mod log;
 mod mqtt;
 mod platform;
 mod settings;

@@ -7,11 +7,11 @@ use core::ptr;
 use quecota_core::journal::Journal;
 use quecota_core::limits;
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
-    System, Takes, Transport,
+    Applied, Area, Connect, Geometry, GeometryError, Level, Qos, Range, Refused, SendId, StagedFile, Storage,
+    StorageError, System, Takes, Transport,
 };
 
-use super::error::{Error, QUECOTA_ERROR_AREA, QUECOTA_ERROR_PLATFORM};
+use super::error::{Error, InitError, QUECOTA_ERROR_AREA, QUECOTA_ERROR_PLATFORM};
 use super::growing::Growing;
 use super::handle::quecota_t;
 use super::table::{
@@ -23,18 +23,22 @@ use crate::boundary::{CStrBuf, raw_string};
 
 // SAFETY: repr(C), size first; NULL pointers, absent functions and zeros are valid values.
 unsafe impl Growing for quecota_transport_t {
+    const NAME: &'static str = "platform.transport";
     const FIRST: usize = offset_of!(quecota_transport_t, fetch_cancel) + size_of::<usize>();
 }
 // SAFETY: as above.
 unsafe impl Growing for quecota_storage_t {
+    const NAME: &'static str = "platform.storage";
     const FIRST: usize = offset_of!(quecota_storage_t, sync) + size_of::<usize>();
 }
 // SAFETY: as above.
 unsafe impl Growing for quecota_system_t {
+    const NAME: &'static str = "platform.system";
     const FIRST: usize = offset_of!(quecota_system_t, stop) + size_of::<usize>();
 }
 // SAFETY: as above.
 unsafe impl Growing for quecota_platform_t {
+    const NAME: &'static str = "platform";
     const FIRST: usize = offset_of!(quecota_platform_t, system) + size_of::<usize>();
 }
 /// A device's own copy of the table, complete and checked. The traits are those of a reference to it, which is used only
@@ -54,7 +58,7 @@ impl CPlatform {
     ///
     /// # Safety
     /// Pointers that are not NULL point to structs of the size that their first member gives.
-    pub unsafe fn copied(platform: *const quecota_platform_t) -> Result<Self, Error> {
+    pub unsafe fn copied(platform: *const quecota_platform_t) -> Result<Self, InitError> {
         // SAFETY: the caller's promise, for each.
         let table = unsafe {
             let platform = quecota_platform_t::copied(platform)?;
@@ -65,27 +69,49 @@ impl CPlatform {
             }
         };
         let (transport, storage, system) = (&table.transport, &table.storage, &table.system);
-        let complete = transport.connect.is_some()
-            && transport.disconnect.is_some()
-            && transport.subscribe.is_some()
-            && transport.publish.is_some()
-            && transport.fetch.is_some()
-            && transport.fetch_cancel.is_some()
-            && storage.read.is_some()
-            && storage.write.is_some()
-            && storage.erase.is_some()
-            && system.millis.is_some()
-            && system.random.is_some()
-            && system.device_key.is_some()
-            && system.lock.is_some() == system.unlock.is_some();
-        if !complete {
-            return Err(QUECOTA_ERROR_PLATFORM);
+        let members = [
+            (transport.connect.is_some(), "transport.connect"),
+            (transport.disconnect.is_some(), "transport.disconnect"),
+            (transport.subscribe.is_some(), "transport.subscribe"),
+            (transport.publish.is_some(), "transport.publish"),
+            (transport.fetch.is_some(), "transport.fetch"),
+            (transport.fetch_cancel.is_some(), "transport.fetch_cancel"),
+            (storage.read.is_some(), "storage.read"),
+            (storage.write.is_some(), "storage.write"),
+            (storage.erase.is_some(), "storage.erase"),
+            (system.millis.is_some(), "system.millis"),
+            (system.random.is_some(), "system.random"),
+            (system.device_key.is_some(), "system.device_key"),
+            (system.lock.is_some() || system.unlock.is_none(), "system.lock"),
+            (system.unlock.is_some() || system.lock.is_none(), "system.unlock"),
+        ];
+        if let Some((_, what)) = members.iter().find(|(is_there, _)| !is_there) {
+            return Err(InitError { code: QUECOTA_ERROR_PLATFORM, what, rule: "must not be NULL" });
         }
-        if !storage.image.is_sound() || !storage.journal.holds_a_journal() {
-            return Err(QUECOTA_ERROR_AREA);
-        }
+        let area = |what| move |rule| InitError { code: QUECOTA_ERROR_AREA, what, rule };
+        storage.image.check().map_err(area("storage.image"))?;
+        storage.journal.check_journal().map_err(area("storage.journal"))?;
         Ok(table)
     }
+}
+
+/// Writes a line to the log of a table that may be refused for other reasons. `false`: it has no usable log function.
+///
+/// # Safety
+/// As [`CPlatform::copied`].
+pub unsafe fn log_by_table(platform: *const quecota_platform_t, line: &str) -> bool {
+    // SAFETY: the caller's promise, for both.
+    let system = unsafe {
+        quecota_platform_t::copied(platform).and_then(|platform| quecota_system_t::copied(platform.system))
+    };
+    let Some((log, ctx)) = system.ok().and_then(|system| Some((system.log?, system.ctx))) else {
+        return false;
+    };
+    let mut line_room = CStrBuf::<LOG_LINE>::EMPTY;
+    let line = line_room.hold(line);
+    // SAFETY: the table's function with its ctx; the line lives through the call.
+    unsafe { log(ctx, Level::Warn as i32, line.as_ptr(), u32::try_from(line.length()).unwrap_or(0)) };
+    true
 }
 
 impl quecota_area_t {
@@ -95,12 +121,24 @@ impl quecota_area_t {
         Geometry { size, erase, program, erased }
     }
 
-    fn is_sound(&self) -> bool {
-        self.geometry().check().is_ok()
+    /// The rule that it breaks.
+    fn check(&self) -> Result<(), &'static str> {
+        self.geometry().check().map_err(|error| match error {
+            GeometryError::Program(_) => "must have a program size that is a power of two, 1 to 256",
+            GeometryError::Erase(_) => {
+                "must have an erase size that is a power of two, at least 16 and the program size"
+            }
+            GeometryError::Size(_) => "must have a size that is a multiple of the erase size and not 0",
+            GeometryError::Erased(_) => "must be erased to 0xff or 0x00",
+        })
     }
 
-    fn holds_a_journal(&self) -> bool {
-        self.is_sound() && self.size >= Journal::minimum_size(&self.geometry())
+    fn check_journal(&self) -> Result<(), &'static str> {
+        self.check()?;
+        if self.size < Journal::minimum_size(&self.geometry()) {
+            return Err("must have at least two erase blocks and 8 KB (docs/journal.md)");
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 
 use quecota_core::limits;
 
-use super::error::{Error, QUECOTA_ERROR_RECEIVE, QUECOTA_ERROR_VALUE};
+use super::error::{InitError, QUECOTA_ERROR_RECEIVE, QUECOTA_ERROR_VALUE};
 use super::growing::Growing;
 
 /// `event` of the event callback.
@@ -98,6 +98,7 @@ const _: () = assert!(QUECOTA_RECEIVE_MIN as usize == limits::RECEIVE_BUFFER_MIN
 
 // SAFETY: repr(C), size first; NULL pointers, absent functions and zeros are valid values.
 unsafe impl Growing for quecota_config_t {
+    const NAME: &'static str = "config";
     const FIRST: usize = offset_of!(quecota_config_t, event_ctx) + size_of::<usize>();
 }
 
@@ -106,14 +107,22 @@ impl quecota_config_t {
     ///
     /// # Safety
     /// A pointer that is not NULL points to as many readable bytes as its first member says.
-    pub unsafe fn checked(config: *const quecota_config_t) -> Result<Self, Error> {
+    pub unsafe fn checked(config: *const quecota_config_t) -> Result<Self, InitError> {
         // SAFETY: the caller's promise.
         let config = unsafe { quecota_config_t::copied(config)? };
         if config.receive.is_null() || config.receive_size < QUECOTA_RECEIVE_MIN {
-            return Err(QUECOTA_ERROR_RECEIVE);
+            return Err(InitError {
+                code: QUECOTA_ERROR_RECEIVE,
+                what: "config.receive",
+                rule: "must not be NULL, and receive_size at least QUECOTA_RECEIVE_MIN",
+            });
         }
-        if !matches!(config.dialect, 0 | 1) || !matches!(config.resume, 0 | 1) {
-            return Err(QUECOTA_ERROR_VALUE);
+        let value = |what, rule| InitError { code: QUECOTA_ERROR_VALUE, what, rule };
+        if !matches!(config.dialect, 0 | 1) {
+            return Err(value("config.dialect", "must be one of QUECOTA_DIALECT_*"));
+        }
+        if !matches!(config.resume, 0 | 1) {
+            return Err(value("config.resume", "must be one of QUECOTA_RESUME_*"));
         }
         Ok(config)
     }

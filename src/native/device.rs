@@ -11,7 +11,7 @@ use quecota_core::platform::Platform;
 
 use super::callback::Callback;
 use super::config::quecota_config_t;
-use super::error::{Error, QUECOTA_ERROR_NULL, QUECOTA_ERROR_REENTRY, QUECOTA_ERROR_STARTED};
+use super::error::{Error, InitError, QUECOTA_ERROR_NULL, QUECOTA_ERROR_REENTRY, QUECOTA_ERROR_STARTED};
 use super::handle::quecota_t;
 use super::provider::{Provider, Task};
 #[cfg(feature = "host")]
@@ -255,13 +255,14 @@ impl DeviceRef {
 }
 
 /// Memory to a checked place for a device.
-pub fn place(memory: *mut c_void, size: usize) -> Result<*mut Device, Error> {
+pub fn place(memory: *mut c_void, size: usize) -> Result<*mut Device, InitError> {
+    let refused = |code, rule| Err(InitError { code, what: "memory", rule });
     if memory.is_null() {
-        Err(QUECOTA_ERROR_NULL)
+        refused(QUECOTA_ERROR_NULL, "must not be NULL")
     } else if size < size_of::<Device>() {
-        Err(Error::QUECOTA_ERROR_MEMORY)
+        refused(Error::QUECOTA_ERROR_MEMORY, "must have QUECOTA_SIZE bytes")
     } else if !memory.addr().is_multiple_of(QUECOTA_ALIGN) {
-        Err(Error::QUECOTA_ERROR_ALIGN)
+        refused(Error::QUECOTA_ERROR_ALIGN, "must be aligned to QUECOTA_ALIGN")
     } else {
         Ok(memory.cast())
     }

@@ -65,7 +65,7 @@ pub(super) const NULL: quecota_error_t = QUECOTA_ERROR_NULL as quecota_error_t;
 /// QUECOTA_ERROR_VALUE, for C.
 pub(super) const VALUE: quecota_error_t = QUECOTA_ERROR_VALUE as quecota_error_t;
 /// QUECOTA_ERROR_PANIC, for C.
-pub(super) const PANIC: quecota_error_t = QUECOTA_ERROR_PANIC as quecota_error_t;
+pub const PANIC: quecota_error_t = QUECOTA_ERROR_PANIC as quecota_error_t;
 
 /// The code of a result, for C.
 pub fn code(result: Result<(), Error>) -> quecota_error_t {
@@ -73,6 +73,17 @@ pub fn code(result: Result<(), Error>) -> quecota_error_t {
         Ok(()) => QUECOTA_OK as quecota_error_t,
         Err(error) => error as quecota_error_t,
     }
+}
+
+/// What quecota_init() refuses: which struct, member or area, and the rule that it breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InitError {
+    /// For C.
+    pub code: Error,
+    /// The struct, its member, or the area.
+    pub what: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
 }
 
 impl From<CallError> for Error {
@@ -87,6 +98,11 @@ impl From<CallError> for Error {
             CallError::Storage => QUECOTA_ERROR_STORAGE,
         }
     }
+}
+
+/// The same as text of Rust.
+pub fn error_words(code: quecota_error_t) -> &'static str {
+    text(code).to_str().unwrap_or("") // ASCII, all of them
 }
 
 /// The text of an error code; "unknown error code" for a number that is none.

@@ -10,6 +10,7 @@ use quecota_core::wire::http::{Connection, Scheme};
 use super::device::{Device, QUECOTA_ALIGN};
 use super::error::{Error, NULL, PANIC, VALUE, code, quecota_error_t};
 use super::handle::quecota_t;
+use super::refusal::Given;
 
 /// Bytes of memory for one download.
 pub const QUECOTA_HTTP_SIZE: usize = 4480;
@@ -68,27 +69,33 @@ pub unsafe extern "C" fn quecota_http_begin(
     length: u32,
     http: *mut *mut quecota_http_t,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
-        write_to!(http, core::ptr::null_mut(), else NULL);
-        let url = string!(url, else if url.is_null() { NULL } else { VALUE });
-        if memory.is_null() {
-            return NULL;
+    native_call!(
+        core::ptr::null(),
+        "quecota_http_begin",
+        Given::Nothing,
+        "the URL must be http:// or https:// of at most 1024 characters, length at least 1",
+        {
+            write_to!(http, core::ptr::null_mut(), else NULL);
+            let url = string!(url, else if url.is_null() { NULL } else { VALUE });
+            if memory.is_null() {
+                return NULL;
+            }
+            if size < size_of::<quecota_http_t>() {
+                return Error::QUECOTA_ERROR_MEMORY as quecota_error_t;
+            }
+            if !memory.addr().is_multiple_of(QUECOTA_ALIGN) {
+                return Error::QUECOTA_ERROR_ALIGN as quecota_error_t;
+            }
+            let Ok(download) = Download::new(url, start, length) else { return VALUE };
+            let place: *mut quecota_http_t = memory.cast();
+            // SAFETY: big and aligned enough, lent by the C caller; `http` is not NULL, as was checked above.
+            unsafe {
+                place.write(quecota_http_t(UnsafeCell::new(download)));
+                http.write(place);
+            }
+            0
         }
-        if size < size_of::<quecota_http_t>() {
-            return Error::QUECOTA_ERROR_MEMORY as quecota_error_t;
-        }
-        if !memory.addr().is_multiple_of(QUECOTA_ALIGN) {
-            return Error::QUECOTA_ERROR_ALIGN as quecota_error_t;
-        }
-        let Ok(download) = Download::new(url, start, length) else { return VALUE };
-        let place: *mut quecota_http_t = memory.cast();
-        // SAFETY: big and aligned enough, lent by the C caller; `http` is not NULL, as was checked above.
-        unsafe {
-            place.write(quecota_http_t(UnsafeCell::new(download)));
-            http.write(place);
-        }
-        0
-    })
+    )
 }
 
 /// Where to connect to: the host's name or address to `host` (`room` bytes with its NUL), the port to `*port`, and to

@@ -2,14 +2,19 @@
 
 use core::ffi::{c_char, c_void};
 
+use quecota_core::text::Text;
+
 use super::callback::Callback;
 use super::config::{quecota_config_t, quecota_event_cb_t};
 use super::device::{self, Device};
-use super::error::{self, NULL, PANIC, code, quecota_error_t};
+use super::error::{self, InitError, NULL, PANIC, QUECOTA_ERROR_NULL, code, quecota_error_t};
 use super::handle::quecota_t;
 use super::provider::Provider;
+use super::refusal::Given;
 use super::table::quecota_platform_t;
 
+/// Room for the line of a refused quecota_init().
+const INIT_LINE: usize = 160;
 /// quecota_poll() when there is nothing to poll: a device that is NULL, not started, or already in a poll.
 const NOTHING_TO_POLL: u32 = 1000;
 
@@ -26,7 +31,8 @@ pub extern "C" fn quecota_error_text(error: quecota_error_t) -> *const c_char {
 }
 
 /// Makes a device in `memory`: `size` bytes (QUECOTA_SIZE), aligned to QUECOTA_ALIGN, which belong to it until
-/// quecota_deinit(). `config` and `platform` are copied. On success `*device` is the handle.
+/// quecota_deinit(). `config` and `platform` are copied. On success `*device` is the handle. A refusal leaves a line in the
+/// log of `platform` that names the struct, the member or area, and the rule.
 ///
 /// # Safety
 /// The pointers are NULL or as said.
@@ -39,8 +45,11 @@ pub unsafe extern "C" fn quecota_init(
     device: *mut *mut quecota_t,
 ) -> quecota_error_t {
     boundary!(PANIC, {
-        write_to!(device, core::ptr::null_mut(), else NULL);
-        code(device::place(memory, size).and_then(|place| {
+        // SAFETY: the C caller's promise about the platform.
+        let refused = |error| unsafe { refused(platform, error) };
+        let no_device = InitError { code: QUECOTA_ERROR_NULL, what: "device", rule: "must not be NULL" };
+        write_to!(device, core::ptr::null_mut(), else refused(no_device));
+        let made = device::place(memory, size).and_then(|place| {
             // SAFETY: the C caller's promise about both structs.
             let (config, provider) = unsafe { (quecota_config_t::checked(config)?, Provider::of(platform)?) };
             // SAFETY: `place` is big and aligned enough, and the C caller lends it and the receive buffer.
@@ -48,8 +57,30 @@ pub unsafe extern "C" fn quecota_init(
             // SAFETY: not NULL, as was checked above.
             unsafe { device.write(place.cast()) };
             Ok(())
-        }))
+        });
+        made.map_or_else(refused, |()| 0)
     })
+}
+
+/// The code of a refused quecota_init(), which leaves a line in the log of the platform, where it has one.
+///
+/// # Safety
+/// As [`Provider::of`].
+unsafe fn refused(platform: *const quecota_platform_t, error: InitError) -> quecota_error_t {
+    let mut line = Text::<INIT_LINE>::new();
+    for part in ["quecota_init() is refused: ", error.what, " ", error.rule] {
+        // Names and rules are ours, and fit.
+        let _ = line.push(part);
+    }
+    // SAFETY: the caller's promise.
+    let is_logged = unsafe { Provider::log_before_init(platform, &line) };
+    #[cfg(feature = "host")]
+    if !is_logged {
+        crate::host::log::without_device(&line);
+    }
+    #[cfg(not(feature = "host"))]
+    let _ = is_logged;
+    error.code as quecota_error_t
 }
 
 /// Loads the journal and goes on with what an earlier run left; once, before anything else. At its end the platform's
@@ -59,7 +90,7 @@ pub unsafe extern "C" fn quecota_init(
 /// `device` is NULL or a handle of quecota_init().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_start(device: *mut quecota_t) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_start", Given::Nothing, "", {
         let device = device!(device, else NULL);
         code(device.start())
     })
@@ -89,7 +120,7 @@ pub unsafe extern "C" fn quecota_poll(device: *mut quecota_t) -> u32 {
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_deinit(device: *mut quecota_t) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_deinit", Given::Nothing, "", {
         let device = device!(device, else NULL);
         code(device.end())
     })
@@ -105,7 +136,7 @@ pub unsafe extern "C" fn quecota_set_event_callback(
     event: quecota_event_cb_t,
     ctx: *mut c_void,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_set_event_callback", Given::Nothing, "", {
         let device = device!(device, else NULL);
         code(device.set_callback(Callback::set(event, ctx)))
     })

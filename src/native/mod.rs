@@ -7,8 +7,10 @@
 //!
 //! [`device`] is one device and its lock. Its [`provider`] is a table of C functions ([`table`], [`c_platform`]) or, on
 //! hosts, Rust ([`rust_platform`]). The exports stand by subject: [`lifecycle`], [`configuration`], [`network`],
-//! [`ota`], [`failure`], [`http`].
+//! [`ota`], [`failure`], [`http`]. What they refuse leaves a line: [`refusal`].
 
+#[macro_use]
+mod refusal;
 mod c_platform;
 mod callback;
 mod config;
@@ -31,13 +33,14 @@ pub use callback::Callback;
 pub use config::*;
 pub use configuration::*;
 pub use device::{Device, QUECOTA_ALIGN, QUECOTA_SIZE, quecota_memory_t};
-pub use error::{Error, quecota_error_t, quecota_error_values};
+pub use error::{Error, PANIC, quecota_error_t, quecota_error_values};
 pub use failure::*;
 pub use handle::quecota_t;
 pub use http::*;
 pub use lifecycle::*;
 pub use network::*;
 pub use ota::*;
+pub use refusal::{Given, drop_in_refused, native_refused};
 #[cfg(feature = "host")]
 pub use rust_platform::{DeviceRef, RustPlatform, publish};
 pub use table::*;

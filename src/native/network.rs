@@ -3,11 +3,12 @@
 use core::ffi::c_char;
 
 use quecota_core::agent::{FetchEnd, FetchHead, Flow, Link};
-use quecota_core::platform::{Encoding, SendId};
+use quecota_core::platform::{Encoding, Level, SendId};
 
-use super::error::{Error, NULL, PANIC, QUECOTA_ERROR_BUSY, VALUE, code, quecota_error_t};
+use super::error::{Error, NULL, QUECOTA_ERROR_BUSY, VALUE, code, quecota_error_t};
 use super::growing::Growing;
 use super::handle::quecota_t;
+use super::refusal::Given;
 use super::table::QUECOTA_LENGTH_UNKNOWN;
 
 /// Event of the MQTT connection.
@@ -61,7 +62,7 @@ pub unsafe extern "C" fn quecota_on_link(
     link: quecota_link_t,
     connack: u8,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_on_link", Given::Number(link.into()), "must be one of QUECOTA_LINK_*", {
         let device = device!(device, else NULL);
         let link = match link {
             0 => Link::Connected,
@@ -71,7 +72,27 @@ pub unsafe extern "C" fn quecota_on_link(
             4 => Link::Lost,
             _ => return VALUE,
         };
-        code(device.tell(|agent, platform| agent.on_link(platform, link)))
+        code(device.tell(|agent, platform| {
+            if let Some(line) = link_line(link) {
+                platform.log(Level::Warn, line);
+            }
+            agent.on_link(platform, link);
+        }))
+    })
+}
+
+/// A link that cannot be used, in words (MQTT 3.1.1, table 3.1).
+fn link_line(link: Link) -> Option<&'static str> {
+    Some(match link {
+        Link::Connected | Link::Subscribed => return None,
+        Link::Refused(1) => "the broker refuses the connection (CONNACK 1): it does not speak MQTT 3.1.1",
+        Link::Refused(2) => "the broker refuses the connection (CONNACK 2): it does not take this client id",
+        Link::Refused(3) => "the broker refuses the connection (CONNACK 3): not available now",
+        Link::Refused(4) => "the broker refuses the connection (CONNACK 4): user name or password is wrong",
+        Link::Refused(5) => "the broker refuses the connection (CONNACK 5): this device is not authorized",
+        Link::Refused(_) => "the broker refuses the connection with an unknown CONNACK code",
+        Link::SubscribeRefused => "the broker refuses the subscription (SUBACK 0x80)",
+        Link::Lost => "the link to the broker is lost, or could not be made",
     })
 }
 
@@ -87,16 +108,22 @@ pub unsafe extern "C" fn quecota_on_message(
     payload: *const u8,
     length: u32,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
-        let device = device!(device, else NULL);
-        let topic = string!(topic, else if topic.is_null() { NULL } else { VALUE });
-        let payload = bytes!(payload, length, else NULL);
-        code(
-            device
-                .tell(|agent, platform| agent.on_message(platform, topic, payload))
-                .and_then(|taken| if taken { Ok(()) } else { Err(QUECOTA_ERROR_BUSY) }),
-        )
-    })
+    native_call!(
+        device,
+        "quecota_on_message",
+        Given::Text(topic),
+        "the topic must be UTF-8 of at most 2048 bytes",
+        {
+            let device = device!(device, else NULL);
+            let topic = string!(topic, else if topic.is_null() { NULL } else { VALUE });
+            let payload = bytes!(payload, length, else NULL);
+            code(
+                device
+                    .tell(|agent, platform| agent.on_message(platform, topic, payload))
+                    .and_then(|taken| if taken { Ok(()) } else { Err(QUECOTA_ERROR_BUSY) }),
+            )
+        }
+    )
 }
 
 /// The publish `id` was acknowledged by the peer (`delivered` is not 0), or was lost.
@@ -105,7 +132,7 @@ pub unsafe extern "C" fn quecota_on_message(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_on_sent(device: *mut quecota_t, id: u16, delivered: i32) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_on_sent", Given::Number(id.into()), "", {
         let device = device!(device, else NULL);
         code(device.tell(|agent, platform| agent.on_sent(platform, SendId(id), delivered != 0)))
     })
@@ -155,6 +182,7 @@ pub struct quecota_fetch_head_t {
 
 // SAFETY: repr(C), size first; a NULL pointer and zeros are valid values.
 unsafe impl Growing for quecota_fetch_head_t {
+    const NAME: &'static str = "head";
     const FIRST: usize = size_of::<quecota_fetch_head_t>();
 }
 
@@ -216,7 +244,7 @@ pub unsafe extern "C" fn quecota_on_fetch_data(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_on_fetch_end(device: *mut quecota_t, complete: i32) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_on_fetch_end", Given::Number(complete.into()), "", {
         let device = device!(device, else NULL);
         let end = if complete == 0 { FetchEnd::Failed } else { FetchEnd::Complete };
         code(device.tell(|agent, platform| agent.on_fetch_end(platform, end)))

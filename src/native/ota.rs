@@ -1,7 +1,8 @@
 //! Upgrades: the events of one, and what the application answers or asks.
 
-use super::error::{NULL, PANIC, VALUE, code, quecota_error_t};
+use super::error::{NULL, VALUE, code, quecota_error_t};
 use super::handle::quecota_t;
+use super::refusal::Given;
 
 /// `code` of a QUECOTA_EVENT_OTA.
 pub type quecota_ota_t = i32;
@@ -65,7 +66,7 @@ pub struct quecota_progress_t {
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_request(device: *mut quecota_t, want_sha256: i32) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_ota_request", Given::Number(want_sha256.into()), "", {
         let device = device!(device, else NULL);
         let mode = u32::from(want_sha256 != 0);
         code(device.tell(|agent, platform| agent.ota_request(platform, mode)).and_then(|asked| Ok(asked?)))
@@ -81,11 +82,21 @@ pub unsafe extern "C" fn quecota_ota_action(
     device: *mut quecota_t,
     action: quecota_action_t,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
-        let device = device!(device, else NULL);
-        let Ok(action) = u8::try_from(action) else { return VALUE };
-        code(device.tell(|agent, platform| agent.ota_action(platform, action)).and_then(|taken| Ok(taken?)))
-    })
+    native_call!(
+        device,
+        "quecota_ota_action",
+        Given::Number(action.into()),
+        "must be one of QUECOTA_ACTION_*",
+        {
+            let device = device!(device, else NULL);
+            let Ok(action) = u8::try_from(action) else { return VALUE };
+            code(
+                device
+                    .tell(|agent, platform| agent.ota_action(platform, action))
+                    .and_then(|taken| Ok(taken?)),
+            )
+        }
+    )
 }
 
 /// Reads from the staged piece: up to `size` bytes from `offset`, which counts from the start of the whole file.
@@ -101,20 +112,26 @@ pub unsafe extern "C" fn quecota_ota_read(
     size: u32,
     read: *mut u32,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
-        write_to!(read, 0, else NULL);
-        let device = device!(device, else NULL);
-        let room = bytes_mut!(data, size, else NULL);
-        if room.is_empty() {
-            return VALUE;
+    native_call!(
+        device,
+        "quecota_ota_read",
+        Given::Number(offset.into()),
+        "offset must be inside the staged piece, size at least 1",
+        {
+            write_to!(read, 0, else NULL);
+            let device = device!(device, else NULL);
+            let room = bytes_mut!(data, size, else NULL);
+            if room.is_empty() {
+                return VALUE;
+            }
+            code(device.tell(|agent, platform| agent.ota_read(platform, offset, room)).and_then(|count| {
+                let count = u32::try_from(count?).unwrap_or(u32::MAX);
+                // SAFETY: not NULL, as was checked above.
+                unsafe { read.write(count) };
+                Ok(())
+            }))
         }
-        code(device.tell(|agent, platform| agent.ota_read(platform, offset, room)).and_then(|count| {
-            let count = u32::try_from(count?).unwrap_or(u32::MAX);
-            // SAFETY: not NULL, as was checked above.
-            unsafe { read.write(count) };
-            Ok(())
-        }))
-    })
+    )
 }
 
 /// Checkpoint of the application: the bytes before `offset` of the present MCU image are in the MCU's flash and survive
@@ -139,14 +156,20 @@ pub unsafe extern "C" fn quecota_ota_read(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_checkpoint(device: *mut quecota_t, offset: u32) -> quecota_error_t {
-    boundary!(PANIC, {
-        let device = device!(device, else NULL);
-        code(
-            device
-                .tell(|agent, platform| agent.ota_checkpoint(platform, offset))
-                .and_then(|marked| Ok(marked?)),
-        )
-    })
+    native_call!(
+        device,
+        "quecota_ota_checkpoint",
+        Given::Number(offset.into()),
+        "must be from the start to the end of the staged piece; between pieces the end of the last one; or 0",
+        {
+            let device = device!(device, else NULL);
+            code(
+                device
+                    .tell(|agent, platform| agent.ota_checkpoint(platform, offset))
+                    .and_then(|marked| Ok(marked?)),
+            )
+        }
+    )
 }
 
 /// Writes the present checkpoint to `*offset`: where the application goes on with the present image; 0: at its first
@@ -160,7 +183,7 @@ pub unsafe extern "C" fn quecota_ota_get_checkpoint(
     device: *mut quecota_t,
     offset: *mut u32,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_ota_get_checkpoint", Given::Nothing, "", {
         write_to!(offset, 0, else NULL);
         let device = device!(device, else NULL);
         code(device.ask(|agent, _| agent.ota_get_checkpoint()).map(|marked| {
@@ -179,7 +202,7 @@ pub unsafe extern "C" fn quecota_ota_get_checkpoint(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_cancel(device: *mut quecota_t) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_ota_cancel", Given::Nothing, "", {
         let device = device!(device, else NULL);
         code(device.tell(|agent, platform| agent.cancel(platform)).and_then(|taken| Ok(taken?)))
     })
@@ -195,7 +218,7 @@ pub unsafe extern "C" fn quecota_ota_cancel(device: *mut quecota_t) -> quecota_e
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_hold_apply(device: *mut quecota_t) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_ota_hold_apply", Given::Nothing, "", {
         let device = device!(device, else NULL);
         code(device.ask(|agent, _| agent.hold_apply()).and_then(|held| Ok(held?)))
     })
@@ -208,7 +231,7 @@ pub unsafe extern "C" fn quecota_ota_hold_apply(device: *mut quecota_t) -> queco
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_allow_apply(device: *mut quecota_t) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_ota_allow_apply", Given::Nothing, "", {
         let device = device!(device, else NULL);
         code(device.tell(|agent, platform| agent.allow_apply(platform)))
     })
@@ -227,14 +250,20 @@ pub unsafe extern "C" fn quecota_ota_allow_apply(device: *mut quecota_t) -> quec
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_need_time(device: *mut quecota_t, milliseconds: u32) -> quecota_error_t {
-    boundary!(PANIC, {
-        let device = device!(device, else NULL);
-        code(
-            device
-                .tell(|agent, platform| agent.need_time(platform, milliseconds))
-                .and_then(|granted| Ok(granted?)),
-        )
-    })
+    native_call!(
+        device,
+        "quecota_ota_need_time",
+        Given::Number(milliseconds.into()),
+        "at most 50 minutes in all for one piece, 100 for the update",
+        {
+            let device = device!(device, else NULL);
+            code(
+                device
+                    .tell(|agent, platform| agent.need_time(platform, milliseconds))
+                    .and_then(|granted| Ok(granted?)),
+            )
+        }
+    )
 }
 
 /// Writes state and byte counts of the upgrade to `*progress`.
@@ -246,7 +275,7 @@ pub unsafe extern "C" fn quecota_ota_progress(
     device: *mut quecota_t,
     progress: *mut quecota_progress_t,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_ota_progress", Given::Nothing, "", {
         write_to!(progress, quecota_progress_t::default(), else NULL);
         let device = device!(device, else NULL);
         code(device.ask(|agent, _| agent.ota_progress()).map(|now| {

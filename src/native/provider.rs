@@ -6,8 +6,8 @@ use quecota_core::platform::Platform;
 #[cfg(feature = "host")]
 use std::sync::PoisonError;
 
-use super::c_platform::CPlatform;
-use super::error::Error;
+use super::c_platform::{CPlatform, log_by_table};
+use super::error::{Error, InitError};
 use super::handle::quecota_t;
 #[cfg(feature = "host")]
 use super::rust_platform::{self, DeviceRef, RustPlatform};
@@ -33,13 +33,30 @@ impl Provider {
     ///
     /// # Safety
     /// As [`CPlatform::copied`].
-    pub unsafe fn of(platform: *const quecota_platform_t) -> Result<Self, Error> {
+    pub unsafe fn of(platform: *const quecota_platform_t) -> Result<Self, InitError> {
         #[cfg(feature = "host")]
         if let Some(platform) = rust_platform::published(platform) {
             return Ok(Provider::Rust(platform));
         }
         // SAFETY: the caller's promise.
         unsafe { CPlatform::copied(platform) }.map(Provider::C)
+    }
+
+    /// Writes a line to the log of a platform that has no device yet. `false`: it has no usable log.
+    ///
+    /// # Safety
+    /// As [`CPlatform::copied`].
+    pub unsafe fn log_before_init(platform: *const quecota_platform_t, line: &str) -> bool {
+        #[cfg(feature = "host")]
+        if let Some(platform) = rust_platform::published(platform) {
+            let logged = Provider::Rust(platform).locked(|platform| {
+                platform.log(Level::Warn, line);
+                Ok(())
+            });
+            return logged.is_ok();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { log_by_table(platform, line) }
     }
 
     /// Lets the poll run soon. Called without the lock.

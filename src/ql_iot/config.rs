@@ -13,7 +13,7 @@ use super::codes::{QIot_connMode_e, QIot_protocolType_t, QIot_protocolType_t_val
 use super::hand_out::hand_out;
 use super::slot::device;
 use super::types::{FALSE, TRUE, qbool, quint8_t, quint32_t};
-use crate::native::Error;
+use crate::native::{Error, Given};
 
 /// Longest device key that an application may set (QUECTHING.md 1.2).
 const OWN_DEVICE_KEY: usize = 16;
@@ -74,15 +74,21 @@ static DEVICE_SECRET: Shown<{ limits::DEVICE_SECRET + 1 }> = Shown::new();
 /// REQ without product key, product secret or server.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotConfigSetConnmode(mode: QIot_connMode_e) -> qbool {
-    boundary!(FALSE, {
-        let Some(device) = device() else { return FALSE };
-        let mode = match mode {
-            0 => Mode::Idle,
-            1 => Mode::Request,
-            _ => return FALSE,
-        };
-        accepted(device.tell(|agent, platform| agent.set_mode(platform, mode)))
-    })
+    iot_call!(
+        FALSE,
+        "Ql_iotConfigSetConnmode",
+        Given::Number(mode.into()),
+        "must be 0 (idle) or 1 (connect); 1 needs Ql_iotConfigSetProductinfo() and Ql_iotConfigSetServer() before",
+        {
+            let Some(device) = device() else { return FALSE };
+            let mode = match mode {
+                0 => Mode::Idle,
+                1 => Mode::Request,
+                _ => return FALSE,
+            };
+            accepted(device.tell(|agent, platform| agent.set_mode(platform, mode)))
+        }
+    )
 }
 
 /// The mode that was set.
@@ -101,22 +107,28 @@ pub extern "C" fn Ql_iotConfigGetConnmode() -> QIot_connMode_e {
 /// The pointers are NULL or NUL-terminated strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn Ql_iotConfigSetProductinfo(pk: *const c_char, ps: *const c_char) -> qbool {
-    boundary!(FALSE, {
-        let Some(device) = device() else { return FALSE };
-        let (key, secret) = (string!(pk, else FALSE), string!(ps, else FALSE));
-        let result = device.tell(|agent, platform| {
-            let too_long = key.len() > limits::PRODUCT_KEY || secret.len() > limits::PRODUCT_SECRET;
-            if too_long && !key.is_empty() && !secret.is_empty() && agent.mode() == Mode::Idle {
-                platform.log(
-                    Level::Warn,
-                    "Ql_iotConfigSetProductinfo: at most 32 characters each; nothing was set",
-                );
-                return Ok(());
-            }
-            agent.set_product(platform, key, secret)
-        });
-        accepted(result)
-    })
+    iot_call!(
+        FALSE,
+        "Ql_iotConfigSetProductinfo",
+        Given::Text(pk),
+        "key and secret must be UTF-8 and not empty; only while the mode is idle",
+        {
+            let Some(device) = device() else { return FALSE };
+            let (key, secret) = (string!(pk, else FALSE), string!(ps, else FALSE));
+            let result = device.tell(|agent, platform| {
+                let too_long = key.len() > limits::PRODUCT_KEY || secret.len() > limits::PRODUCT_SECRET;
+                if too_long && !key.is_empty() && !secret.is_empty() && agent.mode() == Mode::Idle {
+                    platform.log(
+                        Level::Warn,
+                        "Ql_iotConfigSetProductinfo: at most 32 characters each; nothing was set",
+                    );
+                    return Ok(());
+                }
+                agent.set_product(platform, key, secret)
+            });
+            accepted(result)
+        }
+    )
 }
 
 /// Where product key, secret and the version of the authentication are found; NULL places are left out. FALSE and
@@ -130,28 +142,34 @@ pub unsafe extern "C" fn Ql_iotConfigGetProductinfo(
     ps: *mut *mut c_char,
     ver: *mut *mut c_char,
 ) -> qbool {
-    boundary!(FALSE, {
-        let shown = device().and_then(|device| {
-            device
-                .ask(|agent, _| {
-                    let (key, secret) = agent.product();
-                    (
-                        PRODUCT_KEY.show(key),
-                        PRODUCT_SECRET.show(secret),
-                        AUTH_VERSION_SHOWN.show(AUTH_VERSION),
-                    )
-                })
-                .ok()
-        });
-        let (key, secret, version) = shown.unwrap_or((ptr::null_mut(), ptr::null_mut(), ptr::null_mut()));
-        // SAFETY: the application's places.
-        unsafe {
-            hand_out(pk, key);
-            hand_out(ps, secret);
-            hand_out(ver, version);
+    iot_call!(
+        FALSE,
+        "Ql_iotConfigGetProductinfo",
+        Given::Nothing,
+        "the device is in use by the platform or belongs to another process",
+        {
+            let shown = device().and_then(|device| {
+                device
+                    .ask(|agent, _| {
+                        let (key, secret) = agent.product();
+                        (
+                            PRODUCT_KEY.show(key),
+                            PRODUCT_SECRET.show(secret),
+                            AUTH_VERSION_SHOWN.show(AUTH_VERSION),
+                        )
+                    })
+                    .ok()
+            });
+            let (key, secret, version) = shown.unwrap_or((ptr::null_mut(), ptr::null_mut(), ptr::null_mut()));
+            // SAFETY: the application's places.
+            unsafe {
+                hand_out(pk, key);
+                hand_out(ps, secret);
+                hand_out(ver, version);
+            }
+            qbool::from(shown.is_some())
         }
-        qbool::from(shown.is_some())
-    })
+    )
 }
 
 /// The platform's address, below 64 characters; MQTT only; FALSE unless idle. A change forgets the device secret. The
@@ -164,22 +182,28 @@ pub unsafe extern "C" fn Ql_iotConfigSetServer(
     r#type: QIot_protocolType_t,
     server_url: *const c_char,
 ) -> qbool {
-    boundary!(FALSE, {
-        let Some(device) = device() else { return FALSE };
-        let url = match string!(server_url, else FALSE) {
-            "iot-south.quectel.com:2883" | "http://iot-south.quectel.com:2883" => {
-                "mqtt://iot-south.quectel.com:1883"
-            }
-            "https://iot-south.quectel.com:2884" => "mqtts://iot-south.quectel.com:8883",
-            url => url,
-        };
-        if r#type != QIot_protocolType_t_values::QIOT_PPROTOCOL_MQTT as QIot_protocolType_t
-            || url.len() >= limits::SERVER_URL
+    iot_call!(
+        FALSE,
+        "Ql_iotConfigSetServer",
+        Given::Text(server_url),
+        "type must be QIOT_PPROTOCOL_MQTT, url mqtt://host:port or mqtts://host:port below 64 characters; only while the mode is idle",
         {
-            return FALSE;
+            let Some(device) = device() else { return FALSE };
+            let url = match string!(server_url, else FALSE) {
+                "iot-south.quectel.com:2883" | "http://iot-south.quectel.com:2883" => {
+                    "mqtt://iot-south.quectel.com:1883"
+                }
+                "https://iot-south.quectel.com:2884" => "mqtts://iot-south.quectel.com:8883",
+                url => url,
+            };
+            if r#type != QIot_protocolType_t_values::QIOT_PPROTOCOL_MQTT as QIot_protocolType_t
+                || url.len() >= limits::SERVER_URL
+            {
+                return FALSE;
+            }
+            accepted(device.tell(|agent, platform| agent.set_server(platform, url)))
         }
-        accepted(device.tell(|agent, platform| agent.set_server(platform, url)))
-    })
+    )
 }
 
 /// Where the protocol and the address in force are found; NULL places are left out.
@@ -204,11 +228,17 @@ pub unsafe extern "C" fn Ql_iotConfigGetServer(
 /// Keep-alive, 1..65535 s; FALSE unless idle. (The wire has 21 s at least.)
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotConfigSetLifetime(lifetime: quint32_t) -> qbool {
-    boundary!(FALSE, {
-        let Some(device) = device() else { return FALSE };
-        let Ok(seconds) = u16::try_from(lifetime) else { return FALSE };
-        accepted(device.ask(|agent, _| agent.set_lifetime(seconds)))
-    })
+    iot_call!(
+        FALSE,
+        "Ql_iotConfigSetLifetime",
+        Given::Number(lifetime.into()),
+        "must be 1 to 65535 seconds; only while the mode is idle",
+        {
+            let Some(device) = device() else { return FALSE };
+            let Ok(seconds) = u16::try_from(lifetime) else { return FALSE };
+            accepted(device.ask(|agent, _| agent.set_lifetime(seconds)))
+        }
+    )
 }
 
 /// The keep-alive that was set, in seconds.
@@ -223,17 +253,23 @@ pub extern "C" fn Ql_iotConfigGetLifetime() -> quint32_t {
 /// The PDP context, 1..15; FALSE unless idle. Kept for ports that have several; this library itself has no use for it.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotConfigSetPdpContextId(contextID: quint8_t) -> qbool {
-    boundary!(FALSE, {
-        let Some(device) = device() else { return FALSE };
-        let set = device.ask(|agent, _| {
-            let allowed = agent.mode() == Mode::Idle && PDP_CONTEXTS.contains(&contextID);
-            if allowed {
-                PDP_CONTEXT.store(contextID, Ordering::Relaxed);
-            }
-            allowed
-        });
-        qbool::from(set.unwrap_or(false))
-    })
+    iot_call!(
+        FALSE,
+        "Ql_iotConfigSetPdpContextId",
+        Given::Number(contextID.into()),
+        "must be 1 to 15; only while the mode is idle",
+        {
+            let Some(device) = device() else { return FALSE };
+            let set = device.ask(|agent, _| {
+                let allowed = agent.mode() == Mode::Idle && PDP_CONTEXTS.contains(&contextID);
+                if allowed {
+                    PDP_CONTEXT.store(contextID, Ordering::Relaxed);
+                }
+                allowed
+            });
+            qbool::from(set.unwrap_or(false))
+        }
+    )
 }
 
 /// The PDP context; 1 unless it was set.
@@ -245,10 +281,16 @@ pub extern "C" fn Ql_iotConfigGetPdpContextId() -> quint8_t {
 /// Whether payloads are to be encrypted; FALSE unless idle.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotConfigSetSessionFlag(flag: qbool) -> qbool {
-    boundary!(FALSE, {
-        let Some(device) = device() else { return FALSE };
-        accepted(device.ask(|agent, _| agent.set_session_encryption(flag != FALSE)))
-    })
+    iot_call!(
+        FALSE,
+        "Ql_iotConfigSetSessionFlag",
+        Given::Number(flag.into()),
+        "only while the mode is idle",
+        {
+            let Some(device) = device() else { return FALSE };
+            accepted(device.ask(|agent, _| agent.set_session_encryption(flag != FALSE)))
+        }
+    )
 }
 
 /// Whether payloads are to be encrypted.
@@ -266,7 +308,7 @@ pub extern "C" fn Ql_iotConfigGetSessionFlag() -> qbool {
 /// `appVer` is NULL or a NUL-terminated string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn Ql_iotConfigSetAppVersion(appVer: *const c_char) -> qbool {
-    boundary!(FALSE, {
+    iot_call!(FALSE, "Ql_iotConfigSetAppVersion", Given::Text(appVer), "must be UTF-8 of at most 64 bytes", {
         let Some(device) = device() else { return FALSE };
         let version = optional_string!(appVer, else FALSE);
         accepted(device.tell(|agent, _| agent.set_app_version(version)))
@@ -289,11 +331,17 @@ pub extern "C" fn Ql_iotConfigGetSoftVersion() -> *mut c_char {
 /// The pointers are NULL or NUL-terminated strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn Ql_iotConfigSetMcuVersion(compno: *const c_char, version: *const c_char) -> qbool {
-    boundary!(FALSE, {
-        let Some(device) = device() else { return FALSE };
-        let (component, version) = (string!(compno, else FALSE), string!(version, else FALSE));
-        accepted(device.tell(|agent, platform| agent.set_mcu_version(platform, component, version)))
-    })
+    iot_call!(
+        FALSE,
+        "Ql_iotConfigSetMcuVersion",
+        Given::Text(compno),
+        "component 1 to 32 bytes without ; and :, version at most 64 without ;, all components 512 at most",
+        {
+            let Some(device) = device() else { return FALSE };
+            let (component, version) = (string!(compno, else FALSE), string!(version, else FALSE));
+            accepted(device.tell(|agent, platform| agent.set_mcu_version(platform, component, version)))
+        }
+    )
 }
 
 /// Where the version of a component is found, and its length: no NUL ends it. `compno` NULL: the whole list,
@@ -354,23 +402,32 @@ pub extern "C" fn Ql_iotGetWorkState() -> QIot_state_e {
 /// The pointers are NULL or NUL-terminated strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn Ql_iotConfigSetDkDs(dk: *const c_char, ds: *const c_char) -> qbool {
-    boundary!(FALSE, {
-        let Some(device) = device() else { return FALSE };
-        let key = string!(dk, else FALSE);
-        let secret = optional_string!(ds, else FALSE).unwrap_or("");
-        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if key.len() > OWN_DEVICE_KEY || secret.len() > limits::DEVICE_SECRET || !plain(key) || !plain(secret)
+    iot_call!(
+        FALSE,
+        "Ql_iotConfigSetDkDs",
+        Given::Text(dk),
+        "key at most 16 letters and digits and not the hardware id, secret at most 32; only while the mode is idle",
         {
-            return FALSE;
-        }
-        let result = device.tell(|agent, platform| {
-            if !key.is_empty() && key == platform.device_key() {
-                return Err(CallError::Value);
+            let Some(device) = device() else { return FALSE };
+            let key = string!(dk, else FALSE);
+            let secret = optional_string!(ds, else FALSE).unwrap_or("");
+            let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            if key.len() > OWN_DEVICE_KEY
+                || secret.len() > limits::DEVICE_SECRET
+                || !plain(key)
+                || !plain(secret)
+            {
+                return FALSE;
             }
-            agent.set_device(platform, key, secret)
-        });
-        accepted(result)
-    })
+            let result = device.tell(|agent, platform| {
+                if !key.is_empty() && key == platform.device_key() {
+                    return Err(CallError::Value);
+                }
+                agent.set_device(platform, key, secret)
+            });
+            accepted(result)
+        }
+    )
 }
 
 /// Where device key and secret in force are found; NULL places are left out.

@@ -4,35 +4,49 @@ use quecota_core::platform::Level;
 
 use super::slot::device;
 use super::types::{FALSE, TRUE, qbool, quint8_t, quint32_t};
+use crate::native::Given;
 
 /// Asks the platform for an upgrade plan. Mode 0: as it is; 1: the SHA-256 is wanted, too. FALSE when offline, and for
 /// any other mode, for which nothing is sent.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotCmdOtaRequest(mode: quint32_t) -> qbool {
-    boundary!(FALSE, {
-        let Some(device) = device() else { return FALSE };
-        let asked = device.tell(|agent, platform| {
-            if mode > 1 {
-                platform.log(Level::Warn, "Ql_iotCmdOtaRequest: the mode must be 0 or 1; nothing was sent");
-                return false;
-            }
-            agent.ota_request(platform, mode).is_ok()
-        });
-        qbool::from(asked.unwrap_or(false))
-    })
+    iot_call!(
+        FALSE,
+        "Ql_iotCmdOtaRequest",
+        Given::Number(mode.into()),
+        "must be 0 or 1, and the session be online",
+        {
+            let Some(device) = device() else { return FALSE };
+            let asked = device.tell(|agent, platform| {
+                if mode > 1 {
+                    platform
+                        .log(Level::Warn, "Ql_iotCmdOtaRequest: the mode must be 0 or 1; nothing was sent");
+                    return false;
+                }
+                agent.ota_request(platform, mode).is_ok()
+            });
+            qbool::from(asked.unwrap_or(false))
+        }
+    )
 }
 
 /// 0 refuses the plan, 1 confirms it, 2 fetches the next piece, 3 says that the MCU is updating. FALSE when the state
 /// does not allow it. May be called inside the event callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotCmdOtaAction(action: quint8_t) -> qbool {
-    boundary!(FALSE, {
-        let Some(device) = device() else { return FALSE };
-        match device.tell(|agent, platform| agent.ota_action(platform, action)) {
-            Ok(Ok(())) => TRUE,
-            _ => FALSE,
+    iot_call!(
+        FALSE,
+        "Ql_iotCmdOtaAction",
+        Given::Number(action.into()),
+        "0 and 1 answer a plan, 2 and 3 follow a staged piece; the present OTA state does not allow it",
+        {
+            let Some(device) = device() else { return FALSE };
+            match device.tell(|agent, platform| agent.ota_action(platform, action)) {
+                Ok(Ok(())) => TRUE,
+                _ => FALSE,
+            }
         }
-    })
+    )
 }
 
 /// Reads up to `maxLen` bytes of the staged piece from `startAddr`, which counts from the start of the whole file.
@@ -46,15 +60,21 @@ pub unsafe extern "C" fn Ql_iotCmdOtaMcuFWDataRead(
     data: *mut quint8_t,
     maxLen: quint32_t,
 ) -> quint32_t {
-    boundary!(0, {
-        let Some(device) = device() else { return 0 };
-        let data = bytes_mut!(data, maxLen, else 0);
-        if data.is_empty() {
-            return 0;
+    iot_call!(
+        0,
+        "Ql_iotCmdOtaMcuFWDataRead",
+        Given::Number(startAddr.into()),
+        "startAddr must be inside the staged piece, maxLen at least 1, data not NULL",
+        {
+            let Some(device) = device() else { return 0 };
+            let data = bytes_mut!(data, maxLen, else 0);
+            if data.is_empty() {
+                return 0;
+            }
+            match device.tell(|agent, platform| agent.ota_read(platform, startAddr, data)) {
+                Ok(Ok(count)) => quint32_t::try_from(count).unwrap_or(0),
+                _ => 0,
+            }
         }
-        match device.tell(|agent, platform| agent.ota_read(platform, startAddr, data)) {
-            Ok(Ok(count)) => quint32_t::try_from(count).unwrap_or(0),
-            _ => 0,
-        }
-    })
+    )
 }

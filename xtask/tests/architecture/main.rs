@@ -85,7 +85,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("src/lib.rs", &[]),
     ("src/boundary.rs", &[]),
-    ("src/native", &["src/boundary.rs", "core/src"]),
+    // The log for what is refused before there is a device.
+    ("src/native", &["src/boundary.rs", "src/host/log.rs", "core/src"]),
     (
         "src/ql_iot",
         &[
