@@ -1,7 +1,9 @@
 //! MD5, CRC-32 and SHA-256 of one stream in one pass, whichever the platform announced (QUECTHING.md 4.5, ids 3, 15, 16).
 //!
-//! The compression functions come from `md-5` and `sha2`; the buffering is ours, because one block buffer serves both
-//! and because the state between two bytes has to go into the journal and come back after a reboot.
+//! The compression functions are [`md5`]'s and the `sha2` crate's; the buffering is ours, because one block buffer serves
+//! both and because the state between two bytes has to go into the journal and come back after a reboot.
+
+mod md5;
 
 /// Bytes of one block of MD5 and SHA-256.
 const BLOCK: usize = 64;
@@ -121,8 +123,8 @@ impl Digests {
         let (mut md5, mut sha256) = (self.md5, self.sha256);
         if let Some(state) = &mut md5 {
             let (blocks, last) = self.padded(bits.to_le_bytes());
-            md5::block_api::compress(state, blocks.as_slice());
-            md5::block_api::compress(state, &[last]);
+            md5::compress(state, blocks.as_slice());
+            md5::compress(state, &[last]);
         }
         if let Some(state) = &mut sha256 {
             let (blocks, last) = self.padded(bits.to_be_bytes());
@@ -204,7 +206,7 @@ impl Digests {
 
     fn compress(&mut self, blocks: &[[u8; BLOCK]]) {
         if let Some(state) = &mut self.md5 {
-            md5::block_api::compress(state, blocks);
+            md5::compress(state, blocks);
         }
         if let Some(state) = &mut self.sha256 {
             sha2::block_api::compress256(state, blocks);
@@ -327,7 +329,7 @@ fn by_nibbles(crc: u32, data: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use md5::Digest;
+    use ::md5::Digest;
     use proptest::prelude::*;
     use std::vec::Vec;
 
@@ -335,7 +337,7 @@ mod tests {
 
     fn by_the_crates(data: &[u8]) -> Sums {
         Sums {
-            md5: Some(md5::Md5::digest(data).into()),
+            md5: Some(::md5::Md5::digest(data).into()),
             crc32: Some(by_nibbles(0, data)),
             sha256: Some(sha2::Sha256::digest(data).into()),
         }
