@@ -350,7 +350,7 @@ pub struct ContentRange {
 impl Encoding {
     /// What a Content-Encoding says.
     pub fn of(value: &str) -> Self {
-        let value = value.trim();
+        let value = value.trim_ascii();
         if value.is_empty() || value.eq_ignore_ascii_case("identity") {
             Encoding::Identity
         } else {
@@ -486,7 +486,7 @@ impl<const N: usize> Response<N> {
 
     /// `Location` of a redirect; empty if there was none.
     pub fn location(&self) -> Result<&str, HttpError> {
-        if self.location_fits { Ok(self.location.trim()) } else { Err(HttpError::TooLong) }
+        if self.location_fits { Ok(self.location.trim_ascii()) } else { Err(HttpError::TooLong) }
     }
 
     /// Reads on: how many bytes of `input` are used up, and what they were. Call again with the rest, also when it
@@ -564,7 +564,7 @@ impl<const N: usize> Response<N> {
     fn keep(&mut self, byte: u8) -> Line {
         let is_location = self.reading == Reading::Headers
             && byte == b':'
-            && self.line.trim().eq_ignore_ascii_case("location");
+            && self.line.trim_ascii().eq_ignore_ascii_case("location");
         if is_location {
             self.location.clear();
             self.location_fits = true;
@@ -593,7 +593,7 @@ impl<const N: usize> Response<N> {
             Reading::Headers if line.is_empty() => return self.head_read(),
             Reading::Headers => self.header(line, goes)?,
             Reading::ChunkSize => {
-                let digits = parts(line, b';').next().unwrap_or("").trim();
+                let digits = parts(line, b';').next().unwrap_or("").trim_ascii();
                 let size = u64::from_str_radix(digits, 16).map_err(|_| HttpError::Chunk)?;
                 // Chunk sizes are no part of the head that HEAD bounds.
                 self.head_bytes = 0;
@@ -639,7 +639,7 @@ impl<const N: usize> Response<N> {
             let is_of_no_interest = goes == Line::Cut || line.starts_with([' ', '\t']);
             return if is_of_no_interest { Ok(()) } else { Err(HttpError::Header("without a colon")) };
         };
-        let (name, value) = (name.trim(), value.trim());
+        let (name, value) = (name.trim_ascii(), value.trim_ascii());
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         let is_whole = goes == Line::Kept;
         if is("content-length") {
@@ -666,9 +666,9 @@ impl<const N: usize> Response<N> {
             self.head.retry_after = is_number.then(|| value.parse().unwrap_or(u32::MAX));
         } else if is("connection") {
             for option in parts(value, b',') {
-                if option.trim().eq_ignore_ascii_case("close") {
+                if option.trim_ascii().eq_ignore_ascii_case("close") {
                     self.head.connection = Connection::Close;
-                } else if option.trim().eq_ignore_ascii_case("keep-alive") {
+                } else if option.trim_ascii().eq_ignore_ascii_case("keep-alive") {
                     self.head.connection = Connection::KeepAlive;
                 }
             }
@@ -733,7 +733,7 @@ fn content_range(value: &str) -> Option<Option<ContentRange>> {
     if !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
-    let (range, total) = cut(rest.trim(), b'/')?;
+    let (range, total) = cut(rest.trim_ascii(), b'/')?;
     let total = if total == "*" { None } else { Some(number(total)?) };
     if range == "*" {
         return Some(None);
