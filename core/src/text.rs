@@ -38,41 +38,23 @@ impl<const N: usize> Text<N> {
 
     /// Appends `text`, or leaves the content as it was.
     pub fn push(&mut self, text: &str) -> Result<(), TooLong> {
-        let end = self.len.saturating_add(text.len());
-        let Some(room) = self.bytes.get_mut(self.len..end) else {
-            return Err(TooLong { len: end, max: N });
-        };
-        for (to, from) in room.iter_mut().zip(text.as_bytes()) {
-            *to = *from;
-        }
-        self.len = end;
+        self.len = append(&mut self.bytes, self.len, text)?;
         Ok(())
     }
 
     /// Appends a number in decimal.
     pub fn push_number(&mut self, number: i64) -> Result<(), TooLong> {
-        let mut digits = [0u8; 20];
-        let mut rest = number.unsigned_abs();
-        let mut used = 0;
-        for place in digits.iter_mut().rev() {
-            *place = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            used += 1;
-            if rest == 0 {
-                break;
-            }
-        }
-        let before = *self;
+        let mut digits = [0; 20];
+        let before = self.len;
         let signed = if number < 0 { self.push("-") } else { Ok(()) };
-        let from = digits.len().saturating_sub(used);
-        let number = digits.get(from..).and_then(|d| core::str::from_utf8(d).ok()).unwrap_or("0");
-        signed.and_then(|()| self.push(number)).inspect_err(|_| *self = before)
+        signed
+            .and_then(|()| self.push(decimal(number.unsigned_abs(), &mut digits)))
+            .inspect_err(|_| self.len = before)
     }
 
     /// The content.
     pub fn as_str(&self) -> &str {
-        // Only whole strings were ever pushed.
-        self.bytes.get(..self.len).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("")
+        content(&self.bytes, self.len)
     }
 
     /// Whether nothing is in it.
@@ -91,6 +73,42 @@ impl<const N: usize> Text<N> {
     pub fn clear(&mut self) {
         self.len = 0;
     }
+}
+
+/// Writes `text` behind the first `len` bytes. Returns their number with it. Once in the image, not once for each size.
+#[inline(never)]
+fn append(bytes: &mut [u8], len: usize, text: &str) -> Result<usize, TooLong> {
+    let max = bytes.len();
+    let end = len.saturating_add(text.len());
+    let Some(room) = bytes.get_mut(len..end) else {
+        return Err(TooLong { len: end, max });
+    };
+    for (to, from) in room.iter_mut().zip(text.as_bytes()) {
+        *to = *from;
+    }
+    Ok(end)
+}
+
+/// The text of the first `len` bytes: only whole strings were ever pushed.
+#[inline(never)]
+fn content(bytes: &[u8], len: usize) -> &str {
+    bytes.get(..len).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
+}
+
+/// The digits of `number`, at the end of `digits`.
+#[inline(never)]
+fn decimal(number: u64, digits: &mut [u8; 20]) -> &str {
+    let mut rest = number;
+    let mut from = digits.len();
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        from = from.saturating_sub(1);
+        if rest == 0 {
+            break;
+        }
+    }
+    digits.get(from..).and_then(|digits| core::str::from_utf8(digits).ok()).unwrap_or("0")
 }
 
 impl<const N: usize> Default for Text<N> {
