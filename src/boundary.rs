@@ -127,6 +127,7 @@ pub fn contain<T>(_fallback: T, body: impl FnOnce() -> T) -> T {
 ///
 /// # Safety
 /// `pointer` is not NULL and points to a NUL-terminated string that lives for `'a`.
+#[inline(never)]
 pub unsafe fn raw_string<'a>(pointer: *const core::ffi::c_char) -> Option<&'a [u8]> {
     let start = pointer.cast::<u8>();
     for length in 0..=STRING_MAX {
@@ -143,6 +144,7 @@ pub unsafe fn raw_string<'a>(pointer: *const core::ffi::c_char) -> Option<&'a [u
 ///
 /// # Safety
 /// As [`raw_string`], but NULL is allowed.
+#[inline(never)]
 pub unsafe fn string<'a>(pointer: *const core::ffi::c_char) -> Option<&'a str> {
     if pointer.is_null() {
         return None;
@@ -163,14 +165,7 @@ impl<const N: usize> CStrBuf<N> {
 
     /// Copies `text` into this one, which must be new; `N` counts the NUL.
     pub fn hold(&mut self, text: &str) -> &mut Self {
-        let mut room = N.saturating_sub(1).min(text.len());
-        while !text.is_char_boundary(room) {
-            room = room.saturating_sub(1);
-        }
-        for (to, from) in self.bytes.iter_mut().zip(text.as_bytes().iter().take(room)) {
-            *to = *from;
-        }
-        self.length = room;
+        self.length = copy_before_nul(&mut self.bytes, text);
         self
     }
 
@@ -188,6 +183,19 @@ impl<const N: usize> CStrBuf<N> {
     pub fn as_mut_ptr(&mut self) -> *mut core::ffi::c_char {
         self.bytes.as_mut_ptr().cast()
     }
+}
+
+/// Copies what of `text` leaves the last byte of `bytes` free, cut at a character border. Returns its length.
+#[inline(never)]
+fn copy_before_nul(bytes: &mut [u8], text: &str) -> usize {
+    let mut room = bytes.len().saturating_sub(1).min(text.len());
+    while !text.is_char_boundary(room) {
+        room = room.saturating_sub(1);
+    }
+    for (to, from) in bytes.iter_mut().zip(text.as_bytes().iter().take(room)) {
+        *to = *from;
+    }
+    room
 }
 
 #[cfg(test)]

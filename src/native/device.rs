@@ -129,13 +129,16 @@ impl Device {
     /// Uses state and platform with the lock held.
     pub fn enter<R>(&self, work: impl FnOnce(&mut State, &mut dyn Platform) -> R) -> Result<R, Error> {
         self.provider.locked(|platform| {
-            if self.held.replace(true) {
-                return Err(QUECOTA_ERROR_REENTRY);
-            }
-            let _held = Held(&self.held);
+            let _held = self.hold()?;
             // SAFETY: `held` was false and the lock is taken, so this is the only reference to the state.
             Ok(work(unsafe { &mut *self.state.get() }, platform))
         })
+    }
+
+    /// Marks the state as in use. Called with the lock.
+    #[inline(never)]
+    fn hold(&self) -> Result<Held<'_>, Error> {
+        if self.held.replace(true) { Err(QUECOTA_ERROR_REENTRY) } else { Ok(Held(&self.held)) }
     }
 
     /// Uses the agent of a started device.

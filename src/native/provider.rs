@@ -60,6 +60,7 @@ impl Provider {
     }
 
     /// Lets the poll run soon. Called without the lock.
+    #[inline(never)]
     pub fn wake(&self) {
         match self {
             Provider::C(platform) => platform.wake(),
@@ -145,6 +146,7 @@ impl core::fmt::Debug for Provider {
 struct Lock<'a>(&'a CPlatform);
 
 impl<'a> Lock<'a> {
+    #[inline(never)]
     fn take(platform: &'a CPlatform) -> Self {
         platform.lock();
         Lock(platform)
@@ -152,6 +154,7 @@ impl<'a> Lock<'a> {
 }
 
 impl Drop for Lock<'_> {
+    #[inline(never)]
     fn drop(&mut self) {
         self.0.unlock();
     }
