@@ -192,7 +192,7 @@ pub fn seal(buffer: &mut [u8], packet: PacketId, command: Command, payload: usiz
     let room = buffer.len();
     let bare = HEADER.saturating_add(payload);
     let frame = buffer.get_mut(..bare).ok_or(NoRoom { needed: bare, room })?;
-    let header = [MARK, MARK].into_iter().chain(length).chain([0]).chain(id).chain(command);
+    let header = [MARK, MARK, length[0], length[1], 0, id[0], id[1], command[0], command[1]];
     for (place, byte) in frame.iter_mut().zip(header) {
         *place = byte;
     }
@@ -200,11 +200,13 @@ pub fn seal(buffer: &mut [u8], packet: PacketId, command: Command, payload: usiz
     if let Some(place) = frame.get_mut(LENGTH_END) {
         *place = sum;
     }
-    let marks = |frame: &[u8]| {
-        let followers = frame.iter().skip(2).map(Some).chain([None]);
-        frame.iter().skip(1).zip(followers).filter(|(byte, next)| is_stuffed(**byte, *next)).count()
-    };
-    let stuffed = bare.saturating_add(marks(frame));
+    let mut marks = 0usize;
+    let mut next = None;
+    for byte in frame.iter().skip(1).rev() {
+        marks = marks.saturating_add(is_stuffed(*byte, next).into());
+        next = Some(byte);
+    }
+    let stuffed = bare.saturating_add(marks);
     let whole = buffer.get_mut(..stuffed).ok_or(NoRoom { needed: stuffed, room })?;
     stuff(whole, bare);
     Ok(stuffed)

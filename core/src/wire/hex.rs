@@ -4,17 +4,23 @@ use crate::text::Text;
 
 /// `2 * N` hex digits of either case as `N` bytes.
 pub fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != N.checked_mul(2)? {
-        return None;
-    }
     let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
-        for digit in pair {
-            *byte = *byte << 4 | value(*digit)?;
-        }
-    }
-    Some(bytes)
+    decode(text.as_bytes(), &mut bytes).then_some(bytes)
+}
+
+/// Whether `digits` are exactly those of `bytes`, which get what they say. Once in the image, not once for each length.
+#[inline(never)]
+fn decode(digits: &[u8], bytes: &mut [u8]) -> bool {
+    let (pairs, rest) = digits.as_chunks::<2>();
+    let is_whole = rest.is_empty() && pairs.len() == bytes.len();
+    is_whole
+        && bytes.iter_mut().zip(pairs).all(|(byte, [high, low])| match (value(*high), value(*low)) {
+            (Some(high), Some(low)) => {
+                *byte = high << 4 | low;
+                true
+            }
+            _ => false,
+        })
 }
 
 /// `bytes` in lower-case hex; what does not fit into the text (64 digits: a SHA-256) is left out.

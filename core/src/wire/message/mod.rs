@@ -297,12 +297,17 @@ impl<'a> Fields<'a> {
 
     /// A whole number from `min` to the largest of its type.
     fn whole<T: Whole>(&self, field: Field, min: i64) -> Result<Option<T>, MessageError> {
+        Ok(self.whole_within(field, min, T::MAX)?.and_then(|value| T::try_from(value).ok()))
+    }
+
+    /// A whole number from `min` to `max`. Once in the image, not once for each type.
+    #[inline(never)]
+    fn whole_within(&self, field: Field, min: i64, max: i64) -> Result<Option<i64>, MessageError> {
         let Some((offset, value)) = self.number(field)? else { return Ok(None) };
         if value.decimals() != 0 {
             return Err(MessageError::NotWhole { field, offset, value });
         }
-        let max = T::MAX;
-        let fits = value.to_i64().filter(|value| *value >= min).and_then(|value| T::try_from(value).ok());
+        let fits = value.to_i64().filter(|value| (min..=max).contains(value));
         fits.map(Some).ok_or(MessageError::OutOfRange { field, offset, value, min, max })
     }
 

@@ -1,6 +1,6 @@
 //! 0x0111: there is an upgrade for the device.
 
-use super::{Field, Fields, MessageError, Record, Records, WriteFields, field, finish};
+use super::{Field, Fields, MessageError, Record, Records, RecordsIter, WriteFields, field, finish};
 use crate::{
     limits,
     wire::{
@@ -148,12 +148,11 @@ impl<'a> PlanNotify<'a> {
     }
 
     /// The plans in order, whatever their form.
-    pub fn iter(&self) -> impl Iterator<Item = Plan<'a>> + use<'a> {
-        let (single, list) = match self.plans {
-            Plans::Single(plan) => (Some(plan), None),
-            Plans::List(plans) => (None, Some(plans.iter())),
-        };
-        single.into_iter().chain(list.into_iter().flatten())
+    pub fn iter(&self) -> RecordsIter<'_, Plan<'_>> {
+        match &self.plans {
+            Plans::Single(plan) => RecordsIter::Given(core::slice::from_ref(plan).iter()),
+            Plans::List(plans) => plans.iter(),
+        }
     }
 }
 

@@ -74,7 +74,12 @@ impl<'b> Writer<'b> {
 
     /// Adds a number.
     pub fn number(&mut self, id: u16, value: impl Into<Number>) -> &mut Self {
-        let number: Number = value.into();
+        self.any_number(id, value.into())
+    }
+
+    /// Once in the image, not once for each type.
+    #[inline(never)]
+    fn any_number(&mut self, id: u16, number: Number) -> &mut Self {
         self.tag(id, TYPE_NUMBER);
         let magnitude = number.magnitude().to_be_bytes();
         let leading = magnitude.iter().take(7).take_while(|byte| **byte == 0).count();
