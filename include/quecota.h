@@ -552,7 +552,9 @@ enum {
      */
     QUECOTA_FAILURE_URL_TOO_LONG = 22,
     /** The firmware server sent a compressed body (Content-Encoding). */
-    QUECOTA_FAILURE_ENCODED = 23
+    QUECOTA_FAILURE_ENCODED = 23,
+    /** What was staged before a restart of the device reads back otherwise; it is fetched again. */
+    QUECOTA_FAILURE_DAMAGED = 24
 };
 
 /** What a port does next. */

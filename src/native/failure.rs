@@ -63,6 +63,8 @@ pub enum quecota_failure_values {
     QUECOTA_FAILURE_URL_TOO_LONG = 22,
     /// The firmware server sent a compressed body (Content-Encoding).
     QUECOTA_FAILURE_ENCODED = 23,
+    /// What was staged before a restart of the device reads back otherwise; it is fetched again.
+    QUECOTA_FAILURE_DAMAGED = 24,
 }
 
 /// The reason of the last failure, until the next plan or a success; QUECOTA_FAILURE_NONE also for a device that is

@@ -2,7 +2,7 @@
 
 use super::Agent;
 use crate::ota::{Failure, Input};
-use crate::platform::{Applied, Area, Platform};
+use crate::platform::{Applied, Area, Level, Platform};
 
 /// What becomes of verified module firmware.
 pub(super) struct Apply {
@@ -65,6 +65,10 @@ impl Agent<'_> {
     pub(super) fn judge_mcu(&mut self, platform: &mut dyn Platform, input: Input) {
         if input == Input::OtherVersion && self.machine.takes(input) {
             return self.fail(platform, Failure::OtherVersion, input);
+        }
+        if self.machine.takes(input) && self.download.high_water() < self.machine.image().size {
+            platform
+                .log(Level::Warn, "the target version was reported while pieces of the image were missing");
         }
         self.input(platform, input);
     }

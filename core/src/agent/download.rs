@@ -4,8 +4,8 @@ use super::transition::room;
 use super::{Agent, CallError, FetchEnd, FetchHead, Flow};
 use crate::clock::Deadline;
 use crate::digest::{Announced, Verdict};
-use crate::image::Image;
-use crate::ota::download::ReadError;
+use crate::image::{Image, Piece};
+use crate::ota::download::{Proven, ReadError};
 use crate::ota::package::Unusable;
 use crate::ota::staging::Staged;
 use crate::ota::{Failure, Following, Input, State, Timer};
@@ -104,6 +104,9 @@ impl Agent<'_> {
             self.machine.set_failure(failure);
             return Some(input_of(failure));
         }
+        if self.download.is_proving() {
+            return None; // `prove` comes back
+        }
         let Some(length) = self.download.begin_fetch(self.machine.image()) else {
             return Some(self.judge_piece(platform));
         };
@@ -128,6 +131,34 @@ impl Agent<'_> {
             self.try_save(platform).map_err(|_| Failure::Storage)?;
         }
         Ok(())
+    }
+
+    /// What was staged before a restart is read back, a little with each poll, before anything is fetched or offered.
+    pub(super) fn prove(&mut self, platform: &mut dyn Platform, now: u32) {
+        if !self.download.is_proving() || self.machine.state() != State::DownloadStart {
+            return;
+        }
+        let erase = platform.geometry(Area::Image).erase;
+        match self.download.prove(platform, self.machine.image(), erase) {
+            // The server was not asked yet.
+            Proven::More => self.machine.restart(Timer::Head, now),
+            Proven::All => {
+                self.machine.restart(Timer::Head, now);
+                if let Some(input) = self.fetch(platform, Input::FirmwareInfo) {
+                    self.input(platform, input);
+                }
+            }
+            Proven::Damaged(Piece { start, length }) => {
+                let mut line = Text::<80>::new();
+                // It fits.
+                let _ = line.push("damage in the staged bytes from ");
+                let _ = line.push_number(start.into());
+                let _ = line.push(" to ");
+                let _ = line.push_number(start.saturating_add(length).into());
+                platform.log(Level::Error, line.as_str());
+                self.fail(platform, Failure::Damaged, Input::FetchFailed);
+            }
+        }
     }
 
     /// Asks the transport; when it is busy, again later.

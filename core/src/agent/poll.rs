@@ -34,6 +34,7 @@ impl Agent<'_> {
             self.count_start(platform, now);
             self.resume_recovered(platform);
             self.auto_confirm(platform, now);
+            self.prove(platform, now);
             self.expire(platform, now);
             self.receive(platform);
         }
@@ -49,7 +50,8 @@ impl Agent<'_> {
         /// With nothing to wait for.
         const IDLE: u32 = 60_000;
         let unsent = !self.messages.is_empty() && !self.session.is_online();
-        let more = self.inbox.is_readable() || unsent || self.can_send_more(now);
+        let more =
+            self.inbox.is_readable() || unsent || self.download.is_proving() || self.can_send_more(now);
         if more && self.events.has_room() {
             return Wait(0);
         }

@@ -44,6 +44,10 @@ impl Agent<'_> {
                 Effect::EraseStaging => {
                     let room = room(platform);
                     self.download.erase(self.machine.image(), room);
+                    if self.download.offered_piece().start == 0 {
+                        // An application that appends what it reads starts over with the 10701.
+                        self.machine.announce_again();
+                    }
                 }
                 Effect::AskPlan => self.uplink.plan_request = true,
                 Effect::Apply => next = self.apply(platform),

@@ -14,6 +14,8 @@ use crate::{journal, limits};
 
 /// Bytes of the staged piece that are hashed in one go.
 const HASHED: u32 = 128;
+/// Bytes that one step of a proof reads.
+const PROOF_STEP: u32 = 4096;
 
 /// A place of the image from which it can go on: all bytes before it are on flash and in the digests.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,29 @@ struct Fetch {
     retry_at: Option<Deadline>,
 }
 
+/// Whether what is staged was read back since the device started, or since its storage last failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// It was.
+    Done,
+    /// It is to be, when the piece is taken up.
+    Due,
+    /// It is being read: of a package, the file that begins here. How far says the length of the digests.
+    Running(u32),
+}
+
+/// What a step of the proof found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Proven {
+    /// Nothing is wrong, and there is more to read.
+    More,
+    /// All bytes are those that were staged.
+    All,
+    /// In this stretch of the image are others, or they cannot be read. The download begins again at its first byte.
+    Damaged(Piece),
+}
+
 /// Why a checkpoint of the application, or a read, is not possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadError {
@@ -60,8 +85,9 @@ pub struct Download {
     piece: Piece,
     /// How much of the piece is in the image area; `None`: nothing is known of it, so it is resumed first.
     staging: Option<Staging>,
-    /// Of the present file from its first byte to the last one staged.
+    /// Of the present file from its first byte to the last one staged; of a file that is proven, to the last one read.
     digests: Digests,
+    proof: Proof,
     /// Where the image goes on after a reboot or a storage error.
     checkpoint: Checkpoint,
     /// From where on the application takes the present piece: its start, or the application's checkpoint within it.
@@ -83,6 +109,7 @@ impl Download {
             piece: Piece::default(),
             staging: None,
             digests,
+            proof: Proof::Done,
             checkpoint: start,
             base: start,
             application: start,
@@ -93,6 +120,7 @@ impl Download {
 
     /// As the journal has it.
     pub fn restore(&mut self, progress: &journal::Progress) {
+        self.proof = Proof::Due;
         self.piece = progress.piece;
         self.checkpoint = Checkpoint { offset: progress.offset, digests: progress.digests };
         self.application = progress.own.map_or(Checkpoint::start_of(&progress.image), |digests| Checkpoint {
@@ -106,6 +134,7 @@ impl Download {
     /// Forgets everything; the image has no announced digests any more.
     pub fn clear(&mut self, image: &Image) {
         self.staging = None;
+        self.proof = Proof::Done;
         self.high_water = 0;
         self.piece = Piece::default();
         self.package.clear();
@@ -220,6 +249,7 @@ impl Download {
     /// Another image than before, of which `room` bytes can be staged at a time.
     pub fn begin(&mut self, image: &Image, room: u32) {
         self.restart(image, room);
+        self.proof = Proof::Done;
         self.high_water = 0;
     }
 
@@ -294,7 +324,8 @@ impl Download {
     }
 
     /// Takes the piece up at the checkpoint; at its base when that does not fit what is staged, and with at most `room`
-    /// bytes when the area has become smaller than the piece.
+    /// bytes when the area has become smaller than the piece. What was staged before a restart is to be proven then
+    /// ([`Download::prove`]).
     pub fn resume(
         &mut self,
         storage: &mut dyn Storage,
@@ -320,12 +351,87 @@ impl Download {
         }
         self.digests = self.checkpoint.digests;
         self.staging = Some(staging);
+        if self.proof == Proof::Due {
+            let start = if self.package.count() == 0 { self.base } else { Checkpoint::start_of(image) };
+            self.digests = start.digests;
+            self.proof = Proof::Running(0);
+        }
         Ok(())
     }
 
-    /// What flash holds behind the checkpoint is not certain: the piece is to be resumed.
+    /// What flash holds behind the checkpoint is not certain, and before it as little: the piece is to be resumed.
     pub fn drop_staging(&mut self) {
         self.staging = None;
+        self.proof = Proof::Due;
+    }
+
+    /// Whether what is staged is being read back: nothing is fetched or offered meanwhile.
+    pub fn is_proving(&self) -> bool {
+        matches!(self.proof, Proof::Running(_))
+    }
+
+    /// Reads some of what was staged before the restart, from the base on, and compares at the checkpoint: the digests of
+    /// what flash holds are those in the journal, or the piece begins again. The verified files of a package come first.
+    pub fn prove(&mut self, storage: &mut dyn Storage, image: &Image, erase: u32) -> Proven {
+        let Proof::Running(start) = self.proof else { return Proven::All };
+        // Without a list the image is one file, and of that the present piece is in the image area.
+        let is_present = self.file(image).start == start;
+        let file = self.package.file_at(start);
+        let piece = file.unwrap_or(self.piece);
+        let end = if is_present { self.checkpoint.offset } else { piece.start.saturating_add(piece.length) };
+        let place = self.package.place(start, erase);
+        let mut buffer = [0; HASHED as usize];
+        for _ in 0..PROOF_STEP / HASHED {
+            let at = start.saturating_add(self.digests.length());
+            let wanted = end.saturating_sub(at).min(HASHED) as usize;
+            let Some(read) = buffer.get_mut(..wanted).filter(|read| !read.is_empty()) else {
+                return self.conclude(image, file.filter(|_| !is_present));
+            };
+            let offset = place.saturating_add(at.saturating_sub(piece.start));
+            if storage.read(Area::Image, offset, read).is_err() {
+                return self.begin_again(image, file.filter(|_| !is_present));
+            }
+            self.digests.update(read);
+        }
+        Proven::More
+    }
+
+    /// The digests of `verified`, a file before the present one, or of what is staged of the present piece.
+    fn conclude(&mut self, image: &Image, verified: Option<Piece>) -> Proven {
+        let is_whole = match verified {
+            None => self.digests == self.checkpoint.digests,
+            Some(file) => {
+                let announced = self.package.announced_at(file.start).unwrap_or_default();
+                announced.judge(&self.digests.finish()) == Verdict::Match
+            }
+        };
+        match verified {
+            _ if !is_whole => self.begin_again(image, verified),
+            None => {
+                self.proof = Proof::Done;
+                Proven::All
+            }
+            Some(file) => {
+                self.digests = Checkpoint::start_of(image).digests;
+                self.proof = Proof::Running(file.start.saturating_add(file.length));
+                Proven::More
+            }
+        }
+    }
+
+    /// `verified`, else the present piece, is damaged: what is before it is whole.
+    fn begin_again(&mut self, image: &Image, verified: Option<Piece>) -> Proven {
+        let base = self.base;
+        let (from, damaged) = match verified {
+            Some(file) => (Checkpoint { offset: file.start, ..Checkpoint::start_of(image) }, file),
+            None => {
+                let length = self.checkpoint.offset.saturating_sub(base.offset);
+                (base, Piece { start: base.offset, length })
+            }
+        };
+        self.begin_piece(from, image, self.piece.length);
+        self.proof = Proof::Done;
+        Proven::Damaged(damaged)
     }
 
     /// Begins to fetch what is missing of the piece; its length. `None`: nothing is.

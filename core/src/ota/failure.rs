@@ -55,6 +55,8 @@ pub enum Failure {
     UrlTooLong = 22,
     /// The body is compressed: another Content-Encoding than identity.
     Encoded = 23,
+    /// What was staged before a restart reads back otherwise.
+    Damaged = 24,
 }
 
 impl Failure {
@@ -83,6 +85,7 @@ impl Failure {
         Failure::TooSlow,
         Failure::UrlTooLong,
         Failure::Encoded,
+        Failure::Damaged,
     ];
 
     /// The failure with this number, from a journal; `None` for 0 and for one of a later version.
@@ -121,6 +124,7 @@ impl Failure {
             Failure::TooSlow => c"the download took too long",
             Failure::UrlTooLong => c"the firmware URL is longer than the device can hold",
             Failure::Encoded => c"the firmware server sent a compressed body; the file is wanted as it is",
+            Failure::Damaged => c"staged bytes changed; they are fetched again",
         }
     }
 }

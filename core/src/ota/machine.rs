@@ -387,6 +387,11 @@ impl Machine {
         core::mem::replace(&mut self.is_announced, true)
     }
 
+    /// The image begins again: so does what the application hears of it.
+    pub fn announce_again(&mut self) {
+        self.is_announced = false;
+    }
+
     /// Awaits no URL of a confirmed list any more. Whether one was awaited.
     pub fn drop_awaited(&mut self) -> bool {
         core::mem::take(&mut self.list.awaited) > 0

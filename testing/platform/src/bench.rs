@@ -264,7 +264,7 @@ impl Bench {
 
     /// The same, handled by the run that is under way.
     fn send_later(&mut self, message: &Downlink<'_>) {
-        let mut buffer = [0; 256];
+        let mut buffer = [0; 2048];
         let mut length = message.emit_frame(self.next_packet, &mut buffer).unwrap();
         self.next_packet = self.next_packet.next();
         if let Some(cipher) = &self.cipher {
@@ -296,16 +296,22 @@ impl Bench {
         self.send(&Downlink::PlanNotify(PlanNotify { handling: None, plans: Plans::Single(plan) }));
     }
 
-    /// 0x0113 for the bench's file.
+    /// 0x0113 for the bench's file. Runs.
     pub fn give_url(&mut self, plan: Plan<'_>) {
         self.give_this_url(plan, URL);
     }
 
     /// The same with a URL of one's own.
     pub fn give_this_url(&mut self, plan: Plan<'_>, url: &str) {
+        self.receive_url(plan, url);
+        self.run();
+    }
+
+    /// The same, handled by the next poll.
+    pub fn receive_url(&mut self, plan: Plan<'_>, url: &str) {
         let (md5, crc) = (md5_of(&self.file), crc32fast::hash(&self.file));
         let content = Content::File { url, size: self.file.len() as u32, md5, crc, sha256: None };
-        self.send(&Downlink::FirmwareInfo(FirmwareInfo {
+        self.send_later(&Downlink::FirmwareInfo(FirmwareInfo {
             component: plan.component,
             source: plan.source,
             target: plan.target,

@@ -27,6 +27,9 @@ pub enum Planted {
     /// Success is told before the digest was checked: what is announced is what comes, so that no check can fail.
     /// Planted in the platform, not here; [`crate::upgrade::Upgrade::Corrupt`] shows it.
     UncheckedDigest,
+    /// What was staged before a restart is believed: when the agent reads it back it finds what was written, and only
+    /// the application and the module get what flash holds. [`crate::flash::Rot`] shows it.
+    TrustedOffset,
 }
 
 /// What the agent runs on, for one life. Without power it does nothing.
@@ -44,6 +47,8 @@ pub struct Board {
     pub is_report_unkept: bool,
     /// The agent said that it dropped a report: too many wait.
     pub is_report_dropped: bool,
+    /// The application reads, not the agent for itself.
+    pub is_read_by_application: bool,
     module_version: &'static str,
     planted: Option<Planted>,
     /// Of [`Planted::OneSlot`]: the slot that is gone, as RAM still has it.
@@ -67,6 +72,7 @@ impl Board {
             applied: None,
             is_report_unkept: false,
             is_report_dropped: false,
+            is_read_by_application: false,
             module_version,
             planted,
             remembered: None,
@@ -205,6 +211,9 @@ impl Storage for Board {
 
     fn read(&mut self, area: Area, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError> {
         self.flash.read(area, offset, buffer)?;
+        if self.planted == Some(Planted::TrustedOffset) && !self.is_read_by_application {
+            self.flash.unrot(area, offset, buffer);
+        }
         if area == Area::Journal
             && let Some(remembered) = self.recall(offset, offset + buffer.len() as u32)
         {

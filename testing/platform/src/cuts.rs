@@ -14,7 +14,7 @@ use quecota_core::journal::{Journal, Saved};
 use quecota_core::platform::{Area, Storage};
 
 use crate::board::{Board, Planted};
-use crate::flash::{Cut, How, Operation, SimFlash, Torn, Unsynced};
+use crate::flash::{Cut, How, Operation, Rot, SimFlash, Torn, Unsynced};
 use crate::upgrade::{Broken, Checked, Device, Scenario, Stopped, Upgrade, broken};
 
 /// Cuts of one case that are counted apart; deeper ones are counted with the deepest.
@@ -268,6 +268,28 @@ impl Sweep {
         });
     }
 
+    /// Power goes before every `step`th operation, and while it is off one of `rots` happens.
+    pub fn rot(&mut self, scenario: Scenario, step: usize, rots: impl Fn(&Device) -> Vec<Rot>) {
+        let start = Device::new(scenario);
+        let trace = match guarded(|| Trace::of(&start)) {
+            Ok(trace) => trace,
+            Err(broken) => return self.note(Case { scenario, cuts: Vec::new() }, Err(broken)),
+        };
+        for at in spread(trace.operations.len()).filter(|at| at.is_multiple_of(step)) {
+            let cut = trace.cut(at, How::Before);
+            let case = |cut| Case { scenario, cuts: vec![cut] };
+            let Some(off) = self.run_to(&start, cut, &case) else { continue };
+            for rot in rots(&off) {
+                if self.is_over() {
+                    return;
+                }
+                let mut device = off.clone();
+                device.rot(rot);
+                self.conclude(Case { scenario: device.scenario, cuts: vec![cut] }, None, device);
+            }
+        }
+    }
+
     /// Cuts the run of `start` at every operation and ends each case; `deeper` gets each device without power.
     fn cut_everywhere(
         &mut self,
@@ -412,7 +434,7 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scenario { upgrade, erased, program, unsynced, planted, faults } = self.scenario;
+        let Scenario { upgrade, erased, program, unsynced, planted, faults, rot } = self.scenario;
         let upgrade = match upgrade {
             Upgrade::Pieces => "pieces",
             Upgrade::Marked => "marked",
@@ -437,6 +459,14 @@ impl fmt::Display for Case {
             Some(Planted::MarkBeforeData) => f.write_str("-hasty")?,
             Some(Planted::NoSeal) => f.write_str("-noseal")?,
             Some(Planted::UncheckedDigest) => f.write_str("-unchecked")?,
+            Some(Planted::TrustedOffset) => f.write_str("-trusted")?,
+        }
+        if let Some(Rot { area, offset, bits }) = rot {
+            let area = if area == Area::Image { 'i' } else { 'j' };
+            match bits {
+                Some(bits) => write!(f, "-rot{area}{offset}.{bits}")?,
+                None => write!(f, "-rot{area}{offset}")?,
+            }
         }
         if let Some(seed) = faults {
             write!(f, "-faults{seed}")?;
@@ -493,6 +523,8 @@ fn parse(id: &str) -> Option<Case> {
             "hasty" => scenario.planted = Some(Planted::MarkBeforeData),
             "noseal" => scenario.planted = Some(Planted::NoSeal),
             "unchecked" => scenario.planted = Some(Planted::UncheckedDigest),
+            "trusted" => scenario.planted = Some(Planted::TrustedOffset),
+            rot if rot.starts_with("rot") => scenario.rot = Some(parse_rot(rot.strip_prefix("rot")?)?),
             faults if faults.starts_with("faults") => {
                 scenario.faults = Some(faults.strip_prefix("faults")?.parse().ok()?);
             }
@@ -501,6 +533,21 @@ fn parse(id: &str) -> Option<Case> {
     }
     let cuts = cuts.split(',').filter(|cut| !cut.is_empty()).map(parse_cut).collect::<Option<Vec<_>>>()?;
     Some(Case { scenario, cuts })
+}
+
+/// `i123.4`: bit 2 of byte 123 of the image area flips; `j1024`: the block of the journal with that byte is erased.
+fn parse_rot(text: &str) -> Option<Rot> {
+    let (area, place) = text.split_at_checked(1)?;
+    let area = match area {
+        "i" => Area::Image,
+        "j" => Area::Journal,
+        _ => return None,
+    };
+    let (offset, bits) = match place.split_once('.') {
+        Some((offset, bits)) => (offset, Some(bits.parse().ok()?)),
+        None => (place, None),
+    };
+    Some(Rot { area, offset: offset.parse().ok()?, bits })
 }
 
 fn parse_cut(text: &str) -> Option<Cut> {

@@ -86,6 +86,17 @@ pub struct Cut {
     pub how: How,
 }
 
+/// What changes while power is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rot {
+    /// Where.
+    pub area: Area,
+    /// The byte, or one of the erase block.
+    pub offset: u32,
+    /// The bits of the byte that flip; `None`: the whole erase block reads as erased.
+    pub bits: Option<u8>,
+}
+
 /// What was done so far. Reads are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
@@ -288,6 +299,8 @@ pub struct SimFlash {
     counters: Counters,
     violations: Vec<Violation>,
     log: Option<Vec<Operation>>,
+    /// Area and place of what rotted and was not erased since, with the bytes before.
+    rotten: Option<(Area, u32, Vec<u8>)>,
 }
 
 impl SimFlash {
@@ -307,6 +320,7 @@ impl SimFlash {
             counters: Counters::default(),
             violations: Vec::new(),
             log: None,
+            rotten: None,
         }
     }
 
@@ -415,6 +429,28 @@ impl SimFlash {
         }
     }
 
+    /// Bytes change while power is off.
+    pub fn rot(&mut self, Rot { area, offset, bits }: Rot) {
+        let Geometry { erase, erased, .. } = self.geometry(area);
+        let (from, length) = if bits.is_some() { (offset, 1) } else { (offset / erase * erase, erase) };
+        let before = self.bytes(area)[from as usize..][..length as usize].to_vec();
+        let after: Vec<u8> = match bits {
+            Some(bits) => before.iter().map(|byte| byte ^ bits).collect(),
+            None => vec![erased; before.len()],
+        };
+        self.overwrite(area, from, &after);
+        self.rotten = Some((area, from, before));
+    }
+
+    /// Puts what rotted back into what was read at `offset`.
+    pub fn unrot(&self, area: Area, offset: u32, read: &mut [u8]) {
+        let Some((_, from, before)) = self.rotten.as_ref().filter(|(of, ..)| *of == area) else { return };
+        for (at, byte) in (offset..).zip(read) {
+            let there = at.checked_sub(*from).and_then(|at| before.get(at as usize));
+            *byte = there.copied().unwrap_or(*byte);
+        }
+    }
+
     fn region(&mut self, area: Area) -> &mut Region {
         match area {
             Area::Image => &mut self.image,
@@ -474,6 +510,7 @@ impl SimFlash {
             }
             Operation::Erase(area, _, length) => {
                 let block = self.region(*area).geometry.erase;
+                self.rotten = self.rotten.take().filter(|(of, ..)| of != area);
                 self.counters.blocks_erased += u64::from(length / block);
             }
             Operation::Sync(_) => self.counters.syncs += 1,

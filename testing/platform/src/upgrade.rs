@@ -18,7 +18,7 @@ use crate::faults::{Chance, Deliver, Fault, Faults, Faulty, Incoming};
 
 use crate::bench::{self, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET, URL};
 use crate::board::{Board, Planted};
-use crate::flash::{Cut, SimFlash, Unsynced};
+use crate::flash::{Cut, Rot, SimFlash, Unsynced};
 use crate::world::Asked;
 
 /// Bytes per chunk of a body: no multiple of any program size.
@@ -85,6 +85,8 @@ pub struct Scenario {
     pub planted: Option<Planted>,
     /// Seed of the faults of link, server, flash and clock; `None`: there are none.
     pub faults: Option<u64>,
+    /// What changes on flash while power is off for the first time.
+    pub rot: Option<Rot>,
 }
 
 /// What must hold did not.
@@ -100,7 +102,15 @@ pub(crate) fn broken<T>(what: impl Into<String>) -> Checked<T> {
 impl Scenario {
     /// On flash that erases to `erased` and is written in units of `program`, without a cache and without a bug.
     pub fn new(upgrade: Upgrade, erased: u8, program: u32) -> Self {
-        Scenario { upgrade, erased, program, unsynced: Unsynced::Kept, planted: None, faults: None }
+        Scenario {
+            upgrade,
+            erased,
+            program,
+            unsynced: Unsynced::Kept,
+            planted: None,
+            faults: None,
+            rot: None,
+        }
     }
 
     /// What goes wrong in the life with this number.
@@ -140,6 +150,16 @@ impl Scenario {
     /// Whether the server's bytes may come wrong.
     fn has_wrong_bytes(&self) -> bool {
         self.faults.is_some() || self.upgrade == Upgrade::Corrupt
+    }
+
+    /// Whether the journal may have lost what it held.
+    fn has_journal_rot(&self) -> bool {
+        self.rot.is_some_and(|rot| rot.area == Area::Journal)
+    }
+
+    /// Whether what was told before may be unknown now: the world goes by what the device runs.
+    fn is_forgetful(&self) -> bool {
+        self.faults.is_some() || self.has_journal_rot()
     }
 
     /// Whether the device restarts in the middle by itself.
@@ -220,7 +240,7 @@ pub fn mixed(seed: u64) -> Faults {
 
 /// All that a power cut of the device leaves as it is: its flash, its MCU, and the world.
 #[derive(Debug, Clone)]
-pub(crate) struct Device {
+pub struct Device {
     pub(crate) scenario: Scenario,
     pub(crate) flash: SimFlash,
     file: Arc<Vec<u8>>,
@@ -359,6 +379,9 @@ impl Device {
             match stopped {
                 _ if off => {
                     self.cuts += 1;
+                    if let Some(rot) = self.scenario.rot.filter(|_| self.cuts == 1) {
+                        self.rot(rot);
+                    }
                     return Ok(Stopped::Off);
                 }
                 Ok(Stopped::Restart) => {}
@@ -366,6 +389,22 @@ impl Device {
             }
         }
         broken("the device restarts again and again")
+    }
+
+    /// Flash changes while power is off.
+    pub(crate) fn rot(&mut self, rot: Rot) {
+        self.scenario.rot = Some(rot);
+        self.flash.rot(rot);
+        if self.scenario.has_journal_rot() {
+            // What the journal lost is owed no more.
+            self.kept.clear();
+            self.is_report_unkept = true;
+        }
+    }
+
+    /// Its flash.
+    pub fn flash(&self) -> &SimFlash {
+        &self.flash
     }
 
     /// Runs to the end, and checks what must hold there.
@@ -401,7 +440,8 @@ impl Device {
         };
         let once = if self.scenario.upgrade == Upgrade::Corrupt { 2 * length } else { length };
         let stops = if self.scenario.restarts() { self.starts } else { self.cuts };
-        let most = once + stops * again;
+        let rotten = if self.scenario.rot.is_some() { length } else { 0 };
+        let most = once + stops * again + rotten;
         if self.served > most {
             return broken(format!("{} bytes were fetched, at most {most} had to be", self.served));
         }
@@ -725,8 +765,8 @@ impl Life<'_, '_> {
         let [total, start, length] = numbers[..] else { return broken(format!("10703 with {text}")) };
         let mut at = start;
         let mut buffer = [0; 1000];
-        if self.device.scenario.faults.is_some() {
-            // An image that arrived wrong begins again at its first byte, and the mark is void.
+        if self.device.scenario.is_forgetful() {
+            // An image that arrived wrong begins again at its first byte, and the mark is void; or an older one counts.
             self.device.marked = self.device.marked.min(start);
         }
         if start < self.device.marked || start as usize > self.device.mcu.len() {
@@ -739,7 +779,10 @@ impl Life<'_, '_> {
         }
         self.device.mcu.truncate(start as usize);
         while at < start + length {
-            let count = match self.agent.ota_read(self.board, at, &mut buffer) {
+            self.board.inner.is_read_by_application = true;
+            let read = self.agent.ota_read(self.board, at, &mut buffer);
+            self.board.inner.is_read_by_application = false;
+            let count = match read {
                 Ok(count) => count,
                 Err(_) if self.is_off() => return Ok(()),
                 // The clock jumped over the time that the application has.
@@ -812,7 +855,7 @@ impl Life<'_, '_> {
         match asked {
             Asked::Connect { password, .. } => {
                 self.is_bootstrap = password.starts_with("0;");
-                if self.is_bootstrap && self.device.has_secret && self.device.scenario.faults.is_none() {
+                if self.is_bootstrap && self.device.has_secret && !self.device.scenario.is_forgetful() {
                     return broken("the device forgot its secret");
                 }
                 self.is_linked = true;
@@ -862,6 +905,7 @@ impl Life<'_, '_> {
                     ComponentKind::Mcu => info.mcu_list == Some("MCU:2"),
                 };
                 let known = self.device.confirmed
+                    && !self.device.scenario.has_journal_rot()
                     && !matches!(
                         self.device.scenario.upgrade,
                         Upgrade::Pieces | Upgrade::Marked | Upgrade::Brief
@@ -871,7 +915,7 @@ impl Life<'_, '_> {
                     self.send(&Downlink::Provision(Provision { capabilities, ..Provision::default() }))?;
                 }
                 // What a device runs is the truth, whatever it says of its upgrade.
-                self.device.succeeded |= is_there && self.device.scenario.faults.is_some();
+                self.device.succeeded |= is_there && self.device.scenario.is_forgetful();
                 if is_there || known { Ok(()) } else { self.offer(plan) }
             }
             Ok(Uplink::PlanRequest(_)) if self.device.is_there() || self.device.is_given_up() => Ok(()),
@@ -898,7 +942,7 @@ impl Life<'_, '_> {
                     self.device.confirmed = false;
                     Ok(())
                 }
-                6 if self.device.scenario.faults.is_some() => Ok(()),
+                6 if self.device.scenario.faults.is_some() || self.device.scenario.rot.is_some() => Ok(()),
                 6 if self.device.scenario.upgrade == Upgrade::Corrupt => {
                     self.device.is_corruption_known = true;
                     Ok(())

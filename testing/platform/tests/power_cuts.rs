@@ -3,11 +3,12 @@
 
 use std::time::Instant;
 
+use quecota_core::platform::{Area, Storage};
 use test_platform::board::Planted;
 use test_platform::cuts::{Case, Grain, Sweep, Tally};
 use test_platform::figures::say;
-use test_platform::flash::Unsynced;
-use test_platform::upgrade::{Scenario, Upgrade};
+use test_platform::flash::{Rot, Unsynced};
+use test_platform::upgrade::{Device, Scenario, Upgrade};
 
 /// Cases that break are listed up to this many.
 const LISTED: usize = 8;
@@ -148,7 +149,7 @@ fn expect_caught(planted: Planted, scenario: Scenario, sweep: impl Fn(&mut Sweep
     let cases = found.tally.all_cases();
     say(format_args!("planted bug {planted:?} is caught, by case {cases}, {id}: {}", broken.0));
     let case: Case = id.parse().expect("the id of a case");
-    let clean = Case { scenario, ..case };
+    let clean = Case { scenario: Scenario { planted: None, ..case.scenario }, ..case };
     assert_eq!(clean.run().0, Ok(()), "without the bug there is none in {}", clean.id());
 }
 
@@ -198,6 +199,59 @@ fn success_before_the_digest_was_checked_is_caught() {
     expect_caught(Planted::UncheckedDigest, Scenario::new(Upgrade::Corrupt, 0xFF, 4), |sweep, scenario| {
         sweep.one_cut(scenario, Grain::MIDDLE);
     });
+}
+
+/// A bit of every `step`th byte of an area flips, another one each time, and each erase block is lost as a whole.
+fn rots(device: &Device, area: Area, step: usize) -> Vec<Rot> {
+    let bytes = device.flash().bytes(area).len();
+    let erase = device.flash().geometry(area).erase as usize;
+    let flips = (0..bytes).step_by(step).map(|at| (at, Some(1 << (at / step % 8))));
+    let blocks = (0..bytes).step_by(erase).map(|at| (at, None));
+    flips.chain(blocks).map(|(at, bits)| Rot { area, offset: at as u32, bits }).collect()
+}
+
+fn rot_everywhere(upgrades: &[Upgrade], area: Area, step: usize, sweep: &mut Sweep) {
+    for (upgrade, (erased, program)) in upgrades.iter().zip([(0xFF, 4), (0x00, 8), (0xFF, 1), (0x00, 256)]) {
+        sweep.rot(Scenario::new(*upgrade, erased, program), 1, |device| rots(device, area, step));
+    }
+}
+
+#[test]
+fn a_staged_byte_that_changes_while_power_is_off_is_never_read() {
+    expect_whole("a staged byte changes, sampled, power going before any operation", |sweep| {
+        rot_everywhere(&UPGRADES, Area::Image, 401, sweep);
+        rot_everywhere(&[Upgrade::Package, Upgrade::Brief], Area::Image, 401, sweep);
+    });
+}
+
+#[test]
+fn every_staged_byte_of_a_small_image_may_change() {
+    expect_whole("every byte of the staging area changes", |sweep| {
+        for upgrade in [Upgrade::Whole, Upgrade::Module] {
+            // Before one operation while nothing is staged, and before one while all is.
+            sweep.rot(Scenario::new(upgrade, 0xFF, 4), 56, |device| {
+                let is_staged = device.flash().bytes(Area::Image).iter().any(|byte| *byte != 0xFF);
+                rots(device, Area::Image, if is_staged { 1 } else { 401 })
+            });
+        }
+    });
+}
+
+#[test]
+fn a_journal_that_changes_while_power_is_off_leads_to_no_wrong_byte() {
+    expect_whole("a byte of the journal changes, power going before any operation", |sweep| {
+        rot_everywhere(&UPGRADES, Area::Journal, 127, sweep);
+        rot_everywhere(&[Upgrade::Package], Area::Journal, 127, sweep);
+    });
+}
+
+#[test]
+fn trust_in_the_journal_s_offset_is_caught() {
+    for upgrade in [Upgrade::Whole, Upgrade::Module, Upgrade::Marked, Upgrade::Package] {
+        expect_caught(Planted::TrustedOffset, Scenario::new(upgrade, 0xFF, 4), |sweep, scenario| {
+            sweep.rot(scenario, 1, |device| rots(device, Area::Image, 401));
+        });
+    }
 }
 
 #[test]
