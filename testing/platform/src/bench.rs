@@ -264,7 +264,7 @@ impl Bench {
 
     /// The same, handled by the run that is under way.
     fn send_later(&mut self, message: &Downlink<'_>) {
-        let mut buffer = [0; 2048];
+        let mut buffer = [0; 4096];
         let mut length = message.emit_frame(self.next_packet, &mut buffer).unwrap();
         self.next_packet = self.next_packet.next();
         if let Some(cipher) = &self.cipher {
