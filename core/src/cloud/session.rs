@@ -102,6 +102,9 @@ const RETRY_SHORT: u32 = 1_000;
 const RETRY_MIDDLE: u32 = 30_000;
 const RETRY_LONG: u32 = RETRY_MOST;
 const RETRY_MOST: u32 = 10 * 60_000;
+/// A link that lasted this long has worked: only then the retry delays begin anew. Else two devices with one key, which
+/// throw each other out, or a broker that closes right after SUBACK would be tried at the shortest delay for ever.
+const LASTED: u32 = 60_000;
 
 /// A platform-given server is given up after this many failures (QUECTHING.md 4.2).
 const GIVEN_SERVER_FAILURES: u8 = 3;
@@ -321,9 +324,8 @@ impl Session {
     fn online(&mut self, now: u32) -> Actions {
         self.phase = Phase::Online;
         self.work = WorkState::Subscribed;
-        self.failures = 0;
-        self.timer = (self.configuration.session_encryption && self.key.is_none())
-            .then(|| Deadline::after(now, PROVISION_WAIT));
+        let wait = if self.may_send() { LASTED } else { PROVISION_WAIT };
+        self.timer = Some(Deadline::after(now, wait));
         let mut actions = Actions::default();
         if !self.given_server.is_empty() {
             self.configuration.platform_server = core::mem::take(&mut self.given_server);
@@ -347,6 +349,10 @@ impl Session {
         match self.phase {
             Phase::Idle => Actions::default(),
             Phase::Backoff => self.connect(now),
+            Phase::Online if self.may_send() => {
+                self.failures = 0;
+                Actions::default()
+            }
             Phase::Connecting | Phase::Subscribing | Phase::AwaitingSecret | Phase::Online => {
                 self.on_link(Link::Lost, now, random)
             }
@@ -362,7 +368,7 @@ impl Session {
         if self.configuration.session_encryption && provision.session_key.is_some() {
             self.key = provision.session_key;
             if self.is_online() {
-                self.timer = None;
+                self.timer = Some(Deadline::after(now, LASTED));
             }
         }
         let secret = provision.device_secret;
@@ -381,7 +387,6 @@ impl Session {
         if provision.reconnects() {
             self.change(provision);
             self.back_off(RETRY_SHORT, now, random);
-            self.failures = 0;
             self.work = WorkState::Disconnected;
             actions = Actions::default()
                 .with(Action::Save)

@@ -1357,6 +1357,59 @@ mod sessions {
     }
 
     #[test]
+    fn a_broker_that_closes_after_each_suback_is_tried_more_and_more_seldom() {
+        let mut bench = Bench::new(64 * 1024);
+        bench.connect();
+        let end = bench.world.now + 60 * 60_000;
+        while bench.world.now < end {
+            if bench.agent.work_state() == WorkState::Subscribed {
+                bench.lose_link();
+            }
+            bench.pass(100);
+        }
+        let connects = bench.passwords.len();
+        assert!((10..=16).contains(&connects), "{connects} connections in an hour");
+    }
+
+    #[test]
+    fn two_devices_with_one_key_come_to_rest() {
+        let mut devices = [Bench::new(64 * 1024), Bench::new(64 * 1024)];
+        devices[1].world.random = 8;
+        for minute in 0..180 {
+            for _ in 0..600 {
+                for which in [0, 1] {
+                    let before = devices[which].passwords.len();
+                    if minute == 0 && before == 0 {
+                        devices[which].connect();
+                    }
+                    devices[which].pass(100);
+                    if devices[which].passwords.len() > before {
+                        devices[1 - which].lose_link();
+                    }
+                }
+            }
+        }
+        let connects = devices.each_ref().map(|device| device.passwords.len());
+        assert!(connects.iter().sum::<usize>() < 120, "{connects:?} connections in three hours");
+    }
+
+    #[test]
+    fn the_retry_delay_begins_anew_once_a_link_has_lasted_a_minute() {
+        let mut bench = Bench::new(64 * 1024);
+        bench.connect();
+        for _ in 0..5 {
+            bench.lose_link();
+            bench.pass(60_000);
+            assert!(bench.agent.work_state() == WorkState::Subscribed, "at most 16 s and a quarter");
+        }
+        bench.pass(60_000);
+        bench.lose_link();
+        let before = bench.passwords.len();
+        bench.pass(3_000);
+        assert_eq!(bench.passwords.len(), before + 1);
+    }
+
+    #[test]
     fn a_link_that_breaks_is_told_and_made_again() {
         let mut bench = Bench::new(64 * 1024);
         bench.connect();
