@@ -20,7 +20,7 @@ pub async fn edit(
 ) -> Result<Json<Drafted>, ApiError> {
     let mut store = api.engine.store().read().await?;
     let settings = store.plan(id).await?.settings;
-    let before = serde_json::to_value(settings)?;
+    let before = serde_json::to_value(&settings)?;
     let given = Given::of(&merge(&before, &changes), &sample())?;
     if !changes["name"].is_null() {
         check_name(given.settings.name.as_str())?;
@@ -28,7 +28,10 @@ pub async fn edit(
     if !changes["end"].is_null() {
         check_end(&given.settings, api.engine.clock().now())?;
     }
-    check_packages(&mut store, &given.settings).await?;
+    // Of another product the engine says that it cannot be changed.
+    if given.settings.product == settings.product {
+        check_packages(&mut store, &given.settings).await?;
+    }
     drop(store);
     let plan = api
         .engine
