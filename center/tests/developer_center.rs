@@ -68,6 +68,7 @@ fn consequence(taken: Step) -> String {
         Step::Fail(failure) => {
             format!("{} ({}); tried again or ended", title(failure.state().as_str()), failure.class())
         }
+        Step::Restart(_) => "Plan Received; the attempt before it has failed (restarted)".to_owned(),
         Step::Unanswered => "Plan Not Received; offered again later".to_owned(),
         Step::GiveUp => "ends as failed, unless the device is online or the plan is suspended".to_owned(),
         Step::Heartbeat => "no change; the lease begins anew".to_owned(),

@@ -340,13 +340,17 @@ async fn components_go_in_order_after_one_confirmation() {
 }
 
 #[tokio::test]
-async fn a_request_in_the_middle_is_offered_again_and_the_attempt_does_not_count() {
+async fn a_request_in_the_middle_is_offered_again_and_an_attempt_with_progress_does_not_count() {
     let center = Center::new().await;
     let plan = center.plan(&["STM32"], |_| ()).await;
     let mut test_device = center.connected().await;
     test_device.report("FW1", "STM32:1").await;
     test_device.status(Confirmed).await;
     test_device.quiet(&[DownloadStart, Downloading]).await;
+    let id = center.upgrade(plan).await.id;
+    let mut writer = center.engine.store().write().await.unwrap();
+    writer.raise_fetched(id, &no("STM32"), 100_000).await.unwrap();
+    writer.commit().await.unwrap();
     assert_offers(&test_device.request("STM32:1").await, &["STM32"]);
     assert_eq!(center.upgrade(plan).await.components[0].state, ComponentState::Downloading);
     test_device.quiet(&[PlanReceived]).await;
@@ -834,8 +838,8 @@ async fn no_more_devices_start_in_any_minute_than_the_plan_allows() {
         center.clock.advance(Millis::seconds(1));
         starts.extend(center.tick().await.iter().map(|_| second));
     }
-    // The next mark is 400 s away; from there the push goes on minute by minute.
-    assert_eq!(starts, [0, 0, 0, 400, 400, 400, 460, 460, 460, 520]);
+    // Who waits for a place needs no mark: it is offered the plan as soon as there is one.
+    assert_eq!(starts, [0, 0, 0, 60, 60, 60, 120, 120, 120, 180]);
 }
 
 #[tokio::test]

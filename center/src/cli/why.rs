@@ -52,5 +52,11 @@ fn told(why: &Value) -> String {
             at => writeln!(text, "  changes with: {changes}; {}", time(at)),
         };
     }
-    if text.is_empty() { "no active plan of the product\n".to_owned() } else { text }
+    if text.is_empty() {
+        text.push_str("no active plan of the product\n");
+    }
+    if let Some(reason) = why["not_understood"].as_str() {
+        let _ = writeln!(text, "not understood of its reports: {reason}");
+    }
+    text
 }

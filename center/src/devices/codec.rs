@@ -22,10 +22,45 @@ const TEXT_MAX: usize = 256;
 /// with the longest URLs 6 KB.
 const PAYLOAD_MAX: usize = 8 * 1024;
 
-/// Decodes a frame; none for business data, location and notices, which are not the engine's.
+/// Fields of one message that are left out at most; with more of them it is no message.
+const IGNORED_MAX: usize = 16;
+/// An id that no message has.
+const NO_ID: u16 = 0x1FFF;
+
+/// Decodes a frame; none for business data, location and notices, which are not the engine's. A field that cannot be read
+/// costs itself only, unless the message is nothing without it.
 pub fn decode(frame: &Frame<'_>) -> Option<Packet> {
-    let payload = frame.payload;
-    let decoded = match frame.command {
+    let mut payload = frame.payload.to_vec();
+    let mut ignored = Vec::new();
+    let uplink = loop {
+        let error = match parse(frame.command, &payload)? {
+            Ok(uplink) => break uplink,
+            Err(error) => error,
+        };
+        let hidden = ignored.len() < IGNORED_MAX
+            && error.offset().is_some_and(|offset| hide(&mut payload, offset).is_some());
+        if hidden {
+            ignored.push(error.to_string());
+        } else {
+            // The first field that was wrong is what is missing now.
+            let reason = ignored.drain(..).next().unwrap_or_else(|| error.to_string());
+            break Uplink::Malformed { command: frame.command.0, reason };
+        }
+    };
+    Some(Packet { identity: identity(frame), ignored, uplink })
+}
+
+/// Gives the data point at `offset` an id that is read by nobody; its type, and so its length, stays. None: it has it already.
+fn hide(payload: &mut [u8], offset: usize) -> Option<()> {
+    let tag = payload.get_mut(offset..)?.first_chunk_mut::<2>()?;
+    let before = u16::from_be_bytes(*tag);
+    let after = NO_ID << 3 | before & 7;
+    *tag = after.to_be_bytes();
+    (before != after).then_some(())
+}
+
+fn parse(command: Command, payload: &[u8]) -> Option<Result<Uplink, MessageError>> {
+    Some(match command {
         Command::PLAN_REQUEST => {
             PlanRequest::parse(payload).map(|request| Uplink::PlanRequest(versions(&request.versions)))
         }
@@ -34,12 +69,7 @@ pub fn decode(frame: &Frame<'_>) -> Option<Packet> {
         Command::STATUS_ANSWER => StatusValues::parse(payload).map(readings).map(Uplink::StatusAnswer),
         Command::STATUS_REPORT => StatusValues::parse(payload).map(readings).map(Uplink::StatusReport),
         _ => return None,
-    };
-    let uplink = decoded.unwrap_or_else(|error: MessageError| Uplink::Malformed {
-        command: frame.command.0,
-        reason: error.to_string(),
-    });
-    Some(Packet { identity: identity(frame), uplink })
+    })
 }
 
 fn identity(frame: &Frame<'_>) -> String {
@@ -271,6 +301,31 @@ mod tests {
         for command in [Command::DATA_REPORT, Command::NOTICE_UP, Command::LOCATION_REPORT, Command(0x7000)] {
             assert_eq!(decoded(command, b"\xFF"), None);
         }
+    }
+
+    #[test]
+    fn a_field_of_another_type_costs_itself_only() {
+        let mut payload = vec![0; 256];
+        let mut writer = quecota_core::wire::ttlv::Writer::new(&mut payload);
+        let length =
+            writer.text(2, "FW1").text(3, "STM32:1").number(12, 7u32).number(11, 9u32).finish().unwrap();
+        let packet = decoded(Command::INFO_REPORT, &payload[..length]).unwrap();
+        let Uplink::Info(info) = packet.uplink else { panic!("{packet:?}") };
+        assert_eq!((info.versions.module.as_deref(), info.sdk_version), (Some("FW1"), None));
+        assert_eq!(info.versions.mcu.unwrap().len(), 1);
+        assert_eq!(packet.ignored.len(), 2, "{:?}", packet.ignored);
+        assert!(
+            packet.ignored.iter().any(|line| line.contains("(id 12)") && line.ends_with("must be a text"))
+        );
+    }
+
+    #[test]
+    fn a_status_without_a_status_is_none_and_the_reason_is_the_field_that_was_wrong() {
+        let mut payload = vec![0; 64];
+        let length = quecota_core::wire::ttlv::Writer::new(&mut payload).text(13, "9").finish().unwrap();
+        let packet = decoded(Command::STATUS_EVENT, &payload[..length]).unwrap();
+        let Uplink::Malformed { reason, .. } = packet.uplink else { panic!("{packet:?}") };
+        assert!(reason.contains("must be a number"), "{reason}");
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(super) struct DeviceTransaction<'e> {
     pub(super) messages: Vec<Downlink>,
     /// Plans that would be offered to the device if their limits had room.
     pub(super) full: Vec<PlanId>,
+    /// Whether the device has reported another version than before.
+    pub(super) has_new_versions: bool,
     locks: PlanLocks,
     /// A lock that came too late: the transaction begins again with it.
     late: Option<(PlanId, PlanLock)>,
@@ -72,6 +74,7 @@ impl Engine {
             versions,
             messages: Vec::new(),
             full: Vec::new(),
+            has_new_versions: false,
             locks,
             late: None,
         })
@@ -101,6 +104,9 @@ impl DeviceTransaction<'_> {
         let done = done?;
         self.store.save_device(&self.device).await?;
         self.store.commit().await?;
+        for plan in self.full {
+            self.engine.waiting.add(plan, self.device.id);
+        }
         Ok((done, self.messages))
     }
 
@@ -209,7 +215,15 @@ impl DeviceTransaction<'_> {
             Effect::CountFinished => {
                 if let Some(plan) = plan {
                     self.check_exclusive(plan.id)?;
-                    self.count_finished(upgrade, plan).await?;
+                    let counts = self.store.count_finished(plan.id, upgrade.state).await?;
+                    self.halt_above(counts, upgrade, plan).await?;
+                }
+            }
+            Effect::CountReverted => {
+                if let Some(plan) = plan {
+                    self.check_exclusive(plan.id)?;
+                    let counts = self.store.count_reverted(plan.id).await?;
+                    self.halt_above(counts, upgrade, plan).await?;
                 }
             }
             Effect::UncountFailed => {
@@ -222,9 +236,13 @@ impl DeviceTransaction<'_> {
         Ok(())
     }
 
-    /// Counts the device among the finished ones of its locked plan, and halts the plan above its share of failures.
-    async fn count_finished(&mut self, upgrade: &Upgrade, plan: &mut Plan) -> Result<()> {
-        let (finished, failed) = self.store.count_finished(plan.id, upgrade.state).await?;
+    /// Halts a locked plan above its share of failures, with so many finished and failed devices.
+    async fn halt_above(
+        &mut self,
+        (finished, failed): (u32, u32),
+        upgrade: &Upgrade,
+        plan: &mut Plan,
+    ) -> Result<()> {
         let halt = plan.settings.strategy.halt.filter(|_| plan.state.offers());
         let Some(why) = halt.and_then(|halt| halt_reason(halt, finished, failed)) else { return Ok(()) };
         plan.halted = Some(why.clone());
@@ -241,6 +259,37 @@ impl DeviceTransaction<'_> {
             if upgrade.reacts_to_versions(&self.device.facts(&self.versions), proof) {
                 self.apply_locked(&mut upgrade, Input::Versions { proof }).await?;
             }
+        }
+        if self.has_new_versions {
+            self.has_new_versions = false;
+            self.check_success().await?;
+        }
+        Ok(())
+    }
+
+    /// Firmware that did not last: a plan that is not over takes back its success. Only the last upgrade of a component
+    /// has anything to say about its version.
+    async fn check_success(&mut self) -> Result<()> {
+        let upgrades = self.store.device_upgrades(self.device.id).await?;
+        for (number, upgrade) in upgrades.iter().enumerate() {
+            let reverted = upgrade.reverted(&self.device.facts(&self.versions));
+            let later = upgrades.get(number + 1..).unwrap_or_default();
+            let is_last = |position: &usize| {
+                let component = upgrade.components.get(*position).map(|component| &component.component);
+                !later
+                    .iter()
+                    .flat_map(|other| &other.components)
+                    .any(|other| Some(&other.component) == component)
+            };
+            let Some(id) = upgrade.plan.filter(|_| !reverted.is_empty() && reverted.iter().all(is_last))
+            else {
+                continue;
+            };
+            if self.store.plan(id).await?.state.is_over() {
+                continue;
+            }
+            let mut upgrade = upgrade.clone();
+            self.apply_locked(&mut upgrade, Input::Reversion).await?;
         }
         Ok(())
     }

@@ -267,6 +267,9 @@ impl DeviceTransaction<'_> {
     pub(super) async fn recheck(&mut self) -> Result<()> {
         let next = self.store.next_opening(self.device.id, self.now).await?;
         self.store.set_recheck_at(self.device.id, next).await?;
+        if let Some(trigger) = self.end_status_ask() {
+            self.offer(trigger).await?;
+        }
         self.offer(Trigger::Consent).await
     }
 

@@ -9,6 +9,8 @@ use crate::store::{Digests, ReportedVersion};
 pub struct Packet {
     /// Packet id, command, length and digest of the payload: equal to the one before for a packet that is sent again.
     pub identity: String,
+    /// Fields that could not be read, each with its id and what would be right; the message is without them.
+    pub ignored: Vec<String>,
     /// What it says.
     pub uplink: Uplink,
 }

@@ -20,12 +20,15 @@ mod retention;
 mod tick;
 mod transaction;
 mod verification;
+mod waiting;
 mod why;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use device_transaction::with_device;
+
+use waiting::Waiting;
 
 use crate::clock::{Clock, Millis};
 use crate::metrics::Metrics;
@@ -118,6 +121,7 @@ pub struct Engine {
     metrics: Metrics,
     set_aside: SetAside,
     tick_error: Arc<Mutex<Option<String>>>,
+    waiting: Waiting,
 }
 
 impl Engine {
@@ -133,6 +137,7 @@ impl Engine {
             metrics,
             set_aside: SetAside::default(),
             tick_error: Arc::default(),
+            waiting: Waiting::default(),
         }
     }
 

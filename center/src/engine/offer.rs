@@ -7,12 +7,17 @@ use super::evaluation::{Evaluation, PlanOffer, evaluate};
 use super::plan_locks::PlanLock;
 use super::tick::Item;
 use super::{Downlink, Firmware, FirmwareFile, FirmwareInfo, OfferedComponent, Result};
+use crate::clock::Millis;
 use crate::metrics::Count;
+use crate::rules::block_reason::BlockReason;
 use crate::rules::limits::has_room;
 use crate::rules::readings::StatusAsk;
 use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{Input, Offered, Phase};
 use crate::store::{Plan, PlanId, Upgrade};
+
+/// Time that a device has to answer the question for battery and signal (DECISIONS.md "battery and RSRP"): SDK 2.9 never does.
+const STATUS_ANSWER: Millis = Millis::seconds(5);
 
 impl DeviceTransaction<'_> {
     /// Offers the device what it is due, if anything.
@@ -25,9 +30,17 @@ impl DeviceTransaction<'_> {
         if let Some(mut upgrade) = open.into_iter().find(Upgrade::is_outstanding) {
             match (upgrade.phase(), trigger) {
                 (Phase::AtWork | Phase::NextOffered, Trigger::Request) => {
-                    self.apply_locked(&mut upgrade, Input::Request).await?;
-                    // A request ends what its user has cancelled: the device is free for another plan.
-                    if upgrade.ended.is_none() {
+                    let blocked = match upgrade.plan {
+                        Some(id) => {
+                            let plan = self.store.plan(id).await?;
+                            self.evaluate(plan, trigger).await?.verdict.err()
+                        }
+                        None => None,
+                    };
+                    let blocked = blocked.filter(BlockReason::withdraws);
+                    self.apply_locked(&mut upgrade, Input::Request { blocked }).await?;
+                    // The device is free, for another attempt or another plan, if its attempt ended.
+                    if upgrade.is_outstanding() {
                         return Ok(());
                     }
                 }
@@ -50,9 +63,13 @@ impl DeviceTransaction<'_> {
             };
             let evaluation = self.evaluate(plan, trigger).await?;
             match &evaluation.verdict {
-                Ok(_) if evaluation.lacks_status && self.device.asked_status.is_none() => {
-                    self.ask_status(trigger);
-                    return Ok(());
+                // A device that asks is not kept waiting: it knows its limits itself.
+                Ok(_)
+                    if evaluation.lacks_status
+                        && self.device.asked_status.is_none()
+                        && trigger != Trigger::Request =>
+                {
+                    return self.ask_status(trigger).await;
                 }
                 Ok(_) => {
                     if self.start(id, evaluation, trigger).await? {
@@ -62,6 +79,9 @@ impl DeviceTransaction<'_> {
                 Err(blocked) if blocked.is_limit() && trigger != Trigger::Request => self.full.push(id),
                 // Only a request is logged: every mark would fill the log.
                 Err(blocked) if trigger == Trigger::Request => {
+                    if blocked.is_limit() {
+                        self.full.push(id);
+                    }
                     let value = json!({ "plan": id, "reason": blocked.to_string() });
                     self.log(evaluation.upgrade.as_ref(), None, "held", value).await?;
                 }
@@ -200,9 +220,11 @@ impl DeviceTransaction<'_> {
         self.messages.push(Downlink::AskVersions);
     }
 
-    /// Asks for what the plan's conditions need; the answer brings the offer that `trigger` would have brought.
-    fn ask_status(&mut self, trigger: Trigger) {
+    /// Asks for what the plan's conditions need. The answer, or its absence after some seconds, brings the offer that
+    /// `trigger` would have brought.
+    async fn ask_status(&mut self, trigger: Trigger) -> Result<()> {
         self.device.asked_status = Some(StatusAsk::Waiting(trigger));
         self.messages.push(Downlink::AskStatus);
+        Ok(self.store.set_recheck_at(self.device.id, Some(self.now + STATUS_ANSWER)).await?)
     }
 }

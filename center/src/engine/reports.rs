@@ -10,9 +10,25 @@ use crate::rules::component_fsm::{OtaStatus, is_quecota};
 use crate::rules::readings::StatusAsk;
 use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{Input, StatusReport};
-use crate::store::{DeviceId, Reading, Upgrade};
+use crate::store::{Device, DeviceId, Reading, Upgrade};
+
+/// Kind of the log lines for fields that could not be read.
+const IGNORED_FIELD: &str = "ignored field";
+/// Log lines of a device in which one like it is looked for.
+const LOOKED_BACK: i64 = 100;
 
 impl Engine {
+    /// What of the reports on the device's present connection was not understood, the last of it.
+    pub async fn not_understood(&self, device: &Device) -> Result<Option<String>> {
+        let Some(since) = device.online_since else { return Ok(None) };
+        let log = self.store.read().await?.device_log(device.id, LOOKED_BACK).await?;
+        let told = log
+            .iter()
+            .rev()
+            .find(|line| (line.kind == IGNORED_FIELD || line.kind == "malformed") && line.last_at >= since);
+        Ok(told.and_then(|line| line.value["reason"].as_str().map(str::to_owned)))
+    }
+
     pub(super) async fn take(&self, device: DeviceId, packet: Packet) -> Result<Vec<Downlink>> {
         Ok(with_device!(self, device, |transaction| transaction.take(packet.clone()).await)?.1)
     }
@@ -21,12 +37,17 @@ impl Engine {
 impl DeviceTransaction<'_> {
     async fn take(&mut self, packet: Packet) -> Result<()> {
         self.device.last_seen = Some(self.now);
+        self.log_ignored(&packet.ignored).await?;
         match packet.uplink {
             Uplink::PlanRequest(_) | Uplink::StatusEvent(_) if self.is_repetition(&packet.identity) => Ok(()),
             Uplink::PlanRequest(versions) => self.plan_request(versions).await,
             Uplink::StatusEvent(event) => self.status_event(event).await,
             Uplink::Info(info) => self.info(info).await,
             Uplink::StatusAnswer(readings) => self.status_answer(readings).await,
+            // What a device tells by itself may be the answer: SDK 2.9 has no other.
+            Uplink::StatusReport(readings) if readings.battery.is_some() || readings.rsrp.is_some() => {
+                self.status_answer(readings).await
+            }
             Uplink::StatusReport(readings) => {
                 self.take_readings(readings);
                 Ok(())
@@ -40,6 +61,25 @@ impl DeviceTransaction<'_> {
         let repeated = self.device.last_uplink.as_deref() == Some(identity);
         self.device.last_uplink = Some(identity.to_owned());
         repeated
+    }
+
+    /// Each field that could not be read is in the device's log once per connection.
+    async fn log_ignored(&mut self, fields: &[String]) -> Result<()> {
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let since = self.device.online_since.unwrap_or_default();
+        let known = self.store.device_log(self.device.id, LOOKED_BACK).await?;
+        for field in fields {
+            let value = json!({ "reason": field });
+            let is_known = known
+                .iter()
+                .any(|line| line.kind == IGNORED_FIELD && line.last_at >= since && line.value == value);
+            if !is_known {
+                self.log(None, None, IGNORED_FIELD, value).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The log of the upgrade that is going on has it; nothing else changes.
@@ -168,11 +208,17 @@ impl DeviceTransaction<'_> {
     /// The answer to a question that an offer waits for.
     async fn status_answer(&mut self, readings: Readings) -> Result<()> {
         self.take_readings(readings);
-        if let Some(StatusAsk::Waiting(trigger)) = self.device.asked_status {
-            self.device.asked_status = Some(StatusAsk::Answered);
-            self.offer(trigger).await?;
+        match self.end_status_ask() {
+            Some(trigger) => self.offer(trigger).await,
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The question for battery and signal is over; gives what the offer waited with for the answer, if one did.
+    pub(super) fn end_status_ask(&mut self) -> Option<Trigger> {
+        let StatusAsk::Waiting(trigger) = self.device.asked_status? else { return None };
+        self.device.asked_status = Some(StatusAsk::Answered);
+        Some(trigger)
     }
 
     fn take_readings(&mut self, readings: Readings) {
@@ -189,10 +235,12 @@ impl DeviceTransaction<'_> {
     async fn take_versions(&mut self, versions: Versions) -> Result<bool> {
         let told = versions.is_told();
         if let Some(module) = versions.module.filter(|module| !module.is_empty()) {
+            self.has_new_versions |= self.device.module_version.as_deref() != Some(&module);
             self.device.module_version = Some(module);
         }
         if let Some(reported) = versions.mcu.filter(|reported| *reported != self.versions) {
             self.store.set_device_versions(self.device.id, &reported).await?;
+            self.has_new_versions = true;
             self.versions = reported;
         }
         Ok(told)

@@ -209,6 +209,13 @@ impl Tick<'_> {
         }
         self.devices(Due::Offer).await?;
         self.devices(Due::Recheck).await?;
+        self.engine.waiting.keep(&running.iter().map(|plan| plan.id).collect());
+        for plan in &running {
+            if plan.state.offers() {
+                let filled = self.fill_places(plan.id).await;
+                self.settle(Item::Plan(plan.id), filled).await?;
+            }
+        }
         for plan in running {
             if plan.state.offers() && plan.settings.push == Push::Actively {
                 let id = plan.id;
@@ -275,6 +282,28 @@ impl Tick<'_> {
         }
         tracing::warn!(%item, %error, "put off to the next tick");
         Ok(None)
+    }
+
+    /// Offers the plan to devices that wait for a place in it, as long as there is one.
+    async fn fill_places(&mut self, plan: PlanId) -> Result<()> {
+        for _ in 0..BATCH {
+            let Some(device) = self.engine.waiting.first(plan) else { break };
+            let offered = self.offer_place(device, plan).await;
+            if self.settle(Item::Device(device), offered).await? == Some(Room::Full) {
+                break;
+            }
+            self.engine.waiting.remove(plan, device);
+        }
+        Ok(())
+    }
+
+    async fn offer_place(&mut self, device: DeviceId, plan: PlanId) -> Result<Room> {
+        let (room, messages) = with_device!(self.engine, device, |transaction| {
+            transaction.offer(Trigger::Retry).await?;
+            Ok(if transaction.full.contains(&plan) { Room::Full } else { Room::Left })
+        })?;
+        self.send(device, messages);
+        Ok(room)
     }
 
     /// The part of a mark's push that is due by now.

@@ -63,6 +63,9 @@ impl DeviceTransaction<'_> {
         let Some(component) = upgrade.components.first() else { return Ok(()) };
         if upgrade.is_outstanding() {
             return match (trigger, upgrade.phase()) {
+                (Trigger::Request, Phase::AtWork) => {
+                    self.apply(&mut upgrade, None, Input::Request { blocked: None }).await
+                }
                 (Trigger::Request, _) | (Trigger::Online, Phase::Offered | Phase::NextOffered) => {
                     self.apply(&mut upgrade, None, Input::OfferAgain).await
                 }

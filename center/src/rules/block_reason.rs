@@ -203,6 +203,12 @@ impl BlockReason {
         matches!(self, BlockReason::Superseded { .. } | BlockReason::SourceDiffers { .. })
     }
 
+    /// Whether the plan is not offered any more, for good or until an operator acts: a device that begins anew is free.
+    pub fn withdraws(&self) -> bool {
+        use BlockReason::{AfterEnd, PlanState, Superseded};
+        matches!(self, PlanState { .. } | AfterEnd { .. } | Superseded { .. })
+    }
+
     /// Whether the plan's limits alone block it: the end of another device, or time, lets this one start.
     pub fn is_limit(&self) -> bool {
         matches!(

@@ -54,6 +54,8 @@ pub enum Step {
     Done(ComponentState),
     /// The attempt failed.
     Fail(Failure),
+    /// The device has taken a new offer in the middle of an attempt.
+    Restart(ComponentState),
     /// The offer was not answered: this does not count, and it is made again later.
     Unanswered,
     /// The device did not come back for its next attempt.
@@ -73,9 +75,16 @@ pub enum Failure {
     /// Status 12.
     #[error("the device reports a failed upgrade (status 12)")]
     Device,
+    /// Status 12 of a device that has begun anew before it applied the firmware: how an MCU's loss of power shows
+    /// (QUECTHING.md 4.11).
+    #[error("the device reports a failed upgrade (status 12) after it began anew")]
+    Interrupted,
     /// A lease ran out.
     #[error("no word from the device in time while it was {0}")]
     Silence(ComponentState),
+    /// The device begins anew with another version than the target, from this state on.
+    #[error("the device began anew while it was {0}")]
+    Restarted(ComponentState),
     /// Another version than the target after the upgrade.
     #[error("the device reports another version than the target after the upgrade")]
     WrongVersion,
@@ -87,7 +96,9 @@ impl Failure {
         match self {
             Failure::Download => "download",
             Failure::Device => "device",
+            Failure::Interrupted => "interrupted",
             Failure::Silence(_) => "silence",
+            Failure::Restarted(_) => "restarted",
             Failure::WrongVersion => "wrong_version",
         }
     }
@@ -134,6 +145,9 @@ fn on_status(state: ComponentState, status: OtaStatus) -> Step {
     use ComponentState::*;
     let next = match status {
         OtaStatus::NoPlan => return Step::Stray,
+        OtaStatus::PlanReceived if state.is_in_flight() => {
+            return Step::Restart(state);
+        }
         OtaStatus::PlanReceived => PlanReceived,
         // Answered every time: a device that confirms again has lost the answer.
         OtaStatus::Confirmed => return Step::SendFirmware,
@@ -163,7 +177,12 @@ pub enum Progress {
 
 /// Whether a failure uses up one of the plan's attempts (DECISIONS.md "retries").
 pub fn counts(failure: Failure, progress: Progress) -> bool {
-    failure != Failure::Download || progress == Progress::None
+    match failure {
+        // The image was complete: bytes say nothing any more.
+        Failure::Restarted(ComponentState::Upgrading) => true,
+        Failure::Download | Failure::Interrupted | Failure::Restarted(_) => progress == Progress::None,
+        _ => true,
+    }
 }
 
 /// What follows a failed attempt.
@@ -285,5 +304,10 @@ mod tests {
         assert!(!counts(Failure::Download, Progress::Made));
         assert!(counts(Failure::Download, Progress::None));
         assert!(counts(Failure::Device, Progress::Made));
+        assert!(!counts(Failure::Interrupted, Progress::Made));
+        assert!(counts(Failure::Interrupted, Progress::None));
+        assert!(!counts(Failure::Restarted(ComponentState::Downloading), Progress::Made));
+        assert!(counts(Failure::Restarted(ComponentState::Downloading), Progress::None));
+        assert!(counts(Failure::Restarted(ComponentState::Upgrading), Progress::Made));
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::progress::Presence;
 use super::{ComponentKind, ComponentNo, DeviceKey, ProductKey};
+use crate::clock::Millis;
 
 /// Version of an MCU component, as its device reported it last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,6 +33,8 @@ pub struct DeviceFacts<'a> {
     pub key: &'a DeviceKey,
     /// Whether it can be reached.
     pub presence: Presence,
+    /// Since when it has its connection; none: it is offline.
+    pub online_since: Option<Millis>,
     /// Whether it reported its versions on this connection.
     pub versions: Knowledge,
     /// Version of its module.

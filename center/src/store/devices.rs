@@ -94,6 +94,7 @@ impl Device {
             product: &self.product,
             key: &self.key,
             presence: self.presence(),
+            online_since: self.online_since,
             versions: if self.versions_at.is_some() { Knowledge::Fresh } else { Knowledge::Stale },
             module_version: self.module_version.as_deref(),
             mcu_versions,

@@ -115,6 +115,20 @@ impl Writer {
         Ok((row.number("halt_finished")?, row.number("halt_failed")?))
     }
 
+    /// A device that had finished well has failed after all; the count as [`Writer::count_finished`] gives it.
+    pub async fn count_reverted(&mut self, id: PlanId) -> Result<(u32, u32)> {
+        // It may have finished before a resume, from which on devices are counted.
+        let row = sqlx::query(
+            "UPDATE plans SET halt_failed = halt_failed + 1, \
+             halt_finished = CASE WHEN halt_finished > halt_failed THEN halt_finished ELSE halt_failed + 1 END \
+             WHERE id = $1 RETURNING halt_finished, halt_failed",
+        )
+        .bind(id.0)
+        .fetch_one(self.connection())
+        .await?;
+        Ok((row.number("halt_finished")?, row.number("halt_failed")?))
+    }
+
     /// A device that had failed has another chance, or is left out: it does not count as failed any more.
     pub async fn uncount_failed(&mut self, id: PlanId) -> Result<()> {
         // Failures from before a resume are not in the count.

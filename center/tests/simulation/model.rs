@@ -1,7 +1,7 @@
 //! The reference model: what plans and devices are, and what may happen to them, in plain values and nothing else.
 //! It is written from DEVELOPER-CENTER.md and DECISIONS.md; it knows nothing of the engine's code.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Milliseconds since the epoch.
 pub type Time = i64;
@@ -186,6 +186,9 @@ impl Upgrade {
 #[derive(Debug, Clone, Default)]
 pub struct Device {
     pub online: bool,
+    pub online_since: Time,
+    /// The last status 2, by plan.
+    pub confirmed_at: HashMap<usize, Time>,
     /// It told its versions on this connection.
     pub fresh: bool,
     pub known: [Option<String>; 2],
@@ -271,7 +274,7 @@ impl Model {
 
     fn succeed(&mut self, at: (usize, usize)) {
         let upgrade = self.upgrade_mut(at);
-        let started = upgrade.state.in_flight() || upgrade.state.has_failed();
+        let started = upgrade.state.in_flight() || upgrade.state.has_failed() || upgrade.failures > 0;
         upgrade.state = if started { Succeeded } else { NotRequired };
         upgrade.proving = false;
         self.finish(at, if started { End::Upgraded } else { End::NotRequired });
@@ -291,7 +294,7 @@ impl Model {
     }
 
     /// Versions have come; `proof` is the upgrade whose status 11 they came with.
-    fn judge(&mut self, device: usize, proof: Option<usize>, now: Time) {
+    fn judge(&mut self, device: usize, proof: Option<usize>, changed: bool, now: Time) {
         for index in 0..self.devices[device].upgrades.len() {
             let at = (device, index);
             let Upgrade { end, state, proving, ref source, .. } = *self.upgrade(at);
@@ -307,17 +310,77 @@ impl Model {
                 self.fail(at, Failed, now);
             }
         }
+        if changed {
+            self.revert(device);
+        }
     }
 
-    fn know(&mut self, device: usize, versions: &[String; 2]) {
-        self.devices[device].known = versions.clone().map(Some);
+    /// Firmware that did not last: the last upgrade of a component has failed after all, if its plan is not over.
+    fn revert(&mut self, device: usize) {
+        for component in 0..2 {
+            let upgrades = &self.devices[device].upgrades;
+            let of = |upgrade: &Upgrade| self.plans[upgrade.plan].settings.component == component;
+            let Some(index) = upgrades.iter().rposition(of) else { continue };
+            let Upgrade { plan, state, ref source, end, .. } = upgrades[index];
+            let known = &self.devices[device].known[component];
+            let back = known.is_some() && known == source;
+            let plan = &mut self.plans[plan];
+            if end != Some(End::Upgraded) || state != Succeeded || !back || plan.life.is_over() {
+                continue;
+            }
+            if let Some((percent, after)) = plan.settings.halt {
+                plan.failed += 1;
+                plan.finished = plan.finished.max(plan.failed);
+                if plan.life.offers() && plan.finished >= after && plan.failed * 100 > percent * plan.finished
+                {
+                    plan.resumes_to = plan.life;
+                    plan.life = Life::Suspended;
+                }
+            }
+            let upgrade = self.upgrade_mut((device, index));
+            (upgrade.state, upgrade.end) = (Failed, Some(End::Failed));
+            upgrade.failures += 1;
+        }
+    }
+
+    /// Says whether that is another version than before.
+    fn know(&mut self, device: usize, versions: &[String; 2]) -> bool {
+        let known = versions.clone().map(Some);
+        std::mem::replace(&mut self.devices[device].known, known.clone()) != known
+    }
+
+    /// 0x0115.
+    pub fn request(&mut self, device: usize, versions: &[String; 2], now: Time) {
+        self.versions(device, versions, now);
+        let Some((index, upgrade)) = self.open(device).find(|(_, upgrade)| upgrade.is_outstanding()) else {
+            return;
+        };
+        let component = self.plans[upgrade.plan].settings.component;
+        let returned = upgrade.state == Upgrading
+            && self.devices[device].known[component].as_ref()
+                != Some(&self.plans[upgrade.plan].settings.target);
+        if upgrade.is_at_work() && (returned || self.is_withdrawn(device, upgrade.plan, now)) {
+            self.fail((device, index), Failed, now);
+        }
+    }
+
+    /// Whether the plan is not offered any more, for good or until an operator acts.
+    fn is_withdrawn(&self, device: usize, index: usize, now: Time) -> bool {
+        let plan = &self.plans[index];
+        let known = self.devices[device].known[plan.settings.component].as_ref();
+        let superseded = plan.superseded_by.iter().any(|newer| self.plans[*newer].includes(device));
+        !plan.life.offers()
+            || plan.settings.end.is_some_and(|end| end <= now)
+            || (plan.is_open_at(now, Trigger::Request)
+                && superseded
+                && known.is_some_and(|known| *known != plan.settings.target))
     }
 
     /// 0x0044, 0x0042 and 0x0115; says whether they are the first versions on this connection.
     pub fn versions(&mut self, device: usize, versions: &[String; 2], now: Time) -> bool {
-        self.know(device, versions);
+        let changed = self.know(device, versions);
         let first = !std::mem::replace(&mut self.devices[device].fresh, true);
-        self.judge(device, None, now);
+        self.judge(device, None, changed, now);
         first
     }
 
@@ -334,14 +397,12 @@ impl Model {
         let busy = self.open(device).find(|(_, upgrade)| upgrade.is_outstanding() && of(upgrade));
         let found = busy.or_else(|| self.open(device).find(|(_, upgrade)| of(upgrade)));
         let found = found.map(|(index, _)| index);
-        if let Some(versions) = versions {
-            self.know(device, versions);
-        }
+        let changed = versions.is_some_and(|versions| self.know(device, versions));
         let mut reply = Reply::Nothing;
         if let Some(index) = found {
             let at = (device, index);
             if versions.is_some() && status == 11 {
-                self.judge(device, Some(index), now);
+                self.judge(device, Some(index), changed, now);
             }
             let late_proof = status == 11 && self.upgrade(at).state.has_failed();
             if self.upgrade(at).end.is_none() && !late_proof {
@@ -349,7 +410,7 @@ impl Model {
             }
         }
         if versions.is_some() && status != 11 {
-            self.judge(device, None, now);
+            self.judge(device, None, changed, now);
         }
         reply
     }
@@ -362,6 +423,7 @@ impl Model {
                 let upgrade = self.upgrade_mut(at);
                 (upgrade.state, upgrade.proving, upgrade.waits) = (Confirmed, false, None);
                 let plan = upgrade.plan;
+                self.devices[at.0].confirmed_at.insert(plan, now);
                 self.renew(at, now);
                 return Reply::Firmware { plan };
             }
@@ -389,6 +451,17 @@ impl Model {
                 (upgrade.lease, upgrade.waits) = (None, Some(until));
             }
             Received => {
+                let since = self.devices[at.0].online_since;
+                let upgrade = self.upgrade(at);
+                let confirmed_at = self.devices[at.0].confirmed_at.get(&upgrade.plan);
+                let just_confirmed =
+                    upgrade.state == Confirmed && confirmed_at.is_some_and(|confirmed| since <= *confirmed);
+                if upgrade.state.in_flight() && !just_confirmed {
+                    self.fail(at, Failed, now);
+                    if self.upgrade(at).end.is_some() {
+                        return Reply::Nothing;
+                    }
+                }
                 let upgrade = self.upgrade_mut(at);
                 (upgrade.state, upgrade.proving) = (Received, false);
                 (upgrade.confirmed, upgrade.waits) = (false, None);
@@ -425,6 +498,7 @@ impl Model {
 
     pub fn online(&mut self, device: usize, now: Time) {
         self.devices[device].online = true;
+        self.devices[device].online_since = now;
         self.devices[device].fresh = false;
         self.follow_presence(device, now);
     }

@@ -521,7 +521,7 @@ impl World {
                 self.model.versions(device, versions, now).then_some(Trigger::Online)
             }
             Packet::Request { versions } => {
-                self.model.versions(device, versions, now);
+                self.model.request(device, versions, now);
                 Some(Trigger::Request)
             }
             Packet::Status { component, status, versions } => {

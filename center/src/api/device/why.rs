@@ -27,6 +27,8 @@ pub struct Explained {
     now: Millis,
     /// The firmware verification that has the device, if any.
     verification: Option<Verification>,
+    /// What of its reports on this connection was not understood; null: all was.
+    not_understood: Option<String>,
     plans: Vec<Reason>,
 }
 
@@ -86,11 +88,12 @@ pub async fn why(
     let (device, reasons) = api.engine.why(&product, &key).await?;
     let online = device.presence() == Presence::Online;
     let plans = reasons.into_iter().map(|why| Reason::of(why, now)).collect::<Result<_, _>>()?;
+    let not_understood = api.engine.not_understood(&device).await?;
     let mut store = api.engine.store().read().await?;
     let open = store.open_upgrades(device.id).await?.into_iter().find(|upgrade| upgrade.plan.is_none());
     let verification = match open {
         Some(upgrade) => Some(Verification::of(&mut store, upgrade).await?),
         None => None,
     };
-    Ok(Json(Explained { device: device.key, product, online, now, verification, plans }))
+    Ok(Json(Explained { device: device.key, product, online, now, verification, not_understood, plans }))
 }

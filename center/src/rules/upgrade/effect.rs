@@ -48,6 +48,8 @@ pub enum Effect {
     },
     /// Counts the device among the finished ones of its plan, which may have to halt.
     CountFinished,
+    /// Counts a device that had finished well as failed, in a plan that may have to halt.
+    CountReverted,
     /// Takes a failed device out of the failures that its plan counts.
     UncountFailed,
 }

@@ -16,6 +16,8 @@ pub enum Input {
         /// Position of the component whose status 11 came in the same packet: its version must be the target now.
         proof: Option<usize>,
     },
+    /// The device has reported a version of before, after an upgrade that succeeded.
+    Reversion,
     /// The lease of a component may have run out.
     LeaseCheck,
     /// The device has connected or disconnected: its leases follow.
@@ -31,8 +33,11 @@ pub enum Input {
     },
     /// The package of a firmware verification is offered.
     OfferVerification,
-    /// The device asks for its plan while it is at work.
-    Request,
+    /// The device asks for its plan while it is at work, or while the offer of its next component stands.
+    Request {
+        /// What blocks another offer of the plan for good, or until an operator acts.
+        blocked: Option<BlockReason>,
+    },
     /// The same offer is sent again.
     OfferAgain,
     /// An offer that was not answered gives way to another upgrade's.

@@ -54,6 +54,7 @@ impl World {
             product: &self.settings.product,
             key: &self.key,
             presence: self.presence,
+            online_since: None,
             versions: Knowledge::Fresh,
             module_version: None,
             mcu_versions: &self.versions,
@@ -94,6 +95,7 @@ fn name(effect: &Effect) -> String {
         Effect::CountFailure { class } => format!("failure {class}"),
         Effect::CountEnd { state, class } => format!("end {state} {class}"),
         Effect::CountFinished => "finished".to_owned(),
+        Effect::CountReverted => "reverted".to_owned(),
         Effect::UncountFailed => "uncount".to_owned(),
     }
 }
@@ -141,7 +143,14 @@ fn every_status_in_every_state_has_its_effects() {
             let done = world().status(&mut upgrade, 0, *status);
             // A failure that is reported again is no further attempt.
             let is_repeated = state == *after && matches!(state, DownloadFailed | Failed);
-            let expected: &[&str] = if is_repeated { &[] } else { effects };
+            let expected: &[&str] = match status {
+                _ if is_repeated => &[],
+                // A new offer ends the attempt, unless it has only just been confirmed.
+                OtaStatus::PlanReceived if state.is_in_flight() && state != Confirmed => {
+                    &["failure restarted", "log failure"]
+                }
+                _ => effects,
+            };
             assert_eq!(done, expected, "{state} {status:?}");
             assert_eq!(upgrade.components[0].state, *after, "{state} {status:?}");
             assert_eq!(upgrade.ended, None, "{state} {status:?}");
@@ -278,11 +287,15 @@ fn a_refusal_waits_for_the_delay_of_the_plan_and_says_why() {
 }
 
 #[test]
-fn status_1_in_the_middle_ends_the_attempt_without_counting_it() {
-    let mut upgrade = one(Downloading);
-    assert!(world().status(&mut upgrade, 0, OtaStatus::PlanReceived).is_empty());
-    assert_eq!((upgrade.confirmed, upgrade.components[0].failures), (None, 0));
-    assert_eq!(upgrade.phase(), Phase::Offered);
+fn status_1_in_the_middle_ends_the_attempt_which_counts_without_progress() {
+    for (fetched, failures) in [(0, 1), (1, 0)] {
+        let mut upgrade = one(Downloading);
+        upgrade.components[0].fetched = fetched;
+        let done = world().status(&mut upgrade, 0, OtaStatus::PlanReceived);
+        assert_eq!(done, ["failure restarted", "log failure"]);
+        assert_eq!((upgrade.confirmed, upgrade.components[0].failures), (None, failures));
+        assert_eq!(upgrade.phase(), Phase::Offered);
+    }
 }
 
 // Failures and retries.
@@ -454,7 +467,7 @@ fn an_offer_again_renews_only_what_is_not_in_flight() {
     assert_eq!(offered.components[0].lease_until, Some(LATER + OFFER_LEASE));
     let mut at_work = one(Downloading);
     let before = at_work.clone();
-    assert_eq!(world().apply(&mut at_work, Input::Request), ["offer [0] again"]);
+    assert_eq!(world().apply(&mut at_work, Input::Request { blocked: None }), ["offer [0] again"]);
     assert_eq!(at_work, before, "the answer decides what becomes of the attempt");
 }
 
@@ -611,7 +624,7 @@ fn what_a_device_reports_after_its_user_has_cancelled_ends_the_upgrade() {
     };
     let ended = ["end upgrade_failed cancelled", "log decision"];
     assert_eq!(world().status(&mut cancelled(Downloading), 0, OtaStatus::Confirmed), ended);
-    assert_eq!(world().apply(&mut cancelled(Downloading), Input::Request), ended);
+    assert_eq!(world().apply(&mut cancelled(Downloading), Input::Request { blocked: None }), ended);
     let mut failed = cancelled(Downloading);
     let done = world().status(&mut failed, 0, OtaStatus::DownloadError);
     assert_eq!(done, ["failure download", "log failure", "end upgrade_failed cancelled"]);
@@ -737,7 +750,11 @@ fn inputs() -> Vec<Input> {
         Input::Versions { proof: Some(0) },
         Input::LeaseCheck,
         Input::PresenceChange,
-        Input::Request,
+        Input::Request { blocked: None },
+        Input::Request {
+            blocked: Some(BlockReason::Superseded { component: ComponentNo::new("A").unwrap(), by: 9 }),
+        },
+        Input::Reversion,
         Input::OfferAgain,
         Input::Withdraw,
         Input::Offer { components: offer(Offered::Yes), trigger: Trigger::Mark },
@@ -794,7 +811,7 @@ proptest! {
                 prop_assert!(leased.is_empty() && upgrade.next_offer.is_none(), "{:?}", input);
                 prop_assert!(upgrade.state != UpgradeState::Upgrading, "{:?}", input);
             }
-            let reoffers = matches!(input, Input::Offer { .. });
+            let reoffers = matches!(input, Input::Offer { .. } | Input::Reversion);
             for (old, new) in before.components.iter().zip(&upgrade.components) {
                 prop_assert!(!old.state.is_done() || new.state.is_done() || reoffers, "{:?}: {} to {}", input, old.state, new.state);
             }

@@ -12,7 +12,7 @@ use crate::rules::component_fsm::{
     After, ComponentInput, Failure, NextComponent, Progress, Step, after_failure, counts, next_component,
     step,
 };
-use crate::rules::device::DeviceFacts;
+use crate::rules::device::{DeviceFacts, Knowledge};
 use crate::rules::plan::{ENDED, PlanEvent, PlanState, Push, TERMINATED, next_state};
 use crate::rules::progress::{ComponentState, Ended, Presence, UpgradeState, lease, roll_up};
 use crate::rules::trigger::Trigger;
@@ -20,6 +20,8 @@ use crate::rules::upgrade::VERIFICATION_TIME;
 use crate::rules::upgrade::{CANCELLED, UserAction};
 use crate::rules::{ComponentKind, ComponentNo};
 
+/// What shows that a component is done, for the log.
+const TARGET_REPORTED: &str = "target version reported";
 /// Time until an offer is tried again that the limits of its plan blocked without naming a time.
 const LIMIT_RECHECK: Millis = Millis::seconds(10);
 /// Time that a device has to answer a question before its offer is tried again.
@@ -65,12 +67,7 @@ impl Transition<'_> {
                     self.renew(position);
                 }
             }
-            Step::Move(ComponentState::PlanReceived) => {
-                self.set_open(ComponentState::PlanReceived);
-                self.begin_anew();
-                self.renew(self.upgrade.current().unwrap_or(position));
-                self.clear_wait();
-            }
+            Step::Move(ComponentState::PlanReceived) => self.receive_plan(position),
             Step::Move(state) => {
                 self.confirm();
                 self.set(position, state);
@@ -101,8 +98,25 @@ impl Transition<'_> {
                 self.upgrade.reason = Some(with_reason("the device refused", said));
             }
             Step::Prove => self.prove(position),
-            Step::Done(state) => self.done(position, state),
+            // A lost report of an earlier attempt: the version is there because of this upgrade.
+            Step::Done(ComponentState::NotRequired) if self.was_attempted(position) => {
+                self.done(position, ComponentState::Succeeded, TARGET_REPORTED);
+            }
+            Step::Done(state) => self.done(position, state, TARGET_REPORTED),
+            Step::Fail(Failure::Device) if self.was_interrupted(position) => {
+                self.fail(position, Failure::Interrupted, said);
+            }
             Step::Fail(failure) => self.fail(position, failure, said),
+            // SDK 2.9 may confirm and take the offer in one moment, in either order.
+            Step::Restart(ComponentState::Confirmed) if !self.has_reconnected(position) => {
+                self.receive_plan(position);
+            }
+            Step::Restart(state) => {
+                self.fail(position, Failure::Restarted(state), said);
+                if self.upgrade.ended.is_none() {
+                    self.receive_plan(position);
+                }
+            }
             Step::Unanswered if self.upgrade.confirmed.is_some() => {
                 self.fail(position, Failure::Silence(ComponentState::PlanNotReceived), said);
             }
@@ -119,6 +133,21 @@ impl Transition<'_> {
         if upgrade.cancelled.is_some() && upgrade.ended.is_none() && !upgrade.is_outstanding() {
             self.end_cancelled();
         }
+    }
+
+    fn receive_plan(&mut self, position: usize) {
+        self.set_open(ComponentState::PlanReceived);
+        self.begin_anew();
+        self.renew(self.upgrade.current().unwrap_or(position));
+        self.clear_wait();
+    }
+
+    /// Whether the device has connected anew since the component came to its state.
+    fn has_reconnected(&self, position: usize) -> bool {
+        self.upgrade
+            .components
+            .get(position)
+            .is_some_and(|component| self.device.online_since.is_some_and(|since| since > component.updated))
     }
 
     /// The first confirmation of the upgrade starts the plan.
@@ -145,7 +174,7 @@ impl Transition<'_> {
         let Some(component) = self.upgrade.components.get(position) else { return };
         let reported = self.device.reported(&component.component, component.kind);
         if reported == Some(component.target.as_str()) {
-            return self.done(position, ComponentState::Succeeded);
+            return self.done(position, ComponentState::Succeeded, "status 11 with the target version");
         }
         self.upgrade.confirmed.get_or_insert(self.now);
         self.set(position, ComponentState::Upgrading);
@@ -160,7 +189,7 @@ impl Transition<'_> {
     }
 
     /// The component has its target version.
-    fn done(&mut self, position: usize, state: ComponentState) {
+    fn done(&mut self, position: usize, state: ComponentState, evidence: &str) {
         let was_current = self.upgrade.current() == Some(position);
         let now = self.now;
         let Some(component) = self.upgrade.components.get_mut(position) else { return };
@@ -169,7 +198,7 @@ impl Transition<'_> {
         component.proving = false;
         component.lease_until = None;
         component.updated = now;
-        let value = json!({ "state": state, "version": component.target });
+        let value = json!({ "state": state, "version": component.target, "evidence": evidence });
         self.log_component(position, "success", value);
         match self.upgrade.current() {
             None => {
@@ -182,6 +211,22 @@ impl Transition<'_> {
             Some(next) if was_current => self.renew(next),
             Some(_) => {}
         }
+    }
+
+    /// Whether the device has connected anew since it was last at work on the component, before it applied the firmware.
+    fn was_interrupted(&self, position: usize) -> bool {
+        let Some(component) = self.upgrade.components.get(position) else { return false };
+        component.state.is_in_flight()
+            && component.state != ComponentState::Upgrading
+            && self.has_reconnected(position)
+    }
+
+    /// Whether the device has worked on the component in an earlier attempt.
+    fn was_attempted(&self, position: usize) -> bool {
+        self.upgrade
+            .components
+            .get(position)
+            .is_some_and(|component| component.failures > 0 || component.fetched > 0)
     }
 
     /// The next component, after one is done.
@@ -198,6 +243,28 @@ impl Transition<'_> {
         self.set_open(ComponentState::PlanNotReceived);
         self.renew(next);
         self.send_offer("next component");
+    }
+
+    /// The firmware did not last: the device has gone back to the version of before by itself.
+    pub(super) fn revert(&mut self) {
+        for position in self.upgrade.reverted(self.device) {
+            let Some(component) = self.upgrade.components.get_mut(position) else { continue };
+            let version = self.device.reported(&component.component, component.kind).unwrap_or_default();
+            let reason = format!("reported {version} after success");
+            component.state = ComponentState::Failed;
+            component.reason = Some(reason.clone());
+            component.failures += 1;
+            component.updated = self.now;
+            let failures = component.failures;
+            self.upgrade.reason = Some(reason.clone());
+            self.effects.push(Effect::CountFailure { class: "reverted" });
+            let value =
+                json!({ "reason": reason, "counted": true, "failures": failures, "next": Value::Null });
+            self.log_component(position, "failure", value);
+        }
+        if self.plan.is_some_and(|plan| plan.settings.strategy.halt.is_some()) {
+            self.effects.push(Effect::CountReverted);
+        }
     }
 
     /// A failed attempt: another one later, or the end.
@@ -316,6 +383,27 @@ impl Transition<'_> {
         self.upgrade.next_offer = None;
         self.renew(0);
         self.send_offer("firmware verification");
+    }
+
+    /// A device that applied its firmware and asks with another version than the target has failed; so has one that asks
+    /// when its plan is not offered again. Before that, its answer to another offer decides what becomes of the attempt.
+    pub(super) fn request(&mut self, blocked: Option<&BlockReason>) {
+        let attempt = self.upgrade.current().and_then(|current| {
+            let component = self.upgrade.components.get(current)?;
+            let reported = self.device.reported(&component.component, component.kind);
+            let returned = component.state == ComponentState::Upgrading
+                && self.device.versions == Knowledge::Fresh
+                && reported.is_some_and(|reported| reported != component.target.as_str());
+            let ends = component.state.is_in_flight() && (returned || blocked.is_some());
+            ends.then_some((current, component.state))
+        });
+        match attempt {
+            Some((current, state)) => {
+                let why = blocked.map(ToString::to_string);
+                self.fail(current, Failure::Restarted(state), why.as_deref());
+            }
+            None => self.offer_again(),
+        }
     }
 
     /// The answer of the device decides what becomes of an attempt in flight.

@@ -244,6 +244,25 @@ impl MessageError {
     }
 }
 
+impl MessageError {
+    /// Offset of the data point that is wrong, where it is one that is there.
+    pub fn offset(&self) -> Option<usize> {
+        use MessageError::*;
+        match *self {
+            Kind { offset, .. }
+            | NotWhole { offset, .. }
+            | OutOfRange { offset, .. }
+            | Unknown { offset, .. }
+            | TooLong { offset, .. }
+            | NotText { offset, .. }
+            | NotHex { offset, .. }
+            | Size { offset, .. }
+            | Count { offset, .. } => Some(offset),
+            _ => None,
+        }
+    }
+}
+
 /// Reads the data points of one list, with the errors that name them.
 #[derive(Clone, Copy)]
 struct Fields<'a>(List<'a>);
