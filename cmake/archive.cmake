@@ -1,7 +1,7 @@
-# Makes the archive that C programs link out of the one that cargo built: one object per API, whose only global names are
-# those of the headers, without debug information. So it links beside another Rust library.
+# Makes the archive that C programs link out of the one that cargo built: an object whose only global names are those of the
+# headers, without debug information, and the object of src/ql_iot/init.c. So it links beside another Rust library.
 #
-#   cmake -D CARGO_ARCHIVE=... -D ARCHIVE=... -D HEADERS=... -D LD=... -D OBJCOPY=... -D AR=... [-D ENTRY=object] -P archive.cmake
+#   cmake -D CARGO_ARCHIVE=... -D ARCHIVE=... -D INIT=... -D HEADERS=... -D HOST=... -D LD=... -D OBJCOPY=... -D AR=... -P archive.cmake
 #
 # The tools are those of GNU binutils. rustc's bitcode goes, because GNU ar would load an LLVM that cannot read it.
 cmake_policy(VERSION 3.19)
@@ -17,6 +17,8 @@ function(run)
 endfunction()
 
 header_names(names ${HEADERS})
+list(REMOVE_ITEM names Ql_iotInit Ql_iotInit_2_10)
+list(APPEND names quecota_ql_iot_init)
 if(NOT HOST)
     # The port defines it.
     list(REMOVE_ITEM names quecota_default_platform)
@@ -27,7 +29,9 @@ list(TRANSFORM roots PREPEND --undefined=)
 run(${LD} -r --gc-sections --force-group-allocation ${roots} -o ${object} ${CARGO_ARCHIVE})
 set(globals "${names}")
 list(TRANSFORM globals PREPEND --keep-global-symbol=)
+# The heap of Ql_iotTtlv*, which init.c asks for in its place.
+list(APPEND globals --weaken-symbol=malloc --weaken-symbol=free)
 run(${OBJCOPY} ${globals} --strip-unneeded --remove-section=.llvmbc --remove-section=.llvmcmd ${object})
 file(REMOVE ${ARCHIVE})
-run(${AR} rcs ${ARCHIVE} ${object})
+run(${AR} rcs ${ARCHIVE} ${object} ${INIT})
 file(REMOVE ${object})

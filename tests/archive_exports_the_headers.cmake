@@ -2,6 +2,8 @@
 cmake_policy(VERSION 3.19)
 include(${CMAKE_CURRENT_LIST_DIR}/../cmake/header_names.cmake)
 header_names(declared ${HEADERS})
+# Of src/ql_iot/init.c.
+list(APPEND declared quecota_ql_iot_init)
 if(NOT HOST)
     list(REMOVE_ITEM declared quecota_default_platform)
 endif()

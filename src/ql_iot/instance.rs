@@ -13,7 +13,7 @@ use super::slot::{self, device};
 use super::types::{FALSE, TRUE, qbool};
 use crate::native::{
     Device, QUECOTA_SIZE, quecota_config_t, quecota_dialect_values, quecota_init, quecota_memory_t,
-    quecota_resume_values,
+    quecota_platform_t, quecota_resume_values,
 };
 
 /// Bytes of the receive buffer.
@@ -22,19 +22,40 @@ const RECEIVE: usize = 2 * limits::RECEIVE_BUFFER_MIN;
 struct Instance {
     /// Somebody is in `Ql_iotInit` or was there with success.
     taken: AtomicBool,
-    memory: UnsafeCell<MaybeUninit<quecota_memory_t>>,
+}
+
+/// The device's memory. The archive that CMake makes has it in an object of its own, with `Ql_iotInit` (init.c), so that
+/// a program without that call does not pay for it.
+struct Memory {
+    device: UnsafeCell<MaybeUninit<quecota_memory_t>>,
     receive: UnsafeCell<[u8; RECEIVE]>,
 }
 
-// SAFETY: memory and receive buffer are touched only by the device in them, which has the platform's lock, and by the
-// one `Ql_iotInit` that has `taken`.
-unsafe impl Sync for Instance {}
+// SAFETY: touched only by the device in it, which has the platform's lock, and by the one `Ql_iotInit` that has `taken`.
+unsafe impl Sync for Memory {}
 
-static INSTANCE: Instance = Instance {
-    taken: AtomicBool::new(false),
-    memory: UnsafeCell::new(MaybeUninit::uninit()),
-    receive: UnsafeCell::new([0; RECEIVE]),
-};
+static MEMORY: Memory =
+    Memory { device: UnsafeCell::new(MaybeUninit::uninit()), receive: UnsafeCell::new([0; RECEIVE]) };
+
+/// What `Ql_iotInit` makes the device of.
+struct Parts {
+    platform: unsafe extern "C" fn() -> *const quecota_platform_t,
+    memory: *mut quecota_memory_t,
+    receive: *mut u8,
+    receive_size: u32,
+}
+
+/// The parts of the archive that cargo makes.
+fn parts() -> Parts {
+    Parts {
+        platform: quecota_default_platform,
+        memory: MEMORY.device.get().cast(),
+        receive: MEMORY.receive.get().cast(),
+        receive_size: RECEIVE as u32,
+    }
+}
+
+static INSTANCE: Instance = Instance { taken: AtomicBool::new(false) };
 
 /// Loads what was stored, prepares recovery and starts the platform's task. TRUE again when it was done before. FALSE
 /// when the platform cannot be used; then it may be called again.
@@ -44,16 +65,31 @@ static INSTANCE: Instance = Instance {
 /// runs in one of them.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotInit() -> qbool {
-    boundary!(FALSE, { init(quecota_dialect_values::QUECOTA_DIALECT_2_9) })
+    boundary!(FALSE, { init(quecota_dialect_values::QUECOTA_DIALECT_2_9 as i32, &parts()) })
 }
 
 /// Ql_iotInit() for applications of SDK 2.10 and later: the header ql_api_qthsdk.h maps the name.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotInit_2_10() -> qbool {
-    boundary!(FALSE, { init(quecota_dialect_values::QUECOTA_DIALECT_2_10) })
+    boundary!(FALSE, { init(quecota_dialect_values::QUECOTA_DIALECT_2_10 as i32, &parts()) })
 }
 
-fn init(dialect: quecota_dialect_values) -> qbool {
+/// Ql_iotInit() of init.c.
+///
+/// # Safety
+/// `platform` is the port's function; memory and receive buffer of that size are nobody else's, and live for ever.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn quecota_ql_iot_init(
+    dialect: i32,
+    platform: unsafe extern "C" fn() -> *const quecota_platform_t,
+    memory: *mut quecota_memory_t,
+    receive: *mut u8,
+    receive_size: u32,
+) -> qbool {
+    boundary!(FALSE, { init(dialect, &Parts { platform, memory, receive, receive_size }) })
+}
+
+fn init(dialect: i32, parts: &Parts) -> qbool {
     if let Some(device) = device() {
         // Refused in a forked child, to which the device does not belong.
         return qbool::from(device.enter(|_, _| ()).is_ok());
@@ -62,7 +98,7 @@ fn init(dialect: quecota_dialect_values) -> qbool {
         // Another task is in here just now.
         return FALSE;
     }
-    let made = make(dialect);
+    let made = make(dialect, parts);
     if made == FALSE {
         INSTANCE.taken.store(false, Ordering::Release);
     }
@@ -82,20 +118,20 @@ fn take() -> bool {
     }
 }
 
-fn make(dialect: quecota_dialect_values) -> qbool {
+fn make(dialect: i32, parts: &Parts) -> qbool {
     // SAFETY: the port's function, whose only duty is to return a platform or NULL.
-    let platform = unsafe { quecota_default_platform() };
+    let platform = unsafe { (parts.platform)() };
     let mut device = ptr::null_mut();
     let config = quecota_config_t {
         size: size_of::<quecota_config_t>() as u32,
-        dialect: dialect as i32,
-        receive: INSTANCE.receive.get().cast(),
-        receive_size: RECEIVE as u32,
+        dialect,
+        receive: parts.receive.cast(),
+        receive_size: parts.receive_size,
         event: None,
         event_ctx: ptr::null_mut(),
         resume: quecota_resume_values::QUECOTA_RESUME_ASK as i32,
     };
-    let memory = INSTANCE.memory.get().cast();
+    let memory = parts.memory.cast();
     // SAFETY: `taken` makes memory and receive buffer ours; the platform is the port's.
     let error = unsafe { quecota_init(memory, QUECOTA_SIZE, &raw const config, platform, &raw mut device) };
     let device = device.cast::<Device>();

@@ -47,7 +47,19 @@ pub fn check() -> Outcome {
     }
     println!("a device (quecota_t){:>14}", size_of_device(&archive)?);
     println!("no panic, no core::fmt, no Rust allocator is in either image, and no malloc in the native one");
-    Ok(())
+    by_cmake()
+}
+
+/// A project for bare metal by a toolchain file of `cmake/`, as docs/port.md says.
+fn by_cmake() -> Outcome {
+    let build = root().join("target").join("bare-metal");
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(root().join("tests").join("bare_metal")).arg("-B").arg(&build);
+    configure.arg(format!("-DCMAKE_TOOLCHAIN_FILE={}/cmake/toolchain-thumbv7em.cmake", root().display()));
+    configure.arg(format!("-DQUECOTA_TARGET_DIR={}/target/firmware", root().display()));
+    run(configure.args(["-G", "Ninja"]))?;
+    run(Command::new("cmake").arg("--build").arg(&build))?;
+    run(Command::new("ctest").current_dir(build).arg("--output-on-failure"))
 }
 
 /// The library for the target, by Debian's Rust, which has the sources of `core` (TOOLCHAIN.md).

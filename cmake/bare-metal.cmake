@@ -1,0 +1,24 @@
+# What the toolchain files for bare metal have in common. They set TRIPLE (Rust's name of the target) and CPU (flags of
+# arm-none-eabi-gcc), and include this.
+#
+# Rust is Debian's: rustc-web, cargo-web, rust-web-src and libstd-rust-web-dev, which build Rust's `core` for the target. The
+# C compiler is Debian's gcc-arm-none-eabi.
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR arm)
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(CMAKE_C_COMPILER arm-none-eabi-gcc)
+set(CMAKE_CXX_COMPILER arm-none-eabi-g++)
+set(CMAKE_ASM_COMPILER arm-none-eabi-gcc)
+set(CMAKE_C_FLAGS_INIT "${CPU}")
+set(CMAKE_CXX_FLAGS_INIT "${CPU}")
+set(CMAKE_ASM_FLAGS_INIT "${CPU}")
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+
+# The caller's Rust settings are of another toolchain. Its flags would replace those of .cargo/config.toml.
+set(QUECOTA_CARGO ${CMAKE_COMMAND} -E env --unset=RUSTC --unset=RUSTUP_TOOLCHAIN --unset=RUSTFLAGS
+    --unset=CARGO_ENCODED_RUSTFLAGS RUSTC_BOOTSTRAP=1 PATH=/usr/bin:/bin /usr/bin/cargo
+    CACHE STRING "command that runs cargo; a list, so that it may set variables by `env`")
+set(QUECOTA_CARGO_ARGUMENTS -Zbuild-std=core CACHE STRING "more arguments for cargo build")
+set(QUECOTA_TARGET ${TRIPLE} CACHE STRING "target triple; empty: this machine")
