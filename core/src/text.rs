@@ -1,11 +1,20 @@
 //! Text of bounded length without a heap.
 
 /// A string of at most `N` bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
     len: usize,
     bytes: [u8; N],
 }
+
+/// By content: what a longer text left behind the end does not count.
+impl<const N: usize> PartialEq for Text<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl<const N: usize> Eq for Text<N> {}
 
 /// The text does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -152,5 +161,13 @@ mod tests {
             text.push_number(number).unwrap();
             assert_eq!(text.as_str(), number.to_string());
         }
+    }
+
+    #[test]
+    fn what_was_cut_off_does_not_count_in_a_comparison() {
+        let mut text = Text::<8>::of("2_0_0-rc").unwrap();
+        text.truncate(5);
+        assert_eq!(text, Text::of("2_0_0").unwrap());
+        assert_ne!(text, Text::of("2_0_1").unwrap());
     }
 }

@@ -1,5 +1,7 @@
 //! The caller's receive buffer as a queue of whole messages; the oldest stands at its start and is read in place.
 
+use core::ops::Range;
+
 use crate::wire::frame::{Command, Frame, FrameError, HEADER, PacketId};
 
 /// Two bytes of length before each message.
@@ -46,6 +48,17 @@ pub(super) enum Taken {
     NoRoom,
     /// Longer than the buffer, so never.
     TooLong,
+}
+
+/// Moves the bytes at `from` to `place`, which is not behind their start; of a range that ends outside the buffer, those
+/// inside. Unlike `copy_within` it has no panic that the compiler must keep.
+pub(super) fn move_down(buffer: &mut [u8], from: Range<usize>, place: usize) {
+    for (offset, at) in from.enumerate() {
+        let Some(byte) = buffer.get(at).copied() else { return };
+        if let Some(to) = buffer.get_mut(place.saturating_add(offset)) {
+            *to = byte;
+        }
+    }
 }
 
 impl<'b> Inbox<'b> {
@@ -107,8 +120,7 @@ impl<'b> Inbox<'b> {
             .find(|start| (self.buffer.as_ptr().addr() ^ start) & 1 == 0)
             .unwrap_or(0);
         let place = start.saturating_add(before);
-        let end = from.saturating_add(opened.payload).min(self.buffer.len());
-        self.buffer.copy_within(from.min(end)..end, place);
+        move_down(self.buffer, from..from.saturating_add(opened.payload), place);
         let packet = opened.packet.get().to_be_bytes();
         for (to, byte) in self.buffer.iter_mut().skip(start).zip(packet.iter().take(before)) {
             *to = *byte;

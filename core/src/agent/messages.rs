@@ -3,6 +3,7 @@
 //! Messages of the application wait in a buffer that it provides, bare and in order; upgrades go first. What the platform
 //! sends stays in the receive buffer until the application has had it.
 
+use super::inbox::move_down;
 use super::{Agent, EventValue};
 use crate::cloud::Asked;
 use crate::limits;
@@ -119,7 +120,7 @@ impl<'b> Messages<'b> {
     pub(super) fn pop(&mut self) {
         let Some((_, payload)) = self.first() else { return };
         let gone = HEAD.saturating_add(payload.len());
-        self.buffer.copy_within(gone..self.used.max(gone).min(self.buffer.len()), 0);
+        move_down(self.buffer, gone..self.used, 0);
         self.used = self.used.saturating_sub(gone);
     }
 }

@@ -245,7 +245,7 @@ pub struct Progress {
     pub received: u32,
     /// Bytes of the file in all; 0 before it is known.
     pub size: u32,
-    /// Why the last thing that failed did, until the next plan or a success.
+    /// Why the last thing that failed did, until the next plan is answered or a success.
     pub failure: Option<Failure>,
 }
 

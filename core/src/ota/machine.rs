@@ -130,7 +130,7 @@ impl Machine {
         self.offer.image.kind
     }
 
-    /// Why the last thing that failed did, until the next plan or a success.
+    /// Why the last thing that failed did, until the next plan is answered or a success.
     pub fn failure(&self) -> Option<Failure> {
         self.failure
     }
@@ -187,7 +187,8 @@ impl Machine {
         }
         self.count_awaited(input, row.to);
         self.state = if table::is_passing(row.to) { State::NoPlan } else { row.to };
-        if row.to == State::UpdateSuccess {
+        // Not with the plan itself: the application may not have taken the 10706 before it, and asks why then.
+        if row.to == State::UpdateSuccess || matches!(input, Input::Confirm | Input::Refuse) {
             self.failure = None;
         }
         Some(row)
@@ -366,7 +367,6 @@ impl Machine {
         self.retries.best = 0;
         self.retries.received = 0;
         self.is_announced = false;
-        self.failure = None;
         Some(Input::Plan)
     }
 
