@@ -50,6 +50,7 @@ struct Figures {
     messages_failed: Counter,
     log_lost: Gauge,
     lost_lines: OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>,
+    business: Family<One, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -84,6 +85,7 @@ impl Default for Metrics {
             messages_failed: Counter::default(),
             log_lost: Gauge::default(),
             lost_lines: OnceLock::new(),
+            business: Family::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that runs", build);
@@ -110,6 +112,7 @@ impl Default for Metrics {
             tick_lag, "tick_lag_seconds", "How late the last tick began";
             forgotten, "log_lines_forgotten", "Log lines deleted because of their age";
             set_aside, "set_aside", "Devices and plans that cannot be handled, most likely for an unusable row, and are tried again later";
+            business, "business_messages", "Business data from devices, by kind: acknowledged, and not kept";
             messages_failed, "messages_failed", "Messages from devices that were acknowledged and cannot be handled";
             log_lost, "process_log_lines_lost", "Lines of the process's own log that nobody took in time, since the start";
         }
@@ -139,6 +142,11 @@ impl Metrics {
     /// A message came from a device.
     pub fn message_in(&self) {
         self.0.messages.get_or_create(&[("direction", "in")]).inc();
+    }
+
+    /// Business data came from a device, of this kind.
+    pub fn business(&self, kind: &'static str) {
+        self.0.business.get_or_create(&[("kind", kind)]).inc();
     }
 
     /// A message goes to a device.

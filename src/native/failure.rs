@@ -67,8 +67,8 @@ pub enum quecota_failure_values {
     QUECOTA_FAILURE_DAMAGED = 24,
 }
 
-/// The reason of the last failure, until the next plan is answered or a success; QUECOTA_FAILURE_NONE also for a device that is
-/// NULL or not started.
+/// The reason of the last failure, until the next plan is answered or an upgrade succeeds; QUECOTA_FAILURE_NONE also for
+/// a device that is NULL or not started.
 ///
 /// # Safety
 /// As quecota_start().

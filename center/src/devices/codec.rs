@@ -72,6 +72,17 @@ fn parse(command: Command, payload: &[u8]) -> Option<Result<Uplink, MessageError
     })
 }
 
+/// What business data of a device is called in the figures; none for other commands.
+pub fn business(command: Command) -> Option<&'static str> {
+    match command {
+        Command::DATA_REPORT => Some("report"),
+        Command::DATA_ANSWER => Some("answer"),
+        Command::PASS_UP => Some("pass"),
+        Command::LOCATION_REPORT => Some("location"),
+        _ => None,
+    }
+}
+
 fn identity(frame: &Frame<'_>) -> String {
     let (packet, command, length) = (frame.packet.get(), frame.command.0, frame.payload.len());
     format!("{packet}:{command:04x}:{length}:{:08x}", crc32fast::hash(frame.payload))
@@ -396,5 +407,14 @@ mod tests {
     fn a_message_that_is_too_long_is_refused() {
         assert!(encode(&one_file(&"h".repeat(1024))).is_ok());
         assert!(encode(&one_file(&"h".repeat(PAYLOAD_MAX))).is_err());
+    }
+
+    #[test]
+    fn business_data_is_for_the_figures_alone() {
+        for (command, kind) in [(0x0012, "answer"), (0x0014, "report"), (0x0024, "pass"), (0x0122, "location")] {
+            let frame = Frame { packet: PacketId::FIRST, command: Command(command), payload: b"" };
+            assert_eq!((decode(&frame), business(frame.command)), (None, Some(kind)));
+        }
+        assert_eq!(business(Command::NOTICE_UP), None);
     }
 }

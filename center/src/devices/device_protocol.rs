@@ -190,7 +190,12 @@ impl MessageHandler for DeviceProtocol<'_> {
                 return Ok(());
             }
         };
-        let Some(packet) = codec::decode(&frame) else { return Ok(()) };
+        let Some(packet) = codec::decode(&frame) else {
+            if let Some(kind) = codec::business(frame.command) {
+                self.engine.metrics().business(kind);
+            }
+            return Ok(());
+        };
         if let Uplink::Malformed { command, reason } = &packet.uplink {
             self.log_dropped(leaf, &payload, &format_args!("command {command:#06x}: {reason}"));
         }
