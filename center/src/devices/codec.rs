@@ -411,7 +411,9 @@ mod tests {
 
     #[test]
     fn business_data_is_for_the_figures_alone() {
-        for (command, kind) in [(0x0012, "answer"), (0x0014, "report"), (0x0024, "pass"), (0x0122, "location")] {
+        for (command, kind) in
+            [(0x0012, "answer"), (0x0014, "report"), (0x0024, "pass"), (0x0122, "location")]
+        {
             let frame = Frame { packet: PacketId::FIRST, command: Command(command), payload: b"" };
             assert_eq!((decode(&frame), business(frame.command)), (None, Some(kind)));
         }
