@@ -894,8 +894,8 @@ extern const quecota_platform_t *quecota_default_platform(void);
 quecota_t *quecota_default_device(void);
 
 /**
- * The reason of the last failure, until the next plan is answered or a success; QUECOTA_FAILURE_NONE also for a device that is
- * NULL or not started.
+ * The reason of the last failure, until the next plan is answered or an upgrade succeeds; QUECOTA_FAILURE_NONE also for
+ * a device that is NULL or not started.
  */
 quecota_failure_t quecota_ota_failure(quecota_t *device);
 
