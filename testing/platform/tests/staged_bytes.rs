@@ -67,11 +67,14 @@ fn with_a_part_staged(damage: impl FnOnce(&mut World)) -> Bench {
     bench.reboot()
 }
 
+/// What happens to the flash while the power is off.
+type Damage = Box<dyn FnOnce(&mut World)>;
+
 #[test]
 fn staged_bytes_that_changed_are_fetched_again_and_never_read() {
     let flip =
         |offset| move |world: &mut World| world.flash.rot(Rot { area: Area::Image, offset, bits: Some(1) });
-    let damages: [Box<dyn FnOnce(&mut World)>; 4] = [
+    let damages: [Damage; 4] = [
         Box::new(flip(100)),
         Box::new(flip(32_767)),
         Box::new(|world| world.flash.rot(Rot { area: Area::Image, offset: 4096, bits: None })),
