@@ -341,7 +341,7 @@ mod tests {
     use std::thread::JoinHandle;
     use std::time::Instant;
     use test_platform::answers::{self, Outcome};
-    use test_platform::http::{BodyManner, Case, Length, Manners, Ranges, Server};
+    use test_platform::http::{BodyBehavior, Case, Length, Ranges, Server, ServerBehavior};
 
     struct Scene {
         server: Server,
@@ -352,11 +352,11 @@ mod tests {
     }
 
     impl Scene {
-        fn new(manners: Manners) -> Self {
+        fn new(behavior: ServerBehavior) -> Self {
             let server = Server::start().unwrap();
             let file: Vec<u8> = (0..100_000u32).map(|i| (i * 7 % 251) as u8).collect();
             server.put("/fw.bin", file.clone());
-            server.behave(manners);
+            server.behave(behavior);
             let sink = Arc::new(Recorder::default());
             let brief = Duration::from_millis(400);
             let fetcher = Fetcher {
@@ -379,13 +379,13 @@ mod tests {
         }
     }
 
-    fn manners() -> Manners {
-        Manners::default()
+    fn behavior() -> ServerBehavior {
+        ServerBehavior::default()
     }
 
     #[test]
     fn a_range_brings_its_head_its_bytes_and_its_end() {
-        let scene = Scene::new(manners());
+        let scene = Scene::new(behavior());
         let (head, body, end) = scene.get(20_000, 30_000);
         assert_eq!(
             head,
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn lower_case_headers_and_chunked_bodies_are_read_as_well() {
-        let scene = Scene::new(Manners { case: Case::Lower, length: Length::Chunked, ..manners() });
+        let scene = Scene::new(ServerBehavior { case: Case::Lower, length: Length::Chunked, ..behavior() });
         let (head, body, end) = scene.get(1, 99_999);
         assert_eq!(head.unwrap().length, Some(99_999));
         assert!(body == scene.file[1..]);
@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_server_that_ignores_the_range_is_told_as_200_from_byte_0() {
-        let scene = Scene::new(Manners { ranges: Ranges::Ignored, ..manners() });
+        let scene = Scene::new(ServerBehavior { ranges: Ranges::Ignored, ..behavior() });
         let (head, _, _) = scene.get(20_000, 30_000);
         assert_eq!(
             head,
@@ -428,20 +428,20 @@ mod tests {
 
     #[test]
     fn another_range_than_asked_for_is_told_as_it_is() {
-        let scene = Scene::new(Manners { ranges: Ranges::Shifted(5), ..manners() });
+        let scene = Scene::new(ServerBehavior { ranges: Ranges::Shifted(5), ..behavior() });
         assert_eq!(scene.get(100, 50).0.unwrap().first, 105);
     }
 
     #[test]
     fn an_error_status_is_told_too() {
-        let scene = Scene::new(Manners { status: Some(404), ..manners() });
+        let scene = Scene::new(ServerBehavior { status: Some(404), ..behavior() });
         let (head, body, _) = scene.get(0, 10);
         assert_eq!((head.unwrap().status, body.len()), (404, 0));
     }
 
     #[test]
     fn a_body_that_ends_early_is_a_failure_with_the_bytes_that_came() {
-        let scene = Scene::new(Manners { body: BodyManner::CloseAfter(12_345), ..manners() });
+        let scene = Scene::new(ServerBehavior { body: BodyBehavior::CloseAfter(12_345), ..behavior() });
         let (_, body, end) = scene.get(0, 50_000);
         assert!(body == scene.file[..12_345]);
         assert_eq!(end, FetchEnd::Failed);
@@ -449,13 +449,14 @@ mod tests {
 
     #[test]
     fn a_chunked_body_that_ends_early_is_a_failure() {
-        let manners = Manners { body: BodyManner::CloseAfter(1000), length: Length::Chunked, ..manners() };
-        assert_eq!(Scene::new(manners).get(0, 50_000).2, FetchEnd::Failed);
+        let behavior =
+            ServerBehavior { body: BodyBehavior::CloseAfter(1000), length: Length::Chunked, ..behavior() };
+        assert_eq!(Scene::new(behavior).get(0, 50_000).2, FetchEnd::Failed);
     }
 
     #[test]
     fn a_server_that_stalls_is_given_up_at_the_deadline() {
-        let scene = Scene::new(Manners { body: BodyManner::StallAfter(1000), ..manners() });
+        let scene = Scene::new(ServerBehavior { body: BodyBehavior::StallAfter(1000), ..behavior() });
         let begun = Instant::now();
         let (_, body, end) = scene.get(0, 50_000);
         assert_eq!((body.len(), end), (1000, FetchEnd::Failed));
@@ -481,7 +482,7 @@ mod tests {
                 }
                 is_open
             });
-            let mut scene = Scene::new(manners());
+            let mut scene = Scene::new(behavior());
             let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
             let mut certificates = tempfile::NamedTempFile::new().unwrap();
             certificates.write_all(made.cert.pem().as_bytes()).unwrap();
@@ -496,7 +497,7 @@ mod tests {
 
     #[test]
     fn a_port_without_listener_is_a_failure_without_a_head() {
-        let scene = Scene::new(manners());
+        let scene = Scene::new(behavior());
         let url = {
             let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             format!("http://{}/fw.bin", gone.local_addr().unwrap())
@@ -508,7 +509,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_wants_no_more_gets_no_more() {
-        let scene = Scene::new(manners());
+        let scene = Scene::new(behavior());
         scene.sink.reply([Delivery::Taken, Delivery::Stop]);
         let _fetch = scene.start(0, 100_000);
         assert!(matches!(scene.sink.next(), Received::FetchHead(_)));
@@ -518,7 +519,7 @@ mod tests {
 
     #[test]
     fn giving_a_fetch_up_closes_its_socket_at_once_and_nothing_more_is_told() {
-        let mut scene = Scene::new(Manners { body: BodyManner::StallAfter(1000), ..manners() });
+        let mut scene = Scene::new(ServerBehavior { body: BodyBehavior::StallAfter(1000), ..behavior() });
         scene.fetcher.timeouts.read = Duration::from_secs(60);
         let fetch = scene.start(0, 50_000);
         assert!(matches!(scene.sink.next(), Received::FetchHead(_)));
@@ -536,20 +537,20 @@ mod tests {
 
     #[test]
     fn redirects_are_followed_within_their_bound() {
-        let target = Scene::new(manners());
+        let target = Scene::new(behavior());
         let location = target.server.url("/fw.bin");
-        let scene = Scene::new(Manners { redirect: Some(location), ..manners() });
+        let scene = Scene::new(ServerBehavior { redirect: Some(location), ..behavior() });
         let (head, body, _) = scene.get(10, 10);
         assert_eq!((head.unwrap().status, &body[..]), (206, &scene.file[10..20]));
 
-        let round = Scene::new(Manners { redirect: Some("/fw.bin".to_owned()), ..manners() });
+        let round = Scene::new(ServerBehavior { redirect: Some("/fw.bin".to_owned()), ..behavior() });
         assert_eq!(round.get(0, 10), (None, Vec::new(), FetchEnd::Failed));
         assert_eq!(round.server.seen().len(), 1 + usize::from(download::REDIRECTS));
     }
 
     #[test]
     fn a_url_or_range_that_cannot_be_is_refused_at_once() {
-        let scene = Scene::new(manners());
+        let scene = Scene::new(behavior());
         let refused = |url: &str, start, length| {
             let generation = scene.gate.next();
             scene.fetcher.start(url, Range { start, length }, generation).is_err()
@@ -576,7 +577,7 @@ mod tests {
     #[test]
     fn a_location_of_6_kb_is_followed() {
         let long = format!("/fw.bin?{}", "t".repeat(6 * 1024));
-        let scene = Scene::new(Manners { redirect: Some(long.clone()), ..manners() });
+        let scene = Scene::new(ServerBehavior { redirect: Some(long.clone()), ..behavior() });
         assert_eq!(scene.get(0, 10), (None, Vec::new(), FetchEnd::Failed), "round and round");
         assert_eq!(scene.server.seen().last().unwrap().path, long);
     }
@@ -617,7 +618,7 @@ mod tests {
         for case in answers::CASES {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let authority = listener.local_addr().unwrap().to_string();
-            let scene = Scene::new(manners());
+            let scene = Scene::new(behavior());
             let server = serve(listener, case);
             let range = Range { start: answers::START, length: answers::LENGTH };
             let _fetch = scene.fetcher.start(&case.url(&authority), range, scene.gate.next()).unwrap();

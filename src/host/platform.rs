@@ -247,7 +247,7 @@ mod tests {
     use std::net::TcpListener;
     use std::path::Path;
     use std::time::Duration;
-    use test_platform::http::{BodyManner, Manners, Server};
+    use test_platform::http::{BodyBehavior, Server, ServerBehavior};
 
     fn host(folder: &Path, more: &[(&str, &str)]) -> (Host, Arc<Recorder>) {
         let settings = Settings::read(|name| match name {
@@ -265,11 +265,11 @@ mod tests {
         let (mut host, sink) = host(dir.path(), &[]);
         let server = Server::start().unwrap();
         server.put("/a", vec![1; 5000]);
-        server.behave(Manners { body: BodyManner::StallAfter(100), ..Manners::default() });
+        server.behave(ServerBehavior { body: BodyBehavior::StallAfter(100), ..ServerBehavior::default() });
         host.fetch(&server.url("/a"), Range { start: 0, length: 5000 }).unwrap();
         assert!(matches!(sink.next(), Received::FetchHead(_)));
         assert!(matches!(sink.next(), Received::FetchData(_)));
-        server.behave(Manners::default());
+        server.behave(ServerBehavior::default());
         host.fetch(&server.url("/a"), Range { start: 100, length: 4900 }).unwrap();
         let (head, body, end) = sink.fetched();
         assert_eq!((head.unwrap().first, body.len(), end), (100, 4900, FetchEnd::Complete));

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use quecota_center::seal::Keyring;
-use world::{Figures, Planted, World, template};
+use world::{Figures, Mutant, World, template};
 
 /// Lives that are played if nobody says otherwise: about 80 s of a processor, without optimisation.
 const SEEDS: u64 = 200;
@@ -53,7 +53,7 @@ impl Stage {
     }
 
     /// One life; what it did, or where engine and model disagree, with the way there.
-    fn play(&self, seed: u64, planted: Planted) -> Result<Figures, String> {
+    fn play(&self, seed: u64, planted: Mutant) -> Result<Figures, String> {
         let file = self.folder.path().join(format!("{seed}.db"));
         std::fs::copy(self.folder.path().join("template.db"), &file).unwrap();
         let played = block_on(async {
@@ -77,7 +77,7 @@ impl Stage {
 fn the_engine_agrees_with_the_model_in_every_life() {
     let stage = Stage::new();
     if let Some(seed) = number("QUECOTA_SEED") {
-        let played = stage.play(seed, Planted::Nothing);
+        let played = stage.play(seed, Mutant::Nothing);
         println!("{}", played.as_ref().err().map_or("it agrees", |why| why));
         assert!(played.is_ok(), "seed {seed}");
         return;
@@ -94,7 +94,7 @@ fn the_engine_agrees_with_the_model_in_every_life() {
                     if seed >= seeds || wrong.lock().unwrap().len() >= 3 {
                         return;
                     }
-                    match stage.play(seed, Planted::Nothing) {
+                    match stage.play(seed, Mutant::Nothing) {
                         Ok(figures) => all.lock().unwrap().add(figures),
                         Err(why) => wrong.lock().unwrap().push((seed, why)),
                     }
@@ -124,11 +124,11 @@ fn the_engine_agrees_with_the_model_in_every_life() {
 fn planted_bugs_are_caught() {
     let stage = Stage::new();
     let bugs = [
-        Planted::ForgottenLease,
-        Planted::AcknowledgeFirst,
-        Planted::EndlessRetries,
-        Planted::RepetitionCounts,
-        Planted::LimitsForgotten,
+        Mutant::ForgottenLease,
+        Mutant::AcknowledgeFirst,
+        Mutant::EndlessRetries,
+        Mutant::RepetitionCounts,
+        Mutant::LimitsForgotten,
     ];
     for planted in bugs {
         let caught =

@@ -30,7 +30,7 @@ const COMPONENTS: [&str; 2] = ["A", "B"];
 
 /// A bug, planted so that the simulation has to find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Planted {
+pub enum Mutant {
     Nothing,
     /// A component that downloads has no lease.
     ForgottenLease,
@@ -44,26 +44,26 @@ pub enum Planted {
     LimitsForgotten,
 }
 
-impl Planted {
+impl Mutant {
     /// The bug, as SQL that works against the engine.
     fn triggers(self) -> &'static [&'static str] {
         match self {
-            Planted::Nothing | Planted::AcknowledgeFirst => &[],
-            Planted::ForgottenLease => &[
+            Mutant::Nothing | Mutant::AcknowledgeFirst => &[],
+            Mutant::ForgottenLease => &[
                 "CREATE TRIGGER planted AFTER UPDATE ON component_upgrades WHEN NEW.state = 'downloading' AND \
                  NEW.lease_until IS NOT NULL BEGIN UPDATE component_upgrades SET lease_until = NULL \
                  WHERE upgrade_id = NEW.upgrade_id AND position = NEW.position; END",
             ],
-            Planted::EndlessRetries => {
+            Mutant::EndlessRetries => {
                 &["CREATE TRIGGER planted AFTER UPDATE ON component_upgrades WHEN NEW.failures > 1 \
                  BEGIN UPDATE component_upgrades SET failures = 1 \
                  WHERE upgrade_id = NEW.upgrade_id AND position = NEW.position; END"]
             }
-            Planted::RepetitionCounts => {
+            Mutant::RepetitionCounts => {
                 &["CREATE TRIGGER planted AFTER UPDATE ON devices WHEN NEW.last_uplink IS NOT NULL \
                  BEGIN UPDATE devices SET last_uplink = NULL WHERE id = NEW.id; END"]
             }
-            Planted::LimitsForgotten => {
+            Mutant::LimitsForgotten => {
                 &["CREATE TRIGGER planted AFTER UPDATE ON devices WHEN NEW.online = 0 AND OLD.online = 1 \
                  BEGIN UPDATE upgrades SET outstanding = 0; END"]
             }
@@ -156,7 +156,7 @@ struct Gadget {
 
 pub struct World {
     chance: Chance,
-    planted: Planted,
+    planted: Mutant,
     clock: Clock,
     store: Store,
     engine: Engine,
@@ -220,7 +220,7 @@ async fn run(side: &AnyPool, sql: &str) {
 }
 
 impl World {
-    pub async fn new(file: &Path, keys: &Keyring, seed: u64, planted: Planted) -> World {
+    pub async fn new(file: &Path, keys: &Keyring, seed: u64, planted: Mutant) -> World {
         let clock = Clock::manual(Millis(NOON));
         let store = Store::sqlite(file, keys.clone()).await.unwrap();
         let side = side(file).await;
@@ -471,7 +471,7 @@ impl World {
         self.note(|| format!("d{device} sends {packet:?}"));
         self.figures.packets += 1;
         let armed = self.arm().await;
-        if self.planted == Planted::AcknowledgeFirst {
+        if self.planted == Mutant::AcknowledgeFirst {
             self.gadgets[device].acknowledged += i64::from(is_status);
         }
         match (self.engine.received(self.gadgets[device].id, decoded.clone()).await, armed) {
@@ -483,13 +483,13 @@ impl World {
                     self.again(device, packet);
                     return self.crash("before an answer").await;
                 }
-                if self.planted != Planted::AcknowledgeFirst {
+                if self.planted != Mutant::AcknowledgeFirst {
                     self.gadgets[device].acknowledged += i64::from(is_status);
                 }
                 self.hear(device, &messages);
             }
             (Err(_), Some(_)) => {
-                if self.planted != Planted::AcknowledgeFirst {
+                if self.planted != Mutant::AcknowledgeFirst {
                     self.again(device, packet);
                 }
                 return self.crash("during a packet").await;

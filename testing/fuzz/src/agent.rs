@@ -17,9 +17,9 @@ use quecota_core::wire::frame::{self, Command, PacketId};
 use quecota_core::wire::hex;
 use quecota_core::wire::message::FirmwareInfo;
 use quecota_core::wire::ttlv::Writer;
-use test_platform::bench::{file, md5_of};
 use test_platform::flash::{Cut, How, SimFlash, Torn, Unsynced};
-use test_platform::world::{Asked, Refuses, World};
+use test_platform::harness::{file, md5_of};
+use test_platform::mock_platform::{Asked, MockPlatform, Refuses};
 
 use crate::script::Script;
 
@@ -77,7 +77,7 @@ enum Sent {
 
 /// Everything that a reboot leaves as it is.
 struct Outside {
-    world: World,
+    world: MockPlatform,
     files: [Vec<u8>; 2],
     sent: Vec<Sent>,
     /// Sizes and digests, as 0x0113 had them.
@@ -99,7 +99,7 @@ impl Outside {
             1 => Unsynced::Scattered(storage.into()),
             _ => Unsynced::Kept,
         });
-        let mut world = World::with_flash(flash);
+        let mut world = MockPlatform::with_flash(flash);
         world.takes = if storage & 4 == 0 { Takes::Packages } else { Takes::OneFile };
         Outside {
             world,

@@ -6,8 +6,8 @@ use quecota_core::journal::{Configuration, Journal, Progress, Report, Reports, S
 use quecota_core::platform::{Area, Geometry, Storage};
 use quecota_core::text::Text;
 use quecota_core::wire::message::ComponentKind;
-use test_platform::board::believe_everything;
 use test_platform::flash::{Cut, How, SimFlash, Torn};
+use test_platform::hardware::believe_everything;
 
 use crate::script::Script;
 

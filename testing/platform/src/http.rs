@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// How the server answers. The default is right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Manners {
+pub struct ServerBehavior {
     /// What becomes of the Range header.
     pub ranges: Ranges,
     /// Status instead of 200 or 206, with an empty body.
@@ -20,7 +20,7 @@ pub struct Manners {
     /// Answers 302 with this Location.
     pub redirect: Option<String>,
     /// What of the body is sent.
-    pub body: BodyManner,
+    pub body: BodyBehavior,
     /// How the body's end is told.
     pub length: Length,
     /// How header names are written.
@@ -43,7 +43,7 @@ pub enum Ranges {
 
 /// What of the body is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum BodyManner {
+pub enum BodyBehavior {
     /// All of it.
     #[default]
     Whole,
@@ -93,7 +93,7 @@ pub struct Seen {
 #[derive(Default)]
 struct State {
     files: HashMap<String, Arc<[u8]>>,
-    manners: Manners,
+    behavior: ServerBehavior,
     seen: Vec<Seen>,
     body_bytes: u64,
 }
@@ -144,8 +144,8 @@ impl Server {
     }
 
     /// From now on answers like this.
-    pub fn behave(&self, manners: Manners) {
-        self.shared.state().manners = manners;
+    pub fn behave(&self, behavior: ServerBehavior) {
+        self.shared.state().behavior = behavior;
     }
 
     /// `http://127.0.0.1:port` and `path`.
@@ -203,13 +203,13 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut lines = BufReader::new(stream);
     loop {
         let Some(request) = read_head(&mut lines, shared)? else { return Ok(()) };
-        let (manners, content) = {
+        let (behavior, content) = {
             let mut state = shared.state();
             state.seen.push(request.clone());
             shared.came.notify_all();
-            (state.manners.clone(), state.files.get(&request.path).cloned())
+            (state.behavior.clone(), state.files.get(&request.path).cloned())
         };
-        if !answer(stream, shared, &request, &manners, content.as_deref())? {
+        if !answer(stream, shared, &request, &behavior, content.as_deref())? {
             return Ok(());
         }
     }
@@ -245,23 +245,24 @@ fn answer(
     mut stream: &TcpStream,
     shared: &Shared,
     request: &Seen,
-    manners: &Manners,
+    behavior: &ServerBehavior,
     content: Option<&[u8]>,
 ) -> io::Result<bool> {
-    if let Some(location) = &manners.redirect {
-        let head = head(302, &[("Location", location.clone()), ("Content-Length", "0".into())], manners.case);
+    if let Some(location) = &behavior.redirect {
+        let head =
+            head(302, &[("Location", location.clone()), ("Content-Length", "0".into())], behavior.case);
         stream.write_all(head.as_bytes())?;
         return Ok(true);
     }
-    let (status, first, wanted, total) = match (manners.status, content) {
+    let (status, first, wanted, total) = match (behavior.status, content) {
         (Some(status), _) => (status, None, &[][..], 0),
         (None, None) => (404, None, &[][..], 0),
         (None, Some(content)) => {
-            let range = request.range.as_deref().filter(|_| manners.ranges != Ranges::Ignored);
+            let range = request.range.as_deref().filter(|_| behavior.ranges != Ranges::Ignored);
             match range {
                 None => (200, None, content, content.len()),
                 Some(range) => {
-                    let shift = if let Ranges::Shifted(by) = manners.ranges { by } else { 0 };
+                    let shift = if let Ranges::Shifted(by) = behavior.ranges { by } else { 0 };
                     match inside(range, content.len()) {
                         None => (416, None, &[][..], content.len()),
                         Some((start, end)) => {
@@ -276,19 +277,19 @@ fn answer(
     };
     let mut body = wanted.to_vec();
     let (mut sent, mut then_close, mut then_stall) = (body.len(), false, false);
-    match manners.body {
-        BodyManner::Whole => {}
-        BodyManner::CloseAfter(bytes) => (sent, then_close) = (bytes.min(body.len()), true),
-        BodyManner::StallAfter(bytes) => (sent, then_stall) = (bytes.min(body.len()), true),
-        BodyManner::ShortBy(bytes) => {
+    match behavior.body {
+        BodyBehavior::Whole => {}
+        BodyBehavior::CloseAfter(bytes) => (sent, then_close) = (bytes.min(body.len()), true),
+        BodyBehavior::StallAfter(bytes) => (sent, then_stall) = (bytes.min(body.len()), true),
+        BodyBehavior::ShortBy(bytes) => {
             body.truncate(body.len().saturating_sub(bytes));
             sent = body.len();
         }
-        BodyManner::LongBy(bytes) => {
+        BodyBehavior::LongBy(bytes) => {
             body.resize(body.len() + bytes, 0);
             sent = body.len();
         }
-        BodyManner::CorruptAt(place) => {
+        BodyBehavior::CorruptAt(place) => {
             if let Some(byte) = body.get_mut(place) {
                 *byte = !*byte;
             }
@@ -300,22 +301,22 @@ fn answer(
         let last = (first + body.len()).saturating_sub(1);
         headers.push(("Content-Range", format!("bytes {first}-{last}/{total}")));
     }
-    match manners.length {
+    match behavior.length {
         Length::Announced => headers.push(("Content-Length", body.len().to_string())),
         Length::Chunked => headers.push(("Transfer-Encoding", "chunked".to_owned())),
         Length::Closed => headers.push(("Connection", "close".to_owned())),
     }
-    stream.write_all(head(status, &headers, manners.case).as_bytes())?;
+    stream.write_all(head(status, &headers, behavior.case).as_bytes())?;
 
-    let portion = manners.pace.map_or(16 * 1024, |(bytes, _)| bytes.max(1));
+    let portion = behavior.pace.map_or(16 * 1024, |(bytes, _)| bytes.max(1));
     for part in body.get(..sent).unwrap_or_default().chunks(portion) {
-        if let Some((_, pause)) = manners.pace {
+        if let Some((_, pause)) = behavior.pace {
             std::thread::sleep(pause);
         }
         if shared.stopped() {
             return Ok(false);
         }
-        match manners.length {
+        match behavior.length {
             Length::Chunked => {
                 let mut chunk = format!("{:x}\r\n", part.len()).into_bytes();
                 chunk.extend_from_slice(part);
@@ -332,10 +333,10 @@ fn answer(
     if then_close {
         return Ok(false);
     }
-    if manners.length == Length::Chunked {
+    if behavior.length == Length::Chunked {
         stream.write_all(b"0\r\n\r\n")?;
     }
-    Ok(manners.length != Length::Closed)
+    Ok(behavior.length != Length::Closed)
 }
 
 /// Says nothing until the client or the server ends.

@@ -1,12 +1,12 @@
 //! Simulated flash, platform, server and faults for tests; never shipped.
 
 pub mod answers;
-pub mod bench;
-pub mod board;
-pub mod cuts;
 pub mod faults;
-pub mod figures;
 pub mod flash;
+pub mod hardware;
+pub mod harness;
 pub mod http;
-pub mod upgrade;
-pub mod world;
+pub mod mock_platform;
+pub mod power_loss;
+pub mod report;
+pub mod scenario;

@@ -11,7 +11,7 @@ use quecota_core::ota::{Effect, Following, Input, Machine, Offer, OtaEvent, Row,
 use quecota_core::platform::Range;
 use quecota_core::text::Text;
 use quecota_core::wire::message::ComponentKind;
-use test_platform::figures::say;
+use test_platform::report;
 
 /// What the application was told of the present upgrade. 10700, then 10701, then 10703, then 10704, then the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -499,7 +499,7 @@ fn every_row_is_taken_and_no_state_is_a_trap() {
     for row in TABLE.iter().chain([&EXHAUSTED]) {
         assert!(findings.rows.contains(&(row as *const Row)), "never taken: {row:?}");
     }
-    say(format_args!(
+    report::line(format_args!(
         "model of the machine: {nodes} states, {steps} steps, {} transitions, all {} rows, 0 violations",
         findings.transitions.len(),
         TABLE.len() + 1
@@ -513,7 +513,7 @@ mod agent {
 
     use quecota_core::agent::{FetchEnd, FetchHead, Flow};
     use quecota_core::wire::message::{Downlink, Plan, PlanNotify, Plans, Records};
-    use test_platform::bench::{Bench, Serve, plan};
+    use test_platform::harness::{Harness, Serve, plan};
 
     use super::*;
 
@@ -585,7 +585,7 @@ mod agent {
 
     fn says(
         agent: &mut quecota_core::agent::Agent<'static>,
-        world: &mut test_platform::world::World,
+        world: &mut test_platform::mock_platform::MockPlatform,
         answer: Answer,
     ) {
         // A call that the state does not allow is refused, and that it does no harm is what is checked.
@@ -601,7 +601,7 @@ mod agent {
 
     /// One life of a device, with what was seen of it.
     struct Life {
-        bench: Bench,
+        harness: Harness,
         plan: Plan<'static>,
         answer: Rc<Cell<Answer>>,
         heard: Heard,
@@ -621,12 +621,12 @@ mod agent {
 
     impl Life {
         fn new(kind: ComponentKind) -> Self {
-            let (mut bench, room) = (Bench::new(8192), if kind == ComponentKind::Mcu { 2 } else { 4 });
-            bench.file = vec![0xA5, 0x5A, 0x3C];
-            bench.world.free_space = Some(room);
-            bench.agent.set_mcu_version(&mut bench.world, "MCU", "1").unwrap();
+            let (mut harness, room) = (Harness::new(8192), if kind == ComponentKind::Mcu { 2 } else { 4 });
+            harness.file = vec![0xA5, 0x5A, 0x3C];
+            harness.world.free_space = Some(room);
+            harness.agent.set_mcu_version(&mut harness.world, "MCU", "1").unwrap();
             let mut life = Life {
-                bench,
+                harness,
                 plan: Plan { kind, ..plan() },
                 answer: Rc::new(Cell::new(Answer::Nothing)),
                 heard: Heard::Nothing,
@@ -645,21 +645,21 @@ mod agent {
         /// After the power came on.
         fn begin(&mut self) {
             let answer = self.answer.clone();
-            self.bench.application(move |agent, world, event| {
+            self.harness.application(move |agent, world, event| {
                 if event.event == 7 {
                     says(agent, world, answer.get());
                 }
             });
-            self.bench.serve.extend([Serve::Silence; 64]);
-            self.bench.connect();
+            self.harness.serve.extend([Serve::Silence; 64]);
+            self.harness.connect();
         }
 
         fn state_now(&self) -> u8 {
-            self.bench.agent.ota_progress().state
+            self.harness.agent.ota_progress().state
         }
 
         fn head(&self, status: u16) -> FetchHead {
-            let range = self.bench.ranges.last().copied().unwrap_or(Range { start: 0, length: 1 });
+            let range = self.harness.ranges.last().copied().unwrap_or(Range { start: 0, length: 1 });
             FetchHead {
                 status,
                 first: range.start,
@@ -670,14 +670,14 @@ mod agent {
         }
 
         fn byte(&mut self, wrong: u8) {
-            let at = self.bench.agent.ota_progress().received;
-            let byte = self.bench.file.get(at as usize).copied().unwrap_or_default() ^ wrong;
-            if self.bench.agent.on_fetch_data(&mut self.bench.world, &[byte]) == Flow::Continue {
+            let at = self.harness.agent.ota_progress().received;
+            let byte = self.harness.file.get(at as usize).copied().unwrap_or_default() ^ wrong;
+            if self.harness.agent.on_fetch_data(&mut self.harness.world, &[byte]) == Flow::Continue {
                 self.taken[at as usize] = byte;
             }
-            let range = self.bench.ranges.last().copied().unwrap_or(Range { start: 0, length: 0 });
+            let range = self.harness.ranges.last().copied().unwrap_or(Range { start: 0, length: 0 });
             if at + 1 == range.start + range.length {
-                self.bench.agent.on_fetch_end(&mut self.bench.world, FetchEnd::Complete);
+                self.harness.agent.on_fetch_end(&mut self.harness.world, FetchEnd::Complete);
             }
         }
 
@@ -687,38 +687,38 @@ mod agent {
             match step {
                 Step::Offer => self.send_if_linked(plan),
                 Step::OfferAnother => self.send_if_linked(Plan { target: "3", ..plan }),
-                Step::OfferList if self.bench.reachable => {
+                Step::OfferList if self.harness.reachable => {
                     let plans = [plan, Plan { component: "B", ..plan }];
                     let notify = PlanNotify { handling: None, plans: Plans::List(Records::of(&plans)) };
-                    self.bench.send(&Downlink::PlanNotify(notify));
+                    self.harness.send(&Downlink::PlanNotify(notify));
                 }
-                Step::Url if self.bench.reachable => self.bench.give_url(plan),
-                Step::UrlOfAnother if self.bench.reachable => {
-                    self.bench.give_url(Plan { component: "B", ..plan });
+                Step::Url if self.harness.reachable => self.harness.give_url(plan),
+                Step::UrlOfAnother if self.harness.reachable => {
+                    self.harness.give_url(Plan { component: "B", ..plan });
                 }
                 Step::OfferList | Step::Url | Step::UrlOfAnother => {}
                 Step::Head | Step::WrongHead => {
                     let head = self.head(if step == Step::Head { 206 } else { 500 });
-                    let _ = self.bench.agent.on_fetch_begin(&mut self.bench.world, head);
+                    let _ = self.harness.agent.on_fetch_begin(&mut self.harness.world, head);
                 }
                 Step::Byte => self.byte(0),
                 Step::WrongByte => self.byte(1),
-                Step::FetchEnds => self.bench.agent.on_fetch_end(&mut self.bench.world, FetchEnd::Failed),
+                Step::FetchEnds => self.harness.agent.on_fetch_end(&mut self.harness.world, FetchEnd::Failed),
                 Step::Clock => {
-                    let wait = self.bench.agent.poll(&mut self.bench.world).0;
-                    self.bench.pass(wait.max(1));
+                    let wait = self.harness.agent.poll(&mut self.harness.world).0;
+                    self.harness.pass(wait.max(1));
                 }
                 Step::LinkLost => {
-                    self.bench.reachable = false;
-                    self.bench.lose_link();
+                    self.harness.reachable = false;
+                    self.harness.lose_link();
                 }
                 Step::LinkBack => {
-                    self.bench.reachable = true;
-                    self.bench.pass(5_000);
+                    self.harness.reachable = true;
+                    self.harness.pass(5_000);
                 }
                 Step::Reboot => {
-                    self.reported.extend(self.bench.statuses());
-                    self.bench = self.bench.reboot();
+                    self.reported.extend(self.harness.statuses());
+                    self.harness = self.harness.reboot();
                     self.rebooted = true;
                     self.state = self.state_now();
                     self.heard = match self.state {
@@ -731,23 +731,23 @@ mod agent {
                     };
                     self.begin();
                 }
-                Step::Says(says_now) => says(&mut self.bench.agent, &mut self.bench.world, says_now),
+                Step::Says(says_now) => says(&mut self.harness.agent, &mut self.harness.world, says_now),
             }
-            self.bench.run();
+            self.harness.run();
             self.answer.set(Answer::Nothing);
             self.look()?;
             Ok(self)
         }
 
         fn send_if_linked(&mut self, plan: Plan<'_>) {
-            if self.bench.reachable {
-                self.bench.offer(plan);
+            if self.harness.reachable {
+                self.harness.offer(plan);
             }
         }
 
         /// What was told, and where the device is.
         fn look(&mut self) -> Result<(), String> {
-            let codes = self.bench.take_codes();
+            let codes = self.harness.take_codes();
             self.told = !codes.is_empty();
             self.listed |= codes.iter().filter(|code| **code == 10700).count() > 1;
             for code in codes {
@@ -772,9 +772,9 @@ mod agent {
                 self.seen.push(state);
             }
             self.state = state;
-            let progress = self.bench.agent.ota_progress();
+            let progress = self.harness.agent.ota_progress();
             let is_whole = state == 9 || (state == 8 && progress.received == progress.size);
-            if is_whole && self.taken[..] != self.bench.file {
+            if is_whole && self.taken[..] != self.harness.file {
                 return Err(format!("wrong bytes {:?} are in {state}", self.taken));
             }
             Ok(())
@@ -783,13 +783,13 @@ mod agent {
         /// Lives with the same one are taken for the same.
         fn fingerprint(&mut self) -> u64 {
             let mut hasher = DefaultHasher::new();
-            let wait = self.bench.agent.poll(&mut self.bench.world);
-            let progress = self.bench.agent.ota_progress();
-            (format!("{progress:?} {wait:?}"), self.heard, self.listed, self.bench.reachable)
+            let wait = self.harness.agent.poll(&mut self.harness.world);
+            let progress = self.harness.agent.ota_progress();
+            (format!("{progress:?} {wait:?}"), self.heard, self.listed, self.harness.reachable)
                 .hash(&mut hasher);
-            let ranges = self.bench.ranges.last().map(|range| (range.start, range.length));
-            (self.bench.agent.mcu_list(), ranges, self.bench.statuses().last()).hash(&mut hasher);
-            (self.plan.kind as u8, self.bench.statuses().is_empty(), self.rebooted).hash(&mut hasher);
+            let ranges = self.harness.ranges.last().map(|range| (range.start, range.length));
+            (self.harness.agent.mcu_list(), ranges, self.harness.statuses().last()).hash(&mut hasher);
+            (self.plan.kind as u8, self.harness.statuses().is_empty(), self.rebooted).hash(&mut hasher);
             hasher.finish()
         }
 
@@ -797,12 +797,12 @@ mod agent {
         /// the platform has every report, in order.
         fn ends_well(mut self) -> Result<(), String> {
             self = self.step(Step::LinkBack, Answer::Nothing)?;
-            self.bench.pass(LONG);
+            self.harness.pass(LONG);
             self.look()?;
             if ![0, 1, 6].contains(&self.state) {
                 return Err(format!("still in {} after {LONG} ms", self.state));
             }
-            self.reported.extend(self.bench.statuses());
+            self.reported.extend(self.harness.statuses());
             // Heartbeats are not kept over a reboot.
             let kept = |state: &&u8| !self.rebooted || **state != 5;
             let mut reported = self.reported.iter().filter(kept);
@@ -899,7 +899,7 @@ fn no_sequence_of_inputs_and_answers_breaks_the_agent() {
     /// Steps away from each station of an upgrade.
     const DEPTH: usize = 2;
     let (lives, steps) = agent::walk(DEPTH).unwrap_or_else(|wrong| panic!("{wrong}"));
-    say(format_args!(
+    report::line(format_args!(
         "model of the agent: {lives} states, {steps} steps, {DEPTH} from each station, 0 violations"
     ));
     assert!(lives > 100, "{lives} states: is it the agent?");

@@ -17,7 +17,7 @@ use quecota_core::wire::message::{
 };
 use quecota_core::wire::topic;
 use rumqttc::{Client, Connection, Event, MqttOptions, Packet, Publish, QoS};
-use test_platform::http::{Manners, Server};
+use test_platform::http::{Server, ServerBehavior};
 
 const PRODUCT_KEY: &str = "p1mosq";
 const PRODUCT_SECRET: &str = "MTIzNDU2Nzg5MGFi";
@@ -305,7 +305,7 @@ fn a_url_that_answers_404_leaves_the_flash_alone_and_is_reported() {
     fs::write(scene.path("flash"), b"what runs").unwrap();
     let mut platform = Platform::connect(scene.address);
     let upgrade = scene.upgrade("1_0_0", "2_0_0", 1000);
-    scene.server.behave(Manners { status: Some(404), ..Manners::default() });
+    scene.server.behave(ServerBehavior { status: Some(404), ..ServerBehavior::default() });
     let status = scene.run(&mut platform, &upgrade);
     assert_eq!(status.code(), Some(1), "{}", scene.output());
     let statuses = platform.statuses();
@@ -318,13 +318,16 @@ fn a_device_killed_in_mid_download_ends_with_the_same_bytes() {
     let scene = Scene::new();
     let mut platform = Platform::connect(scene.address);
     let upgrade = scene.upgrade("1_0_0", "2_0_0", 5 * STAGING + 77);
-    scene.server.behave(Manners { pace: Some((8192, Duration::from_millis(10))), ..Manners::default() });
+    scene.server.behave(ServerBehavior {
+        pace: Some((8192, Duration::from_millis(10))),
+        ..ServerBehavior::default()
+    });
     let half = upgrade.image.len() as u64 / 2;
     let killed = scene.run_unless(&mut platform, &upgrade, || scene.server.body_bytes() > half);
     assert_eq!(killed.code(), None, "{}", scene.output());
     assert!(!scene.path("flash").exists(), "a half image was activated");
 
-    scene.server.behave(Manners::default());
+    scene.server.behave(ServerBehavior::default());
     let status = scene.run(&mut platform, &upgrade);
     assert!(status.success(), "{status}\n{}", scene.output());
     assert!(fs::read(scene.path("flash")).unwrap() == upgrade.image, "the flash differs from the image");

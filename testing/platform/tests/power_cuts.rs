@@ -4,11 +4,11 @@
 use std::time::Instant;
 
 use quecota_core::platform::{Area, Storage};
-use test_platform::board::Planted;
-use test_platform::cuts::{Case, Grain, Sweep, Tally};
-use test_platform::figures::say;
 use test_platform::flash::{Rot, Unsynced};
-use test_platform::upgrade::{Device, Scenario, Upgrade};
+use test_platform::hardware::Mutant;
+use test_platform::power_loss::{Case, Grain, Sweep, Tally};
+use test_platform::report;
+use test_platform::scenario::{Device, Scenario, Upgrade};
 
 /// Cases that break are listed up to this many.
 const LISTED: usize = 8;
@@ -39,7 +39,7 @@ fn expect_whole(what: &str, sweep: impl FnOnce(&mut Sweep)) {
     let mut done = Sweep::new(LISTED);
     sweep(&mut done);
     let (tally, seconds) = (done.tally, start.elapsed().as_secs_f32());
-    say(format_args!(
+    report::line(format_args!(
         "power cuts, {what}: {} cases ({}), {} reboots, {} storage operations, {} violations ({seconds:.1} s)",
         tally.all_cases(),
         by_depth(&tally),
@@ -57,7 +57,7 @@ fn one_case_is_replayed_alone() {
     let case: Case = id.parse().expect("QUECOTA_CUT is the id of a case");
     assert_eq!(case.id(), id);
     let (outcome, tally) = case.run();
-    say(format_args!("power cut {id}: {tally:?}"));
+    report::line(format_args!("power cut {id}: {tally:?}"));
     assert_eq!(outcome, Ok(()));
 }
 
@@ -137,7 +137,7 @@ fn a_cache_that_loses_or_reorders_what_is_not_synced_does_no_harm() {
 }
 
 /// Each planted bug is a build of the device that the same sweep must find broken.
-fn expect_caught(planted: Planted, scenario: Scenario, sweep: impl Fn(&mut Sweep, Scenario)) {
+fn expect_caught(planted: Mutant, scenario: Scenario, sweep: impl Fn(&mut Sweep, Scenario)) {
     if is_replay() {
         return;
     }
@@ -147,7 +147,7 @@ fn expect_caught(planted: Planted, scenario: Scenario, sweep: impl Fn(&mut Sweep
         panic!("{planted:?} was not found in {:?}", found.tally);
     };
     let cases = found.tally.all_cases();
-    say(format_args!("planted bug {planted:?} is caught, by case {cases}, {id}: {}", broken.0));
+    report::line(format_args!("planted bug {planted:?} is caught, by case {cases}, {id}: {}", broken.0));
     let case: Case = id.parse().expect("the id of a case");
     let clean = Case { scenario: Scenario { planted: None, ..case.scenario }, ..case };
     assert_eq!(clean.run().0, Ok(()), "without the bug there is none in {}", clean.id());
@@ -157,14 +157,14 @@ fn expect_caught(planted: Planted, scenario: Scenario, sweep: impl Fn(&mut Sweep
 fn a_journal_without_crc_is_caught() {
     // It takes a run that begins its slot with copies of all values, so a cut late in the upgrade, and then a cut in
     // the bytes of a header that say where the copies end.
-    expect_caught(Planted::NoCrc, Scenario::new(Upgrade::Pieces, 0x00, 1), |sweep, scenario| {
+    expect_caught(Mutant::NoCrc, Scenario::new(Upgrade::Pieces, 0x00, 1), |sweep, scenario| {
         sweep.two_cuts(scenario, Grain::MIDDLE, Grain::BYTES);
     });
 }
 
 #[test]
 fn a_journal_of_one_slot_is_caught() {
-    expect_caught(Planted::OneSlot, Scenario::new(Upgrade::Whole, 0xFF, 4), |sweep, scenario| {
+    expect_caught(Mutant::OneSlot, Scenario::new(Upgrade::Whole, 0xFF, 4), |sweep, scenario| {
         sweep.two_cuts(scenario, Grain::MIDDLE, Grain::MIDDLE);
     });
 }
@@ -172,14 +172,14 @@ fn a_journal_of_one_slot_is_caught() {
 #[test]
 fn progress_before_data_is_caught() {
     let scenario = Scenario { unsynced: Unsynced::Lost, ..Scenario::new(Upgrade::Whole, 0xFF, 4) };
-    expect_caught(Planted::ProgressBeforeData, scenario, |sweep, scenario| {
+    expect_caught(Mutant::ProgressBeforeData, scenario, |sweep, scenario| {
         sweep.one_cut(scenario, Grain::MIDDLE);
     });
 }
 
 #[test]
 fn a_record_that_counts_without_a_seal_is_caught() {
-    expect_caught(Planted::NoSeal, Scenario::new(Upgrade::Whole, 0xFF, 4), |sweep, scenario| {
+    expect_caught(Mutant::NoSeal, Scenario::new(Upgrade::Whole, 0xFF, 4), |sweep, scenario| {
         sweep.one_cut(scenario, Grain::BYTES_ALL);
         if sweep.broken.is_empty() {
             sweep.two_cuts(scenario, Grain::MIDDLE_ALL, Grain::MIDDLE_ALL);
@@ -189,14 +189,14 @@ fn a_record_that_counts_without_a_seal_is_caught() {
 
 #[test]
 fn a_mark_before_its_data_is_caught() {
-    expect_caught(Planted::MarkBeforeData, Scenario::new(Upgrade::Marked, 0xFF, 4), |sweep, scenario| {
+    expect_caught(Mutant::MarkBeforeData, Scenario::new(Upgrade::Marked, 0xFF, 4), |sweep, scenario| {
         sweep.one_cut(scenario, Grain::MIDDLE);
     });
 }
 
 #[test]
 fn success_before_the_digest_was_checked_is_caught() {
-    expect_caught(Planted::UncheckedDigest, Scenario::new(Upgrade::Corrupt, 0xFF, 4), |sweep, scenario| {
+    expect_caught(Mutant::UncheckedDigest, Scenario::new(Upgrade::Corrupt, 0xFF, 4), |sweep, scenario| {
         sweep.one_cut(scenario, Grain::MIDDLE);
     });
 }
@@ -248,7 +248,7 @@ fn a_journal_that_changes_while_power_is_off_leads_to_no_wrong_byte() {
 #[test]
 fn trust_in_the_journal_s_offset_is_caught() {
     for upgrade in [Upgrade::Whole, Upgrade::Module, Upgrade::Marked, Upgrade::Package] {
-        expect_caught(Planted::TrustedOffset, Scenario::new(upgrade, 0xFF, 4), |sweep, scenario| {
+        expect_caught(Mutant::TrustedOffset, Scenario::new(upgrade, 0xFF, 4), |sweep, scenario| {
             sweep.rot(scenario, 1, |device| rots(device, Area::Image, 401));
         });
     }
@@ -306,7 +306,7 @@ fn expect_success_or_a_reason(what: &str, seeds: std::ops::Range<u64>) {
     expect_whole(what, |sweep| {
         bad_worlds(seeds, sweep);
         let Tally { given_up, .. } = sweep.tally;
-        say(format_args!(
+        report::line(format_args!(
             "faults of the world, {what}: {} upgrades succeeded, {given_up} failed six times with a reason, none with wrong bytes",
             sweep.tally.all_cases() - given_up - sweep.broken.len() as u64,
         ));

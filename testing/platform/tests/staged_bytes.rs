@@ -7,9 +7,9 @@ use quecota_core::agent::{Agent, EventValue, Failure};
 use quecota_core::platform::{Area, Level, Range};
 use quecota_core::wire::event::PieceEvent;
 use quecota_core::wire::message::{ComponentKind, Plan};
-use test_platform::bench::{Bench, Serve, URL, file, plan};
 use test_platform::flash::Rot;
-use test_platform::world::{Asked, World};
+use test_platform::harness::{Harness, Serve, URL, file, plan};
+use test_platform::mock_platform::{Asked, MockPlatform};
 
 /// Bytes of the image area.
 const STAGING: u32 = 64 * 1024;
@@ -26,10 +26,10 @@ struct Taken {
 }
 
 /// An application that confirms, and appends what it reads; with a 10701 it starts over.
-fn appending(bench: &mut Bench) -> Rc<RefCell<Taken>> {
+fn appending(harness: &mut Harness) -> Rc<RefCell<Taken>> {
     let taken = Rc::new(RefCell::new(Taken::default()));
     let into = Rc::clone(&taken);
-    bench.application(move |agent, world, event| match (event.code, event.value) {
+    harness.application(move |agent, world, event| match (event.code, event.value) {
         (10700, _) => agent.ota_action(world, 1).unwrap(),
         (10701, _) => {
             into.borrow_mut().bytes.clear();
@@ -47,7 +47,7 @@ fn appending(bench: &mut Bench) -> Rc<RefCell<Taken>> {
     taken
 }
 
-fn read(agent: &mut Agent<'static>, world: &mut World, start: u32, length: u32, into: &mut Vec<u8>) {
+fn read(agent: &mut Agent<'static>, world: &mut MockPlatform, start: u32, length: u32, into: &mut Vec<u8>) {
     let mut buffer = [0; 1000];
     let mut at = start;
     while at < start + length {
@@ -58,22 +58,23 @@ fn read(agent: &mut Agent<'static>, world: &mut World, start: u32, length: u32, 
 }
 
 /// An MCU image of 50 000 bytes of which 40 000 came when the link broke, and the device restarts.
-fn with_a_part_staged(damage: impl FnOnce(&mut World)) -> Bench {
-    let mut bench = Bench::new(STAGING);
-    appending(&mut bench);
-    bench.serve.push_back(Serve::Stall(40_000));
-    bench.start_upgrade(plan());
-    damage(&mut bench.world);
-    bench.reboot()
+fn with_a_part_staged(damage: impl FnOnce(&mut MockPlatform)) -> Harness {
+    let mut harness = Harness::new(STAGING);
+    appending(&mut harness);
+    harness.serve.push_back(Serve::Stall(40_000));
+    harness.start_upgrade(plan());
+    damage(&mut harness.world);
+    harness.reboot()
 }
 
 /// What happens to the flash while the power is off.
-type Damage = Box<dyn FnOnce(&mut World)>;
+type Damage = Box<dyn FnOnce(&mut MockPlatform)>;
 
 #[test]
 fn staged_bytes_that_changed_are_fetched_again_and_never_read() {
-    let flip =
-        |offset| move |world: &mut World| world.flash.rot(Rot { area: Area::Image, offset, bits: Some(1) });
+    let flip = |offset| {
+        move |world: &mut MockPlatform| world.flash.rot(Rot { area: Area::Image, offset, bits: Some(1) })
+    };
     let damages: [Damage; 4] = [
         Box::new(flip(100)),
         Box::new(flip(32_767)),
@@ -81,109 +82,109 @@ fn staged_bytes_that_changed_are_fetched_again_and_never_read() {
         Box::new(|world| world.flash.overwrite(Area::Image, 0, &vec![0; STAGING as usize])),
     ];
     for damage in damages {
-        let mut bench = with_a_part_staged(damage);
-        let taken = appending(&mut bench);
-        bench.start_upgrade(plan());
+        let mut harness = with_a_part_staged(damage);
+        let taken = appending(&mut harness);
+        harness.start_upgrade(plan());
         assert_eq!(
-            (bench.agent.ota_progress().state, bench.agent.ota_progress().failure),
+            (harness.agent.ota_progress().state, harness.agent.ota_progress().failure),
             (6, Some(Failure::Damaged))
         );
-        assert!(bench.ranges.is_empty(), "nothing was fetched on: {:?}", bench.ranges);
+        assert!(harness.ranges.is_empty(), "nothing was fetched on: {:?}", harness.ranges);
         assert!(taken.borrow().bytes.is_empty(), "nothing was offered");
-        assert!(bench.logged("damage in the staged bytes from 0 to 32768"), "{:?}", bench.world.lines);
-        assert!(bench.statuses().contains(&6));
-        bench.offer(plan());
-        bench.give_url(plan());
-        assert_eq!(bench.ranges, [Range { start: 0, length: 50_000 }]);
-        assert_eq!(taken.borrow().bytes, bench.file);
-        assert_eq!(bench.statuses().last(), Some(&11));
+        assert!(harness.logged("damage in the staged bytes from 0 to 32768"), "{:?}", harness.world.lines);
+        assert!(harness.statuses().contains(&6));
+        harness.offer(plan());
+        harness.give_url(plan());
+        assert_eq!(harness.ranges, [Range { start: 0, length: 50_000 }]);
+        assert_eq!(taken.borrow().bytes, harness.file);
+        assert_eq!(harness.statuses().last(), Some(&11));
     }
 }
 
 #[test]
 fn staged_bytes_that_are_whole_are_kept() {
-    let mut bench = with_a_part_staged(|_| {});
-    let taken = appending(&mut bench);
-    bench.start_upgrade(plan());
-    assert_eq!(bench.ranges, [Range { start: 32_768, length: 50_000 - 32_768 }]);
-    assert_eq!(taken.borrow().bytes, bench.file);
-    assert!(!bench.statuses().contains(&6));
+    let mut harness = with_a_part_staged(|_| {});
+    let taken = appending(&mut harness);
+    harness.start_upgrade(plan());
+    assert_eq!(harness.ranges, [Range { start: 32_768, length: 50_000 - 32_768 }]);
+    assert_eq!(taken.borrow().bytes, harness.file);
+    assert!(!harness.statuses().contains(&6));
 }
 
 #[test]
 fn a_proof_takes_many_short_polls_and_asks_the_server_for_nothing_until_its_end() {
-    let mut bench = with_a_part_staged(|_| {});
-    appending(&mut bench);
-    bench.agent.set_mcu_version(&mut bench.world, "MCU", "1").unwrap();
-    bench.connect();
-    bench.offer(plan());
-    bench.receive_url(plan(), URL);
+    let mut harness = with_a_part_staged(|_| {});
+    appending(&mut harness);
+    harness.agent.set_mcu_version(&mut harness.world, "MCU", "1").unwrap();
+    harness.connect();
+    harness.offer(plan());
+    harness.receive_url(plan(), URL);
     let mut polls = 0;
-    while bench.agent.poll(&mut bench.world).0 == 0 && polls < 50 {
+    while harness.agent.poll(&mut harness.world).0 == 0 && polls < 50 {
         // Flash is slow; the server, which was not asked yet, is not late.
-        bench.world.now += 5_000;
+        harness.world.now += 5_000;
         polls += 1;
-        let is_asked = bench.world.asked.iter().any(|asked| matches!(asked, Asked::Fetch { .. }));
+        let is_asked = harness.world.asked.iter().any(|asked| matches!(asked, Asked::Fetch { .. }));
         assert!(!is_asked || polls >= 32_768 / 4096, "asked in poll {polls}");
     }
     assert!(polls >= 32_768 / 4096, "{polls} polls");
-    assert_eq!(bench.agent.ota_progress().state, 4);
+    assert_eq!(harness.agent.ota_progress().state, 4);
 }
 
 #[test]
 fn a_verified_module_image_that_changed_before_it_was_handed_over_is_not_handed_over() {
-    let mut bench = Bench::new(STAGING);
-    appending(&mut bench);
-    bench.start_upgrade(module_plan());
-    assert_eq!(bench.agent.ota_progress().state, 9);
-    bench.world.flash.rot(Rot { area: Area::Image, offset: 49_999, bits: Some(0x80) });
-    let mut bench = bench.reboot();
-    appending(&mut bench);
-    bench.start_upgrade(module_plan());
+    let mut harness = Harness::new(STAGING);
+    appending(&mut harness);
+    harness.start_upgrade(module_plan());
+    assert_eq!(harness.agent.ota_progress().state, 9);
+    harness.world.flash.rot(Rot { area: Area::Image, offset: 49_999, bits: Some(0x80) });
+    let mut harness = harness.reboot();
+    appending(&mut harness);
+    harness.start_upgrade(module_plan());
     assert_eq!(
-        (bench.agent.ota_progress().state, bench.agent.ota_progress().failure),
+        (harness.agent.ota_progress().state, harness.agent.ota_progress().failure),
         (6, Some(Failure::Damaged))
     );
-    bench.offer(module_plan());
-    bench.give_url(module_plan());
-    assert_eq!(bench.agent.ota_progress().state, 9);
-    assert_eq!(bench.world.flash.bytes(Area::Image)[..50_000], bench.file[..]);
+    harness.offer(module_plan());
+    harness.give_url(module_plan());
+    assert_eq!(harness.agent.ota_progress().state, 9);
+    assert_eq!(harness.world.flash.bytes(Area::Image)[..50_000], harness.file[..]);
 }
 
 #[test]
 fn an_application_that_appends_starts_over_when_the_image_begins_again() {
     // The last of five pieces of the image comes wrong.
-    let mut bench = Bench::new(STAGING);
-    bench.file = file(300_001);
-    bench.serve.extend([Serve::Well, Serve::Well, Serve::Well, Serve::Well, Serve::Corrupt]);
-    let taken = appending(&mut bench);
-    bench.start_upgrade(plan());
+    let mut harness = Harness::new(STAGING);
+    harness.file = file(300_001);
+    harness.serve.extend([Serve::Well, Serve::Well, Serve::Well, Serve::Well, Serve::Corrupt]);
+    let taken = appending(&mut harness);
+    harness.start_upgrade(plan());
     assert_eq!(
-        (bench.agent.ota_progress().state, bench.agent.ota_progress().failure),
+        (harness.agent.ota_progress().state, harness.agent.ota_progress().failure),
         (6, Some(Failure::WrongDigest))
     );
     assert_eq!(taken.borrow().bytes.len(), 4 * STAGING as usize);
-    bench.offer(plan());
-    bench.give_url(plan());
+    harness.offer(plan());
+    harness.give_url(plan());
     assert_eq!(taken.borrow().bytes.len(), 300_001);
-    assert_eq!(taken.borrow().bytes, bench.file);
+    assert_eq!(taken.borrow().bytes, harness.file);
     assert_eq!(taken.borrow().starts, 2, "the image that begins again is announced by a 10701");
-    assert_eq!(bench.statuses().last(), Some(&11));
+    assert_eq!(harness.statuses().last(), Some(&11));
 }
 
 #[test]
 fn a_target_that_is_reported_while_pieces_are_missing_is_a_success_with_a_warning() {
     const WARNING: &str = "the target version was reported while pieces of the image were missing";
     for (size, is_warned) in [(300_001, true), (50_000, false)] {
-        let mut bench = Bench::new(STAGING);
-        bench.file = file(size);
-        bench.application(|agent, world, event| match event.code {
+        let mut harness = Harness::new(STAGING);
+        harness.file = file(size);
+        harness.application(|agent, world, event| match event.code {
             10700 => agent.ota_action(world, 1).unwrap(),
             10703 => agent.set_mcu_version(world, "MCU", "2").unwrap(),
             _ => {}
         });
-        bench.start_upgrade(plan());
-        assert_eq!(bench.statuses().last(), Some(&11));
-        assert_eq!(bench.world.lines.contains(&(Level::Warn, WARNING.into())), is_warned, "{size}");
+        harness.start_upgrade(plan());
+        assert_eq!(harness.statuses().last(), Some(&11));
+        assert_eq!(harness.world.lines.contains(&(Level::Warn, WARNING.into())), is_warned, "{size}");
     }
 }

@@ -7,25 +7,25 @@ use quecota_core::platform::{
     System, Takes, Transport,
 };
 
-use crate::bench::DEVICE_KEY;
 use crate::flash::SimFlash;
-use crate::world::Asked;
+use crate::harness::DEVICE_KEY;
+use crate::mock_platform::Asked;
 
 /// A bug that is planted between the agent and its flash, so that the agent behaves as one that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Planted {
+pub enum Mutant {
     /// The journal is believed without a look at its CRCs: after each cut they are made right, whatever they cover.
     NoCrc,
     /// The journal has one slot: the old one is gone (kept in RAM only) before the new one is written.
     OneSlot,
     /// Progress is recorded before the data that it tells of has reached flash: the image is never synced.
     ProgressBeforeData,
-    /// The application marks what it has before its MCU has written it. Planted in the application, not here.
+    /// The application marks what it has before its MCU has written it. Mutant in the application, not here.
     MarkBeforeData,
     /// The last record counts without a seal behind it: at each start it gets one, whether it is whole or only reads so.
     NoSeal,
     /// Success is told before the digest was checked: what is announced is what comes, so that no check can fail.
-    /// Planted in the platform, not here; [`crate::upgrade::Upgrade::Corrupt`] shows it.
+    /// Mutant in the platform, not here; [`crate::scenario::Upgrade::Corrupt`] shows it.
     UncheckedDigest,
     /// What was staged before a restart is believed: when the agent reads it back it finds what was written, and only
     /// the application and the module get what flash holds. [`crate::flash::Rot`] shows it.
@@ -34,7 +34,7 @@ pub enum Planted {
 
 /// What the agent runs on, for one life. Without power it does nothing.
 #[derive(Debug)]
-pub struct Board {
+pub struct Hardware {
     /// Survives; take it out at the end of the life.
     pub flash: SimFlash,
     /// The clock, milliseconds.
@@ -50,22 +50,22 @@ pub struct Board {
     /// The application reads, not the agent for itself.
     pub is_read_by_application: bool,
     module_version: &'static str,
-    planted: Option<Planted>,
-    /// Of [`Planted::OneSlot`]: the slot that is gone, as RAM still has it.
+    planted: Option<Mutant>,
+    /// Of [`Mutant::OneSlot`]: the slot that is gone, as RAM still has it.
     remembered: Option<(u32, Vec<u8>)>,
     random: u64,
 }
 
-impl Board {
+impl Hardware {
     /// Power comes back.
-    pub fn power_on(mut flash: SimFlash, module_version: &'static str, planted: Option<Planted>) -> Self {
+    pub fn power_on(mut flash: SimFlash, module_version: &'static str, planted: Option<Mutant>) -> Self {
         flash.reboot();
         match planted {
-            Some(Planted::NoCrc) => believe_everything(&mut flash),
-            Some(Planted::NoSeal) => believe_the_last(&mut flash),
+            Some(Mutant::NoCrc) => believe_everything(&mut flash),
+            Some(Mutant::NoSeal) => believe_the_last(&mut flash),
             _ => {}
         }
-        Board {
+        Hardware {
             flash,
             now: 5,
             asked: VecDeque::new(),
@@ -173,7 +173,7 @@ fn believe_the_last(flash: &mut SimFlash) {
     }
 }
 
-impl Transport for Board {
+impl Transport for Hardware {
     fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
         self.ask(Asked::Connect {
             url: to.url.into(),
@@ -204,14 +204,14 @@ impl Transport for Board {
     fn fetch_cancel(&mut self) {}
 }
 
-impl Storage for Board {
+impl Storage for Hardware {
     fn geometry(&self, area: Area) -> Geometry {
         self.flash.geometry(area)
     }
 
     fn read(&mut self, area: Area, offset: u32, buffer: &mut [u8]) -> Result<(), StorageError> {
         self.flash.read(area, offset, buffer)?;
-        if self.planted == Some(Planted::TrustedOffset) && !self.is_read_by_application {
+        if self.planted == Some(Mutant::TrustedOffset) && !self.is_read_by_application {
             self.flash.unrot(area, offset, buffer);
         }
         if area == Area::Journal
@@ -227,7 +227,7 @@ impl Storage for Board {
     }
 
     fn erase(&mut self, area: Area, offset: u32, length: u32) -> Result<(), StorageError> {
-        if self.planted == Some(Planted::OneSlot) && area == Area::Journal {
+        if self.planted == Some(Mutant::OneSlot) && area == Area::Journal {
             let other = if offset == 0 { length } else { 0 };
             let there = self.flash.bytes(area)[other as usize..(other + length) as usize].to_vec();
             self.flash.erase(area, other, length)?;
@@ -237,14 +237,14 @@ impl Storage for Board {
     }
 
     fn sync(&mut self, area: Area) -> Result<(), StorageError> {
-        if self.planted == Some(Planted::ProgressBeforeData) && area == Area::Image {
+        if self.planted == Some(Mutant::ProgressBeforeData) && area == Area::Image {
             return Ok(());
         }
         self.flash.sync(area)
     }
 }
 
-impl System for Board {
+impl System for Hardware {
     fn millis(&mut self) -> u32 {
         self.now
     }

@@ -1,4 +1,4 @@
-//! A whole upgrade: the real agent on a [`Board`], with a scripted platform, server, application and MCU around it, and
+//! A whole upgrade: the real agent on a [`Hardware`], with a scripted platform, server, application and MCU around it, and
 //! what must hold in each life of the device and at the end.
 
 use std::collections::VecDeque;
@@ -16,10 +16,10 @@ use quecota_core::wire::message::{
 
 use crate::faults::{Chance, Deliver, Fault, Faults, Faulty, Incoming};
 
-use crate::bench::{self, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET, URL};
-use crate::board::{Board, Planted};
 use crate::flash::{Cut, Rot, SimFlash, Unsynced};
-use crate::world::Asked;
+use crate::hardware::{Hardware, Mutant};
+use crate::harness::{self, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET, URL};
+use crate::mock_platform::Asked;
 
 /// Bytes per chunk of a body: no multiple of any program size.
 const CHUNK: usize = 3_001;
@@ -82,7 +82,7 @@ pub struct Scenario {
     /// What a cut makes of operations without a sync.
     pub unsynced: Unsynced,
     /// The bug, if any.
-    pub planted: Option<Planted>,
+    pub planted: Option<Mutant>,
     /// Seed of the faults of link, server, flash and clock; `None`: there are none.
     pub faults: Option<u64>,
     /// What changes on flash while power is off for the first time.
@@ -141,9 +141,9 @@ impl Scenario {
                 source: "FWV1",
                 target: "FWV2",
                 kind: ComponentKind::Module,
-                ..bench::plan()
+                ..harness::plan()
             },
-            _ => bench::plan(),
+            _ => harness::plan(),
         }
     }
 
@@ -303,11 +303,11 @@ pub(crate) enum Stopped {
 
 impl Device {
     pub(crate) fn new(scenario: Scenario) -> Self {
-        let file = bench::file(scenario.file_length());
+        let file = harness::file(scenario.file_length());
         Device {
             scenario,
             flash: scenario.blank(),
-            md5: bench::md5_of(&file),
+            md5: harness::md5_of(&file),
             crc: crc32fast::hash(&file),
             file: Arc::new(file),
             mcu: Vec::new(),
@@ -345,7 +345,7 @@ impl Device {
         };
         for _ in 0..most {
             let flash = std::mem::replace(&mut self.flash, empty());
-            let board = Board::power_on(flash, self.module_version, self.scenario.planted);
+            let board = Hardware::power_on(flash, self.module_version, self.scenario.planted);
             self.find_reports(&board)?;
             let faults = self.scenario.faults_of(self.starts);
             let mut board = Faulty::new(board, faults.clone());
@@ -464,7 +464,7 @@ impl Device {
     }
 
     /// Looks into the journal as the agent is about to: what the platform does not have yet must still be there.
-    fn find_reports(&mut self, board: &Board) -> Checked {
+    fn find_reports(&mut self, board: &Hardware) -> Checked {
         let mut flash = board.flash.clone();
         let mut saved = Saved::default();
         if self.starts == 0 || Journal::open(&mut flash, &mut saved).is_err() {
@@ -522,12 +522,12 @@ impl Device {
 
     /// MD5 and CRC-32 as the platform announces them.
     fn announced(&self) -> ([u8; 16], u32) {
-        if self.scenario.planted != Some(Planted::UncheckedDigest) {
+        if self.scenario.planted != Some(Mutant::UncheckedDigest) {
             return (self.md5, self.crc);
         }
         let mut wrong = self.file.to_vec();
         wrong[CORRUPT_AT] ^= 1;
-        (bench::md5_of(&wrong), crc32fast::hash(&wrong))
+        (harness::md5_of(&wrong), crc32fast::hash(&wrong))
     }
 }
 
@@ -541,7 +541,7 @@ fn empty() -> SimFlash {
 struct Life<'l, 'b> {
     device: &'l mut Device,
     agent: Agent<'b>,
-    board: &'l mut Faulty<Board>,
+    board: &'l mut Faulty<Hardware>,
     incoming: Incoming,
     /// The device has a connection to the broker.
     is_linked: bool,
@@ -798,14 +798,14 @@ impl Life<'_, '_> {
             let planted = self.device.scenario.planted;
             let marks =
                 self.device.scenario.is_marked() && (at.is_multiple_of(7_000) || at == start + length);
-            if marks && planted == Some(Planted::MarkBeforeData) {
+            if marks && planted == Some(Mutant::MarkBeforeData) {
                 self.mark(at)?;
             }
             if self.is_off() {
                 return Ok(());
             }
             self.device.mcu.extend(&buffer[..count]);
-            if marks && planted != Some(Planted::MarkBeforeData) {
+            if marks && planted != Some(Mutant::MarkBeforeData) {
                 self.mark(at)?;
             }
             if self.is_off() {
@@ -965,7 +965,7 @@ impl Life<'_, '_> {
         let files: Vec<PackageFile<'_>> = (10u32..)
             .zip(&served)
             .map(|(index, (url, start, size))| {
-                let md5 = bench::md5_of(&self.device.file[*start..start + size]);
+                let md5 = harness::md5_of(&self.device.file[*start..start + size]);
                 PackageFile { index, url, size: *size as u32, md5 }
             })
             .collect();

@@ -1,4 +1,4 @@
-//! Power cuts in whole upgrades: power goes at given storage operations, and [`crate::upgrade`] says what must hold after
+//! Power cuts in whole upgrades: power goes at given storage operations, and [`crate::scenario`] says what must hold after
 //! each cut and at the end.
 //!
 //! A case is a scenario and its cuts, and its [`Case::id`] replays it: `pieces-ff4:57b,93u12` is the scenario `pieces` on
@@ -13,9 +13,9 @@ use std::sync::Arc;
 use quecota_core::journal::{Journal, Saved};
 use quecota_core::platform::{Area, Storage};
 
-use crate::board::{Board, Planted};
 use crate::flash::{Cut, How, Operation, Rot, SimFlash, Torn, Unsynced};
-use crate::upgrade::{Broken, Checked, Device, Scenario, Stopped, Upgrade, broken};
+use crate::hardware::{Hardware, Mutant};
+use crate::scenario::{Broken, Checked, Device, Scenario, Stopped, Upgrade, broken};
 
 /// Cuts of one case that are counted apart; deeper ones are counted with the deepest.
 pub const DEPTHS: usize = 12;
@@ -64,8 +64,8 @@ impl Tally {
 }
 
 /// What the journal holds, as a reboot would find it.
-fn view(flash: &SimFlash, planted: Option<Planted>) -> Checked<Saved> {
-    let mut board = Board::power_on(flash.clone(), "", planted);
+fn view(flash: &SimFlash, planted: Option<Mutant>) -> Checked<Saved> {
+    let mut board = Hardware::power_on(flash.clone(), "", planted);
     let mut saved = Saved::default();
     match Journal::open(&mut board, &mut saved) {
         Ok(_) => Ok(saved),
@@ -75,7 +75,7 @@ fn view(flash: &SimFlash, planted: Option<Planted>) -> Checked<Saved> {
 
 /// The operations of a run, and what the journal held before each of them.
 struct Trace {
-    planted: Option<Planted>,
+    planted: Option<Mutant>,
     first: u64,
     operations: Vec<Operation>,
     /// One more than there are operations. A journal with nothing in it is no record that a cut may leave, so what was
@@ -453,13 +453,13 @@ impl fmt::Display for Case {
         }
         match planted {
             None => {}
-            Some(Planted::NoCrc) => f.write_str("-nocrc")?,
-            Some(Planted::OneSlot) => f.write_str("-oneslot")?,
-            Some(Planted::ProgressBeforeData) => f.write_str("-early")?,
-            Some(Planted::MarkBeforeData) => f.write_str("-hasty")?,
-            Some(Planted::NoSeal) => f.write_str("-noseal")?,
-            Some(Planted::UncheckedDigest) => f.write_str("-unchecked")?,
-            Some(Planted::TrustedOffset) => f.write_str("-trusted")?,
+            Some(Mutant::NoCrc) => f.write_str("-nocrc")?,
+            Some(Mutant::OneSlot) => f.write_str("-oneslot")?,
+            Some(Mutant::ProgressBeforeData) => f.write_str("-early")?,
+            Some(Mutant::MarkBeforeData) => f.write_str("-hasty")?,
+            Some(Mutant::NoSeal) => f.write_str("-noseal")?,
+            Some(Mutant::UncheckedDigest) => f.write_str("-unchecked")?,
+            Some(Mutant::TrustedOffset) => f.write_str("-trusted")?,
         }
         if let Some(Rot { area, offset, bits }) = rot {
             let area = if area == Area::Image { 'i' } else { 'j' };
@@ -517,13 +517,13 @@ fn parse(id: &str) -> Option<Case> {
     for part in parts {
         match part {
             "lost" => scenario.unsynced = Unsynced::Lost,
-            "nocrc" => scenario.planted = Some(Planted::NoCrc),
-            "oneslot" => scenario.planted = Some(Planted::OneSlot),
-            "early" => scenario.planted = Some(Planted::ProgressBeforeData),
-            "hasty" => scenario.planted = Some(Planted::MarkBeforeData),
-            "noseal" => scenario.planted = Some(Planted::NoSeal),
-            "unchecked" => scenario.planted = Some(Planted::UncheckedDigest),
-            "trusted" => scenario.planted = Some(Planted::TrustedOffset),
+            "nocrc" => scenario.planted = Some(Mutant::NoCrc),
+            "oneslot" => scenario.planted = Some(Mutant::OneSlot),
+            "early" => scenario.planted = Some(Mutant::ProgressBeforeData),
+            "hasty" => scenario.planted = Some(Mutant::MarkBeforeData),
+            "noseal" => scenario.planted = Some(Mutant::NoSeal),
+            "unchecked" => scenario.planted = Some(Mutant::UncheckedDigest),
+            "trusted" => scenario.planted = Some(Mutant::TrustedOffset),
             rot if rot.starts_with("rot") => scenario.rot = Some(parse_rot(rot.strip_prefix("rot")?)?),
             faults if faults.starts_with("faults") => {
                 scenario.faults = Some(faults.strip_prefix("faults")?.parse().ok()?);

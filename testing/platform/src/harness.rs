@@ -1,4 +1,4 @@
-//! A device on a bench: the real agent in a [`World`], a platform that answers as QUECTHING.md 4 says, a firmware
+//! A device on a harness: the real agent in a [`MockPlatform`], a platform that answers as QUECTHING.md 4 says, a firmware
 //! server with faults, and an application that is a closure. Everything happens in one thread and by a given clock.
 
 use std::collections::VecDeque;
@@ -15,11 +15,11 @@ use quecota_core::wire::message::{
 use quecota_core::wire::topic::{self, Topic};
 
 use crate::flash::SimFlash;
-use crate::world::{Asked, World};
+use crate::mock_platform::{Asked, MockPlatform};
 
-/// Product key of the bench.
+/// Product key of the harness.
 pub const PRODUCT_KEY: &str = "p1abcd";
-/// Product secret of the bench.
+/// Product secret of the harness.
 pub const PRODUCT_SECRET: &str = "MTIzNDU2Nzg5MGFi";
 /// Device key: the world's hardware id.
 pub const DEVICE_KEY: &str = "860000000000001";
@@ -80,14 +80,14 @@ pub enum Serve {
     Corrupt,
 }
 
-type Application = Box<dyn FnMut(&mut Agent<'static>, &mut World, &Event)>;
+type Application = Box<dyn FnMut(&mut Agent<'static>, &mut MockPlatform, &Event)>;
 
 /// The device and all around it.
-pub struct Bench {
+pub struct Harness {
     /// The agent under test.
     pub agent: Agent<'static>,
     /// Its platform.
-    pub world: World,
+    pub world: MockPlatform,
     /// Events that the application got: event, code, text.
     pub events: Vec<(u32, i32, String)>,
     /// Packets that the platform got.
@@ -143,25 +143,25 @@ pub fn file(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
 }
 
-impl Bench {
+impl Harness {
     /// A device with an image area of `image` bytes and an application that does nothing.
     pub fn new(image: u32) -> Self {
-        Self::on(World::new(image))
+        Self::on(MockPlatform::new(image))
     }
 
     /// The same on a given platform; started and configured, not connected.
-    pub fn on(world: World) -> Self {
+    pub fn on(world: MockPlatform) -> Self {
         Self::with_receive_buffer(world, limits::RECEIVE_BUFFER_MIN)
     }
 
     /// The same with a receive buffer of `room` bytes.
-    pub fn with_receive_buffer(mut world: World, room: usize) -> Self {
+    pub fn with_receive_buffer(mut world: MockPlatform, room: usize) -> Self {
         let buffer = Box::leak(vec![0; room].into_boxed_slice());
         let mut agent = Agent::new(buffer);
         agent.start(&mut world);
         agent.set_product(&mut world, PRODUCT_KEY, PRODUCT_SECRET).unwrap();
         agent.set_server(&mut world, "mqtt://iot.example.com:1883").unwrap();
-        Bench {
+        Harness {
             agent,
             world,
             events: Vec::new(),
@@ -191,18 +191,18 @@ impl Bench {
         let mut flash: SimFlash = self.world.flash;
         flash.power_off();
         flash.reboot();
-        let mut world = World::with_flash(flash);
+        let mut world = MockPlatform::with_flash(flash);
         world.now = 5;
         world.module_version = self.world.module_version;
         world.free_space = self.world.free_space;
         world.image_size = self.world.image_size;
-        Bench { file: self.file, files: self.files, ..Bench::on(world) }
+        Harness { file: self.file, files: self.files, ..Harness::on(world) }
     }
 
     /// What the application does with each event.
     pub fn application(
         &mut self,
-        application: impl FnMut(&mut Agent<'static>, &mut World, &Event) + 'static,
+        application: impl FnMut(&mut Agent<'static>, &mut MockPlatform, &Event) + 'static,
     ) {
         self.application = Box::new(application);
     }
@@ -237,7 +237,7 @@ impl Bench {
                 return;
             }
         }
-        panic!("the bench does not come to rest");
+        panic!("the harness does not come to rest");
     }
 
     /// Lets time pass in steps of at most what the agent waits for, and runs at each.
@@ -296,7 +296,7 @@ impl Bench {
         self.send(&Downlink::PlanNotify(PlanNotify { handling: None, plans: Plans::Single(plan) }));
     }
 
-    /// 0x0113 for the bench's file. Runs.
+    /// 0x0113 for the harness's file. Runs.
     pub fn give_url(&mut self, plan: Plan<'_>) {
         self.give_this_url(plan, URL);
     }

@@ -57,7 +57,7 @@ pub enum Asked {
 
 /// The platform.
 #[derive(Debug)]
-pub struct World {
+pub struct MockPlatform {
     /// The clock, milliseconds; tests move it.
     pub now: u32,
     /// Image and journal.
@@ -104,7 +104,7 @@ pub const fn area(size: u32) -> Geometry {
     Geometry { size, erase: 4096, program: 4, erased: 0xFF }
 }
 
-impl World {
+impl MockPlatform {
     /// With an image area of `image` bytes (a multiple of 4096) and a journal of 16 KB.
     pub fn new(image: u32) -> Self {
         Self::with_flash(SimFlash::new(area(image), area(16 * 1024)))
@@ -112,7 +112,7 @@ impl World {
 
     /// With flash that may hold something already.
     pub fn with_flash(flash: SimFlash) -> Self {
-        World {
+        MockPlatform {
             now: 1_000,
             flash,
             asked: VecDeque::new(),
@@ -140,7 +140,7 @@ impl World {
     }
 }
 
-impl Transport for World {
+impl Transport for MockPlatform {
     fn connect(&mut self, to: &Connect<'_>) -> Result<(), Refused> {
         self.refused(Refuses::Connect)?;
         self.asked.push_back(Asked::Connect {
@@ -179,7 +179,7 @@ impl Transport for World {
     }
 }
 
-impl Storage for World {
+impl Storage for MockPlatform {
     fn geometry(&self, area: Area) -> Geometry {
         let whole = self.flash.geometry(area);
         match self.image_size {
@@ -212,7 +212,7 @@ impl Storage for World {
     }
 }
 
-impl System for World {
+impl System for MockPlatform {
     fn millis(&mut self) -> u32 {
         self.now
     }

@@ -9,8 +9,8 @@ use std::io::Write;
 pub const FILE: &str = "QUECOTA_FIGURES";
 
 /// One line. Past the test harness, which keeps what a passing test prints.
-pub fn say(line: Arguments<'_>) {
-    let line = format!("{line}\n");
+pub fn line(text: Arguments<'_>) {
+    let line = format!("{text}\n");
     // A closed stderr, or no file, is no reason to fail.
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os(FILE) {
