@@ -29,8 +29,10 @@ list(TRANSFORM roots PREPEND --undefined=)
 run(${LD} -r --gc-sections --force-group-allocation ${roots} -o ${object} ${CARGO_ARCHIVE})
 set(globals "${names}")
 list(TRANSFORM globals PREPEND --keep-global-symbol=)
-# The heap of Ql_iotTtlv*, which init.c asks for in its place.
-list(APPEND globals --weaken-symbol=malloc --weaken-symbol=free)
+if(NOT HOST)
+    # The heap of Ql_iotTtlv*, which init.c asks for in its place.
+    list(APPEND globals --weaken-symbol=malloc --weaken-symbol=free)
+endif()
 run(${OBJCOPY} ${globals} --strip-unneeded --remove-section=.llvmbc --remove-section=.llvmcmd ${object})
 file(REMOVE ${ARCHIVE})
 run(${AR} rcs ${ARCHIVE} ${object} ${INIT})
