@@ -131,7 +131,7 @@ fn every_broken_rule_of_an_upload_is_named_with_its_value() {
         (&[("component", "MODULE")], &[good, good, good, good, good, good], 422, "file", "at most 5 files"),
         (&[("remark", long_remark.as_str())], &[good], 422, "remark", "at most 200 characters"),
         (&[("target", "")], &[good], 422, "version", "1 to 64"),
-        (&[("target", "2;0")], &[good], 422, "version", "\"2;0\""),
+        (&[("target", "2;0")], &[good], 422, "target", "\"2;0\""),
         (&[("source", "2_0_0")], &[good], 422, "source", "\"2_0_0\""),
         (&[("name", "")], &[good], 422, "name", "1 to 100"),
         (&[("product", "p9")], &[good], 422, "field", "\"product\""),

@@ -119,7 +119,7 @@ async fn a_plan_ends_and_is_pushed_behind_a_plan_that_cannot_be_used() {
     for plan in [bad, good] {
         center.engine.activate(plan, Supersede::Refuse).await.unwrap();
     }
-    bench.damage(format!("UPDATE plans SET time_zone = 'Mars/Phobos' WHERE id = {}", bad.0)).await;
+    bench.damage(format!("UPDATE plans SET mode = 'perhaps' WHERE id = {}", bad.0)).await;
     let mut device = center.test_device("d1").await;
     assert_offers(&device.report("FW1", "STM32:1").await, &["STM32"]);
     let mut other = center.test_device("d2").await;

@@ -181,8 +181,8 @@ async fn a_plan_that_cannot_be_used_does_not_hide_the_others(bench: &Bench) {
     }
     writer.commit().await.unwrap();
     let mut side = AnyConnection::connect(&bench.url).await.unwrap();
-    let zone = "UPDATE plans SET time_zone = 'Mars/Phobos' WHERE name = 'first'";
-    side.execute(AssertSqlSafe(zone.to_owned())).await.unwrap();
+    let damage = "UPDATE plans SET mode = 'perhaps' WHERE name = 'first'";
+    side.execute(AssertSqlSafe(damage.to_owned())).await.unwrap();
     side.close().await.unwrap();
     let mut reader = bench.store.read().await.unwrap();
     let mut plans = reader.running_plans().await.unwrap();

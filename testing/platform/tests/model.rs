@@ -60,6 +60,8 @@ mod machine {
         BadFirmwareInfo,
         Head,
         FetchFailed,
+        /// The staging area cannot take the byte that came, and never will.
+        DiskFull,
         RangeEnded,
         /// One byte; with the last one the digests match, or do not.
         Byte(Digests),
@@ -107,6 +109,7 @@ mod machine {
         Step::BadFirmwareInfo,
         Step::Head,
         Step::FetchFailed,
+        Step::DiskFull,
         Step::RangeEnded,
         Step::Byte(Digests::Match),
         Step::Byte(Digests::Differ),
@@ -208,6 +211,7 @@ mod machine {
                 Step::BadFirmwareInfo if self.machine.awaits_url() => (Input::BadFirmwareInfo, Apply::Takes),
                 Step::Head if self.fetch.is_some() => (Input::Head, Apply::Takes),
                 Step::FetchFailed if downloads => (Input::FetchFailed, Apply::Takes),
+                Step::DiskFull if downloads => (Input::NoRoom, Apply::Takes),
                 Step::RangeEnded if downloads => (Input::RangeEnded, Apply::Takes),
                 Step::Byte(digests) if self.machine.state() == State::Downloading => {
                     self.staged += 1;
