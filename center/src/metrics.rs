@@ -112,7 +112,7 @@ impl Default for Metrics {
             tick_lag, "tick_lag_seconds", "How late the last tick began";
             forgotten, "log_lines_forgotten", "Log lines deleted because of their age";
             set_aside, "set_aside", "Devices and plans that cannot be handled, most likely for an unusable row, and are tried again later";
-            business, "business_messages", "Business data from devices, by kind: acknowledged, and not kept";
+            business, "business_messages", "Business data from devices, by kind: acknowledged, and shown in the device's log";
             messages_failed, "messages_failed", "Messages from devices that were acknowledged and cannot be handled";
             log_lost, "process_log_lines_lost", "Lines of the process's own log that nobody took in time, since the start";
         }

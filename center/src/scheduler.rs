@@ -51,7 +51,7 @@ impl Scheduler {
 
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
-        tokio::join!(self.tick(&shutdown), self.prune_log(&shutdown));
+        tokio::join!(self.tick(&shutdown), self.write_business(&shutdown), self.prune_log(&shutdown));
     }
 
     async fn tick(&self, shutdown: &CancellationToken) {
@@ -77,6 +77,26 @@ impl Scheduler {
                     warn!(%error, "a tick failed; the next one does what is due");
                 }
                 Err(_) => {}
+            }
+        }
+    }
+
+    /// Writes business data into the devices' logs, a last time at the shutdown.
+    async fn write_business(&self, shutdown: &CancellationToken) {
+        let mut named: Option<Instant> = None;
+        loop {
+            let is_last = tokio::select! {
+                () = shutdown.cancelled() => true,
+                () = sleep(TICK) => false,
+            };
+            if let Err(error) = self.engine.write_business().await
+                && named.is_none_or(|named| named.elapsed() >= FAILURE_NAMED)
+            {
+                named = Some(Instant::now());
+                warn!(%error, "business data of devices is not in their logs");
+            }
+            if is_last {
+                return;
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::rules::{ComponentKind, ComponentNo};
 use crate::store::ReportedVersion;
 
 /// Longest text of a device that is stored, in characters.
-const TEXT_MAX: usize = 256;
+pub(super) const TEXT_MAX: usize = 256;
 /// Longest payload that goes down, bytes: a list of 20 plans with the longest names and versions takes 4 KB, five files
 /// with the longest URLs 6 KB.
 const PAYLOAD_MAX: usize = 8 * 1024;
@@ -27,7 +27,7 @@ const IGNORED_MAX: usize = 16;
 /// An id that no message has.
 const NO_ID: u16 = 0x1FFF;
 
-/// Decodes a frame; none for business data, location and notices, which are not the engine's. A field that cannot be read
+/// Decodes a frame; none for notices and for business data, on which the engine does not act. A field that cannot be read
 /// costs itself only, unless the message is nothing without it.
 pub fn decode(frame: &Frame<'_>) -> Option<Packet> {
     let mut payload = frame.payload.to_vec();
@@ -70,17 +70,6 @@ fn parse(command: Command, payload: &[u8]) -> Option<Result<Uplink, MessageError
         Command::STATUS_REPORT => StatusValues::parse(payload).map(readings).map(Uplink::StatusReport),
         _ => return None,
     })
-}
-
-/// What business data of a device is called in the figures; none for other commands.
-pub fn business(command: Command) -> Option<&'static str> {
-    match command {
-        Command::DATA_REPORT => Some("report"),
-        Command::DATA_ANSWER => Some("answer"),
-        Command::PASS_UP => Some("pass"),
-        Command::LOCATION_REPORT => Some("location"),
-        _ => None,
-    }
 }
 
 fn identity(frame: &Frame<'_>) -> String {
@@ -407,16 +396,5 @@ mod tests {
     fn a_message_that_is_too_long_is_refused() {
         assert!(encode(&one_file(&"h".repeat(1024))).is_ok());
         assert!(encode(&one_file(&"h".repeat(PAYLOAD_MAX))).is_err());
-    }
-
-    #[test]
-    fn business_data_is_for_the_figures_alone() {
-        for (command, kind) in
-            [(0x0012, "answer"), (0x0014, "report"), (0x0024, "pass"), (0x0122, "location")]
-        {
-            let frame = Frame { packet: PacketId::FIRST, command: Command(command), payload: b"" };
-            assert_eq!((decode(&frame), business(frame.command)), (None, Some(kind)));
-        }
-        assert_eq!(business(Command::NOTICE_UP), None);
     }
 }

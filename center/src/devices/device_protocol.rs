@@ -10,6 +10,7 @@ use quecota_core::wire::message::{self as wire, Provision};
 
 use crate::engine::{Downlink, Engine, SessionId, Uplink};
 
+use super::business_data;
 use super::codec::{self, Payload};
 use super::credentials::{Admitted, AuthMethod, random_text};
 use super::log_limiter::LogLimiter;
@@ -191,8 +192,8 @@ impl MessageHandler for DeviceProtocol<'_> {
             }
         };
         let Some(packet) = codec::decode(&frame) else {
-            if let Some(kind) = codec::business(frame.command) {
-                self.engine.metrics().business(kind);
+            if let Some(data) = business_data::of(&frame) {
+                self.engine.business(self.admitted.device, data);
             }
             return Ok(());
         };

@@ -5,6 +5,7 @@
 //! connected device. State of a connection lives as long as the connection; what must last is in the store before it is
 //! acknowledged.
 
+mod business_data;
 pub mod codec;
 mod credentials;
 mod device_protocol;

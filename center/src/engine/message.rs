@@ -116,6 +116,52 @@ pub struct Readings {
     pub rsrp: Option<i64>,
 }
 
+/// Business data of a device: what its application exchanges with a platform, which this center does not evaluate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusinessData {
+    /// Which command it came by.
+    pub kind: BusinessKind,
+    /// Length of its payload.
+    pub bytes: usize,
+    /// Its begin, in a form for people; no control characters.
+    pub text: String,
+}
+
+/// What business data is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BusinessKind {
+    /// 0x0014: values of the thing model.
+    Report,
+    /// 0x0012: values that a platform asked for.
+    Answer,
+    /// 0x0024: bytes that pass through.
+    Pass,
+    /// 0x0122: NMEA sentences.
+    Location,
+}
+
+impl BusinessKind {
+    /// In the figures.
+    pub const fn name(self) -> &'static str {
+        match self {
+            BusinessKind::Report => "report",
+            BusinessKind::Answer => "answer",
+            BusinessKind::Pass => "pass",
+            BusinessKind::Location => "location",
+        }
+    }
+
+    /// In the device's log.
+    pub const fn line(self) -> &'static str {
+        match self {
+            BusinessKind::Report => "data report",
+            BusinessKind::Answer => "data answer",
+            BusinessKind::Pass => "data passed through",
+            BusinessKind::Location => "location",
+        }
+    }
+}
+
 /// A message to a device. It goes out with QoS 1; an answer that must come has a lease in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Downlink {

@@ -3,6 +3,7 @@
 //! Everything that matters is in the store before a call returns, so a restart continues where it was, and a message that
 //! is acknowledged after the call has been counted.
 
+mod business;
 mod device_transaction;
 mod dry_run;
 mod evaluation;
@@ -26,6 +27,7 @@ mod why;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use business::Business;
 use device_transaction::with_device;
 
 use waiting::Waiting;
@@ -44,8 +46,8 @@ pub use dry_run::{DryRun, Forecast};
 pub use import::new_secret;
 pub use manual::{Brings, UserCommand, UserPlan};
 pub use message::{
-    Downlink, FirmwareFile, FirmwareInfo, Info, OfferedComponent, Packet, Readings, Reason, StatusEvent,
-    Subject, Uplink, Versions,
+    BusinessData, BusinessKind, Downlink, FirmwareFile, FirmwareInfo, Info, OfferedComponent, Packet,
+    Readings, Reason, StatusEvent, Subject, Uplink, Versions,
 };
 pub use operator::{Chosen, Left, Order, Ordered};
 pub use tick::Ticked;
@@ -122,6 +124,7 @@ pub struct Engine {
     set_aside: SetAside,
     tick_error: Arc<Mutex<Option<String>>>,
     waiting: Waiting,
+    business: Business,
 }
 
 impl Engine {
@@ -138,6 +141,7 @@ impl Engine {
             set_aside: SetAside::default(),
             tick_error: Arc::default(),
             waiting: Waiting::default(),
+            business: Business::default(),
         }
     }
 

@@ -55,6 +55,14 @@ pub(super) const LAST_LINE: &str = "SELECT COALESCE(MAX(id), 0) AS id FROM upgra
 pub(super) const REPEAT_LOG: &str = "UPDATE upgrade_log SET last_at = $6, times = times + 1 \
              WHERE id = (SELECT MAX(id) FROM upgrade_log WHERE device_id = $1) \
              AND COALESCE(upgrade_id, 0) = $2 AND COALESCE(component, '') = $3 AND kind = $4 AND value = $5";
+/// Lines of a device among which a summary is looked for, and how long one summary lasts: a device's log has one of its kind
+/// among so many lines.
+const SUMMARY_WITHIN: i64 = 100;
+const SUMMARY_LASTS: Millis = Millis::hours(24);
+pub(super) const SUMMARY: &str = "SELECT MAX(id) AS id FROM (SELECT id, kind, at FROM upgrade_log WHERE device_id = $1 \
+             ORDER BY id DESC LIMIT $2) AS recent WHERE kind = $3 AND at > $4";
+pub(super) const ADD_TO_SUMMARY: &str =
+    "UPDATE upgrade_log SET value = $2, last_at = $3, times = times + $4 WHERE id = $1";
 pub(super) const DEVICE_LOG_BEFORE: &str =
     "SELECT * FROM upgrade_log WHERE device_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
 
@@ -147,16 +155,64 @@ impl Writer {
         if repeated.rows_affected() > 0 {
             return Ok(());
         }
+        self.insert_log(entry, 1, now, now).await
+    }
+
+    /// Adds to the device's line of this kind, which has the latest value, when it came first and last, and how often; a
+    /// line lasts a day. Nothing happens when the device is gone.
+    pub async fn log_summary(
+        &mut self,
+        entry: NewLogEntry,
+        times: i64,
+        first: Millis,
+        last: Millis,
+    ) -> Result<()> {
+        let line = sqlx::query(SUMMARY)
+            .bind(entry.device.0)
+            .bind(SUMMARY_WITHIN)
+            .bind(entry.kind)
+            .bind((first - SUMMARY_LASTS).0)
+            .fetch_one(self.connection())
+            .await?
+            .maybe_int("id")?;
+        if let Some(line) = line {
+            self.touch(Topic::Device(entry.device));
+            sqlx::query(ADD_TO_SUMMARY)
+                .bind(line)
+                .bind(entry.value.to_string())
+                .bind(last.0)
+                .bind(times)
+                .execute(self.connection())
+                .await?;
+            return Ok(());
+        }
+        let exists = sqlx::query("SELECT id FROM devices WHERE id = $1").bind(entry.device.0);
+        if exists.fetch_optional(self.connection()).await?.is_none() {
+            return Ok(());
+        }
+        self.touch(Topic::Device(entry.device));
+        self.insert_log(entry, times, first, last).await
+    }
+
+    async fn insert_log(
+        &mut self,
+        entry: NewLogEntry,
+        times: i64,
+        first: Millis,
+        last: Millis,
+    ) -> Result<()> {
         sqlx::query(
             "INSERT INTO upgrade_log (device_id, upgrade_id, component, kind, value, at, last_at, times) \
-             VALUES ($1, $2, $3, $4, $5, $6, $6, 1)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(entry.device.0)
         .bind(entry.upgrade.map(|upgrade| upgrade.0))
         .bind(entry.component.as_ref().map(ComponentNo::as_str))
         .bind(entry.kind)
-        .bind(value)
-        .bind(now.0)
+        .bind(entry.value.to_string())
+        .bind(first.0)
+        .bind(last.0)
+        .bind(times)
         .execute(self.connection())
         .await?;
         Ok(())

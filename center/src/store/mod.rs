@@ -273,6 +273,8 @@ mod tests {
             due::DEADLINES_OVER,
             due::EXTEND_DEADLINES,
             log::REPEAT_LOG,
+            log::SUMMARY,
+            log::ADD_TO_SUMMARY,
             upgrades::ALL_IN_FLIGHT,
             log::PRUNE_LOG,
             plan_devices::PLAN_REASONS,

@@ -5,6 +5,7 @@ use super::*;
 contract! {
     a_repeated_line_is_counted_in_one_row
     old_lines_are_pruned_a_few_at_a_time
+    a_summary_has_one_line_a_day_and_the_latest_value
 }
 
 async fn a_repeated_line_is_counted_in_one_row(bench: &Bench) {
@@ -30,6 +31,49 @@ async fn a_repeated_line_is_counted_in_one_row(bench: &Bench) {
     assert_eq!(log[0].value["status"], 5);
     assert_eq!(writer.device_log(device.id, 10).await.unwrap().len(), 3);
     assert_eq!(writer.device_log(device.id, 1).await.unwrap()[0].kind, "stray");
+}
+
+async fn a_summary_has_one_line_a_day_and_the_latest_value(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (device, ..) = scene(&mut writer).await;
+    let entry = |device, kind, number: i64| NewLogEntry {
+        device,
+        upgrade: None,
+        component: None,
+        kind,
+        value: serde_json::json!(number),
+    };
+    let later = |hours| NOW + Millis::hours(hours);
+    let report = |number| entry(device.id, "data report", number);
+    writer.log_summary(report(1), 3, NOW, later(1)).await.unwrap();
+    writer.log(entry(device.id, "status", 0), later(1)).await.unwrap();
+    writer.log_summary(entry(device.id, "location", 5), 1, later(1), later(1)).await.unwrap();
+    writer.log_summary(report(2), 2, later(2), later(23)).await.unwrap();
+    writer.log_summary(report(3), 1, later(24), later(24)).await.unwrap();
+    let gone = DeviceId(device.id.0 + 1);
+    writer.log_summary(entry(gone, "data report", 4), 1, NOW, NOW).await.unwrap();
+    let log = writer.device_log(device.id, 10).await.unwrap();
+    let lines: Vec<_> = log
+        .iter()
+        .map(|line| (line.kind.as_str(), line.value.as_i64().unwrap(), line.times, line.at, line.last_at))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            ("data report", 2, 5, NOW, later(23)),
+            ("status", 0, 1, later(1), later(1)),
+            ("location", 5, 1, later(1), later(1)),
+            ("data report", 3, 1, later(24), later(24)),
+        ]
+    );
+    // However often it comes, it is one line among a hundred others.
+    for number in 0..300 {
+        writer.log(entry(device.id, "status", number), later(25)).await.unwrap();
+        writer.log_summary(report(number), 1, later(25), later(25)).await.unwrap();
+    }
+    let log = writer.device_log(device.id, 1000).await.unwrap();
+    let reports = log.iter().filter(|line| line.kind == "data report").count();
+    assert!((4..=6).contains(&reports), "{reports}");
 }
 
 async fn old_lines_are_pruned_a_few_at_a_time(bench: &Bench) {
