@@ -1,6 +1,7 @@
 //! The HTTP/1.1 endpoint: serves a router the way the devices' parsers need it.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -8,12 +9,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Request};
 use axum::http::header::EXPECT;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -32,6 +35,24 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// The rest of a refused request is read up to this many bytes: a package of five files, each at its limit.
 const DRAIN_MAX: u64 = 512 * 1024 * 1024;
 
+/// Who is at the other end of the connection that a request came by. A handler may ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// Nobody on the way can read what is said.
+    pub secure: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let unknown = Peer { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), secure: false };
+        Ok(parts.extensions.get().copied().unwrap_or(unknown))
+    }
+}
+
 /// Serves `router` on `listener` until `stop`, then lets running answers end within three seconds.
 ///
 /// Header names go out in title case: devices compare them to the letter (QUECTHING.md 4.7).
@@ -44,8 +65,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a peer gone before it was taken: others still want to be served.
                 warn!(%error, "no connection taken");
@@ -56,8 +77,13 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         if let Err(error) = prepare(&stream) {
             debug!(%error, "connection without its options");
         }
-        let connection =
-            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let peer = Peer { address: address.ip().to_canonical(), secure: false };
+        let router = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            router.call(request)
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -1,6 +1,7 @@
 //! A self-hosted Developer Center for OTA (DESIGN: `quecota-center`).
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod api;
 pub mod cli;
 pub mod clock;

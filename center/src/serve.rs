@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::access::{Access, AccessError, FIRST_ACCOUNT};
 use crate::api::Api;
-use crate::api::bearer::Token;
 use crate::clock::{Clock, Millis};
 use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
 use crate::devices::MqttEndpoint;
@@ -63,6 +63,9 @@ pub struct ServeOptions {
     /// Token of the API; without it, the one in the file `token` of the data folder, made at the first start
     #[arg(long, env = "QUECOTA_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Nobody is let in by the file `token`: there are only the accounts and the tokens that they make
+    #[arg(long, conflicts_with = "token")]
+    no_token_file: bool,
     /// Seal keys
     #[command(flatten)]
     seal: SealOptions,
@@ -167,6 +170,9 @@ pub enum ServeError {
     /// The engine cannot take up what an earlier run left.
     #[error("cannot take up the upgrades: {0}")]
     Engine(#[from] EngineError),
+    /// The first account cannot be made.
+    #[error("accounts: {0}")]
+    Access(#[from] AccessError),
     /// An address cannot be listened on.
     #[error("cannot listen on --{option} {address}: {source}{hint}")]
     Listen {
@@ -243,9 +249,10 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let token = match options.token.filter(|token| !token.is_empty()) {
         Some(token) => {
             config::check_token(&token).map_err(ServeError::Token)?;
-            token
+            Some(token)
         }
-        None => data.token()?,
+        None if options.no_token_file => None,
+        None => Some(data.token()?),
     };
     let key = data.url_key()?;
     let owner = match options.center_id {
@@ -267,13 +274,21 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let signer = Arc::new(Signer::new(public.clone(), key.clone()));
     let engine = Engine::new(store, Clock::system(), signer).owned_by(&owner);
     engine.start().await?;
+    let access = Access::new(engine.store().clone(), Clock::system(), token.as_deref());
+    let first_password = access.first_administrator().await?;
+    if token.is_some() {
+        info!(
+            "the file `token`, or the token given at the start, lets in as an administrator; to leave it, make tokens of \
+             your own (`quecota-center token create`) and start with --no-token-file"
+        );
+    }
     let (store, metrics) = (engine.store().clone(), engine.metrics().clone());
     metrics.lost_lines_of(move || log.lost());
     let downloads = Downloads { objects: objects.clone(), key, store: store.clone(), metrics };
     let stop = CancellationToken::new();
-    let router = Api::new(engine.clone(), objects)
+    let router = Api::new(engine.clone(), objects, access)
         .until(stop.clone())
-        .router(Token::new(&token))
+        .router()
         .merge(downloads.router())
         .layer(middleware::from_fn(http::hear_out));
 
@@ -283,7 +298,7 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let keep_log = (options.keep_log > 0).then(|| Millis::hours(24 * i64::from(options.keep_log)));
     parts.spawn(Scheduler::new(engine, endpoint.clone(), keep_log).run(stop.clone()));
     parts.spawn(endpoint.serve(mqtt, stop.clone()));
-    announce(mqtt_address, http_address);
+    announce(mqtt_address, http_address, first_password);
     info!(%http_address, %mqtt_address, %public, data = %options.data.display(), "ready");
 
     let signal = tokio::select! {
@@ -310,13 +325,16 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Says where the center can be reached, to whoever started it. A standard output that is closed, full or not read stops
-/// nothing: the log has both addresses too.
-fn announce(mqtt: SocketAddr, http: SocketAddr) {
+/// Says where the center can be reached, and the one-time password of the first administrator, to whoever started it. A
+/// standard output that is closed, full or not read stops nothing: the log has both addresses too (never the password).
+fn announce(mqtt: SocketAddr, http: SocketAddr, first_password: Option<String>) {
     std::thread::spawn(move || {
+        let mut said = format!("mqtt: mqtt://{mqtt}\nhttp: http://{http}\n");
+        if let Some(password) = first_password {
+            said += &format!("sign in: account {FIRST_ACCOUNT}, one-time password {password}\n");
+        }
         let mut out = io::stdout().lock();
-        let said = writeln!(out, "mqtt: mqtt://{mqtt}\nhttp: http://{http}").and_then(|()| out.flush());
-        if let Err(error) = said {
+        if let Err(error) = out.write_all(said.as_bytes()).and_then(|()| out.flush()) {
             warn!(%error, "the addresses cannot be written to standard output");
         }
     });

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tracing::error;
 
+use crate::access::AccessError;
 use crate::engine::EngineError;
 use crate::packages::format::Refusal;
 use crate::packages::object_store::ObjectError;
@@ -143,6 +144,17 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl From<AccessError> for ApiError {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Store(error) => error.into(),
+            AccessError::Name(error) => error.into(),
+            AccessError::WeakPassword(rule) => Self::invalid(error.code(), "password", "", rule),
+            error => Self::new(error.status(), error.code(), error.to_string()),
+        }
     }
 }
 

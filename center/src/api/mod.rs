@@ -1,16 +1,16 @@
-//! REST under `/api/v1`, behind a bearer token. One file per use case.
+//! REST under `/api/v1`, for those who have access. One file per use case.
 //!
 //! One tree of paths: what is named within its product (components, devices and all that belongs to one device) is below
 //! `/products/{pk}`, and so are the lists of packages and plans and the requests that create them. What has a number of
 //! its own in the center (a package, a plan, a verification) is addressed by that number alone.
 
-pub mod bearer;
 mod component;
 mod csv;
 mod device;
 pub mod error;
 mod events;
 mod extract;
+mod guard;
 mod metrics;
 mod package;
 mod page;
@@ -21,7 +21,7 @@ mod verification;
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRef, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::{get, patch, post};
 use axum::{Json, Router, middleware};
@@ -29,9 +29,9 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use self::bearer::Token;
 use self::error::ApiError;
 use self::events::Streams;
+use crate::access::Access;
 use crate::engine::Engine;
 use crate::packages::object_store::Objects;
 use crate::store::PackageId;
@@ -47,6 +47,7 @@ const LISTS_MAX: usize = 80 * 1024 * 1024;
 pub struct Api {
     engine: Engine,
     objects: Objects,
+    access: Access,
     /// Held while contents get their names and their package its row, so that a package that fails never takes
     /// away a content that another one has just begun to share.
     naming: Arc<Mutex<()>>,
@@ -54,10 +55,10 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API over an engine and the packages' files.
+    /// The API over an engine and the packages' files, for those who have access.
     #[must_use]
-    pub fn new(engine: Engine, objects: Objects) -> Self {
-        Self { engine, objects, naming: Arc::default(), streams: Streams::default() }
+    pub fn new(engine: Engine, objects: Objects, access: Access) -> Self {
+        Self { engine, objects, access, naming: Arc::default(), streams: Streams::default() }
     }
 
     /// Streams of events end with `stop`: they would hold up the end of the process.
@@ -68,8 +69,8 @@ impl Api {
     }
 
     /// Everything under `/api`, `/metrics`, and `/health`.
-    pub fn router(self, token: Token) -> Router {
-        let bearer = middleware::from_fn_with_state(token, bearer::require);
+    pub fn router(self) -> Router {
+        let guard = middleware::from_fn_with_state(self.access.clone(), guard::by_method);
         let v1 = Router::new()
             .merge(Self::products())
             .merge(Self::devices())
@@ -79,10 +80,10 @@ impl Api {
             .method_not_allowed_fallback(wrong_method)
             .fallback(nowhere)
             .layer(DefaultBodyLimit::max(BODY_MAX))
-            .layer(bearer.clone());
+            .layer(guard.clone());
         Router::new()
             .nest("/api/v1", v1)
-            .route("/metrics", get(metrics::metrics).layer(bearer))
+            .route("/metrics", get(metrics::metrics).layer(guard))
             .route("/health", get(health))
             .with_state(self)
     }
@@ -165,6 +166,12 @@ impl Api {
             plans = plans.route(path, show.put(replace).delete(clear));
         }
         plans
+    }
+}
+
+impl FromRef<Api> for Access {
+    fn from_ref(api: &Api) -> Access {
+        api.access.clone()
     }
 }
 

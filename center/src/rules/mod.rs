@@ -45,6 +45,7 @@ macro_rules! words {
     };
 }
 
+pub mod access;
 pub mod applicability;
 pub mod block_reason;
 pub mod component_fsm;
@@ -72,8 +73,8 @@ pub mod window;
 
 pub use ids::{DeviceId, PackageId, PlanId, UpgradeId};
 pub use names::{
-    ComponentNo, DeviceKey, DeviceSecret, FileName, NameError, ProductKey, ProductSecret, Remark, Title,
-    Version,
+    AccountName, ComponentNo, DeviceKey, DeviceSecret, FileName, NameError, ProductKey, ProductSecret,
+    Remark, Title, TokenName, Version,
 };
 
 words! {

@@ -155,6 +155,18 @@ name!(
     |value| characters(value, 1, 200) && !value.contains(['/', '\\'])
         && FILE_FORMATS.iter().any(|end| value.len() > end.len() && value.to_ascii_lowercase().ends_with(end))
 );
+name!(
+    /// Name of an account: what a person signs in with.
+    AccountName, "account", "1 to 64 of the small letters and digits and - _ . @ +",
+    |value| (1..=64).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.@+".contains(&byte))
+);
+name!(
+    /// Name of an API token: what it is for.
+    TokenName, "token name", "1 to 64 of the letters and digits and - _ . @ + :",
+    |value| (1..=64).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+:".contains(&byte))
+);
 name!(secret
     /// Product secret (PS). Its first 16 bytes are a cipher key (QUECTHING.md 4.2).
     ProductSecret, "product secret", "16 to 32 printable ASCII characters without blank and ;",

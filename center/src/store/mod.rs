@@ -3,6 +3,8 @@
 //! [`Store::read`] gives a connection that can only look; [`Store::write`] gives a transaction that counts from its
 //! `commit` on. Both have every query as a method. SQLite has one writer and four readers, PostgreSQL a pool of eight.
 
+mod access_tokens;
+mod accounts;
 mod changes;
 mod connection;
 mod consents;
@@ -21,6 +23,7 @@ mod products;
 mod row;
 mod secrets;
 mod select;
+mod sessions;
 mod snapshot;
 mod upgrades;
 mod verifications;
@@ -40,6 +43,8 @@ use crate::seal::Keyring;
 pub use crate::rules::device::ReportedVersion;
 pub use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 pub use crate::rules::{DeviceId, PackageId, PlanId, UpgradeId};
+pub use access_tokens::{AccessToken, Grant, NewToken};
+pub use accounts::{Account, NewAccount};
 pub use changes::{Changes, Topic, Watch};
 pub use connection::{Reader, Writer};
 pub use consents::UserConsent;
@@ -55,6 +60,7 @@ pub use plans::{Mark, Plan};
 pub use products::{Component, Product};
 pub use secrets::Resealed;
 pub use select::Span;
+pub use sessions::StoredSession;
 pub use snapshot::snapshot;
 
 use error::is_duplicate;

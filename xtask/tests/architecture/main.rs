@@ -162,9 +162,11 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core/src/text.rs",
         ],
     ),
+    ("center/src/access", &["center/src/store", "center/src/rules", "center/src/clock.rs"]),
     (
         "center/src/api",
         &[
+            "center/src/access",
             "center/src/engine",
             "center/src/packages",
             "center/src/store",
@@ -177,6 +179,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "center/src/serve.rs",
         &[
+            "center/src/access",
             "center/src/api",
             "center/src/devices",
             "center/src/scheduler.rs",
