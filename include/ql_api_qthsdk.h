@@ -790,9 +790,9 @@ void *Ql_iotLocGetSupList(void);
 void *Ql_iotLocGetData(const void *titleTtlv);
 
 /**
- * Splits `src` in place at each `delim` (the whole string), writes a NUL over the delimiter's first character, and
- * puts the beginnings of the first `maxSize` words into `words`. Empty words count only with `keepEmptyParts`. Returns
- * the number of words; 0 when a pointer is NULL or `delim` is empty.
+ * Splits `src` in place at each `delim` (the whole string), writes NULs over all of the delimiter, and puts the beginnings
+ * of the first `maxSize` words into `words`. Empty words count only with `keepEmptyParts`, and none stands behind a
+ * delimiter at the end. Returns the number of words; 0 when a pointer is NULL or `delim` is empty.
  */
 quint32_t Quos_stringSplit(char *src,
                            quint32_t srcLen,
@@ -802,8 +802,8 @@ quint32_t Quos_stringSplit(char *src,
                            qbool keepEmptyParts);
 
 /**
- * Takes one pair of `"` off a string, in place: returns a pointer behind the first and writes a NUL over the last. A
- * string without such a pair is returned as it is; NULL stays NULL.
+ * Takes one pair of `"` off a string: moves the text between them to the string's begin, in place. Returns `strVal`. A
+ * string without such a pair stays as it is.
  */
 char *Quos_stringRemoveMarks(char *strVal);
 

@@ -4,9 +4,9 @@ use core::ffi::c_char;
 
 use super::types::{FALSE, qbool, quint32_t};
 
-/// Splits `src` in place at each `delim` (the whole string), writes a NUL over the delimiter's first character, and
-/// puts the beginnings of the first `maxSize` words into `words`. Empty words count only with `keepEmptyParts`. Returns
-/// the number of words; 0 when a pointer is NULL or `delim` is empty.
+/// Splits `src` in place at each `delim` (the whole string), writes NULs over all of the delimiter, and puts the beginnings
+/// of the first `maxSize` words into `words`. Empty words count only with `keepEmptyParts`, and none stands behind a
+/// delimiter at the end. Returns the number of words; 0 when a pointer is NULL or `delim` is empty.
 ///
 /// # Safety
 /// `src` points to `srcLen` bytes or to a shorter string with its NUL; the last word ends at `src[srcLen]`, which is
@@ -48,13 +48,13 @@ enum Go {
     Stop,
 }
 
-/// Finds the words of `text` up to its NUL, writes a NUL behind each, and hands over where each starts and how long it
-/// is. Nothing is written behind a word that was not wanted.
+/// Finds the words of `text` up to its NUL, writes NULs over the delimiter behind each, and hands over where each starts and
+/// how long it is. Nothing is written behind a word that was not wanted.
 fn split(text: &mut [u8], delim: &[u8], mut word: impl FnMut(usize, usize) -> Go) {
     let length = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
     let mut rest = text.get_mut(..length).unwrap_or_default();
     let mut start = 0usize;
-    loop {
+    while !rest.is_empty() {
         let found = rest.windows(delim.len()).position(|window| window == delim);
         let Some(at) = found else {
             // The last word ends where the text does.
@@ -64,17 +64,15 @@ fn split(text: &mut [u8], delim: &[u8], mut word: impl FnMut(usize, usize) -> Go
         if let Go::Stop = word(start, at) {
             return;
         }
-        if let Some(end) = rest.get_mut(at) {
-            *end = 0;
-        }
         let next = at.saturating_add(delim.len());
+        rest.get_mut(at..next).unwrap_or_default().fill(0);
         start = start.saturating_add(next);
         rest = rest.get_mut(next..).unwrap_or_default();
     }
 }
 
-/// Takes one pair of `"` off a string, in place: returns a pointer behind the first and writes a NUL over the last. A
-/// string without such a pair is returned as it is; NULL stays NULL.
+/// Takes one pair of `"` off a string: moves the text between them to the string's begin, in place. Returns `strVal`. A
+/// string without such a pair stays as it is.
 ///
 /// # Safety
 /// `strVal` is NULL or a NUL-terminated string that may be written.
@@ -86,12 +84,13 @@ pub unsafe extern "C" fn Quos_stringRemoveMarks(strVal: *mut c_char) -> *mut c_c
         }
         let text = raw!(strVal, else strVal);
         let [b'"', inner @ .., b'"'] = text else { return strVal };
-        let last = inner.len().saturating_add(1);
-        // SAFETY: both are bytes of the string that was just read, and the caller lets it be written.
+        let length = inner.len();
+        // SAFETY: all are bytes of the string that was just read, and the caller lets it be written.
         unsafe {
-            strVal.add(last).write(0);
-            strVal.add(1)
+            core::ptr::copy(strVal.add(1), strVal, length);
+            strVal.add(length).write(0);
         }
+        strVal
     })
 }
 
@@ -119,8 +118,11 @@ mod tests {
 
     fn unmarked(text: &CStr) -> String {
         let mut text = text.to_bytes_with_nul().to_vec();
+        let place = text.as_mut_ptr().cast();
         // SAFETY: as the function asks.
-        unsafe { CStr::from_ptr(Quos_stringRemoveMarks(text.as_mut_ptr().cast())) }.to_str().unwrap().into()
+        let returned = unsafe { Quos_stringRemoveMarks(place) };
+        assert_eq!(returned, place, "applications ignore what is returned");
+        CStr::from_bytes_until_nul(&text).unwrap().to_str().unwrap().into()
     }
 
     #[test]
@@ -132,8 +134,16 @@ mod tests {
     #[test]
     fn empty_parts_are_words_only_when_they_are_kept() {
         assert_eq!(words(",a,,b,", c",", 16, 0), ["a", "b"]);
-        assert_eq!(words(",a,,b,", c",", 16, 1), ["", "a", "", "b", ""]);
+        assert_eq!(words(",a,,b", c",", 16, 1), ["", "a", "", "b"]);
         assert_eq!(words("", c",", 16, 0), [""; 0]);
+    }
+
+    #[test]
+    fn an_empty_part_behind_the_last_delimiter_is_no_word() {
+        assert_eq!(words("a,b,", c",", 16, 1), ["a", "b"]);
+        assert_eq!(words("a,b,,", c",", 16, 1), ["a", "b", ""]);
+        assert_eq!(words(",", c",", 16, 1), [""]);
+        assert_eq!(words("", c",", 16, 1), [""; 0]);
     }
 
     #[test]
@@ -146,6 +156,17 @@ mod tests {
     fn a_delimiter_of_several_characters_counts_as_a_whole() {
         assert_eq!(words("mqtt://host:1", c"://", 16, 0), ["mqtt", "host:1"]);
         assert_eq!(words("a,b", c"", 16, 0), [""; 0]);
+    }
+
+    #[test]
+    fn every_byte_of_a_delimiter_becomes_nul() {
+        let mut source = *b"a://b\0";
+        let mut words = [null_mut(); 4];
+        // SAFETY: as the function asks.
+        let count = unsafe {
+            Quos_stringSplit(source.as_mut_ptr().cast(), 5, words.as_mut_ptr(), 4, c"://".as_ptr(), 0)
+        };
+        assert_eq!((count, &source), (2, b"a\0\0\0b\0"));
     }
 
     #[test]
