@@ -730,8 +730,8 @@ qbool Ql_iotCmdBusPhymodelAck(quint16_t mode,
                               const void *ttlvHead);
 
 /**
- * Reports status values (QIOT_DPID_STATUS_*, 1 to 32 ids) to the platform (0x0034, QoS 1). Ids without a value are left
- * out; FALSE when none is left, or offline. Event 4 with code 10230 or 10330 follows.
+ * Reports status values (QIOT_DPID_STATUS_*, 1 to 32 ids) to the platform (0x0034, QoS 1), as they are when the report goes
+ * out. Ids without a value are left out; FALSE when none is left, or offline. Event 4 with code 10230 or 10330 follows.
  */
 qbool Ql_iotCmdSysStatusReport(quint16_t *ids,
                                quint32_t size);

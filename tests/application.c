@@ -242,7 +242,7 @@ static void on_event(quint32_t event, qint32_t errcode, const void *value, quint
         break;
     case QIOT_ATEVENT_TYPE_SEND:
         /* SDK 2.9: no value; later: the packet id. */
-        printf("sent %d %u\n", (int)errcode, (unsigned)valLen);
+        printf("sent %d %u\n", (int)errcode, valLen == 4 ? *(const unsigned *)value : 0);
         break;
     case QIOT_ATEVENT_TYPE_RECV:
         printf("received %d %u\n", (int)errcode, (unsigned)valLen);

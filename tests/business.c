@@ -77,6 +77,17 @@ static void what_is_reported_goes_out_as_the_protocol_has_it(void)
     CHECK_EQUAL(sent[4], 1);
 }
 
+static void a_report_tells_what_holds_when_it_goes_out(void)
+{
+    quint16_t versions = QIOT_DPID_INFO_MCU_VER;
+    CHECK_EQUAL(Ql_iotConfigSetMcuVersion("MCU", "1"), TRUE);
+    CHECK_EQUAL(Ql_iotCmdSysDevInfoReport(&versions, 1), TRUE);
+    CHECK_EQUAL(Ql_iotConfigSetMcuVersion("MCU", "2"), TRUE);
+    run();
+    IS_LAST(0x0044, 1, "sys", "\x00\x1B\x00\x05MCU:2");
+    CHECK_EQUAL(Ql_iotConfigSetMcuVersion("MCU", ""), TRUE);
+}
+
 static void values_that_the_platform_sets_arrive(void)
 {
     const uint8_t set[] = {0, 9, 0, 0x22, 0, 99};
@@ -226,6 +237,7 @@ int main(void)
     Ql_iotConfigSetEventCB(counting);
     run();
     what_is_reported_goes_out_as_the_protocol_has_it();
+    a_report_tells_what_holds_when_it_goes_out();
     values_that_the_platform_sets_arrive();
     a_question_is_answered_with_its_packet_id();
     bytes_pass_both_ways();

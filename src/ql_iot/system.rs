@@ -59,11 +59,14 @@ fn report(name: &str, about: About, ids: &[u16]) -> qbool {
         About::Status => Command::STATUS_REPORT,
         About::Info => Command::INFO_REPORT,
     };
-    let sent = with_values(about, ids, |values| {
-        if values.is_empty() {
-            return refuse(name, "none of the ids has a value here; 1 to 32 ids are right", None);
-        }
-        send(name, command, Qos::AtLeastOnce, None, values)
+    let has_values = with_values(about, ids, |values| (!values.is_empty()).then_some(()));
+    if has_values.is_none() {
+        return refuse(name, "none of the ids has a value here; 1 to 32 ids are right", FALSE);
+    }
+    let mut payload = [0; 2 * IDS_MAX as usize];
+    let sent = Ids::of(ids).emit(&mut payload).ok().and_then(|length| {
+        let payload = payload.get(..length)?;
+        send(name, command, Qos::AtLeastOnce, None, payload)
     });
     qbool::from(sent.is_some())
 }
@@ -73,8 +76,8 @@ fn list(about: About, ids: &[u16]) -> *mut c_void {
     made.unwrap_or(null_mut())
 }
 
-/// Reports status values (QIOT_DPID_STATUS_*, 1 to 32 ids) to the platform (0x0034, QoS 1). Ids without a value are left
-/// out; FALSE when none is left, or offline. Event 4 with code 10230 or 10330 follows.
+/// Reports status values (QIOT_DPID_STATUS_*, 1 to 32 ids) to the platform (0x0034, QoS 1), as they are when the report goes
+/// out. Ids without a value are left out; FALSE when none is left, or offline. Event 4 with code 10230 or 10330 follows.
 ///
 /// # Safety
 /// `ids` points to `size` numbers.

@@ -72,12 +72,13 @@ fn c() -> Outcome {
 
 /// Every Rust test; those end to end use the C example, a broker and PostgreSQL.
 fn rust() -> Outcome {
-    let example = c_build()?.join("sota");
+    let built = c_build()?;
     let cluster = Cluster::start()?;
     let figures = Folder::new("figures")?;
     let counted = figures.path().join("counted");
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-    tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env("QUECOTA_SOTA", example).env(FIGURES, &counted);
+    tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env(FIGURES, &counted);
+    tests.env("QUECOTA_SOTA", built.join("sota")).env("QUECOTA_C_TESTS", built.join("tests"));
     let outcome = run_command(&mut tests);
     show(&counted);
     outcome

@@ -36,7 +36,7 @@ pub struct Outgoing<'a> {
     pub answers: Option<PacketId>,
     /// How it is sent.
     pub qos: Qos,
-    /// Bare.
+    /// Bare. Of 0x0034 and 0x0044 the ids, two bytes each: the values are those of the moment in which it goes out.
     pub payload: &'a [u8],
 }
 

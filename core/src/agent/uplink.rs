@@ -12,8 +12,8 @@ use crate::text::Text;
 use crate::wire::credential::SessionCipher;
 use crate::wire::frame::{Command, Frame, PacketId};
 use crate::wire::message::{
-    Capabilities, ComponentKind, Downloaded, InfoValues, Notice, OtaStatus, PlanRequest, Reason, Signature,
-    StatusEvent, StatusExtension, StatusValues, Uplink as Message, Versions,
+    Capabilities, ComponentKind, Downloaded, Ids, InfoValues, Notice, OtaStatus, PlanRequest, Reason,
+    Signature, StatusEvent, StatusExtension, StatusValues, Uplink as Message, Versions,
 };
 use crate::wire::topic::{self, Leaf};
 use crate::wire::ttlv::{Number, Sign};
@@ -274,11 +274,12 @@ impl Agent<'_> {
         };
         let mut buffer = [0; limits::SEND_BUFFER];
         let (mut length, leaf) = match outgoing {
-            OutgoingPacket::Message(head) => {
+            OutgoingPacket::Message(Head {
+                command: Command::STATUS_REPORT | Command::INFO_REPORT, ..
+            }) => self.emit(platform, outgoing, packet, &mut buffer)?,
+            OutgoingPacket::Message(Head { command, .. }) => {
                 let (_, payload) = self.messages.first()?;
-                let frame = Frame { packet, command: head.command, payload };
-                let is_sys = matches!(head.command, Command::STATUS_REPORT | Command::INFO_REPORT);
-                (frame.emit(&mut buffer).ok()?, if is_sys { Leaf::Sys } else { Leaf::Bus })
+                (Frame { packet, command, payload }.emit(&mut buffer).ok()?, Leaf::Bus)
             }
             _ => self.emit(platform, outgoing, packet, &mut buffer)?,
         };
@@ -314,8 +315,15 @@ impl Agent<'_> {
             OutgoingPacket::Report(ref report) => Message::StatusEvent(self.status_event(report)),
             OutgoingPacket::PlanRequest => Message::PlanRequest(PlanRequest { versions: self.versions() }),
             OutgoingPacket::Complaint(about) => Message::Notice(Notice::about(about.get(), Notice::FORMAT)),
-            // `publish` has its payload.
-            OutgoingPacket::Message(_) => return None,
+            // What waits are the ids: a version may have changed since the call.
+            OutgoingPacket::Message(Head { command, .. }) => {
+                let ids = Ids::parse(self.messages.first()?.1).ok()?;
+                if command == Command::STATUS_REPORT {
+                    Message::StatusReport(self.status(platform).only(ids))
+                } else {
+                    Message::InfoReport(self.info(&model).only(ids))
+                }
+            }
         };
         Some((message.emit_frame(packet, buffer).ok()?, message.leaf()))
     }
