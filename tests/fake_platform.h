@@ -68,6 +68,7 @@ typedef struct {
     int deliver_broken; /* every fetch breaks off in the middle, that many times */
     uint16_t http_status;
     const char *http_encoding;
+    uint32_t http_retry_after;
     /* Called by the log function, with the lock held. */
     void (*in_log)(quecota_t *device);
 

@@ -31,6 +31,9 @@ const quecota_platform_t *quecota_default_platform(void)
     } while (0)
 #define IS_ERROR(call) ((call) != QUECOTA_OK)
 #define IS_FALSE(call) (!(call))
+#define IS_STOP(call) ((call) == QUECOTA_FLOW_STOP)
+#define IS_DONE(call) ((call) == QUECOTA_HTTP_DONE)
+#define IS_UNKNOWN(call) ((call) == (quint32_t)-1)
 #define NATIVE(call, given, rule) REFUSED_ON(&fake, IS_ERROR, call, given, rule)
 #define DROP_IN(call, given, rule) REFUSED_ON(&drop_in, IS_FALSE, call, given, rule)
 
@@ -61,10 +64,12 @@ static void native_calls(void)
     uint32_t count;
     char text[4];
     quecota_progress_t progress;
+    quecota_fetch_head_t head;
     memset(endless, 'x', sizeof endless - 1);
     memset(many, 'y', sizeof many - 1);
 
     start(&fake, NULL);
+    REFUSED_ON(&fake, IS_STOP, quecota_on_fetch_begin(device, 206, 0, 1, 1), "206", "quecota_start() was not called");
     NATIVE(quecota_set_lifetime(device, 60), "60", "quecota_start() was not called");
     NATIVE(quecota_ota_progress(device, &progress), "", "quecota_start() was not called");
     CHECK_EQUAL(quecota_start(device), QUECOTA_OK);
@@ -74,6 +79,16 @@ static void native_calls(void)
     NATIVE(quecota_on_message(device, NULL, data, 1), "NULL", "pointer is NULL");
     NATIVE(quecota_on_message(device, endless, data, 1), "not UTF-8, or too long", "2048 bytes");
     NATIVE(quecota_on_message(device, "topic", NULL, 1), "topic", "pointer is NULL");
+
+    REFUSED_ON(&fake, IS_STOP, quecota_on_fetch_head(device, NULL), "", "pointer is NULL");
+    memset(&head, 0, sizeof head);
+    REFUSED_ON(&fake, IS_STOP, quecota_on_fetch_head(device, &head), "", "struct");
+    head.size = sizeof head;
+    head.content_encoding = endless;
+    REFUSED_ON(&fake, IS_STOP, quecota_on_fetch_head(device, &head), "", "content_encoding must be UTF-8");
+    REFUSED_ON(&fake, IS_STOP, quecota_on_fetch_data(device, NULL, 3), "3", "pointer is NULL");
+    REFUSED_ON(&fake, IS_DONE, quecota_http_feed(NULL, device, data, 3), "3", "pointer is NULL");
+    NATIVE(quecota_http_closed(NULL, device), "", "pointer is NULL");
 
     NATIVE(quecota_set_mode(device, QUECOTA_MODE_REQUEST), "1", "product key, product secret or server is not set");
     NATIVE(quecota_set_mode(device, 2), "2", "QUECOTA_MODE_REQUEST");
@@ -190,6 +205,8 @@ static void drop_in_calls(void)
 {
     static char many[100];
     quint8_t data[4];
+    char *version;
+    size_t lines;
     memset(many, 'y', sizeof many - 1);
     fake_init(&drop_in);
     CHECK_EQUAL(Ql_iotInit(), TRUE);
@@ -205,7 +222,11 @@ static void drop_in_calls(void)
     DROP_IN(Ql_iotConfigSetMcuVersion("a;b", "1"), "a;b", "without ; and :");
     DROP_IN(Ql_iotConfigSetDkDs("86-1", SECRET), "86-1", "16 letters and digits");
     DROP_IN(Ql_iotCmdOtaRequest(0), "0", "online");
+    lines = strlen(drop_in.lines);
     DROP_IN(Ql_iotCmdOtaRequest(2), "2", "0 or 1");
+    CHECK(strchr(drop_in.lines + lines, '\n') == drop_in.lines + strlen(drop_in.lines) - 1); /* one line */
+    DROP_IN(Ql_iotConfigGetMcuVersion("MCU", NULL), "MCU", "must not be NULL");
+    REFUSED_ON(&drop_in, IS_UNKNOWN, Ql_iotConfigGetMcuVersion("MCU", &version), "MCU", "not known");
     DROP_IN(Ql_iotCmdOtaAction(1), "1", "present OTA state");
     DROP_IN(Ql_iotCmdOtaMcuFWDataRead(7, data, 4), "7", "inside the staged piece");
     CHECK_EQUAL(Ql_iotConfigSetProductinfo("p1abcd", "MTIzNDU2Nzg5MGFi"), TRUE);
@@ -215,19 +236,29 @@ static void drop_in_calls(void)
 }
 
 #ifdef WITH_HOST
-/* Before there is a device, the Linux library writes to stderr. */
-static void before_init(void)
+/* Where there is no device, the Linux library writes to stderr. */
+static void without_a_device(void)
 {
+    static const char *const expected[] = {
+        "Ql_iotConfigSetLifetime(60) is refused: Ql_iotInit() has not returned TRUE",
+        "quecota_http_target() is refused: a pointer is NULL",
+        "quecota_http_request() is refused: a pointer is NULL",
+    };
     char line[256] = "";
     char name[] = "refusals.XXXXXX";
     int file = mkstemp(name), saved = dup(2);
+    uint32_t length;
     FILE *written;
     CHECK(file >= 0 && saved >= 0 && dup2(file, 2) == 2);
     CHECK_EQUAL(Ql_iotConfigSetLifetime(60), FALSE);
+    CHECK_EQUAL(quecota_http_target(NULL, line, 1, NULL, NULL), QUECOTA_ERROR_NULL);
+    CHECK_EQUAL(quecota_http_request(NULL, NULL, 0, &length), QUECOTA_ERROR_NULL);
     CHECK(dup2(saved, 2) == 2);
     written = fopen(name, "r");
-    CHECK(written && fgets(line, sizeof line, written) != NULL);
-    CHECK(strstr(line, "warn quecota: Ql_iotConfigSetLifetime(60) is refused: Ql_iotInit() has not returned TRUE") != NULL);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        CHECK(written && fgets(line, sizeof line, written) != NULL);
+        if (!strstr(line, expected[i])) fake_fail(__FILE__, __LINE__, line);
+    }
     fclose(written);
     unlink(name);
 }
@@ -236,7 +267,7 @@ static void before_init(void)
 int main(void)
 {
 #ifdef WITH_HOST
-    before_init();
+    without_a_device();
 #endif
     init();
     native_calls();

@@ -8,7 +8,7 @@ use quecota_core::wire::download::{Download, Step};
 use quecota_core::wire::http::{Connection, Scheme};
 
 use super::device::{Device, QUECOTA_ALIGN};
-use super::error::{Error, NULL, PANIC, VALUE, code, quecota_error_t};
+use super::error::{Error, NULL, VALUE, code, quecota_error_t};
 use super::handle::quecota_t;
 use super::refusal::Given;
 
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn quecota_http_target(
     port: *mut u16,
     tls: *mut i32,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(core::ptr::null(), "quecota_http_target", Given::Nothing, "", {
         let download = download!(http, else NULL);
         write_to!(port, 0, else NULL);
         write_to!(tls, 0, else NULL);
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn quecota_http_request(
     room: u32,
     length: *mut u32,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(core::ptr::null(), "quecota_http_request", Given::Nothing, "", {
         let download = download!(http, else NULL);
         write_to!(length, 0, else NULL);
         if out.is_null() {
@@ -175,12 +175,15 @@ pub unsafe extern "C" fn quecota_http_feed(
     data: *const u8,
     length: u32,
 ) -> quecota_http_next_t {
-    boundary!(DONE, {
-        let download = download!(http, else DONE);
-        let device = device!(device, else DONE);
-        let data = bytes!(data, length, else DONE);
-        feed(download, device, data) as quecota_http_next_t
-    })
+    let mut next = DONE;
+    native_call!(device, "quecota_http_feed", Given::Number(length.into()), "", {
+        let download = download!(http, else NULL);
+        let device = device!(device, else NULL);
+        let data = bytes!(data, length, else NULL);
+        next = feed(download, device, data) as quecota_http_next_t;
+        0
+    });
+    next
 }
 
 /// The connection could not be made, or the peer closed it. Always ends the download; quecota_on_fetch_end() is called
@@ -193,7 +196,7 @@ pub unsafe extern "C" fn quecota_http_closed(
     http: *mut quecota_http_t,
     device: *mut quecota_t,
 ) -> quecota_error_t {
-    boundary!(PANIC, {
+    native_call!(device, "quecota_http_closed", Given::Nothing, "", {
         let download = download!(http, else NULL);
         let device = device!(device, else NULL);
         let end = if download.closed().is_ok() { FetchEnd::Complete } else { FetchEnd::Failed };

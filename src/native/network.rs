@@ -45,11 +45,20 @@ pub enum quecota_flow_values {
 
 const STOP: quecota_flow_t = quecota_flow_values::QUECOTA_FLOW_STOP as quecota_flow_t;
 
-fn flow(result: Result<Flow, Error>) -> quecota_flow_t {
-    match result {
-        Ok(Flow::Continue) => quecota_flow_values::QUECOTA_FLOW_CONTINUE as quecota_flow_t,
-        Ok(Flow::Stop) | Err(_) => STOP,
-    }
+/// As [`native_call!`], for a call that answers with a quecota_flow_t: the body gives the flow, or the code of a refusal.
+macro_rules! flow_call {
+    ($device:expr, $name:literal, $given:expr, $rule:literal, $body:block) => {{
+        let mut flow = STOP;
+        native_call!($device, $name, $given, $rule, {
+            let told: Result<Flow, Error> = $body;
+            code(told.map(|told| {
+                if told == Flow::Continue {
+                    flow = quecota_flow_values::QUECOTA_FLOW_CONTINUE as quecota_flow_t;
+                }
+            }))
+        });
+        flow
+    }};
 }
 
 /// The connection changed. `connack` matters for QUECOTA_LINK_REFUSED only: the CONNACK code, 1..5.
@@ -152,11 +161,11 @@ pub unsafe extern "C" fn quecota_on_fetch_begin(
     length: u32,
     total: u32,
 ) -> quecota_flow_t {
-    boundary!(STOP, {
-        let device = device!(device, else STOP);
+    flow_call!(device, "quecota_on_fetch_begin", Given::Number(status.into()), "", {
+        let device = device!(device, else NULL);
         let head =
             FetchHead { status, first, length: known(length), total: known(total), ..FetchHead::default() };
-        flow(device.tell(|agent, platform| agent.on_fetch_begin(platform, head)))
+        device.tell(|agent, platform| agent.on_fetch_begin(platform, head))
     })
 }
 
@@ -196,25 +205,31 @@ pub unsafe extern "C" fn quecota_on_fetch_head(
     device: *mut quecota_t,
     head: *const quecota_fetch_head_t,
 ) -> quecota_flow_t {
-    boundary!(STOP, {
-        let device = device!(device, else STOP);
-        if head.is_null() {
-            return STOP;
+    flow_call!(
+        device,
+        "quecota_on_fetch_head",
+        Given::Nothing,
+        "content_encoding must be UTF-8 of at most 2048 bytes",
+        {
+            let device = device!(device, else NULL);
+            // SAFETY: the documented duty of the C caller.
+            let head = match unsafe { quecota_fetch_head_t::copied(head) } {
+                Ok(head) => head,
+                Err(error) => return error.code as quecota_error_t,
+            };
+            let encoding = head.content_encoding;
+            let encoding = optional_string!(encoding, else VALUE);
+            let head = FetchHead {
+                status: u16::try_from(head.status).unwrap_or(0),
+                first: head.first,
+                length: known(head.length),
+                total: known(head.total),
+                retry_after: Some(head.retry_after).filter(|seconds| *seconds > 0),
+                encoding: encoding.map_or(Encoding::Identity, Encoding::of),
+            };
+            device.tell(|agent, platform| agent.on_fetch_begin(platform, head))
         }
-        // SAFETY: not NULL; the rest is the documented duty of the C caller.
-        let Ok(head) = (unsafe { quecota_fetch_head_t::copied(head) }) else { return STOP };
-        let encoding = head.content_encoding;
-        let encoding = optional_string!(encoding, else STOP);
-        let head = FetchHead {
-            status: u16::try_from(head.status).unwrap_or(0),
-            first: head.first,
-            length: known(head.length),
-            total: known(head.total),
-            retry_after: Some(head.retry_after).filter(|seconds| *seconds > 0),
-            encoding: encoding.map_or(Encoding::Identity, Encoding::of),
-        };
-        flow(device.tell(|agent, platform| agent.on_fetch_begin(platform, head)))
-    })
+    )
 }
 
 fn known(length: u32) -> Option<u32> {
@@ -231,10 +246,10 @@ pub unsafe extern "C" fn quecota_on_fetch_data(
     data: *const u8,
     length: u32,
 ) -> quecota_flow_t {
-    boundary!(STOP, {
-        let device = device!(device, else STOP);
-        let data = bytes!(data, length, else STOP);
-        flow(device.tell(|agent, platform| agent.on_fetch_data(platform, data)))
+    flow_call!(device, "quecota_on_fetch_data", Given::Number(length.into()), "", {
+        let device = device!(device, else NULL);
+        let data = bytes!(data, length, else NULL);
+        device.tell(|agent, platform| agent.on_fetch_data(platform, data))
     })
 }
 

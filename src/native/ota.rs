@@ -69,7 +69,7 @@ pub unsafe extern "C" fn quecota_ota_request(device: *mut quecota_t, want_sha256
     native_call!(device, "quecota_ota_request", Given::Number(want_sha256.into()), "", {
         let device = device!(device, else NULL);
         let mode = u32::from(want_sha256 != 0);
-        code(device.tell(|agent, platform| agent.ota_request(platform, mode)).and_then(|asked| Ok(asked?)))
+        code(device.tell(|agent, _| agent.ota_request(mode)).and_then(|asked| Ok(asked?)))
     })
 }
 

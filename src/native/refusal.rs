@@ -1,8 +1,8 @@
 //! One line in the log, level warn, for each call that is refused: the call, its value and the rule.
 //!
 //! A call from inside a function of the platform leaves none, because the platform is in use; neither does
-//! QUECOTA_ERROR_BUSY, which only asks to come again. Before there is a device, the Linux platform writes the line to
-//! stderr, and a port none.
+//! QUECOTA_ERROR_BUSY, which only asks to come again. Where there is no device, before quecota_init() and with
+//! quecota_http_begin(), _target() and _request(), the Linux platform writes the line to stderr, and a port none.
 
 use core::ffi::c_char;
 

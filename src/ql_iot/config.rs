@@ -354,12 +354,14 @@ pub unsafe extern "C" fn Ql_iotConfigGetMcuVersion(
     compno: *const c_char,
     version: *mut *mut c_char,
 ) -> quint32_t {
-    boundary!(0, {
-        const UNKNOWN: quint32_t = quint32_t::MAX;
+    const UNKNOWN: quint32_t = quint32_t::MAX;
+    if version.is_null() {
+        return iot_call!(0, "Ql_iotConfigGetMcuVersion", Given::Text(compno), "version must not be NULL", {
+            0
+        });
+    }
+    iot_call!(UNKNOWN, "Ql_iotConfigGetMcuVersion", Given::Text(compno), "the component is not known", {
         let component = optional_string!(compno, else UNKNOWN);
-        if version.is_null() {
-            return 0;
-        }
         let found = device().and_then(|device| {
             device
                 .ask(|agent, _| {

@@ -1,7 +1,5 @@
 //! `Ql_iotCmdOta*`.
 
-use quecota_core::platform::Level;
-
 use super::slot::device;
 use super::types::{FALSE, TRUE, qbool, quint8_t, quint32_t};
 use crate::native::Given;
@@ -17,14 +15,7 @@ pub extern "C" fn Ql_iotCmdOtaRequest(mode: quint32_t) -> qbool {
         "must be 0 or 1, and the session be online",
         {
             let Some(device) = device() else { return FALSE };
-            let asked = device.tell(|agent, platform| {
-                if mode > 1 {
-                    platform
-                        .log(Level::Warn, "Ql_iotCmdOtaRequest: the mode must be 0 or 1; nothing was sent");
-                    return false;
-                }
-                agent.ota_request(platform, mode).is_ok()
-            });
+            let asked = device.tell(|agent, _| agent.ota_request(mode).is_ok());
             qbool::from(asked.unwrap_or(false))
         }
     )

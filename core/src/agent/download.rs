@@ -191,6 +191,9 @@ impl Agent<'_> {
                 Flow::Continue
             }
             Err(failure) => {
+                if matches!(head.status, 429 | 503) {
+                    self.machine.retry_after(head.retry_after.unwrap_or(0));
+                }
                 self.fail(platform, failure, Input::FetchFailed);
                 Flow::Stop
             }

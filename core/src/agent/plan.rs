@@ -12,9 +12,8 @@ use crate::wire::message::{Plan, PlanNotify, Plans};
 
 impl Agent<'_> {
     /// Asks the platform for a plan (0x0115). Mode 1 also asks for SHA-256.
-    pub fn ota_request(&mut self, platform: &mut dyn Platform, mode: u32) -> Result<(), CallError> {
+    pub fn ota_request(&mut self, mode: u32) -> Result<(), CallError> {
         if mode > 1 {
-            platform.log(Level::Warn, "plan request: the mode must be 0 or 1 (1: SHA-256)");
             return Err(CallError::Value);
         }
         if !self.session.is_online() {

@@ -93,6 +93,11 @@ impl Failure {
         Failure::ALL.iter().copied().find(|failure| *failure as u16 == number)
     }
 
+    /// Whether what came, or where it is staged, is at fault: another try soon shows whether it lasts.
+    pub const fn is_of_device(self) -> bool {
+        matches!(self, Failure::Storage | Failure::WrongDigest | Failure::Damaged)
+    }
+
     /// The reason in words.
     pub fn text(self) -> &'static str {
         self.c_text().to_str().unwrap_or("") // ASCII, all of them

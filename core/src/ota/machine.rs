@@ -51,12 +51,21 @@ struct List {
 struct Retries {
     /// Failures in a row without a byte more.
     failures: u8,
+    /// Those of them that [`Failure::is_of_device`].
+    of_device: u8,
+    /// Seconds that the server wants to be left alone after the failure.
+    retry_after: u32,
     /// The plan was asked for so often since the last failure, and did not come.
     asks: u8,
     /// Bytes of the image that had come at the best failure.
     best: u32,
     /// Bytes of the image that came so far.
     received: u32,
+}
+
+impl Retries {
+    const NONE: Retries =
+        Retries { failures: 0, of_device: 0, retry_after: 0, asks: 0, best: 0, received: 0 };
 }
 
 /// Time that the application asks for with [`Input::MoreTime`]. Milliseconds.
@@ -68,9 +77,13 @@ struct MoreTime {
     granted: u32,
 }
 
-/// One device's upgrade.
+/// One device's upgrade. More failures in a row than `FAILURES`, or of the device than `DEVICE_FAILURES`, end it; a model
+/// that walks every state has fewer.
 #[derive(Debug, Clone, Copy)]
-pub struct Machine {
+pub struct Machine<
+    const FAILURES: u8 = { timer::DOWNLOAD_FAILURES },
+    const DEVICE_FAILURES: u8 = { timer::DEVICE_FAILURES },
+> {
     state: State,
     /// What is upgraded; of the last plan of a list before the URLs come.
     offer: Offer,
@@ -88,13 +101,13 @@ pub struct Machine {
     timers: Timers,
 }
 
-impl Default for Machine {
+impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Default for Machine<FAILURES, DEVICE_FAILURES> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Machine {
+impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAILURES> {
     /// No plan.
     pub const fn new() -> Self {
         Machine {
@@ -105,7 +118,7 @@ impl Machine {
                 requirements: PlanRequirements { battery: 0, signal: 0, space: 0 },
             },
             list: List { listed: 0, awaited: 0, offered: 0 },
-            retries: Retries { failures: 0, asks: 0, best: 0, received: 0 },
+            retries: Retries::NONE,
             more_time: MoreTime { asked: 0, granted: 0 },
             fetch_length: 0,
             failure: None,
@@ -163,6 +176,9 @@ impl Machine {
             row = &table::EXHAUSTED;
         }
         if row.to != self.state {
+            if self.state == State::DownloadError {
+                self.retries.retry_after = 0;
+            }
             self.timers.clear();
             self.more_time.granted = 0;
             self.retries.asks = 0;
@@ -225,13 +241,16 @@ impl Machine {
 
     /// Failures without a byte more than at any failure before count up; progress starts the count again.
     fn is_one_too_many(&mut self) -> bool {
-        let Retries { failures, best, received, .. } = &mut self.retries;
+        let is_of_device = self.failure.is_some_and(Failure::is_of_device);
+        let Retries { failures, of_device, best, received, .. } = &mut self.retries;
         if *received > *best {
             *best = *received;
             *failures = 0;
+            *of_device = 0;
         }
         *failures = failures.saturating_add(1);
-        *failures > timer::DOWNLOAD_FAILURES
+        *of_device = of_device.saturating_add(u8::from(is_of_device));
+        *failures > FAILURES || *of_device > DEVICE_FAILURES
     }
 
     fn arm(&mut self, timer: Timer, now: u32) {
@@ -259,7 +278,22 @@ impl Machine {
     fn retry_wait(&self, random: u32) -> u32 {
         let doublings =
             u32::from(self.retries.failures.saturating_sub(1)).saturating_add(self.retries.asks.into());
-        backoff(timer::RETRY_FIRST, doublings, timer::RETRY_MOST, random)
+        let wait = backoff(timer::RETRY_FIRST, doublings, timer::RETRY_MOST, random);
+        if !self.pauses() {
+            return wait;
+        }
+        let asked_for = self.retries.retry_after.min(timer::RETRY_AFTER_MOST).saturating_mul(1000);
+        wait.max(backoff(asked_for, 0, asked_for, random))
+    }
+
+    /// The server wants to be left alone for so many seconds after the failure that follows.
+    pub fn retry_after(&mut self, seconds: u32) {
+        self.retries.retry_after = seconds;
+    }
+
+    /// Whether the pause after a failed download is not over. After a reboot nobody knows how long it was.
+    fn pauses(&self) -> bool {
+        self.state == State::DownloadError && self.retries.asks == 0 && !self.is_recovered
     }
 
     /// Gives the retry that was just armed its jitter.
@@ -346,11 +380,14 @@ impl Machine {
     }
 
     /// Takes a well-formed plan, or the last one of a list of `listed`: which input it is. `None`: another upgrade is
-    /// under way. A changed plan takes the place of what was there; of an image that stays the same, so do size and
+    /// under way, or it is the plan of a download that failed, and comes before the pause is over. A changed plan takes the place of what was there; of an image that stays the same, so do size and
     /// digests.
     pub fn take_offer(&mut self, offer: &Offer, listed: u8) -> Option<Input> {
         let offered = listed.max(1);
         if self.is_interrupted(&offer.image) {
+            if self.pauses() {
+                return None; // it is asked for again
+            }
             self.list = List { listed, awaited: offered, offered };
             return Some(Input::SamePlan);
         }
@@ -363,9 +400,7 @@ impl Machine {
         self.offer.source = offer.source;
         self.offer.requirements = offer.requirements;
         self.list = List { listed, awaited: 0, offered };
-        self.retries.failures = 0;
-        self.retries.best = 0;
-        self.retries.received = 0;
+        self.retries = Retries::NONE;
         self.is_announced = false;
         Some(Input::Plan)
     }

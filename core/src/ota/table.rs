@@ -138,7 +138,7 @@ pub enum Effect {
     Arm(Timer),
     /// Put the end of this timer off.
     Extend(Timer),
-    /// Count a failed download; the sixth ends the upgrade (QUECTHING.md 3.2).
+    /// Count a failed download; one too many ends the upgrade (QUECTHING.md 3.2).
     CountFailure,
     /// 0x0115.
     AskPlan,
@@ -185,7 +185,7 @@ const fn row(
 
 const SUCCEED: &[Effect] = &[CancelFetch, Report(UpdateSuccess), EmitEvent(OtaEvent::Success), ClearUpgrade];
 const FAIL: &[Effect] = &[CancelFetch, Report(UpdateError), EmitEvent(OtaEvent::Failure), ClearUpgrade];
-/// Status 6 is left out when the sixth failure makes it 12: [`CountFailure`] comes first and may divert.
+/// Status 6 is left out when one failure too many makes it 12: [`CountFailure`] comes first and may divert.
 const GIVE_BACK: &[Effect] =
     &[CancelFetch, CountFailure, Report(DownloadError), Save, Arm(Timer::Retry), Arm(Timer::GiveUp)];
 const GIVE_BACK_VOID: &[Effect] = &[

@@ -45,8 +45,13 @@ pub const RETRY_FIRST: u32 = 2_000;
 pub const RETRY_MOST: u32 = 10 * 60_000;
 /// A plan that did not come back after a failed download is gone.
 pub const GIVE_UP: u32 = 24 * 60 * 60_000;
-/// QUECTHING.md 3.2 "download failures": one more than this ends the upgrade. Counted for one plan.
-pub const DOWNLOAD_FAILURES: u8 = 5;
+/// Failures in a row without a new byte, of one plan: one more ends the upgrade. QUECTHING.md 3.2 "download failures"
+/// has 5. The pauses between so many add up to more than an hour, so that no outage of an hour ends an upgrade.
+pub const DOWNLOAD_FAILURES: u8 = 14;
+/// The same where it is not the server or the way to it ([`Failure::is_of_device`](super::Failure::is_of_device)): time does not help.
+pub const DEVICE_FAILURES: u8 = 5;
+/// Status 429 or 503 with Retry-After: so much of it is waited for. Seconds.
+pub const RETRY_AFTER_MOST: u32 = 60 * 60;
 
 /// What a fetch of so many bytes may take: [`OVERALL`] and [`OVERALL_RATE`], at most as long as a plan may be away.
 pub const fn overall(bytes: u32) -> u32 {
@@ -149,5 +154,17 @@ impl Timers {
     /// Milliseconds until the next is due.
     pub fn left(&self, now: u32) -> Option<u32> {
         self.0.iter().flatten().map(|at| at.left(now)).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::backoff;
+
+    #[test]
+    fn the_pauses_between_failures_add_up_to_more_than_an_hour() {
+        let pauses = (0..u32::from(DOWNLOAD_FAILURES)).map(|nth| backoff(RETRY_FIRST, nth, RETRY_MOST, 0));
+        assert!(pauses.sum::<u32>() >= 67 * 60_000);
     }
 }

@@ -546,7 +546,7 @@ impl<'o, 'b> Device<'o, 'b> {
         match choice % 12 {
             0 => _ = self.agent.set_mode(world, Mode::Request),
             1 => _ = self.agent.set_mode(world, Mode::Idle),
-            2..=4 => _ = self.agent.ota_request(world, u32::from(choice >> 4) % 3),
+            2..=4 => _ = self.agent.ota_request(u32::from(choice >> 4) % 3),
             5 => _ = self.agent.set_product(world, "p1abce", PRODUCT_SECRET),
             6 => _ = self.agent.set_device(world, "other", ""),
             7 => _ = self.agent.set_server(world, "iot3.example.com"),

@@ -56,6 +56,8 @@ pub enum Serve {
     Well,
     /// Another status, and no body.
     Status(u16),
+    /// The same with Retry-After, seconds.
+    RetryAfter(u16, u32),
     /// 200 with the whole file, whatever was asked for.
     Whole,
     /// The same, without a word of its length.
@@ -296,6 +298,12 @@ impl Harness {
         self.send(&Downlink::PlanNotify(PlanNotify { handling: None, plans: Plans::Single(plan) }));
     }
 
+    /// The same after the pause that follows a first failed download.
+    pub fn offer_again(&mut self, plan: Plan<'_>) {
+        self.pass(4_000);
+        self.offer(plan);
+    }
+
     /// 0x0113 for the harness's file. Runs.
     pub fn give_url(&mut self, plan: Plan<'_>) {
         self.give_this_url(plan, URL);
@@ -476,6 +484,11 @@ impl Harness {
             Serve::Well => {}
             Serve::Status(status) => {
                 head = FetchHead { status, length: Some(0), ..FetchHead::default() };
+                body.clear();
+            }
+            Serve::RetryAfter(status, seconds) => {
+                let retry_after = Some(seconds);
+                head = FetchHead { status, length: Some(0), retry_after, ..FetchHead::default() };
                 body.clear();
             }
             Serve::Whole => {

@@ -827,11 +827,12 @@ mod worlds_that_change {
         upgrading(&mut harness);
         harness.serve.extend([Serve::Short(30_000), Serve::Status(410)]);
         harness.start_upgrade(plan());
-        harness.offer(plan());
+        harness.offer_again(plan());
         harness.give_url(plan());
         assert_eq!((state(&harness), failure(&harness)), (6, Some(Failure::HttpStatus)));
         harness.file[0] ^= 1;
-        harness.offer(plan());
+        harness.pass(2_000);
+        harness.offer_again(plan());
         harness.give_url(plan());
         assert_eq!(harness.ranges.last(), Some(&Range { start: 0, length: 50_000 }));
         assert_eq!(state(&harness), 9);
@@ -844,7 +845,7 @@ mod worlds_that_change {
         upgrading(&mut harness);
         harness.serve.push_back(Serve::Short(49_999));
         harness.start_upgrade(plan());
-        harness.offer(plan());
+        harness.offer_again(plan());
         harness.give_url(plan());
         assert_eq!(harness.ranges.last(), Some(&Range { start: 49_999, length: 1 }));
         assert_eq!(state(&harness), 9);

@@ -94,7 +94,7 @@ fn a_platform_that_announced_itself_hears_why_and_how_far() {
     );
     harness.packets.clear();
     harness.serve.push_back(Serve::Stall(10_000));
-    harness.offer(plan());
+    harness.offer_again(plan());
     harness.give_url(plan());
     harness.pass(6_000);
     let (status, reason, progress) = *statuses(&harness).last().unwrap();

@@ -113,6 +113,7 @@ fn an_interrupted_component_of_a_list_goes_on_when_the_list_comes_again() {
     assert_eq!(last(&harness), (6, "B"));
     harness.take_codes();
     harness.ranges.clear();
+    harness.pass(4_000);
     offer(&mut harness, &["B"]);
     assert_eq!(last(&harness), (2, "B"));
     upgrade(&mut harness, "B");
@@ -177,6 +178,7 @@ fn a_refusal_or_a_cancellation_after_a_reboot_is_for_the_whole_list() {
         } else {
             harness.serve.push_back(Serve::Short(20_000));
             harness.give_url(Plan { component: "A", ..plan() });
+            harness.pass(4_000);
             offer(&mut harness, &["A", "B"]);
             harness = harness.reboot();
             harness.application(|agent, world, _| _ = agent.ota_action(world, 0));

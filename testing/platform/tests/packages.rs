@@ -120,7 +120,7 @@ fn a_fault_in_any_file_costs_no_byte_that_is_there() {
             give_files(&mut harness);
             assert_eq!(harness.statuses().last(), Some(&6), "{at} {fault:?}");
             harness.ranges.clear();
-            harness.offer(module());
+            harness.offer_again(module());
             give_files(&mut harness);
             let there = if fault == Serve::Short(3_000) { 3_000 } else { 0 };
             let rest = size - there;
@@ -143,7 +143,7 @@ fn a_file_with_wrong_bytes_comes_again_and_those_before_it_stay() {
         give_files(&mut harness);
         assert_eq!(harness.agent.ota_progress().failure, Some(Failure::WrongDigest));
         harness.ranges.clear();
-        harness.offer(module());
+        harness.offer_again(module());
         give_files(&mut harness);
         let ranges: Vec<_> =
             harness.ranges.iter().map(|range| (range.start, range.length as usize)).collect();
@@ -188,7 +188,7 @@ fn another_list_begins_anew() {
     give_files(&mut harness);
     harness.files[0].1[0] ^= 1;
     harness.ranges.clear();
-    harness.offer(module());
+    harness.offer_again(module());
     give_files(&mut harness);
     let ranges: Vec<_> = harness.ranges.iter().map(|range| (range.start, range.length as usize)).collect();
     assert_eq!(ranges, SIZES.map(|size| (0, size)));

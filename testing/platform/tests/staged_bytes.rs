@@ -93,7 +93,7 @@ fn staged_bytes_that_changed_are_fetched_again_and_never_read() {
         assert!(taken.borrow().bytes.is_empty(), "nothing was offered");
         assert!(harness.logged("damage in the staged bytes from 0 to 32768"), "{:?}", harness.world.lines);
         assert!(harness.statuses().contains(&6));
-        harness.offer(plan());
+        harness.offer_again(plan());
         harness.give_url(plan());
         assert_eq!(harness.ranges, [Range { start: 0, length: 50_000 }]);
         assert_eq!(taken.borrow().bytes, harness.file);
@@ -145,7 +145,7 @@ fn a_verified_module_image_that_changed_before_it_was_handed_over_is_not_handed_
         (harness.agent.ota_progress().state, harness.agent.ota_progress().failure),
         (6, Some(Failure::Damaged))
     );
-    harness.offer(module_plan());
+    harness.offer_again(module_plan());
     harness.give_url(module_plan());
     assert_eq!(harness.agent.ota_progress().state, 9);
     assert_eq!(harness.world.flash.bytes(Area::Image)[..50_000], harness.file[..]);
@@ -164,7 +164,7 @@ fn an_application_that_appends_starts_over_when_the_image_begins_again() {
         (6, Some(Failure::WrongDigest))
     );
     assert_eq!(taken.borrow().bytes.len(), 4 * STAGING as usize);
-    harness.offer(plan());
+    harness.offer_again(plan());
     harness.give_url(plan());
     assert_eq!(taken.borrow().bytes.len(), 300_001);
     assert_eq!(taken.borrow().bytes, harness.file);

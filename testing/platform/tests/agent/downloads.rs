@@ -174,7 +174,7 @@ fn wrong_bytes_are_never_offered_as_a_whole_image_and_start_over() {
     let codes = harness.take_codes();
     assert_eq!(codes.iter().filter(|code| **code == 10703).count(), 2, "not the last piece");
     harness.ranges.clear();
-    harness.offer(plan());
+    harness.offer_again(plan());
     harness.give_url(plan());
     assert_eq!(harness.ranges[0].start, 0);
     assert_eq!((state(&harness), &*flash.borrow()), (9, &harness.file));
@@ -189,7 +189,7 @@ fn another_file_for_the_same_version_starts_over_with_10701() {
     harness.take_codes();
     harness.ranges.clear();
     harness.file[49_999] ^= 1;
-    harness.offer(plan());
+    harness.offer_again(plan());
     harness.give_url(plan());
     assert_eq!(harness.ranges[0].start, 0);
     assert_eq!(harness.take_codes(), [10701, 10702, 10703, 10704]);
@@ -210,23 +210,98 @@ fn a_plan_for_another_version_replaces_a_failed_download() {
     assert_eq!(harness.ranges.last().unwrap().start, 0);
 }
 
-#[test]
-fn the_sixth_failure_in_a_row_without_progress_ends_the_upgrade() {
+/// Answers every request with `serve`, and each request for the plan with plan and URL, as long as the upgrade lasts: when
+/// each GET came, milliseconds from the first.
+fn tries(serve: Serve) -> (Harness, Vec<u32>) {
     let mut harness = Harness::new(64 * 1024);
     confirm(&mut harness);
-    harness.serve.extend([Serve::Status(500); 6]);
+    harness.serve.extend([serve; 40]);
     harness.start_upgrade(plan());
-    for _ in 0..5 {
-        assert_eq!(state(&harness), 6);
-        harness.pass(3_000);
+    let (first, mut tries) = (harness.world.now, vec![0]);
+    while state(&harness) != 0 {
+        let asked = plan_requests(&harness);
+        while state(&harness) == 6 && plan_requests(&harness) == asked {
+            harness.pass(1_000);
+        }
+        assert_eq!(harness.ranges.len(), tries.len(), "nothing is fetched in a pause");
+        if state(&harness) == 6 {
+            harness.offer(plan());
+            harness.give_url(plan());
+        }
+        // One that does not answer at all is a failure only after a while.
+        if harness.ranges.len() > tries.len() {
+            tries.push(harness.world.now - first);
+        }
+        harness.pass(20_000);
+    }
+    (harness, tries)
+}
+
+fn plan_requests(harness: &Harness) -> usize {
+    harness.commands().iter().filter(|command| **command == 0x0115).count()
+}
+
+#[test]
+fn only_the_fifteenth_failure_in_a_row_without_progress_ends_the_upgrade_and_an_hour_never_does() {
+    for serve in [Serve::Status(500), Serve::Failure, Serve::Silence] {
+        let (mut harness, tries) = tries(serve);
+        assert_eq!(tries.len(), 15, "{serve:?}");
+        assert!(tries[14] > 67 * 60_000, "{serve:?}: {tries:?}");
+        let statuses = harness.statuses();
+        assert_eq!(statuses.iter().filter(|state| **state == 6).count(), 14);
+        assert_eq!(statuses.last(), Some(&12));
+        assert_eq!(harness.take_codes().last(), Some(&10706));
+    }
+}
+
+#[test]
+fn wrong_digests_and_failing_storage_end_the_upgrade_at_the_sixth() {
+    let (harness, tries) = tries(Serve::Corrupt);
+    assert_eq!((tries.len(), failure(&harness)), (6, Some(Failure::WrongDigest)));
+    assert!(tries[5] < 10 * 60_000, "{tries:?}");
+}
+
+#[test]
+fn a_plan_that_is_pushed_in_the_pause_waits_for_its_end() {
+    let mut harness = Harness::new(64 * 1024);
+    let flash = upgrade(&mut harness);
+    harness.serve.push_back(Serve::RetryAfter(503, 120));
+    harness.start_upgrade(plan());
+    for _ in 0..11 {
+        harness.pass(10_000);
         harness.offer(plan());
         harness.give_url(plan());
+        assert_eq!((state(&harness), harness.ranges.len()), (6, 1));
     }
-    assert_eq!(state(&harness), 0);
-    let statuses = harness.statuses();
-    assert_eq!(statuses.iter().filter(|state| **state == 6).count(), 5);
-    assert_eq!(statuses.last(), Some(&12));
-    assert_eq!(harness.take_codes().last(), Some(&10706));
+    assert!(harness.logged("the platform's plan waits"));
+    assert_eq!(plan_requests(&harness), 0);
+    harness.pass(40_000);
+    assert!(plan_requests(&harness) > 0);
+    harness.offer(plan());
+    harness.give_url(plan());
+    assert_eq!((state(&harness), &*flash.borrow()), (9, &harness.file));
+}
+
+#[test]
+fn retry_after_of_429_and_503_is_waited_for_up_to_an_hour() {
+    /// From the failure to the request for the plan. Seconds.
+    fn pause(serve: Serve) -> u32 {
+        let mut harness = Harness::new(64 * 1024);
+        confirm(&mut harness);
+        harness.serve.push_back(serve);
+        harness.start_upgrade(plan());
+        let first = harness.world.now;
+        while plan_requests(&harness) == 0 {
+            harness.pass(1_000);
+        }
+        (harness.world.now - first) / 1_000
+    }
+    for status in [429, 503] {
+        assert!((120..=151).contains(&pause(Serve::RetryAfter(status, 120))));
+        assert!((3_600..=4_501).contains(&pause(Serve::RetryAfter(status, u32::MAX))));
+        assert!((2..=5).contains(&pause(Serve::RetryAfter(status, 0))));
+    }
+    assert!((2..=5).contains(&pause(Serve::RetryAfter(500, 120))), "only these two statuses have it");
 }
 
 #[test]
@@ -306,7 +381,7 @@ fn an_image_that_is_forgotten_is_discarded_and_one_that_waits_for_its_retry_is_k
     harness.start_upgrade(plan());
     let with_the_plan = harness.world.discards;
     assert!(with_the_plan <= at_start + 1);
-    harness.offer(plan());
+    harness.offer_again(plan());
     harness.give_url(plan());
     assert_eq!((state(&harness), harness.world.discards), (9, with_the_plan));
     harness.agent.set_mcu_version(&mut harness.world, "MCU", "2").unwrap();

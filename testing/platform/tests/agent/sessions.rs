@@ -50,7 +50,7 @@ fn a_secret_that_never_comes_is_not_waited_for_for_ever() {
     harness.gives_secret = false;
     harness.connect();
     assert_eq!(harness.agent.work_state(), WorkState::Authenticating);
-    assert_eq!(harness.agent.ota_request(&mut harness.world, 0), Err(CallError::Offline));
+    assert_eq!(harness.agent.ota_request(0), Err(CallError::Offline));
     harness.pass(60_000);
     assert_eq!(harness.take_session(), [(1, 10500)]);
     assert_eq!(harness.agent.work_state(), WorkState::AuthenticateFailed);
@@ -154,7 +154,7 @@ fn a_link_that_breaks_is_told_and_made_again() {
     harness.take_session();
     harness.lose_link();
     assert_eq!(harness.take_session(), [(2, 10474)]);
-    assert_eq!(harness.agent.ota_request(&mut harness.world, 0), Err(CallError::Offline));
+    assert_eq!(harness.agent.ota_request(0), Err(CallError::Offline));
     harness.pass(3_000);
     assert_eq!(harness.take_session(), [(2, 10200), (3, 10200)]);
 }

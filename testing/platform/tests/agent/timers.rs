@@ -47,7 +47,7 @@ fn a_server_that_trickles_is_given_up_in_time_and_the_download_goes_on() {
     assert!((most..most + 8_000).contains(&took), "{took} ms");
     assert_eq!((state(&harness), failure(&harness)), (6, Some(Failure::TooSlow)));
     let received = harness.agent.ota_progress().received;
-    harness.offer(plan());
+    harness.offer_again(plan());
     harness.give_url(plan());
     assert_eq!((state(&harness), harness.ranges.last().unwrap().start), (8, received));
 }

@@ -7,7 +7,7 @@ fn an_upgrade_in_pieces_goes_from_plan_to_success() {
     harness.agent.set_mcu_version(&mut harness.world, "MCU", "1").unwrap();
     harness.connect();
     assert_eq!(harness.agent.work_state(), WorkState::Subscribed);
-    harness.agent.ota_request(&mut harness.world, 0).unwrap();
+    harness.agent.ota_request(0).unwrap();
     harness.run();
     harness.offer(plan());
     harness.give_url(plan());
@@ -55,8 +55,8 @@ fn sha256_is_asked_for_and_told() {
     let mut harness = Harness::new(64 * 1024);
     upgrade(&mut harness);
     harness.connect();
-    assert_eq!(harness.agent.ota_request(&mut harness.world, 2), Err(CallError::Value));
-    harness.agent.ota_request(&mut harness.world, 1).unwrap();
+    assert_eq!(harness.agent.ota_request(2), Err(CallError::Value));
+    harness.agent.ota_request(1).unwrap();
     harness.offer(plan());
     let two =
         harness.packets.iter().find(|packet| packet.status.as_ref().is_some_and(|(state, _)| *state == 2));

@@ -9,12 +9,15 @@ pub fn root() -> PathBuf {
     package.ancestors().find(|folder| folder.join("Cargo.lock").exists()).unwrap_or(package).to_path_buf()
 }
 
-/// A `#[test]` of Rust, a test inside `proptest!`, or a function of a C test.
+/// A `#[test]` of Rust, a test inside `proptest!`, a function of a C test, or a test of CMake.
 pub fn exists(file: &str, name: &str) -> bool {
     let Ok(source) = std::fs::read_to_string(root().join(file)) else { return false };
     let lines: Vec<&str> = source.lines().collect();
     lines.iter().enumerate().any(|(at, line)| {
-        if file.ends_with(".c") {
+        if file.ends_with("CMakeLists.txt") {
+            let line = line.trim_start();
+            line.starts_with(&format!("add_test(NAME {name}")) || line.starts_with(&format!("c_test({name} "))
+        } else if file.ends_with(".c") || file.ends_with(".cpp") {
             line.contains(&format!(" {name}(")) && !line.starts_with(' ') && !line.ends_with(';')
         } else {
             let mut attributes = lines[..at].iter().rev().take_while(|line| line.trim().starts_with("#["));
