@@ -45,7 +45,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, Millis};
 use crate::rules::AccountName;
-use crate::store::{Account, NewAccount, Store};
+use crate::store::{Account, Grant, NewAccount, Store};
 
 pub use crate::rules::access::{DeviceName, ProductScope, Role};
 pub use error::AccessError;
@@ -249,6 +249,56 @@ impl Access {
         Ok(password)
     }
 
+    /// Changes role and products of an account. Tokens that it made and that allow more are revoked.
+    ///
+    /// # Errors
+    /// There is no such account, or no administrator would be left.
+    pub async fn edit_account(
+        &self,
+        name: &AccountName,
+        role: Role,
+        products: &ProductScope,
+    ) -> Result<Account, AccessError> {
+        let mut writer = self.0.store.write().await?;
+        let account = writer.edit_account(name, role, products).await?;
+        for token in writer.tokens_made_by(&maker(name)).await? {
+            let goes_on = match &token.grant {
+                Grant::Role { role: theirs, products: reach } => *theirs <= role && products.covers(reach),
+                Grant::EndUser(devices) => {
+                    role >= Role::Operator && devices.iter().all(|device| products.allows(&device.product))
+                }
+            };
+            if !goes_on {
+                writer.delete_token(token.id).await?;
+            }
+        }
+        writer.commit().await?;
+        Ok(account)
+    }
+
+    /// Deletes an account, its sessions and the tokens that it made.
+    ///
+    /// # Errors
+    /// There is no such account, or no administrator would be left.
+    pub async fn delete_account(&self, name: &AccountName) -> Result<(), AccessError> {
+        let mut writer = self.0.store.write().await?;
+        writer.delete_account(name).await?;
+        for token in writer.tokens_made_by(&maker(name)).await? {
+            writer.delete_token(token.id).await?;
+        }
+        Ok(writer.commit().await?)
+    }
+
+    /// Revokes a token: it counts no more.
+    ///
+    /// # Errors
+    /// There is no such token.
+    pub async fn revoke(&self, token: i64) -> Result<(), AccessError> {
+        let mut writer = self.0.store.write().await?;
+        writer.delete_token(token).await?;
+        Ok(writer.commit().await?)
+    }
+
     /// Who asks, by the headers of the request: a bearer token, else the cookie of a session. A cookie and a method that
     /// changes something need the header `X-CSRF-Token`.
     ///
@@ -280,6 +330,11 @@ impl Access {
     }
 }
 
+/// What stands as the maker of an account's tokens: the account as [`Principal`] says it.
+fn maker(account: &AccountName) -> String {
+    format!("account {account}")
+}
+
 /// A name that a stranger gave, for the log: short, and without anything that is not a name.
 fn log_name(name: &str) -> String {
     name.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -291,7 +346,6 @@ mod tests {
 
     use super::*;
     use crate::rules::{ProductKey, TokenName};
-    use crate::store::Grant;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 

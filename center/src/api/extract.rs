@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use crate::rules::upgrade::UserAction;
-use crate::rules::{ComponentNo, DeviceKey, ProductKey};
+use crate::rules::{AccountName, ComponentNo, DeviceKey, ProductKey};
 use crate::store::{PackageId, PlanId, UpgradeId};
 
 /// A name or number that stands in a path.
@@ -32,6 +32,19 @@ impl Segment for DeviceKey {
 impl Segment for ComponentNo {
     fn read(given: String) -> Result<Self, ApiError> {
         Ok(Self::new(given)?)
+    }
+}
+
+impl Segment for AccountName {
+    fn read(given: String) -> Result<Self, ApiError> {
+        Ok(Self::new(given)?)
+    }
+}
+
+/// The number of a token.
+impl Segment for i64 {
+    fn read(given: String) -> Result<Self, ApiError> {
+        number("token", &given)
     }
 }
 

@@ -1,26 +1,108 @@
-//! Lets nobody in who may not.
+//! Lets nobody in who may not: what a route requires is checked before its handler sees the request.
 
-use axum::extract::{Request, State};
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::Api;
 use super::error::ApiError;
-use crate::access::{Access, AccessError, Caller, Role};
+use super::routes::Requires;
+use crate::access::{AccessError, Caller, Principal, Role};
+use crate::rules::{DeviceKey, ProductKey};
+use crate::store::{PackageId, PlanId, UpgradeId};
 
-/// Middleware: lets a request pass whose caller may read, or change when the method changes something.
-pub(super) async fn by_method(
-    State(access): State<Access>,
+/// What stands before one route.
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub(super) api: Api,
+    pub(super) requires: Requires,
+}
+
+/// Middleware of one route: lets a request pass whose caller has what the route requires.
+pub(super) async fn check(
+    State(guard): State<Guard>,
+    names: RawPathParams,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let caller = access.caller(request.method(), request.headers()).await?;
+    let Some(role) = guard.requires.role() else { return Ok(next.run(request).await) };
+    let caller = guard.api.access.caller(request.method(), request.headers()).await?;
     match &caller {
-        Caller::Staff(principal) => {
-            principal.require(if request.method().is_safe() { Role::Viewer } else { Role::Operator })?;
-            principal.require_all_products()?;
+        Caller::Staff(principal) => guard.check_staff(principal, role, &names).await?,
+        Caller::EndUser(user) => {
+            let owns = match guard.requires {
+                Requires::Device(_) => user.owns(&product(&names)?, &DeviceKey::new(name(&names, "dk")?)?),
+                _ => false,
+            };
+            if !owns {
+                return Err(AccessError::EndUser.into());
+            }
         }
-        Caller::EndUser(_) => return Err(AccessError::EndUser.into()),
     }
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
+}
+
+impl Guard {
+    async fn check_staff(
+        &self,
+        principal: &Principal,
+        role: Role,
+        names: &RawPathParams,
+    ) -> Result<(), ApiError> {
+        principal.require(role)?;
+        // Whoever reaches to every product need not wait for the question whose it is.
+        if principal.products.is_all() {
+            return Ok(());
+        }
+        match self.requires {
+            Requires::Nothing(_) | Requires::Anywhere(_) => Ok(()),
+            Requires::Everywhere(_) => Ok(principal.require_all_products()?),
+            Requires::Product(_) | Requires::Device(_) => Ok(principal.require_product(&product(names)?)?),
+            // A number out of reach is answered as one that there is not.
+            Requires::Plan(_) => {
+                let (id, missing) = numbered(names, "plan", "upgrade plan")?;
+                let plan = self.api.engine.store().read().await?.plan(PlanId(id)).await?;
+                in_reach(principal, &plan.settings.product, missing)
+            }
+            Requires::Package(_) => {
+                let (id, missing) = numbered(names, "package", "version package")?;
+                let package = self.api.engine.store().read().await?.package(PackageId(id)).await?;
+                in_reach(principal, &package.content.product, missing)
+            }
+            Requires::Verification(_) => {
+                let (id, missing) = numbered(names, "verification", "firmware verification")?;
+                let mut store = self.api.engine.store().read().await?;
+                let Ok(upgrade) = store.upgrade(UpgradeId(id)).await else { return Err(missing) };
+                let device = store.device_by_id(upgrade.device).await?;
+                in_reach(principal, &device.product, missing)
+            }
+        }
+    }
+}
+
+fn in_reach(principal: &Principal, product: &ProductKey, missing: ApiError) -> Result<(), ApiError> {
+    if principal.products.allows(product) { Ok(()) } else { Err(missing) }
+}
+
+/// A name of the path. A route whose requirement needs one that its path does not have is refused for everybody, which
+/// the test of all routes sees.
+fn name<'a>(names: &'a RawPathParams, wanted: &str) -> Result<&'a str, ApiError> {
+    let found = names.into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
+    let wrong = || {
+        let message = format!("the route has no {{{wanted}}} in its path");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    };
+    found.ok_or_else(wrong)
+}
+
+fn product(names: &RawPathParams) -> Result<ProductKey, ApiError> {
+    Ok(ProductKey::new(name(names, "pk")?)?)
+}
+
+fn numbered(names: &RawPathParams, wanted: &str, thing: &str) -> Result<(i64, ApiError), ApiError> {
+    let given = name(names, wanted)?;
+    let id = given.parse().map_err(|_| ApiError::missing(thing, given))?;
+    Ok((id, ApiError::missing(thing, given)))
 }

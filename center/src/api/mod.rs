@@ -4,6 +4,7 @@
 //! `/products/{pk}`, and so are the lists of packages and plans and the requests that create them. What has a number of
 //! its own in the center (a package, a plan, a verification) is addressed by that number alone.
 
+mod access;
 mod component;
 mod csv;
 mod device;
@@ -16,25 +17,30 @@ mod package;
 mod page;
 mod plan;
 mod product;
+mod routes;
 mod user;
 mod verification;
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, FromRef, State};
+use axum::extract::{FromRef, State};
 use axum::http::{Method, StatusCode, Uri};
-use axum::routing::{get, patch, post};
-use axum::{Json, Router, middleware};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use self::error::ApiError;
 use self::events::Streams;
-use crate::access::Access;
+use self::routes::Requires::{Anywhere, Device, Everywhere, Package, Plan, Product, Verification};
+use self::routes::{BodyLimit, Routes};
+use crate::access::Role::{Administrator, Operator, Viewer};
+use crate::access::{Access, AccessError, Caller};
 use crate::engine::Engine;
 use crate::packages::object_store::Objects;
 use crate::store::PackageId;
+
+pub use self::routes::{Requires, Route};
 
 /// Most bytes of a request that is neither an upload nor a plan with its lists.
 const BODY_MAX: usize = 8 * 1024 * 1024;
@@ -70,102 +76,264 @@ impl Api {
 
     /// Everything under `/api`, `/metrics`, and `/health`.
     pub fn router(self) -> Router {
-        let guard = middleware::from_fn_with_state(self.access.clone(), guard::by_method);
-        let v1 = Router::new()
-            .merge(Self::products())
-            .merge(Self::devices())
-            .merge(Self::packages())
-            .merge(Self::plans())
-            .merge(Self::device_lists().layer(DefaultBodyLimit::max(LISTS_MAX)))
-            .method_not_allowed_fallback(wrong_method)
-            .fallback(nowhere)
-            .layer(DefaultBodyLimit::max(BODY_MAX))
-            .layer(guard.clone());
-        Router::new()
-            .nest("/api/v1", v1)
-            .route("/metrics", get(metrics::metrics).layer(guard))
-            .route("/health", get(health))
-            .with_state(self)
+        self.routed().0
     }
 
-    fn products() -> Router<Self> {
-        Router::new()
-            .route("/products", get(product::list::list).post(product::create::create))
-            .route("/products/{pk}", get(product::show::show).patch(product::edit::edit))
-            .route("/products/{pk}/components", get(component::list).post(component::add))
-            .route("/products/{pk}/components/{component}", patch(component::edit).delete(component::delete))
+    /// The same, and the list of the routes.
+    pub fn routed(self) -> (Router, Vec<Route>) {
+        let (v1, mut listed) = self.v1().done();
+        let (top, others) = self.top().done();
+        listed.extend(others);
+        let v1 = v1.method_not_allowed_fallback(wrong_method).fallback(nowhere);
+        (top.nest("/api/v1", v1).with_state(self), listed)
     }
 
-    /// A device, and what belongs to it; the end user of a device needs nothing else.
-    fn devices() -> Router<Self> {
-        // Read line by line, with a limit per line.
-        let import = post(device::import::import).layer(DefaultBodyLimit::disable());
-        Router::new()
-            .route("/products/{pk}/devices", get(device::list::list).merge(import))
-            .route("/products/{pk}/devices.csv", get(device::list::export))
-            .route("/products/{pk}/devices/{dk}", get(device::show::show))
-            .route("/products/{pk}/devices/{dk}/log", get(device::log::log))
-            .route("/products/{pk}/devices/{dk}/upgrades", get(device::upgrades::upgrades))
-            .route("/products/{pk}/devices/{dk}/why", get(device::why::why))
-            .route(
+    /// What stands beside `/api`.
+    fn top(&self) -> Routes {
+        Routes::of(self, BodyLimit::Bytes(0))
+            .get("/metrics", Everywhere(Viewer), "Figures for Prometheus", metrics::metrics)
+            .get(
+                "/health",
+                Requires::Nothing(
+                    "a monitor has no token, and it shows nothing but whether the center works",
+                ),
+                "Whether the center can do its work",
+                health,
+            )
+    }
+
+    fn v1(&self) -> Routes {
+        let routes = Routes::of(self, BodyLimit::Bytes(BODY_MAX));
+        let routes = Self::sessions_and_accounts(routes);
+        let routes = Self::products(routes);
+        let routes = Self::devices(routes);
+        let routes = Self::end_users(routes);
+        let routes = Self::packages(routes);
+        Self::plans(routes)
+    }
+
+    fn sessions_and_accounts(routes: Routes) -> Routes {
+        let signs_in = Requires::Nothing("it proves itself by its password");
+        routes
+            .post("/session", signs_in, "Sign in with a password", access::session::begin)
+            .get("/session", Anywhere(Viewer), "Who asks", access::session::show)
+            .delete(
+                "/session",
+                Requires::Nothing("it ends the session of the cookie that it shows"),
+                "Sign out",
+                access::session::end,
+            )
+            .post("/session/password", signs_in, "Change the own password", access::session::change_password)
+            .get("/accounts", Everywhere(Administrator), "List the accounts", access::account::list)
+            .post("/accounts", Everywhere(Administrator), "Make an account", access::account::create)
+            .get("/accounts/{account}", Everywhere(Administrator), "Show an account", access::account::show)
+            .patch(
+                "/accounts/{account}",
+                Everywhere(Administrator),
+                "Change an account's role and products",
+                access::account::edit,
+            )
+            .delete(
+                "/accounts/{account}",
+                Everywhere(Administrator),
+                "Delete an account",
+                access::account::delete,
+            )
+            .post(
+                "/accounts/{account}/password",
+                Everywhere(Administrator),
+                "Give an account another one-time password",
+                access::account::reset_password,
+            )
+            .get("/tokens", Anywhere(Viewer), "List the tokens", access::token::list)
+            .post("/tokens", Anywhere(Viewer), "Make a token", access::token::create)
+            .delete("/tokens/{token}", Anywhere(Viewer), "Revoke a token", access::token::delete)
+    }
+
+    fn products(routes: Routes) -> Routes {
+        routes
+            .get("/products", Anywhere(Viewer), "List the products", product::list::list)
+            .post("/products", Everywhere(Operator), "Create a product", product::create::create)
+            .get("/products/{pk}", Product(Viewer), "Show a product", product::show::show)
+            .patch("/products/{pk}", Product(Operator), "Change a product", product::edit::edit)
+            .get("/products/{pk}/components", Product(Viewer), "List the components", component::list)
+            .post("/products/{pk}/components", Product(Operator), "Add a component", component::add)
+            .patch(
+                "/products/{pk}/components/{component}",
+                Product(Operator),
+                "Change a component's type",
+                component::edit,
+            )
+            .delete(
+                "/products/{pk}/components/{component}",
+                Product(Operator),
+                "Delete a component",
+                component::delete,
+            )
+    }
+
+    fn devices(routes: Routes) -> Routes {
+        routes
+            .get("/products/{pk}/devices", Product(Viewer), "Search the devices", device::list::list)
+            .get("/products/{pk}/devices.csv", Product(Viewer), "Devices as CSV", device::list::export)
+            .get("/products/{pk}/devices/{dk}", Product(Viewer), "Show a device", device::show::show)
+            .get("/products/{pk}/devices/{dk}/log", Product(Viewer), "The log of a device", device::log::log)
+            .get(
+                "/products/{pk}/devices/{dk}/upgrades",
+                Product(Viewer),
+                "List the upgrades of a device",
+                device::upgrades::upgrades,
+            )
+            .get(
+                "/products/{pk}/devices/{dk}/why",
+                Product(Viewer),
+                "Say why a device is not upgrading",
+                device::why::why,
+            )
+            // Read line by line, with a limit per line.
+            .limit(BodyLimit::ByHandler)
+            .post(
+                "/products/{pk}/devices",
+                Product(Operator),
+                "Enter devices from CSV",
+                device::import::import,
+            )
+            .limit(BodyLimit::Bytes(BODY_MAX))
+    }
+
+    /// What the application of a device's end user needs.
+    fn end_users(routes: Routes) -> Routes {
+        routes
+            .get(
                 "/products/{pk}/devices/{dk}/auto-confirm",
-                get(user::auto_confirm::show).put(user::auto_confirm::set),
+                Device(Viewer),
+                "Whether plans in manual mode count as confirmed",
+                user::auto_confirm::show,
             )
-            .route("/products/{pk}/devices/{dk}/upgrade-plan", get(user::plan::plan))
-            .route("/products/{pk}/devices/{dk}/upgrade-plan/events", get(user::events::events))
-            .route("/products/{pk}/devices/{dk}/upgrade-plan/{action}", post(user::action::action))
+            .put(
+                "/products/{pk}/devices/{dk}/auto-confirm",
+                Device(Operator),
+                "Set whether plans in manual mode count as confirmed",
+                user::auto_confirm::set,
+            )
+            .get(
+                "/products/{pk}/devices/{dk}/upgrade-plan",
+                Device(Viewer),
+                "The plans of a device as its end user sees them",
+                user::plan::plan,
+            )
+            .get(
+                "/products/{pk}/devices/{dk}/upgrade-plan/events",
+                Device(Viewer),
+                "The progress of a device in a plan, as events",
+                user::events::events,
+            )
+            .post(
+                "/products/{pk}/devices/{dk}/upgrade-plan/{action}",
+                Device(Operator),
+                "Confirm, appoint, cancel or retry as the end user",
+                user::action::action,
+            )
     }
 
-    fn packages() -> Router<Self> {
-        // An upload has limits per file and field.
-        let upload = post(package::upload::upload).layer(DefaultBodyLimit::disable());
-        Router::new()
-            .route("/products/{pk}/packages", get(package::list::of_product).merge(upload))
-            .route("/packages", get(package::list::of_all))
-            .route("/packages/{package}", get(package::show::show).delete(package::delete::delete))
-            .route("/packages/{package}/files/{file}", get(package::download::download))
-            .route(
+    fn packages(routes: Routes) -> Routes {
+        routes
+            .get("/packages", Anywhere(Viewer), "List the version packages", package::list::of_all)
+            .get("/packages/{package}", Package(Viewer), "Show a version package", package::show::show)
+            .delete(
+                "/packages/{package}",
+                Package(Operator),
+                "Delete a version package",
+                package::delete::delete,
+            )
+            .get(
+                "/packages/{package}/files/{file}",
+                Package(Viewer),
+                "Download a file of a version package",
+                package::download::download,
+            )
+            .get(
                 "/packages/{package}/verifications",
-                get(verification::list::list).post(verification::start::start),
+                Package(Viewer),
+                "List the verifications of a version package",
+                verification::list::list,
             )
-            .route("/verifications/{verification}", get(verification::show::show))
+            .post(
+                "/packages/{package}/verifications",
+                Package(Operator),
+                "Verify a version package on one device",
+                verification::start::start,
+            )
+            .get(
+                "/verifications/{verification}",
+                Verification(Viewer),
+                "Show a verification",
+                verification::show::show,
+            )
+            .get(
+                "/products/{pk}/packages",
+                Product(Viewer),
+                "List the version packages of a product",
+                package::list::of_product,
+            )
+            // An upload has limits per file and field.
+            .limit(BodyLimit::ByHandler)
+            .post(
+                "/products/{pk}/packages",
+                Product(Operator),
+                "Upload a version package",
+                package::upload::upload,
+            )
+            .limit(BodyLimit::Bytes(BODY_MAX))
     }
 
-    fn plans() -> Router<Self> {
-        let mut plans = Router::new()
-            .route("/plans", get(plan::list::of_all))
-            .route("/plans/{plan}/devices", get(plan::devices::list))
-            .route("/plans/{plan}/devices.csv", get(plan::devices::export))
-            .route("/plans/{plan}/devices/{dk}", get(plan::devices::show))
-            .route("/plans/{plan}/reasons", get(plan::devices::reasons))
-            .route("/plans/{plan}/blocked", get(plan::blocked::blocked))
-            .route("/plans/{plan}/dry-run", get(plan::dry_run::dry_run))
-            .route("/plans/{plan}/events", get(plan::events::events))
-            .route("/plans/{plan}/clone", post(plan::copy::copy))
-            .route("/plans/{plan}/activate", post(plan::activate::activate))
-            .route("/plans/{plan}/retry", post(plan::retry::retry))
-            .route("/plans/{plan}/skip", post(plan::retry::skip));
-        for (path, change) in plan::state::Change::PATHS {
-            plans = plans.route(path, post(move |api, plan| plan::state::change(api, plan, change)));
+    fn plans(routes: Routes) -> Routes {
+        let mut routes = routes
+            .get("/plans", Anywhere(Viewer), "List the upgrade plans", plan::list::of_all)
+            .get("/plans/{plan}/devices", Plan(Viewer), "List the devices of a plan", plan::devices::list)
+            .get("/plans/{plan}/devices.csv", Plan(Viewer), "Devices of a plan as CSV", plan::devices::export)
+            .get("/plans/{plan}/devices/{dk}", Plan(Viewer), "Show a device in a plan", plan::devices::show)
+            .get("/plans/{plan}/reasons", Plan(Viewer), "Count the reasons in a plan", plan::devices::reasons)
+            .get("/plans/{plan}/blocked", Plan(Viewer), "Count what blocks devices", plan::blocked::blocked)
+            .get("/plans/{plan}/dry-run", Plan(Viewer), "Try a plan without effect", plan::dry_run::dry_run)
+            .get(
+                "/plans/{plan}/events",
+                Plan(Viewer),
+                "The progress of a plan, as events",
+                plan::events::events,
+            )
+            .post("/plans/{plan}/clone", Plan(Operator), "Copy a plan", plan::copy::copy)
+            .post("/plans/{plan}/activate", Plan(Operator), "Activate a plan", plan::activate::activate)
+            .post("/plans/{plan}/retry", Plan(Operator), "Retry devices of a plan", plan::retry::retry)
+            .post("/plans/{plan}/skip", Plan(Operator), "Skip devices of a plan", plan::retry::skip)
+            .get(
+                "/products/{pk}/plans",
+                Product(Viewer),
+                "List the upgrade plans of a product",
+                plan::list::of_product,
+            )
+            .get("/plans/{plan}", Plan(Viewer), "Show a plan", plan::show::show)
+            .delete("/plans/{plan}", Plan(Operator), "Delete a plan", plan::delete::delete);
+        for (path, summary, change) in plan::state::Change::PATHS {
+            let handler = move |api, plan| plan::state::change(api, plan, change);
+            routes = routes.post(path, Plan(Operator), summary, handler);
         }
-        plans
-    }
-
-    /// Requests whose body may hold a plan's device lists.
-    fn device_lists() -> Router<Self> {
-        let mut plans = Router::new()
-            .route("/products/{pk}/plans", get(plan::list::of_product).post(plan::create::create))
-            .route(
-                "/plans/{plan}",
-                get(plan::show::show).patch(plan::edit::edit).delete(plan::delete::delete),
-            );
-        for (path, list) in plan::lists::PATHS {
-            let show = get(move |api, plan, part| plan::lists::show(api, plan, part, list));
-            let replace = move |api, plan, csv| plan::lists::replace(api, plan, csv, list);
-            let clear = move |api, plan| plan::lists::clear(api, plan, list);
-            plans = plans.route(path, show.put(replace).delete(clear));
+        // Requests whose body may hold a plan's device lists.
+        routes = routes
+            .limit(BodyLimit::Bytes(LISTS_MAX))
+            .post("/products/{pk}/plans", Product(Operator), "Save a plan", plan::create::create)
+            .patch("/plans/{plan}", Plan(Operator), "Change a plan", plan::edit::edit);
+        for (path, [show, replace, clear], list) in plan::lists::PATHS {
+            routes = routes
+                .get(path, Plan(Viewer), show, move |api, plan, part| {
+                    plan::lists::show(api, plan, part, list)
+                })
+                .put(path, Plan(Operator), replace, move |api, plan, csv| {
+                    plan::lists::replace(api, plan, csv, list)
+                })
+                .delete(path, Plan(Operator), clear, move |api, plan| plan::lists::clear(api, plan, list));
         }
-        plans
+        routes
     }
 }
 
@@ -185,11 +353,18 @@ async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     Ok(Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") })))
 }
 
-async fn nowhere(uri: Uri) -> ApiError {
-    ApiError::missing("path", uri.path())
+/// Strangers are not told which paths there are.
+async fn nowhere(caller: Result<Caller, AccessError>, uri: Uri) -> ApiError {
+    match caller {
+        Ok(_) => ApiError::missing("path", uri.path()),
+        Err(error) => error.into(),
+    }
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+async fn wrong_method(caller: Result<Caller, AccessError>, method: Method, uri: Uri) -> ApiError {
+    if let Err(error) = caller {
+        return error.into();
+    }
     let message = format!("{} does not take {method}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", message)
 }

@@ -110,6 +110,15 @@ impl Reader {
 }
 
 impl Writer {
+    /// The tokens that somebody made.
+    pub async fn tokens_made_by(&mut self, maker: &str) -> Result<Vec<AccessToken>> {
+        let rows = sqlx::query("SELECT * FROM api_tokens WHERE made_by = $1")
+            .bind(maker)
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(token).collect()
+    }
+
     /// Adds a token. [`StoreError::Conflict`] if a token of a role has the name already.
     pub async fn create_token(&mut self, new: &NewToken<'_>, now: Millis) -> Result<AccessToken> {
         let (role, products, devices) = match new.grant {

@@ -167,6 +167,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "center/src/api",
         &[
             "center/src/access",
+            "center/src/http.rs",
             "center/src/engine",
             "center/src/packages",
             "center/src/store",

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 
 use super::Proved;
+use crate::access::{AccessError, Principal, ProductScope};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
@@ -17,24 +18,27 @@ pub async fn of_product(
     Asked(part): Asked<Part>,
 ) -> Result<Json<Answer<Proved>>, ApiError> {
     api.engine.store().read().await?.product(&product).await?;
-    page(&api, Some(&product), &part).await
+    page(&api, Some(&product), &ProductScope::All, &part).await
 }
 
-/// A page of the packages of all products, oldest first.
+/// A page of the packages of all products in the caller's reach, oldest first.
 pub async fn of_all(
     State(api): State<Api>,
+    caller: Result<Principal, AccessError>,
     Asked(part): Asked<Part>,
 ) -> Result<Json<Answer<Proved>>, ApiError> {
-    page(&api, None, &part).await
+    page(&api, None, &caller?.products, &part).await
 }
 
 async fn page(
     api: &Api,
     product: Option<&ProductKey>,
+    reach: &ProductScope,
     part: &Part,
 ) -> Result<Json<Answer<Proved>>, ApiError> {
     let mut store = api.engine.store().read().await?;
-    let page = store.packages(product, part.after()?, part.limit()?).await?;
+    let mut page = store.packages(product, part.after()?, part.limit()?).await?;
+    page.rows.retain(|package| reach.allows(&package.content.product));
     let page = Answer::of(page, |package| package);
     let mut items = Vec::with_capacity(page.items.len());
     for package in page.items {

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
+use crate::access::{AccessError, Principal, ProductScope};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
@@ -18,7 +19,7 @@ pub async fn of_product(
     Asked(part): Asked<Part>,
 ) -> Result<Json<Answer<Plan>>, ApiError> {
     api.engine.store().read().await?.product(&product).await?;
-    page(&api, Some(&product), &part).await
+    page(&api, Some(&product), &ProductScope::All, &part).await
 }
 
 /// Which plans of all products are asked for.
@@ -31,19 +32,28 @@ pub struct Wanted {
     limit: Option<String>,
 }
 
-/// A page of the plans of all products, oldest first; or the plan of a name.
+/// A page of the plans of all products in the caller's reach, oldest first; or the plan of a name.
 pub async fn of_all(
     State(api): State<Api>,
+    caller: Result<Principal, AccessError>,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Answer<Plan>>, ApiError> {
+    let reach = caller?.products;
     if let Some(name) = wanted.name {
         let plan = api.engine.store().read().await?.plan_named(&name).await?;
+        let plan = plan.filter(|plan| reach.allows(&plan.settings.product));
         return Ok(Json(Answer { items: plan.into_iter().collect(), next: None }));
     }
-    page(&api, None, &Part::of(wanted.after, wanted.limit)).await
+    page(&api, None, &reach, &Part::of(wanted.after, wanted.limit)).await
 }
 
-async fn page(api: &Api, product: Option<&ProductKey>, part: &Part) -> Result<Json<Answer<Plan>>, ApiError> {
-    let page = api.engine.store().read().await?.plans(product, part.after()?, part.limit()?).await?;
+async fn page(
+    api: &Api,
+    product: Option<&ProductKey>,
+    reach: &ProductScope,
+    part: &Part,
+) -> Result<Json<Answer<Plan>>, ApiError> {
+    let mut page = api.engine.store().read().await?.plans(product, part.after()?, part.limit()?).await?;
+    page.rows.retain(|plan| reach.allows(&plan.settings.product));
     Ok(Json(Answer::of(page, |plan| plan)))
 }

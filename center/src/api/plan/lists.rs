@@ -13,9 +13,19 @@ use crate::rules::device_list::device_keys;
 use crate::rules::plan::List;
 use crate::store::PlanId;
 
-/// Each list with its path.
-pub const PATHS: [(&str, List); 2] =
-    [("/plans/{plan}/whitelist", List::White), ("/plans/{plan}/blacklist", List::Black)];
+/// Each list with its path, and what `GET`, `PUT` and `DELETE` do with it.
+pub const PATHS: [(&str, [&str; 3], List); 2] = [
+    (
+        "/plans/{plan}/whitelist",
+        ["List the whitelist of a plan", "Replace the whitelist of a plan", "Clear the whitelist of a plan"],
+        List::White,
+    ),
+    (
+        "/plans/{plan}/blacklist",
+        ["List the blacklist of a plan", "Replace the blacklist of a plan", "Clear the blacklist of a plan"],
+        List::Black,
+    ),
+];
 
 /// A page of a list, in the order of keys.
 pub async fn show(

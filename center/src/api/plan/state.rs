@@ -21,11 +21,11 @@ pub enum Change {
 }
 
 impl Change {
-    /// Each change with its path.
-    pub const PATHS: [(&str, Change); 3] = [
-        ("/plans/{plan}/suspend", Change::Suspend),
-        ("/plans/{plan}/resume", Change::Resume),
-        ("/plans/{plan}/terminate", Change::Terminate),
+    /// Each change with its path and what it does.
+    pub const PATHS: [(&str, &str, Change); 3] = [
+        ("/plans/{plan}/suspend", "Suspend a plan", Change::Suspend),
+        ("/plans/{plan}/resume", "Resume a plan", Change::Resume),
+        ("/plans/{plan}/terminate", "Terminate a plan", Change::Terminate),
     ];
 }
 

@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 
-use super::Shown;
 use super::plan::InLanguage;
+use super::{Shown, check_theirs};
+use crate::access::{AccessError, Caller};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named, OptionalBody};
@@ -56,12 +57,14 @@ impl Given {
 /// Takes an action of the device's end user; answers with the plan as the end user then sees it.
 pub async fn action(
     State(api): State<Api>,
+    caller: Result<Caller, AccessError>,
     Named((product, key, action)): Named<(ProductKey, DeviceKey, UserAction)>,
     Asked(language): Asked<InLanguage>,
     headers: HeaderMap,
     OptionalBody(given): OptionalBody<Given>,
 ) -> Result<Json<Shown>, ApiError> {
     let wanted = language.wanted(&headers)?;
+    check_theirs(&api, caller, &product, &key, given.plan).await?;
     let plan = given.plan.map(PlanId);
     let plan = api.engine.apply_user_command(&product, &key, plan, given.command(action)?).await?;
     let device = api.engine.store().read().await?.device(&product, &key).await?.id;

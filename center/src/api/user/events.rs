@@ -7,7 +7,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::Progress;
+use super::{Progress, check_theirs};
+use crate::access::{AccessError, Caller};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::events::{Seen, Subject, answer, event, last_seen, nothing_left};
@@ -94,10 +95,12 @@ impl Subject for Story {
 /// lines since `Last-Event-ID` come first.
 pub async fn events(
     State(api): State<Api>,
+    caller: Result<Caller, AccessError>,
     Named((product, key)): Named<(ProductKey, DeviceKey)>,
     Asked(Which { plan }): Asked<Which>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    check_theirs(&api, caller, &product, &key, plan).await?;
     let device = api.engine.store().read().await?.device(&product, &key).await?.id;
     let plan = match plan {
         Some(plan) => PlanId(plan),

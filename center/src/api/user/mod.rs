@@ -8,6 +8,9 @@ pub mod plan;
 
 use serde::Serialize;
 
+use super::Api;
+use super::error::ApiError;
+use crate::access::{AccessError, Caller};
 use crate::clock::Millis;
 use crate::engine::UserPlan;
 use crate::rules::consent::{Answer, Appointment};
@@ -16,7 +19,7 @@ use crate::rules::plan::{Mode, PlanState};
 use crate::rules::progress::{ComponentState, UpgradeState};
 use crate::rules::upgrade::UserAction;
 use crate::rules::window::{PushPeriod, Zone};
-use crate::rules::{ComponentKind, ComponentNo, Title, Version};
+use crate::rules::{ComponentKind, ComponentNo, DeviceKey, ProductKey, Title, Version};
 use crate::store::{PlanId, UpgradeId};
 
 /// A plan as the end user sees it.
@@ -90,6 +93,23 @@ pub struct Progress {
     condition: &'static str,
     text: String,
     may_change: Option<Millis>,
+}
+
+/// An end user sees the plans that concern their device; others of the product are to them as if they were not there.
+async fn check_theirs(
+    api: &Api,
+    caller: Result<Caller, AccessError>,
+    product: &ProductKey,
+    key: &DeviceKey,
+    plan: Option<i64>,
+) -> Result<(), ApiError> {
+    let (Caller::EndUser(_), Some(plan)) = (caller?, plan) else { return Ok(()) };
+    let (device, plans) = api.engine.user_plans(product, key).await?;
+    if plans.iter().any(|seen| seen.plan.id.0 == plan) {
+        return Ok(());
+    }
+    let had = api.engine.store().read().await?.find_upgrade(PlanId(plan), device.id).await?;
+    had.map(drop).ok_or_else(|| ApiError::missing("upgrade plan", &plan.to_string()))
 }
 
 impl Progress {
