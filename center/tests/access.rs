@@ -166,7 +166,7 @@ fn standing(caller: &str) -> Option<(Role, Option<&str>)> {
 
 /// What a caller gets for a thing of product p1: none is "allowed".
 fn refusal(requires: Requires, caller: &str) -> Option<u16> {
-    let Some(needs) = requires.role() else { return None };
+    let needs = requires.role()?;
     if caller == "nobody" {
         return Some(401);
     }
