@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::packages::signature::{PublicUrl, PublicUrlError, UrlKey};
+use crate::packages::signature::{PublicUrl, PublicUrlError};
 use crate::seal::{Keyring, SealError};
 
 /// The data folder when none is given.
@@ -14,6 +14,9 @@ pub const DATA_FOLDER: &str = "./quecota-data";
 
 /// The file of the seal keys in a data folder.
 pub const SEAL_KEY_FILE: &str = "seal.key";
+
+/// The file of the key of download URLs in the data folder of a version before.
+const URL_KEY_FILE: &str = "url.key";
 
 /// What stops a center from starting, in words for the person who started it.
 #[derive(Debug, thiserror::Error)]
@@ -159,15 +162,28 @@ impl DataFolder {
         synced.map_err(failed(&path))
     }
 
-    /// The key of the download URLs: made at the first start.
-    pub fn url_key(&self) -> Result<UrlKey, ConfigError> {
-        let path = self.0.join("url.key");
+    /// The key of download URLs that a version before kept here: the database has them now.
+    pub fn former_url_key(&self) -> Result<Option<[u8; 32]>, ConfigError> {
+        let path = self.0.join(URL_KEY_FILE);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(failed(&path))?,
+        };
         let mut key = [0; 32];
-        hex::decode_to_slice(secret(&path)?, &mut key).map_err(|_| ConfigError::Secret {
+        hex::decode_to_slice(text.trim(), &mut key).map_err(|_| ConfigError::Secret {
             path: path.display().to_string(),
             rule: "it must be 64 hexadecimal digits",
         })?;
-        Ok(UrlKey::new(key))
+        Ok(Some(key))
+    }
+
+    /// Removes that key, once it is in the database.
+    pub fn forget_url_key(&self) -> Result<(), ConfigError> {
+        let path = self.0.join(URL_KEY_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(failed(&path)),
+        }
     }
 }
 
@@ -261,11 +277,9 @@ mod tests {
         let token = data.token().unwrap();
         assert_eq!(data.token().unwrap(), token);
         assert_eq!(data.known_token(), Some(token));
-        assert!(data.url_key().unwrap().verifies("a", &data.url_key().unwrap().sign("a")));
-        for name in ["token", "url.key"] {
-            assert_eq!(fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777, 0o600);
-        }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        let mode = fs::metadata(folder.path().join("token")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
@@ -274,7 +288,7 @@ mod tests {
         let data = DataFolder::open(folder.path()).unwrap();
         fs::write(folder.path().join("url.key"), "12").unwrap();
         fs::write(folder.path().join("token"), "").unwrap();
-        assert!(data.url_key().unwrap_err().to_string().contains("url.key"));
+        assert!(data.former_url_key().unwrap_err().to_string().contains("url.key"));
         assert!(data.token().unwrap_err().to_string().contains("token"));
     }
 

@@ -53,7 +53,7 @@ pub enum MaintenanceError {
     /// PostgreSQL has tools of its own.
     #[error(
         "--database is PostgreSQL: back it up with `pg_dump --format=custom`, which is consistent while centers serve, then \
-         copy the folder objects/ and the files url.key and token of the data folder, in this order; keep QUECOTA_SEAL_KEY too"
+         copy the folder objects/ and the file token of the data folder, in this order; keep QUECOTA_SEAL_KEY too"
     )]
     Postgres,
 }

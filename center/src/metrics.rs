@@ -51,6 +51,10 @@ struct Figures {
     log_lost: Gauge,
     lost_lines: OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>,
     business: Family<One, Counter>,
+    centers: Gauge,
+    centers_lost: Counter,
+    taken_over: Counter,
+    wakeups: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -86,6 +90,10 @@ impl Default for Metrics {
             log_lost: Gauge::default(),
             lost_lines: OnceLock::new(),
             business: Family::default(),
+            centers: Gauge::default(),
+            centers_lost: Counter::default(),
+            taken_over: Counter::default(),
+            wakeups: Counter::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that runs", build);
@@ -113,6 +121,10 @@ impl Default for Metrics {
             forgotten, "log_lines_forgotten", "Log lines deleted because of their age";
             set_aside, "set_aside", "Devices and plans that cannot be handled, most likely for an unusable row, and are tried again later";
             business, "business_messages", "Business data from devices, by kind: acknowledged, and shown in the device's log";
+            centers, "centers", "Centers that are alive on the database, as this one sees it; 0: it is alone on its own";
+            centers_lost, "centers_lost", "Centers that fell silent, whose connections this one has ended";
+            taken_over, "connections_taken_over", "Connections closed here because the device connected to another center";
+            wakeups, "wakeups", "Notifications of other centers that something is due here";
             messages_failed, "messages_failed", "Messages from devices that were acknowledged and cannot be handled";
             log_lost, "process_log_lines_lost", "Lines of the process's own log that nobody took in time, since the start";
         }
@@ -208,6 +220,26 @@ impl Metrics {
             Subject::Plan => "plan",
         };
         self.0.set_aside.get_or_create(&[("what", what)]).inc();
+    }
+
+    /// So many centers are alive on the database.
+    pub(crate) fn centers(&self, alive: usize) {
+        self.0.centers.set(i64::try_from(alive).unwrap_or(i64::MAX));
+    }
+
+    /// The connections of a center that fell silent were ended.
+    pub(crate) fn center_lost(&self) {
+        self.0.centers_lost.inc();
+    }
+
+    /// A connection is closed because its device connected to another center.
+    pub(crate) fn taken_over(&self) {
+        self.0.taken_over.inc();
+    }
+
+    /// Another center said that something is due here.
+    pub(crate) fn wakeup(&self) {
+        self.0.wakeups.inc();
     }
 
     /// A message is acknowledged although it cannot be handled.

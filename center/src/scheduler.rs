@@ -1,18 +1,35 @@
 //! Time: what is due is done once a second, and the messages that follow from it go out over a [`DeviceLink`].
+//!
+//! Where several centers share a database, each does what is due for the devices that it holds. Another center's
+//! notification only makes that sooner. Once a second this one says that it is alive.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock::Millis;
-use crate::engine::{Downlink, Engine};
+use crate::engine::centers::{Beat, SILENCE};
+use crate::engine::{Downlink, Engine, SessionId};
 use crate::store::DeviceId;
 
 /// Time between two ticks.
 const TICK: Duration = Duration::from_secs(1);
+/// Least time from one tick to the next: many things that become due at once are one tick's work.
+const TICK_PAUSE: Duration = Duration::from_millis(50);
+/// Time between two signs of life.
+const BEAT: Duration = Duration::from_secs(1);
+/// Longest wait for a sign of life to be taken.
+const BEAT_DEADLINE: Duration = Duration::from_secs(5);
+/// Without a sign of life for so long the devices are sent away: another center may be able to serve them.
+const CUT_OFF: Duration = Duration::from_secs(60);
+/// How often silent centers are looked for, and centers that nobody knows.
+const ROLL_CALL: Duration = Duration::from_secs(2);
+const UNKNOWN_CENTERS: Duration = Duration::from_secs(60);
+/// Pause before notifications are asked for again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Time between two failed ticks that the log names: a database may be away for hours.
 const FAILURE_NAMED: Duration = Duration::from_secs(60);
 /// How often old log lines are looked for, and the pause between two batches of them.
@@ -23,6 +40,12 @@ const PRUNE_PAUSE: Duration = Duration::from_millis(200);
 pub trait DeviceLink: Send + Sync {
     /// Sends a message to a device, if it is connected here. Nothing is promised: what must arrive has a lease.
     fn send(&self, device: DeviceId, message: &Downlink) -> Delivery;
+
+    /// Closes the connection `session` of a device, if it is the one here: the device has another one elsewhere.
+    fn close(&self, device: DeviceId, session: &SessionId);
+
+    /// Closes every connection: they count as ended already, or nothing can be done for them here.
+    fn close_all(&self);
 }
 
 /// What became of a message.
@@ -41,27 +64,157 @@ pub struct Scheduler {
     engine: Engine,
     link: Arc<dyn DeviceLink>,
     keep_log: Option<Millis>,
+    tick: Duration,
+    /// Since when the other centers have heard this one without a gap.
+    heard_since: Mutex<Option<Instant>>,
 }
 
 impl Scheduler {
     /// A scheduler that sends over `link`, and deletes log lines older than `keep_log`; none: they are kept for ever.
     pub fn new(engine: Engine, link: Arc<dyn DeviceLink>, keep_log: Option<Millis>) -> Self {
-        Scheduler { engine, link, keep_log }
+        Scheduler { engine, link, keep_log, tick: TICK, heard_since: Mutex::default() }
     }
 
-    /// Runs until `shutdown`.
+    /// The same with another time between two ticks.
+    #[must_use]
+    pub fn ticking_every(self, tick: Duration) -> Self {
+        Scheduler { tick, ..self }
+    }
+
+    /// Runs until `shutdown`, or until another process has started under the id of this center.
     pub async fn run(self, shutdown: CancellationToken) {
-        tokio::join!(self.tick(&shutdown), self.write_business(&shutdown), self.prune_log(&shutdown));
+        let work = async {
+            tokio::join!(self.tick(&shutdown), self.write_business(&shutdown), self.prune_log(&shutdown))
+        };
+        if !self.engine.is_shared() {
+            work.await;
+            return;
+        }
+        tokio::select! {
+            _ = work => {}
+            () = self.stay_alive(&shutdown) => {}
+            () = self.listen() => {}
+            () = self.call_roll() => {}
+        }
+    }
+
+    /// Says that this center is alive, and closes connections that other centers have taken over.
+    async fn stay_alive(&self, shutdown: &CancellationToken) {
+        let mut beats = interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = Instant::now();
+        let mut cut_off = false;
+        loop {
+            tokio::select! {
+                _ = beats.tick() => {}
+                () = self.engine.wake().until_taken_over() => {}
+            }
+            match timeout(BEAT_DEADLINE, self.engine.beat()).await {
+                Ok(Ok(Beat::Counted)) => {
+                    // A process that stood still was not heard.
+                    let gap = last.elapsed() >= BEAT_DEADLINE;
+                    self.heard(|since| since.filter(|_| !gap).or_else(|| Some(Instant::now())));
+                    (last, cut_off) = (Instant::now(), false);
+                }
+                Ok(Ok(Beat::Lost)) => {
+                    warn!("this center was silent for too long: its devices have to connect anew");
+                    self.link.close_all();
+                    self.heard(|_| Some(Instant::now()));
+                    (last, cut_off) = (Instant::now(), false);
+                }
+                Ok(Ok(Beat::Replaced)) => {
+                    let center = self.engine.center();
+                    error!(center, "another process has started under this center id; this one ends");
+                    // During a shutdown there is no other part that could end first.
+                    if shutdown.is_cancelled() {
+                        std::future::pending::<()>().await;
+                    }
+                    return;
+                }
+                outcome => {
+                    self.heard(|_| None);
+                    if let Ok(Err(error)) = outcome {
+                        tracing::debug!(%error, "no sign of life");
+                    }
+                    if last.elapsed() >= CUT_OFF && !cut_off {
+                        warn!(
+                            "no database for {CUT_OFF:?}: the devices are sent away, perhaps another center can serve them"
+                        );
+                        self.link.close_all();
+                        cut_off = true;
+                    }
+                    continue;
+                }
+            }
+            match timeout(BEAT_DEADLINE, self.engine.taken_over()).await {
+                Ok(Ok(taken)) => {
+                    for (device, session) in taken {
+                        self.engine.metrics().taken_over();
+                        self.link.close(device, &session);
+                    }
+                }
+                // They stay in the list.
+                Ok(Err(error)) => tracing::debug!(%error, "connections taken over are closed later"),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn heard(&self, change: impl FnOnce(Option<Instant>) -> Option<Instant>) {
+        let mut since = self.heard_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = change(*since);
+    }
+
+    /// Hears what other centers say is due here.
+    async fn listen(&self) {
+        loop {
+            match self.engine.store().wakeups(self.engine.center()).await {
+                Ok(Some(mut wakeups)) => {
+                    // Something may have been said before we listened.
+                    self.engine.wake().all();
+                    while wakeups.next().await.is_ok() {
+                        self.engine.metrics().wakeup();
+                        self.engine.wake().all();
+                    }
+                }
+                Ok(None) => return std::future::pending().await,
+                Err(error) => tracing::debug!(%error, "no notifications for now; ticks find what is due"),
+            }
+            sleep(LISTEN_AGAIN).await;
+        }
+    }
+
+    /// Ends the connections of centers that are silent.
+    async fn call_roll(&self) {
+        let mut noted: Option<Instant> = None;
+        loop {
+            sleep(ROLL_CALL).await;
+            let span = Duration::from_millis(SILENCE.0.unsigned_abs());
+            let since = *self.heard_since.lock().unwrap_or_else(PoisonError::into_inner);
+            if since.is_none_or(|since| since.elapsed() < span) {
+                continue;
+            }
+            if let Err(error) = self.engine.end_silent_centers().await {
+                warn!(%error, "the connections of a silent center are ended later");
+            }
+            if noted.is_none_or(|noted| noted.elapsed() >= UNKNOWN_CENTERS) {
+                noted = Some(Instant::now());
+                if let Err(error) = self.engine.note_unknown_centers().await {
+                    tracing::debug!(%error, "unknown centers are noted later");
+                }
+            }
+        }
     }
 
     async fn tick(&self, shutdown: &CancellationToken) {
-        let mut ticks = interval(TICK);
+        let mut ticks = interval(self.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut named: Option<Instant> = None;
         loop {
             let due = tokio::select! {
                 () = shutdown.cancelled() => return,
                 due = ticks.tick() => due,
+                () = self.engine.wake().until_due() => Instant::now(),
             };
             let begun = Instant::now();
             let ticked = self.engine.tick().await;
@@ -78,6 +231,7 @@ impl Scheduler {
                 }
                 Err(_) => {}
             }
+            sleep(TICK_PAUSE).await;
         }
     }
 

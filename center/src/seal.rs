@@ -56,6 +56,8 @@ pub enum Place<'a> {
     Product(&'a str),
     /// A device, by its product's key and its own.
     Device(&'a str, &'a str),
+    /// A key of download URLs.
+    UrlKey,
 }
 
 impl Place<'_> {
@@ -64,6 +66,7 @@ impl Place<'_> {
         match self {
             Place::Product(pk) => ["product", pk].join("\0"),
             Place::Device(pk, dk) => ["device", pk, dk].join("\0"),
+            Place::UrlKey => "url key".to_owned(),
         }
         .into_bytes()
     }
@@ -74,6 +77,7 @@ impl fmt::Display for Place<'_> {
         match self {
             Place::Product(pk) => write!(f, "product {pk}"),
             Place::Device(pk, dk) => write!(f, "device {dk} of product {pk}"),
+            Place::UrlKey => f.write_str("the download URLs"),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::http;
 use crate::log::{self, LogWriter};
 use crate::packages::download::Downloads;
 use crate::packages::object_store::{ObjectError, Objects};
-use crate::packages::signature::Signer;
+use crate::packages::signature::{Signer, UrlKeys};
 use crate::scheduler::Scheduler;
 use crate::seal::Keyring;
 use crate::store::{Store, StoreError};
@@ -56,6 +56,9 @@ pub struct ServeOptions {
     /// A PostgreSQL database (postgres://...) instead of the SQLite file in the data folder
     #[arg(long, value_name = "URL")]
     database: Option<String>,
+    /// Folder of the packages' files, the same one for every center of a database; without it, `objects` in the data folder
+    #[arg(long, value_name = "DIR")]
+    packages: Option<PathBuf>,
     /// Name of this center among several that share a PostgreSQL database, the same after a restart; without it, the one in
     /// the file `center.id` of the data folder, made at the first start
     #[arg(long, env = "QUECOTA_CENTER_ID", value_name = "ID", value_parser = config::center_id)]
@@ -254,7 +257,7 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         None if options.no_token_file => None,
         None => Some(data.token()?),
     };
-    let key = data.url_key()?;
+    let brought = data.former_url_key()?;
     let owner = match options.center_id {
         Some(id) => id,
         None => data.center_id()?,
@@ -268,10 +271,15 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         return Err(ConfigError::NotForVendorDevices(public.to_string()).into());
     }
 
-    let objects = Objects::in_folder(&data.objects(), abandoned_after)?;
+    let folder = options.packages.unwrap_or_else(|| data.objects());
+    let objects = Objects::in_folder(&folder, abandoned_after)?;
     let keys = options.seal.keys(&data, &database)?;
     let store = open_store(&data, &database, keys).await?;
-    let signer = Arc::new(Signer::new(public.clone(), key.clone()));
+    let url_keys = UrlKeys::new(&store.url_keys(brought, Clock::system().now()).await?);
+    data.forget_url_key()?;
+    let signing =
+        url_keys.signing().cloned().ok_or_else(|| StoreError::missing("key of download URLs", ""))?;
+    let signer = Arc::new(Signer::new(public.clone(), signing));
     let engine = Engine::new(store, Clock::system(), signer).owned_by(&owner);
     engine.start().await?;
     let access = Access::new(engine.store().clone(), Clock::system(), token.as_deref());
@@ -284,7 +292,7 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     }
     let (store, metrics) = (engine.store().clone(), engine.metrics().clone());
     metrics.lost_lines_of(move || log.lost());
-    let downloads = Downloads { objects: objects.clone(), key, store: store.clone(), metrics };
+    let downloads = Downloads { objects: objects.clone(), keys: url_keys, store: store.clone(), metrics };
     let stop = CancellationToken::new();
     let router = Api::new(engine.clone(), objects, access)
         .until(stop.clone())
@@ -292,6 +300,7 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         .merge(downloads.router())
         .layer(middleware::from_fn(http::hear_out));
 
+    let leaving = engine.clone();
     let mut parts = JoinSet::new();
     parts.spawn(http::serve(http, router, stop.clone()));
     let endpoint = MqttEndpoint::new(engine.clone());
@@ -316,6 +325,9 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     stop.cancel();
     let ended = async {
         while parts.join_next().await.is_some() {}
+        if let Err(error) = leaving.leave().await {
+            warn!(%error, "connections are still noted in the database; the next start, or another center, ends them");
+        }
         store.close().await;
     };
     if tokio::time::timeout(STOP_DEADLINE, ended).await.is_err() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use conversation::{Center, NOON};
 use quecota_center::clock::Millis;
-use quecota_center::engine::{BusinessData, BusinessKind, Downlink};
+use quecota_center::engine::{BusinessData, BusinessKind, Downlink, SessionId};
 use quecota_center::scheduler::{Delivery, DeviceLink, Scheduler};
 use quecota_center::store::DeviceId;
 use tokio_util::sync::CancellationToken;
@@ -72,6 +72,10 @@ impl DeviceLink for NoLink {
     fn send(&self, _: DeviceId, _: &Downlink) -> Delivery {
         Delivery::Offline
     }
+
+    fn close(&self, _: DeviceId, _: &SessionId) {}
+
+    fn close_all(&self) {}
 }
 
 #[tokio::test]

@@ -401,7 +401,7 @@ async fn offered() -> Offered {
     writer.commit().await.unwrap();
 
     let public = PublicUrl::parse(&format!("http://{}", bench.center.http)).unwrap();
-    let key = DataFolder::existing(&bench.center.data).url_key().unwrap();
+    let key = UrlKey::new(store.url_keys(None, Millis(1)).await.unwrap()[0]);
     let token = Token { upgrade: upgrade.id, package: PackageId(1), file_index: 0 };
     let url = Signer::new(public, key).url(token, "fw.bin");
     Offered { bench, content, store, upgrade, url }
@@ -556,7 +556,7 @@ async fn a_url_is_good_only_as_it_was_signed() {
     }
 
     // Signed by this center, but for nothing that is there.
-    let key = DataFolder::existing(&offered.bench.center.data).url_key().unwrap();
+    let key = UrlKey::new(offered.store.url_keys(None, Millis(1)).await.unwrap()[0]);
     for token in ["9-1-0", "1-9-0", "1-1-5", "nonsense"] {
         let path = format!("/f/{token}/{}/{name}", key.sign(token));
         assert_eq!(offered.ask("GET", &path, &[]).0, 404, "{token}");

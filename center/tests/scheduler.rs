@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use conversation::*;
 use quecota_center::clock::Millis;
-use quecota_center::engine::Downlink;
+use quecota_center::engine::{Downlink, SessionId};
 use quecota_center::rules::plan::{PlanState, Push, Supersede};
 use quecota_center::rules::*;
 use quecota_center::scheduler::{Delivery, DeviceLink, Scheduler};
@@ -194,6 +194,10 @@ impl DeviceLink for Sent {
         self.0.lock().unwrap().push(device);
         Delivery::Queued
     }
+
+    fn close(&self, _: DeviceId, _: &SessionId) {}
+
+    fn close_all(&self) {}
 }
 
 #[tokio::test]

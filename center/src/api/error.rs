@@ -214,7 +214,9 @@ impl From<EngineError> for ApiError {
         let message = error.to_string();
         match error {
             EngineError::Store(error) => error.into(),
-            EngineError::LateLock(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message),
+            EngineError::LateLock(_) | EngineError::Busy(_) | EngineError::CenterIdInUse(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            }
             EngineError::Plan(faults) => match faults.as_slice() {
                 [fault] => Self::from(fault.clone()),
                 faults => {

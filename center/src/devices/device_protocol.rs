@@ -162,6 +162,8 @@ impl MessageHandler for DeviceProtocol<'_> {
         self.provision()?;
         match self.engine.online(self.admitted.device).await {
             Ok(connected) => {
+                // A device subscribes once per connection; of two subscriptions the second has the say.
+                let _ = self.connection.session.set(connected.session.clone());
                 self.session = Some(connected.session);
                 self.send_all(&connected.messages);
                 Ok(())

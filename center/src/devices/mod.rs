@@ -223,7 +223,8 @@ impl MqttEndpoint {
         drop(session);
         self.registry.remove(&connection);
         tracing::info!(client, %peer, "device disconnected: {end}");
-        if let Some(session) = protocol.into_session() {
+        // A center that stops ends all of them in the store at once.
+        if let Some(session) = protocol.into_session().filter(|_| !shutdown.is_cancelled()) {
             Box::pin(self.report_offline(device, session)).await;
         }
     }
@@ -286,6 +287,18 @@ impl DeviceLink for MqttEndpoint {
                 Delivery::Refused
             }
         }
+    }
+
+    fn close(&self, device: DeviceId, session: &SessionId) {
+        if let Some(connection) = self.registry.find(device)
+            && connection.session.get() == Some(session)
+        {
+            connection.send_queue.close(CloseReason::TakenOver);
+        }
+    }
+
+    fn close_all(&self) {
+        self.registry.close_all(CloseReason::CutOff);
     }
 }
 

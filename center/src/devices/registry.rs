@@ -1,7 +1,7 @@
 //! The registry of connected devices, and the way down to each of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytestring::ByteString;
 use quecota_core::text::TooLong;
@@ -10,7 +10,7 @@ use quecota_core::wire::credential::SessionCipher;
 use quecota_core::wire::frame::{Frame, HEADER, PacketId};
 use quecota_core::wire::topic;
 
-use crate::engine::Downlink;
+use crate::engine::{Downlink, SessionId};
 use crate::store::DeviceId;
 
 use super::codec::{self, Payload};
@@ -41,6 +41,8 @@ impl From<NoRoom> for NotSent {
 pub(super) struct Connection {
     device: DeviceId,
     client_id: String,
+    /// The engine's name for it, once the device has subscribed.
+    pub session: OnceLock<SessionId>,
     /// What its session sends.
     pub send_queue: SendQueue,
     sender: Mutex<FrameSender>,
@@ -59,6 +61,7 @@ impl Connection {
         Self {
             device,
             client_id: client_id.into(),
+            session: OnceLock::new(),
             send_queue: SendQueue::new(QUEUE),
             sender: Mutex::new(sender),
         }

@@ -25,6 +25,8 @@ pub(super) enum CloseReason {
     TakenOver = 1,
     /// The center is stopping.
     ShuttingDown = 2,
+    /// The other centers took this one for stopped, or it cannot reach the database.
+    CutOff = 3,
 }
 
 /// The queue is full: the caller tries again later or lets its lease run out.
@@ -88,7 +90,8 @@ impl SendQueue {
         match self.closed.load(Ordering::Acquire) {
             0 => None,
             1 => Some(CloseReason::TakenOver),
-            _ => Some(CloseReason::ShuttingDown),
+            2 => Some(CloseReason::ShuttingDown),
+            _ => Some(CloseReason::CutOff),
         }
     }
 

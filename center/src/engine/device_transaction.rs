@@ -28,20 +28,36 @@ pub(super) struct DeviceTransaction<'e> {
     pub(super) full: Vec<PlanId>,
     /// Whether the device has reported another version than before.
     pub(super) has_new_versions: bool,
+    /// Whether something became due for the device, which its center must learn of.
+    is_due: bool,
     locks: PlanLocks,
     /// A lock that came too late: the transaction begins again with it.
     late: Option<(PlanId, PlanLock)>,
+}
+
+/// What is done about a device that another transaction has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfLocked {
+    /// Its turn is waited for.
+    Wait,
+    /// [`EngineError::Busy`]: what is due stays due.
+    Pass,
 }
 
 /// Does the work with a locked device in one transaction, and commits it; gives what the work returns, and the messages for
 /// the device. The work is done anew if the database ends the transaction for the sake of another one, or if it meets a plan
 /// too late to lock it.
 macro_rules! with_device {
-    ($engine:expr, $device:expr, |$transaction:ident| $work:expr) => {{
+    ($engine:expr, $device:expr, |$transaction:ident| $work:expr) => {
+        with_device!($engine, $device, $crate::engine::device_transaction::IfLocked::Wait, |$transaction| {
+            $work
+        })
+    };
+    ($engine:expr, $device:expr, $if_locked:expr, |$transaction:ident| $work:expr) => {{
         let mut attempts = $crate::engine::transaction::Attempts::default();
         let mut locks = $crate::engine::plan_locks::PlanLocks::default();
         loop {
-            let outcome = match $engine.transaction($device, locks.clone()).await {
+            let outcome = match $engine.transaction($device, $if_locked, locks.clone()).await {
                 Ok(mut transaction) => {
                     let $transaction = &mut transaction;
                     let done: $crate::engine::Result<_> = async { $work }.await;
@@ -59,9 +75,17 @@ macro_rules! with_device {
 pub(super) use with_device;
 
 impl Engine {
-    pub(super) async fn transaction(&self, id: DeviceId, locks: PlanLocks) -> Result<DeviceTransaction<'_>> {
+    pub(super) async fn transaction(
+        &self,
+        id: DeviceId,
+        if_locked: IfLocked,
+        locks: PlanLocks,
+    ) -> Result<DeviceTransaction<'_>> {
         let mut store = self.begin().await?;
-        let device = store.lock_device(id).await?;
+        let device = match if_locked {
+            IfLocked::Wait => store.lock_device(id).await?,
+            IfLocked::Pass => store.lock_free_device(id).await?.ok_or(EngineError::Busy(id))?,
+        };
         for (plan, lock) in locks.iter() {
             store.lock(plan, lock).await?;
         }
@@ -75,6 +99,7 @@ impl Engine {
             messages: Vec::new(),
             full: Vec::new(),
             has_new_versions: false,
+            is_due: false,
             locks,
             late: None,
         })
@@ -103,7 +128,14 @@ impl DeviceTransaction<'_> {
         }
         let done = done?;
         self.store.save_device(&self.device).await?;
+        let holder = self.device.center.as_deref().filter(|_| self.is_due);
+        if let Some(center) = holder.filter(|center| **center != *self.engine.owner) {
+            self.store.wake(center).await?;
+        }
         self.store.commit().await?;
+        if self.is_due {
+            self.engine.wake.due();
+        }
         for plan in self.full {
             self.engine.waiting.add(plan, self.device.id);
         }
@@ -121,6 +153,11 @@ impl DeviceTransaction<'_> {
         let plan = self.store.lock(id, lock).await?;
         self.locks.add(id, lock);
         Ok(plan)
+    }
+
+    /// Something is due for the device from the commit on.
+    pub(super) fn becomes_due(&mut self) {
+        self.is_due = true;
     }
 
     /// The plan is about to be changed.

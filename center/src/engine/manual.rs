@@ -210,7 +210,7 @@ impl Engine {
                 transaction.store.set_auto_confirm(device, auto).await?;
                 transaction.log(None, None, "user", json!({ "auto_confirm": auto })).await?;
                 if auto == AutoConfirm::On {
-                    transaction.store.set_recheck_at(device, Some(transaction.now)).await?;
+                    transaction.recheck_soon().await?;
                 }
             }
             Ok(())
@@ -260,6 +260,7 @@ impl DeviceTransaction<'_> {
 
     /// The next tick evaluates the device's plans.
     async fn recheck_soon(&mut self) -> Result<()> {
+        self.becomes_due();
         Ok(self.store.set_recheck_at(self.device.id, Some(self.now)).await?)
     }
 

@@ -4,6 +4,7 @@
 //! is acknowledged after the call has been counted.
 
 mod business;
+pub mod centers;
 mod device_transaction;
 mod dry_run;
 mod evaluation;
@@ -32,14 +33,15 @@ use device_transaction::with_device;
 
 use waiting::Waiting;
 
-use crate::clock::{Clock, Millis};
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::rules::NameError;
 use crate::rules::manual::ActionRefused;
 use crate::rules::plan::{ActivationFault, NoTransition};
 use crate::store::{DeviceId, PlanId, Store, StoreError, WasOwner};
 
-use tick::{Item, SetAside};
+use centers::Wake;
+use tick::SetAside;
 
 pub use crate::packages::url::{Firmware, FirmwareUrls};
 pub use dry_run::{DryRun, Forecast};
@@ -90,6 +92,14 @@ pub enum EngineError {
     /// The transaction met a plan too late to lock it. The engine begins it again with that lock, so nobody sees this.
     #[error("plan {} was locked too late", .0.0)]
     LateLock(PlanId),
+    /// Another transaction has the device now; what is due for it stays due.
+    #[error("device number {} is in another transaction", .0.0)]
+    Busy(DeviceId),
+    /// Another process is alive under the center id of this one.
+    #[error(
+        "another quecota-center runs as center {0:?} on this database: give each its own --center-id, or a data folder of its own"
+    )]
+    CenterIdInUse(String),
     /// The end user's word is not taken.
     #[error(transparent)]
     ActionRefused(#[from] ActionRefused),
@@ -100,7 +110,7 @@ impl EngineError {
     pub fn is_temporary(&self) -> bool {
         match self {
             EngineError::Store(error) => error.is_temporary(),
-            EngineError::LateLock(_) => true,
+            EngineError::LateLock(_) | EngineError::Busy(_) => true,
             _ => false,
         }
     }
@@ -120,6 +130,9 @@ pub struct Engine {
     clock: Clock,
     urls: Arc<dyn FirmwareUrls>,
     owner: Arc<str>,
+    /// Tells this process from an earlier or another one with the same owner id.
+    run: Arc<str>,
+    wake: Wake,
     metrics: Metrics,
     set_aside: SetAside,
     tick_error: Arc<Mutex<Option<String>>>,
@@ -136,7 +149,9 @@ impl Engine {
             store,
             clock,
             urls,
-            owner: random_owner(),
+            owner: random_id(),
+            run: random_id(),
+            wake: Wake::default(),
             metrics,
             set_aside: SetAside::default(),
             tick_error: Arc::default(),
@@ -172,37 +187,17 @@ impl Engine {
         Engine { owner: owner.into(), ..self }
     }
 
-    /// The process starts: connections that an earlier run of it left behind are gone. Call it once, before devices come.
-    /// Leases that ran out meanwhile get some minutes more: the devices could not tell.
-    pub async fn start(&self) -> Result<()> {
-        let mut store = self.begin().await?;
-        store.extend_leases(self.clock.now() + RESTART_GRACE).await?;
-        store.commit().await?;
-        loop {
-            let sessions = self.store.read().await?.sessions_left(&self.owner, SESSIONS).await?;
-            if sessions.is_empty() {
-                return Ok(());
-            }
-            for (device, session) in sessions {
-                match self.offline(device, &SessionId(session.clone())).await {
-                    Err(error) if !error.is_temporary() => {
-                        self.set_aside(Item::Device(device), &error).await;
-                        // Its leases stay as they are; the connection is gone all the same.
-                        let mut store = self.begin().await?;
-                        store.set_offline(device, &session, self.clock.now()).await?;
-                        store.commit().await?;
-                    }
-                    outcome => outcome?,
-                }
-            }
-        }
-    }
-
     /// A device has subscribed: it can be reached now. Call it once per connection, after SUBACK; the offer usually comes
     /// as the answer to the device's version report.
     pub async fn online(&self, device: DeviceId) -> Result<Connected> {
         let session = SessionId(format!("{}/{:016x}", self.owner, rand::random::<u64>()));
         let ((), messages) = with_device!(self, device, |transaction| {
+            let before = &transaction.device;
+            if let (Some(center), Some(older)) = (&before.center, &before.session)
+                && *center != *self.owner
+            {
+                transaction.store.take_over(center, device, older).await?;
+            }
             transaction.store.set_online(device, &session.0, transaction.now).await?;
             transaction.device = transaction.store.device_by_id(device).await?;
             transaction.follow_presence().await
@@ -240,12 +235,7 @@ impl Engine {
     }
 }
 
-/// An owner id for a process that is given none.
-fn random_owner() -> Arc<str> {
+/// An owner id for a process that is given none, or the id of a run.
+fn random_id() -> Arc<str> {
     format!("{:016x}", rand::random::<u64>()).into()
 }
-
-/// Time for devices to come back after a restart of the center.
-const RESTART_GRACE: Millis = Millis::minutes(5);
-/// Sessions that are cleared at a time.
-const SESSIONS: i64 = 500;

@@ -150,6 +150,7 @@ impl DeviceTransaction<'_> {
         }
         let Some(mut upgrade) = upgrade else { return Ok(Err(NotDone::NeverOffered)) };
         self.apply(&mut upgrade, Some(&mut plan), Input::OperatorRetry).await?;
+        self.becomes_due();
         Ok(Ok(()))
     }
 

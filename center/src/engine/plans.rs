@@ -104,6 +104,9 @@ impl Engine {
 
     async fn activate_in(&self, store: &mut Transaction, id: PlanId, supersede: Supersede) -> Result<Plan> {
         let now = self.clock.now();
+        // Two activations at one moment would not see each other as overlapping.
+        let product = store.plan(id).await?.settings.product;
+        store.lock_product(&product).await?;
         let mut plan = store.lock_plan(id).await?;
         for selected in &plan.settings.components {
             store.hold_package(PackageId(selected.package)).await?;

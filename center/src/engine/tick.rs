@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
-use super::device_transaction::with_device;
+use super::device_transaction::{IfLocked, with_device};
 use super::transaction::transact;
 use super::{Downlink, Engine, EngineError, Result};
 use crate::clock::Millis;
@@ -230,12 +230,13 @@ impl Tick<'_> {
     async fn devices(&mut self, due: Due) -> Result<()> {
         // What is set aside stays due: it must not take the places of the others.
         let limit = BATCH + self.engine.set_aside.prune(self.now);
+        let center = &*self.engine.owner;
         let mut store = self.engine.store.read().await?;
         let devices = match due {
-            Due::Deadline => store.deadlines_over(self.now, limit).await?,
-            Due::Lease => store.leases_over(self.now, limit).await?,
-            Due::Offer => store.offers_due(self.now, limit).await?,
-            Due::Recheck => store.rechecks_due(self.now, limit).await?,
+            Due::Deadline => store.deadlines_over(center, self.now, limit).await?,
+            Due::Lease => store.leases_over(center, self.now, limit).await?,
+            Due::Offer => store.offers_due(center, self.now, limit).await?,
+            Due::Recheck => store.rechecks_due(center, self.now, limit).await?,
         };
         drop(store);
         for device in devices {
@@ -248,7 +249,7 @@ impl Tick<'_> {
     }
 
     async fn device(&mut self, id: DeviceId, due: Due) -> Result<()> {
-        let ((), messages) = with_device!(self.engine, id, |transaction| match due {
+        let ((), messages) = with_device!(self.engine, id, IfLocked::Pass, |transaction| match due {
             Due::Deadline => transaction.end_late_verifications().await,
             Due::Lease => transaction.end_leases().await,
             Due::Offer => {
@@ -269,6 +270,8 @@ impl Tick<'_> {
     async fn settle<T>(&mut self, item: Item, outcome: Result<T>) -> Result<Option<T>> {
         let error = match outcome {
             Ok(done) => return Ok(Some(done)),
+            // It stays due.
+            Err(EngineError::Busy(_)) => return Ok(None),
             Err(error) => error,
         };
         self.done.failed += 1;
@@ -311,11 +314,13 @@ impl Tick<'_> {
         let now = self.now;
         let store = &self.engine.store;
         let last = plan.settings.time_zone.last_mark(now);
-        let mut mark = plan.mark;
         // A plan that was activated after the last mark waits for the next one.
         if plan.activated.is_none_or(|activated| activated > last) {
             return Ok(());
         }
+        let center = &*self.engine.owner;
+        let saved = store.read().await?.plan_mark(plan.id, center).await?;
+        let mut mark = saved;
         if mark.at != Some(last) {
             let online = store.read().await?.count_devices(&plan.settings.product, Presence::Online).await?;
             let spread = (online / PUSH_RATE).min(MARK_MINUTES * 60 - 1);
@@ -324,11 +329,11 @@ impl Tick<'_> {
         let slots = i64::from(PUSH_SLOTS);
         let elapsed = (now - last).0;
         let due = if mark.spread.0 == 0 { slots } else { (elapsed * slots / mark.spread.0).min(slots) };
-        if plan.mark == mark && mark.done >= due {
+        if saved == mark && mark.done >= due {
             return Ok(());
         }
-        let devices =
-            store.read().await?.online_in_slots(&plan.settings.product, mark.done, due, BATCH).await?;
+        let product = &plan.settings.product;
+        let devices = store.read().await?.online_in_slots(product, mark.done, due, BATCH, center).await?;
         let whole = i64::try_from(devices.len()).unwrap_or(i64::MAX) < BATCH;
         // A full batch ends inside a slot perhaps: that slot is looked at again, and who was offered is left out by then.
         let next = devices.last().map_or(due, |(_, slot)| *slot);
@@ -352,7 +357,7 @@ impl Tick<'_> {
             (false, false) => next,
         };
         let mut store = self.engine.begin().await?;
-        store.save_plan_mark(plan.id, mark).await?;
+        store.save_plan_mark(plan.id, center, mark).await?;
         store.commit().await
     }
 

@@ -53,6 +53,7 @@ impl DeviceTransaction<'_> {
         let upgrade = Upgrade::verification(self.device.id, facts, self.now);
         let deadline = self.now + VERIFICATION_TIME;
         let upgrade = self.store.create_upgrade(upgrade).await?;
+        self.becomes_due();
         let text = format!("firmware verification of version package {} until {deadline}", package.id.0);
         self.log(Some(&upgrade), None, "decision", json!({ "text": text })).await?;
         Ok(upgrade)

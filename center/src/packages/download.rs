@@ -17,7 +17,7 @@ use tracing::{debug, error, warn};
 
 use super::object_store::{ObjectError, Objects};
 use super::range::{self, Wanted};
-use super::signature::{Token, UrlKey};
+use super::signature::{Token, UrlKeys};
 use crate::metrics::Metrics;
 use crate::rules::ComponentNo;
 use crate::store::{PackageFile, Store, StoreError, UpgradeId};
@@ -27,8 +27,8 @@ use crate::store::{PackageFile, Store, StoreError, UpgradeId};
 pub struct Downloads {
     /// The files.
     pub objects: Objects,
-    /// The key that URLs are signed with.
-    pub key: UrlKey,
+    /// The keys that URLs are signed with.
+    pub keys: UrlKeys,
     /// Says whether an upgrade is over, and remembers how far its device is.
     pub store: Store,
     /// Counts what is sent.
@@ -77,7 +77,7 @@ async fn download(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    if !downloads.key.verifies(&token, &signature) {
+    if !downloads.keys.verify(&token, &signature) {
         downloads.metrics.download(StatusCode::FORBIDDEN.as_u16());
         return refuse(StatusCode::FORBIDDEN, "this center did not sign this URL");
     }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
@@ -140,6 +141,30 @@ impl UrlKey {
     }
 }
 
+/// The keys of a database: the first one signs, all of them are taken.
+#[derive(Debug, Clone)]
+pub struct UrlKeys(Arc<[UrlKey]>);
+
+impl UrlKeys {
+    /// The keys from their bytes; none: nothing verifies.
+    #[must_use]
+    pub fn new(keys: &[[u8; 32]]) -> Self {
+        Self(keys.iter().copied().map(UrlKey::new).collect())
+    }
+
+    /// The key that signs.
+    #[must_use]
+    pub fn signing(&self) -> Option<&UrlKey> {
+        self.0.first()
+    }
+
+    /// Whether one of the keys signed the token.
+    #[must_use]
+    pub fn verify(&self, token: &str, signature: &str) -> bool {
+        self.0.iter().any(|key| key.verifies(token, signature))
+    }
+}
+
 impl fmt::Debug for UrlKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UrlKey")
@@ -192,12 +217,6 @@ impl Signer {
     #[must_use]
     pub fn new(public: PublicUrl, key: UrlKey) -> Self {
         Self { public, key }
-    }
-
-    /// The key, to check what comes back.
-    #[must_use]
-    pub fn key(&self) -> &UrlKey {
-        &self.key
     }
 
     /// The URL of a token, ending in a readable form of the file's name.

@@ -77,13 +77,26 @@ impl Store {
         };
         let transaction = transaction.map_err(StoreError::unavailable)?;
         self.waited(begun);
-        Ok(Writer {
+        Ok(self.writer(transaction, begun))
+    }
+
+    /// A transaction that waits for no other one of this process: to say that the center is alive.
+    pub async fn write_alive(&self) -> Result<Writer> {
+        let transaction = match self.backend {
+            Backend::Sqlite => self.beats.begin_with("BEGIN IMMEDIATE").await,
+            Backend::Postgres => self.beats.begin().await,
+        };
+        Ok(self.writer(transaction.map_err(StoreError::unavailable)?, Instant::now()))
+    }
+
+    fn writer(&self, transaction: Transaction<'static, Any>, begun: Instant) -> Writer {
+        Writer {
             reader: self.reader(Source::Transaction(transaction)),
             begun,
             observer: self.observer.clone(),
             changes: self.changes.clone(),
             touched: BTreeSet::new(),
-        })
+        }
     }
 
     fn reader(&self, connection: Source) -> Reader {
@@ -133,6 +146,12 @@ impl Writer {
     /// one: a foreign key does not wait for it.
     pub(super) fn locked(&self, query: &'static str) -> AssertSqlSafe<String> {
         let lock = if self.backend == Backend::Postgres { " FOR NO KEY UPDATE" } else { "" };
+        AssertSqlSafe(format!("{query}{lock}"))
+    }
+
+    /// The same lock, which passes over a row that another transaction has locked.
+    pub(super) fn locked_if_free(&self, query: &'static str) -> AssertSqlSafe<String> {
+        let lock = if self.backend == Backend::Postgres { " FOR NO KEY UPDATE SKIP LOCKED" } else { "" };
         AssertSqlSafe(format!("{query}{lock}"))
     }
 

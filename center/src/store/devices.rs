@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 
-use super::{Backend, Columns, PAGE_MAX, Page, Reader, Result, StoreError, Writer};
+use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Writer};
 use crate::clock::Millis;
 use crate::rules::consent::AutoConfirm;
 use crate::rules::device::{DeviceFacts, Knowledge, ReportedVersion};
@@ -47,6 +47,8 @@ pub struct Device {
     pub last_seen: Option<Millis>,
     /// Owner of its connection now; none: offline.
     pub session: Option<String>,
+    /// The center that holds its connection now.
+    pub center: Option<String>,
     /// Since when it is online.
     pub online_since: Option<Millis>,
     /// Since when it is offline.
@@ -108,14 +110,12 @@ impl Device {
 // Queries of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const DEVICE_BY_CLIENT_ID: &str = "SELECT * FROM devices WHERE client_id = $1";
 pub(super) const ONLINE_IN_SLOTS: &str = "SELECT id, push_slot FROM devices WHERE pk = $1 AND online = 1 AND push_slot >= $2 AND push_slot < $3 \
-             ORDER BY push_slot LIMIT $4";
+             AND center = $5 ORDER BY push_slot LIMIT $4";
 pub(super) const DEVICES_BY_SLOT: &str =
     "SELECT * FROM devices WHERE pk = $1 AND online = $2 ORDER BY push_slot LIMIT $3";
 pub(super) const COUNT_DEVICES: &str =
     "SELECT COUNT(*) AS devices FROM devices WHERE pk = $1 AND online = $2";
 pub(super) const DEVICES: &str = "SELECT * FROM devices WHERE pk = $1 AND id > $2 ORDER BY id LIMIT $3";
-pub(super) const SESSIONS_LEFT: &str =
-    "SELECT id, session FROM devices WHERE session IS NOT NULL AND session >= $1 AND session < $2 LIMIT $3";
 
 pub(super) fn device(row: &AnyRow) -> Result<Device> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
@@ -133,6 +133,7 @@ pub(super) fn device(row: &AnyRow) -> Result<Device> {
         created: Millis(row.int("created_at")?),
         last_seen: time("last_seen")?,
         session: row.maybe_text("session")?,
+        center: row.maybe_text("center")?,
         online_since: time("online_since")?,
         offline_since: time("offline_since")?,
         model: row.maybe_text("model")?,
@@ -233,7 +234,7 @@ impl Reader {
         Ok(versions)
     }
 
-    /// Online devices of a product whose push slot is in `from..until`, each with its slot, at most `limit`, in the order of
+    /// Devices of a product that `center` holds and whose push slot is in `from..until`, each with its slot, at most `limit`, in the order of
     /// slots.
     pub async fn online_in_slots(
         &mut self,
@@ -241,12 +242,14 @@ impl Reader {
         from: i64,
         until: i64,
         limit: i64,
+        center: &str,
     ) -> Result<Vec<(DeviceId, i64)>> {
         let rows = sqlx::query(ONLINE_IN_SLOTS)
             .bind(product.as_str())
             .bind(from)
             .bind(until)
             .bind(limit)
+            .bind(center)
             .fetch_all(self.connection())
             .await?;
         rows.iter().map(|row| Ok((DeviceId(row.int("id")?), row.int("push_slot")?))).collect()
@@ -277,23 +280,6 @@ impl Reader {
             .fetch_one(self.connection())
             .await?;
         row.int("devices")
-    }
-
-    /// Connections that an earlier run of this process left behind, at most `limit`: those of `owner` where several centers
-    /// share the database, else all.
-    pub async fn sessions_left(&mut self, owner: &str, limit: i64) -> Result<Vec<(DeviceId, String)>> {
-        // '0' is the character after '/'.
-        let (from, until) = match self.backend {
-            Backend::Sqlite => (String::new(), "\u{10FFFF}".to_owned()),
-            Backend::Postgres => (format!("{owner}/"), format!("{owner}0")),
-        };
-        let rows = sqlx::query(SESSIONS_LEFT)
-            .bind(from)
-            .bind(until)
-            .bind(limit)
-            .fetch_all(self.connection())
-            .await?;
-        rows.iter().map(|row| Ok((DeviceId(row.int("id")?), row.text("session")?))).collect()
     }
 
     /// Product key and device key, as they are stored.
@@ -375,6 +361,13 @@ impl Writer {
         let query = self.locked("SELECT * FROM devices WHERE id = $1");
         let row = sqlx::query(query).bind(id.0).fetch_optional(self.connection()).await?;
         device(&row.ok_or_else(|| StoreError::missing("device", id.0))?)
+    }
+
+    /// The device, locked until the end of the transaction; none: another transaction has it now.
+    pub async fn lock_free_device(&mut self, id: DeviceId) -> Result<Option<Device>> {
+        let query = self.locked_if_free("SELECT * FROM devices WHERE id = $1");
+        let row = sqlx::query(query).bind(id.0).fetch_optional(self.connection()).await?;
+        row.as_ref().map(device).transpose()
     }
 
     /// A new connection owns the device; what it reported before is not of this connection.

@@ -1,4 +1,6 @@
 //! What is due because time has passed: deadlines, leases, offers, rechecks. The scheduler asks each second.
+//!
+//! Each center asks for the devices that it holds; those that nobody holds are everybody's.
 
 use super::{Columns, Reader, Result, Writer};
 use crate::clock::Millis;
@@ -6,47 +8,81 @@ use crate::rules::DeviceId;
 
 // A test shows that each has its index.
 pub(super) const DEADLINES_OVER: &str = "SELECT DISTINCT device_id FROM upgrades \
-             WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at <= $1 LIMIT $2";
+             JOIN devices ON devices.id = upgrades.device_id \
+             WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at <= $1 \
+             AND (devices.center IS NULL OR devices.center = $3) LIMIT $2";
 pub(super) const LEASES_OVER: &str = "SELECT DISTINCT upgrades.device_id AS device_id FROM component_upgrades \
              JOIN upgrades ON upgrades.id = component_upgrades.upgrade_id \
-             WHERE component_upgrades.lease_until IS NOT NULL AND component_upgrades.lease_until <= $1 LIMIT $2";
+             JOIN devices ON devices.id = upgrades.device_id \
+             WHERE component_upgrades.lease_until IS NOT NULL AND component_upgrades.lease_until <= $1 \
+             AND (devices.center IS NULL OR devices.center = $3) LIMIT $2";
 pub(super) const OFFERS_DUE: &str = "SELECT DISTINCT upgrades.device_id AS device_id FROM upgrades \
              JOIN devices ON devices.id = upgrades.device_id \
-             WHERE upgrades.next_offer_at IS NOT NULL AND upgrades.next_offer_at <= $1 AND devices.online = 1 LIMIT $2";
+             WHERE upgrades.next_offer_at IS NOT NULL AND upgrades.next_offer_at <= $1 AND devices.center = $3 LIMIT $2";
 pub(super) const RECHECKS_DUE: &str = "SELECT id FROM devices WHERE online = 1 AND recheck_at IS NOT NULL AND recheck_at <= $1 \
-             ORDER BY recheck_at LIMIT $2";
+             AND center = $3 ORDER BY recheck_at LIMIT $2";
 pub(super) const EXTEND_LEASES: &str =
     "UPDATE component_upgrades SET lease_until = $1 WHERE lease_until IS NOT NULL AND lease_until < $1";
 pub(super) const EXTEND_DEADLINES: &str = "UPDATE upgrades SET deadline_at = $1 \
              WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at < $1";
+pub(super) const EXTEND_OWN_LEASES: &str = "UPDATE component_upgrades SET lease_until = $1 \
+             WHERE lease_until IS NOT NULL AND lease_until < $1 AND upgrade_id IN (SELECT upgrades.id FROM devices \
+             JOIN upgrades ON upgrades.device_id = devices.id WHERE devices.center = $2 AND upgrades.ended_at IS NULL)";
+pub(super) const EXTEND_OWN_DEADLINES: &str = "UPDATE upgrades SET deadline_at = $1 \
+             WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at < $1 \
+             AND device_id IN (SELECT id FROM devices WHERE center = $2)";
 
 impl Reader {
-    /// Devices whose firmware verification should have ended by `now`, at most `limit`.
-    pub async fn deadlines_over(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(DEADLINES_OVER).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
+    /// Devices whose firmware verification should have ended by `now`, of those that `center` or nobody holds, at most `limit`.
+    pub async fn deadlines_over(&mut self, center: &str, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
+        let rows = sqlx::query(DEADLINES_OVER)
+            .bind(now.0)
+            .bind(limit)
+            .bind(center)
+            .fetch_all(self.connection())
+            .await?;
         rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
     }
 
-    /// Devices with a lease that has run out at `now`, at most `limit`.
-    pub async fn leases_over(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(LEASES_OVER).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
+    /// Devices with a lease that has run out at `now`, of those that `center` or nobody holds, at most `limit`.
+    pub async fn leases_over(&mut self, center: &str, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
+        let rows = sqlx::query(LEASES_OVER)
+            .bind(now.0)
+            .bind(limit)
+            .bind(center)
+            .fetch_all(self.connection())
+            .await?;
         rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
     }
 
-    /// Online devices with an upgrade that is to be offered again at `now`, at most `limit`.
-    pub async fn offers_due(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(OFFERS_DUE).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
+    /// Devices held by `center` with an upgrade that is to be offered again at `now`, at most `limit`.
+    pub async fn offers_due(&mut self, center: &str, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
+        let rows =
+            sqlx::query(OFFERS_DUE).bind(now.0).bind(limit).bind(center).fetch_all(self.connection()).await?;
         rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
     }
 
-    /// Online devices that are to be checked again at `now`, at most `limit`.
-    pub async fn rechecks_due(&mut self, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows = sqlx::query(RECHECKS_DUE).bind(now.0).bind(limit).fetch_all(self.connection()).await?;
+    /// Devices held by `center` that are to be checked again at `now`, at most `limit`.
+    pub async fn rechecks_due(&mut self, center: &str, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
+        let rows = sqlx::query(RECHECKS_DUE)
+            .bind(now.0)
+            .bind(limit)
+            .bind(center)
+            .fetch_all(self.connection())
+            .await?;
         rows.iter().map(|row| Ok(DeviceId(row.int("id")?))).collect()
     }
 }
 
 impl Writer {
+    /// No lease and no verification's deadline of a device that `center` holds ends before `until`.
+    pub async fn extend_leases_of(&mut self, center: &str, until: Millis) -> Result<()> {
+        for query in [EXTEND_OWN_LEASES, EXTEND_OWN_DEADLINES] {
+            sqlx::query(query).bind(until.0).bind(center).execute(self.connection()).await?;
+        }
+        Ok(())
+    }
+
     /// No lease and no verification's deadline ends before `until`.
     pub async fn extend_leases(&mut self, until: Millis) -> Result<()> {
         for query in [EXTEND_LEASES, EXTEND_DEADLINES] {

@@ -5,6 +5,7 @@
 
 mod access_tokens;
 mod accounts;
+mod centers;
 mod changes;
 mod connection;
 mod consents;
@@ -26,7 +27,9 @@ mod select;
 mod sessions;
 mod snapshot;
 mod upgrades;
+mod url_keys;
 mod verifications;
+mod wakeups;
 
 use std::fmt;
 use std::path::Path;
@@ -45,6 +48,7 @@ pub use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 pub use crate::rules::{DeviceId, PackageId, PlanId, UpgradeId};
 pub use access_tokens::{AccessToken, Grant, NewToken};
 pub use accounts::{Account, NewAccount};
+pub use centers::{CenterRow, Holder};
 pub use changes::{Changes, Topic, Watch};
 pub use connection::{Reader, Writer};
 pub use consents::UserConsent;
@@ -62,9 +66,11 @@ pub use secrets::Resealed;
 pub use select::Span;
 pub use sessions::StoredSession;
 pub use snapshot::snapshot;
+pub use wakeups::Wakeups;
 
 use error::is_duplicate;
 use row::Columns;
+use wakeups::NotifyUrl;
 
 /// Which database stands behind a [`Store`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +86,9 @@ pub struct Store {
     keys: Keyring,
     readers: AnyPool,
     writers: AnyPool,
+    /// A connection of its own for what must never wait for the others.
+    beats: AnyPool,
+    notify_url: Option<NotifyUrl>,
     changes: Changes,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -113,7 +122,9 @@ impl Store {
             backend: Backend::Sqlite,
             keys,
             readers,
+            beats: writers.clone(),
             writers,
+            notify_url: None,
             changes: Changes::default(),
             observer: None,
         };
@@ -127,7 +138,16 @@ impl Store {
     pub async fn in_memory() -> Result<Self> {
         let pool = sqlite_pool(1).idle_timeout(None).max_lifetime(None).connect("sqlite::memory:").await?;
         let (readers, changes, keys) = (pool.clone(), Changes::default(), Keyring::made());
-        let store = Store { backend: Backend::Sqlite, keys, readers, writers: pool, changes, observer: None };
+        let store = Store {
+            backend: Backend::Sqlite,
+            keys,
+            readers,
+            beats: pool.clone(),
+            writers: pool,
+            notify_url: None,
+            changes,
+            observer: None,
+        };
         store.migrate().await?;
         Ok(store)
     }
@@ -146,15 +166,23 @@ impl Store {
             )));
         }
         sqlx::any::install_default_drivers();
-        let pool = AnyPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_DEADLINE)
-            .test_before_acquire(false)
-            .connect(url)
-            .await?;
-        let (readers, changes) = (pool.clone(), Changes::default());
-        let store =
-            Store { backend: Backend::Postgres, keys, readers, writers: pool, changes, observer: None };
+        let options = |connections| {
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_DEADLINE)
+                .test_before_acquire(false)
+        };
+        let pool = options(POSTGRES_CONNECTIONS).connect(url).await?;
+        let store = Store {
+            backend: Backend::Postgres,
+            keys,
+            readers: pool.clone(),
+            writers: pool,
+            beats: options(1).connect_lazy(url)?,
+            notify_url: Some(NotifyUrl(url.to_owned())),
+            changes: Changes::default(),
+            observer: None,
+        };
         store.migrate().await?;
         store.check_keys().await?;
         Ok(store)
@@ -163,7 +191,12 @@ impl Store {
     async fn migrate(&self) -> Result<()> {
         let migrator = match self.backend {
             Backend::Sqlite => sqlx::migrate!("migrations/sqlite"),
-            Backend::Postgres => sqlx::migrate!("migrations/postgres"),
+            Backend::Postgres => {
+                let mut migrator = sqlx::migrate!("migrations/postgres");
+                // A later version may have begun to work beside this one; its changes only add.
+                migrator.set_ignore_missing(true);
+                migrator
+            }
         };
         migrator.run(&self.writers).await.map_err(|error| match error {
             sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
@@ -195,6 +228,7 @@ impl Store {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writers.close().await;
+        self.beats.close().await;
     }
 }
 
@@ -249,7 +283,11 @@ mod tests {
             devices::COUNT_DEVICES,
             devices::DEVICES_BY_SLOT,
             devices::DEVICES,
-            devices::SESSIONS_LEFT,
+            centers::SESSIONS_OF,
+            centers::ALL_SESSIONS,
+            centers::CLEAR_SESSIONS_OF,
+            centers::CLEAR_ALL_SESSIONS,
+            centers::TAKEN_OVER,
             consents::FIND_ANSWER,
             consents::NEXT_OPENING,
             due::RECHECKS_DUE,
@@ -271,6 +309,8 @@ mod tests {
             due::LEASES_OVER,
             due::OFFERS_DUE,
             due::EXTEND_LEASES,
+            due::EXTEND_OWN_LEASES,
+            due::EXTEND_OWN_DEADLINES,
             upgrades::PLAN_UPGRADES_IN,
             verifications::VERIFICATIONS,
             verifications::LAST_VERIFICATION,

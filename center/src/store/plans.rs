@@ -33,9 +33,6 @@ pub struct Plan {
     pub over: Option<Millis>,
     /// Why it suspended itself, by its strategy.
     pub halted: Option<String>,
-    /// How far its push at the present 10-minute mark is.
-    #[serde(skip)]
-    pub mark: Mark,
 }
 
 impl Plan {
@@ -45,7 +42,7 @@ impl Plan {
     }
 }
 
-/// A push at a 10-minute mark, spread over some time by the devices' slots.
+/// A center's push at a 10-minute mark, spread over some time by the devices' slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mark {
     /// The mark; none before the first one.
@@ -115,11 +112,6 @@ fn plan(row: &AnyRow) -> Result<Plan> {
         activated: time("activated_at")?,
         over: time("over_at")?,
         halted: row.maybe_text("halted")?,
-        mark: Mark {
-            at: time("mark_at")?,
-            spread: Millis(row.int("mark_spread")?),
-            done: row.int("mark_done")?,
-        },
     })
 }
 
@@ -208,6 +200,16 @@ impl Reader {
         };
         let plans = self.all_with_components(&rows).await?;
         Ok(Page::of(plans, limit, |plan| plan.id.0))
+    }
+
+    /// How far a center's push of the plan is.
+    pub async fn plan_mark(&mut self, id: PlanId, center: &str) -> Result<Mark> {
+        let query = sqlx::query("SELECT * FROM plan_marks WHERE plan_id = $1 AND center = $2");
+        let Some(row) = query.bind(id.0).bind(center).fetch_optional(self.connection()).await? else {
+            return Ok(Mark::default());
+        };
+        let at = Some(Millis(row.int("at")?));
+        Ok(Mark { at, spread: Millis(row.int("spread")?), done: row.int("done")? })
     }
 
     /// The product's plans that are offered now, newest activation first.
@@ -401,15 +403,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Stores how far the plan's push is.
-    pub async fn save_plan_mark(&mut self, id: PlanId, mark: Mark) -> Result<()> {
-        sqlx::query("UPDATE plans SET mark_at = $2, mark_spread = $3, mark_done = $4 WHERE id = $1")
-            .bind(id.0)
-            .bind(mark.at.map(|at| at.0))
-            .bind(mark.spread.0)
-            .bind(mark.done)
-            .execute(self.connection())
-            .await?;
+    /// Stores how far a center's push of the plan is.
+    pub async fn save_plan_mark(&mut self, id: PlanId, center: &str, mark: Mark) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO plan_marks (plan_id, center, at, spread, done) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (plan_id, center) DO UPDATE SET at = excluded.at, spread = excluded.spread, done = excluded.done",
+        )
+        .bind(id.0)
+        .bind(center)
+        .bind(mark.at.unwrap_or_default().0)
+        .bind(mark.spread.0)
+        .bind(mark.done)
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 

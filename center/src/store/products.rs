@@ -107,6 +107,13 @@ impl Reader {
 }
 
 impl Writer {
+    /// Locks the product until the end of the transaction, against others that lock it so.
+    pub async fn lock_product(&mut self, key: &ProductKey) -> Result<()> {
+        let query = self.locked("SELECT pk FROM products WHERE pk = $1");
+        let row = sqlx::query(query).bind(key.as_str()).fetch_optional(self.connection()).await?;
+        row.map(drop).ok_or_else(|| StoreError::missing("product", key))
+    }
+
     /// Adds a product. [`StoreError::Conflict`] if the key is taken, or if it and another begin alike so that client ids
     /// (product key and device key without a border, QUECTHING.md 4.1) could belong to both.
     pub async fn create_product(

@@ -3,6 +3,7 @@
 use sqlx::Executor;
 use sqlx::any::AnyRow;
 
+use super::url_keys::NEXT_URL_KEY_SEAL;
 use super::{Backend, Columns, Device, Product, Reader, Result, Store, StoreError, Writer};
 use crate::rules::{DeviceSecret, ProductSecret};
 use crate::seal::{Place, Sealed};
@@ -19,15 +20,18 @@ pub struct Resealed {
     pub former: u64,
 }
 
-// Which keys there are, one look for each; and rows under another key than $1: every one below or above it.
+// Which keys there are, one look for each; and rows under another key than $1: every one below or above it, in one order for
+// all centers that seal at the same time.
 pub(super) const NEXT_PRODUCT_KEY: &str = "SELECT MIN(seal) AS seal FROM products WHERE seal > $1";
 pub(super) const NEXT_DEVICE_KEY: &str = "SELECT MIN(seal) AS seal FROM devices WHERE seal > $1";
 pub(super) const PRODUCTS_BELOW: &str =
-    "SELECT pk, '' AS dk, secret, seal FROM products WHERE seal < $1 LIMIT $2";
+    "SELECT pk, '' AS dk, secret, seal FROM products WHERE seal < $1 ORDER BY seal, pk LIMIT $2";
 pub(super) const PRODUCTS_ABOVE: &str =
-    "SELECT pk, '' AS dk, secret, seal FROM products WHERE seal > $1 LIMIT $2";
-pub(super) const DEVICES_BELOW: &str = "SELECT pk, dk, secret, seal FROM devices WHERE seal < $1 LIMIT $2";
-pub(super) const DEVICES_ABOVE: &str = "SELECT pk, dk, secret, seal FROM devices WHERE seal > $1 LIMIT $2";
+    "SELECT pk, '' AS dk, secret, seal FROM products WHERE seal > $1 ORDER BY seal, pk LIMIT $2";
+pub(super) const DEVICES_BELOW: &str =
+    "SELECT pk, dk, secret, seal FROM devices WHERE seal < $1 ORDER BY seal, id LIMIT $2";
+pub(super) const DEVICES_ABOVE: &str =
+    "SELECT pk, dk, secret, seal FROM devices WHERE seal > $1 ORDER BY seal, id LIMIT $2";
 
 const SEAL_PRODUCT: &str =
     "UPDATE products SET secret = $1, seal = $2 WHERE pk = $4 AND seal = $3 AND $5 = ''";
@@ -82,7 +86,7 @@ impl Store {
     /// Refuses a database with secrets that none of our keys opens.
     pub(super) async fn check_keys(&self) -> Result<()> {
         let mut reader = self.read().await?;
-        for query in [NEXT_PRODUCT_KEY, NEXT_DEVICE_KEY] {
+        for query in [NEXT_PRODUCT_KEY, NEXT_DEVICE_KEY, NEXT_URL_KEY_SEAL] {
             let mut id = String::new();
             loop {
                 let row = sqlx::query(query).bind(id.as_str()).fetch_one(reader.connection()).await?;
@@ -100,6 +104,9 @@ impl Store {
     /// of before. In batches, so devices may connect meanwhile; what a crash leaves is done at the next start.
     pub async fn seal_all(&self) -> Result<Resealed> {
         let mut all = Resealed::default();
+        let mut writer = self.write().await?;
+        all.former += writer.seal_url_keys().await?;
+        writer.commit().await?;
         for (find, update) in [
             (PRODUCTS_BELOW, SEAL_PRODUCT),
             (PRODUCTS_ABOVE, SEAL_PRODUCT),

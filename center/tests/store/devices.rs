@@ -103,11 +103,11 @@ async fn online_devices_are_found_by_their_push_slot(bench: &Bench) {
         }
     }
     assert_eq!(writer.count_devices(&pk("p1abcd"), Presence::Online).await.unwrap(), 3);
-    let all = writer.online_in_slots(&pk("p1abcd"), 0, 10_000, 100).await.unwrap();
+    let all = writer.online_in_slots(&pk("p1abcd"), 0, 10_000, 100, "center").await.unwrap();
     assert_eq!(all.len(), 3);
     let border = all[1].1;
-    let low = writer.online_in_slots(&pk("p1abcd"), 0, border, 100).await.unwrap();
-    let high = writer.online_in_slots(&pk("p1abcd"), border, 10_000, 100).await.unwrap();
+    let low = writer.online_in_slots(&pk("p1abcd"), 0, border, 100, "center").await.unwrap();
+    let high = writer.online_in_slots(&pk("p1abcd"), border, 10_000, 100, "center").await.unwrap();
     assert_eq!((low.len(), high.len()), (1, 2));
 }
 
@@ -118,7 +118,7 @@ async fn sessions_of_an_earlier_run_are_found(bench: &Bench) {
         let id = device(&mut writer, key).await.id;
         writer.set_online(id, session, NOW).await.unwrap();
     }
-    let found = writer.sessions_left("center", 10).await.unwrap();
+    let found = writer.sessions_of(bench.store.held_by("center"), 10).await.unwrap();
     let sessions: Vec<_> = found.iter().map(|(_, session)| session.as_str()).collect();
     // One file is one center's; a PostgreSQL database may have several.
     let own = if bench.url.starts_with("sqlite") { &["center/1", "center2/1"][..] } else { &["center/1"] };

@@ -76,10 +76,10 @@ async fn a_verification_is_found_by_its_package_and_its_deadline(bench: &Bench) 
     first.ended = Some(NOW);
     writer.save_upgrade(&first).await.unwrap();
     assert_eq!(writer.verified(package.id).await.unwrap(), Verified::Passed);
-    assert!(writer.deadlines_over(NOW + Millis::minutes(59), 10).await.unwrap().is_empty());
-    assert_eq!(writer.deadlines_over(NOW + Millis::minutes(60), 10).await.unwrap(), [device.id]);
+    assert!(writer.deadlines_over("center", NOW + Millis::minutes(59), 10).await.unwrap().is_empty());
+    assert_eq!(writer.deadlines_over("center", NOW + Millis::minutes(60), 10).await.unwrap(), [device.id]);
     writer.extend_leases(NOW + Millis::minutes(65)).await.unwrap();
-    assert!(writer.deadlines_over(NOW + Millis::minutes(64), 10).await.unwrap().is_empty());
+    assert!(writer.deadlines_over("center", NOW + Millis::minutes(64), 10).await.unwrap().is_empty());
     assert_eq!(
         writer.upgrade(first.id).await.unwrap().deadline,
         Some(NOW + Millis::minutes(60)),

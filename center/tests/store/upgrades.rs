@@ -73,14 +73,14 @@ async fn leases_and_due_offers_are_found(bench: &Bench) {
     let (device, package, plan) = scene(&mut writer).await;
     let mut made = writer.create_upgrade(upgrade(&plan, device.id, package.id)).await.unwrap();
     let lease = made.components[0].lease_until.unwrap();
-    assert!(writer.leases_over(lease - Millis(1), 10).await.unwrap().is_empty());
-    assert_eq!(writer.leases_over(lease, 10).await.unwrap(), [device.id]);
+    assert!(writer.leases_over("center", lease - Millis(1), 10).await.unwrap().is_empty());
+    assert_eq!(writer.leases_over("center", lease, 10).await.unwrap(), [device.id]);
     made.next_offer = Some(NOW);
     writer.save_upgrade(&made).await.unwrap();
-    assert!(writer.offers_due(NOW, 10).await.unwrap().is_empty(), "the device is offline");
+    assert!(writer.offers_due("center", NOW, 10).await.unwrap().is_empty(), "the device is offline");
     writer.set_online(device.id, "center/1", NOW).await.unwrap();
-    assert!(writer.offers_due(NOW - Millis(1), 10).await.unwrap().is_empty());
-    assert_eq!(writer.offers_due(NOW, 10).await.unwrap(), [device.id]);
+    assert!(writer.offers_due("center", NOW - Millis(1), 10).await.unwrap().is_empty());
+    assert_eq!(writer.offers_due("center", NOW, 10).await.unwrap(), [device.id]);
 }
 
 async fn no_lease_ends_before_the_grace(bench: &Bench) {
@@ -117,10 +117,10 @@ async fn a_device_is_rechecked_when_its_user_answered(bench: &Bench) {
     let mut writer = bench.store.write().await.unwrap();
     let (device, ..) = scene(&mut writer).await;
     writer.set_recheck_at(device.id, Some(NOW)).await.unwrap();
-    assert_eq!(writer.rechecks_due(NOW, 9).await.unwrap(), [], "it is offline");
+    assert_eq!(writer.rechecks_due("center", NOW, 9).await.unwrap(), [], "it is offline");
     writer.set_online(device.id, "center/1", NOW).await.unwrap();
-    assert_eq!(writer.rechecks_due(NOW - Millis(1), 9).await.unwrap(), []);
-    assert_eq!(writer.rechecks_due(NOW, 9).await.unwrap(), [device.id]);
+    assert_eq!(writer.rechecks_due("center", NOW - Millis(1), 9).await.unwrap(), []);
+    assert_eq!(writer.rechecks_due("center", NOW, 9).await.unwrap(), [device.id]);
     writer.set_recheck_at(device.id, None).await.unwrap();
-    assert_eq!(writer.rechecks_due(NOW, 9).await.unwrap(), []);
+    assert_eq!(writer.rechecks_due("center", NOW, 9).await.unwrap(), []);
 }

@@ -19,6 +19,8 @@ pub(in crate::devices) enum SessionEnd {
     TakenOver,
     #[error("the center is stopping")]
     ShuttingDown,
+    #[error("the center was cut off from the others, or from the database")]
+    CutOff,
     #[error("malformed MQTT: {0}")]
     Malformed(#[from] DecodeError),
     #[error("{0} is not a packet that a device sends here")]
@@ -46,6 +48,7 @@ impl From<CloseReason> for SessionEnd {
         match reason {
             CloseReason::TakenOver => SessionEnd::TakenOver,
             CloseReason::ShuttingDown => SessionEnd::ShuttingDown,
+            CloseReason::CutOff => SessionEnd::CutOff,
         }
     }
 }

@@ -1,0 +1,236 @@
+//! Several centers on one database. Each says once a second that it is alive; the connections of one that falls silent are
+//! ended by another one, so that their devices count as offline until they come back somewhere.
+//!
+//! What is due for a device is done by the center that holds its connection, and by whoever comes first if nobody does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::tick::Item;
+use super::{Engine, EngineError, Result, SessionId};
+use crate::clock::Millis;
+use crate::store::{CenterRow, DeviceId, Holder};
+
+/// A center that said nothing for so long has stopped, or cannot reach the database.
+pub const SILENCE: Millis = Millis::seconds(10);
+/// How long the connections of a center without a row are left alone: it may be of a version that has none, and alive.
+const UNKNOWN_SILENCE: Millis = Millis::hours(1);
+/// Time in which a living center is heard for certain.
+const HEARD: Duration = Duration::from_millis(1_500);
+/// Time for devices to come back after all centers were away.
+const RESTART_GRACE: Millis = Millis::minutes(5);
+/// Connections of devices without an open upgrade that are ended in one statement: some 100 ms.
+const IDLE_SESSIONS: i64 = 5_000;
+/// Connections of devices with an open upgrade that are looked up at a time.
+const SESSIONS: i64 = 500;
+
+/// What became of a sign of life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// The others know.
+    Counted,
+    /// It came too late: the connections of this center count as ended. It begins anew, without any.
+    Lost,
+    /// Another process has started under the same center id.
+    Replaced,
+}
+
+/// Wakes the loops of a scheduler. Clones wake the same ones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wake(Arc<WakeSignals>);
+
+#[derive(Debug, Default)]
+struct WakeSignals {
+    due: Notify,
+    alive: Notify,
+}
+
+impl Wake {
+    /// Something is due for a device of this center.
+    pub(crate) fn due(&self) {
+        self.0.due.notify_one();
+    }
+
+    /// Something may be due, or a connection taken over.
+    pub(crate) fn all(&self) {
+        self.0.due.notify_one();
+        self.0.alive.notify_one();
+    }
+
+    /// Returns when something became due since the last call.
+    pub(crate) async fn until_due(&self) {
+        self.0.due.notified().await;
+    }
+
+    /// Returns when a connection may have been taken over since the last call.
+    pub(crate) async fn until_taken_over(&self) {
+        self.0.alive.notified().await;
+    }
+}
+
+fn lives(center: &CenterRow) -> bool {
+    !center.run.is_empty() && center.silent < SILENCE
+}
+
+impl Engine {
+    /// The id of this center among those that share the database.
+    pub fn center(&self) -> &str {
+        &self.owner
+    }
+
+    /// Whether other centers may work on the same database.
+    pub fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    pub(crate) fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// The process starts: connections that an earlier run of it left behind are gone. Call it once, before devices come.
+    /// Leases that ran out while nobody worked get some minutes more: the devices could not tell.
+    ///
+    /// # Errors
+    /// [`EngineError::CenterIdInUse`] if another process is alive under the same center id.
+    pub async fn start(&self) -> Result<()> {
+        let alone = !self.is_shared() || self.join().await?;
+        let until = self.clock.now() + RESTART_GRACE;
+        let mut store = self.begin().await?;
+        if alone {
+            store.extend_leases(until).await?;
+        } else {
+            store.extend_leases_of(&self.owner, until).await?;
+        }
+        store.commit().await?;
+        self.end_sessions(self.store.held_by(&self.owner)).await
+    }
+
+    /// Becomes one of the centers; says whether there is no other one.
+    async fn join(&self) -> Result<bool> {
+        let twin = |centers: &[CenterRow]| centers.iter().find(|center| center.id == *self.owner).cloned();
+        let before = twin(&self.store.read().await?.centers().await?);
+        if let Some(before) = before.filter(lives) {
+            tokio::time::sleep(HEARD).await;
+            let now = twin(&self.store.read().await?.centers().await?);
+            if now.is_some_and(|now| now.run == before.run && now.beat != before.beat) {
+                return Err(EngineError::CenterIdInUse(self.owner.to_string()));
+            }
+        }
+        let mut store = self.begin().await?;
+        store.register_center(&self.owner, &self.run, env!("CARGO_PKG_VERSION")).await?;
+        let centers = store.centers().await?;
+        store.commit().await?;
+        Ok(!centers.iter().any(|center| center.id != *self.owner && lives(center)))
+    }
+
+    /// The process stops, after its last connection: its devices are offline, and the other centers know that it is gone.
+    pub async fn leave(&self) -> Result<()> {
+        self.end_sessions(Holder::Center(&self.owner)).await?;
+        if self.is_shared() {
+            let mut store = self.begin().await?;
+            store.remove_center(&self.owner, Some(&self.run)).await?;
+            store.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// This center is alive: call it once a second.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn beat(&self) -> Result<Beat> {
+        let mut store = self.store.write_alive().await?;
+        if store.beat(&self.owner, &self.run).await? {
+            let centers = store.centers().await?;
+            store.commit().await?;
+            self.metrics.centers(centers.iter().filter(|center| lives(center)).count());
+            return Ok(Beat::Counted);
+        }
+        let is_taken = store.centers().await?.iter().any(|center| center.id == *self.owner);
+        if is_taken {
+            return Ok(Beat::Replaced);
+        }
+        store.register_center(&self.owner, &self.run, env!("CARGO_PKG_VERSION")).await?;
+        store.commit().await?;
+        Ok(Beat::Lost)
+    }
+
+    /// Connections of this center whose devices have connected to another one since: they are to be closed.
+    pub async fn taken_over(&self) -> Result<Vec<(DeviceId, SessionId)>> {
+        let mut store = self.begin().await?;
+        let taken = store.taken_over(&self.owner).await?;
+        store.commit().await?;
+        Ok(taken.into_iter().map(|(device, session)| (device, SessionId(session))).collect())
+    }
+
+    /// Ends the connections of centers that have been silent for too long, and of those that nobody knows. Two centers
+    /// share the work. Only a center that was itself heard all the time may call this: else it was perhaps the database
+    /// that was away.
+    pub async fn end_silent_centers(&self) -> Result<()> {
+        for center in self.store.read().await?.centers().await? {
+            let span = if center.run.is_empty() { UNKNOWN_SILENCE } else { SILENCE };
+            if center.id == *self.owner || center.silent < span {
+                continue;
+            }
+            // Its row is locked meanwhile: if it comes back, it waits, and then learns that its connections are gone.
+            let mut store = self.begin().await?;
+            if !store.lock_silent_center(&center.id, span).await? {
+                continue;
+            }
+            let (id, silent) = (&center.id, center.silent.0 / 1_000);
+            tracing::warn!(
+                center = id,
+                "silent for {silent} s: its devices are offline until they come back elsewhere"
+            );
+            self.end_sessions(Holder::Center(&center.id)).await?;
+            store.remove_center(&center.id, None).await?;
+            store.commit().await?;
+            self.metrics.center_lost();
+        }
+        Ok(())
+    }
+
+    /// Notes centers that nobody knows although connections stand in their names, so that they can become silent.
+    pub async fn note_unknown_centers(&self) -> Result<()> {
+        let unknown = self.store.read().await?.unknown_centers().await?;
+        for id in unknown {
+            let mut store = self.begin().await?;
+            store.note_center(&id).await?;
+            store.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// The connections of `holder` are gone.
+    async fn end_sessions(&self, holder: Holder<'_>) -> Result<()> {
+        loop {
+            let mut store = self.begin().await?;
+            let cleared = store.clear_sessions(holder, self.clock.now(), IDLE_SESSIONS).await?;
+            store.commit().await?;
+            if cleared == 0 {
+                break;
+            }
+        }
+        // Leases follow the connection of the others.
+        loop {
+            let sessions = self.store.read().await?.sessions_of(holder, SESSIONS).await?;
+            if sessions.is_empty() {
+                return Ok(());
+            }
+            for (device, session) in sessions {
+                match self.offline(device, &SessionId(session.clone())).await {
+                    Err(error) if !error.is_temporary() => {
+                        self.set_aside(Item::Device(device), &error).await;
+                        // Its leases stay as they are; the connection is gone all the same.
+                        let mut store = self.begin().await?;
+                        store.set_offline(device, &session, self.clock.now()).await?;
+                        store.commit().await?;
+                    }
+                    outcome => outcome?,
+                }
+            }
+        }
+    }
+}
