@@ -1,0 +1,18 @@
+# absurd_values.c calls every function that the headers declare.
+cmake_policy(VERSION 3.19)
+include(${CMAKE_CURRENT_LIST_DIR}/../cmake/header_names.cmake)
+header_names(names ${HEADERS})
+# The name of Ql_iotInit() in the other header; and the function of the test that the library calls.
+list(REMOVE_ITEM names Ql_iotInit_2_10 quecota_default_platform)
+file(READ ${SOURCE} source)
+set(missing "")
+foreach(name IN LISTS names)
+    if(NOT source MATCHES "[( ]${name}[(,)]")
+        list(APPEND missing ${name})
+    endif()
+endforeach()
+list(LENGTH names count)
+if(count LESS 150 OR missing)
+    message(FATAL_ERROR "${count} functions in the headers; not called: ${missing}")
+endif()
+message("${count} functions are called")
