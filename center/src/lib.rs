@@ -18,3 +18,4 @@ pub mod scheduler;
 pub mod seal;
 pub mod serve;
 pub mod store;
+mod web;

@@ -29,6 +29,7 @@ use crate::packages::signature::{Signer, UrlKeys};
 use crate::scheduler::Scheduler;
 use crate::seal::Keyring;
 use crate::store::{Store, StoreError};
+use crate::web::Console;
 
 /// Everything must have stopped this long after the signal; what has not is cut off, which a restart survives.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -294,9 +295,11 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     metrics.lost_lines_of(move || log.lost());
     let downloads = Downloads { objects: objects.clone(), keys: url_keys, store: store.clone(), metrics };
     let stop = CancellationToken::new();
-    let router = Api::new(engine.clone(), objects, access)
-        .until(stop.clone())
+    let api = Api::new(engine.clone(), objects, access).until(stop.clone());
+    let console = Console::new(api.clone());
+    let router = api
         .router()
+        .merge(console.router())
         .merge(downloads.router())
         .layer(middleware::from_fn(http::hear_out));
 

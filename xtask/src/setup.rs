@@ -23,6 +23,15 @@ pub const TEST: &[Package] = &[
     ("postgresql", "the center's second database"),
 ];
 
+/// What the tests of the console need.
+pub const BROWSER: &[Package] = &[
+    ("chromium", "the browser that the console is tested in"),
+    ("fonts-noto-cjk", "Chinese letters in its pictures"),
+];
+
+/// The same where there is no Node.js.
+pub const NODE: &[Package] = &[("nodejs", "runs the browser's tests"), ("npm", "installs what they use")];
+
 /// What `bench` needs.
 pub const BENCH: &[Package] = &[("valgrind", "counts instructions")];
 

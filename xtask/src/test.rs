@@ -2,7 +2,7 @@
 
 use crate::postgres::Cluster;
 use crate::process::{Folder, Outcome, cargo, fail, root, run as run_command};
-use crate::{firmware, setup};
+use crate::{browser, firmware, setup};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// A named part of the tests.
 type Stage = (&'static str, fn() -> Outcome);
 
-const STAGES: &[Stage] = &[("form", form), ("c", c), ("rust", rust), ("firmware", firmware::check)];
+const STAGES: &[Stage] =
+    &[("form", form), ("c", c), ("rust", rust), ("browser", browser::test), ("firmware", firmware::check)];
 /// With `--long`: hours, not minutes.
 const LONG: Stage = ("long", long);
 

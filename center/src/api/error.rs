@@ -88,6 +88,26 @@ impl ApiError {
         error
     }
 
+    /// The status that it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The sentence for people.
+    pub(crate) fn message(&self) -> &str {
+        &self.body.message
+    }
+
+    /// The field that is wrong, where one is.
+    pub(crate) fn field(&self) -> Option<&str> {
+        self.body.field.as_deref()
+    }
+
+    /// Every reason, where there are several.
+    pub(crate) fn reasons(&self) -> &[String] {
+        &self.body.reasons
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         self.status == StatusCode::SERVICE_UNAVAILABLE

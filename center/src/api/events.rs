@@ -30,10 +30,10 @@ const RECONNECT: Duration = Duration::from_secs(3);
 
 /// The streams of one center.
 #[derive(Clone)]
-pub(super) struct Streams {
+pub(crate) struct Streams {
     free: Arc<Semaphore>,
     /// Ends them all.
-    pub(super) stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Default for Streams {
@@ -48,7 +48,7 @@ impl Streams {
     }
 
     /// A place for one more stream; it is free again when the stream ends.
-    pub(super) fn enter(&self) -> Result<Place, ApiError> {
+    pub(crate) fn enter(&self) -> Result<Place, ApiError> {
         let permit = Arc::clone(&self.free).try_acquire_owned().map_err(|_| {
             let message = format!("{STREAMS} streams of events are open, which is the most; try again later");
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message)
@@ -58,13 +58,13 @@ impl Streams {
 }
 
 /// A stream's place among the others.
-pub(super) struct Place {
+pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
     stop: CancellationToken,
 }
 
 /// What a look at the store brought.
-pub(super) enum Seen {
+pub(crate) enum Seen {
     /// Perhaps something new, and more may come.
     Open(Vec<Event>),
     /// The last of it.
@@ -72,7 +72,7 @@ pub(super) enum Seen {
 }
 
 /// What a stream tells of.
-pub(super) trait Subject: Send + 'static {
+pub(crate) trait Subject: Send + 'static {
     /// Shortest time between two looks, however much happens.
     const GAP: Duration;
 
@@ -81,7 +81,7 @@ pub(super) trait Subject: Send + 'static {
 }
 
 /// A stream about `subject`, looked at whenever one of `watches` changes and after `look_again`.
-pub(super) fn answer<S: Subject>(
+pub(crate) fn answer<S: Subject>(
     place: Place,
     subject: S,
     watches: [Watch; 2],
@@ -101,17 +101,17 @@ pub(super) fn answer<S: Subject>(
 }
 
 /// Nothing is left to tell: with this answer a browser does not connect again.
-pub(super) fn nothing_left() -> Response {
+pub(crate) fn nothing_left() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
 /// What the caller has seen before its connection ended.
-pub(super) fn last_seen(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn last_seen(headers: &HeaderMap) -> Option<&str> {
     headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty())
 }
 
 /// An event of this kind; `id` is what [`last_seen`] gives back.
-pub(super) fn event(kind: &str, id: &str, data: &impl Serialize) -> Result<Event, ApiError> {
+pub(crate) fn event(kind: &str, id: &str, data: &impl Serialize) -> Result<Event, ApiError> {
     let data = serde_json::to_string(data)?;
     Ok(Event::default().event(kind).id(id).retry(RECONNECT).data(data))
 }

@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::evaluation::{PlanOffer, evaluate};
 use super::plans::packages_of;
 use super::why::{Population, occasion, scaled};
-use super::{Engine, Result};
+use super::{Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::rules::applicability::needed;
 use crate::rules::forecast::{Outcome, forecast, is_later};
-use crate::rules::plan::{List, PlanState, Strategy, Supersede, activation_faults};
+use crate::rules::plan::{List, PlanSettings, PlanState, Strategy, Supersede, activation_faults};
 use crate::rules::progress::Presence;
-use crate::rules::{ComponentNo, DeviceKey};
+use crate::rules::{ComponentNo, DeviceKey, Title};
 use crate::store::{Device, Plan, PlanId, Reader};
 
 /// What activating a plan now would do.
@@ -59,44 +59,39 @@ pub struct Forecast {
 const SAMPLE: i64 = 2_000;
 /// The same for the warnings of an activation, which nobody waits for as for a dry run.
 const WARNING_SAMPLE: i64 = 100;
+/// The same beside a form, again and again: SQLite has one writer.
+const PREVIEW_SAMPLE: i64 = 100;
 
 impl Engine {
     /// What activating the plan now would do. Devices are evaluated as [`Engine::blocked`] does: all of them, or two samples that
     /// are scaled to the exact counts.
     pub async fn dry_run(&self, id: PlanId) -> Result<DryRun> {
-        let now = self.clock.now();
         let mut store = self.store.read().await?;
         let plan = store.plan(id).await?;
-        let (state, strategy) = (plan.state, plan.settings.strategy);
-        let (mut refused, mut supersedes) = (Vec::new(), Vec::new());
-        if !state.offers() {
-            let packages = packages_of(&mut store, &plan).await?;
-            let overlaps = store.overlaps(id).await?;
-            let faults =
-                activation_faults(&plan.settings, state, &packages, &overlaps, Supersede::Agreed, now);
-            refused.extend(faults.iter().map(ToString::to_string));
-            supersedes.extend(overlaps.iter().map(|other| {
-                format!("plan {} ({}), for component {}", other.plan, other.name, other.component)
-            }));
+        dry_run_in(&mut store, plan, SAMPLE, self.clock.now()).await
+    }
+
+    /// The same for a plan that is not saved, of which fewer devices are evaluated. It is written and not committed.
+    pub async fn preview(
+        &self,
+        settings: &PlanSettings,
+        whitelist: &[DeviceKey],
+        blacklist: &[DeviceKey],
+    ) -> Result<DryRun> {
+        let faults = settings.faults();
+        if !faults.is_empty() {
+            return Err(EngineError::Plan(faults));
         }
-        let (mut tally, population) = Tally::of(&mut store, plan, SAMPLE, now).await?;
-        if state == PlanState::Saved {
-            tally.limit(&strategy);
-        }
-        let downgrades = tally.downgrades();
-        let mut outcomes: Vec<Forecast> = tally.outcomes.into_values().collect();
-        outcomes.sort_by_key(|forecast| std::cmp::Reverse(forecast.devices));
-        Ok(DryRun {
-            now,
-            state,
-            refused,
-            supersedes,
-            downgrades,
-            population,
-            devices: tally.devices,
-            examined: tally.examined,
-            outcomes,
-        })
+        // Its name may be that of the saved plan that is being edited, or not chosen yet.
+        let unnamed = Title::new(format!("preview {:016x}", rand::random::<u64>()))
+            .map_err(|fault| EngineError::Plan(vec![fault]))?;
+        let settings = PlanSettings { name: unnamed, ..settings.clone() };
+        let now = self.clock.now();
+        let mut store = self.begin().await?;
+        let plan = store.create_plan(&settings, now).await?;
+        store.list_devices(plan.id, List::White, whitelist).await?;
+        store.list_devices(plan.id, List::Black, blacklist).await?;
+        dry_run_in(&mut store, plan, PREVIEW_SAMPLE, now).await
     }
 
     /// What the operator may not have meant in a plan that is to be activated: full packages that take devices back, as far as
@@ -107,6 +102,41 @@ impl Engine {
         let (tally, _) = Tally::of(&mut store, plan, WARNING_SAMPLE, self.clock.now()).await?;
         Ok(tally.downgrades())
     }
+}
+
+async fn dry_run_in(store: &mut Reader, plan: Plan, sample: i64, now: Millis) -> Result<DryRun> {
+    let id = plan.id;
+    let (state, strategy) = (plan.state, plan.settings.strategy);
+    let (mut refused, mut supersedes) = (Vec::new(), Vec::new());
+    if !state.offers() {
+        let packages = packages_of(store, &plan).await?;
+        let overlaps = store.overlaps(id).await?;
+        let faults = activation_faults(&plan.settings, state, &packages, &overlaps, Supersede::Agreed, now);
+        refused.extend(faults.iter().map(ToString::to_string));
+        supersedes.extend(
+            overlaps.iter().map(|other| {
+                format!("plan {} ({}), for component {}", other.plan, other.name, other.component)
+            }),
+        );
+    }
+    let (mut tally, population) = Tally::of(store, plan, sample, now).await?;
+    if state == PlanState::Saved {
+        tally.limit(&strategy);
+    }
+    let downgrades = tally.downgrades();
+    let mut outcomes: Vec<Forecast> = tally.outcomes.into_values().collect();
+    outcomes.sort_by_key(|forecast| std::cmp::Reverse(forecast.devices));
+    Ok(DryRun {
+        now,
+        state,
+        refused,
+        supersedes,
+        downgrades,
+        population,
+        devices: tally.devices,
+        examined: tally.examined,
+        outcomes,
+    })
 }
 
 /// One device, evaluated.

@@ -216,6 +216,11 @@ impl Zone {
         self.clock.following(timestamp(now)).map(|change| Millis(change.timestamp().as_millisecond()))
     }
 
+    /// What the zone's wall clock shows at `at`, in a format of `strftime`.
+    pub fn clock(&self, at: Millis, format: &str) -> String {
+        self.wall_clock(at).strftime(format).to_string()
+    }
+
     /// A point in time as a person in the zone says it: `02:00 Asia/Shanghai, in 3 h 12 min`; with its date when it is
     /// not within a day of `now`.
     pub fn told(&self, at: Millis, now: Millis) -> String {

@@ -19,6 +19,8 @@ pub enum Topic {
     Plan(PlanId),
     /// The number of a plan's devices in any state.
     Figures(PlanId),
+    /// Anything of the two above, of any plan, or which devices are online.
+    Fleet,
 }
 
 /// Where changes are told. Clones are the same place.
@@ -39,6 +41,12 @@ impl Changes {
             return;
         }
         for sender in topics.iter().filter_map(|topic| watched.get(topic)) {
+            sender.send_replace(());
+        }
+        let is_of_fleet = |topic: &Topic| matches!(topic, Topic::Plan(_) | Topic::Figures(_));
+        if let Some(sender) = watched.get(&Topic::Fleet)
+            && topics.iter().any(is_of_fleet)
+        {
             sender.send_replace(());
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 
-use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Writer};
+use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
 use crate::rules::consent::AutoConfirm;
 use crate::rules::device::{DeviceFacts, Knowledge, ReportedVersion};
@@ -372,6 +372,8 @@ impl Writer {
 
     /// A new connection owns the device; what it reported before is not of this connection.
     pub async fn set_online(&mut self, id: DeviceId, session: &str, now: Millis) -> Result<()> {
+        self.touch(Topic::Fleet);
+        self.touch(Topic::Device(id));
         sqlx::query(
             "UPDATE devices SET session = $2, online = 1, online_since = $3, offline_since = NULL, last_seen = $3, \
              versions_at = NULL, battery_at = NULL, rsrp_at = NULL, asked_status = NULL, last_uplink = NULL \
@@ -387,6 +389,8 @@ impl Writer {
 
     /// The connection has ended; says whether it still owned the device (a newer one may have taken over).
     pub async fn set_offline(&mut self, id: DeviceId, session: &str, now: Millis) -> Result<WasOwner> {
+        self.touch(Topic::Fleet);
+        self.touch(Topic::Device(id));
         let done = sqlx::query(
             "UPDATE devices SET session = NULL, online = 0, offline_since = $3 WHERE id = $1 AND session = $2",
         )

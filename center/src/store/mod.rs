@@ -13,11 +13,13 @@ mod device_search;
 mod devices;
 mod due;
 mod error;
+mod fleet;
 mod log;
 mod packages;
 mod page;
 mod plan_counts;
 mod plan_devices;
+mod plan_history;
 mod plan_lists;
 mod plans;
 mod products;
@@ -56,10 +58,12 @@ pub use device_search::{DeviceFilter, Found};
 pub(crate) use devices::PUSH_SLOTS;
 pub use devices::{Device, Reading, WasOwner};
 pub use error::{DatabaseError, Result, StoreError};
+pub use fleet::{FailureCount, VersionCount};
 pub use log::{LogEntry, NewLogEntry};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageKind, PlanWithPackage};
 pub use page::{PAGE_MAX, Page};
 pub use plan_devices::{PlanDevice, ReasonCount, UpgradeFilter};
+pub use plan_history::PlanHistory;
 pub use plans::{Mark, Plan};
 pub use products::{Component, Product};
 pub use secrets::Resealed;
@@ -333,6 +337,11 @@ mod tests {
             secrets::DEVICES_ABOVE,
             log::LOG_AFTER,
             log::LAST_LINE,
+            plan_history::HISTORY,
+            fleet::FAILURES,
+            fleet::MODULE_VERSIONS,
+            fleet::MCU_VERSIONS,
+            fleet::FAILED_VERIFICATIONS,
         ];
         for query in queries {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));

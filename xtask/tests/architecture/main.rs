@@ -176,11 +176,26 @@ const ROOMS: &[(&str, &[&str])] = &[
             "center/src/metrics.rs",
         ],
     ),
+    // The pages; of the API its use cases that are more than a call of the engine, its errors and its streams.
+    (
+        "center/src/web",
+        &[
+            "center/src/access",
+            "center/src/http.rs",
+            "center/src/api",
+            "center/src/engine",
+            "center/src/packages/format.rs",
+            "center/src/store",
+            "center/src/rules",
+            "center/src/clock.rs",
+        ],
+    ),
     ("center/src/config.rs", &["center/src/packages", "center/src/seal.rs"]),
     (
         "center/src/serve.rs",
         &[
             "center/src/access",
+            "center/src/web",
             "center/src/api",
             "center/src/devices",
             "center/src/scheduler.rs",

@@ -18,10 +18,21 @@ pub async fn download(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    self::file(&api, id, file, &method, &headers).await
+}
+
+/// Answers with a file of a package, or the part of it that the headers ask for.
+pub(crate) async fn file(
+    api: &Api,
+    id: PackageId,
+    file: usize,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     let package = api.engine.store().read().await?.package(id).await?;
     let missing = || ApiError::missing("file", &format!("{file} in version package {}", id.0));
     let found = package.content.files.get(file).ok_or_else(missing)?;
-    let mut response = download::send(&api.objects, found, &method, &headers).await;
+    let mut response = download::send(&api.objects, found, method, headers).await;
     // The name may hold what a header must not; what a file is saved as is the client's decision anyway.
     let name: String = found
         .name

@@ -44,7 +44,19 @@ pub async fn upload(
 ) -> Result<(StatusCode, Json<Detailed>), ApiError> {
     api.engine.store().read().await?.product(&product).await?;
     let form = Multipart::from_request(request, &()).await?;
-    let form = Form::receive(form, &api.objects).await?;
+    let package = add(&api, product, Vec::new(), form).await?;
+    let mut store = api.engine.store().read().await?;
+    Ok((StatusCode::CREATED, Json(Detailed::of(&mut store, package).await?)))
+}
+
+/// Adds the version package that a form brings; its fields before the files may have been `read` already.
+pub(crate) async fn add(
+    api: &Api,
+    product: ProductKey,
+    read: Vec<(String, String)>,
+    rest: Multipart,
+) -> Result<Package, ApiError> {
+    let form = Form::receive(read, rest, &api.objects).await?;
     let (new, staged) = form.package(product)?;
     let mut store = api.engine.store().read().await?;
     let component =
@@ -55,8 +67,7 @@ pub async fn upload(
     }
     let package = api.keep(new, staged).await?;
     info!(package = package.id.0, product = %package.content.product, target = %package.content.target, "package added");
-    let mut store = api.engine.store().read().await?;
-    Ok((StatusCode::CREATED, Json(Detailed::of(&mut store, package).await?)))
+    Ok(package)
 }
 
 impl Api {
@@ -101,8 +112,15 @@ impl Api {
 }
 
 impl Form {
-    async fn receive(mut form: Multipart, objects: &Objects) -> Result<Self, ApiError> {
+    async fn receive(
+        read: Vec<(String, String)>,
+        mut form: Multipart,
+        objects: &Objects,
+    ) -> Result<Self, ApiError> {
         let mut received = Self::default();
+        for (name, value) in read {
+            received.take_field(&name, value)?;
+        }
         while let Some(field) = in_time(form.next_field()).await?? {
             let name = field.name().unwrap_or_default().to_owned();
             if field.file_name().is_some() || name == "file" {
@@ -191,7 +209,7 @@ impl Form {
 }
 
 /// The text of a field that is no file.
-async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
+pub(crate) async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
     let mut bytes = Vec::new();
     while let Some(more) = in_time(field.chunk()).await?? {
         bytes.extend_from_slice(&more);

@@ -127,7 +127,11 @@ pub async fn export(
     Named(id): Named<PlanId>,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Response, ApiError> {
-    let filter = wanted.filter()?;
+    export_csv(api, id, wanted.filter()?).await
+}
+
+/// The same for a filter.
+pub(crate) async fn export_csv(api: Api, id: PlanId, filter: UpgradeFilter) -> Result<Response, ApiError> {
     api.engine.store().read().await?.plan(id).await?;
     csv::answer(&HEADING, &format!("plan-{}", id.0), move |place| {
         let (api, filter) = (api.clone(), filter.clone());

@@ -11,7 +11,7 @@ pub mod edit;
 pub mod events;
 pub mod list;
 pub mod lists;
-mod request;
+pub mod request;
 pub mod retry;
 pub mod show;
 pub mod state;

@@ -12,13 +12,13 @@ use crate::store::{PackageId, Reader};
 
 /// The plan's fields, with its lists of devices if they were given; null empties a list.
 #[derive(Debug, Deserialize)]
-pub(super) struct Given {
+pub(crate) struct Given {
     #[serde(flatten)]
-    pub(super) settings: PlanSettings,
+    pub(crate) settings: PlanSettings,
     #[serde(default, deserialize_with = "list")]
-    pub(super) whitelist: Option<Vec<DeviceKey>>,
+    pub(crate) whitelist: Option<Vec<DeviceKey>>,
     #[serde(default, deserialize_with = "list")]
-    pub(super) blacklist: Option<Vec<DeviceKey>>,
+    pub(crate) blacklist: Option<Vec<DeviceKey>>,
 }
 
 /// A list that was given; null: the empty one.
@@ -28,7 +28,7 @@ fn list<'de, D: Deserializer<'de>>(given: D) -> Result<Option<Vec<DeviceKey>>, D
 
 impl Given {
     /// Reads it, or names the field that cannot be read; `valid` is any plan that can.
-    pub(super) fn of(given: &Value, valid: &Value) -> Result<Self, ApiError> {
+    pub(crate) fn of(given: &Value, valid: &Value) -> Result<Self, ApiError> {
         let read = Self::deserialize(given).map_err(|error| {
             culprit(given, valid).unwrap_or_else(|| {
                 ApiError::invalid("invalid", "plan", "", format!("the plan is not valid: {error}"))
@@ -48,7 +48,7 @@ impl Given {
 }
 
 /// A plan that can be read, to try single fields of another one with.
-pub(super) fn sample() -> Value {
+pub(crate) fn sample() -> Value {
     json!({ "name": "n", "product": "p", "time_zone": "UTC", "components": [] })
 }
 
@@ -74,7 +74,7 @@ fn refused(valid: &Value, name: &str, tried: Value, field: &str, value: &Value) 
 }
 
 /// `before` with the fields of `changes`; those of the strategy and the texts one by one, and null takes a text away.
-pub(super) fn merge(before: &Value, changes: &Value) -> Value {
+pub(crate) fn merge(before: &Value, changes: &Value) -> Value {
     let mut merged = before.clone();
     for (name, value) in changes.as_object().into_iter().flatten() {
         match value.as_object().filter(|_| name == "strategy" || name == "texts") {
@@ -93,7 +93,7 @@ pub(super) fn merge(before: &Value, changes: &Value) -> Value {
 }
 
 /// A name that is a number would be taken for a plan's number.
-pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
+pub(crate) fn check_name(name: &str) -> Result<(), ApiError> {
     ApiError::check_seen("name", name)?;
     if name.bytes().all(|byte| byte.is_ascii_digit()) {
         let rule = "a name is no number: plans are named by either";
@@ -103,7 +103,7 @@ pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
 }
 
 /// An end that has passed never comes.
-pub(super) fn check_end(settings: &PlanSettings, now: Millis) -> Result<(), ApiError> {
+pub(crate) fn check_end(settings: &PlanSettings, now: Millis) -> Result<(), ApiError> {
     match settings.end {
         Some(end) if end <= now => {
             let rule = format!("it has passed, now is {now}; set a later one");
@@ -114,7 +114,7 @@ pub(super) fn check_end(settings: &PlanSettings, now: Millis) -> Result<(), ApiE
 }
 
 /// A package may go later, which activation finds out; one that never was, or is for something else, is a mistake of now.
-pub(super) async fn check_packages(store: &mut Reader, settings: &PlanSettings) -> Result<(), ApiError> {
+pub(crate) async fn check_packages(store: &mut Reader, settings: &PlanSettings) -> Result<(), ApiError> {
     for selected in &settings.components {
         let value = format!("{}={}", selected.component, selected.package);
         let found = store.find_package(PackageId(selected.package)).await?;

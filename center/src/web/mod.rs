@@ -1,0 +1,127 @@
+//! The console: pages for operators and end users, rendered here over the same use cases as the API.
+//!
+//! Everything but the live updates works without scripts: links are GET, actions are forms that POST and answer with a
+//! redirect. A page asks the store and the engine; it never decides by itself what may be done.
+
+mod assets;
+mod explain;
+mod form;
+mod layout;
+mod live;
+mod pages;
+mod parts;
+mod texts;
+mod view;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::middleware;
+use axum::routing::{get, post};
+
+use crate::access::Access;
+use crate::api::Api;
+use crate::engine::Engine;
+use crate::store::{Reader, StoreError};
+
+/// Most bytes of a form; a plan's lists of devices may be pasted into one.
+const FORM_MAX: usize = 80 * 1024 * 1024;
+
+/// What the pages work on.
+#[derive(Clone)]
+pub struct Console {
+    api: Api,
+}
+
+impl FromRef<Console> for Access {
+    fn from_ref(console: &Console) -> Access {
+        Access::from_ref(&console.api)
+    }
+}
+
+impl Console {
+    /// The console over the API's use cases, for those who have an account.
+    #[must_use]
+    pub fn new(api: Api) -> Self {
+        Self { api }
+    }
+
+    fn engine(&self) -> &Engine {
+        self.api.engine()
+    }
+
+    async fn read(&self) -> Result<Reader, StoreError> {
+        self.engine().store().read().await
+    }
+
+    /// Every page.
+    pub fn router(self) -> Router {
+        let explained = middleware::from_fn_with_state(self.clone(), layout::finish);
+        Router::new()
+            .merge(Self::entrance())
+            .merge(Self::things())
+            .merge(Self::packages())
+            .merge(Self::plans())
+            .layer(DefaultBodyLimit::max(FORM_MAX))
+            .layer(explained)
+            .route("/assets/{version}/{name}", get(assets::asset))
+            .with_state(self)
+    }
+
+    fn entrance() -> Router<Self> {
+        Router::new()
+            .route("/", get(pages::fleet::show))
+            .route("/live", get(pages::fleet::live))
+            .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::enter))
+            .route("/sign-out", post(pages::sign_in::leave))
+            .route("/password", get(pages::password::show).post(pages::password::change))
+            .route("/language", get(pages::sign_in::language))
+    }
+
+    fn things() -> Router<Self> {
+        Router::new()
+            .route("/products", get(pages::products::list))
+            .route("/products/new", get(pages::products::new).post(pages::products::create))
+            .route("/products/{pk}", get(pages::product::show).post(pages::product::edit))
+            .route("/products/{pk}/components", post(pages::product::add_component))
+            .route("/products/{pk}/components/{component}/delete", post(pages::product::delete_component))
+            .route("/devices", get(pages::devices::list))
+            .route("/products/{pk}/devices/{dk}", get(pages::device::show).post(pages::device::act))
+            .route("/products/{pk}/devices/{dk}/live", get(pages::device::live))
+    }
+
+    fn packages() -> Router<Self> {
+        let upload = post(pages::packages::create).layer(DefaultBodyLimit::disable());
+        Router::new()
+            .route("/packages", get(pages::packages::list))
+            .route("/packages/new", get(pages::packages::new))
+            .route("/packages/new/{pk}", upload)
+            .route("/packages/{package}", get(pages::packages::show))
+            .route("/packages/{package}/files/{file}", get(pages::packages::file))
+            .route("/packages/{package}/verify", post(pages::packages::verify))
+            .route("/packages/{package}/delete", post(pages::packages::delete))
+    }
+
+    fn plans() -> Router<Self> {
+        use pages::{plan, plan_device, plan_form};
+        Router::new()
+            .route("/plans", get(pages::plans::list))
+            .route("/plans/new", get(plan_form::new).post(plan_form::create))
+            .route("/plans/preview", post(plan_form::preview))
+            .route("/plans/{plan}", get(plan::show))
+            .route("/plans/{plan}/live", get(plan::live))
+            .route("/plans/{plan}/edit", get(plan_form::edit).post(plan_form::save))
+            .route("/plans/{plan}/activate", get(plan::ask_activate).post(plan::activate))
+            .route("/plans/{plan}/terminate", get(plan::ask_terminate).post(plan::terminate))
+            .route("/plans/{plan}/clone", get(plan::ask_clone).post(plan::clone))
+            .route("/plans/{plan}/suspend", post(plan::suspend))
+            .route("/plans/{plan}/resume", post(plan::resume))
+            .route("/plans/{plan}/delete", post(plan::delete))
+            .route("/plans/{plan}/order", post(plan::order))
+            .route("/plans/{plan}/devices.csv", get(plan::csv))
+            .route("/plans/{plan}/devices/{dk}", get(plan_device::show))
+            .route("/plans/{plan}/devices/{dk}/live", get(plan_device::live))
+            .route("/verifications", get(plan_device::verifications))
+            .route("/verifications/{verification}", get(plan_device::verification))
+            .route("/verifications/{verification}/live", get(plan_device::verification_live))
+    }
+}

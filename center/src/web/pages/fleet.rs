@@ -1,0 +1,352 @@
+//! The fleet: what goes on now, and what needs a decision.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use maud::{Markup, html};
+
+use crate::api::error::ApiError;
+use crate::clock::Millis;
+use crate::rules::plan::PlanState;
+use crate::rules::progress::{Figures, Presence};
+use crate::rules::{ComponentKind, DeviceKey, PackageId};
+use crate::store::{FailureCount, Plan, Product, Topic, VersionCount};
+use crate::web::Console;
+use crate::web::explain::reason;
+use crate::web::layout::{Answer, Page, Place};
+use crate::web::live::{self, Parts};
+use crate::web::parts::{bar, empty, legend, plan_state, rate, unreached};
+use crate::web::view::{View, number};
+
+/// Days of failures that the page counts.
+const DAYS: i64 = 7;
+/// Versions of a component that it names.
+const VERSIONS: i64 = 5;
+/// Failure reasons that it names.
+const REASONS: usize = 6;
+
+/// A plan that is active, with its figures.
+struct Running {
+    plan: Plan,
+    figures: Figures,
+    population: u64,
+}
+
+/// A product with what its devices run.
+struct InField {
+    product: Product,
+    online: i64,
+    devices: i64,
+    versions: Vec<(String, Vec<VersionCount>)>,
+}
+
+struct Fleet {
+    running: Vec<Running>,
+    saved: Vec<Plan>,
+    products: Vec<InField>,
+    failures: Vec<FailureCount>,
+    failed_verifications: Vec<(i64, PackageId, DeviceKey)>,
+    has_packages: bool,
+}
+
+impl Fleet {
+    async fn of(console: &Console, view: &View) -> Result<Self, ApiError> {
+        let now = view.now;
+        let mut store = console.read().await?;
+        let mut running = Vec::new();
+        for (_, plan) in store.running_plans().await? {
+            // One that cannot be used stands in the process log, and hides no other.
+            let Ok(plan) = plan else { continue };
+            if !view.reaches(&plan.settings.product) {
+                continue;
+            }
+            let figures = store.plan_figures(plan.id).await?;
+            let population = super::plans::population(&mut store, &plan).await?;
+            running.push(Running { plan, figures, population });
+        }
+        let mut products = Vec::new();
+        for product in store.products().await? {
+            if !view.reaches(&product.key) {
+                continue;
+            }
+            let online = store.count_devices(&product.key, Presence::Online).await?;
+            let offline = store.count_devices(&product.key, Presence::Offline).await?;
+            let mut versions = Vec::new();
+            for component in store.components(&product.key).await? {
+                let mcu = (component.kind == ComponentKind::Mcu).then_some(&component.no);
+                let counts = store.versions_in_field(&product.key, mcu, VERSIONS).await?;
+                if !counts.is_empty() {
+                    versions.push((component.no.to_string(), counts));
+                }
+            }
+            products.push(InField { product, online, devices: online + offline, versions });
+        }
+        let day = Millis::hours(24);
+        // They are counted over all products: not for those who may not see all of them.
+        let failures = match view.reaches_all() {
+            true => store.failures_since(now - Millis::hours(24 * DAYS), day).await?,
+            false => Vec::new(),
+        };
+        let mut failed_verifications = Vec::new();
+        for id in store.failed_verifications(now - Millis::hours(24 * DAYS), 5).await? {
+            let upgrade = store.upgrade(id).await?;
+            let Some(package) = upgrade.components.first().map(|component| component.package) else {
+                continue;
+            };
+            let device = store.device_by_id(upgrade.device).await?;
+            if !view.reaches(&device.product) {
+                continue;
+            }
+            let key = device.key;
+            failed_verifications.push((id.0, package, key));
+        }
+        let plans = store.plans(None, 0, 1_000).await?.rows;
+        let saved = plans
+            .into_iter()
+            .filter(|plan| plan.state == PlanState::Saved && view.reaches(&plan.settings.product))
+            .collect();
+        let has_packages = !store.packages(None, 0, 1).await?.rows.is_empty();
+        Ok(Self { running, saved, products, failures, failed_verifications, has_packages })
+    }
+
+    fn parts(&self, view: &View) -> Parts {
+        vec![
+            ("decisions", self.decisions(view)),
+            ("running", self.running(view)),
+            ("field", self.in_field(view)),
+            ("failures", self.failures(view)),
+        ]
+    }
+
+    /// What waits for a person.
+    fn decisions(&self, view: &View) -> Markup {
+        let halted = self.running.iter().filter(|running| running.plan.state == PlanState::Suspended);
+        let mut cards: Vec<Markup> = halted
+            .map(|running| {
+                let plan = &running.plan;
+                html! {
+                    (plan_state(view, plan.state)) " "
+                    a href={ "/plans/" (plan.id.0) } { (plan.settings.name) } " "
+                    @match &plan.halted {
+                        Some(why) => { (view.t("suspended itself:")) " " (why) }
+                        None => (view.t("is suspended: resume or terminate it."))
+                    }
+                }
+            })
+            .collect();
+        cards.extend(self.failed_verifications.iter().map(|(id, package, device)| {
+            html! {
+                span.badge.is-bad { (view.t("Failed")) } " "
+                a href={ "/verifications/" (id) } { (view.f("Firmware verification {0}", &[id])) } " "
+                (view.f("of version package {0} on device {1}", &[&package.0, device]))
+            }
+        }));
+        let fallen: i64 = self
+            .failures
+            .iter()
+            .filter(|count| {
+                count.reason.as_deref().is_some_and(|reason| {
+                    reason.starts_with("reported ") && reason.ends_with("after success")
+                })
+            })
+            .map(|count| count.devices)
+            .sum();
+        if fallen > 0 {
+            cards.push(html! {
+                span.badge.is-bad { (view.t("Fell back")) } " "
+                (view.f("{0} devices reported an older version after they had succeeded", &[&number(fallen)]))
+            });
+        }
+        html! {
+            @if !cards.is_empty() {
+                section.decisions aria-labelledby="decisions-head" {
+                    h2 #decisions-head { (view.t("Needs a decision")) }
+                    ul { @for card in &cards { li { (card) } } }
+                }
+            }
+        }
+    }
+
+    fn running(&self, view: &View) -> Markup {
+        if self.running.is_empty() {
+            return self.next_step(view);
+        }
+        html! {
+            @for running in &self.running {
+                @let plan = &running.plan;
+                @let rest = unreached(&running.figures, running.population);
+                article.running {
+                    h3 { a href={ "/plans/" (plan.id.0) } { (plan.settings.name) } " " (plan_state(view, plan.state)) }
+                    (bar(view, &running.figures, rest))
+                    (legend(view, &running.figures, rest))
+                    p.muted {
+                        (view.t("Success rate")) " " b { (rate(running.figures.success_rate())) }
+                        @if let Some(end) = plan.settings.end { " \u{b7} " (view.t("ends")) " " (view.away(end)) }
+                        @else if let Some(at) = plan.activated { " \u{b7} " (view.t("activated")) " " (view.away(at)) }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The way from an empty center to the first upgrade.
+    fn next_step(&self, view: &View) -> Markup {
+        let create = |path: &str, text: &'static str| {
+            html! { @if view.may_operate() { a.button.main href=(path) { (view.t(text)) } } }
+        };
+        let (product, devices) = (self.products.first(), self.products.iter().any(|field| field.devices > 0));
+        if product.is_none() {
+            return empty(
+                view.t("Start with a product"),
+                view.t("Then components, a version package, and an upgrade plan that brings it to the devices. This page shows the next step until the first plan runs."),
+                create("/products/new", "Create a Product"),
+            );
+        }
+        if !self.has_packages {
+            return empty(
+                view.t("Add a version package"),
+                view.t("The firmware that devices are to get, with the version that it brings."),
+                create("/packages/new", "Add a Version Package"),
+            );
+        }
+        if let Some(plan) = self.saved.first() {
+            return empty(
+                view.t("No plan is active"),
+                &view
+                    .f("Plan {0} is saved; devices hear of it once it is activated.", &[&plan.settings.name]),
+                html! { a.button.main href={ "/plans/" (plan.id.0) } { (view.t("Open the plan")) } },
+            );
+        }
+        let text = if devices {
+            view.t("All is quiet. Create an upgrade plan to bring a version package to many devices.")
+        } else {
+            view.t("No device has connected yet, and no plan is there. A plan may be created before: devices that join later get it too.")
+        };
+        empty(view.t("No plan is active"), text, create("/plans/new", "Create an Upgrade Plan"))
+    }
+
+    fn in_field(&self, view: &View) -> Markup {
+        html! {
+            @for field in &self.products {
+                article.product {
+                    h3 { a href={ "/products/" (field.product.key) } { (field.product.name) } }
+                    p {
+                        a href={ "/devices?product=" (field.product.key) } { b { (number(field.devices)) } " " (view.t("devices")) } ", "
+                        a href={ "/devices?online=yes&product=" (field.product.key) } { b { (number(field.online)) } " " (view.t("online")) }
+                    }
+                    @for (component, counts) in &field.versions {
+                        table.versions {
+                            caption { (component) }
+                            tbody {
+                                @for count in counts {
+                                    tr {
+                                        th.mono scope="row" { (count.version) }
+                                        td.meter { (share(count.devices, field.devices)) }
+                                        td.number { (number(count.devices)) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn failures(&self, view: &View) -> Markup {
+        let mut reasons: BTreeMap<&str, [i64; DAYS as usize]> = BTreeMap::new();
+        for count in &self.failures {
+            let days = reasons.entry(count.reason.as_deref().unwrap_or("")).or_default();
+            if let Some(day) =
+                usize::try_from(count.part).ok().and_then(|part| days.get_mut(part.min(DAYS as usize - 1)))
+            {
+                *day += count.devices;
+            }
+        }
+        let mut reasons: Vec<_> =
+            reasons.into_iter().map(|(reason, days)| (reason, days, days.iter().sum::<i64>())).collect();
+        reasons.sort_by_key(|(_, _, sum)| std::cmp::Reverse(*sum));
+        let most = reasons.iter().flat_map(|(_, days, _)| days).copied().max().unwrap_or(1).max(1);
+        html! {
+            @if reasons.is_empty() {
+                p.muted { (view.t("No upgrade failed in the last seven days.")) }
+            } @else {
+                table.failures {
+                    thead { tr { th scope="col" { (view.t("Reason")) } th scope="col" { (view.t("Last seven days")) } th.number scope="col" { (view.t("Devices")) } } }
+                    tbody {
+                        @for (text, days, sum) in reasons.iter().take(REASONS) {
+                            tr {
+                                th scope="row" { @if text.is_empty() { (view.t("no reason")) } @else { (reason(view, text)) } }
+                                td { (spark(view, days, most)) }
+                                td.number { (number(*sum)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A share as a small bar; its number stands beside it.
+fn share(count: i64, whole: i64) -> Markup {
+    let width = count as f64 / whole.max(1) as f64 * 100.0;
+    html! {
+        svg.share viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" {
+            rect.fill-rest width="100" height="6" {}
+            rect.fill-accent width=(format!("{:.1}", width.clamp(1.0, 100.0))) height="6" {}
+        }
+    }
+}
+
+/// Numbers of days as small columns.
+fn spark(view: &View, days: &[i64], most: i64) -> Markup {
+    let words: Vec<String> = days.iter().map(|count| number(*count)).collect();
+    html! {
+        svg.spark viewBox=(format!("0 0 {} 20", days.len() * 10)) role="img" aria-label=(view.f("by day, oldest first: {0}", &[&words.join(", ")])) {
+            @for (index, count) in days.iter().enumerate() {
+                @let height = if *count == 0 { 1.0 } else { (*count as f64 / most as f64 * 20.0).max(2.0) };
+                rect class=(if *count == 0 { "fill-rest" } else { "fill-bad" }) x=(index * 10 + 1) width="8"
+                    y=(format!("{:.1}", 20.0 - height)) height=(format!("{height:.1}")) {}
+            }
+        }
+    }
+}
+
+/// `GET /`.
+pub async fn show(State(console): State<Console>, view: View) -> Answer {
+    let fleet = Fleet::of(&console, &view).await?;
+    let mut parts = fleet.parts(&view).into_iter().map(|(_, part)| part);
+    let mut next = || parts.next().unwrap_or_default();
+    let (decisions, running, field, failures) = (next(), next(), next(), next());
+    let content = html! {
+        div #decisions { (decisions) }
+        div.board {
+            section {
+                h2 { (view.t("Running plans")) }
+                div #running { (running) }
+            }
+            div {
+                @if !fleet.products.is_empty() {
+                    section { h2 { (view.t("In the field")) } div #field { (field) } }
+                    @if view.reaches_all() { section { h2 { (view.t("Failures")) } div #failures { (failures) } } }
+                }
+            }
+        }
+    };
+    Ok(Page::new(&view, Place::Fleet, view.t("Fleet")).live("/live").show(content))
+}
+
+/// `GET /live`.
+pub async fn live(State(console): State<Console>, view: View) -> Answer {
+    let shared = Arc::new((console.clone(), view));
+    live::stream(&console, [Topic::Fleet, Topic::Fleet], move || {
+        let shared = Arc::clone(&shared);
+        Box::pin(async move {
+            let (console, view) = &*shared;
+            let view = view.anew(console);
+            Ok(Fleet::of(console, &view).await?.parts(&view))
+        })
+    })
+}

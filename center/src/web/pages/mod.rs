@@ -1,0 +1,18 @@
+//! The pages, each with its actions.
+
+pub mod device;
+pub mod devices;
+mod dry_run;
+pub mod fleet;
+mod history;
+mod log;
+pub mod packages;
+pub mod password;
+pub mod plan;
+pub mod plan_device;
+mod plan_fields;
+pub mod plan_form;
+pub mod plans;
+pub mod product;
+pub mod products;
+pub mod sign_in;

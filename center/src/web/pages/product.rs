@@ -1,0 +1,171 @@
+//! A product with its components.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use maud::html;
+
+use super::products::admission;
+use crate::api::error::ApiError;
+use crate::rules::progress::Presence;
+use crate::rules::{ComponentKind, ComponentNo, ProductKey, Title};
+use crate::web::Console;
+use crate::web::form::{Act, Fields, done};
+use crate::web::layout::{Answer, Page, Place};
+use crate::web::parts::{field, table};
+use crate::web::view::{View, number};
+
+/// The name of a component's type.
+pub fn kind_word(kind: ComponentKind) -> &'static str {
+    match kind {
+        ComponentKind::Module => "Module firmware (FOTA)",
+        ComponentKind::Mcu => "MCU firmware (SOTA)",
+    }
+}
+
+/// `GET /products/{pk}`.
+pub async fn show(State(console): State<Console>, view: View, Path(key): Path<String>) -> Answer {
+    let key = ProductKey::new(key)?;
+    view.check_reach(&key)?;
+    page(&console, &view, &key, &Fields::default(), None).await
+}
+
+async fn page(
+    console: &Console,
+    view: &View,
+    key: &ProductKey,
+    fields: &Fields,
+    error: Option<&ApiError>,
+) -> Answer {
+    let mut store = console.read().await?;
+    let product = store.product(key).await?;
+    let components = store.components(key).await?;
+    let online = store.count_devices(key, Presence::Online).await?;
+    let devices = online + store.count_devices(key, Presence::Offline).await?;
+    let wrong = error.map(ApiError::message);
+    let (in_settings, in_components) =
+        if fields.given("id").is_some() { (None, wrong) } else { (wrong, None) };
+    let status = error.map_or(StatusCode::OK, ApiError::status);
+    let base = format!("/products/{key}");
+    let response: Response = Page::new(view, Place::Products, product.name.to_string())
+        .below(view.t("Products"), "/products")
+        .status(status)
+        .actions(html! {
+            a.button href={ "/devices?product=" (key) } { (view.t("Devices")) }
+            a.button href={ "/packages?product=" (key) } { (view.t("Version Packages")) }
+            a.button href={ "/plans?product=" (key) } { (view.t("Upgrade Plans")) }
+        })
+        .show(html! {
+            dl.facts.wide {
+                dt { (view.t("Product key")) } dd.mono { (product.key) }
+                dt { (view.t("Devices")) } dd { (number(devices)) ", " (view.f("{0} online", &[&number(online)])) }
+                dt { (view.t("Created")) } dd { (view.time(product.created)) }
+            }
+            section {
+                h2 { (view.t("Components")) }
+                @if components.is_empty() {
+                    p.muted { (view.t("A component is a part with a version of its own: the module, or an MCU behind it. Add the first one to upload version packages for it.")) }
+                } @else {
+                    (table(view.t("Components"), &[view.t("Component"), view.t("Component Type"), view.t("Created"), view.t("Action")], html! {
+                        @for component in &components {
+                            tr {
+                                th scope="row" { (component.no) }
+                                td { (view.t(kind_word(component.kind))) }
+                                td { (view.time(component.created)) }
+                                td {
+                                    @if view.may_operate() {
+                                        form method="post" action={ (base) "/components/" (component.no) "/delete" } {
+                                            (view.csrf())
+                                            button.link.danger { (view.t("Delete")) span.hidden { " " (component.no) } }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }))
+                }
+                @if view.may_operate() {
+                    form.row method="post" action={ (base) "/components" } {
+                        (view.csrf())
+                        (field(view.t("Component"), "id", view.t("As the devices report it, such as STM32."), in_components, html! {
+                            input #id name="id" required maxlength="32" autocomplete="off" spellcheck="false" value=(fields.get("id"));
+                        }))
+                        (field(view.t("Component Type"), "type", "", None, html! {
+                            select #type name="type" {
+                                @for kind in ComponentKind::ALL.iter().rev() {
+                                    option value=(kind) selected[fields.get("type") == kind.as_str()] { (view.t(kind_word(*kind))) }
+                                }
+                            }
+                        }))
+                        button { (view.t("Add the component")) }
+                    }
+                }
+            }
+            @if view.may_operate() {
+                section {
+                    h2 { (view.t("Settings")) }
+                    form.card method="post" action=(base) {
+                        (view.csrf())
+                        (field(view.t("Name"), "name", "", in_settings, html! {
+                            input #name name="name" required maxlength="100" value=(fields.given("name").unwrap_or(product.name.as_str()));
+                        }))
+                        (admission(view, product.admission))
+                        button { (view.t("Save")) }
+                    }
+                }
+            }
+        });
+    Ok(response)
+}
+
+/// `POST /products/{pk}`: other settings.
+pub async fn edit(
+    State(console): State<Console>,
+    Path(key): Path<String>,
+    Act { view, fields }: Act,
+) -> Answer {
+    let key = ProductKey::new(key)?;
+    view.check_reach(&key)?;
+    let edited = async {
+        ApiError::check_seen("name", fields.raw("name"))?;
+        let admission = fields.given("admission").map(str::parse).transpose()?;
+        console.engine().edit_product(&key, Some(Title::new(fields.get("name"))?), admission).await?;
+        Ok::<_, ApiError>(())
+    };
+    match edited.await {
+        Ok(()) => Ok(done(&format!("/products/{key}"), "saved")),
+        Err(error) => page(&console, &view, &key, &fields, Some(&error)).await,
+    }
+}
+
+/// `POST /products/{pk}/components`.
+pub async fn add_component(
+    State(console): State<Console>,
+    Path(key): Path<String>,
+    Act { view, fields }: Act,
+) -> Answer {
+    let key = ProductKey::new(key)?;
+    view.check_reach(&key)?;
+    let added = async {
+        ApiError::check_seen("component", fields.raw("id"))?;
+        let (no, kind) = (ComponentNo::new(fields.get("id"))?, fields.get("type").parse()?);
+        console.engine().create_component(&key, &no, kind).await?;
+        Ok::<_, ApiError>(())
+    };
+    match added.await {
+        Ok(()) => Ok(done(&format!("/products/{key}"), "added")),
+        Err(error) => page(&console, &view, &key, &fields, Some(&error)).await,
+    }
+}
+
+/// `POST /products/{pk}/components/{component}/delete`.
+pub async fn delete_component(
+    State(console): State<Console>,
+    Path((key, component)): Path<(String, String)>,
+    Act { view, .. }: Act,
+) -> Answer {
+    let key = ProductKey::new(key)?;
+    view.check_reach(&key)?;
+    console.engine().delete_component(&key, &ComponentNo::new(component)?).await?;
+    Ok(done(&format!("/products/{key}"), "deleted"))
+}

@@ -1,0 +1,112 @@
+//! Signing in and out, and the language switch.
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::html;
+
+use crate::access::{Access, AccessError, Session};
+use crate::http::Peer;
+use crate::web::form::Fields;
+use crate::web::layout::{Page, Place};
+use crate::web::parts::field;
+use crate::web::view::{Anyone, LANGUAGE_COOKIE, View};
+
+/// A path of this center, whatever a link says; everything else leads home.
+pub(super) fn local(then: &str) -> &str {
+    let is_local = then.starts_with('/') && !then.starts_with("//") && !then.contains(['\\', '\r', '\n']);
+    if is_local { then } else { "/" }
+}
+
+/// What is wrong, in the page's language.
+pub(super) fn told(view: &View, error: &AccessError) -> String {
+    match error {
+        AccessError::WrongPassword => view.t("Name or password are wrong.").to_owned(),
+        AccessError::TooManyTries { seconds } => {
+            view.f("Too many wrong tries from this address: wait {0} s and try again.", &[seconds])
+        }
+        other => other.to_string(),
+    }
+}
+
+fn page(view: &View, fields: &Fields, wrong: Option<(StatusCode, &str)>) -> Response {
+    let status = wrong.map_or(StatusCode::OK, |(status, _)| status);
+    Page::new(view, Place::None, view.t("Sign in")).status(status).show(html! {
+        form.card.narrow method="post" action="/sign-in" {
+            input type="hidden" name="then" value=(local(fields.get("then")));
+            @if let Some((_, wrong)) = wrong { p.fault role="alert" { (wrong) } }
+            (field(view.t("Account"), "name", "", None, html! {
+                input #name name="name" required autocomplete="username" autocapitalize="none" spellcheck="false" value=(fields.get("name"));
+            }))
+            (field(view.t("Password"), "password", view.t("The first account is admin; the center prints its one-time password at its first start."), None, html! {
+                input #password type="password" name="password" required autocomplete="current-password" aria-describedby="password-hint";
+            }))
+            button.main { (view.t("Sign in")) }
+        }
+    })
+}
+
+/// `GET /sign-in`.
+pub async fn show(Anyone(view): Anyone, RawQuery(query): RawQuery) -> Response {
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    if view.signed.is_some() {
+        return Redirect::to(local(fields.get("then"))).into_response();
+    }
+    page(&view, &fields, None)
+}
+
+/// `POST /sign-in`.
+pub async fn enter(State(access): State<Access>, Anyone(view): Anyone, peer: Peer, body: Bytes) -> Response {
+    let fields = Fields::parse(&body);
+    match access.sign_in(fields.get("name"), fields.raw("password"), peer.address).await {
+        Ok(session) => {
+            with(Redirect::to(local(fields.get("then"))).into_response(), session.cookie(peer.secure))
+        }
+        Err(error) => page(&view, &fields, Some((error.status(), &told(&view, &error)))),
+    }
+}
+
+/// `POST /sign-out`: also of somebody whose password is still a one-time one.
+pub async fn leave(
+    State(access): State<Access>,
+    Anyone(view): Anyone,
+    peer: Peer,
+    body: Bytes,
+) -> Result<Response, crate::web::layout::Wrong> {
+    if let Some(signed) = &view.signed {
+        signed.check_csrf(Fields::parse(&body).raw("csrf"))?;
+        access.sign_out(signed.secret()).await?;
+    }
+    Ok(with(Redirect::to("/sign-in").into_response(), Session::no_cookie(peer.secure)))
+}
+
+/// `GET /language?to=zh&then=/`: the switch.
+pub async fn language(RawQuery(query): RawQuery) -> Response {
+    let query = Fields::parse(query.unwrap_or_default().as_bytes());
+    let tag = if query.get("to") == "zh" { "zh" } else { "en" };
+    let back = Redirect::to(local(query.get("then"))).into_response();
+    match HeaderValue::from_str(&format!("{LANGUAGE_COOKIE}={tag}; Path=/; Max-Age=31536000; SameSite=Lax")) {
+        Ok(cookie) => with(back, cookie),
+        Err(_) => back,
+    }
+}
+
+/// The answer with a cookie.
+pub(super) fn with(mut response: Response, cookie: HeaderValue) -> Response {
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local;
+
+    #[test]
+    fn a_link_leads_to_no_other_place() {
+        assert_eq!(local("/plans/3?state=failed"), "/plans/3?state=failed");
+        for other in ["//evil.example", "https://evil.example", "/\\evil.example", "", "plans"] {
+            assert_eq!(local(other), "/", "{other}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Pieces that many pages are made of.
+
+use maud::{Markup, html};
+
+use super::view::{View, number};
+use crate::rules::plan::{PlanState, Verified};
+use crate::rules::progress::{ComponentState, Figures, Presence, UpgradeState};
+use crate::rules::verification::VerificationState;
+use crate::store::Device;
+
+/// A state as a word with a colour; the word is enough.
+fn badge(view: &View, kind: &str, word: &'static str) -> Markup {
+    html! { span class={ "badge is-" (kind) } { (view.t(word)) } }
+}
+
+/// The name of a device's state.
+pub fn upgrade_word(state: UpgradeState) -> &'static str {
+    match state {
+        UpgradeState::NotRequired => "No Update Required",
+        UpgradeState::NotUpgraded => "Not Upgraded",
+        UpgradeState::Upgrading => "Upgrading",
+        UpgradeState::Upgraded => "Upgraded",
+        UpgradeState::Failed => "Upgrade Failed",
+    }
+}
+
+fn upgrade_kind(state: UpgradeState) -> &'static str {
+    match state {
+        UpgradeState::NotRequired => "idle",
+        UpgradeState::NotUpgraded => "waiting",
+        UpgradeState::Upgrading => "busy",
+        UpgradeState::Upgraded => "good",
+        UpgradeState::Failed => "bad",
+    }
+}
+
+/// The state of a device in a plan.
+pub fn upgrade_state(view: &View, state: UpgradeState) -> Markup {
+    badge(view, upgrade_kind(state), upgrade_word(state))
+}
+
+/// The name of a component's state.
+pub fn component_word(state: ComponentState) -> &'static str {
+    match state {
+        ComponentState::PlanNotReceived => "Plan Not Received",
+        ComponentState::PlanReceived => "Plan Received",
+        ComponentState::Confirmed => "Upgrade Confirmed",
+        ComponentState::Refused => "Refused",
+        ComponentState::ReadyToDownload => "Ready to Download",
+        ComponentState::Downloading => "Downloading",
+        ComponentState::Downloaded => "Downloaded",
+        ComponentState::DownloadFailed => "Download Failed",
+        ComponentState::Upgrading => "Upgrading",
+        ComponentState::Succeeded => "Upgrade Succeeded",
+        ComponentState::Failed => "Upgrade Failed",
+        ComponentState::NotRequired => "No Update Required",
+    }
+}
+
+/// The state of a component in the conversation with its device.
+pub fn component_state(view: &View, state: ComponentState) -> Markup {
+    let kind = match state {
+        ComponentState::Succeeded => "good",
+        ComponentState::NotRequired => "idle",
+        ComponentState::PlanNotReceived | ComponentState::PlanReceived | ComponentState::Refused => "waiting",
+        state if state.has_failed() => "bad",
+        _ => "busy",
+    };
+    badge(view, kind, component_word(state))
+}
+
+/// The state of a plan.
+pub fn plan_state(view: &View, state: PlanState) -> Markup {
+    let (kind, word) = match state {
+        PlanState::Saved => ("idle", "Saved"),
+        PlanState::Activated => ("waiting", "Activated"),
+        PlanState::Upgrading => ("busy", "Upgrading"),
+        PlanState::Suspended => ("held", "Suspended"),
+        PlanState::Terminated => ("bad", "Terminated"),
+        PlanState::Ended => ("idle", "Ended"),
+    };
+    badge(view, kind, word)
+}
+
+/// The state of a firmware verification.
+pub fn verification_state(view: &View, state: VerificationState) -> Markup {
+    let (kind, word) = match state {
+        VerificationState::Waiting => ("waiting", "Waiting"),
+        VerificationState::Running => ("busy", "Running"),
+        VerificationState::Passed => ("good", "Passed"),
+        VerificationState::Failed => ("bad", "Failed"),
+        VerificationState::NotRequired => ("idle", "No Update Required"),
+    };
+    badge(view, kind, word)
+}
+
+/// What a package's verifications say.
+pub fn verified(view: &View, verified: Verified) -> Markup {
+    let (kind, word) = match verified {
+        Verified::Passed => ("good", "Passed"),
+        Verified::Failed => ("bad", "Failed"),
+        Verified::Never => ("idle", "Never verified"),
+    };
+    badge(view, kind, word)
+}
+
+/// Whether a device can be reached.
+pub fn presence(view: &View, device: &Device) -> Markup {
+    match device.presence() {
+        Presence::Online => badge(view, "good", "Online"),
+        Presence::Offline => badge(view, "idle", "Offline"),
+    }
+}
+
+/// How many of a plan's devices have not been offered it.
+pub fn unreached(figures: &Figures, population: u64) -> u64 {
+    let Figures { not_required, not_upgraded, upgrading, upgraded, failed } = figures;
+    population.saturating_sub(not_required + not_upgraded + upgrading + upgraded + failed)
+}
+
+/// Devices by state, in the order of the bar and its legend.
+fn shares(figures: &Figures, unreached: u64) -> [(&'static str, &'static str, u64); 6] {
+    [
+        ("good", "Upgraded", figures.upgraded),
+        ("busy", "Upgrading", figures.upgrading),
+        ("bad", "Upgrade Failed", figures.failed),
+        ("waiting", "Not Upgraded", figures.not_upgraded),
+        ("idle", "No Update Required", figures.not_required),
+        ("rest", "Not reached yet", unreached),
+    ]
+}
+
+/// A bar of a plan's devices by state; its words stand in the legend, or are read out.
+pub fn bar(view: &View, figures: &Figures, unreached: u64) -> Markup {
+    let shares = shares(figures, unreached);
+    let whole: u64 = shares.iter().map(|(.., count)| count).sum();
+    let words = shares.iter().filter(|(.., count)| *count > 0);
+    let words: Vec<String> =
+        words.map(|(_, word, count)| format!("{} {}", view.t(word), number(*count))).collect();
+    let label = if words.is_empty() { view.t("No devices yet").to_owned() } else { words.join(", ") };
+    let mut at = 0.0;
+    html! {
+        svg.bar viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label=(label) {
+            rect.fill-rest x="0" y="0" width="1000" height="10" {}
+            @for (kind, _, count) in shares.iter().filter(|(kind, _, count)| *count > 0 && *kind != "rest") {
+                // At least so wide that one device among a million is seen.
+                @let width = (*count as f64 / whole.max(1) as f64 * 1000.0).max(4.0);
+                rect class={ "fill-" (kind) } x=(format!("{at:.1}")) y="0" width=(format!("{width:.1}")) height="10" {}
+                @let _ = { at += width; };
+            }
+        }
+    }
+}
+
+/// The words to a bar, each with its number.
+pub fn legend(view: &View, figures: &Figures, unreached: u64) -> Markup {
+    html! {
+        ul.legend {
+            @for (kind, word, count) in shares(figures, unreached).iter().filter(|(kind, _, count)| *count > 0 || *kind != "rest") {
+                li {
+                    span class={ "dot is-" (kind) } aria-hidden="true" {}
+                    span { (view.t(word)) } " " b { (number(*count)) }
+                }
+            }
+        }
+    }
+}
+
+/// A success rate in percent.
+pub fn rate(rate: Option<f64>) -> Markup {
+    match rate {
+        Some(rate) => {
+            // Never rounded up to all.
+            let percent = (rate * 1_000.0).floor() / 10.0;
+            html! { (format!("{percent:.1}")) " %" }
+        }
+        None => html! { span.none { "\u{2013}" } },
+    }
+}
+
+/// How many bytes of an image a device has fetched.
+pub fn fetched(view: &View, fetched: u64, whole: Option<u64>) -> Markup {
+    let Some(whole) = whole.filter(|whole| *whole > 0) else {
+        return html! { (super::view::bytes(fetched)) };
+    };
+    let percent = (u128::from(fetched.min(whole)) * 100 / u128::from(whole)).to_string();
+    html! {
+        progress value=(fetched.min(whole)) max=(whole) aria-label=(view.t("Bytes fetched")) { (percent) " %" }
+        " " span.small { (percent) " % " span.muted { (super::view::bytes(fetched)) " / " (super::view::bytes(whole)) } }
+    }
+}
+
+/// A text that may not be there.
+pub fn maybe(text: Option<&str>) -> Markup {
+    match text.filter(|text| !text.is_empty()) {
+        Some(text) => html! { (text) },
+        None => html! { span.none { "\u{2013}" } },
+    }
+}
+
+/// What stands where there is nothing yet: what it is, and the next step.
+pub fn empty(title: &str, text: &str, action: Markup) -> Markup {
+    html! { div.empty { h2 { (title) } p { (text) } (action) } }
+}
+
+/// A table that scrolls by itself where it is too wide.
+pub fn table(label: &str, heads: &[&str], rows: Markup) -> Markup {
+    html! {
+        div.table role="region" aria-label=(label) tabindex="0" {
+            table {
+                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                tbody { (rows) }
+            }
+        }
+    }
+}
+
+/// The link to the next page of a list.
+pub fn next_page(view: &View, path: &str, next: Option<&str>) -> Markup {
+    html! {
+        @if let Some(next) = next {
+            @let mark = if path.contains('?') { '&' } else { '?' };
+            @let after: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+            p.pager { a.button href=(format!("{path}{mark}after={after}")) { (view.t("Next page")) } }
+        }
+    }
+}
+
+/// A labelled field of a form, with what is wrong with it.
+pub fn field(label: &str, name: &str, hint: &str, wrong: Option<&str>, input: Markup) -> Markup {
+    html! {
+        div.field .is-wrong[wrong.is_some()] {
+            label for=(name) { (label) }
+            (input)
+            @if !hint.is_empty() { p.hint id={ (name) "-hint" } { (hint) } }
+            @if let Some(wrong) = wrong { p.fault id={ (name) "-fault" } role="alert" { (wrong) } }
+        }
+    }
+}

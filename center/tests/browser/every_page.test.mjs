@@ -1,0 +1,70 @@
+// Every page, in both languages, light and dark, wide and narrow: no violation of accessibility rules, nothing that sticks out
+// at the side, no page above its size, no trouble in the console.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { AxeBuilder } from "@axe-core/playwright";
+import { Center, browser, signIn, visit } from "./center.mjs";
+import { PRODUCT, fill } from "./fleet.mjs";
+
+const LARGEST = 150 * 1024;
+
+let center;
+let chrome;
+before(async () => {
+  [center, chrome] = await Promise.all([Center.start(), browser()]);
+  await fill(center);
+});
+after(async () => {
+  await chrome?.close();
+  center?.stop();
+});
+
+const PAGES = [
+  "/", "/products", "/products/new", `/products/${PRODUCT}`, "/devices", "/devices?product=p2weather", "/devices?key=none",
+  `/products/${PRODUCT}/devices/861200000000000`, "/products/p2weather/devices/wx-berlin-rooftop-00000000000001",
+  "/packages", "/packages/new", "/packages/1", "/packages/4", "/plans", "/plans/new", `/plans/new?product=${PRODUCT}&package=1`,
+  "/plans/1", "/plans/1?state=upgrade_failed", "/plans/1/terminate", "/plans/1/clone", "/plans/1/devices/861200000000000",
+  "/plans/2", "/plans/2/edit", "/plans/2/activate", "/plans/3", "/verifications", "/verifications/1", "/nothing-here",
+];
+
+const VIEWS = [
+  { locale: "en-US", colorScheme: "light", viewport: { width: 1440, height: 900 } },
+  { locale: "zh-CN", colorScheme: "dark", viewport: { width: 360, height: 740 } },
+];
+
+for (const view of VIEWS) {
+  test(`every page, ${view.locale}, ${view.colorScheme}, ${view.viewport.width} px`, async () => {
+    const page = await visit(chrome, center, { ...view, reducedMotion: "reduce" });
+    await signIn(page, center);
+    const wrong = [];
+    for (const path of PAGES) {
+      const answer = await page.goto(path);
+      assert.ok([200, 404].includes(answer.status()), `${path}: ${answer.status()}`);
+      const size = (await answer.body()).length;
+      if (size > LARGEST) wrong.push(`${path}: ${size} bytes`);
+      const out = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      if (out > 0) wrong.push(`${path}: sticks out by ${out} px`);
+      const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]).analyze();
+      for (const { id, nodes } of violations) {
+        wrong.push(`${path}: ${id}: ${nodes.slice(0, 2).map((node) => `${node.html} ${node.any?.[0]?.message ?? ""}`).join(" | ")}`);
+      }
+    }
+    const troubles = page.troubles.filter((trouble) => !/status of 404/.test(trouble));
+    assert.deepEqual([...wrong, ...troubles], []);
+    await page.context().close();
+  });
+}
+
+test("the first page is there at once, and stays as long as nothing changes", async () => {
+  const page = await visit(chrome, center);
+  await signIn(page, center);
+  const [assets] = await Promise.all([
+    page.evaluate(() => [...document.querySelectorAll("link[rel=stylesheet], script[src]")].map((node) => node.href ?? node.src)),
+  ]);
+  for (const address of assets) {
+    const answer = await page.request.get(address);
+    assert.match(answer.headers()["cache-control"], /immutable/, address);
+  }
+  await page.context().close();
+});

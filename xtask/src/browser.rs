@@ -1,0 +1,50 @@
+//! The console in a browser: its tests, and its pictures for the documentation.
+
+use crate::process::{Outcome, cargo, output, root, run as run_command};
+use crate::setup;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// By then every test of the browser is over.
+const DEADLINE_SECONDS: &str = "900";
+
+/// What the scripts in `center/tests/browser` need: Chromium, Node.js, and their libraries from npm, as locked there.
+fn prepare() -> Outcome<Command> {
+    setup::packages(&[setup::BROWSER])?;
+    // Another Node.js than Debian's brings its own npm, and does not go together with Debian's.
+    let node = if has("node") && has("npm") { &[][..] } else { setup::NODE };
+    setup::packages(&[node])?;
+    let folder = folder();
+    if !folder.join("node_modules/playwright-core").exists() {
+        println!("installing from npm, as locked in {}/package-lock.json", folder.display());
+        let mut install = Command::new("npm");
+        install.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
+        run_command(&mut install)?;
+    }
+    let packages = ["build", "--locked", "--package", "quecota-center", "--package", "reference-device"];
+    run_command(&mut cargo(&packages))?;
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after", "10", DEADLINE_SECONDS, "node"]).current_dir(folder);
+    command.env("QUECOTA_PROGRAMS", root().join("target/debug"));
+    Ok(command)
+}
+
+fn has(program: &str) -> bool {
+    output(Command::new(program).arg("--version")).is_ok()
+}
+
+fn folder() -> PathBuf {
+    root().join("center/tests/browser")
+}
+
+/// Every test of the console.
+pub fn test() -> Outcome {
+    let mut command = prepare()?;
+    run_command(command.args(["--test", "walk.test.mjs", "access.test.mjs", "every_page.test.mjs"]))
+}
+
+/// Pictures of the main pages, into `docs`.
+pub fn screenshots() -> Outcome {
+    let mut command = prepare()?;
+    run_command(command.arg("screenshots.mjs").arg(root().join("docs/console")))
+}
