@@ -15,13 +15,18 @@ mod view;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::http::Uri;
 use axum::middleware;
 use axum::routing::{get, post};
 
 use crate::access::Access;
 use crate::api::Api;
+use crate::api::error::ApiError;
 use crate::engine::Engine;
 use crate::store::{Reader, StoreError};
+
+use self::layout::Wrong;
+use self::view::View;
 
 /// Most bytes of a form; a plan's lists of devices may be pasted into one.
 const FORM_MAX: usize = 80 * 1024 * 1024;
@@ -61,12 +66,14 @@ impl Console {
             .merge(Self::things())
             .merge(Self::packages())
             .merge(Self::plans())
+            .fallback(nowhere)
             .layer(DefaultBodyLimit::max(FORM_MAX))
             .layer(explained)
             .route("/assets/{version}/{name}", get(assets::asset))
             .with_state(self)
     }
 
+    /// What can be done without having signed in, and the first page.
     fn entrance() -> Router<Self> {
         Router::new()
             .route("/", get(pages::fleet::show))
@@ -124,4 +131,8 @@ impl Console {
             .route("/verifications/{verification}", get(plan_device::verification))
             .route("/verifications/{verification}/live", get(plan_device::verification_live))
     }
+}
+
+async fn nowhere(_: View, uri: Uri) -> Wrong {
+    Wrong::from(ApiError::missing("page", uri.path()))
 }
