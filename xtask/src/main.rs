@@ -24,7 +24,6 @@ cargo xtask demo --cut-power [--seed N]   the same, killed at 20 random moments 
 cargo xtask demo --faults [TEXT]   the same in a bad world; TEXT such as drop-link=2%,stall=1%,slow=20kB/s,seed=7
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
                       --long adds hours of power cuts and faults; names of stages (form, c, rust, browser, firmware, long) run these alone
-cargo xtask screenshots   pictures of the console's main pages, into docs/console
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      sizes of libquecota.a on a Cortex-M4
@@ -55,7 +54,6 @@ fn command(words: &[&str]) -> Outcome {
         },
         ["test", stages @ ..] => test::run(stages),
         ["fuzz", words @ ..] => fuzz::run(words),
-        ["screenshots"] => browser::screenshots(),
         ["bench"] => bench::run(),
         ["size"] => {
             setup::packages(&[setup::FIRMWARE])?;

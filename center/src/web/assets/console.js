@@ -52,10 +52,10 @@ function isInUse(part) {
 function put(part, html) {
   if (part.innerHTML === html) return;
   const open = [...part.querySelectorAll("details")].map((details) => details.open);
-  const scrolled = [...part.querySelectorAll(".log, .table")].map((box) => [box.scrollTop, box.scrollLeft]);
+  const scrolled = [...part.querySelectorAll(".logged, .table")].map((box) => [box.scrollTop, box.scrollLeft]);
   part.innerHTML = html;
   part.querySelectorAll("details").forEach((details, index) => { details.open = open[index] ?? details.open; });
-  part.querySelectorAll(".log, .table").forEach((box, index) => {
+  part.querySelectorAll(".logged, .table").forEach((box, index) => {
     [box.scrollTop, box.scrollLeft] = scrolled[index] ?? [0, 0];
   });
 }

@@ -35,7 +35,7 @@ pub fn lines(view: &View, log: &[LogEntry]) -> Markup {
         return html! { p.muted { (view.t("Nothing was said yet.")) } };
     }
     html! {
-        ol.log {
+        div.logged role="region" tabindex="0" aria-label=(view.t("Log")) { ol.log {
             @for line in log {
                 li class={ "of-" (line.kind) } {
                     (view.second(line.at))
@@ -49,7 +49,7 @@ pub fn lines(view: &View, log: &[LogEntry]) -> Markup {
                     }
                 }
             }
-        }
+        } }
     }
 }
 
