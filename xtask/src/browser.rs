@@ -42,4 +42,3 @@ pub fn test() -> Outcome {
     let mut command = prepare()?;
     run_command(command.args(["--test", "walk.test.mjs", "every_page.test.mjs"]))
 }
-
