@@ -18,6 +18,7 @@ mod page;
 mod plan;
 mod product;
 mod routes;
+pub(crate) mod shared;
 mod user;
 mod verification;
 
@@ -47,17 +48,6 @@ const BODY_MAX: usize = 8 * 1024 * 1024;
 
 /// Most bytes of a plan with its lists: a million device keys each.
 const LISTS_MAX: usize = 80 * 1024 * 1024;
-
-/// What the pages share with the API beside the engine and the store.
-pub(crate) mod shared {
-    pub(crate) use super::package::delete::remove as delete_package;
-    pub(crate) use super::package::download::file as package_file;
-    pub(crate) use super::package::upload::{add as add_package, text as form_text};
-    pub(crate) use super::plan::devices::export_csv as plan_devices_csv;
-    pub(crate) use super::plan::request::{
-        Given as GivenPlan, check_end, check_name, check_packages, sample,
-    };
-}
 
 /// What the use cases work on.
 #[derive(Clone)]
