@@ -45,13 +45,22 @@ typedef struct quecota_http quecota_http_t;
 /** Alignment of that memory. */
 #define QUECOTA_ALIGN 8
 
+/** Bytes of a component's name, with its NUL. */
+#define QUECOTA_COMPONENT_SIZE 33
+
+/** Bytes of a component's version, with its NUL. */
+#define QUECOTA_VERSION_SIZE 65
+
 /** Bytes of memory for one download. */
 #define QUECOTA_HTTP_SIZE 4480
 
 /** Bytes that are enough for every request. */
 #define QUECOTA_HTTP_REQUEST_SIZE 2560
 
-/** Result of most calls: QUECOTA_OK or what went wrong; quecota_error_text() says it in words. */
+/**
+ * Result of most calls: QUECOTA_OK or what went wrong; quecota_error_text() says it in words. A number keeps its meaning in
+ * every later version, which may add more: no code is ever renumbered or used again.
+ */
 typedef int32_t quecota_error_t;
 
 /** Values of quecota_error_t. */
@@ -557,6 +566,92 @@ enum {
     QUECOTA_FAILURE_DAMAGED = 24
 };
 
+/** The value of QUECOTA_OTA_PLAN. Set `size` before quecota_parse_plan(). */
+typedef struct {
+    /** sizeof(quecota_plan_t). */
+    uint32_t size;
+    /** Least battery charge that the plan asks for, in per cent; 0: any. */
+    uint32_t battery;
+    /** Weakest signal that it asks for, in dBm; 0: any. */
+    int32_t signal;
+    /** Free bytes that it asks for; 0: any. */
+    uint32_t space;
+    /** Which component is to be upgraded. */
+    char component[QUECOTA_COMPONENT_SIZE];
+    /** The version that it has; may be empty. */
+    char source_version[QUECOTA_VERSION_SIZE];
+    /** The version that it gets. */
+    char target_version[QUECOTA_VERSION_SIZE];
+} quecota_plan_t;
+
+/** The value of QUECOTA_OTA_START. Set `size` before quecota_parse_download(). */
+typedef struct {
+    /** sizeof(quecota_download_t). */
+    uint32_t size;
+    /** Bytes of the whole file; 0: module firmware. */
+    uint32_t total;
+    /** The CRC as the platform announced it. */
+    uint32_t crc;
+    /** Not 0: there is a `sha256`. */
+    int32_t has_sha256;
+    /** MD5 of the whole file. */
+    uint8_t md5[16];
+    /** SHA-256 of the whole file, where quecota_ota_request() asked for it; else zeros. */
+    uint8_t sha256[32];
+    /** Which component; empty: module firmware, which the library downloads and applies by itself. */
+    char component[QUECOTA_COMPONENT_SIZE];
+} quecota_download_t;
+
+/** The value of QUECOTA_OTA_DOWNLOADED. Set `size` before quecota_parse_piece(). */
+typedef struct {
+    /** sizeof(quecota_piece_t). */
+    uint32_t size;
+    /** Bytes of the whole file; 0: module firmware. */
+    uint32_t total;
+    /** The piece's first byte within the file: where quecota_ota_read() begins. */
+    uint32_t start;
+    /** Bytes of the piece. */
+    uint32_t length;
+    /** Which component; empty: module firmware, of which there is nothing to read. */
+    char component[QUECOTA_COMPONENT_SIZE];
+} quecota_piece_t;
+
+/** `code` of a QUECOTA_EVENT_OTA. */
+typedef int32_t quecota_ota_t;
+
+/** Values of quecota_ota_t. Texts quote names and give numbers in decimal, separated by commas. */
+enum {
+    /**
+     * There is a plan: `"component","source version","target version",battery,signal,space`. Answer with
+     * QUECOTA_ACTION_CONFIRM or QUECOTA_ACTION_REFUSE.
+     */
+    QUECOTA_OTA_PLAN = 10700,
+    /** The download starts: `"component",size,"md5",crc` and, where asked for, `,"sha256"`; no value for a module. */
+    QUECOTA_OTA_START = 10701,
+    /** The download goes on; no value. */
+    QUECOTA_OTA_DOWNLOADING = 10702,
+    /** A piece is staged and can be read: `"component",size,start,length`; no value for a module. */
+    QUECOTA_OTA_DOWNLOADED = 10703,
+    /** The update runs; no value. */
+    QUECOTA_OTA_UPDATING = 10704,
+    /** The component has its target version; no value. */
+    QUECOTA_OTA_SUCCESS = 10705,
+    /** The upgrade failed; no value. */
+    QUECOTA_OTA_FAILED = 10706,
+    /** A plan of several components was answered: `0` refused, `1` confirmed. */
+    QUECOTA_OTA_ANSWERED = 10707
+};
+
+/** How an upgrade ended: QUECOTA_OTA_SUCCESS or QUECOTA_OTA_FAILED. Set `size` before quecota_parse_end(). */
+typedef struct {
+    /** sizeof(quecota_end_t). */
+    uint32_t size;
+    /** Not 0: the component has its target version. */
+    int32_t succeeded;
+    /** Why it failed; QUECOTA_FAILURE_NONE if it did not. */
+    quecota_failure_t failure;
+} quecota_end_t;
+
 /** What a port does next. */
 typedef int32_t quecota_http_next_t;
 
@@ -571,6 +666,22 @@ enum {
     /** Close the connection, then connect to what quecota_http_target() says now and send quecota_http_request() there. */
     QUECOTA_HTTP_REDIRECT = 3
 };
+
+/** The rule that a storage breaks, for quecota_check_storage(). Set `size` before. */
+typedef struct {
+    /** sizeof(quecota_storage_fault_t). */
+    uint32_t size;
+    /** In which area: QUECOTA_AREA_*. */
+    quecota_area_id_t area;
+    /** At which byte of it. */
+    uint32_t offset;
+    /** What should be there, or be returned: 0, QUECOTA_STORAGE_OK. */
+    uint32_t expected;
+    /** What is there, or was returned. */
+    uint32_t found;
+    /** The rule, in English: the function or member, and what it must do. NULL: all rules hold. */
+    const char *rule;
+} quecota_storage_fault_t;
 
 /** Memory for one device, for those who keep it in a variable. */
 typedef union {
@@ -604,35 +715,6 @@ enum {
     /** The platform reports an error: the code. */
     QUECOTA_EVENT_SERVER = 8
 };
-
-/** `code` of a QUECOTA_EVENT_OTA. */
-typedef int32_t quecota_ota_t;
-
-/** Values of quecota_ota_t. Texts quote names and give numbers in decimal, separated by commas. */
-enum {
-    /**
-     * There is a plan: `"component","source version","target version",battery,signal,space`. Answer with
-     * QUECOTA_ACTION_CONFIRM or QUECOTA_ACTION_REFUSE.
-     */
-    QUECOTA_OTA_PLAN = 10700,
-    /** The download starts: `"component",size,"md5",crc` and, where asked for, `,"sha256"`; no value for a module. */
-    QUECOTA_OTA_START = 10701,
-    /** The download goes on; no value. */
-    QUECOTA_OTA_DOWNLOADING = 10702,
-    /** A piece is staged and can be read: `"component",size,start,length`; no value for a module. */
-    QUECOTA_OTA_DOWNLOADED = 10703,
-    /** The update runs; no value. */
-    QUECOTA_OTA_UPDATING = 10704,
-    /** The component has its target version; no value. */
-    QUECOTA_OTA_SUCCESS = 10705,
-    /** The upgrade failed; no value. */
-    QUECOTA_OTA_FAILED = 10706,
-    /** A plan of several components was answered: `0` refused, `1` confirmed. */
-    QUECOTA_OTA_ANSWERED = 10707
-};
-
-/** QUECOTA_ERROR_PANIC, for C. */
-#define PANIC (quecota_error_t)QUECOTA_ERROR_PANIC
 
 #ifdef __cplusplus
 extern "C" {
@@ -903,6 +985,38 @@ quecota_failure_t quecota_ota_failure(quecota_t *device);
 const char *quecota_failure_text(quecota_failure_t failure);
 
 /**
+ * Reads the value of a QUECOTA_OTA_PLAN into `*plan`. QUECOTA_ERROR_VALUE: it is no such text, or its names are too long;
+ * `*plan` is as it was then. As the other quecota_parse_*() it needs no device, and may be called from anywhere.
+ */
+quecota_error_t quecota_parse_plan(const void *value,
+                                   uint32_t length,
+                                   quecota_plan_t *plan);
+
+/**
+ * Reads the value of a QUECOTA_OTA_START into `*download`. No value (NULL and 0) is what a module has: an empty component
+ * and zeros. QUECOTA_ERROR_VALUE: it is no such text; `*download` is as it was then.
+ */
+quecota_error_t quecota_parse_download(const void *value,
+                                       uint32_t length,
+                                       quecota_download_t *download);
+
+/**
+ * Reads the value of a QUECOTA_OTA_DOWNLOADED into `*piece`. No value (NULL and 0) is what a module has: an empty
+ * component and zeros. QUECOTA_ERROR_VALUE: it is no such text; `*piece` is as it was then.
+ */
+quecota_error_t quecota_parse_piece(const void *value,
+                                    uint32_t length,
+                                    quecota_piece_t *piece);
+
+/**
+ * How the upgrade ended, to `*end`; call it inside the event. `code` is that of the event: QUECOTA_OTA_SUCCESS or
+ * QUECOTA_OTA_FAILED; QUECOTA_ERROR_VALUE for any other.
+ */
+quecota_error_t quecota_parse_end(quecota_t *device,
+                                  quecota_ota_t code,
+                                  quecota_end_t *end);
+
+/**
  * Begins a download in `memory`, QUECOTA_HTTP_SIZE bytes aligned to QUECOTA_ALIGN: call it from `fetch` of the platform
  * table, with the same arguments. On success `*http` is the handle; it needs no end.
  */
@@ -944,6 +1058,23 @@ quecota_http_next_t quecota_http_feed(quecota_http_t *http,
  */
 quecota_error_t quecota_http_closed(quecota_http_t *http,
                                     quecota_t *device);
+
+/**
+ * Checks the storage of a port, without a device: erases, writes and reads both areas whole, by the functions of the
+ * table alone. **Nothing that was stored is left**; both areas are erased at the end. Run it once on a new board and after
+ * each change of the flash driver, not at each start: it costs each block two to four erase cycles, and as much time as the
+ * flash needs for that. It needs some 600 bytes of stack and waits for nothing else.
+ *
+ * The rules, in the order in which they are looked at: the sizes are those that quecota_init() takes; an erased byte reads
+ * as `erased`; what was written is read back, and its neighbours are as before; `sync` succeeds; each byte of the area is
+ * a place of its own; any offset and length can be read; erasing a block leaves the blocks beside it; an erased block can
+ * be written again; the two areas share no byte.
+ *
+ * QUECOTA_OK: all hold. QUECOTA_ERROR_AREA or QUECOTA_ERROR_STORAGE: `*fault` says which does not; `fault` may be NULL.
+ * QUECOTA_ERROR_PLATFORM: `read`, `write` or `erase` is NULL. Not while a device uses the storage.
+ */
+quecota_error_t quecota_check_storage(const quecota_storage_t *storage,
+                                      quecota_storage_fault_t *fault);
 
 #ifdef __cplusplus
 }

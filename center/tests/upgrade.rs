@@ -17,8 +17,10 @@ const DEVICE: &str = "860000000000042";
 
 /// The C example, as CMake built it.
 fn example() -> PathBuf {
-    let path = std::env::var_os("QUECOTA_SOTA");
-    PathBuf::from(path.expect("QUECOTA_SOTA names the built c-examples/sota; `cargo xtask test` sets it"))
+    let folder = std::env::var_os("QUECOTA_EXAMPLES");
+    let folder = folder
+        .expect("QUECOTA_EXAMPLES names the folder of the built c-examples; `cargo xtask test` sets it");
+    PathBuf::from(folder).join("sota")
 }
 
 /// Bytes that repeat nowhere, the same in every run.

@@ -4,7 +4,8 @@ use core::ffi::CStr;
 
 use quecota_core::agent::CallError;
 
-/// Result of most calls: QUECOTA_OK or what went wrong; quecota_error_text() says it in words.
+/// Result of most calls: QUECOTA_OK or what went wrong; quecota_error_text() says it in words. A number keeps its meaning in
+/// every later version, which may add more: no code is ever renumbered or used again.
 pub type quecota_error_t = i32;
 
 /// Values of quecota_error_t.

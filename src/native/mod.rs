@@ -7,7 +7,7 @@
 //!
 //! [`device`] is one device and its lock. Its [`provider`] is a table of C functions ([`table`], [`c_platform`]) or, on
 //! hosts, Rust ([`rust_platform`]). The exports stand by subject: [`lifecycle`], [`configuration`], [`network`],
-//! [`ota`], [`failure`], [`http`]. What they refuse leaves a line: [`refusal`].
+//! [`ota`], [`event`], [`failure`], [`http`], [`storage_check`]. What they refuse leaves a line: [`refusal`].
 
 #[macro_use]
 mod refusal;
@@ -17,6 +17,7 @@ mod config;
 mod configuration;
 mod device;
 mod error;
+mod event;
 mod failure;
 mod growing;
 mod handle;
@@ -27,6 +28,7 @@ mod ota;
 mod provider;
 #[cfg(feature = "host")]
 mod rust_platform;
+mod storage_check;
 mod table;
 
 pub use callback::Callback;
@@ -34,6 +36,7 @@ pub use config::*;
 pub use configuration::*;
 pub use device::{Device, QUECOTA_ALIGN, QUECOTA_SIZE, quecota_memory_t};
 pub use error::{Error, PANIC, quecota_error_t, quecota_error_values};
+pub use event::*;
 pub use failure::*;
 pub use handle::quecota_t;
 pub use http::*;
@@ -43,4 +46,5 @@ pub use ota::*;
 pub use refusal::{Given, drop_in_refused, native_refused};
 #[cfg(feature = "host")]
 pub use rust_platform::{DeviceRef, RustPlatform, publish};
+pub use storage_check::*;
 pub use table::*;

@@ -20,6 +20,8 @@ pub const TEST: &[Package] = &[
     ("g++", "compiles the headers as C++"),
     ("pkg-config", "finds the installed library for another project"),
     ("mosquitto", "a broker that is not ours"),
+    ("libmosquitto-dev", "MQTT of the example with a platform of its own"),
+    ("libcurl4-openssl-dev", "HTTP of that example"),
     ("postgresql", "the center's second database"),
 ];
 

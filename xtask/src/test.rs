@@ -71,15 +71,17 @@ fn c() -> Outcome {
     run_command(Command::new("ctest").current_dir(build).args(["--output-on-failure", "--timeout", "120"]))
 }
 
-/// Every Rust test; those end to end use the C example, a broker and PostgreSQL.
+/// Every Rust test; those end to end use the C examples, a broker and PostgreSQL.
 fn rust() -> Outcome {
     let built = c_build()?;
+    let port_examples = c_build_without_host()?;
     let cluster = Cluster::start()?;
     let figures = Folder::new("figures")?;
     let counted = figures.path().join("counted");
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env(FIGURES, &counted);
-    tests.env("QUECOTA_SOTA", built.join("sota")).env("QUECOTA_C_TESTS", built.join("tests"));
+    tests.env("QUECOTA_EXAMPLES", &built).env("QUECOTA_PORT_EXAMPLES", port_examples);
+    tests.env("QUECOTA_C_TESTS", built.join("tests"));
     let outcome = run_command(&mut tests);
     show(&counted);
     outcome
@@ -126,6 +128,11 @@ pub fn c_build_with_faults() -> Outcome<PathBuf> {
         "cmake-faults",
         &["-DQUECOTA_FEATURES=host,faults", "-DQUECOTA_PROFILE=dev", "-DQUECOTA_TESTS=OFF"],
     )
+}
+
+/// The examples that bring a platform of their own, with a library that has none.
+fn c_build_without_host() -> Outcome<PathBuf> {
+    c_build_with("cmake-port", &["-DQUECOTA_FEATURES=", "-DQUECOTA_TESTS=OFF"])
 }
 
 fn c_build_with(folder: &str, options: &[&str]) -> Outcome<PathBuf> {

@@ -45,6 +45,9 @@ impl Agent<'_> {
         let Ok(notify) = PlanNotify::parse(self.inbox.payload()) else {
             return platform.log(Level::Warn, "a malformed upgrade plan was dropped; nothing changes");
         };
+        // What a request that still waits would ask for is here. Behind the reports of its upgrade it would look as if the
+        // device had begun anew.
+        self.uplink.plan_request = false;
         let listed = match notify.plans {
             Plans::Single(_) => 0,
             Plans::List(plans) => plans.len() as u8,

@@ -2,14 +2,6 @@
 //!
 //! They are printed as vendor devices print them: names and versions in quotes, nothing escaped.
 
-use nom::{
-    IResult, Parser,
-    bytes::complete::{tag, take_till},
-    character::complete::{char, i32 as signed, u32 as unsigned},
-    combinator::{eof, opt},
-    sequence::{delimited, preceded},
-};
-
 use super::hex;
 use crate::{
     limits,
@@ -60,10 +52,17 @@ impl<'a> PlanEvent<'a> {
 
     /// Reads that text; borrows from it.
     pub fn parse(text: &'a str) -> Result<PlanEvent<'a>, EventError> {
-        let fields = (quoted, next(quoted), next(quoted), next(unsigned), next(signed), next(unsigned));
         let form = "\"component\",\"source version\",\"target version\",battery,signal,space";
-        let (component, source, target, battery, signal, space) = whole(fields, text, form)?;
-        Ok(PlanEvent { component, source, target, battery, signal, space })
+        Fields::whole(text, form, |fields| {
+            Some(PlanEvent {
+                component: fields.quoted()?,
+                source: fields.comma()?.quoted()?,
+                target: fields.comma()?.quoted()?,
+                battery: fields.comma()?.unsigned()?,
+                signal: fields.comma()?.signed()?,
+                space: fields.comma()?.unsigned()?,
+            })
+        })
     }
 }
 
@@ -98,10 +97,16 @@ impl<'a> StartEvent<'a> {
 
     /// Reads that text; borrows from it.
     pub fn parse(text: &'a str) -> Result<StartEvent<'a>, EventError> {
-        let fields = (quoted, next(unsigned), next(digest), next(unsigned), opt(next(digest)));
         let form = "\"component\",size,\"md5\",crc or \"component\",size,\"md5\",crc,\"sha256\"";
-        let (component, size, md5, crc, sha256) = whole(fields, text, form)?;
-        Ok(StartEvent { component, size, md5, crc, sha256 })
+        Fields::whole(text, form, |fields| {
+            Some(StartEvent {
+                component: fields.quoted()?,
+                size: fields.comma()?.unsigned()?,
+                md5: fields.comma()?.digest()?,
+                crc: fields.comma()?.unsigned()?,
+                sha256: if fields.is_at_end() { None } else { Some(fields.comma()?.digest()?) },
+            })
+        })
     }
 }
 
@@ -131,9 +136,14 @@ impl<'a> PieceEvent<'a> {
 
     /// Reads that text; borrows from it.
     pub fn parse(text: &'a str) -> Result<PieceEvent<'a>, EventError> {
-        let fields = (quoted, next(unsigned), next(unsigned), next(unsigned));
-        let (component, total, start, length) = whole(fields, text, "\"component\",total,start,length")?;
-        Ok(PieceEvent { component, total, start, length })
+        Fields::whole(text, "\"component\",total,start,length", |fields| {
+            Some(PieceEvent {
+                component: fields.quoted()?,
+                total: fields.comma()?.unsigned()?,
+                start: fields.comma()?.unsigned()?,
+                length: fields.comma()?.unsigned()?,
+            })
+        })
     }
 }
 
@@ -153,32 +163,72 @@ fn push_number(text: &mut EventText, number: i64) -> Result<(), TooLong> {
     text.push_number(number)
 }
 
-fn quoted(text: &str) -> IResult<&str, &str> {
-    delimited(char('"'), take_till(|c| c == '"'), char('"')).parse(text)
-}
-
-fn digest<const N: usize>(text: &str) -> IResult<&str, [u8; N]> {
-    nom::combinator::map_opt(quoted, hex::parse).parse(text)
-}
-
-/// A comma and a field.
-fn next<'a, O>(
-    field: impl Parser<&'a str, Output = O, Error = nom::error::Error<&'a str>>,
-) -> impl Parser<&'a str, Output = O, Error = nom::error::Error<&'a str>> {
-    preceded(tag(","), field)
-}
-
-/// The fields and nothing behind them.
-fn whole<'a, O>(
-    fields: impl Parser<&'a str, Output = O, Error = nom::error::Error<&'a str>>,
+/// The fields of an event text, one after another. Not with nom, whose slices of text could panic as far as a linker sees,
+/// and firmware may parse events.
+struct Fields<'a> {
     text: &'a str,
-    form: &'static str,
-) -> Result<O, EventError> {
-    let stop = |rest: &str| EventError { offset: text.len().saturating_sub(rest.len()), form };
-    match (fields, eof).parse(text) {
-        Ok((_, (fields, _))) => Ok(fields),
-        Err(nom::Err::Error(error) | nom::Err::Failure(error)) => Err(stop(error.input)),
-        Err(nom::Err::Incomplete(_)) => Err(stop("")),
+    /// How far it was right.
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    /// What `read` makes of the text, if nothing is left of it.
+    fn whole<T>(
+        text: &'a str,
+        form: &'static str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<T, EventError> {
+        let mut fields = Fields { text, at: 0 };
+        let event = read(&mut fields);
+        event.filter(|_| fields.is_at_end()).ok_or(EventError { offset: fields.at, form })
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.at == self.text.len()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn skip(&mut self, byte: u8) -> Option<()> {
+        (self.rest().first() == Some(&byte)).then(|| self.at = self.at.saturating_add(1))
+    }
+
+    fn comma(&mut self) -> Option<&mut Self> {
+        self.skip(b',')?;
+        Some(self)
+    }
+
+    fn quoted(&mut self) -> Option<&'a str> {
+        self.skip(b'"')?;
+        let length = self.rest().iter().position(|byte| *byte == b'"')?;
+        let end = self.at.saturating_add(length);
+        let field = self.text.get(self.at..end)?;
+        self.at = end.saturating_add(1);
+        Some(field)
+    }
+
+    fn digest<const N: usize>(&mut self) -> Option<[u8; N]> {
+        hex::parse(self.quoted()?)
+    }
+
+    fn unsigned(&mut self) -> Option<u32> {
+        let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit());
+        let mut length = 0_usize;
+        let mut value = 0_u32;
+        for digit in digits {
+            value = value.checked_mul(10)?.checked_add(u32::from(digit.wrapping_sub(b'0')))?;
+            length = length.saturating_add(1);
+        }
+        self.at = self.at.saturating_add(length);
+        (length > 0).then_some(value)
+    }
+
+    fn signed(&mut self) -> Option<i32> {
+        let is_negative = self.skip(b'-').is_some();
+        let value = i64::from(self.unsigned()?);
+        i32::try_from(if is_negative { value.wrapping_neg() } else { value }).ok()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The library against a broker that is not ours: `mosquitto`, with a scripted platform behind it.
 //!
-//! The device is `c-examples/sota`, a C program that links `libquecota.a`; the environment variable QUECOTA_SOTA names
+//! The device is `c-examples/sota`, a C program that links `libquecota.a`; the environment variable QUECOTA_EXAMPLES names
 //! it. Mosquitto refuses a password without a user name, so QUECOTA_USER_NAME is set.
 
 use std::fs;
@@ -231,10 +231,10 @@ impl Scene {
     }
 
     fn device(&self) -> Running {
-        let program = std::env::var_os("QUECOTA_SOTA")
-            .expect("QUECOTA_SOTA names the built c-examples/sota; `cargo xtask test` sets it");
+        let program = std::env::var_os("QUECOTA_EXAMPLES")
+            .expect("QUECOTA_EXAMPLES names the folder of the built c-examples; `cargo xtask test` sets it");
         let output = fs::OpenOptions::new().create(true).append(true).open(self.path("output")).unwrap();
-        let child = Command::new(program)
+        let child = Command::new(Path::new(&program).join("sota"))
             .arg("--server")
             .arg(format!("mqtt://{}", self.address))
             .args(["--product-key", PRODUCT_KEY, "--product-secret", PRODUCT_SECRET])

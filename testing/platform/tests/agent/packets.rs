@@ -59,6 +59,20 @@ fn one_packet_is_under_way_at_a_time() {
 }
 
 #[test]
+fn a_request_that_waits_when_its_plan_comes_is_not_sent_behind_the_reports_of_the_upgrade() {
+    let mut harness = Harness::new(64 * 1024);
+    harness.connect();
+    harness.agent.ota_request(&mut harness.world, 0).unwrap();
+    harness.offer(plan());
+    assert_eq!(harness.statuses(), [1]);
+    assert!(!harness.commands().contains(&0x0115), "{:x?}", harness.commands());
+    // A request that is made now is one.
+    harness.agent.ota_request(&mut harness.world, 0).unwrap();
+    harness.run();
+    assert!(harness.commands().contains(&0x0115), "{:x?}", harness.commands());
+}
+
+#[test]
 fn what_is_asked_for_is_answered_with_the_request_s_packet_id() {
     let mut harness = Harness::new(64 * 1024);
     harness.connect();

@@ -1,0 +1,291 @@
+//! End to end: the examples of `c-examples`, built by CMake against `libquecota.a`, upgraded by plans of the real center.
+
+mod support;
+#[path = "support/tls.rs"]
+mod tls;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use support::{Center, Process, eventually, free_port};
+use tls::{Identity, TlsFront};
+
+const PRODUCT: &str = "p1test";
+const SECRET: &str = "dGVzdC1zZWNyZXQtMDAx";
+const DEVICE: &str = "860000000000042";
+
+/// An example on the library's platform for Linux, as CMake built it.
+fn example(name: &str) -> PathBuf {
+    let folder = std::env::var_os("QUECOTA_EXAMPLES");
+    let folder = folder
+        .expect("QUECOTA_EXAMPLES names the folder of the built c-examples; `cargo xtask test` sets it");
+    PathBuf::from(folder).join(name)
+}
+
+/// An example on a platform of its own, as CMake built it.
+fn port_example(name: &str) -> PathBuf {
+    let folder = std::env::var_os("QUECOTA_PORT_EXAMPLES");
+    let folder = folder
+        .expect("QUECOTA_PORT_EXAMPLES names the folder of the built c-examples; `cargo xtask test` sets it");
+    PathBuf::from(folder).join(name)
+}
+
+/// Bytes that repeat nowhere, the same in every run.
+fn image(length: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut byte = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..length).map(|_| byte()).collect()
+}
+
+/// A product with these components, each `(name, kind, its image of version 2_0_0)`, and an active plan for all of them.
+fn activate_plan(center: &Center, folder: &Path, components: &[(&str, &str, &[u8])]) -> String {
+    center.says(&["product", "create", "--key", PRODUCT, "--name", "Diffuser", "--secret", SECRET]);
+    let mut words: Vec<String> =
+        ["plan", "create", "--name", "to two", "--product", PRODUCT, "--retries", "0"]
+            .map(str::to_owned)
+            .into();
+    for (name, kind, image) in components {
+        center.says(&["component", "add", PRODUCT, name, "--type", kind]);
+        let file = folder.join(format!("{name}.bin"));
+        fs::write(&file, image).unwrap();
+        let file = file.to_str().unwrap();
+        let package = center.id(&[
+            "package",
+            "add",
+            "--product",
+            PRODUCT,
+            "--component",
+            name,
+            "--name",
+            name,
+            "--target",
+            "2_0_0",
+            file,
+        ]);
+        words.extend(["--component".to_owned(), format!("{name}={package}")]);
+    }
+    let plan = center.id(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    center.says(&["plan", "activate", &plan]);
+    plan
+}
+
+/// What the center says of the device, once its upgrade is over.
+fn is_upgraded(center: &Center) -> bool {
+    let shown = center.json(&["device", "upgrades", PRODUCT, DEVICE]);
+    shown["items"][0]["state"] == "upgraded"
+}
+
+/// The lines of a running example.
+struct Said {
+    lines: std::sync::mpsc::Receiver<String>,
+    all: Vec<String>,
+}
+
+impl Said {
+    fn by(device: &mut Process) -> Said {
+        let (send, lines) = std::sync::mpsc::channel();
+        let output = BufReader::new(device.child().stdout.take().unwrap());
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        Said { lines, all: Vec::new() }
+    }
+
+    /// Waits for a line that begins so.
+    fn until(&mut self, begin: &str) {
+        loop {
+            match self.lines.recv_timeout(support::TIMEOUT) {
+                Ok(line) => {
+                    let found = line.starts_with(begin);
+                    self.all.push(line);
+                    if found {
+                        return;
+                    }
+                }
+                Err(error) => panic!("no line begins with `{begin}`: {error}; {:#?}", self.all),
+            }
+        }
+    }
+
+    /// What is said until the end.
+    fn rest(mut self) -> Vec<String> {
+        self.all.extend(self.lines.iter());
+        self.all
+    }
+}
+
+/// The example with its platform over libmosquitto and libcurl.
+fn custom_transport(folder: &Path, server: &str, more: &[&str]) -> Process {
+    Process::start(port_example("custom_transport"), |command| {
+        command.args(["--server", server, "--product-key", PRODUCT, "--product-secret", SECRET]);
+        command.args(["--device-key", DEVICE, "--once", "--request-every", "1", "--staging", "65536"]);
+        command.arg("--flash").arg(folder.join("flash.bin")).arg("--folder").arg(folder.join("device"));
+        command.args(more).stdout(Stdio::piped());
+    })
+}
+
+/// The first run is killed while it reads pieces, the second ends the upgrade.
+fn killed_and_upgraded(center: &Center, folder: &Path, image: &[u8], server: &str, more: &[&str]) {
+    let mut device = custom_transport(folder, server, more);
+    let mut said = Said::by(&mut device);
+    for _ in 0..5 {
+        said.until("10703 piece");
+    }
+    device.kill();
+    assert!(!folder.join("flash.bin").exists(), "it was upgraded before it was killed");
+
+    let mut device = custom_transport(folder, server, more);
+    let lines = Said::by(&mut device);
+    assert!(device.finish().success(), "{:#?}", lines.rest());
+    let lines = lines.rest();
+    let first = lines.iter().find(|line| line.starts_with("10703")).expect("a piece");
+    assert!(!first.contains(" start=0 "), "the killed download goes on where it was: {first}");
+    assert!(
+        fs::read(folder.join("flash.bin")).unwrap() == image,
+        "the flash holds other bytes than the package"
+    );
+    eventually("the device upgrade upgraded", || is_upgraded(center).then_some(()));
+}
+
+#[test]
+fn a_platform_over_libmosquitto_and_libcurl_is_upgraded_though_it_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = image(1024 * 1024);
+    let center = Center::start(&folder.path().join("center"));
+    activate_plan(&center, folder.path(), &[("STM32", "mcu", &image)]);
+    killed_and_upgraded(&center, folder.path(), &image, &format!("mqtt://{}", center.mqtt), &[]);
+}
+
+#[test]
+fn the_same_with_tls_trusts_its_ca_file_and_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = image(1024 * 1024);
+    let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let (mqtt, http) = (at(free_port()), at(free_port()));
+    let identity = Identity::in_folder(folder.path());
+    let (mqtts, https) = (TlsFront::start(&identity, mqtt), TlsFront::start(&identity, http));
+    let center = Center::start_with(&folder.path().join("center"), |command| {
+        command.args(["--mqtt", &mqtt.to_string(), "--http", &http.to_string()]);
+        command.args(["--public-url", &format!("https://127.0.0.1:{}", https.port)]);
+    });
+    activate_plan(&center, folder.path(), &[("STM32", "mcu", &image)]);
+    let server = format!("mqtts://127.0.0.1:{}", mqtts.port);
+
+    let mut stranger = custom_transport(folder.path(), &server, &[]);
+    let mut said = Said::by(&mut stranger);
+    // Authentication or connection failed, whichever the library calls it; never subscribed.
+    said.until("event ");
+    stranger.kill();
+    assert!(!said.rest().iter().any(|line| line.starts_with("event 3,10200")));
+    assert_eq!(mqtts.handshakes(), 0, "a certificate that nobody vouches for was trusted");
+
+    let ca_file = identity.file.to_str().unwrap();
+    killed_and_upgraded(&center, folder.path(), &image, &server, &["--ca-file", ca_file]);
+    assert!(mqtts.handshakes() >= 2 && https.handshakes() >= 1, "both ways are by TLS");
+}
+
+/// Runs an example on the library's platform to its end, which must be a success; what it said.
+fn run(folder: &Path, name: &str, arguments: &[&str]) -> Vec<String> {
+    let mut device = Process::start(example(name), |command| {
+        command.args(arguments).stdout(Stdio::piped());
+        command.env("QUECOTA_DIR", folder.join("device")).env("QUECOTA_DEVICE_KEY", DEVICE);
+        command.env("QUECOTA_STAGING", "65536");
+    });
+    let said = Said::by(&mut device);
+    let status = device.finish();
+    let lines = said.rest();
+    assert!(status.success(), "{lines:#?}");
+    lines
+}
+
+#[test]
+fn the_minimal_example_writes_the_image_that_was_uploaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = image(300_000);
+    let center = Center::start(&folder.path().join("center"));
+    activate_plan(&center, folder.path(), &[("STM32", "mcu", &image)]);
+    let flash = folder.path().join("flash.bin");
+    let server = format!("mqtt://{}", center.mqtt);
+    let lines = run(folder.path(), "minimal", &[&server, PRODUCT, SECRET, flash.to_str().unwrap()]);
+    assert_eq!(lines.last().map(String::as_str), Some("upgraded"), "{lines:#?}");
+    assert!(fs::read(&flash).unwrap() == image, "the flash holds other bytes than the package");
+    eventually("the device upgrade upgraded", || is_upgraded(&center).then_some(()));
+}
+
+#[test]
+fn one_plan_brings_each_of_two_components_its_own_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let (display, sensor) = (image(200_000), image(90_001)[1..].to_vec());
+    let center = Center::start(&folder.path().join("center"));
+    activate_plan(&center, folder.path(), &[("display", "mcu", &display), ("sensor", "mcu", &sensor)]);
+    let flash = folder.path().join("flash");
+    let server = format!("mqtt://{}", center.mqtt);
+    run(
+        folder.path(),
+        "multi_component",
+        &[
+            "--server",
+            &server,
+            "--product-key",
+            PRODUCT,
+            "--product-secret",
+            SECRET,
+            "--request-every",
+            "1",
+            "--flash",
+            flash.to_str().unwrap(),
+        ],
+    );
+    for (name, image) in [("display", display), ("sensor", sensor)] {
+        let written = fs::read(folder.path().join(format!("flash.{name}"))).unwrap();
+        assert!(written == image, "{name} holds other bytes than its package");
+    }
+    eventually("the device upgrade upgraded", || is_upgraded(&center).then_some(()));
+}
+
+/// The module's example, until its firmware says `version` or it ends; whether it ended well, and what it said.
+fn fota(folder: &Path, server: &str) -> (bool, Vec<String>) {
+    let mut module = Process::start(port_example("fota"), |command| {
+        command.args(["--server", server, "--product-key", PRODUCT, "--product-secret", SECRET]);
+        command.args(["--device-key", DEVICE, "--request-every", "1"]);
+        command.arg("--folder").arg(folder.join("device")).stdout(Stdio::piped());
+    });
+    let said = Said::by(&mut module);
+    let status = module.finish();
+    (status.success(), said.rest())
+}
+
+#[test]
+fn module_firmware_is_applied_and_runs_after_the_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let firmware = [b"2_0_0\n".to_vec(), image(200_000)].concat();
+    let center = Center::start(&folder.path().join("center"));
+    activate_plan(&center, folder.path(), &[("MODULE", "module", &firmware)]);
+    let (well, lines) = fota(folder.path(), &format!("mqtt://{}", center.mqtt));
+    assert!(well, "{lines:#?}");
+    let boots: Vec<_> = lines.iter().filter(|line| line.starts_with("boot ")).collect();
+    assert_eq!(boots, ["boot version=factory", "boot version=2_0_0"], "{lines:#?}");
+    assert!(fs::read(folder.path().join("device/module.bin")).unwrap() == firmware);
+    eventually("the device upgrade upgraded", || is_upgraded(&center).then_some(()));
+}
+
+#[test]
+fn module_firmware_that_says_another_version_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let firmware = [b"1_9_9\n".to_vec(), image(20_000)].concat();
+    let center = Center::start(&folder.path().join("center"));
+    activate_plan(&center, folder.path(), &[("MODULE", "module", &firmware)]);
+    let (well, lines) = fota(folder.path(), &format!("mqtt://{}", center.mqtt));
+    assert!(!well, "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("10706 ")), "{lines:#?}");
+    eventually("the device upgrade failed", || {
+        let shown = center.json(&["device", "upgrades", PRODUCT, DEVICE]);
+        (shown["items"][0]["state"] == "upgrade_failed").then_some(())
+    });
+}
