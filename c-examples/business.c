@@ -1,5 +1,9 @@
 /* An application that exchanges business data with Developer Center: it reports values, answers and obeys the platform,
- * passes bytes through, and reports its state and position. The same source serves both headers:
+ * passes bytes through, and reports its state and position; and meanwhile its MCU is upgraded.
+ *
+ *   business mqtt://127.0.0.1:1883 PRODUCT-KEY PRODUCT-SECRET mcu.bin
+ *
+ * The same source serves both headers:
  *
  *   cc -DWITH_QTHSDK business.c ...   SDK 2.10 and later, ql_api_qthsdk.h
  *   cc business.c ...                 SDK 2.9, Ql_iotApi.h
@@ -10,12 +14,20 @@
 #include "Ql_iotApi.h"
 #endif
 
+#include <stdio.h>
+#include <stdlib.h>
+
 /* Ids of the thing model. */
 enum { SWITCH = 1, TEMPERATURE = 2, NAME = 3, COUNTER = 4, POSITION = 5, X = 1, Y = 2, SAMPLES = 6 };
 
 #ifndef SERVER
 #define SERVER "mqtt://127.0.0.1:1883"
 #endif
+
+#define COMPONENT "STM32"
+
+static const char *server = SERVER, *product_key = "p1abcd", *product_secret = "MTIzNDU2Nzg5MGFi", *flash = "mcu.bin";
+static volatile int has_ended; /* the upgrade: 1 well, 2 not */
 
 static qbool is_on;
 static qint64_t counter = 41;
@@ -119,10 +131,48 @@ static void report_all(void)
     Ql_iotTtlvFree(&nmea);
 }
 
+/* "component",size,start,length: a piece of the MCU's firmware goes to its flash, which is a file here. */
+static void on_piece(char **words)
+{
+    quint8_t block[512];
+    quint32_t size = (quint32_t)strtoul(words[1], NULL, 10), start = (quint32_t)strtoul(words[2], NULL, 10);
+    quint32_t end = start + (quint32_t)strtoul(words[3], NULL, 10), offset = start, count = 0;
+    FILE *file = fopen(flash, start == 0 ? "wb" : "r+b");
+    int is_good = file && fseek(file, (long)start, SEEK_SET) == 0;
+
+    for (; is_good && offset < end; offset += count) {
+        count = Ql_iotCmdOtaMcuFWDataRead(offset, block, end - offset < sizeof block ? end - offset : (quint32_t)sizeof block);
+        is_good = count > 0 && fwrite(block, 1, count, file) == count;
+        /* Business goes on between two blocks of an upgrade, and the platform is obeyed between two pieces. */
+        if (is_good && offset == start) Ql_iotCmdBusPassTransSend(1, (quint8_t *)"piece", 5);
+    }
+    if (file && fclose(file) != 0) is_good = 0;
+    if (is_good) Ql_iotCmdOtaAction(end < size ? 2 : 3);
+}
+
+static void on_ota(qint32_t code, char *text, quint32_t length)
+{
+    static char target[65];
+    char *words[8] = {NULL};
+    quint32_t count = text ? Quos_stringSplit(text, length, words, 8, ",", FALSE) : 0;
+
+    if (code == QIOT_OTA_TASK_NOTIFY && count >= 6) {
+        snprintf(target, sizeof target, "%s", Quos_stringRemoveMarks(words[2]));
+        Ql_iotCmdOtaAction(1);
+    } else if (code == QIOT_OTA_DOWNLOADED && count >= 4) {
+        on_piece(words);
+    } else if (code == QIOT_OTA_UPDATING) {
+        Ql_iotConfigSetMcuVersion(COMPONENT, target); /* it would be restarted here, and say what it runs */
+    } else if (code == QIOT_OTA_UPDATE_OK || code == QIOT_OTA_UPDATE_FAIL) {
+        has_ended = code == QIOT_OTA_UPDATE_OK ? 1 : 2;
+    }
+}
+
 static void on_event(quint32_t event, qint32_t errcode, const void *value, quint32_t valLen)
 {
     printf("event %u, code %d\n", (unsigned)event, (int)errcode);
     if (event == QIOT_ATEVENT_TYPE_SUBCRIBE && errcode == QIOT_SUBCRIBE_SUCC) report_all();
+    if (event == QIOT_ATEVENT_TYPE_OTA) on_ota(errcode, (char *)(size_t)value, valLen);
     if (event != QIOT_ATEVENT_TYPE_RECV) return;
     switch (errcode) {
     case QIOT_RECV_SUCC_TRANS:
@@ -144,17 +194,30 @@ static void application_start(void)
 {
     Ql_iotInit();
     Ql_iotConfigSetEventCB(on_event);
-    Ql_iotConfigSetProductinfo("p1abcd", "MTIzNDU2Nzg5MGFi");
-    Ql_iotConfigSetServer(QIOT_PPROTOCOL_MQTT, SERVER);
+    Ql_iotConfigSetProductinfo(product_key, product_secret);
+    Ql_iotConfigSetServer(QIOT_PPROTOCOL_MQTT, server);
     Ql_iotConfigSetConnmode(QIOT_CONNMODE_REQ);
 }
 
 #ifndef WITHOUT_MAIN
-int main(void)
+#include <unistd.h>
+
+int main(int argc, char **argv)
 {
+    if (argc != 5) {
+        fprintf(stderr, "usage: business mqtt://HOST:PORT PRODUCT-KEY PRODUCT-SECRET FILE\n");
+        return 1;
+    }
+    server = argv[1];
+    product_key = argv[2];
+    product_secret = argv[3];
+    flash = argv[4];
     application_start();
-    puts("press Enter to end");
-    getchar();
-    return 0;
+    Ql_iotConfigSetMcuVersion(COMPONENT, "1_0_0");
+    /* The center offers a plan when a device comes online. */
+    while (!has_ended) sleep(1);
+    sleep(2); /* the report of the result is on its way while its event is here */
+    Ql_iotConfigSetConnmode(QIOT_CONNMODE_IDLE);
+    return has_ended == 1 ? 0 : 1;
 }
 #endif

@@ -129,6 +129,11 @@ enum {
  * `value` is a copy of `length` bytes with a NUL behind them, which the callback may write on; it lives for the call
  * only. NULL and 0 when the event has no value.
  *
+ * Threads: the task that polls, never an interrupt, and never two events of a device at once; on the Linux platform that is a
+ * thread of the library. What other tasks and interrupts read of what it writes needs their own protection. It uses the stack
+ * of the polling task, below some hundred bytes of the library, and while it runs nothing else of the device does: what takes
+ * longer than a flash operation is handed to another task, which calls quecota_ota_action() when it is done.
+ *
  * It must return: a C++ exception or a longjmp() out of it ends the process or leaves the device unusable, so catch
  * exceptions inside.
  */
@@ -730,6 +735,10 @@ const char *quecota_error_text(quecota_error_t error);
  * Makes a device in `memory`: `size` bytes (QUECOTA_SIZE), aligned to QUECOTA_ALIGN, which belong to it until
  * quecota_deinit(). `config` and `platform` are copied. On success `*device` is the handle. A refusal leaves a line in the
  * log of `platform` that names the struct, the member or area, and the rule.
+ *
+ * Threads: from one task, not from an interrupt, and by nobody else for the same memory. It takes no lock, calls no function
+ * of the platform but `log`, waits for nothing, and shares nothing with other devices, which other tasks may make and use
+ * meanwhile.
  */
 quecota_error_t quecota_init(void *memory,
                              size_t size,

@@ -133,7 +133,7 @@ static void wrong_sizes(void)
     CHECK_EQUAL(check(NOTHING), QUECOTA_ERROR_AREA);
     CHECK_EQUAL(fault.area, QUECOTA_AREA_JOURNAL);
     CHECK_EQUAL(fault.found, 4096);
-    CHECK_EQUAL(fault.expected, 8192);
+    CHECK(fault.expected > 4096 && fault.expected <= 8192); /* docs/journal.md */
     table = right;
     table.erase = NULL;
     CHECK_EQUAL(check(NOTHING), QUECOTA_ERROR_PLATFORM);

@@ -289,3 +289,25 @@ fn module_firmware_that_says_another_version_has_failed() {
         (shown["items"][0]["state"] == "upgrade_failed").then_some(())
     });
 }
+
+#[test]
+fn an_application_with_business_data_is_upgraded_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = image(300_000);
+    let center = Center::start(&folder.path().join("center"));
+    activate_plan(&center, folder.path(), &[("STM32", "mcu", &image)]);
+    let flash = folder.path().join("flash.bin");
+    let server = format!("mqtt://{}", center.mqtt);
+    let lines = run(folder.path(), "business", &[&server, PRODUCT, SECRET, flash.to_str().unwrap()]);
+    let number = |begin: &str| lines.iter().filter(|line| line.starts_with(begin)).count();
+    // A message of the application is acknowledged for each piece, and the report before them.
+    assert_eq!(number("event 7, code 10703"), 5, "{lines:#?}");
+    assert!(number("event 4, code 10200") > 5 && number("event 4, code 10210") == 1, "{lines:#?}");
+    assert!(fs::read(&flash).unwrap() == image, "the flash holds other bytes than the package");
+    eventually("the device upgrade upgraded", || is_upgraded(&center).then_some(()));
+    let log = eventually("the business data in the log", || {
+        let log = center.says(&["device", "log", PRODUCT, DEVICE]);
+        (log.contains("data report") && log.contains("data passed through")).then_some(log)
+    });
+    assert!(log.contains("piece"), "{log}");
+}

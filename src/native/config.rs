@@ -41,6 +41,11 @@ pub enum quecota_event_values {
 /// `value` is a copy of `length` bytes with a NUL behind them, which the callback may write on; it lives for the call
 /// only. NULL and 0 when the event has no value.
 ///
+/// Threads: the task that polls, never an interrupt, and never two events of a device at once; on the Linux platform that is a
+/// thread of the library. What other tasks and interrupts read of what it writes needs their own protection. It uses the stack
+/// of the polling task, below some hundred bytes of the library, and while it runs nothing else of the device does: what takes
+/// longer than a flash operation is handed to another task, which calls quecota_ota_action() when it is done.
+///
 /// It must return: a C++ exception or a longjmp() out of it ends the process or leaves the device unusable, so catch
 /// exceptions inside.
 pub type quecota_event_cb_t =

@@ -34,6 +34,10 @@ pub extern "C" fn quecota_error_text(error: quecota_error_t) -> *const c_char {
 /// quecota_deinit(). `config` and `platform` are copied. On success `*device` is the handle. A refusal leaves a line in the
 /// log of `platform` that names the struct, the member or area, and the rule.
 ///
+/// Threads: from one task, not from an interrupt, and by nobody else for the same memory. It takes no lock, calls no function
+/// of the platform but `log`, waits for nothing, and shares nothing with other devices, which other tasks may make and use
+/// meanwhile.
+///
 /// # Safety
 /// The pointers are NULL or as said.
 #[unsafe(no_mangle)]

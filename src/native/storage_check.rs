@@ -127,11 +127,6 @@ const CHUNK: usize = 64;
 /// Largest program size.
 const UNIT: usize = 256;
 
-/// What the check writes: at each offset another byte than a wrong address would give.
-fn pattern(offset: u32) -> u8 {
-    (offset.wrapping_mul(0x9E37_79B1) >> 24) as u8
-}
-
 /// An area, through its table.
 struct Flash<'a> {
     table: &'a quecota_storage_t,
@@ -174,6 +169,12 @@ impl Flash<'_> {
         self.write(block, behind)?;
         self.sync()?;
         self.holds(0, size, c"a block that was erased again must take what is written")
+    }
+
+    /// What the check writes: at each offset another byte than a wrong address, or the other area, would give.
+    fn pattern(&self, offset: u32) -> u8 {
+        let place = offset.wrapping_add((self.id as u32) << 30);
+        (place.wrapping_add(1).wrapping_mul(0x9E37_79B1) >> 24) as u8
     }
 
     fn fault(&self, rule: &'static CStr, offset: u32) -> Fault {
@@ -228,7 +229,7 @@ impl Flash<'_> {
             let length = border.min(to).saturating_sub(offset);
             let mut at = offset;
             for byte in &mut unit {
-                *byte = pattern(at);
+                *byte = self.pattern(at);
                 at = at.wrapping_add(1);
             }
             let ctx = self.table.ctx;
@@ -246,7 +247,7 @@ impl Flash<'_> {
     }
 
     fn holds(&self, from: u32, to: u32, rule: &'static CStr) -> Result<(), Fault> {
-        self.compare(from, to, pattern, rule)
+        self.compare(from, to, |at| self.pattern(at), rule)
     }
 
     fn compare(
@@ -283,7 +284,7 @@ impl Flash<'_> {
         let rule = c"read must give the bytes of any offset and length, not of aligned ones alone";
         let quecota_area_t { size, erase, .. } = self.area;
         for from in [1, 3, erase.saturating_sub(1), size.saturating_sub(7)] {
-            self.compare(from, from.saturating_add(3).min(size), pattern, rule)?;
+            self.compare(from, from.saturating_add(3).min(size), |at| self.pattern(at), rule)?;
         }
         Ok(())
     }

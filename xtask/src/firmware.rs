@@ -5,6 +5,7 @@
 //! fail: DECISIONS.md.) The standard library's `alloc` is not even built.
 
 use crate::process::{Outcome, fail, output, root, run};
+use crate::stack::Stack;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,20 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// Files of `src/native` whose calls a device needs not link: their size is a row of its own.
 const OPTIONAL: &[&str] = &["event.rs", "storage_check.rs"];
 
+/// Calls whose stack is told.
+const DEEP: &[&str] = &[
+    "quecota_init",
+    "quecota_start",
+    "quecota_poll",
+    "quecota_on_message",
+    "quecota_on_fetch_data",
+    "quecota_ota_action",
+    "quecota_check_storage",
+];
+
+/// The page's figures may differ from the true ones by the tenth part.
+const PAGE_MAY_DIFFER: u32 = 10;
+
 /// What the native API must not have besides. TTLV lists of the drop-in API are in memory of the C allocator.
 const FORBIDDEN_NATIVE: (&str, &str) = ("malloc", "the C allocator");
 
@@ -31,15 +46,14 @@ const PORT: &str = "const void *quecota_default_platform(void) { return 0; }\n\
     void free(void *memory) { (void)memory; }\n";
 
 /// Builds, links, and prints the sizes; fails if anything of `FORBIDDEN` or a panic is in an image.
-pub fn check() -> Outcome {
+pub fn check(write: bool) -> Outcome {
     let archive = archive()?;
     let native = exports("src/native", |file| !OPTIONAL.contains(&file))?;
     let with_optional = exports("src/native", |_| true)?;
     let mut all = with_optional.clone();
     all.extend(exports("src/ql_iot", |_| true)?);
 
-    println!("libquecota.a on {TARGET}, profile firmware, in bytes:");
-    println!("{:<49}{:>14}{:>8}{:>8}", "", ".text+.rodata", ".data", ".bss");
+    let mut table = format!("{:<49}{:>14}{:>8}{:>8}\n", "", ".text+.rodata", ".data", ".bss");
     let rows = [
         ("native API", &native),
         ("with parsed events, storage check", &with_optional),
@@ -52,13 +66,55 @@ pub fn check() -> Outcome {
             forbidden(&image, &[FORBIDDEN_NATIVE])?;
         }
         let [text, data, bss] = sizes(&image)?;
-        println!("{:<49}{text:>14}{data:>8}{bss:>8}", format!("{name}, {} functions", roots.len()));
+        let name = format!("{name}, {} functions", roots.len());
+        table.push_str(&format!("{name:<49}{text:>14}{data:>8}{bss:>8}\n"));
     }
-    println!("a device (quecota_t){:>43}", size_of_device(&archive)?);
+    table.push_str(&format!("{:<49}{:>14}\n", "a device (quecota_t)", size_of_device(&archive)?));
+    let image = link(&archive, "with parsed events, storage check", &with_optional)?;
+    table.push_str(&stack(&image)?);
+    println!("libquecota.a on {TARGET}, profile firmware, in bytes:\n{table}");
     println!(
         "no panic, no core::fmt, no Rust allocator is in any image, and no malloc without the drop-in API"
     );
+    page(&table, write)?;
     by_cmake()
+}
+
+/// A row for each call that goes deep.
+fn stack(image: &Path) -> Outcome<String> {
+    let objdump = |options: &[&str]| output(Command::new("arm-none-eabi-objdump").args(options).arg(image));
+    let mut stack = Stack::of(&objdump(&["-d", "--no-show-raw-insn"])?, &objdump(&["-s", "-j", ".rodata"])?);
+    let mut rows = String::new();
+    for name in DEEP {
+        match stack.from(name) {
+            0 => return fail(format!("{name} has no code in {}", image.display())),
+            bytes => rows.push_str(&format!("{:<49}{bytes:>14}\n", format!("stack of {name}, at most"))),
+        }
+    }
+    Ok(rows)
+}
+
+/// Compares the table of docs/port.md with this one, or writes it there. What changes by a little is not worth a commit.
+fn page(table: &str, write: bool) -> Outcome {
+    let path = root().join("docs").join("port.md");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let [begin, end] = ["<!-- made by `cargo xtask size --write` -->\n```text\n", "```\n<!-- end -->"];
+    let parts = text.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?)));
+    let Some((before, (shown, behind))) = parts else {
+        return fail("docs/port.md has no place for the table of sizes");
+    };
+    if write {
+        let made = format!("{before}{begin}{table}{end}{behind}");
+        return fs::write(&path, made).map_err(|error| format!("{}: {error}", path.display()).into());
+    }
+    let numbers =
+        |text: &str| -> Vec<u32> { text.split_whitespace().filter_map(|word| word.parse().ok()).collect() };
+    let (shown, made) = (numbers(shown), numbers(table));
+    let is_near = |(shown, made): (&u32, &u32)| shown.abs_diff(*made) <= 64.max(made / PAGE_MAY_DIFFER);
+    if shown.len() == made.len() && shown.iter().zip(&made).all(is_near) {
+        return Ok(());
+    }
+    fail("the sizes in docs/port.md are out of date; run `cargo xtask size --write` and commit it")
 }
 
 /// A project for bare metal by a toolchain file of `cmake/`, as docs/port.md says.

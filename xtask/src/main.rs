@@ -12,6 +12,7 @@ mod fuzz;
 mod postgres;
 mod process;
 mod setup;
+mod stack;
 mod test;
 mod throttled_proxy;
 
@@ -26,7 +27,7 @@ cargo xtask test      every test: form, Rust, C, servers, bare metal (installs w
                       --long adds hours of power cuts and faults; names of stages (form, c, rust, browser, firmware, long) run these alone
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
-cargo xtask size      sizes of libquecota.a on a Cortex-M4
+cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md
 cargo xtask headers   writes the C headers in include/ from the sources
 ";
 
@@ -55,9 +56,9 @@ fn command(words: &[&str]) -> Outcome {
         ["test", stages @ ..] => test::run(stages),
         ["fuzz", words @ ..] => fuzz::run(words),
         ["bench"] => bench::run(),
-        ["size"] => {
+        ["size"] | ["size", "--write"] => {
             setup::packages(&[setup::FIRMWARE])?;
-            firmware::check()
+            firmware::check(words.len() > 1)
         }
         // build.rs makes them.
         ["headers"] => process::run(

@@ -1,0 +1,128 @@
+//! Bounds of the stack that a function of a linked Cortex-M image takes, read from its disassembly.
+//!
+//! The frame of a function is all that it pushes and subtracts. A call through a pointer may go to every function whose address
+//! stands in the image, but from the C platform it goes to the port, whose stack is its own affair. A circle that this makes is
+//! gone round once. So a figure is a bound, not what a run takes; a change shows in it.
+
+use std::collections::{HashMap, HashSet};
+
+#[derive(Default)]
+struct Function {
+    frame: u32,
+    calls: HashSet<String>,
+    calls_by_pointer: bool,
+}
+
+/// The functions of an image.
+pub struct Stack {
+    functions: HashMap<String, Function>,
+    /// Whose address stands in the image.
+    targets: Vec<String>,
+    known: HashMap<String, u32>,
+}
+
+impl Stack {
+    /// From `objdump -d --no-show-raw-insn`, and `objdump -s -j .rodata`.
+    pub fn of(code: &str, constants: &str) -> Stack {
+        let mut functions: HashMap<String, Function> = HashMap::new();
+        let mut addresses = HashMap::new();
+        let mut words = HashSet::new();
+        let mut name = String::new();
+        for line in code.lines() {
+            if let Some((address, head)) = line.strip_suffix(">:").and_then(|line| line.split_once(" <")) {
+                head.clone_into(&mut name);
+                addresses.insert(u32::from_str_radix(address, 16).unwrap_or(0), name.clone());
+                functions.entry(name.clone()).or_default();
+                continue;
+            }
+            let mut columns = line.split('\t').skip(1);
+            let (Some(operation), operands) = (columns.next(), columns.next().unwrap_or("")) else {
+                continue;
+            };
+            let Some(function) = functions.get_mut(&name) else { continue };
+            function.frame += pushed(operation, operands);
+            if operation == ".word" {
+                words.extend(u32::from_str_radix(operands.trim_start_matches("0x"), 16));
+            }
+            let by_pointer =
+                operation.starts_with("blx") || operation.starts_with("bx") && !operands.starts_with("lr");
+            function.calls_by_pointer |= by_pointer;
+            let callee = operands.rsplit_once('<').and_then(|(_, rest)| rest.split(['>', '+']).next());
+            if let Some(callee) = callee.filter(|callee| operation.starts_with('b') && *callee != name) {
+                function.calls.insert(callee.to_owned());
+            }
+        }
+        for line in constants.lines().filter(|line| line.starts_with(' ')) {
+            let columns = line.split_whitespace().skip(1).take(4).filter(|word| word.len() == 8);
+            words.extend(columns.filter_map(|word| u32::from_str_radix(word, 16).ok()).map(u32::swap_bytes));
+        }
+        // A pointer to Thumb code is odd.
+        let targets =
+            words.iter().filter(|word| *word % 2 == 1).filter_map(|word| addresses.get(&(word - 1)));
+        let targets = targets.cloned().collect();
+        Stack { functions, targets, known: HashMap::new() }
+    }
+
+    /// Bytes from the call of a function on; 0: there is no such function.
+    pub fn from(&mut self, name: &str) -> u32 {
+        self.deepest(name, &mut Vec::new())
+    }
+
+    fn deepest(&mut self, name: &str, path: &mut Vec<String>) -> u32 {
+        if let Some(known) = self.known.get(name) {
+            return *known;
+        }
+        let Some(function) = self.functions.get(name).filter(|_| !path.iter().any(|before| before == name))
+        else {
+            return 0;
+        };
+        let mut callees: Vec<String> = function.calls.iter().cloned().collect();
+        if function.calls_by_pointer && !name.contains("c_platform") {
+            callees.extend(self.targets.iter().cloned());
+        }
+        callees.sort();
+        let frame = function.frame;
+        path.push(name.to_owned());
+        let below = callees.iter().map(|callee| self.deepest(callee, path)).max().unwrap_or(0);
+        path.pop();
+        self.known.insert(name.to_owned(), frame + below);
+        frame + below
+    }
+}
+
+/// Bytes by which an instruction lowers the stack pointer.
+fn pushed(operation: &str, operands: &str) -> u32 {
+    let number = |text: &str| -> u32 {
+        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap_or(0)
+    };
+    if operation.starts_with("push") || operation.starts_with("stmdb") && operands.starts_with("sp!") {
+        let registers = operands.split_once('{').map_or("", |(_, rest)| rest.trim_end_matches('}'));
+        return 4 * registers.split(',').count() as u32;
+    }
+    if operation.starts_with("sub") && operands.starts_with("sp,") {
+        return operands.split_once('#').map_or(0, |(_, rest)| number(rest));
+    }
+    if operation.starts_with("str") && operands.contains("]!") {
+        return operands.split_once("[sp, #-").map_or(0, |(_, rest)| number(rest));
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODE: &str = "00000010 <top>:\n  10:\tpush\t{r4, r5, lr}\n  12:\tsubw\tsp, sp, #1220\t@ 0x4c4\n  14:\tbl\t40 <low>\n  \
+                        16:\tblx\tr3\n00000040 <low>:\n  40:\tstr.w\tlr, [sp, #-8]!\n  42:\tb.w\t40 <low>\n\
+                        00000060 <by_pointer>:\n  60:\tstmdb\tsp!, {r8, r9}\n  62:\tsub\tsp, #92\t@ 0x5c\n  64:\tbl\t10 <top>\n";
+
+    #[test]
+    fn the_deepest_way_counts_and_a_circle_once() {
+        let mut stack = Stack::of(CODE, "");
+        assert_eq!((stack.from("low"), stack.from("top"), stack.from("nobody")), (8, 12 + 1220 + 8, 0));
+        // The address of by_pointer stands in the constants, odd, little-endian.
+        let constants = "Contents of section .rodata:\n 2000 61000000 ffffffff  a.......\n";
+        assert_eq!(Stack::of(CODE, constants).from("top"), 12 + 1220 + 8 + 92);
+    }
+}
