@@ -44,12 +44,16 @@ pub struct Peer {
     pub secure: bool,
 }
 
+impl Peer {
+    /// Nobody says who it is.
+    pub const UNKNOWN: Peer = Peer { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), secure: false };
+}
+
 impl<S: Sync> FromRequestParts<S> for Peer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let unknown = Peer { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), secure: false };
-        Ok(parts.extensions.get().copied().unwrap_or(unknown))
+        Ok(parts.extensions.get().copied().unwrap_or(Peer::UNKNOWN))
     }
 }
 

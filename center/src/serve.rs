@@ -283,7 +283,14 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let signer = Arc::new(Signer::new(public.clone(), signing));
     let engine = Engine::new(store, Clock::system(), signer).owned_by(&owner);
     engine.start().await?;
-    let access = Access::new(engine.store().clone(), Clock::system(), token.as_deref());
+    let access = Access::new(engine.store().clone(), Clock::system(), &owner, token.as_deref());
+    let lost = access.end_lost_audits().await?;
+    if lost > 0 {
+        warn!(
+            lost,
+            "changes were under way when the center stopped; the audit log has them, with an unknown end"
+        );
+    }
     let first_password = access.first_administrator().await?;
     if token.is_some() {
         info!(

@@ -12,6 +12,7 @@ use quecota_center::api::{Api, Requires, Route};
 use quecota_center::clock::Clock;
 use quecota_center::engine::{Engine, Firmware, FirmwareUrls};
 use quecota_center::packages::object_store::Objects;
+use quecota_center::rules::audit::{AuditLine, Verifier};
 use quecota_center::store::Store;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -42,7 +43,7 @@ impl World {
         let folder = TempDir::new().unwrap();
         let store = Store::in_memory().await.unwrap();
         let engine = Engine::new(store.clone(), Clock::system(), Arc::new(NoUrls));
-        let access = Access::new(store, Clock::system(), Some(FILE_TOKEN));
+        let access = Access::new(store, Clock::system(), "here", Some(FILE_TOKEN));
         access.first_administrator().await.unwrap().unwrap();
         let objects = Objects::in_folder(&folder.path().join("objects"), Duration::ZERO).unwrap();
         let (router, routes) = Api::new(engine, objects, access).routed();
@@ -341,4 +342,50 @@ async fn what_an_account_made_goes_with_it() {
     assert_eq!(answer.status(), 401, "their session is over");
     let (status, told) = world.ask(FILE_TOKEN, &Method::DELETE, "/accounts/admin", "").await;
     assert_eq!(status, 409, "the last administrator stays: {told}");
+}
+
+#[tokio::test]
+async fn every_change_is_a_line_that_holds_the_others() {
+    let world = World::new().await;
+    let operator = world.tokens["operator"].clone();
+    let name = json!({ "name": "Pump" }).to_string();
+    let (status, _) = world.ask(&operator, &Method::PATCH, "/products/p1", name).await;
+    assert_eq!(status, 200);
+    let clone = json!({ "name": "a copy" }).to_string();
+    assert_eq!(world.ask(&operator, &Method::POST, "/plans/1/clone", clone).await.0, 201);
+    assert_eq!(world.ask(&operator, &Method::POST, "/plans/1/suspend", "").await.0, 409);
+    assert_eq!(world.ask(&operator, &Method::POST, "/plans/1/activate", "{}").await.0, 200);
+    assert_eq!(world.ask(&operator, &Method::DELETE, "/plans/3", "").await.0, 200);
+    let reset = world.ask(FILE_TOKEN, &Method::POST, "/accounts/somebody/password", "").await;
+    let password = reset.1["one_time_password"].as_str().unwrap();
+
+    assert_eq!(world.get("operator", "/audit").await.0, 403);
+    let (_, page) = world.get("administrator", "/audit?limit=1000").await;
+    let lines: Vec<AuditLine> = serde_json::from_value(page["items"].clone()).unwrap();
+    let mut verifier = Verifier::default();
+    lines.iter().for_each(|line| verifier.take(line).unwrap());
+    let text = page.to_string();
+    assert!(!text.contains(password) && !text.contains("qct_") && !text.contains("qcu_"), "{text}");
+
+    let [renamed, copied, refused, activated, deleted, _] = lines.last_chunk().unwrap().clone();
+    let change = |line: AuditLine| line.change;
+    let renamed = change(renamed);
+    assert_eq!((renamed.actor.as_str(), renamed.outcome.as_str()), ("token operator", "200"));
+    assert_eq!((renamed.action.as_str(), renamed.target.as_str()), ("PATCH /products/{pk}", "/products/p1"));
+    assert_eq!(renamed.before.unwrap()["name"], "p1");
+    assert_eq!(renamed.after.unwrap()["name"], "Pump");
+    assert_eq!(change(copied).after.unwrap()["id"], 3);
+    assert_eq!(change(refused).outcome, "409 plan_state");
+    let activated = change(activated);
+    assert_eq!(activated.before.unwrap()["state"], "saved");
+    assert_eq!(activated.after.unwrap()["state"], "activated");
+    let deleted = change(deleted);
+    assert_eq!(deleted.before.unwrap()["name"], "a copy");
+    assert_eq!(deleted.after.unwrap(), json!({ "deleted": 3 }));
+
+    let (_, newest) = world.get("administrator", "/audit?newest=true&limit=1").await;
+    assert_eq!(newest["items"][0]["id"], lines.len());
+    let (_, before) =
+        world.get("administrator", &format!("/audit?newest=true&limit=1&after={}", lines.len())).await;
+    assert_eq!(before["items"][0]["id"], lines.len() - 1);
 }

@@ -28,8 +28,10 @@
 //!
 //! and a sign-out form [`Access::sign_out`], then [`Session::no_cookie`]. A new password is [`Access::change_password`],
 //! which ends all sessions of the account and begins a new one.
+//! Every change goes into the audit log: [`Access::audit`] before it, [`Audited::ended`] after it.
 //! [`Principal::require`] and [`Principal::require_product`] say whether they may do a thing, as [`AccessError`].
 
+mod audit;
 mod error;
 mod extract;
 mod lockout;
@@ -48,6 +50,7 @@ use crate::rules::AccountName;
 use crate::store::{Account, Grant, NewAccount, Store};
 
 pub use crate::rules::access::{DeviceName, ProductScope, Role};
+pub use audit::Audited;
 pub use error::AccessError;
 pub use principal::{Caller, EndUser, Principal, Session, Sort};
 pub use token::NewSecret;
@@ -72,6 +75,8 @@ pub struct Access(Arc<Inner>);
 struct Inner {
     store: Store,
     clock: Clock,
+    /// Name of this center.
+    center: String,
     /// Digest of the token in the file `token`, or given at the start.
     file_token: Option<[u8; 32]>,
     lockout: Mutex<Lockout>,
@@ -79,13 +84,14 @@ struct Inner {
 }
 
 impl Access {
-    /// Over the accounts in `store`. `file_token` is the token of the data folder, an administrator's; none: there are
+    /// Over the accounts in `store`, for the center of this name. `file_token` is the token of the data folder, an administrator's; none: there are
     /// only the accounts and tokens in the store.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, file_token: Option<&str>) -> Self {
+    pub fn new(store: Store, clock: Clock, center: &str, file_token: Option<&str>) -> Self {
         let file_token = file_token.map(|token| Sha256::digest(token.as_bytes()).into());
         let (lockout, passwords) = (Mutex::default(), Passwords::default());
-        Self(Arc::new(Inner { store, clock, file_token, lockout, passwords }))
+        let center = center.to_owned();
+        Self(Arc::new(Inner { store, clock, center, file_token, lockout, passwords }))
     }
 
     /// Makes the first account of all, [`FIRST_ACCOUNT`], an administrator; gives its one-time password. None: there are
@@ -152,7 +158,9 @@ impl Access {
         writer.forget_sessions(now - IDLE).await?;
         writer.begin_session(&token::digest(&secret), &account.name, &address.to_string(), now).await?;
         writer.commit().await?;
-        Ok(Session::of(&account, secret))
+        let session = Session::of(&account, secret);
+        self.note(&session.principal.to_string(), address, "sign in").await?;
+        Ok(session)
     }
 
     /// The session of a browser that shows this value in its cookie; none: it is over, or never was.
@@ -205,14 +213,14 @@ impl Access {
         if current == new {
             return Err(AccessError::WeakPassword("it must differ from the one of before"));
         }
-        let session = self.sign_in(name, current, address).await?;
+        self.sign_in(name, current, address).await?;
         let account = AccountName::new(name)?;
         let hash = self.0.passwords.hash(new).await?;
         let mut writer = self.0.store.write().await?;
         writer.set_password(&account, &hash, false).await?;
         let account = writer.account(&account).await?;
         writer.commit().await?;
-        drop(session);
+        self.note(&maker(&account.name), address, "change the own password").await?;
         self.begin_session(account, address).await
     }
 
@@ -352,7 +360,7 @@ mod tests {
     async fn access() -> (Access, Clock) {
         let clock = Clock::manual(Millis(1_700_000_000_000));
         let store = Store::in_memory().await.unwrap();
-        (Access::new(store, clock.clone(), Some("0123456789abcdef")), clock)
+        (Access::new(store, clock.clone(), "here", Some("0123456789abcdef")), clock)
     }
 
     fn headers(name: header::HeaderName, value: &str) -> HeaderMap {

@@ -5,6 +5,7 @@
 //! its own in the center (a package, a plan, a verification) is addressed by that number alone.
 
 mod access;
+mod audited;
 mod component;
 mod csv;
 mod device;
@@ -158,6 +159,8 @@ impl Api {
             )
             .get("/tokens", Anywhere(Viewer), "List the tokens", access::token::list)
             .post("/tokens", Anywhere(Viewer), "Make a token", access::token::create)
+            .get("/tokens/{token}", Anywhere(Viewer), "Show a token", access::token::show)
+            .get("/audit", Everywhere(Administrator), "Read the audit log", access::audit::list)
             .delete("/tokens/{token}", Anywhere(Viewer), "Revoke a token", access::token::delete)
     }
 

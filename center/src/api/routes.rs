@@ -8,6 +8,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::Api;
+use super::audited::Things;
 use super::guard::{self, Guard};
 use crate::access::Role;
 
@@ -75,6 +76,9 @@ pub(super) enum BodyLimit {
 pub(super) struct Routes {
     api: Api,
     router: Router<Api>,
+    /// The `GET` routes without their guards.
+    look: Router<Api>,
+    things: Things,
     listed: Vec<Route>,
     limit: BodyLimit,
 }
@@ -82,7 +86,8 @@ pub(super) struct Routes {
 impl Routes {
     /// None yet.
     pub(super) fn of(api: &Api, limit: BodyLimit) -> Self {
-        Self { api: api.clone(), router: Router::new(), listed: Vec::new(), limit }
+        let (router, look, things) = (Router::new(), Router::new(), Things::default());
+        Self { api: api.clone(), router, look, things, listed: Vec::new(), limit }
     }
 
     /// The same routes; those that follow take bodies up to another limit.
@@ -148,7 +153,10 @@ impl Routes {
         summary: &'static str,
         handler: MethodRouter<Api>,
     ) -> Self {
-        let guard = Guard { api: self.api.clone(), requires };
+        if method == Method::GET {
+            self.look = self.look.route(path, handler.clone());
+        }
+        let guard = Guard { api: self.api.clone(), path, requires, things: self.things.clone() };
         let limit = match self.limit {
             BodyLimit::Bytes(most) => DefaultBodyLimit::max(most),
             BodyLimit::ByHandler => DefaultBodyLimit::disable(),
@@ -161,6 +169,7 @@ impl Routes {
 
     /// The router, and what is in it.
     pub(super) fn done(self) -> (Router<Api>, Vec<Route>) {
+        self.things.are(self.look.with_state(self.api), &self.listed);
         (self.router, self.listed)
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::http::Response;
 use ureq::unversioned::multipart::Form;
-use ureq::{Agent, Body, BodyReader, SendBody};
+use ureq::{Agent, Body, BodyReader, RequestBuilder, SendBody};
 
-use super::Connection;
+use super::profile::Profiles;
+use super::{Connection, DEFAULT_SERVER, Output};
 use crate::config::DataFolder;
 
 /// Why a command did not do what it was asked for.
@@ -21,6 +22,12 @@ pub enum ClientError {
     Refused {
         /// The API's message.
         message: String,
+        /// One word that says what is wrong.
+        code: String,
+        /// What is wrong.
+        field: Option<String>,
+        /// Its value.
+        value: Option<String>,
     },
     /// The center could not be asked.
     #[error(
@@ -50,7 +57,8 @@ pub enum ClientError {
     },
     /// No token was given or found.
     #[error(
-        "no token: give --token or QUECOTA_TOKEN, or --data with the center's data folder ({looked} was not found)"
+        "no token: give --token or QUECOTA_TOKEN, or --data with the center's data folder ({looked} was not found), or sign \
+         in with `quecota-center login`"
     )]
     NoToken {
         /// Where it was looked for.
@@ -79,23 +87,48 @@ pub enum ClientError {
 pub(super) struct Client {
     agent: Agent,
     server: String,
-    bearer: String,
+    /// Headers that say who asks.
+    who: Vec<(&'static str, String)>,
     /// How the answer is wanted: as the API's JSON, or in words.
     pub(super) json: bool,
 }
 
 impl Client {
     pub(super) fn new(connection: &Connection) -> Result<Self, ClientError> {
-        let server = connection.server.trim_end_matches('/').to_owned();
+        let given = connection.token.clone().filter(|token| !token.is_empty());
+        let folder = DataFolder::existing(&connection.data);
+        let (server, token) = match (&connection.center, given) {
+            (None, Some(token)) => (None, token),
+            (center, given) => match folder.known_token().filter(|_| center.is_none()) {
+                Some(token) => (None, token),
+                None => {
+                    let profiles = Profiles::load()?;
+                    let profile = profiles.find(center.as_deref())?.ok_or_else(|| ClientError::NoToken {
+                        looked: connection.data.join("token").display().to_string(),
+                    })?;
+                    (Some(profile.server.clone()), given.unwrap_or_else(|| profile.token.clone()))
+                }
+            },
+        };
+        let server = connection.server.clone().or(server);
+        let mut client = Self::with_token(&server.unwrap_or_else(|| DEFAULT_SERVER.to_owned()), &token)?;
+        client.json = connection.output() == Output::Json;
+        Ok(client)
+    }
+
+    /// A client that shows this token.
+    pub(super) fn with_token(server: &str, token: &str) -> Result<Self, ClientError> {
+        let mut client = Self::stranger(server)?;
+        client.who = vec![("Authorization", format!("Bearer {token}"))];
+        Ok(client)
+    }
+
+    /// A client that shows nothing.
+    pub(super) fn stranger(server: &str) -> Result<Self, ClientError> {
+        let server = server.trim_end_matches('/').to_owned();
         if !(server.starts_with("http://") || server.starts_with("https://")) {
             return Err(ClientError::Server { server });
         }
-        let token = match connection.token.clone().filter(|token| !token.is_empty()) {
-            Some(token) => token,
-            None => DataFolder::existing(&connection.data).known_token().ok_or_else(|| {
-                ClientError::NoToken { looked: connection.data.join("token").display().to_string() }
-            })?,
-        };
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(10)))
@@ -107,37 +140,57 @@ impl Client {
             .timeout_recv_body(Some(Duration::from_secs(60)))
             .build()
             .into();
-        Ok(Self { agent, server, bearer: format!("Bearer {token}"), json: connection.json })
+        Ok(Self { agent, server, who: Vec::new(), json: false })
+    }
+
+    /// Begins a session by what is posted to `path`; gives the answer and the cookie.
+    pub(super) fn sign_in(&self, path: &str, body: &Value) -> Result<(Value, String), ClientError> {
+        let answer = self.agent.post(self.url(path)).send_json(body);
+        let cookie = answer.as_ref().ok().and_then(|answer| answer.headers().get("set-cookie"));
+        let cookie = cookie.and_then(|cookie| cookie.to_str().ok()?.split(';').next()).unwrap_or_default();
+        let cookie = cookie.to_owned();
+        Ok((self.read(answer)?, cookie))
+    }
+
+    /// The same client in a session.
+    pub(super) fn in_session(self, cookie: &str, csrf: &str) -> Self {
+        let who = vec![("Cookie", cookie.to_owned()), ("X-CSRF-Token", csrf.to_owned())];
+        Self { who, ..self }
+    }
+
+    /// The request with the headers that say who asks.
+    fn known<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        self.who.iter().fold(request, |request, (name, value)| request.header(*name, value))
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value, ClientError> {
-        let request = self.agent.get(self.url(path)).header("Authorization", &self.bearer);
+        let request = self.known(self.agent.get(self.url(path)));
         self.read(request.call())
     }
 
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
-        let request = self.agent.post(self.url(path)).header("Authorization", &self.bearer);
+        let request = self.known(self.agent.post(self.url(path)));
         self.read(request.send_json(body))
     }
 
     pub(super) fn patch(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
-        let request = self.agent.patch(self.url(path)).header("Authorization", &self.bearer);
+        let request = self.known(self.agent.patch(self.url(path)));
         self.read(request.send_json(body))
     }
 
     pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
-        let request = self.agent.put(self.url(path)).header("Authorization", &self.bearer);
+        let request = self.known(self.agent.put(self.url(path)));
         self.read(request.send_json(body))
     }
 
     pub(super) fn delete(&self, path: &str) -> Result<Value, ClientError> {
-        let request = self.agent.delete(self.url(path)).header("Authorization", &self.bearer);
+        let request = self.known(self.agent.delete(self.url(path)));
         self.read(request.call())
     }
 
     /// Sends the bytes of an answer to `out`.
     pub(super) fn download(&self, path: &str, out: &mut dyn io::Write) -> Result<(), ClientError> {
-        let request = self.agent.get(self.url(path)).header("Authorization", &self.bearer);
+        let request = self.known(self.agent.get(self.url(path)));
         // 100 MB over a slow line.
         let request = request.config().timeout_recv_body(Some(Duration::from_secs(60 * 60))).build();
         match request.call() {
@@ -150,13 +203,13 @@ impl Client {
     }
 
     pub(super) fn upload(&self, path: &str, form: Form<'_>) -> Result<Value, ClientError> {
-        let request = self.agent.post(self.url(path)).header("Authorization", &self.bearer);
+        let request = self.known(self.agent.post(self.url(path)));
         self.read(request.send(form))
     }
 
     /// Sends a file as it is; `-` is standard input.
     pub(super) fn send_file(&self, path: &str, file: &Path) -> Result<Value, ClientError> {
-        let request = self.agent.post(self.url(path)).header("Authorization", &self.bearer);
+        let request = self.known(self.agent.post(self.url(path)));
         let request = request.content_type("text/csv");
         if file == Path::new("-") {
             return self.read(request.send(SendBody::from_owned_reader(io::stdin())));
@@ -180,7 +233,7 @@ impl Client {
 
     /// Writes an answer that is no JSON to standard output while it comes in.
     pub(super) fn print(&self, path: &str) -> Result<(), ClientError> {
-        let request = self.agent.get(self.url(path)).header("Authorization", &self.bearer);
+        let request = self.known(self.agent.get(self.url(path)));
         let mut answer = match request.call() {
             Ok(answer) if answer.status().is_success() => answer,
             // A refusal is JSON.
@@ -196,11 +249,7 @@ impl Client {
 
     /// A stream of events from behind the event `last` on, for a minute at most; none: there is nothing more to come.
     pub(super) fn events(&self, path: &str, last: &str) -> Result<Option<BodyReader<'static>>, ClientError> {
-        let mut request = self
-            .agent
-            .get(self.url(path))
-            .header("Authorization", &self.bearer)
-            .header("Accept", "text/event-stream");
+        let mut request = self.known(self.agent.get(self.url(path))).header("Accept", "text/event-stream");
         if !last.is_empty() {
             request = request.header("Last-Event-ID", last);
         }
@@ -259,8 +308,13 @@ impl Client {
         if status.is_success() {
             return Ok(value);
         }
-        let message = value.pointer("/error/message").and_then(Value::as_str).ok_or_else(no_center)?;
-        Err(ClientError::Refused { message: message.to_owned() })
+        let told = |field: &str| Some(value.get("error")?.get(field)?.as_str()?.to_owned());
+        Err(ClientError::Refused {
+            message: told("message").ok_or_else(no_center)?,
+            code: told("code").unwrap_or_default(),
+            field: told("field"),
+            value: told("value"),
+        })
     }
 }
 

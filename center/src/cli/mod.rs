@@ -1,11 +1,15 @@
 //! The command line: `serve` runs the center, all other commands are clients of its REST API.
 
+mod account;
 mod args;
 mod client;
 mod device;
+mod login;
 mod package;
 mod plan;
 mod product;
+mod profile;
+mod suggest;
 mod table;
 mod upgrade;
 mod user;
@@ -15,7 +19,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde_json::Value;
 
@@ -100,6 +104,61 @@ pub enum Command {
         #[command(subcommand)]
         command: device::Device,
     },
+    /// Sign in to a center, for the commands to come
+    Login {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// Who
+        #[command(flatten)]
+        login: login::Login,
+    },
+    /// Sign out of a center
+    Logout {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// The centers that you signed in to
+    #[command(arg_required_else_help = true)]
+    Centers {
+        /// How to answer
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do
+        #[command(subcommand)]
+        command: login::Centers,
+    },
+    /// Accounts: the people who may sign in
+    #[command(arg_required_else_help = true)]
+    Account {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do
+        #[command(subcommand)]
+        command: account::Account,
+    },
+    /// Tokens: what programs and end users show
+    #[command(arg_required_else_help = true)]
+    Token {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do
+        #[command(subcommand)]
+        command: account::Token,
+    },
+    /// The audit log: who changed what
+    #[command(arg_required_else_help = true)]
+    Audit {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do
+        #[command(subcommand)]
+        command: account::Audit,
+    },
     /// Say why a device is not upgrading: the condition that holds it back, plan by plan
     #[command(arg_required_else_help = true)]
     Why {
@@ -116,24 +175,44 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Center")]
 pub struct Connection {
-    /// Address of the center
-    #[arg(
-        long,
-        global = true,
-        env = "QUECOTA_SERVER",
-        default_value = "http://127.0.0.1:8080",
-        value_name = "URL"
-    )]
-    server: String,
-    /// Token of the API; without it, the file `token` in the data folder
+    /// Address of the center; without it, the one that you signed in to, else http://127.0.0.1:8080
+    #[arg(long, global = true, env = "QUECOTA_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// Name of a center that you signed in to with `login`; without it, the last one
+    #[arg(long, global = true, env = "QUECOTA_CENTER", value_name = "NAME")]
+    center: Option<String>,
+    /// Token of the API; without it, the file `token` in the data folder, else the one of `login`
     #[arg(long, global = true, env = "QUECOTA_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Data folder of a center on this machine
     #[arg(long, global = true, default_value = DATA_FOLDER, value_name = "DIR")]
     data: PathBuf,
-    /// Print the API's JSON
+    /// Print the API's JSON; the same as --output json
     #[arg(long, global = true)]
     json: bool,
+    /// How to print the answer
+    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    output: Option<Output>,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Table,
+    /// The API's JSON
+    Json,
+    /// One line for each thing of a list
+    Csv,
+}
+
+/// The center that is meant where nothing says which.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+
+impl Connection {
+    fn output(&self) -> Output {
+        self.output.unwrap_or(if self.json { Output::Json } else { Output::Table })
+    }
 }
 
 /// The command line of this process. A wrong one ends the process with clap's message.
@@ -189,15 +268,29 @@ pub fn run(command: Command) -> Result<(), ClientError> {
         Command::Plan { connection, command } => (connection, Box::new(command)),
         Command::Device { connection, command } => (connection, Box::new(command)),
         Command::Why { connection, device } => (connection, Box::new(device)),
+        Command::Account { connection, command } => (connection, Box::new(command)),
+        Command::Token { connection, command } => (connection, Box::new(command)),
+        Command::Audit { connection, command } => (connection, Box::new(command)),
+        Command::Login { connection, login } => return show(&login.run(&connection)?, connection.output()),
+        Command::Logout { connection } => return show(&login::logout(&connection)?, connection.output()),
+        Command::Centers { connection, command } => return show(&command.run()?, connection.output()),
     };
-    let answer = request.run(&client::Client::new(&connection)?)?;
+    let client = client::Client::new(&connection)?;
+    let answer = request.run(&client).map_err(|refused| suggest::nearest(&client, refused))?;
+    show(&answer, connection.output())
+}
+
+fn show(answer: &Answer, output: Output) -> Result<(), ClientError> {
     for note in &answer.notes {
         // A note that nobody reads changes nothing.
         let _ = writeln!(io::stderr(), "{note}");
     }
-    let text =
-        if connection.json && !answer.json.is_null() { format!("{:#}\n", answer.json) } else { answer.text };
-    print(text.as_bytes())
+    match output {
+        // What has no JSON was printed while it came in.
+        Output::Json if !answer.json.is_null() => print(format!("{:#}\n", answer.json).as_bytes()),
+        Output::Csv if !answer.json.is_null() => print(suggest::csv(&answer.json).as_bytes()),
+        _ => print(answer.text.as_bytes()),
+    }
 }
 
 fn print(text: &[u8]) -> Result<(), ClientError> {

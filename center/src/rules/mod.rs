@@ -47,6 +47,7 @@ macro_rules! words {
 
 pub mod access;
 pub mod applicability;
+pub mod audit;
 pub mod block_reason;
 pub mod component_fsm;
 pub mod consent;

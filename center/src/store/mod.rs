@@ -6,6 +6,7 @@
 mod access_tokens;
 mod accounts;
 mod centers;
+mod audit;
 mod changes;
 mod connection;
 mod consents;

@@ -79,6 +79,7 @@ macro_rules! contract {
     };
 }
 
+mod audit;
 mod devices;
 mod log;
 mod packages;

@@ -1,6 +1,7 @@
 //! Who may use the center: sessions, accounts and tokens.
 
 pub mod account;
+pub mod audit;
 pub mod session;
 pub mod token;
 

@@ -161,17 +161,28 @@ pub async fn list(
     Ok(Json(Answer::of(page, Shown::from)))
 }
 
+/// A token.
+pub async fn show(
+    State(api): State<Api>,
+    caller: Result<Principal, AccessError>,
+    Named(id): Named<i64>,
+) -> Result<Json<Shown>, ApiError> {
+    Ok(Json(managed(&api, &caller?, id).await?.into()))
+}
+
+/// The token, for those who may see it.
+async fn managed(api: &Api, caller: &Principal, id: i64) -> Result<AccessToken, ApiError> {
+    let token = api.engine.store().read().await?.access_token(id).await?;
+    if is_manager_of(caller, &token) { Ok(token) } else { Err(ApiError::missing("token", &id.to_string())) }
+}
+
 /// Revokes a token: it counts no more.
 pub async fn delete(
     State(api): State<Api>,
     caller: Result<Principal, AccessError>,
     Named(id): Named<i64>,
 ) -> Result<Json<Value>, ApiError> {
-    let caller = caller?;
-    let token = api.engine.store().read().await?.access_token(id).await?;
-    if !is_manager_of(&caller, &token) {
-        return Err(ApiError::missing("token", &id.to_string()));
-    }
+    managed(&api, &caller?, id).await?;
     api.access.revoke(id).await?;
     Ok(Json(json!({ "deleted": id })))
 }

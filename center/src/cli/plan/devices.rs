@@ -70,6 +70,9 @@ impl Devices {
             let rest = if rest > 0 { format!("; and {rest} more") } else { String::new() };
             return Err(ClientError::Refused {
                 message: format!("nothing was done: {}{rest}", shown.collect::<Vec<_>>().join("; ")),
+                code: String::new(),
+                field: None,
+                value: None,
             });
         }
         Ok(json!({ "done": done, "not_done": not_done }))

@@ -1,0 +1,130 @@
+//! Each change that a route makes goes into the audit log, with the thing as it was before and as it is after: what `GET`
+//! answers at the same path, or at the nearest one above it that is no list.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::Request;
+use axum::http::{Extensions, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use serde_json::Value;
+
+use super::error::ApiError;
+use super::guard::Guard;
+use super::routes::Route;
+use crate::access::{Audited, Caller, Principal};
+use crate::http::Peer;
+
+/// Most bytes of an answer that is looked into.
+const LOOKED_INTO: u64 = 1024 * 1024;
+
+/// The things that changes are about, to be looked at without a guard before them. Known when all routes are.
+#[derive(Clone, Default)]
+pub(super) struct Things(Arc<OnceLock<Known>>);
+
+struct Known {
+    look: TowerToHyperService<Router>,
+    paths: BTreeSet<&'static str>,
+}
+
+impl Things {
+    /// `look` answers the `GET` requests of `routes` to everybody.
+    pub(super) fn are(&self, look: Router, routes: &[Route]) {
+        let lists: BTreeSet<&str> = routes
+            .iter()
+            .filter_map(|route| route.path.rsplit_once('/'))
+            .filter(|(_, last)| last.starts_with('{') && *last != "{action}")
+            .map(|(above, _)| above)
+            .collect();
+        let shown = routes.iter().filter(|route| route.method == Method::GET).map(|route| route.path);
+        let paths = shown.filter(|path| !lists.contains(path)).collect();
+        // Each API is put together once.
+        let _ = self.0.set(Known { look: TowerToHyperService::new(look), paths });
+    }
+
+    /// The path of the thing that a request to `path`, of the route `route`, is about.
+    fn path(&self, route: &str, path: &str) -> Option<String> {
+        let known = self.0.get()?;
+        let (mut route, mut path) = (route, path);
+        while !known.paths.contains(route) {
+            (route, path) = (route.rsplit_once('/')?.0, path.rsplit_once('/')?.0);
+        }
+        Some(path.to_owned())
+    }
+
+    /// The thing as it is now; none: it is not there.
+    async fn now(&self, path: &str, extensions: &Extensions) -> Option<Value> {
+        let mut request = Request::builder().uri(path).body(Body::empty()).ok()?;
+        request.extensions_mut().clone_from(extensions);
+        let answer = self.0.get()?.look.call(request).await.ok()?;
+        if !answer.status().is_success() {
+            return None;
+        }
+        let bytes = to_bytes(answer.into_body(), usize::try_from(LOOKED_INTO).ok()?).await.ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}
+
+/// Runs a changing request of somebody and writes what became of it.
+pub(super) async fn run(
+    guard: &Guard,
+    principal: &Principal,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let peer = request.extensions().get().copied().unwrap_or(Peer::UNKNOWN);
+    let path = request.uri().path().to_owned();
+    let action = format!("{} {}", request.method(), guard.path);
+    let thing = guard.things.path(guard.path, &path);
+    let mut extensions = Extensions::new();
+    extensions.insert(Caller::Staff(principal.clone()));
+    let before = match &thing {
+        Some(thing) => guard.things.now(thing, &extensions).await,
+        None => None,
+    };
+    let audited =
+        guard.api.access.audit(&principal.to_string(), peer.address, &action, &path, before).await?;
+    let response = next.run(request).await;
+    let (response, answer) = look_into(response).await?;
+    let after = match &thing {
+        Some(thing) if response.status().is_success() => guard.things.now(thing, &extensions).await,
+        _ => None,
+    };
+    write(audited, response.status(), answer, after).await;
+    Ok(response)
+}
+
+async fn write(audited: Audited, status: StatusCode, answer: Option<Value>, after: Option<Value>) {
+    let refusal = answer.as_ref().and_then(|answer| answer.pointer("/error/code")?.as_str());
+    let outcome = match refusal {
+        Some(code) => format!("{} {code}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    };
+    let after = match after {
+        // What was made, or done, is in the answer alone.
+        Some(after) if status == StatusCode::CREATED || audited.is_unchanged(&after) => answer,
+        None if status.is_success() => answer,
+        after => after,
+    };
+    if let Err(error) = audited.ended(&outcome, after).await {
+        tracing::error!(%error, "a change has no line in the audit log yet; the next start writes it");
+    }
+}
+
+/// The response, and what it says if that is JSON of some reasonable length.
+async fn look_into(response: Response) -> Result<(Response, Option<Value>), ApiError> {
+    let is_short = response.body().size_hint().upper().is_some_and(|bytes| bytes <= LOOKED_INTO);
+    if !is_short {
+        return Ok((response, None));
+    }
+    let (parts, body) = response.into_parts();
+    let most = usize::try_from(LOOKED_INTO).unwrap_or(usize::MAX);
+    let bytes = to_bytes(body, most).await.map_err(|error| ApiError::internal(&error))?;
+    let answer = serde_json::from_slice(&bytes).ok();
+    Ok((Response::from_parts(parts, Body::from(bytes)), answer))
+}
