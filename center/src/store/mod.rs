@@ -5,8 +5,8 @@
 
 mod access_tokens;
 mod accounts;
-mod centers;
 mod audit;
+mod centers;
 mod changes;
 mod connection;
 mod consents;
