@@ -4,6 +4,7 @@ mod account;
 mod args;
 mod client;
 mod device;
+mod error;
 mod login;
 mod package;
 mod plan;

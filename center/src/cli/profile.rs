@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::client::ClientError;
+use super::error::ClientError;
 
 /// A center that somebody signed in to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
