@@ -1,4 +1,4 @@
-//! The console in a browser: its tests.
+//! The console in a browser: its tests, and its pictures for the documentation.
 
 use crate::process::{Outcome, cargo, output, root, run as run_command};
 use crate::setup;
@@ -40,5 +40,11 @@ fn folder() -> PathBuf {
 /// Every test of the console.
 pub fn test() -> Outcome {
     let mut command = prepare()?;
-    run_command(command.args(["--test", "walk.test.mjs", "every_page.test.mjs"]))
+    run_command(command.args(["--test", "walk.test.mjs", "access.test.mjs", "every_page.test.mjs"]))
+}
+
+/// Pictures of the main pages, into `docs`.
+pub fn screenshots() -> Outcome {
+    let mut command = prepare()?;
+    run_command(command.arg("screenshots.mjs").arg(root().join("docs/console")))
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: the main job, on a local center, with a C application.
 
-use crate::process::{Background, Folder, Outcome, cargo, fail, output, root, run as run_command};
+use crate::process::{Background, Folder, Heard, Outcome, cargo, fail, output, root, run as run_command};
 use crate::throttled_proxy::ThrottledProxy;
 use crate::{setup, test};
 use std::collections::BTreeMap;
@@ -104,6 +104,10 @@ pub fn run(faults: Option<&str>) -> Outcome {
     }
     println!("  {} bytes, identical; {:.1} s after the build", written.len(), start.elapsed().as_secs_f64());
     center.stop();
+    println!(
+        "\nthe same on pages: `quecota-center serve` has its console at its http address; to look at one with a fleet"
+    );
+    println!("  cargo xtask demo --console");
     Ok(())
 }
 
@@ -267,6 +271,21 @@ impl Center {
             proxy.set_upstream(address.map_err(|_| format!("the center is at {http}, which is no address"))?);
         }
         Ok(Center { server, program, data, http, mqtt })
+    }
+
+    /// Where its API and its console are.
+    pub fn http(&self) -> &str {
+        &self.http
+    }
+
+    /// The rest of the next line that it prints and that begins with `start`.
+    pub fn announced(&self, start: &str) -> Outcome<String> {
+        self.server.announced(start, Duration::from_secs(20))
+    }
+
+    /// Whether it has not ended after this time.
+    pub fn is_running(&self, wait: Duration) -> bool {
+        !matches!(self.server.heard(wait), Heard::End)
     }
 
     /// A product with one component, as an operator would make them.

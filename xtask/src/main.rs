@@ -7,6 +7,7 @@ mod browser;
 mod corpus;
 mod cut_power;
 mod demo;
+mod demo_console;
 mod firmware;
 mod fuzz;
 mod postgres;
@@ -21,10 +22,12 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask demo      a C application is upgraded by a plan of a local center, step by step
+cargo xtask demo --console   a center with a small living fleet, to look at its pages until Ctrl-C
 cargo xtask demo --cut-power [--seed N]   the same, killed at 20 random moments of the upgrade
 cargo xtask demo --faults [TEXT]   the same in a bad world; TEXT such as drop-link=2%,stall=1%,slow=20kB/s,seed=7
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
                       --long adds hours of power cuts and faults; names of stages (form, c, rust, browser, firmware, long) run these alone
+cargo xtask screenshots   pictures of the console's main pages, into docs/console
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
 fn command(words: &[&str]) -> Outcome {
     match words {
         ["demo"] => demo::run(None),
+        ["demo", "--console"] => demo_console::run(),
         ["demo", "--faults"] => demo::run(Some(demo::FAULTS)),
         ["demo", "--faults", text] => demo::run(Some(text)),
         ["demo", "--cut-power"] => cut_power::run(None),
@@ -55,6 +59,7 @@ fn command(words: &[&str]) -> Outcome {
         },
         ["test", stages @ ..] => test::run(stages),
         ["fuzz", words @ ..] => fuzz::run(words),
+        ["screenshots"] => browser::screenshots(),
         ["bench"] => bench::run(),
         ["size"] | ["size", "--write"] => {
             setup::packages(&[setup::FIRMWARE])?;

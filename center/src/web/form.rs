@@ -1,12 +1,14 @@
 //! Forms: what they bring, and that they come from one of our own pages.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::Console;
 use super::layout::Wrong;
-use super::view::View;
+use super::pages::sign_in;
+use super::view::{Anyone, View};
 use crate::access::{AccessError, Role};
 use crate::api::error::ApiError;
 
@@ -50,6 +52,16 @@ impl Fields {
         &self.0
     }
 
+    /// The same without a field.
+    pub fn without(&self, name: &str) -> Self {
+        Self(self.0.iter().filter(|(found, _)| found != name).cloned().collect())
+    }
+
+    /// As a form's body has them.
+    pub fn encode(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+    }
+
     /// The same with another value for a field.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         let value = value.into();
@@ -58,6 +70,13 @@ impl Fields {
             None => self.0.push((name.to_owned(), value)),
         }
     }
+}
+
+/// Whether a form was sent by a page of this center, as browsers tell.
+pub fn is_ours(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
+    origin.is_some_and(|(_, host)| Some(host) == text(header::HOST))
 }
 
 /// An action: a form that somebody sent who is signed in, from one of our pages, and may act.
@@ -80,14 +99,22 @@ impl FromRequest<Console> for Act {
 
     async fn from_request(request: Request, console: &Console) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let view =
-            <View as axum::extract::FromRequestParts<Console>>::from_request_parts(&mut parts, console)
-                .await?;
+        let is_ours = is_ours(&parts.headers);
+        let Ok(Anyone(view)) = Anyone::from_request_parts(&mut parts, console).await;
         let refused = |error: ApiError| Wrong::from(error).into_response();
         let body = Bytes::from_request(Request::from_parts(parts, body), console)
             .await
             .map_err(|rejection| refused(rejection.into()))?;
         let fields = Fields::parse(&body);
+        match &view.signed {
+            // Nothing that was entered is lost: it is sent once more after the sign-in.
+            None if is_ours => return Err(sign_in::page(&view, &view.path, None, &fields)),
+            None => return Err(refused(AccessError::SessionOver.into())),
+            Some(signed) if signed.must_change_password => {
+                return Err(refused(AccessError::MustChangePassword.into()));
+            }
+            Some(_) => {}
+        }
         check(&view, fields.raw("csrf"), Role::Operator).map_err(refused)?;
         Ok(Act { view, fields })
     }

@@ -88,6 +88,8 @@ pub enum Place {
     Verifications,
     /// Upgrade plans.
     Plans,
+    /// Accounts and tokens.
+    Accounts,
     /// None of them.
     None,
 }
@@ -99,6 +101,7 @@ const PLACES: &[(Place, &str, &str)] = &[
     (Place::Packages, "/packages", "Version Packages"),
     (Place::Verifications, "/verifications", "Firmware Verification"),
     (Place::Plans, "/plans", "Upgrade Plans"),
+    (Place::Accounts, "/accounts", "Accounts"),
 ];
 
 /// A page.
@@ -179,12 +182,12 @@ impl<'v> Page<'v> {
                 a.brand href="/" { span.mark aria-hidden="true" { "q" } "quecota" }
                 @if let Some(signed) = &view.signed {
                     nav.places aria-label=(view.t("Main")) {
-                        @for (to, path, name) in PLACES {
+                        @for (to, path, name) in PLACES.iter().filter(|(to, ..)| *to != Place::Accounts || view.may_administrate()) {
                             a href=(path) aria-current=[(*to == place).then_some("page")] { (view.t(name)) }
                         }
                     }
                     div.person {
-                        span.who { (signed.principal.name) }
+                        a.who href="/password" title=(view.t("Change the password")) { (signed.principal.name) }
                         form method="post" action="/sign-out" {
                             (view.csrf())
                             button.link { (view.t("Sign out")) }

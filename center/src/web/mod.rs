@@ -85,7 +85,14 @@ impl Console {
     }
 
     fn things() -> Router<Self> {
+        use pages::accounts;
         Router::new()
+            .route("/accounts", get(accounts::list).post(accounts::create))
+            .route("/accounts/{account}/role", post(accounts::role))
+            .route("/accounts/{account}/reset", post(accounts::reset))
+            .route("/accounts/{account}/delete", post(accounts::delete))
+            .route("/tokens", post(accounts::make_token))
+            .route("/tokens/{token}/revoke", post(accounts::revoke))
             .route("/products", get(pages::products::list))
             .route("/products/new", get(pages::products::new).post(pages::products::create))
             .route("/products/{pk}", get(pages::product::show).post(pages::product::edit))

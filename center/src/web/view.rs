@@ -137,6 +137,17 @@ impl View {
         self.has(Role::Operator)
     }
 
+    /// Whether the viewer may do what an administrator of every product does.
+    pub fn may_administrate(&self) -> bool {
+        self.has(Role::Administrator) && self.reaches_all()
+    }
+
+    /// Refuses those who do not have this role.
+    pub fn check_role(&self, role: Role) -> Result<(), ApiError> {
+        let signed = self.signed.as_ref().ok_or(crate::access::AccessError::SessionOver)?;
+        Ok(signed.principal.require(role)?)
+    }
+
     fn has(&self, role: Role) -> bool {
         self.signed.as_ref().is_some_and(|signed| signed.principal.role >= role)
     }

@@ -1,5 +1,6 @@
 //! The pages, each with its actions.
 
+pub mod accounts;
 pub mod device;
 pub mod devices;
 mod dry_run;

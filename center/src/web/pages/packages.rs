@@ -304,9 +304,10 @@ async fn added(
 
 /// A package that the viewer's account reaches to.
 async fn reached(console: &Console, view: &View, given: &str) -> Result<PackageId, ApiError> {
-    let id = given.parse().map(PackageId).map_err(|_| ApiError::missing("version package", given))?;
-    view.check_reach(&console.read().await?.package(id).await?.content.product)?;
-    Ok(id)
+    let missing = || ApiError::missing("version package", given);
+    let id = given.parse().map(PackageId).map_err(|_| missing())?;
+    let product = console.read().await?.package(id).await?.content.product;
+    if view.reaches(&product) { Ok(id) } else { Err(missing()) }
 }
 
 /// `GET /packages/{package}`.

@@ -34,9 +34,11 @@ const ROWS: i64 = 50;
 
 /// A plan that the viewer's account reaches to.
 pub(super) async fn reached(console: &Console, view: &View, given: &str) -> Result<PlanId, ApiError> {
-    let id = given.parse().map(PlanId).map_err(|_| ApiError::missing("upgrade plan", given))?;
-    view.check_reach(&console.read().await?.plan(id).await?.settings.product)?;
-    Ok(id)
+    let missing = || ApiError::missing("upgrade plan", given);
+    let id = given.parse().map(PlanId).map_err(|_| missing())?;
+    let product = console.read().await?.plan(id).await?.settings.product;
+    // A number out of reach is answered as one that there is not.
+    if view.reaches(&product) { Ok(id) } else { Err(missing()) }
 }
 
 /// Which devices the list shows.

@@ -249,7 +249,9 @@ async fn verification_id(console: &Console, view: &View, given: &str) -> Result<
     if upgrade.plan.is_some() {
         return Err(missing());
     }
-    view.check_reach(&store.device_by_id(upgrade.device).await?.product)?;
+    if !view.reaches(&store.device_by_id(upgrade.device).await?.product) {
+        return Err(missing());
+    }
     Ok(id)
 }
 

@@ -2,13 +2,13 @@
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 
 use crate::access::{Access, AccessError, Session};
 use crate::http::Peer;
-use crate::web::form::Fields;
+use crate::web::form::{Fields, is_ours};
 use crate::web::layout::{Page, Place};
 use crate::web::parts::field;
 use crate::web::view::{Anyone, LANGUAGE_COOKIE, View};
@@ -30,19 +30,54 @@ pub(super) fn told(view: &View, error: &AccessError) -> String {
     }
 }
 
-fn page(view: &View, fields: &Fields, wrong: Option<(StatusCode, &str)>) -> Response {
-    let status = wrong.map_or(StatusCode::OK, |(status, _)| status);
+/// Most bytes of a form that is kept over a sign-in.
+const KEPT_MAX: usize = 1024 * 1024;
+
+/// The sign-in page. `kept` is a form that was sent to `then` when the session was over.
+pub(in crate::web) fn page(
+    view: &View,
+    then: &str,
+    wrong: Option<(StatusCode, &str, &str)>,
+    kept: &Fields,
+) -> Response {
+    let is_kept = !kept.pairs().is_empty();
+    let status = match wrong {
+        Some((status, ..)) => status,
+        None if is_kept => StatusCode::UNAUTHORIZED,
+        None => StatusCode::OK,
+    };
+    let name = wrong.map_or("", |(_, _, name)| name);
     Page::new(view, Place::None, view.t("Sign in")).status(status).show(html! {
         form.card.narrow method="post" action="/sign-in" {
-            input type="hidden" name="then" value=(local(fields.get("then")));
-            @if let Some((_, wrong)) = wrong { p.fault role="alert" { (wrong) } }
+            input type="hidden" name="then" value=(local(then));
+            @if is_kept {
+                input type="hidden" name="kept" value=(kept.without("csrf").encode());
+                p.note { (view.t("Your session is over. Sign in again; what you entered is kept.")) }
+            }
+            @if let Some((_, wrong, _)) = wrong { p.fault role="alert" { (wrong) } }
             (field(view.t("Account"), "name", "", None, html! {
-                input #name name="name" required autocomplete="username" autocapitalize="none" spellcheck="false" value=(fields.get("name"));
+                input #name name="name" required autocomplete="username" autocapitalize="none" spellcheck="false" value=(name);
             }))
             (field(view.t("Password"), "password", view.t("The first account is admin; the center prints its one-time password at its first start."), None, html! {
                 input #password type="password" name="password" required autocomplete="current-password" aria-describedby="password-hint";
             }))
             button.main { (view.t("Sign in")) }
+        }
+    })
+}
+
+/// After a sign-in in the middle of a form: it is sent again by a button, so that nothing is done by itself.
+fn once_more(view: &View, then: &str, kept: &Fields) -> Response {
+    let title = view.t("Your session was over; what you entered is still here");
+    Page::new(view, Place::None, title).show(html! {
+        form.card method="post" action=(then) {
+            (view.csrf())
+            @for (name, value) in kept.pairs() { input type="hidden" name=(name) value=(value); }
+            p { (view.t("You are signed in again. Send the form once more, or leave it.")) }
+            div.actions {
+                button.main { (view.t("Send it again")) }
+                a.button href="/" { (view.t("Not now")) }
+            }
         }
     })
 }
@@ -53,17 +88,38 @@ pub async fn show(Anyone(view): Anyone, RawQuery(query): RawQuery) -> Response {
     if view.signed.is_some() {
         return Redirect::to(local(fields.get("then"))).into_response();
     }
-    page(&view, &fields, None)
+    page(&view, fields.get("then"), None, &Fields::default())
 }
 
 /// `POST /sign-in`.
-pub async fn enter(State(access): State<Access>, Anyone(view): Anyone, peer: Peer, body: Bytes) -> Response {
+pub async fn enter(
+    State(access): State<Access>,
+    Anyone(view): Anyone,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let fields = Fields::parse(&body);
-    match access.sign_in(fields.get("name"), fields.raw("password"), peer.address).await {
-        Ok(session) => {
-            with(Redirect::to(local(fields.get("then"))).into_response(), session.cookie(peer.secure))
+    let (name, then) = (fields.get("name"), local(fields.get("then")));
+    let kept = fields.raw("kept");
+    let kept = if kept.len() <= KEPT_MAX && is_ours(&headers) {
+        Fields::parse(kept.as_bytes())
+    } else {
+        Fields::default()
+    };
+    match access.sign_in(name, fields.raw("password"), peer.address).await {
+        Ok(session) if kept.pairs().is_empty() => {
+            with(Redirect::to(then).into_response(), session.cookie(peer.secure))
         }
-        Err(error) => page(&view, &fields, Some((error.status(), &told(&view, &error)))),
+        Ok(session) => {
+            let cookie = session.cookie(peer.secure);
+            let view = View { signed: Some(session), ..view };
+            with(once_more(&view, then, &kept), cookie)
+        }
+        Err(error) => {
+            let wrong = told(&view, &error);
+            page(&view, then, Some((error.status(), &wrong, name)), &kept)
+        }
     }
 }
 
