@@ -14,7 +14,17 @@ use crate::rules::window::Zone;
 /// Where a device stands in a plan, as one sentence.
 pub fn sentence(view: &View, status: &DeviceStatus, zone: &Zone) -> String {
     match view.lang {
-        Lang::En => capital(&status.told(zone, view.now)),
+        Lang::En => match status {
+            // States by the names that they have elsewhere on the page.
+            DeviceStatus::Blocked(BlockReason::Finished { state, reason }) => {
+                let why = reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+                format!("The device is at its end in this plan: {}{why}", upgrade_word(*state))
+            }
+            DeviceStatus::Blocked(BlockReason::PlanState { state, halted: None }) => {
+                format!("The plan is {}", plan_word(*state))
+            }
+            _ => capital(&status.told(zone, view.now)),
+        },
         Lang::Zh => chinese(view, status, zone),
     }
 }
@@ -33,7 +43,9 @@ pub fn answer(view: &View, status: &DeviceStatus, zone: &Zone, last_attempt: Opt
             }
             dt { (view.t("Changes with")) }
             dd { (view.t(status.changes_with())) }
-            @if let Some(last) = last_attempt {
+            @if let Some(last) = last_attempt
+                && !matches!(status, DeviceStatus::Blocked(BlockReason::Finished { .. }))
+            {
                 dt { (view.t("Last attempt")) }
                 dd { (reason(view, last)) }
             }

@@ -8,6 +8,7 @@ mod explain;
 mod form;
 mod layout;
 mod live;
+mod memo;
 mod pages;
 mod parts;
 mod texts;
@@ -23,9 +24,11 @@ use crate::access::Access;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::engine::Engine;
-use crate::store::{Reader, StoreError};
+use crate::rules::ProductKey;
+use crate::store::{PlanId, Reader, StoreError};
 
 use self::layout::Wrong;
+use self::memo::Memo;
 use self::view::View;
 
 /// Most bytes of a form; a plan's lists of devices may be pasted into one.
@@ -35,6 +38,10 @@ const FORM_MAX: usize = 80 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Console {
     api: Api,
+    /// What takes long to count of a plan.
+    plans: Memo<PlanId, pages::plan::Counts>,
+    /// The versions that a product's devices report.
+    versions: Memo<ProductKey, pages::fleet::Versions>,
 }
 
 impl FromRef<Console> for Access {
@@ -47,7 +54,7 @@ impl Console {
     /// The console over the API's use cases, for those who have an account.
     #[must_use]
     pub fn new(api: Api) -> Self {
-        Self { api }
+        Self { api, plans: Memo::default(), versions: Memo::default() }
     }
 
     fn engine(&self) -> &Engine {

@@ -10,7 +10,7 @@ use crate::api::error::ApiError;
 use crate::clock::Millis;
 use crate::rules::plan::PlanState;
 use crate::rules::progress::{Figures, Presence};
-use crate::rules::{ComponentKind, DeviceKey, PackageId};
+use crate::rules::{ComponentKind, DeviceKey, PackageId, ProductKey};
 use crate::store::{FailureCount, Plan, Product, Topic, VersionCount};
 use crate::web::Console;
 use crate::web::explain::reason;
@@ -38,7 +38,26 @@ struct InField {
     product: Product,
     online: i64,
     devices: i64,
-    versions: Vec<(String, Vec<VersionCount>)>,
+    /// None: they are being counted.
+    versions: Option<Arc<Versions>>,
+}
+
+/// The most frequent versions of each component.
+pub struct Versions(Vec<(String, Vec<VersionCount>)>);
+
+impl Versions {
+    async fn of(console: Console, product: ProductKey) -> Result<Self, ApiError> {
+        let mut store = console.read().await?;
+        let mut versions = Vec::new();
+        for component in store.components(&product).await? {
+            let mcu = (component.kind == ComponentKind::Mcu).then_some(&component.no);
+            let counts = store.versions_in_field(&product, mcu, VERSIONS).await?;
+            if !counts.is_empty() {
+                versions.push((component.no.to_string(), counts));
+            }
+        }
+        Ok(Self(versions))
+    }
 }
 
 struct Fleet {
@@ -72,14 +91,8 @@ impl Fleet {
             }
             let online = store.count_devices(&product.key, Presence::Online).await?;
             let offline = store.count_devices(&product.key, Presence::Offline).await?;
-            let mut versions = Vec::new();
-            for component in store.components(&product.key).await? {
-                let mcu = (component.kind == ComponentKind::Mcu).then_some(&component.no);
-                let counts = store.versions_in_field(&product.key, mcu, VERSIONS).await?;
-                if !counts.is_empty() {
-                    versions.push((component.no.to_string(), counts));
-                }
-            }
+            let count = Versions::of(console.clone(), product.key.clone());
+            let versions = console.versions.get(product.key.clone(), count).await;
             products.push(InField { product, online, devices: online + offline, versions });
         }
         let day = Millis::hours(24);
@@ -235,7 +248,8 @@ impl Fleet {
                         a href={ "/devices?product=" (field.product.key) } { b { (number(field.devices)) } " " (view.t("devices")) } ", "
                         a href={ "/devices?online=yes&product=" (field.product.key) } { b { (number(field.online)) } " " (view.t("online")) }
                     }
-                    @for (component, counts) in &field.versions {
+                    @if field.versions.is_none() { p.muted { (view.t("Many devices: versions are being counted.")) } }
+                    @for (component, counts) in field.versions.iter().flat_map(|versions| &versions.0) {
                         table.versions {
                             caption { (component) }
                             tbody {

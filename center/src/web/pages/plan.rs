@@ -78,37 +78,59 @@ impl Wanted {
     }
 }
 
-/// What the page shows.
-struct Monitoring {
-    plan: Plan,
-    packages: Vec<Option<Package>>,
-    figures: Figures,
-    population: u64,
+/// What takes long to count where there are many devices.
+pub struct Counts {
     reasons: Vec<ReasonCount>,
     blocked: Option<BlockedDevices>,
-    devices: Vec<PlanDevice>,
-    next: Option<i64>,
     history: PlanHistory,
-    superseded_by: Vec<(String, PlanId)>,
 }
 
-impl Monitoring {
-    async fn of(
-        console: &Console,
-        id: PlanId,
-        wanted: &Wanted,
-        now: crate::clock::Millis,
-    ) -> Result<Self, ApiError> {
+impl Counts {
+    async fn of(console: Console, plan: Plan) -> Result<Self, ApiError> {
+        let (id, now) = (plan.id, console.engine().clock().now());
         let mut store = console.read().await?;
-        let plan = store.plan(id).await?;
-        let figures = store.plan_figures(id).await?;
-        let population = population(&mut store, &plan).await?;
         let mut reasons = store.plan_reasons(id).await?;
         let never = i64::try_from(store.plan_unreached(id).await?).unwrap_or(i64::MAX);
         if never > 0 {
             let reason = Some(TERMINATED_UNREACHED.to_owned());
             reasons.push(ReasonCount { state: UpgradeState::Failed, reason, devices: never });
         }
+        let history = match plan.activated {
+            Some(from) => {
+                let until = plan.over.unwrap_or(now).max(from);
+                store.plan_history(id, from, until, history::PARTS).await?
+            }
+            None => PlanHistory::default(),
+        };
+        drop(store);
+        let blocked = if is_active(plan.state) { Some(console.engine().blocked(id).await?) } else { None };
+        Ok(Self { reasons, blocked, history })
+    }
+}
+
+fn is_active(state: PlanState) -> bool {
+    matches!(state, PlanState::Activated | PlanState::Upgrading | PlanState::Suspended)
+}
+
+/// What the page shows.
+struct Monitoring {
+    plan: Plan,
+    packages: Vec<Option<Package>>,
+    figures: Figures,
+    population: u64,
+    /// None: they are being counted.
+    counts: Option<Arc<Counts>>,
+    devices: Vec<PlanDevice>,
+    next: Option<i64>,
+    superseded_by: Vec<(String, PlanId)>,
+}
+
+impl Monitoring {
+    async fn of(console: &Console, id: PlanId, wanted: &Wanted) -> Result<Self, ApiError> {
+        let mut store = console.read().await?;
+        let plan = store.plan(id).await?;
+        let figures = store.plan_figures(id).await?;
+        let population = population(&mut store, &plan).await?;
         let page = store.plan_device_page(id, &wanted.filter(), wanted.after, ROWS).await?;
         let mut packages = Vec::new();
         for selected in &plan.settings.components {
@@ -117,29 +139,10 @@ impl Monitoring {
         let superseded = store.superseded_by(id).await?;
         let superseded_by =
             superseded.into_iter().map(|(component, plan)| (component.to_string(), plan)).collect();
-        let history = match plan.activated {
-            Some(from) => {
-                store.plan_history(id, from, plan.over.unwrap_or(now).max(from), history::PARTS).await?
-            }
-            None => PlanHistory::default(),
-        };
         drop(store);
-        let is_active =
-            matches!(plan.state, PlanState::Activated | PlanState::Upgrading | PlanState::Suspended);
-        let blocked = if is_active { Some(console.engine().blocked(id).await?) } else { None };
+        let counts = console.plans.get(id, Counts::of(console.clone(), plan.clone())).await;
         let (devices, next) = (page.rows, page.next);
-        Ok(Self {
-            plan,
-            packages,
-            figures,
-            population,
-            reasons,
-            blocked,
-            devices,
-            next,
-            history,
-            superseded_by,
-        })
+        Ok(Self { plan, packages, figures, population, counts, devices, next, superseded_by })
     }
 
     fn path(&self) -> String {
@@ -160,11 +163,20 @@ impl Monitoring {
         vec![
             ("state", plan_state(view, self.plan.state)),
             ("figures", self.summary(view)),
-            ("history", history::chart(view, &self.plan, &self.history)),
+            ("history", self.chart(view)),
             ("waiting", self.waiting(view)),
             ("reasons", self.by_reason(view, wanted)),
             ("devices", self.list(view, wanted)),
         ]
+    }
+
+    fn chart(&self, view: &View) -> Markup {
+        match &self.counts {
+            Some(counts) => history::chart(view, &self.plan, &counts.history),
+            None => {
+                html! { p.muted { (view.t("Many devices: history and reasons are being counted, and show here in a moment.")) } }
+            }
+        }
     }
 
     fn summary(&self, view: &View) -> Markup {
@@ -186,7 +198,9 @@ impl Monitoring {
 
     /// Why devices have not been offered the plan, and what they wait for.
     fn waiting(&self, view: &View) -> Markup {
-        let Some(blocked) = &self.blocked else { return html! {} };
+        let Some(blocked) = self.counts.as_ref().and_then(|counts| counts.blocked.as_ref()) else {
+            return html! {};
+        };
         let shown = blocked.conditions.iter().filter(|blocked| blocked.condition != "finished");
         let shown: Vec<_> = shown.collect();
         html! {
@@ -213,7 +227,8 @@ impl Monitoring {
     }
 
     fn by_reason(&self, view: &View, wanted: &Wanted) -> Markup {
-        if self.reasons.is_empty() {
+        let reasons = self.counts.as_ref().map_or(&[][..], |counts| counts.reasons.as_slice());
+        if reasons.is_empty() {
             return html! {};
         }
         html! {
@@ -221,7 +236,7 @@ impl Monitoring {
                 h2 { (view.t("By state and reason")) }
                 ul.filters {
                     @if !wanted.is_all() { li { a href=(self.path()) { (view.t("Show all devices")) } } }
-                    @for count in &self.reasons {
+                    @for count in reasons {
                         @let each = Wanted { state: Some(count.state), reason: count.reason.clone(), after: 0 };
                         @let is_chosen = wanted.state == each.state && wanted.reason == each.reason;
                         li {
@@ -238,7 +253,7 @@ impl Monitoring {
     }
 
     fn is_active(&self) -> bool {
-        matches!(self.plan.state, PlanState::Activated | PlanState::Upgrading | PlanState::Suspended)
+        is_active(self.plan.state)
     }
 
     fn list(&self, view: &View, wanted: &Wanted) -> Markup {
@@ -450,7 +465,7 @@ pub async fn show(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let wanted = Wanted::of(&Fields::parse(query.unwrap_or_default().as_bytes()));
-    let seen = Monitoring::of(&console, reached(&console, &view, &id).await?, &wanted, view.now).await?;
+    let seen = Monitoring::of(&console, reached(&console, &view, &id).await?, &wanted).await?;
     Ok(page(&view, &seen, &wanted, None, None))
 }
 
@@ -469,7 +484,7 @@ pub async fn live(
         Box::pin(async move {
             let (console, view, wanted) = &*shared;
             let view = view.anew(console);
-            Ok(Monitoring::of(console, id, wanted, view.now).await?.parts(&view, wanted))
+            Ok(Monitoring::of(console, id, wanted).await?.parts(&view, wanted))
         })
     })
 }
@@ -487,7 +502,7 @@ pub async fn csv(
 
 async fn failed(console: &Console, view: &View, id: PlanId, error: &ApiError) -> Answer {
     let wanted = Wanted::default();
-    let seen = Monitoring::of(console, id, &wanted, view.now).await?;
+    let seen = Monitoring::of(console, id, &wanted).await?;
     Ok(page(view, &seen, &wanted, Some(error), None))
 }
 
@@ -502,7 +517,7 @@ pub async fn order(
         Ok(ordered) => {
             // Shown here and not after a redirect: it names devices. Doing it again would do no harm.
             let wanted = Wanted::of(&fields);
-            let seen = Monitoring::of(&console, id, &wanted, view.now).await?;
+            let seen = Monitoring::of(&console, id, &wanted).await?;
             Ok(page(&view, &seen, &wanted, None, Some(&ordered)))
         }
         Err(error) => failed(&console, &view, id, &error).await,

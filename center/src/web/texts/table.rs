@@ -525,6 +525,11 @@ pub const TABLE: &[(&str, &str)] = &[
     ("An estimate: {0} of {1} devices were looked at.", "估算：查看了 {1} 台中的 {0} 台。"),
     ("Condition", "条件"),
     ("For example", "例如"),
+    (
+        "Many devices: history and reasons are being counted, and show here in a moment.",
+        "设备较多：历史和原因正在统计，稍后显示。",
+    ),
+    ("Many devices: versions are being counted.", "设备较多：版本正在统计。"),
     ("By state and reason", "按状态和原因"),
     ("No device of the plan is in this state for this reason now.", "现在没有设备处于该状态和原因。"),
     (
