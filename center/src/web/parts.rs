@@ -139,14 +139,20 @@ pub fn bar(view: &View, figures: &Figures, unreached: u64) -> Markup {
         words.map(|(_, word, count)| format!("{} {}", view.t(word), number(*count))).collect();
     let label = if words.is_empty() { view.t("No devices yet").to_owned() } else { words.join(", ") };
     let mut at = 0.0;
+    let seen = shares.iter().filter(|(kind, _, count)| *count > 0 && *kind != "rest");
+    let stretches: Vec<(&str, f64, f64)> = seen
+        .map(|(kind, _, count)| {
+            // At least so wide that one device among a million is seen.
+            let width = (*count as f64 / whole.max(1) as f64 * 1000.0).max(4.0);
+            at += width;
+            (*kind, at - width, width)
+        })
+        .collect();
     html! {
         svg.bar viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label=(label) {
             rect.fill-rest x="0" y="0" width="1000" height="10" {}
-            @for (kind, _, count) in shares.iter().filter(|(kind, _, count)| *count > 0 && *kind != "rest") {
-                // At least so wide that one device among a million is seen.
-                @let width = (*count as f64 / whole.max(1) as f64 * 1000.0).max(4.0);
-                rect class={ "fill-" (kind) } x=(format!("{at:.1}")) y="0" width=(format!("{width:.1}")) height="10" {}
-                @let _ = { at += width; };
+            @for (kind, x, width) in stretches {
+                rect class={ "fill-" (kind) } x=(format!("{x:.1}")) y="0" width=(format!("{width:.1}")) height="10" {}
             }
         }
     }

@@ -239,7 +239,7 @@ pub fn number(value: impl TryInto<i128>) -> String {
         text.push('\u{2212}');
     }
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);
@@ -285,10 +285,10 @@ impl FromRequestParts<Console> for View {
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Response> {
         let Ok(Anyone(view)) = Anyone::from_request_parts(parts, console).await;
         let then: String = form_urlencoded::byte_serialize(view.path.as_bytes()).collect();
-        let elsewhere = |path: &str| Err(Redirect::to(&format!("{path}?then={then}")).into_response());
+        let elsewhere = |path: &str| Redirect::to(&format!("{path}?then={then}")).into_response();
         match &view.signed {
-            None => elsewhere("/sign-in"),
-            Some(signed) if signed.must_change_password => elsewhere("/password"),
+            None => Err(elsewhere("/sign-in")),
+            Some(signed) if signed.must_change_password => Err(elsewhere("/password")),
             Some(_) => Ok(view),
         }
     }

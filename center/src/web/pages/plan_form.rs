@@ -168,7 +168,7 @@ async fn submitted(console: &Console, view: &View, about: About, fields: &Fields
             About::New => engine.create_plan(&settings, &whitelist, &blacklist).await,
             About::Saved(id) => engine.edit_plan(*id, &settings, Some(&whitelist), Some(&blacklist)).await,
         };
-        Ok::<_, ApiError>(plan.map_err(ApiError::naming_the_missing)?)
+        plan.map_err(ApiError::naming_the_missing)
     };
     match saved.await {
         Ok(plan) => Ok(done(&format!("/plans/{}", plan.id.0), "saved")),
