@@ -64,10 +64,18 @@ test("a viewer sees everything and can change nothing", async () => {
   }
   // Not even with the right token of their own session.
   const csrf = await page.inputValue("form[action='/sign-out'] input[name=csrf]");
-  for (const path of ["/plans/1/activate", "/plans/1/delete", "/packages/1/delete", "/products/new", "/accounts"]) {
+  const actions = [
+    "/plans/new", "/plans/preview", ...["edit", "activate", "suspend", "resume", "terminate", "clone", "delete", "order"].map((word) => `/plans/1/${word}`),
+    "/packages/1/verify", "/packages/1/delete", "/products/new", `/products/${PRODUCT}`, `/products/${PRODUCT}/components`,
+    `/products/${PRODUCT}/components/STM32/delete`, `/products/${PRODUCT}/devices/d1`, "/accounts", "/accounts/otto/role",
+    "/accounts/otto/reset", "/accounts/otto/delete", "/tokens", "/tokens/1/revoke",
+  ];
+  for (const path of actions) {
     const answer = await page.request.post(path, { form: { csrf }, maxRedirects: 0 });
     assert.equal(answer.status(), 403, path);
   }
+  const upload = { csrf, files: "", file: { name: "two.bin", mimeType: "application/octet-stream", buffer: Buffer.from("two") } };
+  assert.equal((await page.request.post(`/packages/new/${PRODUCT}`, { multipart: upload })).status(), 403);
   assert.equal((await page.request.get("/accounts")).status(), 403);
   await page.goto("/plans/1");
   assert.match(await text(page, "main"), /Saved/);

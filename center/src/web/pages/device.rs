@@ -356,8 +356,9 @@ pub async fn live(
     let (product, key) = (ProductKey::new(product)?, DeviceKey::new(key)?);
     view.check_reach(&product)?;
     let device = console.read().await?.device(&product, &key).await?.id;
+    let viewer = view.clone();
     let shared = Arc::new((console.clone(), view, product, key));
-    live::stream(&console, [Topic::Device(device), Topic::Fleet], move || {
+    live::stream(&console, &viewer, [Topic::Device(device), Topic::Fleet], move || {
         let shared = Arc::clone(&shared);
         Box::pin(async move {
             let (console, view, product, key) = &*shared;

@@ -354,8 +354,9 @@ pub async fn show(State(console): State<Console>, view: View) -> Answer {
 
 /// `GET /live`.
 pub async fn live(State(console): State<Console>, view: View) -> Answer {
+    let viewer = view.clone();
     let shared = Arc::new((console.clone(), view));
-    live::stream(&console, [Topic::Fleet, Topic::Fleet], move || {
+    live::stream(&console, &viewer, [Topic::Fleet, Topic::Fleet], move || {
         let shared = Arc::clone(&shared);
         Box::pin(async move {
             let (console, view) = &*shared;

@@ -478,8 +478,9 @@ pub async fn live(
 ) -> Answer {
     let id = reached(&console, &view, &id).await?;
     let wanted = Wanted::of(&Fields::parse(query.unwrap_or_default().as_bytes()));
+    let viewer = view.clone();
     let shared = Arc::new((console.clone(), view, wanted));
-    live::stream(&console, [Topic::Plan(id), Topic::Figures(id)], move || {
+    live::stream(&console, &viewer, [Topic::Plan(id), Topic::Figures(id)], move || {
         let shared = Arc::clone(&shared);
         Box::pin(async move {
             let (console, view, wanted) = &*shared;

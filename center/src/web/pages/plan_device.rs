@@ -230,8 +230,9 @@ async fn followed(console: &Console, view: View, id: UpgradeId) -> Answer {
     let upgrade = console.read().await?.upgrade(id).await?;
     let topics =
         [Topic::Device(upgrade.device), upgrade.plan.map_or(Topic::Device(upgrade.device), Topic::Plan)];
+    let viewer = view.clone();
     let shared = Arc::new((console.clone(), view));
-    live::stream(console, topics, move || {
+    live::stream(console, &viewer, topics, move || {
         let shared = Arc::clone(&shared);
         Box::pin(async move {
             let (console, view) = &*shared;
