@@ -44,7 +44,7 @@ test("an administrator adds accounts and tokens; each secret is shown once", asy
   const secret = (await text(page, ".said dd")).trim();
   const answer = await fetch(`${center.url}/api/v1/products`, { headers: { authorization: `Bearer ${secret}` } });
   assert.equal(answer.status, 200);
-  await page.click("text=Revoke");
+  await page.click('button:has-text("Revoke")');
   await page.waitForURL(/said=deleted/);
   const after_ = await fetch(`${center.url}/api/v1/products`, { headers: { authorization: `Bearer ${secret}` } });
   assert.equal(after_.status, 401);

@@ -52,7 +52,7 @@ test("from an empty center to an upgraded device, with the pages alone", async (
   // A device creates itself; the first one tries the package.
   center.devices(PRODUCT, SECRET, { count: 2 });
   await page.click(`nav >> text="Devices"`);
-  await until(page, async () => (await page.locator("tbody tr").count()) === 2);
+  await until(page, async () => (await page.locator("tbody tr", { hasText: /Online[\s\S]*STM32/ }).count()) === 2);
   assert.match(await text(page, "tbody"), /860000000000001\s+Online\s+.*STM32 1_0_0/);
   await page.goto("/packages/1");
   await page.fill("#device", "860000000000001");
