@@ -212,11 +212,11 @@ pub fn check_token(token: &str) -> Result<(), &'static str> {
 }
 
 /// The address that devices are told to download from: the given one, else the one we listen on.
-pub fn public_url(given: Option<&str>, http: SocketAddr) -> Result<PublicUrl, ConfigError> {
+pub fn public_url(given: Option<&str>, http: SocketAddr, secure: bool) -> Result<PublicUrl, ConfigError> {
     match given {
         Some(url) => Ok(PublicUrl::parse(url)?),
         None if http.ip().is_unspecified() => Err(ConfigError::PublicUrlNeeded(http)),
-        None => Ok(PublicUrl::parse(&format!("http://{http}"))?),
+        None => Ok(PublicUrl::parse(&format!("{}://{http}", if secure { "https" } else { "http" }))?),
     }
 }
 
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn the_public_url_comes_from_the_listening_address() {
-        let url = |given, http: &str| public_url(given, http.parse().unwrap());
+        let url = |given, http: &str| public_url(given, http.parse().unwrap(), false);
         assert_eq!(url(None, "127.0.0.1:80").unwrap().to_string(), "http://127.0.0.1:80");
         assert_eq!(url(Some("https://a.b"), "0.0.0.0:80").unwrap().to_string(), "https://a.b");
         assert!(matches!(url(None, "0.0.0.0:80"), Err(ConfigError::PublicUrlNeeded(_))));

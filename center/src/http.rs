@@ -1,7 +1,7 @@
 //! The HTTP/1.1 endpoint: serves a router the way the devices' parsers need it.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr};
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::Request;
 use axum::http::header::EXPECT;
-use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
@@ -21,11 +20,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::connections::Connections;
+use crate::peer::{Peer, Proxies};
+use crate::tls::Tls;
+
 /// A request's head, and so the silence between two requests of one connection, may take this long.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// Bytes of a request's head.
+const HEAD_MAX: usize = 16 * 1024;
+/// A body of which no byte comes for this long breaks off.
+const BODY_SILENCE: Duration = Duration::from_secs(60);
 /// A peer that takes no byte for this long is gone.
 const STALL_DEADLINE: Duration = Duration::from_secs(60);
 /// Running answers may go on for this long after the order to stop.
@@ -35,35 +43,28 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// The rest of a refused request is read up to this many bytes: a package of five files, each at its limit.
 const DRAIN_MAX: u64 = 512 * 1024 * 1024;
 
-/// Who is at the other end of the connection that a request came by. A handler may ask for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// Its address.
-    pub address: IpAddr,
-    /// Nobody on the way can read what is said.
-    pub secure: bool,
+/// What the connections of a port go by.
+#[derive(Debug, Clone)]
+pub struct Port {
+    /// TLS; none: in the clear.
+    pub tls: Option<Tls>,
+    /// Who says for whom they ask.
+    pub proxies: Proxies,
+    /// The connections of all HTTP ports.
+    pub connections: Connections,
 }
 
-impl Peer {
-    /// Nobody says who it is.
-    pub const UNKNOWN: Peer = Peer { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), secure: false };
-}
-
-impl<S: Sync> FromRequestParts<S> for Peer {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().copied().unwrap_or(Peer::UNKNOWN))
-    }
-}
-
-/// Serves `router` on `listener` until `stop`, then lets running answers end within three seconds.
+/// Serves `router` on `listener` at `port` until `stop`, then lets running answers end within three seconds.
 ///
 /// Header names go out in title case: devices compare them to the letter (QUECTHING.md 4.7).
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, port: Port, router: Router, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.title_case_headers(true).timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
+    builder
+        .title_case_headers(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(HEAD_MAX);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -81,16 +82,32 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         if let Err(error) = prepare(&stream) {
             debug!(%error, "connection without its options");
         }
-        let peer = Peer { address: address.ip().to_canonical(), secure: false };
-        let router = TowerToHyperService::new(router.clone());
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            router.call(request)
-        });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+        let address = address.ip().to_canonical();
+        // Behind a proxy there is everybody.
+        let place = if port.proxies.has(address) { None } else { port.connections.enter(address) };
+        if place.is_none() && !port.proxies.has(address) {
+            debug!(%address, "closed: too many connections from there, or in all");
+            continue;
+        }
+        let (port, router, builder) = (port.clone(), router.clone(), builder.clone());
+        let watcher = graceful.watcher();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let _place = place;
+            let peer = Peer { address, secure: port.tls.is_some() };
+            let service = asked_by(peer, port.proxies, router);
+            let ended = match port.tls {
+                None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => {
+                        watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+                    }
+                    Err(error) => {
+                        debug!(%address, %error, "no TLS");
+                        return;
+                    }
+                },
+            };
+            if let Err(error) = ended {
                 debug!(%error, "connection ended");
             }
         });
@@ -99,6 +116,20 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     if tokio::time::timeout(STOP_DEADLINE, graceful.shutdown()).await.is_err() {
         debug!("stopped with answers still running");
     }
+}
+
+/// The service of one connection: each request knows who asks.
+fn asked_by(
+    peer: Peer,
+    proxies: Proxies,
+    router: Router,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
+    let router = TowerToHyperService::new(router);
+    service_fn(move |mut request: Request<Incoming>| {
+        let peer = proxies.speak_for(peer, request.headers());
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    })
 }
 
 /// The system itself ends a connection whose peer acknowledges nothing, so no answer waits for ever.
@@ -116,7 +147,8 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
 pub async fn hear_out(request: Request, next: Next) -> Result<Response, Infallible> {
     let waits_for_leave = request.headers().contains_key(EXPECT);
     let (parts, body) = request.into_parts();
-    let body = Lent(Arc::new(Mutex::new(Lending { body, begun: false })));
+    let body =
+        Lent(Arc::new(Mutex::new(Lending { body, begun: false, silence: Box::pin(sleep(BODY_SILENCE)) })));
     let response = next.run(Request::from_parts(parts, Body::new(body.clone()))).await;
     let refused = response.status().is_client_error() || response.status().is_server_error();
     // A client that waits for "100 Continue" has sent nothing yet, and need not.
@@ -134,6 +166,8 @@ struct Lent(Arc<Mutex<Lending>>);
 struct Lending {
     body: Body,
     begun: bool,
+    /// Ends when no byte came for too long.
+    silence: Pin<Box<Sleep>>,
 }
 
 impl Lent {
@@ -166,8 +200,21 @@ impl HttpBody for Lent {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.with(|lending| {
-            lending.begun = true;
-            Pin::new(&mut lending.body).poll_frame(context)
+            if !lending.begun {
+                lending.begun = true;
+                lending.silence.as_mut().reset(Instant::now() + BODY_SILENCE);
+            }
+            match Pin::new(&mut lending.body).poll_frame(context) {
+                Poll::Pending if lending.silence.as_mut().poll(context).is_ready() => {
+                    let late = format!("no byte of the body came for {} s", BODY_SILENCE.as_secs());
+                    Poll::Ready(Some(Err(axum::Error::new(io::Error::new(io::ErrorKind::TimedOut, late)))))
+                }
+                Poll::Pending => Poll::Pending,
+                ready => {
+                    lending.silence.as_mut().reset(Instant::now() + BODY_SILENCE);
+                    ready
+                }
+            }
         })
     }
 

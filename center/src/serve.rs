@@ -3,12 +3,14 @@
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware;
 use clap::{Args, ValueEnum};
-use tokio::net::TcpListener;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,16 +21,19 @@ use crate::access::{Access, AccessError, FIRST_ACCOUNT};
 use crate::api::Api;
 use crate::clock::{Clock, Millis};
 use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
+use crate::connections::Connections;
 use crate::devices::MqttEndpoint;
 use crate::engine::{Engine, EngineError};
-use crate::http;
+use crate::http::{self, Port};
 use crate::log::{self, LogWriter};
 use crate::packages::download::Downloads;
 use crate::packages::object_store::{ObjectError, Objects};
 use crate::packages::signature::{Signer, UrlKeys};
+use crate::peer::{Network, Proxies};
 use crate::scheduler::Scheduler;
 use crate::seal::Keyring;
 use crate::store::{Store, StoreError};
+use crate::tls::{Tls, TlsError};
 use crate::web::Console;
 
 /// Everything must have stopped this long after the signal; what has not is cut off, which a restart survives.
@@ -36,18 +41,40 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Several centers may share the folder of a PostgreSQL installation: an upload untouched this long is nobody's.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Connections of HTTP at a time.
+const HTTP_CONNECTIONS: usize = 20_000;
+
 /// Options of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeOptions {
     /// Data folder: database, files, token and key
     #[arg(long, default_value = DATA_FOLDER, value_name = "DIR")]
     data: PathBuf,
-    /// Address of the API and the downloads; port 0 takes a free one
+    /// Address of the API and the downloads; port 0 takes a free one, `none` closes it
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    http: SocketAddr,
-    /// Address of the devices' MQTT endpoint; port 0 takes a free one
+    http: At,
+    /// Address of the devices' MQTT endpoint; port 0 takes a free one, `none` closes it
     #[arg(long, default_value = "127.0.0.1:1883", value_name = "ADDRESS")]
-    mqtt: SocketAddr,
+    mqtt: At,
+    /// Address of the API and the downloads over TLS
+    #[arg(long, value_name = "ADDRESS", requires = "tls_cert")]
+    https: Option<SocketAddr>,
+    /// Address of the devices' MQTT endpoint over TLS
+    #[arg(long, value_name = "ADDRESS", requires = "tls_cert")]
+    mqtts: Option<SocketAddr>,
+    /// Certificate of the center with its chain, as PEM; read again when it changes, and at SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Key of the certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// A proxy in front, by its address or network (10.0.0.0/8): its X-Forwarded-For and X-Forwarded-Proto count; may be
+    /// given several times
+    #[arg(long = "trusted-proxy", value_name = "ADDRESS")]
+    trusted_proxies: Vec<Network>,
+    /// Connections of HTTP that one address may have at a time; proxies may have any number
+    #[arg(long, default_value_t = 256, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    connections_per_address: u16,
     /// Address under which devices reach the downloads, as in http://ota.example.org:8080; without it, the one of --http
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -82,6 +109,22 @@ pub struct ServeOptions {
     /// Days that the upgrades' and devices' log is kept; 0: for ever. Upgrades that are not at their end keep all of it
     #[arg(long, default_value_t = 365, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(0..=36_500))]
     keep_log: u16,
+}
+
+/// Where a port is, if it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At(Option<SocketAddr>);
+
+impl FromStr for At {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let wrong = |_| "an address with its port, as 127.0.0.1:8080, or `none`".to_owned();
+        text.parse().map(|address| Self(Some(address))).map_err(wrong)
+    }
 }
 
 /// How the log of the process is written.
@@ -177,6 +220,17 @@ pub enum ServeError {
     /// The first account cannot be made.
     #[error("accounts: {0}")]
     Access(#[from] AccessError),
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Nobody could reach the center.
+    #[error("--{plain} none without --{secure} ADDRESS: nobody could reach the center; open one of both")]
+    Closed {
+        /// Option of the plain port.
+        plain: &'static str,
+        /// Option of the other one.
+        secure: &'static str,
+    },
     /// An address cannot be listened on.
     #[error("cannot listen on --{option} {address}: {source}{hint}")]
     Listen {
@@ -244,6 +298,7 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
 
+    raise_limit();
     let data = DataFolder::open(&options.data)?;
     // A PostgreSQL database may have several centers; the SQLite file has one.
     let (database, lock, abandoned_after) = match options.database {
@@ -263,11 +318,14 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         Some(id) => id,
         None => data.center_id()?,
     };
-    let http = listen("http", options.http).await?;
-    let mqtt = listen("mqtt", options.mqtt).await?;
-    let http_address = http.local_addr().map_err(ServeError::System)?;
-    let mqtt_address = mqtt.local_addr().map_err(ServeError::System)?;
-    let public = config::public_url(options.public_url.as_deref(), http_address)?;
+    let tls = match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::load(certificate, key)?),
+        _ => None,
+    };
+    let http = Doors::open(["http", "https"], options.http, options.https, tls.as_ref()).await?;
+    let mqtt = Doors::open(["mqtt", "mqtts"], options.mqtt, options.mqtts, tls.as_ref()).await?;
+    let (http_address, is_secure) = http.first()?;
+    let public = config::public_url(options.public_url.as_deref(), http_address, is_secure)?;
     if !options.no_vendor_devices && !public.suits_vendor_devices() {
         return Err(ConfigError::NotForVendorDevices(public.to_string()).into());
     }
@@ -312,13 +370,23 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
 
     let leaving = engine.clone();
     let mut parts = JoinSet::new();
-    parts.spawn(http::serve(http, router, stop.clone()));
+    let announced = [mqtt.said(), http.said()].concat();
+    let proxies = Proxies::new(options.trusted_proxies);
+    let connections = Connections::limited(HTTP_CONNECTIONS, usize::from(options.connections_per_address));
+    for (listener, tls) in http.0 {
+        let port = Port { tls, proxies: proxies.clone(), connections: connections.clone() };
+        parts.spawn(http::serve(listener, port, router.clone(), stop.clone()));
+    }
+    if let Some(tls) = tls {
+        parts.spawn(tls.keep_current(stop.clone()));
+    }
     let endpoint = MqttEndpoint::new(engine.clone());
     let keep_log = (options.keep_log > 0).then(|| Millis::hours(24 * i64::from(options.keep_log)));
     parts.spawn(Scheduler::new(engine, endpoint.clone(), keep_log).run(stop.clone()));
-    parts.spawn(endpoint.serve(mqtt, stop.clone()));
-    announce(mqtt_address, http_address, first_password);
-    info!(%http_address, %mqtt_address, %public, data = %options.data.display(), "ready");
+    parts.spawn(endpoint.serve_ports(mqtt.0, stop.clone()));
+    let ports = announced.join(" ");
+    announce(announced, first_password);
+    info!(ports, %public, data = %options.data.display(), "ready");
 
     let signal = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
@@ -349,9 +417,9 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
 
 /// Says where the center can be reached, and the one-time password of the first administrator, to whoever started it. A
 /// standard output that is closed, full or not read stops nothing: the log has both addresses too (never the password).
-fn announce(mqtt: SocketAddr, http: SocketAddr, first_password: Option<String>) {
+fn announce(ports: Vec<String>, first_password: Option<String>) {
     std::thread::spawn(move || {
-        let mut said = format!("mqtt: mqtt://{mqtt}\nhttp: http://{http}\n");
+        let mut said: String = ports.iter().map(|url| format!("{}: {url}\n", scheme(url))).collect();
         if let Some(password) = first_password {
             said += &format!("sign in: account {FIRST_ACCOUNT}, one-time password {password}\n");
         }
@@ -362,8 +430,59 @@ fn announce(mqtt: SocketAddr, http: SocketAddr, first_password: Option<String>) 
     });
 }
 
-async fn listen(option: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|source| {
+fn scheme(url: &str) -> &str {
+    url.split_once(':').map_or(url, |(scheme, _)| scheme)
+}
+
+/// The ports of one protocol: in the clear, and over TLS.
+struct Doors(Vec<(TcpListener, Option<Tls>)>, [&'static str; 2]);
+
+impl Doors {
+    async fn open(
+        options: [&'static str; 2],
+        plain: At,
+        secure: Option<SocketAddr>,
+        tls: Option<&Tls>,
+    ) -> Result<Self, ServeError> {
+        let mut listeners = Vec::new();
+        if let Some(address) = plain.0 {
+            listeners.push((listen(options[0], address)?, None));
+        }
+        if let Some(address) = secure {
+            listeners.push((listen(options[1], address)?, tls.cloned()));
+        }
+        if listeners.is_empty() {
+            return Err(ServeError::Closed { plain: options[0], secure: options[1] });
+        }
+        Ok(Self(listeners, options))
+    }
+
+    /// The first of them, and whether it is over TLS.
+    fn first(&self) -> Result<(SocketAddr, bool), ServeError> {
+        let found = self.0.first().map(|(listener, tls)| Ok((listener.local_addr()?, tls.is_some())));
+        found.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())).map_err(ServeError::System)
+    }
+
+    /// Each as a URL.
+    fn said(&self) -> Vec<String> {
+        let [plain, secure] = self.1;
+        let url = |(listener, tls): &(TcpListener, Option<Tls>)| {
+            let address = listener.local_addr().ok()?;
+            Some(format!("{}://{address}", if tls.is_some() { secure } else { plain }))
+        };
+        self.0.iter().filter_map(url).collect()
+    }
+}
+
+fn listen(option: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        // After a power cut all devices come at once.
+        socket.listen(4096)
+    };
+    open().map_err(|source| {
         let hint = match source.kind() {
             io::ErrorKind::AddrInUse => {
                 "; stop what listens there, or give another address (port 0 takes a free one)"
@@ -373,4 +492,18 @@ async fn listen(option: &'static str, address: SocketAddr) -> Result<TcpListener
         };
         ServeError::Listen { option, address, source, hint }
     })
+}
+
+/// Takes as many files and connections as the system allows; many systems begin with 1024.
+fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        Ok(()) => {
+            info!(before = ?limit.current, now = ?limit.maximum, "open files and connections: limit raised")
+        }
+        Err(error) => warn!(limit = ?limit.current, %error, "open files and connections: the limit stays"),
+    }
 }

@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::guard::Guard;
 use super::routes::Route;
 use crate::access::{Audited, Caller, Principal};
-use crate::http::Peer;
+use crate::peer::Peer;
 
 /// Most bytes of an answer that is looked into.
 const LOOKED_INTO: u64 = 1024 * 1024;

@@ -21,15 +21,20 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rmqtt_codec::v3::ConnectAckReason;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::connections::{Connections, Place};
 use crate::engine::{Downlink, Engine, SessionId};
 use crate::scheduler::{Delivery, DeviceLink};
 use crate::store::DeviceId;
+use crate::tls::Tls;
 
 use credentials::{AdmissionError, Admitted};
 use device_protocol::DeviceProtocol;
@@ -43,6 +48,10 @@ pub use timing::Timing;
 
 /// Connections at the same time, those before CONNECT included. Further ones are closed at once; the device tries again.
 const CONNECTIONS: u32 = 100_000;
+/// Connections of one address that have not sent their CONNECT yet. Devices behind one address are many, and quick.
+const WAITING: usize = 1_000;
+/// Silence after which the system asks whether the peer is still there: a device may set no keep-alive of its own.
+const TCP_KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// How often the engine is told again of ended connections.
 const REPORTS: Duration = Duration::from_secs(1);
 /// Pause after a failed accept: most likely no file descriptor is left.
@@ -57,6 +66,8 @@ pub struct MqttEndpoint {
     registry: Registry,
     log_limiter: LogLimiter,
     connections: Arc<Semaphore>,
+    /// Connections before their CONNECT.
+    waiting: Connections,
     /// Ended connections that the engine could not be told of, because the store was unreachable.
     unreported: Mutex<Vec<(DeviceId, SessionId)>>,
 }
@@ -75,6 +86,7 @@ impl MqttEndpoint {
             registry: Registry::default(),
             log_limiter: LogLimiter::new(Instant::now()),
             connections: Arc::new(Semaphore::new(CONNECTIONS as usize)),
+            waiting: Connections::limited(CONNECTIONS as usize, WAITING),
             unreported: Mutex::default(),
         })
     }
@@ -86,8 +98,19 @@ impl MqttEndpoint {
 
     /// Serves devices on `listener` until `shutdown`; then ends every session.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
-        tokio::join!(self.accept_all(&listener, &shutdown), self.retry_unreported(&shutdown));
-        drop(listener);
+        self.serve_ports(vec![(listener, None)], shutdown).await;
+    }
+
+    /// Serves devices on several listeners, some of them over TLS, until `shutdown`; then ends every session.
+    pub async fn serve_ports(
+        self: Arc<Self>,
+        ports: Vec<(TcpListener, Option<Tls>)>,
+        shutdown: CancellationToken,
+    ) {
+        let accepting =
+            ports.iter().map(|(listener, tls)| self.accept_all(listener, tls.as_ref(), &shutdown));
+        tokio::join!(join_all(accepting), self.retry_unreported(&shutdown));
+        drop(ports);
         self.registry.close_all(CloseReason::ShuttingDown);
         // Includes connections before CONNECT, which `shutdown` ends.
         if timeout(SHUTDOWN_LIMIT, self.connections.acquire_many(CONNECTIONS)).await.is_err() {
@@ -95,7 +118,12 @@ impl MqttEndpoint {
         }
     }
 
-    async fn accept_all(self: &Arc<Self>, listener: &TcpListener, shutdown: &CancellationToken) {
+    async fn accept_all(
+        self: &Arc<Self>,
+        listener: &TcpListener,
+        tls: Option<&Tls>,
+        shutdown: &CancellationToken,
+    ) {
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -117,23 +145,45 @@ impl MqttEndpoint {
                 );
                 continue;
             };
-            let endpoint = Arc::clone(self);
-            let shutdown = shutdown.clone();
+            let Some(place) = self.waiting.enter(peer.ip()) else {
+                self.log_limited(|left_out| {
+                    tracing::warn!(%peer, left_out, "closed: {WAITING} connections from there have sent no CONNECT yet");
+                });
+                continue;
+            };
+            if let Err(error) = prepare(&stream) {
+                tracing::debug!(%peer, %error, "connection without its options");
+            }
+            let (endpoint, tls, shutdown) = (Arc::clone(self), tls.cloned(), shutdown.clone());
             tokio::spawn(async move {
-                endpoint.handle_connection(stream, peer, &shutdown).await;
+                match tls {
+                    None => endpoint.handle_connection(stream, peer, place, &shutdown).await,
+                    Some(tls) => match Box::pin(tls.accept(stream)).await {
+                        Ok(stream) => {
+                            Box::pin(endpoint.handle_connection(stream, peer, place, &shutdown)).await
+                        }
+                        Err(error) => endpoint
+                            .log_limited(|left_out| tracing::info!(%peer, left_out, "no TLS: {error}")),
+                    },
+                }
                 drop(permit);
             });
         }
     }
 
     /// One connection, from its first byte to its end.
-    async fn handle_connection(&self, mut stream: TcpStream, peer: SocketAddr, shutdown: &CancellationToken) {
-        // Frames are small and each waits for an answer: they must not wait for each other.
-        let _ = stream.set_nodelay(true);
+    async fn handle_connection<S: AsyncRead + AsyncWrite + Unpin + Send>(
+        &self,
+        mut stream: S,
+        peer: SocketAddr,
+        place: Place,
+        shutdown: &CancellationToken,
+    ) {
         let handshake = tokio::select! {
             () = shutdown.cancelled() => return,
             handshake = Box::pin(handshake::accept(&mut stream, self.timing.connect)) => handshake,
         };
+        drop(place);
         let handshake = match handshake {
             Ok(handshake) => handshake,
             Err(reason) => {
@@ -158,7 +208,13 @@ impl MqttEndpoint {
         }
     }
 
-    async fn refuse(&self, mut stream: TcpStream, peer: SocketAddr, client: &str, reason: &AdmissionError) {
+    async fn refuse(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+        peer: SocketAddr,
+        client: &str,
+        reason: &AdmissionError,
+    ) {
         self.engine.metrics().connect(if reason.answer().is_some() { "refused" } else { "closed" });
         let answer = reason.answer();
         let code = answer.map(u8::from);
@@ -172,9 +228,9 @@ impl MqttEndpoint {
     }
 
     /// The session of an admitted device.
-    async fn run_session(
+    async fn run_session<S: AsyncRead + AsyncWrite + Unpin + Send>(
         &self,
-        stream: TcpStream,
+        stream: S,
         peer: SocketAddr,
         handshake: Handshake,
         admitted: Admitted,
@@ -274,6 +330,14 @@ impl MqttEndpoint {
     }
 }
 
+/// Frames are small and each waits for an answer: they must not wait for each other. A peer that is gone for good is found
+/// out by the system.
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keep_alive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE).with_interval(Duration::from_secs(30));
+    SockRef::from(stream).set_tcp_keepalive(&keep_alive)
+}
+
 impl DeviceLink for MqttEndpoint {
     fn send(&self, device: DeviceId, message: &Downlink) -> Delivery {
         let Some(connection) = self.registry.find(device) else { return Delivery::Offline };
@@ -324,7 +388,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (peer, shutdown) = (stream.local_addr().unwrap(), CancellationToken::new());
-        let bytes = size_of_val(&endpoint.handle_connection(stream, peer, &shutdown));
+        let bytes = size_of_val(&endpoint.handle_connection(
+            stream,
+            peer,
+            endpoint.waiting.enter(peer.ip()).unwrap(),
+            &shutdown,
+        ));
         assert!(bytes < 4096, "{bytes} bytes");
     }
 }

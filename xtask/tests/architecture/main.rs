@@ -115,7 +115,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("center/src/clock.rs", &[]),
     ("center/src/seal.rs", &[]),
-    ("center/src/http.rs", &[]),
+    ("center/src/connections.rs", &[]),
+    ("center/src/peer.rs", &[]),
+    ("center/src/tls.rs", &[]),
+    ("center/src/http.rs", &["center/src/connections.rs", "center/src/peer.rs", "center/src/tls.rs"]),
     ("center/src/log.rs", &[]),
     // Of the codec only the status numbers and the prefix by which a quecota device is known.
     (
@@ -151,6 +154,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "center/src/devices",
         &[
+            "center/src/connections.rs",
+            "center/src/tls.rs",
             "center/src/scheduler.rs",
             "center/src/engine",
             "center/src/store",
@@ -167,7 +172,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "center/src/api",
         &[
             "center/src/access",
-            "center/src/http.rs",
+            "center/src/peer.rs",
             "center/src/engine",
             "center/src/packages",
             "center/src/store",
@@ -181,7 +186,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "center/src/web",
         &[
             "center/src/access",
-            "center/src/http.rs",
+            "center/src/peer.rs",
             "center/src/api",
             "center/src/engine",
             "center/src/packages/format.rs",
@@ -194,6 +199,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "center/src/serve.rs",
         &[
+            "center/src/connections.rs",
+            "center/src/peer.rs",
+            "center/src/tls.rs",
             "center/src/access",
             "center/src/web",
             "center/src/api",

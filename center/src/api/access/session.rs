@@ -12,7 +12,7 @@ use crate::access::{AccessError, Caller, Principal, Session};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::Body;
-use crate::http::Peer;
+use crate::peer::Peer;
 
 /// What somebody signs in with.
 #[derive(Deserialize)]

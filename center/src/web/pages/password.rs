@@ -8,7 +8,7 @@ use maud::html;
 
 use super::sign_in::{local, told, with};
 use crate::access::{Access, AccessError};
-use crate::http::Peer;
+use crate::peer::Peer;
 use crate::web::form::Fields;
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::parts::field;

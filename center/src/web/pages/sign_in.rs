@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 
 use crate::access::{Access, AccessError, Session};
-use crate::http::Peer;
+use crate::peer::Peer;
 use crate::web::form::{Fields, is_ours};
 use crate::web::layout::{Page, Place};
 use crate::web::parts::field;
