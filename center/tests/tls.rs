@@ -118,12 +118,11 @@ fn a_certificate_that_cannot_be_used_is_named_at_the_start() {
     fs::write(at("other.pem"), &key).unwrap();
     let start = |more: &[&str]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_quecota-center"));
-        let ports = ["serve", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--data", &at("data")];
-        let output = command.args(ports).args(more).output().unwrap();
+        let output = command.args(["serve", "--data", &at("data")]).args(more).output().unwrap();
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    let tls = ["--https", "127.0.0.1:0"];
+    let tls = ["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0"];
     for (cert, key, words) in [
         ("none.pem", "key.pem", "--tls-cert"),
         ("key.pem", "key.pem", "holds no `BEGIN CERTIFICATE`"),
