@@ -88,19 +88,19 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
+void console_watch_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = SIG_IGN; /* a peer that closes early is no reason to end */
+    (void)sigaction(SIGPIPE, &action, NULL);
+}
+
 int console_is_interrupted(void)
 {
-    static int is_watching;
-    if (!is_watching) {
-        struct sigaction action;
-        memset(&action, 0, sizeof action);
-        action.sa_handler = on_signal;
-        (void)sigaction(SIGINT, &action, NULL);
-        (void)sigaction(SIGTERM, &action, NULL);
-        action.sa_handler = SIG_IGN; /* a peer that closes early is no reason to end */
-        (void)sigaction(SIGPIPE, &action, NULL);
-        is_watching = 1;
-    }
     return interrupted;
 }
 

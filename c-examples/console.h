@@ -32,7 +32,10 @@ int console_number(const char *text, uint32_t most, uint32_t *value);
 /* Seconds of a clock that never goes back. */
 long console_seconds(void);
 
-/* Whether SIGINT or SIGTERM came; the first call begins to look for them. */
+/* From here on SIGINT and SIGTERM end nothing by themselves, and SIGPIPE is ignored. */
+void console_watch_signals(void);
+
+/* Whether SIGINT or SIGTERM came. */
 int console_is_interrupted(void);
 
 #endif

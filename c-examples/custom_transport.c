@@ -190,7 +190,7 @@ int main(int argc, char **argv)
         console_error("--staging %s must be a number of bytes, --request-every %s of 0 to 86400 seconds", staging, every);
         return EXIT_FAILURE;
     }
-    (void)console_is_interrupted();
+    console_watch_signals();
     transport = transport_open(*ca_file ? ca_file : NULL);
     if (!transport || !storage_open(&storage, folder, image_size) || !mcu_open(&app.mcu, flash, version)) return EXIT_FAILURE;
     platform.transport = transport_table(transport);

@@ -170,7 +170,7 @@ int main(int argc, char **argv)
         console_error("--request-every %s: must be 0 to 86400 seconds", every);
         return EXIT_FAILURE;
     }
-    (void)console_is_interrupted();
+    console_watch_signals();
     transport = transport_open(NULL);
     /* Module firmware must fit the image area whole. */
     if (!transport || !storage_open(&module.storage, folder, 1024 * 1024)) return EXIT_FAILURE;

@@ -181,7 +181,7 @@ int main(int argc, char **argv)
         console_error("--request-every %s: must be 0 to 86400 seconds", every);
         return EXIT_FAILURE;
     }
-    (void)console_is_interrupted();
+    console_watch_signals();
     error = quecota_init(&memory, sizeof memory, &config, quecota_default_platform(), &device);
     if (error == QUECOTA_OK) error = quecota_start(device);
     if (error == QUECOTA_OK) error = quecota_set_product(device, product_key, product_secret);

@@ -193,7 +193,7 @@ int main(int argc, char **argv)
         console_error("--request-every %s: must be 0 to 86400 seconds", every);
         return EXIT_FAILURE;
     }
-    (void)console_is_interrupted();
+    console_watch_signals();
     if (!mcu_open(&mcu, flash, first_version) || !Ql_iotInit()) return EXIT_FAILURE;
     Ql_iotConfigSetEventCB(on_event);
     /* Each of these says in the log what it refuses. */

@@ -155,6 +155,11 @@ fn killed_and_upgraded(center: &Center, folder: &Path, image: &[u8], server: &st
 
 #[test]
 fn a_platform_over_libmosquitto_and_libcurl_is_upgraded_though_it_is_killed() {
+    let program = fs::read(port_example("custom_transport")).unwrap();
+    assert!(
+        !program.windows(7).any(|bytes| bytes == b"rumqttc"),
+        "the library's own platform is linked, so nothing is shown"
+    );
     let folder = tempfile::tempdir().unwrap();
     let image = image(1024 * 1024);
     let center = Center::start(&folder.path().join("center"));

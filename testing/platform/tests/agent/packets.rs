@@ -62,12 +62,12 @@ fn one_packet_is_under_way_at_a_time() {
 fn a_request_that_waits_when_its_plan_comes_is_not_sent_behind_the_reports_of_the_upgrade() {
     let mut harness = Harness::new(64 * 1024);
     harness.connect();
-    harness.agent.ota_request(&mut harness.world, 0).unwrap();
+    harness.agent.ota_request(0).unwrap();
     harness.offer(plan());
     assert_eq!(harness.statuses(), [1]);
     assert!(!harness.commands().contains(&0x0115), "{:x?}", harness.commands());
     // A request that is made now is one.
-    harness.agent.ota_request(&mut harness.world, 0).unwrap();
+    harness.agent.ota_request(0).unwrap();
     harness.run();
     assert!(harness.commands().contains(&0x0115), "{:x?}", harness.commands());
 }
