@@ -44,7 +44,7 @@ pub fn chart(view: &View, plan: &Plan, history: &PlanHistory) -> Markup {
                     }
                 }
                 figcaption {
-                    div.span { span { (view.time(from)) } span { (view.time(until)) } }
+                    div.span { span { (view.second(from)) } span { (view.second(until)) } }
                     ul.legend { @for (kind, word, sums) in &curves {
                         li { span class={ "dot is-" (kind) } aria-hidden="true" {} (view.t(word)) " " b { (number(sums.last().copied().unwrap_or(0))) } }
                     } }

@@ -53,6 +53,23 @@ pub fn lines(view: &View, log: &[LogEntry]) -> Markup {
     }
 }
 
+/// What a status says, in the words of the component's states.
+fn status_word(status: i64) -> Option<&'static str> {
+    Some(match status {
+        1 => "Plan Received",
+        2 => "Upgrade Confirmed",
+        3 => "Refused",
+        4 => "Ready to Download",
+        5 => "Downloading",
+        6 => "Download Failed",
+        8 => "Downloaded",
+        9 => "Upgrading",
+        11 => "Upgrade Succeeded",
+        12 => "Upgrade Failed",
+        _ => return None,
+    })
+}
+
 /// A line's values: its sentence first, then the rest by name.
 fn words(view: &View, value: &Value) -> Markup {
     let Some(fields) = value.as_object() else { return html! { @if !value.is_null() { (plain(value)) } } };
@@ -61,6 +78,7 @@ fn words(view: &View, value: &Value) -> Markup {
         .iter()
         .filter(|(name, value)| sentence.is_none_or(|(said, _)| said != name.as_str()) && !value.is_null());
     html! {
+        @if let Some(word) = fields.get("status").and_then(Value::as_i64).and_then(status_word) { (view.t(word)) ": " }
         @if let Some((_, text)) = sentence { (reason(view, text)) " " }
         @for (name, value) in rest { span.value { (name) " " b { (plain(value)) } } " " }
     }
