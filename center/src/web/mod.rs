@@ -25,7 +25,7 @@ use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::engine::Engine;
 use crate::rules::ProductKey;
-use crate::store::{PlanId, Reader, StoreError};
+use crate::store::{FailureCount, PlanId, Reader, StoreError};
 
 use self::layout::Wrong;
 use self::memo::Memo;
@@ -42,6 +42,8 @@ pub struct Console {
     plans: Memo<PlanId, pages::plan::Counts>,
     /// The versions that a product's devices report.
     versions: Memo<ProductKey, pages::fleet::Versions>,
+    /// The failures of the last days.
+    failures: Memo<(), Vec<FailureCount>>,
 }
 
 impl FromRef<Console> for Access {
@@ -54,7 +56,7 @@ impl Console {
     /// The console over the API's use cases, for those who have an account.
     #[must_use]
     pub fn new(api: Api) -> Self {
-        Self { api, plans: Memo::default(), versions: Memo::default() }
+        Self { api, plans: Memo::default(), versions: Memo::default(), failures: Memo::default() }
     }
 
     fn engine(&self) -> &Engine {

@@ -20,26 +20,41 @@ if (main?.dataset.live) {
 function follow(address) {
   const off = document.querySelector(".off");
   const waiting = new Map();
-  const stream = new EventSource(address);
-  stream.addEventListener("open", () => { off.hidden = true; });
-  stream.addEventListener("error", () => { off.hidden = false; });
-  stream.addEventListener("part", (event) => {
-    const { id, html } = JSON.parse(event.data);
-    waiting.set(id, html);
-    flush();
-  });
-  document.addEventListener("focusout", () => setTimeout(flush));
-  // A page that is left must not look as if its stream had broken.
-  addEventListener("pagehide", () => stream.close());
+  let stream;
+
+  function open() {
+    if (stream) return;
+    stream = new EventSource(address);
+    stream.onopen = () => { off.hidden = true; };
+    stream.onerror = () => { off.hidden = false; };
+    stream.addEventListener("part", (event) => {
+      const { id, html } = JSON.parse(event.data);
+      waiting.set(id, html);
+      flush();
+    });
+  }
+
+  function close() {
+    stream?.close();
+    stream = undefined;
+  }
 
   function flush() {
     for (const [id, html] of waiting) {
       const part = document.getElementById(id);
-      if (!part || isInUse(part)) continue;
+      if (part && isInUse(part)) continue;
       waiting.delete(id);
-      put(part, html);
+      if (part) put(part, html);
     }
   }
+
+  open();
+  document.addEventListener("focusout", () => setTimeout(flush));
+  // A browser has six connections to a host: pages that nobody sees must not hold them.
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  // A page that is left must not look as if its stream had broken.
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (event) => { if (event.persisted) open(); });
 }
 
 // Nothing is taken away from under somebody's hands.

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use crate::api::error::ApiError;
 use crate::clock::Millis;
-use crate::rules::plan::PlanState;
+use crate::rules::plan::{List, PlanState};
 use crate::rules::progress::{Figures, Presence};
 use crate::rules::{ComponentKind, DeviceKey, PackageId, ProductKey};
 use crate::store::{FailureCount, Plan, Product, Topic, VersionCount};
@@ -64,27 +64,23 @@ struct Fleet {
     running: Vec<Running>,
     saved: Vec<Plan>,
     products: Vec<InField>,
-    failures: Vec<FailureCount>,
+    /// None: they are being counted, or are not for the viewer.
+    failures: Option<Arc<Vec<FailureCount>>>,
     failed_verifications: Vec<(i64, PackageId, DeviceKey)>,
     has_packages: bool,
+}
+
+/// Failures of the last days.
+async fn failures(console: Console) -> Result<Vec<FailureCount>, ApiError> {
+    let from = console.engine().clock().now() - Millis::hours(24 * DAYS);
+    Ok(console.read().await?.failures_since(from, Millis::hours(24)).await?)
 }
 
 impl Fleet {
     async fn of(console: &Console, view: &View) -> Result<Self, ApiError> {
         let now = view.now;
         let mut store = console.read().await?;
-        let mut running = Vec::new();
-        for (_, plan) in store.running_plans().await? {
-            // One that cannot be used stands in the process log, and hides no other.
-            let Ok(plan) = plan else { continue };
-            if !view.reaches(&plan.settings.product) {
-                continue;
-            }
-            let figures = store.plan_figures(plan.id).await?;
-            let population = super::plans::population(&mut store, &plan).await?;
-            running.push(Running { plan, figures, population });
-        }
-        let mut products = Vec::new();
+        let mut products: Vec<InField> = Vec::new();
         for product in store.products().await? {
             if !view.reaches(&product.key) {
                 continue;
@@ -95,11 +91,21 @@ impl Fleet {
             let versions = console.versions.get(product.key.clone(), count).await;
             products.push(InField { product, online, devices: online + offline, versions });
         }
-        let day = Millis::hours(24);
+        let mut running = Vec::new();
+        for (_, plan) in store.running_plans().await? {
+            // One that cannot be used stands in the process log, and hides no other.
+            let Ok(plan) = plan else { continue };
+            let product = products.iter().find(|field| field.product.key == plan.settings.product);
+            let Some(product) = product else { continue };
+            let figures = store.plan_figures(plan.id).await?;
+            let listed = store.count_listed(plan.id, List::White).await?;
+            let population = u64::try_from(if listed > 0 { listed } else { product.devices }).unwrap_or(0);
+            running.push(Running { plan, figures, population });
+        }
         // They are counted over all products: not for those who may not see all of them.
         let failures = match view.reaches_all() {
-            true => store.failures_since(now - Millis::hours(24 * DAYS), day).await?,
-            false => Vec::new(),
+            true => console.failures.get((), failures(console.clone())).await,
+            false => None,
         };
         let mut failed_verifications = Vec::new();
         for id in store.failed_verifications(now - Millis::hours(24 * DAYS), 5).await? {
@@ -158,6 +164,7 @@ impl Fleet {
         let fallen: i64 = self
             .failures
             .iter()
+            .flat_map(|counts| counts.iter())
             .filter(|count| {
                 count.reason.as_deref().is_some_and(|reason| {
                     reason.starts_with("reported ") && reason.ends_with("after success")
@@ -270,7 +277,7 @@ impl Fleet {
 
     fn failures(&self, view: &View) -> Markup {
         let mut reasons: BTreeMap<&str, [i64; DAYS as usize]> = BTreeMap::new();
-        for count in &self.failures {
+        for count in self.failures.iter().flat_map(|counts| counts.iter()) {
             let days = reasons.entry(count.reason.as_deref().unwrap_or("")).or_default();
             if let Some(day) =
                 usize::try_from(count.part).ok().and_then(|part| days.get_mut(part.min(DAYS as usize - 1)))
