@@ -1,11 +1,14 @@
 //! `cargo xtask demo --cut-power`: the C example is killed at random moments of its upgrade, and still ends it.
 
-use crate::demo::{Center, DEVICE, PRODUCT, SECRET, random_image, read, step};
+use crate::demo::{
+    Center, DEVICE, PRODUCT, SECRET, SILENCE_MAX_WITH_FAULTS, Shown, random_image, read, step,
+};
 
 use crate::process::{Background, Folder, Heard, Outcome, cargo, fail, run as run_command};
 use crate::throttled_proxy::ThrottledProxy;
-use crate::{setup, test};
+use crate::{incidents, setup, test};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 const IMAGE: usize = 1024 * 1024;
@@ -27,7 +30,7 @@ enum Moment {
 /// The last steps of an upgrade, of which each is cut once.
 const LAST_STEPS: [&str; 3] = ["10703", "verified", "10704"];
 
-/// Runs two upgrades, with staging as large as the image and with 64 KB of it.
+/// Runs two upgrades, with staging as large as the image and with 64 KB of it, and one to which the [`incidents`] happen.
 pub fn run(seed: Option<u64>) -> Outcome {
     setup::packages(&[setup::DEMO])?;
     step("build the center, libquecota.a and the C example");
@@ -41,7 +44,41 @@ pub fn run(seed: Option<u64>) -> Outcome {
     step("staging as large as the image");
     upgrade(&example, IMAGE, &[], seed)?;
     step("staging of 64 KB, and the application's own mark each 16 KB");
-    upgrade(&example, 64 * 1024, &["--checkpoints"], !seed)
+    upgrade(&example, 64 * 1024, &["--checkpoints"], !seed)?;
+    bad_day(&example)
+}
+
+/// One upgrade to which the incidents happen, a power cut among them.
+fn bad_day(example: &Path) -> Outcome {
+    let start = Instant::now();
+    let folder = Folder::new("cut-power-incidents")?;
+    let proxy = ThrottledProxy::start()?;
+    let center = Center::start(folder.path(), Some(&proxy))?;
+    center.product()?;
+    let image = folder.path().join("stm32-2_0_0.bin");
+    random_image(&image)?;
+    let plan = center.plan(&image)?;
+    let (staging, options) = (incidents::STAGING, &["--checkpoints"][..]);
+    let device = Device { example, folder: folder.path(), mqtt: &center.mqtt, staging, options };
+    let mut shown = Shown::new(SILENCE_MAX_WITH_FAULTS);
+    let configure = |command: &mut Command| {
+        device.configure(command);
+        command.env("QUECOTA_LOG", "error");
+    };
+    let again = || Background::start_with_errors(example, "KILL", configure);
+    let full = incidents::start_on_full_disk(example, configure)?;
+    let running = incidents::happen(full, &folder.path().join("device"), &proxy, &mut shown, &again)?;
+    shown.follow(&running, &mut |_| Ok(false))?;
+    running.finish()?;
+    let (uploaded, written) = (read(&image)?, read(&device.flash())?);
+    if uploaded != written {
+        return fail(format!("{} bytes in the flash, and they differ from the package", written.len()));
+    }
+    let said = center.upgraded(&plan)?.ok_or("the center does not say Upgraded")?;
+    println!("  {said}");
+    println!("  {} bytes, identical; {:.1} s", written.len(), start.elapsed().as_secs_f64());
+    center.stop();
+    Ok(())
 }
 
 /// One upgrade with its cuts.
@@ -186,12 +223,14 @@ impl Device<'_> {
     }
 
     fn start(&self) -> Outcome<Background> {
-        Background::start(self.example, "KILL", |command| {
-            command.args(["--server", self.mqtt, "--product-key", PRODUCT, "--product-secret", SECRET]);
-            command.args(["--component", "STM32", "--version", "1_0_0", "--once", "--request-every", "1"]);
-            command.args(self.options).arg("--flash").arg(self.flash());
-            command.env("QUECOTA_DIR", self.folder.join("device")).env("QUECOTA_DEVICE_KEY", DEVICE);
-            command.env("QUECOTA_STAGING", self.staging.to_string());
-        })
+        Background::start(self.example, "KILL", |command| self.configure(command))
+    }
+
+    fn configure(&self, command: &mut Command) {
+        command.args(["--server", self.mqtt, "--product-key", PRODUCT, "--product-secret", SECRET]);
+        command.args(["--component", "STM32", "--version", "1_0_0", "--once", "--request-every", "1"]);
+        command.args(self.options).arg("--flash").arg(self.flash());
+        command.env("QUECOTA_DIR", self.folder.join("device")).env("QUECOTA_DEVICE_KEY", DEVICE);
+        command.env("QUECOTA_STAGING", self.staging.to_string());
     }
 }

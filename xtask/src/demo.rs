@@ -2,7 +2,7 @@
 
 use crate::process::{Background, Folder, Heard, Outcome, cargo, fail, output, root, run as run_command};
 use crate::throttled_proxy::ThrottledProxy;
-use crate::{setup, test};
+use crate::{incidents, setup, test};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,9 @@ const STAGING: usize = 64 * 1024;
 /// Longest time in which a device prints nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// The same with injected faults, for which it waits until its timeouts.
-const SILENCE_MAX_WITH_FAULTS: Duration = Duration::from_secs(180);
+pub const SILENCE_MAX_WITH_FAULTS: Duration = Duration::from_secs(180);
+/// How often it is looked what happens besides.
+const TICK: Duration = Duration::from_millis(50);
 /// By then an upgrade is over, in any world.
 const DEADLINE: Duration = Duration::from_secs(600);
 pub const PRODUCT: &str = "p1demo";
@@ -27,7 +29,7 @@ pub const FAULTS: &str = "drop-link=4%,duplicate=10%,reorder=10%,lose-ack=1%,ref
                           short=3%,long=3%,stall=1%,slow=300kB/s";
 
 /// Builds, starts a center, makes a plan, lets the C example upgrade itself by it, and checks every byte. With `faults`
-/// as `QUECOTA_FAULTS` takes them, if there are any.
+/// as `QUECOTA_FAULTS` takes them, if there are any, and then with the [`incidents`] as well.
 pub fn run(faults: Option<&str>) -> Outcome {
     setup::packages(&[setup::DEMO])?;
     step("build the center, libquecota.a and the C example");
@@ -39,7 +41,8 @@ pub fn run(faults: Option<&str>) -> Outcome {
     let start = Instant::now();
     let folder = Folder::new("demo")?;
     step("start a center");
-    let center = Center::start(folder.path(), None)?;
+    let proxy = faults.as_ref().map(|_| ThrottledProxy::start()).transpose()?;
+    let center = Center::start(folder.path(), proxy.as_ref())?;
     println!("  {}  {}", center.http, center.mqtt);
 
     step("the device: a C application with an MCU behind it, whose flash is a file");
@@ -50,25 +53,26 @@ pub fn run(faults: Option<&str>) -> Outcome {
         command.args(["--component", "STM32", "--version", "1_0_0", "--once", "--request-every", "2"]);
         command.arg("--flash").arg(&flash);
         command.env("QUECOTA_DIR", folder.path().join("device")).env("QUECOTA_DEVICE_KEY", DEVICE);
-        command.env("QUECOTA_STAGING", STAGING.to_string());
+        let staging = if faults.is_some() { incidents::STAGING } else { STAGING };
+        command.env("QUECOTA_STAGING", staging.to_string());
+        if let Some(faults) = &faults {
+            // Of the troubles that follow from a fault, only errors: each fault says by itself that it struck.
+            command.env("QUECOTA_FAULTS", faults).env("QUECOTA_LOG", "error");
+        }
     };
-    let device = match &faults {
+    let mut device = match &faults {
         None => Background::start(&example, "KILL", configure)?,
         Some(faults) => {
             println!("  in a bad world: {faults}");
             println!("  the same chances again: cargo xtask demo --faults {faults}");
-            Background::start_with_errors(&example, "KILL", |command| {
-                configure(command);
-                // Of the troubles that follow from a fault, nothing: each fault says by itself that it struck.
-                command.env("QUECOTA_FAULTS", faults).env("QUECOTA_LOG", "error");
-            })?
+            incidents::start_on_full_disk(&example, configure)?
         }
     };
-    let mut shown = Shown {
-        patience: if faults.is_some() { SILENCE_MAX_WITH_FAULTS } else { SILENCE_MAX },
-        ..Shown::default()
-    };
-    shown.follow(&device, Some("request"))?;
+    let mut shown = Shown::new(if faults.is_some() { SILENCE_MAX_WITH_FAULTS } else { SILENCE_MAX });
+    shown.follow(&device, &mut |line| Ok(line.is_some_and(|line| line.starts_with("request"))))?;
+    if !shown.seen("request") {
+        return fail(format!("the device ended before it asked for a plan; its last words: {}", shown.said));
+    }
     center.say(&["device", "list", "--product", PRODUCT])?;
 
     step("add a version package and activate an upgrade plan");
@@ -76,9 +80,20 @@ pub fn run(faults: Option<&str>) -> Outcome {
     random_image(&image)?;
     let plan = center.plan(&image)?;
 
+    if let Some(proxy) = &proxy {
+        let start = || Background::start_with_errors(&example, "KILL", configure);
+        let happened = incidents::happen(device, &folder.path().join("device"), proxy, &mut shown, &start);
+        if happened.is_err() {
+            shown.faults();
+            center.say(&["why", PRODUCT, DEVICE])?;
+        }
+        device = happened?;
+    }
     step("the device asks for a plan, and upgrades its MCU");
-    let followed = shown.follow(&device, None);
-    shown.faults();
+    let followed = shown.follow(&device, &mut |_| Ok(false));
+    if proxy.is_some() {
+        shown.faults();
+    }
     if followed.is_err() {
         center.say(&["why", PRODUCT, DEVICE])?;
     }
@@ -129,25 +144,50 @@ pub fn step(what: &str) {
 }
 
 /// What the device has printed so far.
-#[derive(Default)]
-struct Shown {
+pub struct Shown {
     words: Vec<String>,
     /// Its last line.
     said: String,
+    /// Its errors.
+    errors: Vec<String>,
     /// How often each fault struck.
     struck: BTreeMap<String, u32>,
     /// The line of an upgrade that failed.
-    failure: Option<String>,
+    pub failure: Option<String>,
     /// How long it may say nothing.
     patience: Duration,
 }
 
 impl Shown {
-    /// Shows what the device prints, until a line begins with `last` or it ends.
-    fn follow(&mut self, device: &Background, last: Option<&str>) -> Outcome {
+    /// Nothing yet, of a device that may say nothing for so long.
+    pub fn new(patience: Duration) -> Self {
+        let (words, said, errors, struck) = Default::default();
+        Shown { words, said, errors, struck, failure: None, patience }
+    }
+
+    /// Shows what the device prints, until it ends, or `is_done` with a line, or between two lines with none.
+    pub fn follow(
+        &mut self,
+        device: &Background,
+        is_done: &mut dyn FnMut(Option<&str>) -> Outcome<bool>,
+    ) -> Outcome {
         let terminal = std::io::stdout().is_terminal();
-        let start = Instant::now();
-        while let Some(line) = device.line(self.patience)? {
+        let (start, mut last) = (Instant::now(), Instant::now());
+        loop {
+            let line = match device.heard(TICK) {
+                Heard::Line(line) => line,
+                Heard::End => return Ok(()),
+                Heard::Nothing if last.elapsed() > self.patience => {
+                    return fail(format!("the device said nothing for {:?}", self.patience));
+                }
+                Heard::Nothing => {
+                    if is_done(None)? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            };
+            last = Instant::now();
             if start.elapsed() > DEADLINE {
                 return fail(format!(
                     "the upgrade is not over after {DEADLINE:?}; the device's last words: {line}"
@@ -165,6 +205,9 @@ impl Shown {
             if line.starts_with("10706") {
                 self.failure = Some(line.clone());
             }
+            if line.contains(" error quecota: ") {
+                self.errors.push(line.clone());
+            }
             let word = line.split_whitespace().next().unwrap_or("").to_owned();
             match bar(&line) {
                 // Pieces come by the dozen: a terminal shows them as one line that grows.
@@ -177,27 +220,25 @@ impl Shown {
             }
             std::io::stdout().flush().map_err(|error| format!("the terminal: {error}"))?;
             self.said.clone_from(&line);
-            let found = last.is_some_and(|last| line.starts_with(last));
             self.words.push(word);
-            if found {
+            if is_done(Some(&line))? {
                 return Ok(());
             }
         }
-        match last {
-            Some(last) => fail(format!("the device ended before \"{last}\"; its last words: {}", self.said)),
-            None => Ok(()),
-        }
+    }
+
+    /// Whether one of its errors has this in it.
+    pub fn heard(&self, part: &str) -> bool {
+        self.errors.iter().any(|error| error.contains(part))
     }
 
     /// Which faults struck, and how often.
     fn faults(&self) {
-        if self.patience == SILENCE_MAX_WITH_FAULTS {
-            println!("\n  {:<12} {:>6}", "fault", "struck");
-            for (fault, count) in &self.struck {
-                println!("  {fault:<12} {count:>6}");
-            }
-            println!("  {:<12} {:>6}", "in all", self.struck.values().sum::<u32>());
+        println!("\n  {:<12} {:>6}", "fault", "struck");
+        for (fault, count) in &self.struck {
+            println!("  {fault:<12} {count:>6}");
         }
+        println!("  {:<12} {:>6}", "in all", self.struck.values().sum::<u32>());
     }
 
     fn seen(&self, word: &str) -> bool {

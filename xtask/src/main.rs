@@ -10,6 +10,7 @@ mod demo;
 mod demo_console;
 mod firmware;
 mod fuzz;
+mod incidents;
 mod postgres;
 mod process;
 mod setup;
@@ -23,8 +24,10 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask demo      a C application is upgraded by a plan of a local center, step by step
 cargo xtask demo --console   a center with a small living fleet, to look at its pages until Ctrl-C
-cargo xtask demo --cut-power [--seed N]   the same, killed at 20 random moments of the upgrade
-cargo xtask demo --faults [TEXT]   the same in a bad world; TEXT such as drop-link=2%,stall=1%,slow=20kB/s,seed=7
+cargo xtask demo --cut-power [--seed N]   the same, killed at 20 random moments of the upgrade; then with a full disk, a
+                      damaged image and a server that is away for two minutes
+cargo xtask demo --faults [TEXT]   the same in a bad world, and with those three; TEXT such as
+                      drop-link=2%,stall=1%,slow=20kB/s,seed=7
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
                       --long adds hours of power cuts and faults; names of stages (form, c, rust, browser, firmware, long) run these alone
 cargo xtask screenshots   pictures of the console's main pages, into docs/console

@@ -1,10 +1,11 @@
-//! A TCP proxy between a device and the center's files: it limits the rate and counts the bytes that the device read.
+//! A TCP proxy between a device and the center's files: it limits the rate, counts the bytes that the device read, and plays a
+//! server that asks for patience.
 
 use crate::process::Outcome;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes forwarded at a time.
 const CHUNK: usize = 1024;
@@ -31,6 +32,10 @@ struct Count {
     transfer: Option<(TcpStream, usize)>,
     /// The device is stopped: nothing is forwarded.
     paused: bool,
+    /// Until then each request is answered 503 with Retry-After, seconds.
+    away: Option<(Instant, u64)>,
+    /// Requests that were.
+    refused: u32,
 }
 
 impl Count {
@@ -98,6 +103,27 @@ impl ThrottledProxy {
         self.count().times.len() as u64
     }
 
+    /// Counts bytes anew.
+    pub fn forget(&self) {
+        let mut count = self.count();
+        (count.forwarded, count.times) = (0, Vec::new());
+    }
+
+    /// From now on, for so long, each request is answered 503 with Retry-After; the transfer under way breaks off.
+    pub fn be_away(&self, wait: Duration) {
+        {
+            let mut count = self.count();
+            count.away = Some((Instant::now() + wait, wait.as_secs()));
+            count.refused = 0;
+        }
+        self.disconnect();
+    }
+
+    /// Requests that were answered so.
+    pub fn refused(&self) -> u32 {
+        self.count().refused
+    }
+
     /// Takes what is still in the kernel's buffers off the count; call it while the device is stopped (SIGSTOP).
     pub fn discount_unread(&self) {
         let mut count = self.count();
@@ -132,6 +158,13 @@ fn forward(client: TcpStream, center: SocketAddr, count: &Mutex<Count>) -> std::
         let request = head(&mut requests)?;
         if request.is_empty() {
             return Ok(());
+        }
+        let away = lock().away.filter(|(until, _)| Instant::now() < *until);
+        if let Some((_, seconds)) = away {
+            lock().refused += 1;
+            let head = format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {seconds}\r\n");
+            return to_client
+                .write_all(format!("{head}Content-Length: 0\r\nConnection: close\r\n\r\n").as_bytes());
         }
         to_server.write_all(request.as_bytes())?;
         let answer = head(&mut answers)?;
