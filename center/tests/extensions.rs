@@ -6,6 +6,7 @@ use OtaStatus::*;
 use conversation::*;
 use quecota_center::devices::codec;
 use quecota_center::engine::Downlink;
+use quecota_center::rules::progress::UpgradeState;
 use quecota_center::rules::*;
 use quecota_core::wire::frame::Command;
 use quecota_core::wire::message::{
@@ -133,6 +134,35 @@ async fn why_and_how_far_are_in_the_upgrade_and_its_log() {
     let key = DeviceKey::new("d1").unwrap();
     let (_, why) = center.engine.why(&pk(), &key).await.unwrap();
     assert_eq!(why[0].last_attempt.as_deref(), Some(reason));
+}
+
+#[tokio::test]
+async fn a_device_that_tries_again_by_itself_is_left_alone_until_it_asks_and_its_plan_counts_nothing() {
+    let center = Center::new().await;
+    let plan = center.plan(&["STM32"], |plan| plan.strategy.retries = 0).await;
+    let mut test_device = center.connected().await;
+    report(&mut test_device, "quecota/0.1").await;
+    for _ in 0..14 {
+        test_device.quiet(&[PlanReceived]).await;
+        firmware(&test_device.status(Confirmed).await);
+        test_device.quiet(&[DownloadStart]).await;
+        status(&mut test_device, DownloadError, STALLED).await;
+        let upgrade = center.upgrade(plan).await;
+        assert_eq!((upgrade.state, upgrade.components[0].failures), (UpgradeState::Upgrading, 0));
+        assert_eq!(center.minutes(20).await, [], "it pauses, and asks by itself");
+        assert_offers(&test_device.request("STM32:1").await, &["STM32"]);
+    }
+    // One that never asks is offered its plan once it can pause no more.
+    test_device.quiet(&[PlanReceived]).await;
+    firmware(&test_device.status(Confirmed).await);
+    status(&mut test_device, DownloadError, STALLED).await;
+    assert_eq!(center.minutes(79).await, []);
+    assert!(!center.minutes(12).await.is_empty());
+    // It has had enough: that is the plan's to count.
+    test_device.quiet(&[PlanReceived]).await;
+    firmware(&test_device.status(Confirmed).await);
+    status(&mut test_device, UpdateError, STALLED).await;
+    assert_eq!(center.upgrade(plan).await.state, UpgradeState::Failed);
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ fn bad_day(example: &Path) -> Outcome {
     center.product()?;
     let image = folder.path().join("stm32-2_0_0.bin");
     random_image(&image)?;
-    let plan = center.plan(&image)?;
+    let plan = center.plan(&image, incidents::RETRIES)?;
     let (staging, options) = (incidents::STAGING, &["--checkpoints"][..]);
     let device = Device { example, folder: folder.path(), mqtt: &center.mqtt, staging, options };
     let mut shown = Shown::new(SILENCE_MAX_WITH_FAULTS);
@@ -65,9 +65,11 @@ fn bad_day(example: &Path) -> Outcome {
         device.configure(command);
         command.env("QUECOTA_LOG", "error");
     };
-    let again = || Background::start_with_errors(example, "KILL", configure);
-    let full = incidents::start_on_full_disk(example, configure)?;
-    let running = incidents::happen(full, &folder.path().join("device"), &proxy, &mut shown, &again)?;
+    let first = Background::start_with_errors(example, "KILL", configure)?;
+    shown.follow(&first, &mut |line| Ok(line.is_some_and(|line| line.starts_with("request"))))?;
+    first.kill()?;
+    let data = folder.path().join("device");
+    let running = incidents::happen(example, &configure, &data, &proxy, &mut shown)?;
     shown.follow(&running, &mut |_| Ok(false))?;
     running.finish()?;
     let (uploaded, written) = (read(&image)?, read(&device.flash())?);
@@ -90,7 +92,7 @@ fn upgrade(example: &Path, staging: usize, options: &[&str], seed: u64) -> Outco
     center.product()?;
     let image = folder.path().join("stm32-2_0_0.bin");
     random_image(&image)?;
-    let plan = center.plan(&image)?;
+    let plan = center.plan(&image, "2")?;
     let device = Device { example, folder: folder.path(), mqtt: &center.mqtt, staging, options };
 
     println!("\n  cut  killed at                        bytes fetched  fetched again since last cut");

@@ -65,7 +65,7 @@ pub fn run(faults: Option<&str>) -> Outcome {
         Some(faults) => {
             println!("  in a bad world: {faults}");
             println!("  the same chances again: cargo xtask demo --faults {faults}");
-            incidents::start_on_full_disk(&example, configure)?
+            Background::start_with_errors(&example, "KILL", configure)?
         }
     };
     let mut shown = Shown::new(if faults.is_some() { SILENCE_MAX_WITH_FAULTS } else { SILENCE_MAX });
@@ -78,11 +78,12 @@ pub fn run(faults: Option<&str>) -> Outcome {
     step("add a version package and activate an upgrade plan");
     let image = folder.path().join("stm32-2_0_0.bin");
     random_image(&image)?;
-    let plan = center.plan(&image)?;
+    let plan = center.plan(&image, if proxy.is_some() { incidents::RETRIES } else { "2" })?;
 
     if let Some(proxy) = &proxy {
-        let start = || Background::start_with_errors(&example, "KILL", configure);
-        let happened = incidents::happen(device, &folder.path().join("device"), proxy, &mut shown, &start);
+        device.kill()?;
+        let data = folder.path().join("device");
+        let happened = incidents::happen(&example, &configure, &data, proxy, &mut shown);
         if happened.is_err() {
             shown.faults();
             center.say(&["why", PRODUCT, DEVICE])?;
@@ -345,8 +346,8 @@ impl Center {
         Ok(())
     }
 
-    /// A version package and an active plan with it; gives the plan's id.
-    pub fn plan(&self, image: &Path) -> Outcome<String> {
+    /// A version package and an active plan with it, which allows so many retries; gives the plan's id.
+    pub fn plan(&self, image: &Path, retries: &str) -> Outcome<String> {
         let image = image.display().to_string();
         let package = self.id(&[
             "package",
@@ -371,6 +372,8 @@ impl Center {
             PRODUCT,
             "--component",
             &component,
+            "--retries",
+            retries,
         ])?;
         self.say(&["plan", "activate", &plan])?;
         Ok(plan)

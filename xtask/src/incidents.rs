@@ -18,30 +18,29 @@ const DISK: u64 = 160 * 1024;
 const KILLED_AT: u64 = 128 * 1024;
 /// and this byte of those is changed.
 const DAMAGED: u64 = 50_000;
+/// Each incident is a failed attempt to the platform, and chance may add some.
+pub const RETRIES: &str = "9";
 /// The server is away once it has sent so many bytes.
 const AWAY_AT: u64 = 600 * 1024;
 const AWAY_FOR: Duration = Duration::from_secs(120);
 /// How often the terminal hears how long it still is away.
 const TOLD: Duration = Duration::from_secs(15);
 
-/// Starts `program` on a disk that is full too soon.
-pub fn start_on_full_disk(program: &Path, configure: impl FnOnce(&mut Command)) -> Outcome<Background> {
-    Background::start_with_errors(Path::new("prlimit"), "KILL", |command| {
-        command.arg(format!("--fsize={DISK}")).arg("--").arg(program);
-        configure(command);
-    })
-}
-
-/// All three, to a `device` that [`start_on_full_disk`] gave, with its data in `folder`; `start` starts it again. Gives the
-/// device that goes on.
+/// All three, to the application `program` that `configure` starts, with its data in `folder`, where it was started before.
+/// Gives the device that goes on.
 pub fn happen(
-    device: Background,
+    program: &Path,
+    configure: &dyn Fn(&mut Command),
     folder: &Path,
     proxy: &ThrottledProxy,
     shown: &mut Shown,
-    start: &dyn Fn() -> Outcome<Background>,
 ) -> Outcome<Background> {
+    let start = || Background::start_with_errors(program, "KILL", configure);
     step(&format!("the disk is full after {DISK} bytes"));
+    let device = Background::start_with_errors(Path::new("prlimit"), "KILL", |command| {
+        command.arg(format!("--fsize={DISK}")).arg("--").arg(program);
+        configure(command);
+    })?;
     shown.follow(&device, &mut |_| Ok(false))?;
     match shown.failure.take() {
         Some(_) => println!("  the upgrade has failed, and says why"),

@@ -175,9 +175,31 @@ pub enum Progress {
     None,
 }
 
+/// Who decides how often a download that failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// The device: it asks for its plan by itself, after pauses that grow, and says 12 when it has had enough.
+    Device,
+    /// The plan, by its retries.
+    Plan,
+}
+
+impl Patience {
+    /// Of a device with this SDK version.
+    pub fn of(sdk_version: Option<&str>) -> Self {
+        if sdk_version.is_some_and(is_quecota) { Patience::Device } else { Patience::Plan }
+    }
+}
+
+/// Longer than a device with patience of its own ever waits before it asks again: Retry-After, an hour at most, and a
+/// quarter more by chance.
+const DEVICE_PAUSE: Millis = Millis::minutes(80);
+
 /// Whether a failure uses up one of the plan's attempts (DECISIONS.md "retries").
-pub fn counts(failure: Failure, progress: Progress) -> bool {
+pub fn counts(failure: Failure, progress: Progress, patience: Patience) -> bool {
     match failure {
+        // An outage of the server must not end the upgrades of a fleet.
+        Failure::Download if patience == Patience::Device => false,
         // The image was complete: bytes say nothing any more.
         Failure::Restarted(ComponentState::Upgrading) => true,
         Failure::Download | Failure::Interrupted | Failure::Restarted(_) => progress == Progress::None,
@@ -192,6 +214,14 @@ pub enum After {
     Retry(Millis),
     /// It has failed for good.
     End,
+}
+
+/// What follows when a device with patience of its own has failed to download: it is left alone until it asks.
+pub fn after_failed_download(after: After, now: Millis) -> After {
+    match after {
+        After::Retry(_) => After::Retry(now + DEVICE_PAUSE),
+        After::End => After::End,
+    }
 }
 
 /// What follows, with `failures` counted attempts behind: attempts = 1 + retries, none after the plan is over.
@@ -301,13 +331,23 @@ mod tests {
 
     #[test]
     fn a_failed_download_with_more_bytes_than_before_does_not_count() {
-        assert!(!counts(Failure::Download, Progress::Made));
-        assert!(counts(Failure::Download, Progress::None));
-        assert!(counts(Failure::Device, Progress::Made));
-        assert!(!counts(Failure::Interrupted, Progress::Made));
-        assert!(counts(Failure::Interrupted, Progress::None));
-        assert!(!counts(Failure::Restarted(ComponentState::Downloading), Progress::Made));
-        assert!(counts(Failure::Restarted(ComponentState::Downloading), Progress::None));
-        assert!(counts(Failure::Restarted(ComponentState::Upgrading), Progress::Made));
+        assert!(!counts(Failure::Download, Progress::Made, Patience::Plan));
+        assert!(counts(Failure::Download, Progress::None, Patience::Plan));
+        assert!(counts(Failure::Device, Progress::Made, Patience::Plan));
+        assert!(!counts(Failure::Interrupted, Progress::Made, Patience::Plan));
+        assert!(counts(Failure::Interrupted, Progress::None, Patience::Plan));
+        assert!(!counts(Failure::Restarted(ComponentState::Downloading), Progress::Made, Patience::Plan));
+        assert!(counts(Failure::Restarted(ComponentState::Downloading), Progress::None, Patience::Plan));
+        assert!(counts(Failure::Restarted(ComponentState::Upgrading), Progress::Made, Patience::Plan));
+    }
+    #[test]
+    fn a_failed_download_of_a_device_that_tries_again_by_itself_does_not_count_and_it_is_left_alone() {
+        let patience = Patience::of(Some("quecota/0.1"));
+        assert_eq!([Patience::of(Some("2.9.0")), Patience::of(None)], [Patience::Plan; 2]);
+        assert!(!counts(Failure::Download, Progress::None, patience));
+        assert!(counts(Failure::Device, Progress::None, patience));
+        let next = after_failed_download(After::Retry(Millis::seconds(10)), Millis(0));
+        assert_eq!(next, After::Retry(Millis::minutes(80)));
+        assert_eq!(after_failed_download(After::End, Millis(0)), After::End);
     }
 }

@@ -246,6 +246,17 @@ fn a_journal_that_changes_while_power_is_off_leads_to_no_wrong_byte() {
 }
 
 #[test]
+fn every_byte_of_the_journal_may_change() {
+    expect_whole("every byte of the journal changes, power going before each 83rd operation", |sweep| {
+        for (upgrade, (erased, program)) in
+            UPGRADES.into_iter().zip([(0xFF, 4), (0x00, 8), (0xFF, 1), (0x00, 256)])
+        {
+            sweep.rot(Scenario::new(upgrade, erased, program), 83, |device| rots(device, Area::Journal, 1));
+        }
+    });
+}
+
+#[test]
 fn trust_in_the_journal_s_offset_is_caught() {
     for upgrade in [Upgrade::Whole, Upgrade::Module, Upgrade::Marked, Upgrade::Package] {
         expect_caught(Mutant::TrustedOffset, Scenario::new(upgrade, 0xFF, 4), |sweep, scenario| {

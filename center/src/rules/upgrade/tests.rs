@@ -739,6 +739,22 @@ fn a_reason_of_the_device_is_logged_with_the_failure() {
     assert_eq!(effects[1], Effect::Log { component, kind: "failure", value: expected });
 }
 
+#[test]
+fn a_target_that_is_reported_without_an_update_is_a_success_with_a_warning() {
+    let early = [Confirmed, ReadyToDownload, Downloading, Downloaded].map(|state| (state, true));
+    for (state, warned) in early.into_iter().chain([(Upgrading, false), (PlanNotReceived, false)]) {
+        let mut upgrade = one(state);
+        let world = world().reports(["2", "2"]);
+        let plan = PlanFacts { state: PlanState::Upgrading, suspended_from: None, settings: &world.settings };
+        let effects = upgrade.apply(Input::Versions { proof: None }, Some(plan), &world.device(), NOW);
+        let logged = effects.iter().find_map(|effect| match effect {
+            Effect::Log { kind: "success", value, .. } => Some(value),
+            _ => None,
+        });
+        assert_eq!(logged.unwrap()["warning"].is_string(), warned, "{state} {effects:?}");
+    }
+}
+
 /// One input of each kind, a status for each of its values.
 fn inputs() -> Vec<Input> {
     let offer = |offered| {

@@ -9,8 +9,8 @@ use crate::clock::Millis;
 use crate::rules::applicability::ComponentFacts;
 use crate::rules::block_reason::BlockReason;
 use crate::rules::component_fsm::{
-    After, ComponentInput, Failure, NextComponent, Progress, Step, after_failure, counts, next_component,
-    step,
+    After, ComponentInput, Failure, NextComponent, Patience, Progress, Step, after_failed_download,
+    after_failure, counts, next_component, step,
 };
 use crate::rules::device::{DeviceFacts, Knowledge};
 use crate::rules::plan::{ENDED, PlanEvent, PlanState, Push, TERMINATED, next_state};
@@ -22,6 +22,8 @@ use crate::rules::{ComponentKind, ComponentNo};
 
 /// What shows that a component is done, for the log.
 const TARGET_REPORTED: &str = "target version reported";
+/// A device may report the target while pieces of its image are still missing.
+const NOT_UPDATED: &str = "the device never said that the firmware is whole and that it updates (status 9)";
 /// Time until an offer is tried again that the limits of its plan blocked without naming a time.
 const LIMIT_RECHECK: Millis = Millis::seconds(10);
 /// Time that a device has to answer a question before its offer is tried again.
@@ -193,12 +195,16 @@ impl Transition<'_> {
         let was_current = self.upgrade.current() == Some(position);
         let now = self.now;
         let Some(component) = self.upgrade.components.get_mut(position) else { return };
+        let has_updated = component.state == ComponentState::Upgrading || !component.state.is_in_flight();
         component.state = state;
         component.reason = None;
         component.proving = false;
         component.lease_until = None;
         component.updated = now;
-        let value = json!({ "state": state, "version": component.target, "evidence": evidence });
+        let mut value = json!({ "state": state, "version": component.target, "evidence": evidence });
+        if !has_updated {
+            value["warning"] = json!(NOT_UPDATED);
+        }
         self.log_component(position, "success", value);
         match self.upgrade.current() {
             None => {
@@ -273,7 +279,8 @@ impl Transition<'_> {
         let Some(component) = self.upgrade.components.get_mut(position) else { return };
         let progress =
             if component.fetched > component.fetched_before { Progress::Made } else { Progress::None };
-        let counted = counts(failure, progress);
+        let patience = Patience::of(self.device.sdk_version);
+        let counted = counts(failure, progress, patience);
         component.fetched_before = component.fetched;
         component.failures += u32::from(counted);
         let failures = component.failures;
@@ -287,7 +294,10 @@ impl Transition<'_> {
         // A firmware verification has one attempt.
         let retries = self.plan.map_or(0, |plan| plan.settings.strategy.retries);
         let plan = self.plan.map_or(PlanState::Upgrading, |plan| plan.state);
-        let after = if cancelled { After::End } else { after_failure(failures, retries, plan, self.now) };
+        let mut after = if cancelled { After::End } else { after_failure(failures, retries, plan, self.now) };
+        if failure == Failure::Download && patience == Patience::Device {
+            after = after_failed_download(after, self.now);
+        }
         self.effects.push(Effect::CountFailure { class: failure.class() });
         let value = json!({
             "reason": reason, "counted": counted, "failures": failures, "retries": retries,
