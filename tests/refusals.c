@@ -201,6 +201,86 @@ static void links_in_words(void)
     CHECK_EQUAL(quecota_deinit(device), QUECOTA_OK);
 }
 
+/* Calls whose lines have no value: those that are not served, and those of data. */
+static void calls_without_a_value(void)
+{
+    static char text[8] = "text";
+    quint8_t byte = 1, *bytes = NULL;
+    quint16_t id = 1;
+    void *list = NULL, *none = NULL;
+    char *place;
+#define IS_NULL(call) ((call) == NULL)
+#define IS_ZERO(call) ((call) == 0)
+#define IS_MINUS(call) ((call) == -1)
+#define IS_VOID(call) (call, 1)
+#define LINE(wrong, call, rule) REFUSED_ON(&drop_in, wrong, call, "", rule)
+#define NOT_KNOWN "not known"
+    LINE(IS_FALSE, Ql_iotSubDevSetConnMode(0, 1), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotSubDevConn(text, text, text, text, 0, 60), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotSubDevDisconn(text, text), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotSubDevDeauth(text, text, text, text), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotSubDevHTB(text, text), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotSubDevPassTransSend(text, text, &byte, 1), NOT_KNOWN);
+    LINE(IS_MINUS, Ql_iotSubDevPassTransSend_ex(text, text, &byte, 1), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotSubDevTslReport(text, text, NULL), NOT_KNOWN);
+    LINE(IS_MINUS, Ql_iotSubDevTslReport_ex(text, text, NULL), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotSubDevTslAck(text, text, 1, NULL), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotConfigSetSubDevAuth(1, &byte), NOT_KNOWN);
+    LINE(IS_VOID, Ql_iotConfigSetSubDevEventCB(NULL), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotGwDevInfoReport(text, text, text), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotGwDevLocReport(text, text, NULL), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotGwDevOtaReq(text, text, text, 0), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotGwDevOtaUpdate(text, text, text, 1), NOT_KNOWN);
+    LINE(IS_MINUS, Ql_iotGwDevOtaRead(text, text, 0, 1, &byte), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotHttpOtaReq(80, 0, text, text, text), "");
+    LINE(IS_VOID, Ql_iotHttpOtaSetEventCb(NULL), "");
+    LINE(IS_VOID, Ql_iotConfigSetHttpOtaEventCb(NULL), "");
+    LINE(IS_FALSE, Ql_iotConfigSetHttpOtaProductInfo(text, text), "");
+    LINE(IS_FALSE, Ql_iotConfigSetHttpOtaTls(1), "");
+    LINE(IS_FALSE, Ql_iotConfigSetHttpOtaServer(text), "");
+    LINE(IS_FALSE, Ql_iotConfigSetHttpOtaUp(80, 0, text), "");
+    LINE(IS_FALSE, Ql_iotMBInit(&id, 1, NULL, NULL), "");
+    LINE(IS_FALSE, Ql_iotMBDeinit(), "");
+    LINE(IS_FALSE, Ql_iotMBCloudRecv(NULL), "");
+    LINE(IS_FALSE, Ql_iotMBLocalRecv(1, &byte, 1), "");
+    LINE(IS_FALSE, Ql_iotCmdBindcodeReport(&byte, 1), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotDBindcodeSet(text, 1), NOT_KNOWN);
+    LINE(IS_ZERO, Ql_iotDBindcodeGet(&place), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotDataCollSend(1, 1, 1, &byte), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotConfigSetAuthODOS(text, text, text, text), "Ql_iotConfigSetDkDs");
+    LINE(IS_FALSE, Ql_iotConfigSetPsk(text), "");
+    LINE(IS_NULL, Ql_iotTtlv2Json(NULL), "");
+    LINE(IS_NULL, Ql_iotJson2Ttlv(NULL), "");
+    LINE(IS_FALSE, Ql_iotCmdSysNTPReq(), NOT_KNOWN);
+    LINE(IS_FALSE, Ql_iotCmdBusLocReportInside(NULL), "position receiver");
+    LINE(IS_MINUS, Ql_iotCmdBusLocReportInside_ex(NULL), "position receiver");
+    LINE(IS_NULL, Ql_iotLocGetSupList(), "position receiver");
+    LINE(IS_NULL, Ql_iotLocGetData(NULL), "position receiver");
+
+    LINE(IS_FALSE, Ql_iotCmdBusPassTransSend(3, &byte, 1), "0, 1 or 2");
+    LINE(IS_FALSE, Ql_iotCmdBusPassTransSend(1, &byte, 0), "nothing to send");
+    LINE(IS_FALSE, Ql_iotCmdBusPassTransSend(1, NULL, 1), "must not be NULL");
+    LINE(IS_FALSE, Ql_iotCmdBusPassTransSend(1, &byte, 1), "");
+    LINE(IS_MINUS, Ql_iotCmdBusPassTransSend_ex(1, NULL, 1), "must not be NULL");
+    LINE(IS_FALSE, Ql_iotCmdBusPhymodelReport(1, NULL), "TTLV list");
+    LINE(IS_MINUS, Ql_iotCmdBusPhymodelReport_ex(1, NULL), "TTLV list");
+    LINE(IS_FALSE, Ql_iotCmdBusPhymodelAck(1, 0, NULL), "packet id");
+    LINE(IS_FALSE, Ql_iotCmdBusLocReportOutside(NULL), "sentence");
+    LINE(IS_MINUS, Ql_iotCmdBusLocReportOutside_ex(NULL), "sentence");
+    LINE(IS_FALSE, Ql_iotCmdSysStatusReport(NULL, 1), "");
+    LINE(IS_FALSE, Ql_iotCmdSysDevInfoReport(&id, 33), "");
+
+    LINE(IS_FALSE, Ql_iotTtlvIdAddBool(NULL, 1, 1), "ttlvHead");
+    LINE(IS_FALSE, Ql_iotTtlvIdAddInt(&list, 8192, 1), "1 to 8191");
+    LINE(IS_FALSE, Ql_iotTtlvIdAddFloat(&list, 1, 1e300), "2^64");
+    LINE(IS_FALSE, Ql_iotTtlvIdAddFloat_ex(&list, 1, 1, 16), "15 decimals");
+    LINE(IS_FALSE, Ql_iotTtlvIdAddByte(&list, 1, bytes, 1), "not be NULL");
+    LINE(IS_FALSE, Ql_iotTtlvIdAddRaw(&list, 1, &byte, 65536), "65535");
+    LINE(IS_FALSE, Ql_iotTtlvIdAddString(&list, 1, NULL), "not be NULL");
+    LINE(IS_FALSE, Ql_iotTtlvIdAddStruct(&list, 1, none), "vHead");
+    CHECK(list == NULL);
+}
+
 static void drop_in_calls(void)
 {
     static char many[100];
@@ -210,6 +290,7 @@ static void drop_in_calls(void)
     memset(many, 'y', sizeof many - 1);
     fake_init(&drop_in);
     CHECK_EQUAL(Ql_iotInit(), TRUE);
+    calls_without_a_value();
     DROP_IN(Ql_iotConfigSetConnmode(QIOT_CONNMODE_REQ), "1", "Ql_iotConfigSetServer() before");
     DROP_IN(Ql_iotConfigSetConnmode(7), "7", "0 (idle) or 1 (connect)");
     DROP_IN(Ql_iotConfigSetProductinfo(NULL, SECRET), "NULL", "not empty");
@@ -241,6 +322,9 @@ static void without_a_device(void)
 {
     static const char *const expected[] = {
         "Ql_iotConfigSetLifetime(60) is refused: Ql_iotInit() has not returned TRUE",
+        "Ql_iotRst() is refused: Ql_iotInit() has not returned TRUE",
+        "Ql_iotCmdBusPassTransSend() is refused: Ql_iotInit() has not returned TRUE",
+        "Ql_iotSubDevHTB() is refused: the protocol of sub-devices is not known",
         "quecota_http_target() is refused: a pointer is NULL",
         "quecota_http_request() is refused: a pointer is NULL",
     };
@@ -251,6 +335,9 @@ static void without_a_device(void)
     FILE *written;
     CHECK(file >= 0 && saved >= 0 && dup2(file, 2) == 2);
     CHECK_EQUAL(Ql_iotConfigSetLifetime(60), FALSE);
+    CHECK_EQUAL(Ql_iotRst(), FALSE);
+    CHECK_EQUAL(Ql_iotCmdBusPassTransSend(1, (quint8_t *)line, 1), FALSE);
+    CHECK_EQUAL(Ql_iotSubDevHTB("a", "b"), FALSE);
     CHECK_EQUAL(quecota_http_target(NULL, line, 1, NULL, NULL), QUECOTA_ERROR_NULL);
     CHECK_EQUAL(quecota_http_request(NULL, NULL, 0, &length), QUECOTA_ERROR_NULL);
     CHECK(dup2(saved, 2) == 2);

@@ -43,7 +43,7 @@ pub use http::*;
 pub use lifecycle::*;
 pub use network::*;
 pub use ota::*;
-pub use refusal::{Given, drop_in_refused, native_refused};
+pub use refusal::{Given, drop_in_refused, native_refused, refused};
 #[cfg(feature = "host")]
 pub use rust_platform::{DeviceRef, RustPlatform, publish};
 pub use storage_check::*;

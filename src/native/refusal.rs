@@ -75,7 +75,7 @@ pub unsafe fn native_refused(
     let why = if is_of_value && !rule.is_empty() { rule } else { error_words(code) };
     // SAFETY: the caller's promise.
     let given = unsafe { shown(given) };
-    boundary::contain((), || write(device, call, &given, why));
+    refused(device, call, &given, why);
 }
 
 /// The line of a call of the drop-in API that was refused.
@@ -86,7 +86,12 @@ pub unsafe fn drop_in_refused(device: Option<&Device>, call: &str, given: Given,
     let why = if device.is_some() { rule } else { "Ql_iotInit() has not returned TRUE" };
     // SAFETY: the caller's promise.
     let given = unsafe { shown(given) };
-    boundary::contain((), || write(device, call, &given, why));
+    refused(device, call, &given, why);
+}
+
+/// The line of a call that was refused; `given` is no secret.
+pub fn refused(device: Option<&Device>, call: &str, given: &str, why: &str) {
+    boundary::contain((), || write(device, call, given, why));
 }
 
 /// # Safety

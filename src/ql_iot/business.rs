@@ -6,8 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use quecota_core::agent::Outgoing;
 use quecota_core::limits;
-use quecota_core::platform::{Level, Platform, Qos};
-use quecota_core::text::Text;
+use quecota_core::platform::Qos;
 use quecota_core::wire::frame::{Command, PacketId};
 
 use super::lists;
@@ -37,26 +36,22 @@ pub fn send(
     answers: Option<PacketId>,
     payload: &[u8],
 ) -> Option<PacketId> {
-    let sent = device()?.tell(|agent, platform| {
+    let Some(device) = device() else { return refuse(name, "Ql_iotInit() has not returned TRUE", None) };
+    let sent = device.tell(|agent, _| {
         // Under the device's lock.
         if !IS_HANDED_OUT.load(Ordering::Relaxed) {
             IS_HANDED_OUT.store(true, Ordering::Relaxed);
             // SAFETY: this is the one time, and the agent lives for ever.
             agent.set_message_buffer(unsafe { &mut *MESSAGES.0.get() });
         }
-        let sent = agent.send_message(&Outgoing { command, answers, qos, payload });
-        sent.inspect_err(|error| log(platform, name, error.text())).ok()
+        agent.send_message(&Outgoing { command, answers, qos, payload })
     });
-    sent.ok().flatten()
-}
-
-fn log(platform: &mut dyn Platform, name: &str, why: &str) {
-    let mut line = Text::<160>::new();
-    // What does not fit is left out.
-    let _ = line.push(name);
-    let _ = line.push(": ");
-    let _ = line.push(why);
-    platform.log(Level::Warn, &line);
+    match sent {
+        Ok(Ok(packet)) => Some(packet),
+        Ok(Err(error)) => refuse(name, error.text(), None),
+        // Inside a function of the platform, which may not log either.
+        Err(_) => None,
+    }
 }
 
 /// QoS 0, 1 or 2.
@@ -113,8 +108,9 @@ pub unsafe extern "C" fn Ql_iotCmdBusPassTransSend(
     len: quint32_t,
 ) -> qbool {
     boundary!(FALSE, {
-        let payload = bytes!(payload, len, else FALSE);
-        accepted(pass("Ql_iotCmdBusPassTransSend", mode, payload))
+        const NAME: &str = "Ql_iotCmdBusPassTransSend";
+        let payload = bytes!(payload, len, else refuse(NAME, "payload must not be NULL", FALSE));
+        accepted(pass(NAME, mode, payload))
     })
 }
 
@@ -129,8 +125,9 @@ pub unsafe extern "C" fn Ql_iotCmdBusPassTransSend_ex(
     len: quint32_t,
 ) -> qint32_t {
     boundary!(REFUSED, {
-        let payload = bytes!(payload, len, else REFUSED);
-        packet_id(pass("Ql_iotCmdBusPassTransSend_ex", mode, payload))
+        const NAME: &str = "Ql_iotCmdBusPassTransSend_ex";
+        let payload = bytes!(payload, len, else refuse(NAME, "payload must not be NULL", REFUSED));
+        packet_id(pass(NAME, mode, payload))
     })
 }
 

@@ -13,6 +13,7 @@ use super::lists;
 use super::refusal::refuse;
 use super::slot::device;
 use super::types::{FALSE, TRUE, qbool, quint16_t, quint32_t};
+use crate::native::Given;
 
 /// Ids that one call may name.
 const IDS_MAX: quint32_t = 32;
@@ -131,7 +132,7 @@ pub unsafe extern "C" fn Ql_iotSysGetDevInfo(ids: *mut quint16_t, size: quint32_
 /// connected.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotRst() -> qbool {
-    boundary!(FALSE, {
+    iot_call!(FALSE, "Ql_iotRst", Given::Nothing, "not from inside a function of the platform", {
         let Some(device) = device() else { return FALSE };
         if device.tell(|agent, platform| agent.reset(platform)).is_ok() { TRUE } else { FALSE }
     })
@@ -141,7 +142,7 @@ pub extern "C" fn Ql_iotRst() -> qbool {
 /// lifetime, encryption.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotClear() -> qbool {
-    boundary!(FALSE, {
+    iot_call!(FALSE, "Ql_iotClear", Given::Nothing, "not from inside a function of the platform", {
         let Some(device) = device() else { return FALSE };
         if device.tell(|agent, platform| agent.clear(platform)).is_ok() { TRUE } else { FALSE }
     })

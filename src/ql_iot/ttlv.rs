@@ -8,6 +8,7 @@ use quecota_core::wire::ttlv::{DECIMALS_MAX, Number};
 use super::codes::QIot_dpDataType_e;
 use super::hand_out::hand_out;
 use super::lists::{self, New};
+use super::refusal::refuse;
 use super::types::{FALSE, TRUE, qbool, qint64_t, quint8_t, quint16_t, quint32_t};
 
 /// The number of elements; 0 for NULL and for what is no list.
@@ -60,6 +61,20 @@ unsafe fn add(head: *mut *mut c_void, id: u16, new: New<'_>) -> qbool {
     qbool::from(!head.is_null() && unsafe { lists::add(head, id, new) }.is_ok())
 }
 
+/// What every addition asks for.
+const ID: &str = "ttlvHead must be the place of a list, id 1 to 8191 or 0 for an array, and memory is needed";
+const NUMBER: &str =
+    "a finite number below 2^64 and at most 15 decimals; ttlvHead and id as Ql_iotTtlvIdAddBool()";
+const DATA: &str =
+    "data must not be NULL, at most 65535 bytes, a text 2048; ttlvHead and id as Ql_iotTtlvIdAddBool()";
+const LIST: &str =
+    "vHead must be a list of its own, nested at most 8 deep; ttlvHead and id as Ql_iotTtlvIdAddBool()";
+
+/// An addition that was refused leaves a line.
+fn logged(name: &str, rule: &str, added: qbool) -> qbool {
+    if added == FALSE { refuse(name, rule, FALSE) } else { added }
+}
+
 /// Adds a bool. `id` is 1..8191, or 0 for an element of an array; a list has only ids or only array elements. FALSE: the
 /// id, the handle or the memory is wrong, and nothing has changed.
 ///
@@ -71,10 +86,14 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddBool(
     id: quint16_t,
     value: qbool,
 ) -> qbool {
-    boundary!(FALSE, {
-        // SAFETY: the caller's promise.
-        unsafe { add(ttlvHead, id, New::Bool(value != FALSE)) }
-    })
+    logged(
+        "Ql_iotTtlvIdAddBool",
+        ID,
+        boundary!(FALSE, {
+            // SAFETY: the caller's promise.
+            unsafe { add(ttlvHead, id, New::Bool(value != FALSE)) }
+        }),
+    )
 }
 
 /// Adds a whole number; see Ql_iotTtlvIdAddBool().
@@ -87,10 +106,14 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddInt(
     id: quint16_t,
     num: qint64_t,
 ) -> qbool {
-    boundary!(FALSE, {
-        // SAFETY: the caller's promise.
-        unsafe { add(ttlvHead, id, New::Int(num)) }
-    })
+    logged(
+        "Ql_iotTtlvIdAddInt",
+        ID,
+        boundary!(FALSE, {
+            // SAFETY: the caller's promise.
+            unsafe { add(ttlvHead, id, New::Int(num)) }
+        }),
+    )
 }
 
 /// Adds a number with up to 15 decimals, as few as give the same number back. FALSE also for NaN, for infinity and from
@@ -100,11 +123,15 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddInt(
 /// As Ql_iotTtlvFree().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn Ql_iotTtlvIdAddFloat(ttlvHead: *mut *mut c_void, id: quint16_t, num: f64) -> qbool {
-    boundary!(FALSE, {
-        let Some(number) = Number::from_f64(num) else { return FALSE };
-        // SAFETY: the caller's promise.
-        unsafe { add(ttlvHead, id, New::Float(number)) }
-    })
+    logged(
+        "Ql_iotTtlvIdAddFloat",
+        NUMBER,
+        boundary!(FALSE, {
+            let Some(number) = Number::from_f64(num) else { return FALSE };
+            // SAFETY: the caller's promise.
+            unsafe { add(ttlvHead, id, New::Float(number)) }
+        }),
+    )
 }
 
 /// Adds a number rounded to `decimals` (0..15) decimals; see Ql_iotTtlvIdAddFloat().
@@ -118,11 +145,15 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddFloat_ex(
     num: f64,
     decimals: quint8_t,
 ) -> qbool {
-    boundary!(FALSE, {
-        let Some(number) = rounded(num, decimals) else { return FALSE };
-        // SAFETY: the caller's promise.
-        unsafe { add(ttlvHead, id, New::Float(number)) }
-    })
+    logged(
+        "Ql_iotTtlvIdAddFloat_ex",
+        NUMBER,
+        boundary!(FALSE, {
+            let Some(number) = rounded(num, decimals) else { return FALSE };
+            // SAFETY: the caller's promise.
+            unsafe { add(ttlvHead, id, New::Float(number)) }
+        }),
+    )
 }
 
 /// Half away from zero. `None`: more than 15 decimals, or no number.
@@ -151,14 +182,18 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddByte(
     data: *const quint8_t,
     len: quint32_t,
 ) -> qbool {
-    boundary!(FALSE, {
-        let bytes = bytes!(data, len, else FALSE);
-        if bytes.len() > usize::from(u16::MAX) {
-            return FALSE;
-        }
-        // SAFETY: the caller's promise.
-        unsafe { add(ttlvHead, id, New::Bytes(bytes)) }
-    })
+    logged(
+        "Ql_iotTtlvIdAddByte",
+        DATA,
+        boundary!(FALSE, {
+            let bytes = bytes!(data, len, else FALSE);
+            if bytes.len() > usize::from(u16::MAX) {
+                return FALSE;
+            }
+            // SAFETY: the caller's promise.
+            unsafe { add(ttlvHead, id, New::Bytes(bytes)) }
+        }),
+    )
 }
 
 /// Adds raw data, at most 65535 bytes. Nothing is known of its own type on the wire: it goes out as bytes.
@@ -172,14 +207,18 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddRaw(
     data: *const quint8_t,
     len: quint32_t,
 ) -> qbool {
-    boundary!(FALSE, {
-        let bytes = bytes!(data, len, else FALSE);
-        if bytes.len() > usize::from(u16::MAX) {
-            return FALSE;
-        }
-        // SAFETY: the caller's promise.
-        unsafe { add(ttlvHead, id, New::Raw(bytes)) }
-    })
+    logged(
+        "Ql_iotTtlvIdAddRaw",
+        DATA,
+        boundary!(FALSE, {
+            let bytes = bytes!(data, len, else FALSE);
+            if bytes.len() > usize::from(u16::MAX) {
+                return FALSE;
+            }
+            // SAFETY: the caller's promise.
+            unsafe { add(ttlvHead, id, New::Raw(bytes)) }
+        }),
+    )
 }
 
 /// Adds a text of at most 2048 bytes in any encoding; see Ql_iotTtlvIdAddBool(). It is copied. NULL: FALSE.
@@ -192,14 +231,18 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddString(
     id: quint16_t,
     data: *const c_char,
 ) -> qbool {
-    boundary!(FALSE, {
-        if data.is_null() {
-            return FALSE;
-        }
-        let text = raw!(data, else FALSE);
-        // SAFETY: the caller's promise.
-        unsafe { add(ttlvHead, id, New::Bytes(text)) }
-    })
+    logged(
+        "Ql_iotTtlvIdAddString",
+        DATA,
+        boundary!(FALSE, {
+            if data.is_null() {
+                return FALSE;
+            }
+            let text = raw!(data, else FALSE);
+            // SAFETY: the caller's promise.
+            unsafe { add(ttlvHead, id, New::Bytes(text)) }
+        }),
+    )
 }
 
 /// Adds a list as a struct, or as an array if its elements have id 0. On TRUE `vHead` belongs to the other list and is
@@ -214,13 +257,17 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddStruct(
     id: quint16_t,
     vHead: *mut c_void,
 ) -> qbool {
-    boundary!(FALSE, {
-        if vHead.is_null() {
-            return FALSE;
-        }
-        // SAFETY: the caller's promise.
-        unsafe { add(ttlvHead, id, New::Struct(vHead)) }
-    })
+    logged(
+        "Ql_iotTtlvIdAddStruct",
+        LIST,
+        boundary!(FALSE, {
+            if vHead.is_null() {
+                return FALSE;
+            }
+            // SAFETY: the caller's promise.
+            unsafe { add(ttlvHead, id, New::Struct(vHead)) }
+        }),
+    )
 }
 
 /// The element at `index`, from 0, with its id and type (NULL places are left out). NULL: there is none. The node lives as
