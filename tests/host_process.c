@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -91,6 +92,14 @@ static void a_signal_comes_to_the_application(void)
     CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
     CHECK(kill(getpid(), SIGTERM) == 0);
     CHECK_EQUAL(sigtimedwait(&set, NULL, &limit), SIGTERM);
+}
+
+/* No file may be so large: an error, and no SIGXFSZ. */
+static void a_limit_of_the_file_size_is_an_error(void)
+{
+    struct rlimit limit = {32 * 1024, 32 * 1024};
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK_EQUAL(Ql_iotInit(), FALSE);
 }
 
 /* A broker that answers CONNECT, and then nothing: the MQTT client says at debug that it subscribes. */
@@ -182,6 +191,7 @@ int main(void)
     alone("log", a_reader_of_the_log_that_is_gone_ends_nothing);
     alone("network crates", lines_of_the_network_crates_come_to_the_log);
     alone("signals", a_signal_comes_to_the_application);
+    alone("file size", a_limit_of_the_file_size_is_an_error);
     alone("files", files_are_private);
     alone("fork", a_forked_child_is_refused);
     puts("host_process: passed");

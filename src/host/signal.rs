@@ -6,8 +6,8 @@ use std::ptr::null_mut;
 use std::thread::{Builder, JoinHandle};
 
 use libc::{
-    SIG_BLOCK, SIG_SETMASK, SIGBUS, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, pthread_sigmask, sigaddset, sigdelset,
-    sigemptyset, sigfillset, sigismember, sigpending, sigset_t, sigtimedwait, timespec,
+    SIG_BLOCK, SIG_SETMASK, SIGBUS, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGXFSZ, c_int, pthread_sigmask,
+    sigaddset, sigdelset, sigemptyset, sigfillset, sigismember, sigpending, sigset_t, sigtimedwait, timespec,
 };
 
 /// Starts a thread that runs with all signals blocked but those of a fault of its own (SEGV, BUS, FPE, ILL). A signal to
@@ -20,14 +20,23 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
 
 /// Runs `write` in a thread of the application. A broken pipe is an error of it and no SIGPIPE.
 pub(super) fn without_broken_pipe<T>(write: impl FnOnce() -> T) -> T {
-    let broken_pipe = broken_pipe();
-    let pending_before = is_pending();
-    let _blocked = Blocked::new(&broken_pipe);
+    without(SIGPIPE, write)
+}
+
+/// The same for a file that grows beyond RLIMIT_FSIZE and SIGXFSZ.
+pub(super) fn without_file_limit<T>(write: impl FnOnce() -> T) -> T {
+    without(SIGXFSZ, write)
+}
+
+fn without<T>(signal: c_int, write: impl FnOnce() -> T) -> T {
+    let only = only(signal);
+    let pending_before = is_pending(signal);
+    let _blocked = Blocked::new(&only);
     let result = write();
     if !pending_before {
         // Takes the signal back that the write has raised in this thread; none is there as a rule.
         // SAFETY: the pointers live for the call; a null pointer means that no details are wanted.
-        unsafe { sigtimedwait(&broken_pipe, null_mut(), &timespec { tv_sec: 0, tv_nsec: 0 }) };
+        unsafe { sigtimedwait(&only, null_mut(), &timespec { tv_sec: 0, tv_nsec: 0 }) };
     }
     result
 }
@@ -67,21 +76,21 @@ fn all_but_faults() -> sigset_t {
     }
 }
 
-fn broken_pipe() -> sigset_t {
+fn only(signal: c_int) -> sigset_t {
     // SAFETY: as above.
     unsafe {
         let mut set = zeroed::<sigset_t>();
         sigemptyset(&mut set);
-        sigaddset(&mut set, SIGPIPE);
+        sigaddset(&mut set, signal);
         set
     }
 }
 
-fn is_pending() -> bool {
+fn is_pending(signal: c_int) -> bool {
     // SAFETY: a plain C struct, written by the call.
     unsafe {
         let mut set = zeroed::<sigset_t>();
-        sigpending(&mut set) == 0 && sigismember(&set, SIGPIPE) == 1
+        sigpending(&mut set) == 0 && sigismember(&set, signal) == 1
     }
 }
 
@@ -102,7 +111,6 @@ pub(super) fn keep_standard_descriptors() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use libc::c_int;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
     use std::ptr::null;
@@ -139,7 +147,7 @@ mod tests {
         let before = unsafe { libc::signal(SIGPIPE, libc::SIG_DFL) };
         let error = without_broken_pipe(|| ours.write_all(b"x")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
-        assert!(!is_pending());
+        assert!(!is_pending(SIGPIPE));
         // SAFETY: the action that `signal` gave.
         unsafe { libc::signal(SIGPIPE, before) };
     }

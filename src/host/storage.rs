@@ -11,6 +11,7 @@ use quecota_core::platform::{Area, Geometry, Level, StorageError, floor_to};
 
 use super::log::Log;
 use super::settings::ERASE_UNIT;
+use super::signal::without_file_limit;
 
 /// Bytes of the journal file.
 const JOURNAL_SIZE: u32 = 64 * 1024;
@@ -85,7 +86,7 @@ impl Folder {
         let (path, draft) = (self.file(name), self.file(&format!("{name}.new")));
         let written = private(&draft).and_then(|mut file| {
             file.set_len(0)?;
-            fill(&mut file)?;
+            without_file_limit(|| fill(&mut file))?;
             file.sync_all()
         });
         if let Err(e) = written.and_then(|()| fs::rename(&draft, &path)) {
@@ -172,7 +173,7 @@ impl FlashFile {
     fn open(path: PathBuf, size: u32, log: Log) -> Result<Self, FolderError> {
         let file = private(&path).doing("open", &path)?;
         // No blocks are taken yet: a device that never downloads needs no disk.
-        file.set_len(u64::from(size)).doing("resize", &path)?;
+        without_file_limit(|| file.set_len(u64::from(size))).doing("resize", &path)?;
         Ok(FlashFile { file, path, size, log })
     }
 
@@ -190,7 +191,8 @@ impl FlashFile {
     /// Writes `data` at `offset`.
     pub fn write(&self, offset: u32, data: &[u8]) -> Result<(), StorageError> {
         self.check(offset, data.len())?;
-        self.file.write_all_at(data, u64::from(offset)).map_err(|e| self.failed("write", offset, &e))
+        without_file_limit(|| self.file.write_all_at(data, u64::from(offset)))
+            .map_err(|e| self.failed("write", offset, &e))
     }
 
     /// Fills whole erase units with [`ERASED`].
@@ -200,10 +202,11 @@ impl FlashFile {
             return Err(StorageError::Range);
         }
         let unit = [ERASED; ERASE_UNIT as usize];
-        for at in (offset..offset.saturating_add(length)).step_by(ERASE_UNIT as usize) {
-            self.file.write_all_at(&unit, u64::from(at)).map_err(|e| self.failed("erase", at, &e))?;
-        }
-        Ok(())
+        without_file_limit(|| {
+            (offset..offset.saturating_add(length)).step_by(ERASE_UNIT as usize).try_for_each(|at| {
+                self.file.write_all_at(&unit, u64::from(at)).map_err(|e| self.failed("erase", at, &e))
+            })
+        })
     }
 
     /// Returns once everything written is on the disk.
@@ -213,7 +216,10 @@ impl FlashFile {
 
     /// Gives the blocks of the file back; it keeps its length and reads as zeros.
     pub fn discard(&self) -> Result<(), StorageError> {
-        let emptied = self.file.set_len(0).and_then(|()| self.file.set_len(u64::from(self.size)));
+        let emptied = without_file_limit(|| {
+            self.file.set_len(0)?;
+            self.file.set_len(u64::from(self.size))
+        });
         emptied.map_err(|e| self.failed("empty", 0, &e))
     }
 
