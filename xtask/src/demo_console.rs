@@ -49,7 +49,7 @@ pub fn run() -> Outcome {
     center.product()?;
     let image = folder.join("stm32-2_0_0.bin");
     random_image(&image)?;
-    center.plan(&image)?;
+    center.plan(&image, "2")?;
     center.say(&[
         "plan",
         "create",
