@@ -105,7 +105,7 @@ fn page(table: &str, write: bool) -> Outcome {
     };
     if write {
         let made = format!("{before}{begin}{table}{end}{behind}");
-        return fs::write(&path, made).map_err(|error| format!("{}: {error}", path.display()).into());
+        return fs::write(&path, made).map_err(|error| format!("{}: {error}", path.display()));
     }
     let numbers =
         |text: &str| -> Vec<u32> { text.split_whitespace().filter_map(|word| word.parse().ok()).collect() };
