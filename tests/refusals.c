@@ -291,7 +291,7 @@ static void drop_in_calls(void)
     fake_init(&drop_in);
     CHECK_EQUAL(Ql_iotInit(), TRUE);
     calls_without_a_value();
-    DROP_IN(Ql_iotConfigSetConnmode(QIOT_CONNMODE_REQ), "1", "Ql_iotConfigSetServer() before");
+    DROP_IN(Ql_iotConfigSetConnmode(QIOT_CONNMODE_REQ), "1", "unless there is a default server");
     DROP_IN(Ql_iotConfigSetConnmode(7), "7", "0 (idle) or 1 (connect)");
     DROP_IN(Ql_iotConfigSetProductinfo(NULL, SECRET), "NULL", "not empty");
     DROP_IN(Ql_iotConfigSetProductinfo("p1abcd", ""), "p1abcd", "not empty");

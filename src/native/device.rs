@@ -141,6 +141,14 @@ impl Device {
         if self.held.replace(true) { Err(QUECOTA_ERROR_REENTRY) } else { Ok(Held(&self.held)) }
     }
 
+    /// Sets something of the agent before the start.
+    pub fn prepare<R>(
+        &self,
+        work: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> R,
+    ) -> Result<R, Error> {
+        self.enter(|state, platform| work(&mut state.agent, platform))
+    }
+
     /// Uses the agent of a started device.
     pub fn ask<R>(&self, work: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> R) -> Result<R, Error> {
         self.enter(|state, platform| {

@@ -43,6 +43,8 @@ pub use http::*;
 pub use lifecycle::*;
 pub use network::*;
 pub use ota::*;
+#[cfg(feature = "host")]
+pub use refusal::before_init;
 pub use refusal::{Given, drop_in_refused, native_refused, refused};
 #[cfg(feature = "host")]
 pub use rust_platform::{DeviceRef, RustPlatform, publish};

@@ -119,6 +119,12 @@ unsafe fn shown(given: Given) -> Text<SHOWN> {
     shown
 }
 
+/// A line of a drop-in call that was refused before there is a device.
+#[cfg(feature = "host")]
+pub fn before_init(call: &str, why: &str) {
+    write(None, call, "", why);
+}
+
 fn write(device: Option<&Device>, call: &str, given: &str, why: &str) {
     let mut line = Text::<LINE>::new();
     for part in [call, "(", given, ") is refused: ", why] {

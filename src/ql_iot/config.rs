@@ -78,7 +78,7 @@ pub extern "C" fn Ql_iotConfigSetConnmode(mode: QIot_connMode_e) -> qbool {
         FALSE,
         "Ql_iotConfigSetConnmode",
         Given::Number(mode.into()),
-        "must be 0 (idle) or 1 (connect); 1 needs Ql_iotConfigSetProductinfo() and Ql_iotConfigSetServer() before",
+        "must be 0 (idle) or 1 (connect); 1 needs Ql_iotConfigSetProductinfo() before, and Ql_iotConfigSetServer() unless there is a default server",
         {
             let Some(device) = device() else { return FALSE };
             let mode = match mode {

@@ -9,7 +9,8 @@
 
 /* One byte, 0 or 1; see instance.rs. */
 unsigned char quecota_ql_iot_init(quecota_dialect_t dialect, const quecota_platform_t *(*platform)(void),
-                                  quecota_memory_t *memory, unsigned char *receive, uint32_t receive_size);
+                                  quecota_memory_t *memory, unsigned char *receive, uint32_t receive_size,
+                                  const char *default_server);
 unsigned char Ql_iotInit(void);
 unsigned char Ql_iotInit_2_10(void);
 
@@ -22,15 +23,26 @@ static const struct {
     void (*release)(void *);
 } heap = {malloc, free};
 
+/* Where applications go that set no server, and the dialect of those that were compiled against another header than ours: of
+ * the build. */
+#ifndef QUECOTA_DEFAULT_SERVER
+#define QUECOTA_DEFAULT_SERVER ""
+#endif
+#ifndef QUECOTA_DEFAULT_DIALECT
+#define QUECOTA_DEFAULT_DIALECT QUECOTA_DIALECT_2_9
+#endif
+
 static quecota_memory_t memory;
 static unsigned char receive[2 * QUECOTA_RECEIVE_MIN];
 
 unsigned char Ql_iotInit(void)
 {
-    return quecota_ql_iot_init(QUECOTA_DIALECT_2_9, quecota_default_platform, &memory, receive, sizeof receive);
+    return quecota_ql_iot_init(QUECOTA_DEFAULT_DIALECT, quecota_default_platform, &memory, receive, sizeof receive,
+                               QUECOTA_DEFAULT_SERVER);
 }
 
 unsigned char Ql_iotInit_2_10(void)
 {
-    return quecota_ql_iot_init(QUECOTA_DIALECT_2_10, quecota_default_platform, &memory, receive, sizeof receive);
+    return quecota_ql_iot_init(QUECOTA_DIALECT_2_10, quecota_default_platform, &memory, receive, sizeof receive,
+                               QUECOTA_DEFAULT_SERVER);
 }

@@ -1,13 +1,17 @@
 //! The one device of the process, on the platform of `quecota_default_platform()`.
 
 use core::cell::UnsafeCell;
+use core::ffi::c_char;
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use quecota_core::limits;
+use quecota_core::platform::Level;
 
 use super::default_platform::quecota_default_platform;
+#[cfg(feature = "host")]
+use super::environment::Environment;
 use super::events::pass_early_callback_on;
 use super::slot::{self, device};
 use super::types::{FALSE, TRUE, qbool};
@@ -43,6 +47,8 @@ struct Parts {
     memory: *mut quecota_memory_t,
     receive: *mut u8,
     receive_size: u32,
+    /// A string that is NULL or empty if there is none.
+    default_server: *const c_char,
 }
 
 /// The parts of the archive that cargo makes.
@@ -52,6 +58,7 @@ fn parts() -> Parts {
         memory: MEMORY.device.get().cast(),
         receive: MEMORY.receive.get().cast(),
         receive_size: RECEIVE as u32,
+        default_server: ptr::null(),
     }
 }
 
@@ -77,7 +84,8 @@ pub extern "C" fn Ql_iotInit_2_10() -> qbool {
 /// Ql_iotInit() of init.c.
 ///
 /// # Safety
-/// `platform` is the port's function; memory and receive buffer of that size are nobody else's, and live for ever.
+/// `platform` is the port's function; memory and receive buffer of that size are nobody else's, and live for ever;
+/// `default_server` is NULL or a string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ql_iot_init(
     dialect: i32,
@@ -85,8 +93,9 @@ pub unsafe extern "C" fn quecota_ql_iot_init(
     memory: *mut quecota_memory_t,
     receive: *mut u8,
     receive_size: u32,
+    default_server: *const c_char,
 ) -> qbool {
-    boundary!(FALSE, { init(dialect, &Parts { platform, memory, receive, receive_size }) })
+    boundary!(FALSE, { init(dialect, &Parts { platform, memory, receive, receive_size, default_server }) })
 }
 
 fn init(dialect: i32, parts: &Parts) -> qbool {
@@ -119,6 +128,16 @@ fn take() -> bool {
 }
 
 fn make(dialect: i32, parts: &Parts) -> qbool {
+    #[cfg(feature = "host")]
+    let environment = match Environment::read(|name| std::env::var_os(name)) {
+        Ok(environment) => environment,
+        Err(error) => {
+            crate::native::before_init("Ql_iotInit", &error.to_string());
+            return FALSE;
+        }
+    };
+    #[cfg(feature = "host")]
+    let dialect = environment.dialect.unwrap_or(dialect);
     // SAFETY: the port's function, whose only duty is to return a platform or NULL.
     let platform = unsafe { (parts.platform)() };
     let mut device = ptr::null_mut();
@@ -137,6 +156,23 @@ fn make(dialect: i32, parts: &Parts) -> qbool {
     let device = device.cast::<Device>();
     // SAFETY: NULL or the device that was just made.
     let Some(made) = (unsafe { device.as_ref() }).filter(|_| error == 0) else { return FALSE };
+    // SAFETY: NULL or a string, as the caller promises.
+    let server = unsafe { crate::boundary::string(parts.default_server) }.unwrap_or_default();
+    #[cfg(feature = "host")]
+    let server = environment.server.as_deref().unwrap_or(server);
+    if !server.is_empty() {
+        // It fails for the build's alone: the environment's was checked.
+        let set = made.prepare(|agent, platform| {
+            if agent.set_default_server(server).is_err() {
+                platform.log(
+                    Level::Error,
+                    "the default server of this build must be mqtt://host:port or mqtts://host:port",
+                );
+            }
+        });
+        // Nobody else has the device yet.
+        let _ = set;
+    }
     // Before the start: the platform's task may deliver an event at once, and its callback calls back.
     slot::set(device);
     pass_early_callback_on(made);

@@ -10,6 +10,8 @@ mod codes;
 mod config;
 mod default_device;
 mod default_platform;
+#[cfg(any(feature = "host", test))]
+mod environment;
 mod events;
 mod gateway;
 mod hand_out;

@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 #[path = "../../testing/fuzz/src/corpus.rs"]
 mod corpus;
+mod cross;
 mod cut_power;
 mod demo;
 mod demo_console;

@@ -47,6 +47,27 @@ pub const FIRMWARE: &[Package] = &[
     ("libnewlib-arm-none-eabi", "C library of the bare-metal image"),
 ];
 
+/// What `test --long` needs beside all other lists.
+pub const LONG: &[Package] = &[
+    ("gcc-arm-linux-gnueabihf", "links programs for 32-bit ARM"),
+    ("g++-arm-linux-gnueabihf", "the same of C++"),
+    ("libc6-dev-armhf-cross", "C library of those programs"),
+    ("qemu-user", "runs them"),
+];
+
+/// Installs rustup's part for `target` if it is missing, and says so.
+pub fn rust_target(target: &str) -> Outcome {
+    let known = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
+    let folder = known.ok().and_then(|answer| String::from_utf8(answer.stdout).ok());
+    if folder.is_some_and(|folder| Path::new(folder.trim()).exists()) {
+        return Ok(());
+    }
+    println!("installing by rustup:\n  {target:<24} Rust's standard library for it");
+    run(Command::new("rustup").args(["target", "add", target])).or_else(|error| {
+        fail(format!("{error}\ninstall Rust's standard library for {target} yourself, then start again"))
+    })
+}
+
 /// Installs what is missing, and says so.
 pub fn packages(wanted: &[&[Package]]) -> Outcome {
     let missing: Vec<_> =

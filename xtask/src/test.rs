@@ -2,7 +2,7 @@
 
 use crate::postgres::Cluster;
 use crate::process::{Folder, Outcome, cargo, fail, root, run as run_command};
-use crate::{browser, firmware, setup};
+use crate::{browser, cross, firmware, setup};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -92,8 +92,8 @@ fn rust() -> Outcome {
     outcome
 }
 
-/// The simulator's and the center's tests that take too long for every day, each named as it starts; and more lives of the
-/// center than every day has time for.
+/// The simulator's and the center's tests that take too long for every day, each named as it starts; more lives of the center
+/// than every day has time for; and builds for other machines.
 fn long() -> Outcome {
     println!("every test that is marked \"long\"; each says what it does as it ends");
     let figures = Folder::new("figures")?;
@@ -106,7 +106,8 @@ fn long() -> Outcome {
     let mut lives = cargo(&["test", "--package", "quecota-center", "--locked", "--test", "simulation"]);
     lives.args(["--", "--nocapture"]).env("QUECOTA_SEEDS", CENTER_SEEDS);
     let lived = run_command(&mut lives);
-    outcome.and(lived)
+    let crossed = cross::check();
+    outcome.and(lived).and(crossed)
 }
 
 /// What the tests counted, sorted so that what belongs together stands together.
@@ -140,7 +141,8 @@ fn c_build_without_host() -> Outcome<PathBuf> {
     c_build_with("cmake-port", &["-DQUECOTA_FEATURES=", "-DQUECOTA_TESTS=OFF"])
 }
 
-fn c_build_with(folder: &str, options: &[&str]) -> Outcome<PathBuf> {
+/// The same with further options, in a folder of its own.
+pub fn c_build_with(folder: &str, options: &[&str]) -> Outcome<PathBuf> {
     let build = root().join("target").join(folder);
     let mut configure = Command::new("cmake");
     configure.arg("-S").arg(root()).arg("-B").arg(&build).args(["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]);

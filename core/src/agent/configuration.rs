@@ -136,6 +136,12 @@ impl Agent<'_> {
         self.save_configuration(platform);
     }
 
+    /// The platform's address where the application sets none: of the build or of the host.
+    pub fn set_default_server(&mut self, url: &str) -> Result<(), CallError> {
+        self.session.default_server = whole_url(url)?;
+        Ok(())
+    }
+
     /// Idle only; `mqtt://host:port`, `mqtts://...` or `host:port`; a change clears the device secret.
     pub fn set_server(&mut self, platform: &mut dyn Platform, url: &str) -> Result<(), CallError> {
         self.is_idle()?;

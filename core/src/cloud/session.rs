@@ -128,6 +128,8 @@ pub struct Session {
     pub configuration: Configuration,
     /// Device key: the application's, else the hardware id.
     pub device_key: Text<{ limits::DEVICE_KEY }>,
+    /// The platform's address where the application sets none; empty: there is none. Not kept over a reboot.
+    pub default_server: Text<{ limits::SERVER_URL }>,
     /// MQTT user name; empty: none.
     pub user_name: Text<{ limits::USER_NAME }>,
     mode: Mode,
@@ -155,6 +157,7 @@ impl Session {
         Session {
             configuration: Configuration::default(),
             device_key: Text::new(),
+            default_server: Text::new(),
             user_name: Text::new(),
             mode: Mode::Idle,
             work: WorkState::Uninitialized,
@@ -413,7 +416,8 @@ impl Session {
             let _ = kept.device_secret.set(provision.new_device_secret);
         }
         if let Some(dns) = &provision.dns {
-            let scheme = if kept.server.starts_with("mqtts://") { "mqtts://" } else { "mqtt://" };
+            let own = if kept.server.is_empty() { &self.default_server } else { &kept.server };
+            let scheme = if own.starts_with("mqtts://") { "mqtts://" } else { "mqtt://" };
             let host = if dns.domain.is_empty() { dns.ip } else { dns.domain };
             let mut url = Text::new();
             let port = i64::from(dns.port.unwrap_or(1883));
@@ -429,9 +433,10 @@ impl Session {
         }
     }
 
-    /// The platform-given server wins over the configured one, until it has failed three times.
+    /// The platform-given server wins over the configured one, until it has failed three times; the default is the last.
     pub fn server(&self) -> &str {
-        [&self.given_server, &self.configuration.platform_server, &self.configuration.server]
+        let kept = &self.configuration;
+        [&self.given_server, &kept.platform_server, &kept.server, &self.default_server]
             .into_iter()
             .find(|url| !url.is_empty())
             .map_or("", |url| url.as_str())

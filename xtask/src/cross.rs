@@ -1,0 +1,52 @@
+//! What takes minutes and depends on the machine: programs for 32-bit ARM under Linux, archives for every bare-metal target,
+//! and the library's own tests with the Rust side instrumented.
+
+use crate::process::{Outcome, cargo, fail, output, root, run};
+use crate::{setup, test};
+use std::process::Command;
+
+const ARM_LINUX: &str = "armv7-unknown-linux-gnueabihf";
+/// `cmake/toolchain-NAME.cmake`; `tests/bare_metal` builds with thumbv7em every day.
+const BARE_METAL: &[&str] = &["thumbv6m", "thumbv7m", "thumbv8m.main"];
+/// Programs that run under qemu; the tests of headers and packaging say the same on every machine.
+const PROGRAMS: &str =
+    "^(every_function|business_calls|ttlv|strings|drop_in|native_|quick_start|absurd_values|exception)";
+
+/// All of it.
+pub fn check() -> Outcome {
+    setup::packages(&[setup::LONG])?;
+    arm_linux()?;
+    for target in BARE_METAL {
+        println!("bare metal: {target}");
+        build(target)?;
+    }
+    instrumented()
+}
+
+fn build(name: &str) -> Outcome<std::path::PathBuf> {
+    let file = root().join("cmake").join(format!("toolchain-{name}.cmake"));
+    let toolchain = format!("-DCMAKE_TOOLCHAIN_FILE={}", file.display());
+    test::c_build_with(&format!("cmake-{name}"), &[&toolchain, "-DQUECOTA_HEADERS=OFF"])
+}
+
+/// Every function by either header, built, linked and run.
+fn arm_linux() -> Outcome {
+    println!("programs for 32-bit ARM, under qemu");
+    setup::rust_target(ARM_LINUX)?;
+    let folder = build("armv7-linux")?;
+    let ctest = ["--output-on-failure", "--timeout", "600", "--no-tests=error", "-R", PROGRAMS];
+    run(Command::new("ctest").current_dir(folder).args(ctest))
+}
+
+/// The standard library is not instrumented, this library and its dependencies are.
+fn instrumented() -> Outcome {
+    println!("the library's tests under AddressSanitizer");
+    let version = output(Command::new("rustc").arg("-vV"))?;
+    let Some(host) = version.lines().find_map(|line| line.strip_prefix("host: ")) else {
+        return fail(format!("rustc -vV says no host:\n{version}"));
+    };
+    let mut tests =
+        cargo(&["test", "--locked", "--package", "quecota", "--package", "quecota-core", "--lib"]);
+    tests.args(["--target", host, "--target-dir"]).arg(root().join("target/sanitized"));
+    run(tests.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address"))
+}
