@@ -242,6 +242,11 @@ static void call_all(void)
     CALL4(quecota_http_request, NOTHING, PLACES, LENGTHS, PLACES);
     CALL4(quecota_http_feed, NOTHING, DEVICES, PLACES, LENGTHS);
     CALL2(quecota_http_closed, NOTHING, DEVICES);
+    CALL3(quecota_parse_plan, PLACES, LENGTHS, PLACES);
+    CALL3(quecota_parse_download, PLACES, LENGTHS, PLACES);
+    CALL3(quecota_parse_piece, PLACES, LENGTHS, PLACES);
+    CALL3(quecota_parse_end, DEVICES, NUMBERS, PLACES);
+    CALL2(quecota_check_storage, PLACES, PLACES);
     prepare();
     Ql_iotTtlvFree(&list);
 }

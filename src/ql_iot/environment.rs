@@ -76,6 +76,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_the_linux_platform_has_each_variable() {
+        let page = include_str!("../../docs/host.md");
+        let read = Environment::read(|name| {
+            assert!(page.contains(&format!("| `{name}` |")), "{name}");
+            None
+        });
+        assert!(read.is_ok());
+    }
+
+    #[test]
     fn server_and_dialect_are_read() {
         let pairs = [("QUECOTA_DEFAULT_SERVER", "mqtts://ota.example"), ("QUECOTA_DIALECT", "2.10")];
         let environment = read(&pairs).unwrap();
