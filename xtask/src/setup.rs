@@ -18,6 +18,7 @@ pub const DEMO: &[Package] = &[
 pub const TEST: &[Package] = &[
     ("valgrind", "runs the C tests once more"),
     ("g++", "compiles the headers as C++"),
+    ("doxygen", "reads the headers' comments"),
     ("pkg-config", "finds the installed library for another project"),
     ("mosquitto", "a broker that is not ours"),
     ("libmosquitto-dev", "MQTT of the example with a platform of its own"),

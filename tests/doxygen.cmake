@@ -1,0 +1,22 @@
+# Doxygen reads the headers without a warning.
+file(WRITE ${BUILD}/Doxyfile "
+PROJECT_NAME = quecota
+INPUT = ${HEADERS}
+FILE_PATTERNS = *.h
+OUTPUT_DIRECTORY = ${BUILD}
+GENERATE_LATEX = NO
+HAVE_DOT = NO
+GENERATE_HTML = YES
+QUIET = YES
+WARNINGS = YES
+WARN_IF_DOC_ERROR = YES
+WARN_AS_ERROR = FAIL_ON_WARNINGS
+EXTRACT_ALL = YES
+OPTIMIZE_OUTPUT_FOR_C = YES
+MARKDOWN_SUPPORT = YES
+AUTOLINK_SUPPORT = YES
+")
+execute_process(COMMAND ${DOXYGEN} ${BUILD}/Doxyfile RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+    message(FATAL_ERROR "doxygen ended with ${result}")
+endif()
