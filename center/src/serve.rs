@@ -75,7 +75,7 @@ pub struct ServeOptions {
     /// Connections of HTTP that one address may have at a time; proxies may have any number
     #[arg(long, default_value_t = 256, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     connections_per_address: u16,
-    /// Address under which devices reach the downloads, as in http://ota.example.org:8080; without it, the one of --http
+    /// Address under which devices reach the downloads, as in `http://ota.example.org:8080`; without it, the one of --http
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// No device here has the vendor's SDK: --public-url may then have a host that such a device does not take

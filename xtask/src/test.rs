@@ -69,7 +69,7 @@ fn form() -> Outcome {
     run_cargo(&["test", "--quiet", "--locked", "--package", "xtask"])?;
     run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
-    run_command(docs.env("RUSTDOCFLAGS", "-D warnings"))
+    run_command(docs.env("RUSTDOCFLAGS", "-D warnings --document-private-items"))
 }
 
 /// The library and the examples by CMake, and the C tests.

@@ -1,4 +1,4 @@
-//! A whole upgrade: the real agent on a [`Hardware`], with a scripted platform, server, application and MCU around it, and
+//! A whole upgrade: the real agent on a [`Hardware`](crate::hardware::Hardware), with a scripted platform, server, application and MCU around it, and
 //! what must hold in each life of the device and at the end.
 
 use quecota_core::journal::Journal;
