@@ -160,7 +160,7 @@ static void what_cannot_be_sent_is_refused_with_a_line(void)
     CHECK_EQUAL(Ql_iotCmdSysStatusReport(NULL, 3), FALSE);
     CHECK_EQUAL(Ql_iotCmdSysNTPReq(), FALSE);
     CHECK_EQUAL(Ql_iotSubDevHTB("pk", "dk"), FALSE);
-    CHECK(strstr(fake.line, "Ql_iotSubDevHTB: ") == fake.line);
+    CHECK(strstr(fake.line, "Ql_iotSubDevHTB() is refused: ") == fake.line);
     /* What waits is bounded. */
     int accepted = 0;
     while (Ql_iotCmdBusPassTransSend(1, bytes, 1000)) accepted++;

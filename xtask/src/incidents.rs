@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Bytes that are staged at a time: what is damaged lies in the first piece.
 pub const STAGING: usize = 256 * 1024;
@@ -66,18 +66,18 @@ pub fn happen(
     }
 
     step(&format!("the server answers 503 with Retry-After: {0} for {0} s", AWAY_FOR.as_secs()));
-    let (began, had) = (Instant::now(), proxy.forwarded());
+    let had = proxy.forwarded();
     proxy.be_away(AWAY_FOR);
     let mut told = Duration::ZERO;
     shown.follow(&device, &mut |_| {
-        let passed = began.elapsed();
+        let passed = proxy.away_for().unwrap_or_default();
         if passed < AWAY_FOR && passed >= told {
             println!("    {:>3} s: {} requests came", passed.as_secs(), proxy.refused());
             told += TOLD;
         }
         Ok(passed >= AWAY_FOR && proxy.forwarded() > had)
     })?;
-    let (refused, late) = (proxy.refused(), began.elapsed() - AWAY_FOR);
+    let (refused, late) = (proxy.refused(), proxy.away_for().unwrap_or_default().saturating_sub(AWAY_FOR));
     println!("    it goes on {} s after the server's return; {refused} requests came before", late.as_secs());
     // The transfer that broke off comes back within seconds, and is told to wait until the outage is over.
     if refused != 1 {

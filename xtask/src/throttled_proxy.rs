@@ -32,8 +32,10 @@ struct Count {
     transfer: Option<(TcpStream, usize)>,
     /// The device is stopped: nothing is forwarded.
     paused: bool,
-    /// Until then each request is answered 503 with Retry-After, seconds.
-    away: Option<(Instant, u64)>,
+    /// For so long from the first of them on, requests are answered 503 with Retry-After.
+    away: Option<Duration>,
+    /// When the first was answered so.
+    away_since: Option<Instant>,
     /// Requests that were.
     refused: u32,
 }
@@ -45,6 +47,17 @@ impl Count {
             self.times.resize(at + bytes, 0);
         }
         self.times.iter_mut().skip(at).take(bytes).for_each(|times| *times = times.saturating_add(1));
+    }
+
+    /// Whether a request that comes now is refused: for how many seconds.
+    fn refuse(&mut self) -> Option<u64> {
+        let wait = self.away?;
+        let since = *self.away_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= wait {
+            return None;
+        }
+        self.refused += 1;
+        Some(wait.as_secs())
     }
 
     fn subtract(&mut self, end: usize, bytes: usize) {
@@ -109,14 +122,18 @@ impl ThrottledProxy {
         (count.forwarded, count.times) = (0, Vec::new());
     }
 
-    /// From now on, for so long, each request is answered 503 with Retry-After; the transfer under way breaks off.
+    /// For so long from the next request on, each is answered 503 with Retry-After; the transfer under way breaks off.
     pub fn be_away(&self, wait: Duration) {
         {
             let mut count = self.count();
-            count.away = Some((Instant::now() + wait, wait.as_secs()));
-            count.refused = 0;
+            (count.away, count.away_since, count.refused) = (Some(wait), None, 0);
         }
         self.disconnect();
+    }
+
+    /// How long ago the first request was answered so.
+    pub fn away_for(&self) -> Option<Duration> {
+        self.count().away_since.map(|since| since.elapsed())
     }
 
     /// Requests that were answered so.
@@ -159,9 +176,7 @@ fn forward(client: TcpStream, center: SocketAddr, count: &Mutex<Count>) -> std::
         if request.is_empty() {
             return Ok(());
         }
-        let away = lock().away.filter(|(until, _)| Instant::now() < *until);
-        if let Some((_, seconds)) = away {
-            lock().refused += 1;
+        if let Some(seconds) = lock().refuse() {
             let head = format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {seconds}\r\n");
             return to_client
                 .write_all(format!("{head}Content-Length: 0\r\nConnection: close\r\n\r\n").as_bytes());
