@@ -100,6 +100,7 @@ impl Console {
             .route("/accounts/{account}/role", post(accounts::role))
             .route("/accounts/{account}/reset", post(accounts::reset))
             .route("/accounts/{account}/delete", post(accounts::delete))
+            .route("/audit", get(pages::audit::show))
             .route("/tokens", post(accounts::make_token))
             .route("/tokens/{token}/revoke", post(accounts::revoke))
             .route("/products", get(pages::products::list))

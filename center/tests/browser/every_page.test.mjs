@@ -21,7 +21,7 @@ after(async () => {
 });
 
 const PAGES = [
-  "/", "/password", "/accounts", "/products", "/products/new", `/products/${PRODUCT}`, "/devices", "/devices?product=p2weather", "/devices?key=none",
+  "/", "/password", "/accounts", "/audit", "/products", "/products/new", `/products/${PRODUCT}`, "/devices", "/devices?product=p2weather", "/devices?key=none",
   `/products/${PRODUCT}/devices/861200000000000`, "/products/p2weather/devices/wx-berlin-rooftop-00000000000001",
   "/packages", "/packages/new", "/packages/1", "/packages/4", "/plans", "/plans/new", `/plans/new?product=${PRODUCT}&package=1`,
   "/plans/1", "/plans/1?state=upgrade_failed", "/plans/1/terminate", "/plans/1/clone", "/plans/1/devices/861200000000000",

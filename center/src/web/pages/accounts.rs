@@ -28,7 +28,7 @@ fn role_word(role: Role) -> &'static str {
 }
 
 /// Only administrators of every product see who has access.
-fn check(view: &View) -> Result<(), ApiError> {
+pub(super) fn check(view: &View) -> Result<(), ApiError> {
     view.check_role(Role::Administrator)?;
     view.check_reach_all()
 }
@@ -68,6 +68,7 @@ async fn page(
     let (of_account, of_token) = if fields.given("token").is_some() { (None, wrong) } else { (wrong, None) };
     let response: Response = Page::new(view, Place::Accounts, view.t("Accounts and Tokens"))
         .status(error.map_or(StatusCode::OK, ApiError::status))
+        .actions(html! { a.button href="/audit" { (view.t("Audit Log")) } })
         .show(html! {
             @if let Some(secret) = secret { (secret) }
             section {

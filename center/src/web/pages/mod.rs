@@ -1,6 +1,7 @@
 //! The pages, each with its actions.
 
 pub mod accounts;
+pub mod audit;
 pub mod device;
 pub mod devices;
 mod dry_run;

@@ -656,4 +656,20 @@ pub const TABLE: &[(&str, &str)] = &[
         "Your session is over. Sign in again; what you entered is kept.",
         "会话已过期。请重新登录，您填写的内容会保留。",
     ),
+    // The audit log
+    ("Audit Log", "审计日志"),
+    (
+        "Each line holds the digest of the one before it: none can be changed or taken out unseen. `quecota-center audit` checks that.",
+        "每行包含上一行的摘要：任何修改或删除都会被发现。`quecota-center audit` 可校验。",
+    ),
+    ("Nothing was changed yet", "还没有任何变更"),
+    ("When", "时间"),
+    ("Who", "操作者"),
+    ("From", "来源"),
+    ("What", "操作"),
+    ("Outcome", "结果"),
+    ("Before and after", "变更前后"),
+    ("Before", "之前"),
+    ("After", "之后"),
+    ("Show", "显示"),
 ];
