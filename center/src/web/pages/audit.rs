@@ -23,7 +23,7 @@ pub async fn show(State(console): State<Console>, view: View, RawQuery(query): R
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
     let before = fields.get("after").parse().unwrap_or(i64::MAX);
     let page = console.read().await?.audit_log_back(before, ROWS).await?;
-    let intro = view.t("Each line holds the digest of the one before it: none can be changed or taken out unseen. `quecota-center audit` checks that.");
+    let intro = view.t("Each line holds the digest of the one before it: none can be changed or taken out unseen. `quecota-center audit verify` checks that.");
     let content = if page.rows.is_empty() {
         empty(view.t("Nothing was changed yet"), intro, html! {})
     } else {

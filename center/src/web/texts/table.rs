@@ -659,8 +659,8 @@ pub const TABLE: &[(&str, &str)] = &[
     // The audit log
     ("Audit Log", "审计日志"),
     (
-        "Each line holds the digest of the one before it: none can be changed or taken out unseen. `quecota-center audit` checks that.",
-        "每行包含上一行的摘要：任何修改或删除都会被发现。`quecota-center audit` 可校验。",
+        "Each line holds the digest of the one before it: none can be changed or taken out unseen. `quecota-center audit verify` checks that.",
+        "每行包含上一行的摘要：任何修改或删除都会被发现。`quecota-center audit verify` 可校验。",
     ),
     ("Nothing was changed yet", "还没有任何变更"),
     ("When", "时间"),
