@@ -5,7 +5,7 @@
 //! and are copied; every function but quecota_init() and quecota_deinit() may be called from any task when the
 //! platform has a lock, also from inside an event callback, but not from inside a function of the platform table.
 //!
-//! [`device`] is one device and its lock. Its [`provider`] is a table of C functions ([`table`], [`c_platform`]) or, on
+//! [`mod@device`] is one device and its lock. Its [`provider`] is a table of C functions ([`table`], [`c_platform`]) or, on
 //! hosts, Rust ([`rust_platform`]). The exports stand by subject: [`lifecycle`], [`configuration`], [`network`],
 //! [`ota`], [`event`], [`failure`], [`http`], [`storage_check`]. What they refuse leaves a line: [`refusal`].
 
