@@ -70,7 +70,13 @@ const DATA: &str =
 const LIST: &str =
     "vHead must be a list of its own, nested at most 8 deep; ttlvHead and id as Ql_iotTtlvIdAddBool()";
 
-/// An addition that was refused leaves a line.
+/// As [`boundary!`], for an addition: one that was refused leaves a line.
+macro_rules! added {
+    ($name:literal, $rule:expr, $body:block) => {
+        logged($name, $rule, boundary!(FALSE, $body))
+    };
+}
+
 fn logged(name: &str, rule: &str, added: qbool) -> qbool {
     if added == FALSE { refuse(name, rule, FALSE) } else { added }
 }
@@ -86,14 +92,10 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddBool(
     id: quint16_t,
     value: qbool,
 ) -> qbool {
-    logged(
-        "Ql_iotTtlvIdAddBool",
-        ID,
-        boundary!(FALSE, {
-            // SAFETY: the caller's promise.
-            unsafe { add(ttlvHead, id, New::Bool(value != FALSE)) }
-        }),
-    )
+    added!("Ql_iotTtlvIdAddBool", ID, {
+        // SAFETY: the caller's promise.
+        unsafe { add(ttlvHead, id, New::Bool(value != FALSE)) }
+    })
 }
 
 /// Adds a whole number; see Ql_iotTtlvIdAddBool().
@@ -106,14 +108,10 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddInt(
     id: quint16_t,
     num: qint64_t,
 ) -> qbool {
-    logged(
-        "Ql_iotTtlvIdAddInt",
-        ID,
-        boundary!(FALSE, {
-            // SAFETY: the caller's promise.
-            unsafe { add(ttlvHead, id, New::Int(num)) }
-        }),
-    )
+    added!("Ql_iotTtlvIdAddInt", ID, {
+        // SAFETY: the caller's promise.
+        unsafe { add(ttlvHead, id, New::Int(num)) }
+    })
 }
 
 /// Adds a number with up to 15 decimals, as few as give the same number back. FALSE also for NaN, for infinity and from
@@ -123,15 +121,11 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddInt(
 /// As Ql_iotTtlvFree().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn Ql_iotTtlvIdAddFloat(ttlvHead: *mut *mut c_void, id: quint16_t, num: f64) -> qbool {
-    logged(
-        "Ql_iotTtlvIdAddFloat",
-        NUMBER,
-        boundary!(FALSE, {
-            let Some(number) = Number::from_f64(num) else { return FALSE };
-            // SAFETY: the caller's promise.
-            unsafe { add(ttlvHead, id, New::Float(number)) }
-        }),
-    )
+    added!("Ql_iotTtlvIdAddFloat", NUMBER, {
+        let Some(number) = Number::from_f64(num) else { return FALSE };
+        // SAFETY: the caller's promise.
+        unsafe { add(ttlvHead, id, New::Float(number)) }
+    })
 }
 
 /// Adds a number rounded to `decimals` (0..15) decimals; see Ql_iotTtlvIdAddFloat().
@@ -145,15 +139,11 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddFloat_ex(
     num: f64,
     decimals: quint8_t,
 ) -> qbool {
-    logged(
-        "Ql_iotTtlvIdAddFloat_ex",
-        NUMBER,
-        boundary!(FALSE, {
-            let Some(number) = rounded(num, decimals) else { return FALSE };
-            // SAFETY: the caller's promise.
-            unsafe { add(ttlvHead, id, New::Float(number)) }
-        }),
-    )
+    added!("Ql_iotTtlvIdAddFloat_ex", NUMBER, {
+        let Some(number) = rounded(num, decimals) else { return FALSE };
+        // SAFETY: the caller's promise.
+        unsafe { add(ttlvHead, id, New::Float(number)) }
+    })
 }
 
 /// Half away from zero. `None`: more than 15 decimals, or no number.
@@ -182,18 +172,14 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddByte(
     data: *const quint8_t,
     len: quint32_t,
 ) -> qbool {
-    logged(
-        "Ql_iotTtlvIdAddByte",
-        DATA,
-        boundary!(FALSE, {
-            let bytes = bytes!(data, len, else FALSE);
-            if bytes.len() > usize::from(u16::MAX) {
-                return FALSE;
-            }
-            // SAFETY: the caller's promise.
-            unsafe { add(ttlvHead, id, New::Bytes(bytes)) }
-        }),
-    )
+    added!("Ql_iotTtlvIdAddByte", DATA, {
+        let bytes = bytes!(data, len, else FALSE);
+        if bytes.len() > usize::from(u16::MAX) {
+            return FALSE;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { add(ttlvHead, id, New::Bytes(bytes)) }
+    })
 }
 
 /// Adds raw data, at most 65535 bytes. Nothing is known of its own type on the wire: it goes out as bytes.
@@ -207,18 +193,14 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddRaw(
     data: *const quint8_t,
     len: quint32_t,
 ) -> qbool {
-    logged(
-        "Ql_iotTtlvIdAddRaw",
-        DATA,
-        boundary!(FALSE, {
-            let bytes = bytes!(data, len, else FALSE);
-            if bytes.len() > usize::from(u16::MAX) {
-                return FALSE;
-            }
-            // SAFETY: the caller's promise.
-            unsafe { add(ttlvHead, id, New::Raw(bytes)) }
-        }),
-    )
+    added!("Ql_iotTtlvIdAddRaw", DATA, {
+        let bytes = bytes!(data, len, else FALSE);
+        if bytes.len() > usize::from(u16::MAX) {
+            return FALSE;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { add(ttlvHead, id, New::Raw(bytes)) }
+    })
 }
 
 /// Adds a text of at most 2048 bytes in any encoding; see Ql_iotTtlvIdAddBool(). It is copied. NULL: FALSE.
@@ -231,18 +213,14 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddString(
     id: quint16_t,
     data: *const c_char,
 ) -> qbool {
-    logged(
-        "Ql_iotTtlvIdAddString",
-        DATA,
-        boundary!(FALSE, {
-            if data.is_null() {
-                return FALSE;
-            }
-            let text = raw!(data, else FALSE);
-            // SAFETY: the caller's promise.
-            unsafe { add(ttlvHead, id, New::Bytes(text)) }
-        }),
-    )
+    added!("Ql_iotTtlvIdAddString", DATA, {
+        if data.is_null() {
+            return FALSE;
+        }
+        let text = raw!(data, else FALSE);
+        // SAFETY: the caller's promise.
+        unsafe { add(ttlvHead, id, New::Bytes(text)) }
+    })
 }
 
 /// Adds a list as a struct, or as an array if its elements have id 0. On TRUE `vHead` belongs to the other list and is
@@ -257,17 +235,13 @@ pub unsafe extern "C" fn Ql_iotTtlvIdAddStruct(
     id: quint16_t,
     vHead: *mut c_void,
 ) -> qbool {
-    logged(
-        "Ql_iotTtlvIdAddStruct",
-        LIST,
-        boundary!(FALSE, {
-            if vHead.is_null() {
-                return FALSE;
-            }
-            // SAFETY: the caller's promise.
-            unsafe { add(ttlvHead, id, New::Struct(vHead)) }
-        }),
-    )
+    added!("Ql_iotTtlvIdAddStruct", LIST, {
+        if vHead.is_null() {
+            return FALSE;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { add(ttlvHead, id, New::Struct(vHead)) }
+    })
 }
 
 /// The element at `index`, from 0, with its id and type (NULL places are left out). NULL: there is none. The node lives as
