@@ -238,7 +238,8 @@ mod tests {
         assert!(exports.len() > 50, "only {} exports were found", exports.len());
         for (name, _, body) in exports {
             let body = body.trim();
-            let boundaries = ["boundary!(", "native_call!(", "flow_call!(", "iot_call!(", "added!("];
+            let boundaries =
+                ["boundary!(", "native_call!(", "flow_call!(", "next_call!(", "iot_call!(", "added!("];
             assert!(boundaries.iter().any(|begin| body.starts_with(begin)), "{name} has no panic boundary");
             let end: String = body.split_whitespace().collect();
             assert!(end.ends_with("})"), "{name} does something after its panic boundary");

@@ -163,6 +163,18 @@ pub unsafe extern "C" fn quecota_http_request(
     })
 }
 
+/// As [`native_call!`], for a call that returns a quecota_http_next_t: DONE if it is refused.
+macro_rules! next_call {
+    ($device:expr, $name:literal, $given:expr, $body:block) => {{
+        let mut next = DONE;
+        native_call!($device, $name, $given, "", {
+            next = $body;
+            0
+        });
+        next
+    }};
+}
+
 /// Bytes that came from the socket, in any portions. Calls quecota_on_fetch_begin(), _data() and _end() of `device` by
 /// itself and says what to do next.
 ///
@@ -175,15 +187,12 @@ pub unsafe extern "C" fn quecota_http_feed(
     data: *const u8,
     length: u32,
 ) -> quecota_http_next_t {
-    let mut next = DONE;
-    native_call!(device, "quecota_http_feed", Given::Number(length.into()), "", {
+    next_call!(device, "quecota_http_feed", Given::Number(length.into()), {
         let download = download!(http, else NULL);
         let device = device!(device, else NULL);
         let data = bytes!(data, length, else NULL);
-        next = feed(download, device, data) as quecota_http_next_t;
-        0
-    });
-    next
+        feed(download, device, data) as quecota_http_next_t
+    })
 }
 
 /// The connection could not be made, or the peer closed it. Always ends the download; quecota_on_fetch_end() is called

@@ -354,37 +354,43 @@ pub unsafe extern "C" fn Ql_iotConfigGetMcuVersion(
     compno: *const c_char,
     version: *mut *mut c_char,
 ) -> quint32_t {
-    const UNKNOWN: quint32_t = quint32_t::MAX;
-    if version.is_null() {
-        return iot_call!(0, "Ql_iotConfigGetMcuVersion", Given::Text(compno), "version must not be NULL", {
-            0
-        });
-    }
-    iot_call!(UNKNOWN, "Ql_iotConfigGetMcuVersion", Given::Text(compno), "the component is not known", {
-        let component = optional_string!(compno, else UNKNOWN);
-        let found = device().and_then(|device| {
-            device
-                .ask(|agent, _| {
-                    let list = agent.mcu_list();
-                    let (start, length) = match component {
-                        None => (0, list.len()),
-                        Some(component) => {
-                            // The agent's answer is a part of its list: the same part of the list that is shown.
-                            let version = agent.mcu_version(component)?;
-                            let start = version.as_ptr().addr().checked_sub(list.as_ptr().addr())?;
-                            (Some(start).filter(|start| *start <= list.len())?, version.len())
-                        }
-                    };
-                    // SAFETY: `start` is inside the list, which was shown whole.
-                    Some((unsafe { MCU_LIST.show(list).add(start) }, length))
-                })
-                .ok()
-                .flatten()
-        });
-        let Some((place, length)) = found else { return UNKNOWN };
-        // SAFETY: not NULL; the application's place.
-        unsafe { version.write(place) };
-        quint32_t::try_from(length).unwrap_or(UNKNOWN)
+    boundary!(0, {
+        const UNKNOWN: quint32_t = quint32_t::MAX;
+        if version.is_null() {
+            return iot_call!(
+                0,
+                "Ql_iotConfigGetMcuVersion",
+                Given::Text(compno),
+                "version must not be NULL",
+                { 0 }
+            );
+        }
+        iot_call!(UNKNOWN, "Ql_iotConfigGetMcuVersion", Given::Text(compno), "the component is not known", {
+            let component = optional_string!(compno, else UNKNOWN);
+            let found = device().and_then(|device| {
+                device
+                    .ask(|agent, _| {
+                        let list = agent.mcu_list();
+                        let (start, length) = match component {
+                            None => (0, list.len()),
+                            Some(component) => {
+                                // The agent's answer is a part of its list: the same part of the list that is shown.
+                                let version = agent.mcu_version(component)?;
+                                let start = version.as_ptr().addr().checked_sub(list.as_ptr().addr())?;
+                                (Some(start).filter(|start| *start <= list.len())?, version.len())
+                            }
+                        };
+                        // SAFETY: `start` is inside the list, which was shown whole.
+                        Some((unsafe { MCU_LIST.show(list).add(start) }, length))
+                    })
+                    .ok()
+                    .flatten()
+            });
+            let Some((place, length)) = found else { return UNKNOWN };
+            // SAFETY: not NULL; the application's place.
+            unsafe { version.write(place) };
+            quint32_t::try_from(length).unwrap_or(UNKNOWN)
+        })
     })
 }
 
