@@ -146,9 +146,8 @@ pub struct FetchHead {
 }
 
 impl From<&Head> for FetchHead {
-    /// Of the library's own parser. What does not fit 32 bits is no range that was asked for.
+    /// Of the library's own parser.
     fn from(head: &Head) -> Self {
-        let narrow = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
         // Another status than 206 speaks of the whole file.
         let (first, length, total) = match (head.status, head.range) {
             (206, Some(range)) => (range.first, Some(range.length()), range.total),
@@ -157,9 +156,9 @@ impl From<&Head> for FetchHead {
         };
         FetchHead {
             status: head.status,
-            first: narrow(first),
-            length: length.map(narrow),
-            total: total.map(narrow),
+            first,
+            length,
+            total,
             retry_after: head.retry_after,
             encoding: head.encoding,
         }

@@ -41,7 +41,7 @@ impl<const N: usize> Text<N> {
 
     /// Replaces the content, or leaves it as it was.
     pub fn set(&mut self, text: &str) -> Result<(), TooLong> {
-        *self = Self::of(text)?;
+        self.len = append(&mut self.bytes, 0, text)?;
         Ok(())
     }
 
@@ -49,6 +49,13 @@ impl<const N: usize> Text<N> {
     pub fn push(&mut self, text: &str) -> Result<(), TooLong> {
         self.len = append(&mut self.bytes, self.len, text)?;
         Ok(())
+    }
+
+    /// Replaces the content by `length` bytes that `fill` writes. `false`: they do not fit or are no text, and the content
+    /// is empty now.
+    pub(crate) fn replace(&mut self, length: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool {
+        self.len = refill(&mut self.bytes, length, fill);
+        self.len == length
     }
 
     /// Appends a number in decimal.
@@ -98,10 +105,32 @@ fn append(bytes: &mut [u8], len: usize, text: &str) -> Result<usize, TooLong> {
     Ok(end)
 }
 
+/// See [`Text::replace`]. Once in the image, not once for each size.
+#[inline(never)]
+fn refill(bytes: &mut [u8], length: usize, fill: &mut dyn FnMut(&mut [u8])) -> usize {
+    let Some(room) = bytes.get_mut(..length) else { return 0 };
+    fill(room);
+    if core::str::from_utf8(room).is_ok() { length } else { 0 }
+}
+
 /// The text of the first `len` bytes: only whole strings were ever pushed.
 #[inline(never)]
 fn content(bytes: &[u8], len: usize) -> &str {
     bytes.get(..len).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
+}
+
+/// A tenth of `number`, and its last digit. In steps of 16 bits: a 64-bit division is a page of code on bare metal.
+#[inline(never)]
+pub(crate) const fn by_ten(number: u64) -> (u64, u8) {
+    let (mut tenth, mut rest) = (0, 0);
+    let mut shift = 64u32;
+    while let Some(next) = shift.checked_sub(16) {
+        shift = next;
+        let part = rest << 16 | (number >> shift) as u32 & 0xFFFF;
+        tenth = tenth << 16 | (part / 10) as u64;
+        rest = part % 10;
+    }
+    (tenth, rest as u8)
 }
 
 /// The digits of `number`, at the end of `digits`.
@@ -110,8 +139,9 @@ fn decimal(number: u64, digits: &mut [u8; 20]) -> &str {
     let mut rest = number;
     let mut from = digits.len();
     for place in digits.iter_mut().rev() {
-        *place = b'0' + (rest % 10) as u8;
-        rest /= 10;
+        let digit;
+        (rest, digit) = by_ten(rest);
+        *place = b'0' + digit;
         from = from.saturating_sub(1);
         if rest == 0 {
             break;
@@ -152,6 +182,15 @@ mod tests {
         assert_eq!(text.set("vwxyz"), Err(TooLong { len: 5, max: 4 }));
         assert_eq!(text.push_number(-1), Err(TooLong { len: 5, max: 4 }));
         assert_eq!(&*text, "abc");
+    }
+
+    #[test]
+    fn a_tenth_is_that_of_the_division() {
+        for number in
+            [0, 9, 10, 65_535, 65_536, 655_360, u64::from(u32::MAX), 1 << 63, u64::MAX - 5, u64::MAX]
+        {
+            assert_eq!(by_ten(number), (number / 10, (number % 10) as u8));
+        }
     }
 
     #[test]

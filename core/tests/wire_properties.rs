@@ -14,7 +14,7 @@ use quecota_core::{
             Capabilities, ComponentKind, Content, Dns, Downlink, Downloaded, FirmwareInfo, Ids, InfoValues,
             Location, Notice, OtaStatus, PackageFile, Plan, PlanNotify, PlanRequest, Plans, Provision,
             Reason, Reauthenticate, Records, Signature, StatusEvent, StatusExtension, StatusValues, Uplink,
-            Versions,
+            Versions, Wanted,
         },
         topic::{self, Leaf, Topic},
         ttlv::{List, Number, Sign, Value, Writer},
@@ -384,7 +384,19 @@ proptest! {
             snr: more.1,
         };
         up(Uplink::StatusReport(values))?;
-        up(Uplink::StatusAnswer(values.only(Ids::of(&wanted))))?;
+        let told = Wanted::from(Ids::of(&wanted));
+        let mut out = [0; 128];
+        let length = values.emit_wanted(told, &mut out).unwrap();
+        let some = StatusValues {
+            battery: values.battery.filter(|_| told.has(1)),
+            voltage: values.voltage.filter(|_| told.has(2)),
+            signal: values.signal.filter(|_| told.has(3)),
+            flash_free: values.flash_free.filter(|_| told.has(4)),
+            rsrp: values.rsrp.filter(|_| told.has(5)),
+            rsrq: values.rsrq.filter(|_| told.has(6)),
+            snr: values.snr.filter(|_| told.has(7)),
+        };
+        prop_assert_eq!(StatusValues::parse(&out[..length]), Ok(some));
     }
 
     #[test]
@@ -412,7 +424,27 @@ proptest! {
             communication_protocol: &texts[8],
         };
         up(Uplink::InfoReport(values))?;
-        up(Uplink::InfoAnswer(values.only(Ids::of(&wanted))))?;
+        let told = Wanted::from(Ids::of(&wanted));
+        let mut out = [0; 2048];
+        let length = values.emit_wanted(told, &mut out).unwrap();
+        let text = |id, text| if told.has(id) { text } else { "" };
+        let some = InfoValues {
+            module_model: text(1, values.module_model),
+            module_version: text(2, values.module_version),
+            mcu_list: values.mcu_list.filter(|_| told.has(3)),
+            cell: values.cell.filter(|_| told.has(4)),
+            iccid: text(5, values.iccid),
+            mcc: values.mcc.filter(|_| told.has(6)),
+            mnc: values.mnc.filter(|_| told.has(7)),
+            lac: values.lac.filter(|_| told.has(8)),
+            phone: text(9, values.phone),
+            sim: text(10, values.sim),
+            sdk_version: text(11, values.sdk_version),
+            locators: text(12, values.locators),
+            data_protocol: text(13, values.data_protocol),
+            communication_protocol: text(14, values.communication_protocol),
+        };
+        prop_assert_eq!(InfoValues::parse(&out[..length]), Ok(some));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::journal::Configuration;
 use crate::limits;
 use crate::platform::{Level, Platform};
 use crate::text::{Text, TooLong};
+use crate::wire;
 use crate::wire::credential::PRODUCT_SECRET_MIN;
 use crate::wire::message::McuList;
 
@@ -28,13 +29,15 @@ impl Identity {
         if self.hardware_id.set(platform.device_key()).is_err() {
             platform.log(Level::Error, "the hardware id is longer than 32 characters; set a device key");
         }
-        match Text::<{ limits::VERSION }>::of(platform.module_version()) {
-            Ok(module) => {
-                let software = self.software;
-                self.set_software(&module, software.get(self.module_length..).unwrap_or_default());
-            }
-            Err(_) => platform.log(Level::Error, "the module version is longer than 64 bytes and not used"),
+        if platform.module_version().len() > limits::VERSION {
+            return platform.log(Level::Error, "the module version is longer than 64 bytes and not used");
         }
+        let before = self.software;
+        // Both parts were measured: they fit.
+        let _ = self.software.set(platform.module_version());
+        let app = before.get(self.module_length..).unwrap_or_default();
+        self.module_length = self.software.len();
+        let _ = self.software.push(app);
     }
 
     /// Flash that was copied to another device does not bring its identity along.
@@ -47,23 +50,20 @@ impl Identity {
         }
     }
 
+    /// The application's own device key, or the hardware id where it set none.
+    pub(super) fn key_in_force<'k>(&'k self, own: &'k str) -> &'k str {
+        if own.is_empty() { &self.hardware_id } else { own }
+    }
+
     /// The module's version with the application's behind it.
     pub(super) fn software(&self) -> &str {
         &self.software
     }
 
-    fn set_software(&mut self, module: &str, app: &str) {
-        let mut software = Text::<{ 2 * limits::VERSION }>::new();
-        // Both parts were measured: they fit.
-        let _ = software.push(module);
-        self.module_length = software.len();
-        let _ = software.push(app);
-        self.software = software;
-    }
-
     fn set_app_version(&mut self, app: &str) {
-        let software = self.software;
-        self.set_software(software.get(..self.module_length).unwrap_or_default(), app);
+        self.software.truncate(self.module_length);
+        // It was measured: it fits.
+        let _ = self.software.push(app);
     }
 }
 
@@ -95,18 +95,19 @@ impl Agent<'_> {
         secret: &str,
     ) -> Result<(), CallError> {
         self.is_idle()?;
-        if key.is_empty() || secret.is_empty() {
+        if !(1..=limits::PRODUCT_KEY).contains(&key.len())
+            || !(1..=limits::PRODUCT_SECRET).contains(&secret.len())
+        {
             return Err(CallError::Value);
         }
-        let (key, secret) = (Text::of(key)?, Text::of(secret)?);
         if secret.len() < PRODUCT_SECRET_MIN {
             platform
                 .log(Level::Warn, "the product secret has fewer than 16 characters: bootstrap will not work");
         }
         let kept = &mut self.session.configuration;
-        if kept.product_key != key || kept.product_secret != secret {
-            kept.product_key = key;
-            kept.product_secret = secret;
+        if *kept.product_key != *key || *kept.product_secret != *secret {
+            kept.product_key.set(key)?;
+            kept.product_secret.set(secret)?;
             kept.device_secret.clear();
             kept.platform_server.clear();
             self.save_configuration(platform);
@@ -168,12 +169,14 @@ impl Agent<'_> {
         if !plain(key) || !plain(secret) || (!key.is_empty() && key == self.identity.hardware_id.as_str()) {
             return Err(CallError::Value);
         }
-        let (key, secret) = (Text::of(key)?, Text::of(secret)?);
+        if key.len() > limits::DEVICE_KEY || secret.len() > limits::DEVICE_SECRET {
+            return Err(CallError::Value);
+        }
         let kept = &mut self.session.configuration;
         // The same key without a secret keeps the one that bootstrap has fetched.
-        if kept.device_key != key || !secret.is_empty() {
-            kept.device_key = key;
-            kept.device_secret = secret;
+        if *kept.device_key != *key || !secret.is_empty() {
+            kept.device_key.set(key)?;
+            kept.device_secret.set(secret)?;
             self.save_configuration(platform);
         }
         Ok(())
@@ -197,14 +200,20 @@ impl Agent<'_> {
     /// Payload encryption; idle only.
     pub fn set_session_encryption(&mut self, wanted: bool) -> Result<(), CallError> {
         self.is_idle()?;
+        if wanted && !cfg!(feature = "session") {
+            return Err(CallError::Value);
+        }
         self.session.configuration.session_encryption = wanted;
         Ok(())
     }
 
     /// Text appended to the module's version; `None` or empty: none. At most 64 bytes.
     pub fn set_app_version(&mut self, version: Option<&str>) -> Result<(), CallError> {
-        let app = Text::<{ limits::VERSION }>::of(version.unwrap_or_default())?;
-        self.identity.set_app_version(&app);
+        let app = version.unwrap_or_default();
+        if app.len() > limits::VERSION {
+            return Err(CallError::Value);
+        }
+        self.identity.set_app_version(app);
         Ok(())
     }
 
@@ -215,13 +224,15 @@ impl Agent<'_> {
         component: &str,
         version: &str,
     ) -> Result<(), CallError> {
-        let component = Text::<{ limits::COMPONENT }>::of(component)?;
-        let version = Text::<{ limits::VERSION }>::of(version)?;
-        if component.is_empty() || component.contains([';', ':']) || version.contains(';') {
+        if !(1..=limits::COMPONENT).contains(&component.len())
+            || version.len() > limits::VERSION
+            || component.bytes().any(|byte| matches!(byte, b';' | b':'))
+            || version.bytes().any(|byte| byte == b';')
+        {
             return Err(CallError::Value);
         }
-        let input = self.machine.version(&component, &version, self.mcu_version(&component));
-        self.keep_mcu_version(platform, &component, &version)?;
+        let input = self.machine.version(component, version, self.mcu_version(component));
+        self.keep_mcu_version(platform, component, version)?;
         if let Some(input) = input {
             self.judge_mcu(platform, input);
         }
@@ -305,9 +316,8 @@ impl Agent<'_> {
         (self.device_key(), &self.session.configuration.device_secret)
     }
 
-    pub(super) fn device_key(&self) -> &Text<{ limits::DEVICE_KEY }> {
-        let own = &self.session.configuration.device_key;
-        if own.is_empty() { &self.identity.hardware_id } else { own }
+    pub(super) fn device_key(&self) -> &str {
+        self.identity.key_in_force(&self.session.configuration.device_key)
     }
 
     /// Keep-alive in seconds as it was set.
@@ -337,7 +347,7 @@ fn whole_url(url: &str) -> Result<Text<{ limits::SERVER_URL }>, CallError> {
     let colon = rest.bytes().rposition(|byte| byte == b':').and_then(|at| rest.split_at_checked(at));
     let (host, port) =
         colon.map_or((rest, port), |(host, port)| (host, port.strip_prefix(':').unwrap_or(port)));
-    if host.is_empty() || host.contains('/') || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+    if host.is_empty() || host.bytes().any(|byte| byte == b'/') || wire::port(port).is_none() {
         return Err(CallError::Value);
     }
     let mut whole = Text::new();

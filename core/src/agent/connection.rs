@@ -63,7 +63,9 @@ impl Agent<'_> {
     fn connect(&mut self, platform: &mut dyn Platform) {
         self.inbox.clear();
         self.uplink.capabilities = Capabilities::NONE;
-        self.session.device_key = *self.device_key();
+        let own = &self.session.configuration.device_key;
+        // Both are no longer than the place.
+        let _ = self.session.device_key.set(self.identity.key_in_force(own));
         if self.try_connect(platform).is_none() {
             platform.log(Level::Warn, "the transport could not start to connect");
             self.refused(platform);
@@ -76,7 +78,9 @@ impl Agent<'_> {
         let mut random = [0; Nonce::LEN];
         platform.random(&mut random);
         let nonce = Nonce::of(random);
-        let wanted = if kept.session_encryption { Wanted::Encrypted } else { Wanted::Plain };
+        // Firmware before this one may have had it, and have kept that it was wanted.
+        let encrypts = cfg!(feature = "session") && kept.session_encryption;
+        let wanted = if encrypts { Wanted::Encrypted } else { Wanted::Plain };
         let password = if session.is_bootstrapping() {
             credential::bootstrap(&kept.product_key, &kept.product_secret, &session.device_key, nonce, wanted)
         } else {

@@ -145,6 +145,7 @@ pub struct Agent<'b> {
 
 impl<'b> Agent<'b> {
     /// `receive` holds whole messages until they are handled: at least [`limits::RECEIVE_BUFFER_MIN`] bytes.
+    #[inline(never)] // so it is made where the caller wants it
     pub fn new(receive: &'b mut [u8]) -> Self {
         Agent {
             inbox: Inbox::new(receive),

@@ -3,7 +3,7 @@
 use super::transition::{random, room};
 use super::{Agent, Resume};
 use crate::cloud::Reports;
-use crate::journal::{self, Configuration, Journal, Opening, Saved};
+use crate::journal::{self, Configuration, Journal, Opening, Places};
 use crate::ota::{Input, Offer, OtaEvent, State};
 use crate::platform::{Area, Level, Platform};
 use crate::wire::message::ComponentKind;
@@ -36,7 +36,7 @@ impl Persistence {
     }
 
     /// Opens the journal, with a line in the log for whatever is not as it should be.
-    fn open(&mut self, platform: &mut dyn Platform, saved: &mut Saved) {
+    fn open(&mut self, platform: &mut dyn Platform, saved: Places<'_>) {
         match Journal::open(platform, saved) {
             Ok((journal, opening)) => {
                 self.journal = Some(journal);
@@ -97,13 +97,13 @@ impl Recovery {
 /// At a start.
 impl Agent<'_> {
     pub(super) fn load(&mut self, platform: &mut dyn Platform) {
-        let mut saved = Saved::default();
-        self.persistence.open(platform, &mut saved);
-        self.session.configuration = saved.configuration;
+        let mut progress = None;
+        let configuration = &mut self.session.configuration;
+        let reports = self.reports.restored();
+        self.persistence.open(platform, Places { configuration, progress: &mut progress, reports });
         self.identity.adopt(&mut self.session.configuration);
-        self.reports = Reports::restore(saved.reports);
         self.persistence.has_reports = !self.reports.is_empty();
-        if let Some(progress) = &saved.progress {
+        if let Some(progress) = &progress {
             self.recover(platform, progress);
         }
     }

@@ -2,11 +2,10 @@
 
 use super::transition::random;
 use super::{Agent, Wait};
-use crate::cloud::Asked;
 use crate::ota::{Failure, Input, State, Timer};
 use crate::platform::{Level, Platform};
 use crate::wire::frame::Command;
-use crate::wire::message::{Ids, Notice, Provision};
+use crate::wire::message::{Ids, Notice, Provision, Wanted};
 
 impl Agent<'_> {
     /// Loads the journal and prepares what an earlier run left (`Ql_iotInit`). Once, before anything else.
@@ -137,7 +136,7 @@ impl Agent<'_> {
             Command::STATUS_ASK | Command::INFO_ASK => {
                 // What is no list of ids asks for nothing.
                 let ids = Ids::parse(self.inbox.payload());
-                let asked = ids.map(|ids| ids.iter().fold(Asked::NONE, Asked::and)).unwrap_or(Asked::NONE);
+                let asked = ids.map_or(Wanted::NOTHING, Wanted::from);
                 if !self.uplink.ask(opened.command, opened.packet, asked) {
                     // The answer before is not out yet; this message waits its turn.
                     return self.inbox.defer(true);

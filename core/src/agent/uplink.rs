@@ -3,17 +3,17 @@
 use super::Agent;
 use super::messages::Head;
 use crate::clock::Deadline;
-use crate::cloud::{Asked, Reports, Session};
+use crate::cloud::{Reports, Session};
 use crate::journal::Report;
 use crate::limits;
 use crate::ota::Failure;
 use crate::platform::{Area, Level, Platform, Qos, SendId};
 use crate::text::Text;
 use crate::wire::credential::SessionCipher;
-use crate::wire::frame::{Command, Frame, PacketId};
+use crate::wire::frame::{Command, HEADER, PacketId, seal};
 use crate::wire::message::{
     Capabilities, ComponentKind, Downloaded, Ids, InfoValues, Notice, OtaStatus, PlanRequest, Reason,
-    Signature, StatusEvent, StatusExtension, StatusValues, Uplink as Message, Versions,
+    Signature, StatusEvent, StatusExtension, StatusValues, Versions, Wanted,
 };
 use crate::wire::topic::{self, Leaf};
 use crate::wire::ttlv::{Number, Sign};
@@ -34,8 +34,8 @@ const SEND_AGAIN: u32 = 1_000;
 enum OutgoingPacket {
     Info,
     Status,
-    InfoAnswer(PacketId, Asked),
-    StatusAnswer(PacketId, Asked),
+    InfoAnswer(PacketId, Wanted),
+    StatusAnswer(PacketId, Wanted),
     Report(Report),
     PlanRequest,
     /// 0x00A4: this packet was not what its command says.
@@ -74,8 +74,8 @@ pub(super) struct Uplink {
     asks_at_end: bool,
     info: bool,
     status: bool,
-    info_asked: Option<(PacketId, Asked)>,
-    status_asked: Option<(PacketId, Asked)>,
+    info_asked: Option<(PacketId, Wanted)>,
+    status_asked: Option<(PacketId, Wanted)>,
     complaint: Option<PacketId>,
     packet: PacketId,
     last_id: u16,
@@ -121,7 +121,7 @@ impl Uplink {
     }
 
     /// An answer to 0x0031 or 0x0041. `false`: the one before is not out yet.
-    pub(super) fn ask(&mut self, command: Command, packet: PacketId, asked: Asked) -> bool {
+    pub(super) fn ask(&mut self, command: Command, packet: PacketId, asked: Wanted) -> bool {
         let slot = if command == Command::INFO_ASK { &mut self.info_asked } else { &mut self.status_asked };
         let free = slot.is_none();
         if free {
@@ -273,59 +273,66 @@ impl Agent<'_> {
             _ => self.uplink.next_packet(),
         };
         let mut buffer = [0; limits::SEND_BUFFER];
-        let (mut length, leaf) = match outgoing {
-            OutgoingPacket::Message(Head {
-                command: Command::STATUS_REPORT | Command::INFO_REPORT, ..
-            }) => self.emit(platform, outgoing, packet, &mut buffer)?,
-            OutgoingPacket::Message(Head { command, .. }) => {
-                let (_, payload) = self.messages.first()?;
-                (Frame { packet, command, payload }.emit(&mut buffer).ok()?, Leaf::Bus)
-            }
-            _ => self.emit(platform, outgoing, packet, &mut buffer)?,
-        };
+        let (command, length) = self.emit(platform, outgoing, buffer.get_mut(HEADER..)?)?;
+        let mut length = seal(&mut buffer, packet, command, length).ok()?;
         if let Some(key) = self.session.session_key() {
             length = SessionCipher::new(key).encrypt(&mut buffer, length).ok()?;
         }
         let client_id =
             topic::client_id(&self.session.configuration.product_key, &self.session.device_key).ok()?;
-        let topic = topic::uplink(&client_id, leaf).ok()?;
+        let topic = topic::uplink(&client_id, leaf(command)).ok()?;
         platform.publish(&topic, buffer.get(..length)?, outgoing.qos(), id).ok()
     }
 
-    /// The frame of a packet of ours, and its leaf.
+    /// The command of a packet, and how long its payload is.
     fn emit(
         &self,
         platform: &mut dyn Platform,
         outgoing: OutgoingPacket,
-        packet: PacketId,
-        buffer: &mut [u8],
-    ) -> Option<(usize, Leaf)> {
+        out: &mut [u8],
+    ) -> Option<(Command, usize)> {
         let model = model(platform);
-        let message = match outgoing {
-            OutgoingPacket::Info => Message::InfoReport(self.info(&model).only(InfoValues::REPORTED)),
-            OutgoingPacket::Status => {
-                Message::StatusReport(self.status(platform).only(StatusValues::REPORTED))
+        let (command, length) = match outgoing {
+            OutgoingPacket::Info => {
+                (Command::INFO_REPORT, self.info(&model).emit_wanted(InfoValues::REPORTED, out))
             }
             OutgoingPacket::InfoAnswer(_, asked) => {
-                Message::InfoAnswer(self.info(&model).only(asked.ids(&mut [0; Asked::MOST])))
+                (Command::INFO_ANSWER, self.info(&model).emit_wanted(asked, out))
+            }
+            OutgoingPacket::Status => {
+                (Command::STATUS_REPORT, self.status(platform).emit_wanted(StatusValues::REPORTED, out))
             }
             OutgoingPacket::StatusAnswer(_, asked) => {
-                Message::StatusAnswer(self.status(platform).only(asked.ids(&mut [0; Asked::MOST])))
+                (Command::STATUS_ANSWER, self.status(platform).emit_wanted(asked, out))
             }
-            OutgoingPacket::Report(ref report) => Message::StatusEvent(self.status_event(report)),
-            OutgoingPacket::PlanRequest => Message::PlanRequest(PlanRequest { versions: self.versions() }),
-            OutgoingPacket::Complaint(about) => Message::Notice(Notice::about(about.get(), Notice::FORMAT)),
+            OutgoingPacket::Report(ref report) => {
+                (Command::STATUS_EVENT, self.status_event(report).emit(out))
+            }
+            OutgoingPacket::PlanRequest => {
+                (Command::PLAN_REQUEST, PlanRequest { versions: self.versions() }.emit(out))
+            }
+            OutgoingPacket::Complaint(about) => {
+                (Command::NOTICE_UP, Notice::about(about.get(), Notice::FORMAT).emit(out))
+            }
             // What waits are the ids: a version may have changed since the call.
+            OutgoingPacket::Message(Head { command: Command::STATUS_REPORT, .. }) => {
+                (Command::STATUS_REPORT, self.status(platform).emit_wanted(self.wanted()?, out))
+            }
+            OutgoingPacket::Message(Head { command: Command::INFO_REPORT, .. }) => {
+                (Command::INFO_REPORT, self.info(&model).emit_wanted(self.wanted()?, out))
+            }
             OutgoingPacket::Message(Head { command, .. }) => {
-                let ids = Ids::parse(self.messages.first()?.1).ok()?;
-                if command == Command::STATUS_REPORT {
-                    Message::StatusReport(self.status(platform).only(ids))
-                } else {
-                    Message::InfoReport(self.info(&model).only(ids))
-                }
+                let (_, payload) = self.messages.first()?;
+                crate::wire::copy(out.get_mut(..payload.len())?, payload);
+                (command, Ok(payload.len()))
             }
         };
-        Some((message.emit_frame(packet, buffer).ok()?, message.leaf()))
+        Some((command, length.ok()?))
+    }
+
+    /// What the application asked to be reported.
+    fn wanted(&self) -> Option<Wanted> {
+        Ids::parse(self.messages.first()?.1).ok().map(Wanted::from)
     }
 
     fn versions(&self) -> Versions<'_> {
@@ -371,6 +378,19 @@ impl Agent<'_> {
     }
 }
 
+/// The last level of the topic for a command of ours or of an application.
+fn leaf(command: Command) -> Leaf {
+    match command {
+        Command::PLAN_REQUEST | Command::STATUS_EVENT => Leaf::Ota,
+        Command::NOTICE_UP
+        | Command::STATUS_ANSWER
+        | Command::STATUS_REPORT
+        | Command::INFO_ANSWER
+        | Command::INFO_REPORT => Leaf::Sys,
+        _ => Leaf::Bus,
+    }
+}
+
 /// The module's model; empty when it is too long.
 pub(super) fn model(platform: &mut dyn Platform) -> Text<{ limits::VERSION }> {
     Text::of(platform.module_model()).unwrap_or_default()
@@ -378,6 +398,9 @@ pub(super) fn model(platform: &mut dyn Platform) -> Text<{ limits::VERSION }> {
 
 /// What the report says beyond QuecThing.
 fn extension(report: &Report, status: OtaStatus) -> StatusExtension<'static> {
+    if !cfg!(feature = "extensions") {
+        return StatusExtension::default();
+    }
     let reason = (report.reason != 0).then(|| Reason {
         number: report.reason,
         text: Failure::of(report.reason).map_or("", Failure::text),

@@ -4,7 +4,7 @@
 mod report;
 mod session;
 
-pub use report::{Asked, Reports};
+pub use report::Reports;
 pub use session::{Action, Actions, Session, SessionEvent, codes};
 
 /// Connection mode as the application sets it (`QIot_connMode_e`).

@@ -2,7 +2,7 @@
 
 use crate::journal::{Report, Reports as Queue};
 use crate::limits;
-use crate::wire::message::{Ids, OtaStatus as State};
+use crate::wire::message::OtaStatus as State;
 
 /// Reports, oldest first; the first may be under way. Kept until they are confirmed, so also while offline.
 #[derive(Debug, Clone, Default)]
@@ -17,9 +17,10 @@ impl Reports {
         Reports::default()
     }
 
-    /// Those that an earlier run left.
-    pub fn restore(queue: Queue) -> Self {
-        Reports { queue, under_way: false }
+    /// Where those go that an earlier run left.
+    pub fn restored(&mut self) -> &mut Queue {
+        self.under_way = false;
+        &mut self.queue
     }
 
     /// For the journal.
@@ -99,35 +100,6 @@ impl Reports {
 
 fn is_same(one: &Report, other: &Report) -> bool {
     (one.state, one.kind, &one.component) == (other.state, other.kind, &other.component)
-}
-
-/// Ids asked for by 0x0031 or 0x0041, with the packet id of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Asked(u32);
-
-impl Asked {
-    /// Nothing.
-    pub const NONE: Asked = Asked(0);
-
-    /// Ids above are none of ours.
-    pub const MOST: usize = 32;
-
-    /// And this one.
-    #[must_use]
-    pub const fn and(self, id: u16) -> Self {
-        if id < 32 { Asked(self.0 | 1 << id) } else { self }
-    }
-
-    /// The ids, in `room`.
-    pub fn ids(self, room: &mut [u16; Asked::MOST]) -> Ids<'_> {
-        let wanted = (0u16..32).filter(|id| self.0 & (1 << id) != 0);
-        let mut count = 0usize;
-        for (place, id) in room.iter_mut().zip(wanted) {
-            *place = id;
-            count = count.saturating_add(1);
-        }
-        Ids::of(room.get(..count).unwrap_or_default())
-    }
 }
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ impl Session {
 
     /// The key that frames of this connection are encrypted with.
     pub fn session_key(&self) -> Option<&[u8; limits::SESSION_KEY]> {
-        self.key.as_ref()
+        self.key.as_ref().filter(|_| cfg!(feature = "session"))
     }
 
     /// Keep-alive in seconds as it was set.

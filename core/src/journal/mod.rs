@@ -11,12 +11,11 @@
 mod record;
 mod value;
 
-pub use value::{Configuration, Progress, QueueFull, Report, Reports, Saved};
+pub use value::{Configuration, Places, Progress, QueueFull, Report, Reports, Saved};
 
 use crate::digest::Crc32;
 use crate::platform::{Area, Geometry, GeometryError, Storage, StorageError, ceil_to};
 use record::{Extent, Layout, PAYLOAD_MAX, Reader, Record, RecordWriter, Scan, Slot, all, scan};
-use value::{Mark, Task};
 
 /// First bytes of a slot header.
 const MAGIC: [u8; 4] = *b"qjnl";
@@ -167,7 +166,10 @@ pub struct Journal {
 
 impl Journal {
     /// Finds the newest values and reads them into `saved`. Writes nothing. Any content of the area is taken.
-    pub fn open(storage: &mut dyn Storage, saved: &mut Saved) -> Result<(Journal, Opening), JournalError> {
+    pub fn open<'s>(
+        storage: &mut dyn Storage,
+        saved: impl Into<Places<'s>>,
+    ) -> Result<(Journal, Opening), JournalError> {
         let geometry = storage.geometry(Area::Journal);
         geometry.check()?;
         let minimum = Self::minimum_size(&geometry);
@@ -183,7 +185,7 @@ impl Journal {
             doubt: Doubt::Nothing,
         };
         let opening = journal.find(storage)?;
-        let understood = journal.load(storage, saved)?;
+        let understood = journal.load(storage, saved.into())?;
         Ok(match opening {
             Opening::Restored if !understood => (journal, Opening::PartlyRestored),
             opening => (journal, opening),
@@ -337,12 +339,13 @@ impl Journal {
         let layout = self.layout;
         let first = read_header(storage, &layout, 0)?;
         let second = read_header(storage, &layout, layout.slot)?;
-        let newest_first = if newer(&second, &first) { [second, first] } else { [first, second] };
-        self.next_sequence = newest_first.iter().find_map(Header::sequence).unwrap_or(0).wrapping_add(1);
+        let newest_first = if newer(&second, &first) { [&second, &first] } else { [&first, &second] };
+        let newest = newest_first.iter().find_map(|header| header.sequence());
+        self.next_sequence = newest.unwrap_or(0).wrapping_add(1);
 
         let mut opening = Opening::Blank;
         for header in newest_first {
-            match header {
+            match *header {
                 Header::Valid { slot, base } => {
                     opening = Opening::Restored;
                     if self.take(storage, slot, base)? {
@@ -395,39 +398,33 @@ impl Journal {
     }
 
     /// Reads the values at the positions found. `false`: one made no sense and starts empty.
-    fn load(&self, storage: &mut dyn Storage, saved: &mut Saved) -> Result<bool, StorageError> {
+    fn load(&self, storage: &mut dyn Storage, saved: Places<'_>) -> Result<bool, StorageError> {
         let mut understood = true;
-        // One after the other: together they are two kilobytes of stack.
-        saved.progress = None;
+        *saved.configuration = Configuration::default();
+        *saved.progress = None;
         saved.reports.clear();
-        let mut decoded = None;
         if let Some(extent) = self.positions.configuration {
             let mut reader = Reader::new(storage, extent);
-            decoded = saved.configuration.decode(&mut reader);
-            reader.failed?;
-            understood = decoded.is_some();
-        }
-        if decoded.is_none() {
-            saved.configuration = Configuration::default();
-        }
-        if let Some(stored) = self.positions.progress.filter(|stored| stored.task.length > 0) {
-            let mut reader = Reader::new(storage, stored.task);
-            let task = Task::decode(&mut reader);
-            reader.failed?;
-            let mut reader = Reader::new(storage, stored.mark);
-            let mark = Mark::decode(&mut reader);
-            reader.failed?;
-            saved.progress = task.zip(mark).and_then(|(task, mark)| Progress::of(task, mark));
-            understood &= saved.progress.is_some();
-        }
-        if let Some(extent) = self.positions.reports {
-            let mut reader = Reader::new(storage, extent);
-            let decoded = saved.reports.decode(&mut reader);
-            reader.failed?;
-            if decoded.is_none() {
-                saved.reports.clear();
+            saved.configuration.decode(&mut reader);
+            if !reader.is_sound()? {
+                *saved.configuration = Configuration::default();
                 understood = false;
             }
+        }
+        if let Some(stored) = self.positions.progress.filter(|stored| stored.task.length > 0) {
+            let progress = saved.progress.get_or_insert_default();
+            let is_sound = progress.decode_task(&mut Reader::new(storage, stored.task))?
+                && progress.decode_mark(&mut Reader::new(storage, stored.mark))?;
+            if !is_sound {
+                *saved.progress = None;
+                understood = false;
+            }
+        }
+        if let Some(extent) = self.positions.reports
+            && !saved.reports.decode(&mut Reader::new(storage, extent))?
+        {
+            saved.reports.clear();
+            understood = false;
         }
         Ok(understood)
     }
@@ -439,18 +436,18 @@ fn accept(storage: &mut dyn Storage, positions: &mut Positions, record: &Record)
         Some(Kind::Configuration) => positions.configuration = Some(record.payload),
         Some(Kind::Reports) => positions.reports = Some(record.payload),
         Some(Kind::Task) => {
-            let mut reader = Reader::new(storage, record.payload);
-            let length = reader.u16();
-            reader.failed?;
+            let (mut length, mut reader) = (0, Reader::new(storage, record.payload));
+            reader.u16(&mut length);
+            reader.is_sound()?;
             let (_, rest) = record.payload.split(2);
-            let (mark, task) = rest.split(u32::from(length.unwrap_or(0)));
+            let (mark, task) = rest.split(length.into());
             positions.progress = Some(Stored { task, mark, crc: record.crc });
         }
         Some(Kind::Mark) => {
-            let mut reader = Reader::new(storage, record.payload);
-            let crc = reader.u32();
-            reader.failed?;
-            if let Some(stored) = positions.progress.as_mut().filter(|stored| Some(stored.crc) == crc) {
+            let (mut crc, mut reader) = (0, Reader::new(storage, record.payload));
+            reader.u32(&mut crc);
+            let has_crc = reader.is_sound()?;
+            if let Some(stored) = positions.progress.as_mut().filter(|stored| has_crc && stored.crc == crc) {
                 stored.mark = record.payload.split(4).1;
             }
         }

@@ -250,55 +250,73 @@ impl<'s> RecordWriter<'s> {
     }
 }
 
-/// Reads a value out of a checked record.
+/// Reads the fields of a value out of a checked record, one after the other. A field that is not there, or cannot be,
+/// leaves its place as it was.
 pub(super) struct Reader<'s> {
     storage: &'s mut dyn Storage,
     rest: Extent,
+    /// Every field so far was there and made sense.
+    is_sound: bool,
     /// Why a field is missing, when it is not the record's fault.
-    pub failed: Result<(), StorageError>,
+    failed: Result<(), StorageError>,
 }
 
 impl<'s> Reader<'s> {
     pub fn new(storage: &'s mut dyn Storage, extent: Extent) -> Self {
-        Reader { storage, rest: extent, failed: Ok(()) }
+        Reader { storage, rest: extent, is_sound: true, failed: Ok(()) }
     }
 
-    pub fn fill(&mut self, out: &mut [u8]) -> Option<()> {
-        let length = out.len() as u32;
-        if length > self.rest.length {
-            return None;
+    /// Whether every field so far was there and made sense.
+    pub fn is_sound(&self) -> Result<bool, StorageError> {
+        self.failed.map(|()| self.is_sound)
+    }
+
+    /// The next bytes; all of `out`, or nothing.
+    #[inline(never)]
+    pub fn fill(&mut self, out: &mut [u8]) {
+        let (here, rest) = self.rest.split(out.len() as u32);
+        if !self.is_sound || here.length as usize != out.len() {
+            self.is_sound = false;
+            return;
         }
-        let (here, rest) = self.rest.split(length);
-        if length > 0 && self.failed.is_ok() {
+        if !out.is_empty() {
             self.failed = self.storage.read(Area::Journal, here.at, out);
         }
+        self.is_sound = self.failed.is_ok();
         self.rest = rest;
-        self.failed.ok()
     }
 
-    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let mut bytes = [0; N];
-        self.fill(&mut bytes)?;
-        Some(bytes)
+    /// A field that makes sense only if `is_right`.
+    pub fn check(&mut self, is_right: bool) {
+        self.is_sound &= is_right;
     }
 
-    pub fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_le_bytes)
+    pub fn u8(&mut self, to: &mut u8) {
+        self.fill(core::slice::from_mut(to));
     }
 
-    pub fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
+    pub fn flag(&mut self, to: &mut bool) {
+        let mut byte = u8::from(*to);
+        self.u8(&mut byte);
+        *to = byte != 0;
     }
 
-    pub fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
+    pub fn u16(&mut self, to: &mut u16) {
+        let mut bytes = to.to_le_bytes();
+        self.fill(&mut bytes);
+        *to = u16::from_le_bytes(bytes);
     }
 
-    pub fn text<const N: usize>(&mut self) -> Option<Text<N>> {
-        let length = usize::from(self.u16()?);
-        let mut bytes = [0; N];
-        let bytes = bytes.get_mut(..length)?;
-        self.fill(bytes)?;
-        Text::of(core::str::from_utf8(bytes).ok()?).ok()
+    pub fn u32(&mut self, to: &mut u32) {
+        let mut bytes = to.to_le_bytes();
+        self.fill(&mut bytes);
+        *to = u32::from_le_bytes(bytes);
+    }
+
+    pub fn text<const N: usize>(&mut self, to: &mut Text<N>) {
+        let mut length = 0;
+        self.u16(&mut length);
+        let is_text = to.replace(length.into(), &mut |bytes| self.fill(bytes));
+        self.check(is_text);
     }
 }

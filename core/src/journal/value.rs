@@ -6,13 +6,14 @@ use super::record::Reader;
 use crate::digest::{Announced, Digests, SAVED_MAX};
 use crate::image::{Image, Piece, PlanRequirements};
 use crate::limits;
+use crate::platform::StorageError;
 use crate::text::Text;
 use crate::wire::message::ComponentKind;
 
 /// Where encoded bytes go, in order.
 pub(super) type Put<'p> = &'p mut dyn FnMut(&[u8]);
 
-/// Everything that survives a reboot. Owned by the agent; the journal itself keeps only positions.
+/// Everything that survives a reboot. The journal itself keeps only positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Saved {
     /// Who the device is and how it connects.
@@ -21,6 +22,24 @@ pub struct Saved {
     pub progress: Option<Progress>,
     /// Status reports that the platform does not have yet.
     pub reports: Reports,
+}
+
+/// Where it is to go; so that nothing of it is on the stack first.
+#[derive(Debug)]
+pub struct Places<'s> {
+    /// Who the device is and how it connects.
+    pub configuration: &'s mut Configuration,
+    /// The upgrade under way.
+    pub progress: &'s mut Option<Progress>,
+    /// Status reports that the platform does not have yet.
+    pub reports: &'s mut Reports,
+}
+
+impl<'s> From<&'s mut Saved> for Places<'s> {
+    fn from(saved: &'s mut Saved) -> Self {
+        let Saved { configuration, progress, reports } = saved;
+        Places { configuration, progress, reports }
+    }
 }
 
 /// Settings that QUECTHING.md 1.2 and 3.5 call persisted.
@@ -155,7 +174,14 @@ impl Reports {
     /// Takes the oldest out, once the platform has it.
     pub fn pop(&mut self) -> Option<Report> {
         let first = *self.first()?;
-        self.waiting.rotate_left(1);
+        let mut rest = self.waiting.as_mut_slice();
+        // Not `rotate_left`: it would bring `memmove` along.
+        while let [place, behind @ ..] = rest {
+            if let Some(next) = behind.first() {
+                *place = *next;
+            }
+            rest = behind;
+        }
         self.count -= 1;
         Some(first)
     }
@@ -217,19 +243,18 @@ impl Configuration {
         put(&[u8::from(self.session_encryption), self.dialect]);
     }
 
-    pub(super) fn decode(&mut self, from: &mut Reader<'_>) -> Option<()> {
-        self.product_key = from.text()?;
-        self.product_secret = from.text()?;
-        self.device_key = from.text()?;
-        self.device_secret = from.text()?;
-        self.hardware_id = from.text()?;
-        self.server = from.text()?;
-        self.platform_server = from.text()?;
-        self.mcu_list = from.text()?;
-        self.lifetime = from.u16()?;
-        self.session_encryption = from.u8()? != 0;
-        self.dialect = from.u8()?;
-        Some(())
+    pub(super) fn decode(&mut self, from: &mut Reader<'_>) {
+        from.text(&mut self.product_key);
+        from.text(&mut self.product_secret);
+        from.text(&mut self.device_key);
+        from.text(&mut self.device_secret);
+        from.text(&mut self.hardware_id);
+        from.text(&mut self.server);
+        from.text(&mut self.platform_server);
+        from.text(&mut self.mcu_list);
+        from.u16(&mut self.lifetime);
+        from.flag(&mut self.session_encryption);
+        from.u8(&mut self.dialect);
     }
 }
 
@@ -279,104 +304,79 @@ impl Progress {
         put(&[self.listed, self.remaining]);
     }
 
-    /// Joins what stays and what moves; `None` when the digests are not those of the image.
-    pub(super) fn of(task: Task, mark: Mark) -> Option<Self> {
-        let Task { image, wants_sha256, auto_confirm, source, requirements } = task;
-        let Mark { state, attempts, piece, offset, digests, own, restarts, high_water, listed, remaining } =
-            mark;
-        let own = own.filter(|own| own.computes(&image.announced) && own.length() <= image.size);
-        digests.computes(&image.announced).then_some(Progress {
-            image,
-            wants_sha256,
-            auto_confirm,
-            source,
-            requirements,
-            state,
-            attempts,
-            piece,
-            offset,
-            digests,
-            own,
-            restarts,
-            high_water,
-            listed,
-            remaining,
-        })
-    }
-}
-
-/// The part of a [`Progress`] that stays the same during an upgrade.
-pub(super) struct Task {
-    image: Image,
-    wants_sha256: bool,
-    auto_confirm: bool,
-    source: Text<{ limits::VERSION }>,
-    requirements: PlanRequirements,
-}
-
-impl Task {
-    pub(super) fn decode(from: &mut Reader<'_>) -> Option<Self> {
-        let component = from.text()?;
-        let target = from.text()?;
-        let kind = ComponentKind::from_number(from.u8()?.into())?;
-        let size = from.u32()?;
-        let wants_sha256 = from.u8()? != 0;
-        let flags = from.u8()?;
-        let mut announced = Announced::default();
+    /// Reads what stays the same. Whether all of it makes sense, and so for the next.
+    pub(super) fn decode_task(&mut self, from: &mut Reader<'_>) -> Result<bool, StorageError> {
+        let Image { component, kind, target, size, announced } = &mut self.image;
+        let (mut number, mut flags) = (0, 0);
+        from.text(component);
+        from.text(target);
+        from.u8(&mut number);
+        from.check(ComponentKind::from_number(number.into()).map(|read| *kind = read).is_some());
+        from.u32(size);
+        from.flag(&mut self.wants_sha256);
+        from.u8(&mut flags);
         if flags & ANNOUNCED_MD5 != 0 {
-            announced.md5 = Some(from.array()?);
+            from.fill(announced.md5.get_or_insert_default());
         }
         if flags & ANNOUNCED_CRC32 != 0 {
-            announced.crc32 = Some(from.u32()?);
+            from.u32(announced.crc32.get_or_insert_default());
         }
         if flags & ANNOUNCED_SHA256 != 0 {
-            announced.sha256 = Some(from.array()?);
+            from.fill(announced.sha256.get_or_insert_default());
         }
-        let image = Image { component, target, kind, size, announced };
-        let source = from.text()?;
-        let battery = from.u32()?;
-        let signal = from.u32()?.cast_signed();
-        let space = from.u32()?;
+        from.text(&mut self.source);
+        from.u32(&mut self.requirements.battery);
+        let mut signal = 0;
+        from.u32(&mut signal);
+        self.requirements.signal = signal.cast_signed();
+        from.u32(&mut self.requirements.space);
+        let is_sound = from.is_sound()?;
         // An earlier version did not write it.
-        let auto_confirm = from.u8().unwrap_or(0) != 0;
-        Some(Task {
-            image,
-            wants_sha256,
-            auto_confirm,
-            source,
-            requirements: PlanRequirements { battery, signal, space },
-        })
+        from.flag(&mut self.auto_confirm);
+        from.is_sound().map(|_| is_sound)
+    }
+
+    /// Reads what moves, after what stays the same.
+    pub(super) fn decode_mark(&mut self, from: &mut Reader<'_>) -> Result<bool, StorageError> {
+        from.u8(&mut self.state);
+        from.u8(&mut self.attempts);
+        from.u32(&mut self.piece.start);
+        from.u32(&mut self.piece.length);
+        from.u32(&mut self.offset);
+        let digests = digests(from).filter(|digests| digests.computes(&self.image.announced));
+        from.check(digests.map(|read| self.digests = read).is_some());
+        let is_sound = from.is_sound()?;
+        // Of no length: the application gave no mark. What follows may be missing, as this format first had it.
+        let own = self::digests(from);
+        self.own = own.filter(|own| own.computes(&self.image.announced) && own.length() <= self.image.size);
+        self.high_water = self.offset;
+        from.u8(&mut self.restarts);
+        from.u32(&mut self.high_water);
+        from.u8(&mut self.listed);
+        from.u8(&mut self.remaining);
+        from.is_sound().map(|_| is_sound)
     }
 }
 
-/// The part of a [`Progress`] that moves.
-pub(super) struct Mark {
-    state: u8,
-    attempts: u8,
-    piece: Piece,
-    offset: u32,
-    digests: Digests,
-    own: Option<Digests>,
-    restarts: u8,
-    high_water: u32,
-    listed: u8,
-    remaining: u8,
-}
-
-impl Mark {
-    pub(super) fn decode(from: &mut Reader<'_>) -> Option<Self> {
-        let state = from.u8()?;
-        let attempts = from.u8()?;
-        let piece = Piece { start: from.u32()?, length: from.u32()? };
-        let offset = from.u32()?;
-        let digests = digests(from)?;
-        // Of no length: the application gave no mark. What follows may be missing, as this format first had it.
-        let own = self::digests(from);
-        let restarts = from.u8().unwrap_or(0);
-        let high_water = from.u32().unwrap_or(offset);
-        let listed = from.u8().unwrap_or(0);
-        let remaining = from.u8().unwrap_or(0);
-        Some(Mark { state, attempts, piece, offset, digests, own, restarts, high_water, listed, remaining })
+impl Default for Progress {
+    fn default() -> Self {
+        Progress {
+            image: Image::NONE,
+            source: Text::new(),
+            requirements: PlanRequirements::default(),
+            wants_sha256: false,
+            auto_confirm: false,
+            state: 0,
+            attempts: 0,
+            piece: Piece::default(),
+            offset: 0,
+            digests: Digests::of(&Announced::default()),
+            own: None,
+            restarts: 0,
+            high_water: 0,
+            listed: 0,
+            remaining: 0,
+        }
     }
 }
 
@@ -388,10 +388,11 @@ fn put_digests(put: Put<'_>, digests: &Digests) {
 }
 
 fn digests(from: &mut Reader<'_>) -> Option<Digests> {
-    let used = usize::from(from.u8()?);
+    let mut used = 0;
+    from.u8(&mut used);
     let mut saved = [0; SAVED_MAX];
-    let saved = saved.get_mut(..used)?;
-    from.fill(saved)?;
+    let saved = saved.get_mut(..used.into())?;
+    from.fill(saved);
     Digests::restore(saved)
 }
 
@@ -416,23 +417,27 @@ impl Reports {
         }
     }
 
-    pub(super) fn decode(&mut self, from: &mut Reader<'_>) -> Option<()> {
-        for _ in 0..from.u8()? {
-            let report = Report {
-                state: from.u8()?,
-                kind: from.u8()?,
-                wants_sha256: from.u8()? & REPORT_WANTS_SHA256 != 0,
-                reason: from.u16()?,
-                offset: from.u32()?,
-                size: 0,
-                component: from.text()?,
-            };
-            self.push(report).ok()?;
+    pub(super) fn decode(&mut self, from: &mut Reader<'_>) -> Result<bool, StorageError> {
+        let (mut count, mut flags) = (0, 0);
+        from.u8(&mut count);
+        self.count = count.into();
+        from.check(self.count <= self.waiting.len());
+        let reports = self.waiting.iter_mut().take(self.count);
+        for report in reports {
+            *report = Report::default();
+            from.u8(&mut report.state);
+            from.u8(&mut report.kind);
+            from.u8(&mut flags);
+            report.wants_sha256 = flags & REPORT_WANTS_SHA256 != 0;
+            from.u16(&mut report.reason);
+            from.u32(&mut report.offset);
+            from.text(&mut report.component);
         }
+        let is_sound = from.is_sound()?;
         for report in self.waiting.iter_mut().take(self.count) {
             // An earlier version did not tell.
-            report.size = from.u32().unwrap_or(0);
+            from.u32(&mut report.size);
         }
-        Some(())
+        from.is_sound().map(|_| is_sound)
     }
 }

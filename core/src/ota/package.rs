@@ -162,7 +162,11 @@ impl Package {
     ) -> &'o [StagedFile] {
         for ((start, file), place) in self.placed().zip(out.iter_mut()) {
             let offset = self.place(start, erase);
-            *place = StagedFile { index: file.index, offset, size: file.size, md5: file.md5 };
+            let File { index, size, md5, .. } = file;
+            place.index = *index;
+            place.offset = offset;
+            place.size = *size;
+            place.md5.iter_mut().zip(md5).for_each(|(to, from)| *to = *from);
         }
         out.get(..self.count()).unwrap_or_default()
     }

@@ -37,13 +37,33 @@ pub struct Download<const N: usize = { limits::FIRMWARE_URL }> {
 impl<const N: usize> Download<N> {
     /// Of bytes `start .. start + length`; `length` must not be 0.
     pub fn new(url: &str, start: u32, length: u32) -> Result<Self, HttpError> {
+        let mut download = Self::of_nothing();
+        download.begin(url, start, length)?;
+        Ok(download)
+    }
+
+    /// For [`Self::begin`].
+    #[inline(never)] // so it is made where the caller wants it
+    pub fn of_nothing() -> Self {
+        let connection = Connection::KeepAlive;
+        Download {
+            url: Text::new(),
+            start: 0,
+            length: 0,
+            redirects: 0,
+            connection,
+            response: Response::new(),
+        }
+    }
+
+    /// What a new download is about; see [`Self::new`].
+    pub fn begin(&mut self, url: &str, start: u32, length: u32) -> Result<(), HttpError> {
         Url::parse(url)?;
         if length == 0 || start.checked_add(length).is_none() {
             return Err(HttpError::Range);
         }
-        let url = Text::of(url).map_err(|_| HttpError::TooLong)?;
-        let connection = Connection::KeepAlive;
-        Ok(Download { url, start, length, redirects: 0, connection, response: Response::new() })
+        (self.start, self.length) = (start, length);
+        self.url.set(url).map_err(|_| HttpError::TooLong)
     }
 
     /// Where to connect to.

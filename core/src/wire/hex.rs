@@ -10,7 +10,7 @@ pub fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// Whether `digits` are exactly those of `bytes`, which get what they say. Once in the image, not once for each length.
 #[inline(never)]
-fn decode(digits: &[u8], bytes: &mut [u8]) -> bool {
+pub(crate) fn decode(digits: &[u8], bytes: &mut [u8]) -> bool {
     let (pairs, rest) = digits.as_chunks::<2>();
     let is_whole = rest.is_empty() && pairs.len() == bytes.len();
     is_whole

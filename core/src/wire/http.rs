@@ -6,13 +6,13 @@
 //! what it needs, so a header of no interest may be of any length.
 
 use super::credential::base64;
-use super::parts;
+use super::{decimal, parts};
 use crate::limits;
 use crate::text::Text;
 
 /// Bytes of all header lines together, at most; those of interim responses count.
 pub const HEAD: usize = 64 * 1024;
-/// Bytes that are kept of a line. The longest that are needed: a Content-Range with three numbers of 64 bits.
+/// Bytes that are kept of a line. The longest that are needed: a Content-Range with three numbers.
 const LINE: usize = 128;
 /// Bytes of user and password in a URL, at most.
 const CREDENTIALS: usize = 96;
@@ -242,7 +242,7 @@ impl<'a> Url<'a> {
                 Scheme::Plain => 80,
                 Scheme::Tls => 443,
             },
-            (_, Some(digits)) => digits.parse().ok().filter(|port| *port != 0).ok_or(HttpError::Port)?,
+            (_, Some(digits)) => super::port(digits).ok_or(HttpError::Port)?,
             (_, None) => return Err(HttpError::Host),
         };
         Ok(Url { scheme, credentials, host, port, path })
@@ -324,8 +324,8 @@ impl Request<'_> {
 pub struct Head {
     /// 100..=599
     pub status: u16,
-    /// Content-Length.
-    pub length: Option<u64>,
+    /// Content-Length. Numbers that exceed 32 bits read as the largest: an image is smaller, so they are never right.
+    pub length: Option<u32>,
     /// Content-Range.
     pub range: Option<ContentRange>,
     /// Seconds of Retry-After; a date there is not read, since devices have no clock.
@@ -340,11 +340,11 @@ pub struct Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentRange {
     /// The first.
-    pub first: u64,
+    pub first: u32,
     /// The last, not before the first.
-    pub last: u64,
+    pub last: u32,
     /// Bytes of the whole file, when the server tells.
-    pub total: Option<u64>,
+    pub total: Option<u32>,
 }
 
 impl Encoding {
@@ -361,7 +361,7 @@ impl Encoding {
 
 impl ContentRange {
     /// Bytes.
-    pub fn length(&self) -> u64 {
+    pub fn length(&self) -> u32 {
         self.last.saturating_sub(self.first).saturating_add(1)
     }
 }
@@ -403,10 +403,10 @@ pub enum Part<'a> {
 enum Reading {
     Status,
     Headers,
-    Sized(u64),
+    Sized(u32),
     UntilClose,
     ChunkSize,
-    Chunk(u64),
+    Chunk(u32),
     ChunkEnd,
     Trailers,
     Done,
@@ -507,7 +507,7 @@ impl<const N: usize> Response<N> {
                     }
                     let take = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                     let body = rest.get(..take).unwrap_or(&[]);
-                    let left = left.saturating_sub(take as u64);
+                    let left = left.saturating_sub(take as u32);
                     self.reading = match self.reading {
                         Reading::Chunk(_) => Reading::Chunk(left),
                         _ => Reading::Sized(left),
@@ -594,7 +594,7 @@ impl<const N: usize> Response<N> {
             Reading::Headers => self.header(line, goes)?,
             Reading::ChunkSize => {
                 let digits = parts(line, b';').next().unwrap_or("").trim_ascii();
-                let size = u64::from_str_radix(digits, 16).map_err(|_| HttpError::Chunk)?;
+                let size = hexadecimal(digits).ok_or(HttpError::Chunk)?;
                 // Chunk sizes are no part of the head that HEAD bounds.
                 self.head_bytes = 0;
                 self.reading = if size == 0 { Reading::Trailers } else { Reading::Chunk(size) };
@@ -643,7 +643,7 @@ impl<const N: usize> Response<N> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         let is_whole = goes == Line::Kept;
         if is("content-length") {
-            let length = number(value).filter(|_| is_whole).ok_or(HttpError::Header("Content-Length"))?;
+            let length = decimal(value).filter(|_| is_whole).ok_or(HttpError::Header("Content-Length"))?;
             if self.head.length.is_some_and(|before| before != length) {
                 return Err(HttpError::Header("Content-Length"));
             }
@@ -662,8 +662,7 @@ impl<const N: usize> Response<N> {
             }
         } else if is("retry-after") {
             // More seconds than a number holds are as good as the most.
-            let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            self.head.retry_after = is_number.then(|| value.parse().unwrap_or(u32::MAX));
+            self.head.retry_after = decimal(value);
         } else if is("connection") {
             for option in parts(value, b',') {
                 if option.trim_ascii().eq_ignore_ascii_case("close") {
@@ -697,8 +696,8 @@ fn status(line: &str) -> Result<(u16, Connection), HttpError> {
         Some("1") => Connection::KeepAlive,
         _ => return Err(HttpError::StatusLine),
     };
-    match words.next().filter(|code| code.len() == 3).and_then(number) {
-        Some(code @ 100..=599) => Ok((u16::try_from(code).map_err(|_| HttpError::StatusLine)?, connection)),
+    match words.next().filter(|code| code.len() == 3).and_then(decimal) {
+        Some(code @ 100..=599) => Ok((code as u16, connection)),
         _ => Err(HttpError::StatusLine),
     }
 }
@@ -722,9 +721,12 @@ fn cut_last(text: &str, separator: u8) -> Option<(&str, &str)> {
     Some((before, behind.get(1..)?))
 }
 
-/// Digits alone: `parse` would take a sign.
-fn number(digits: &str) -> Option<u64> {
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+/// Hex digits alone, of a number below 2^32.
+fn hexadecimal(digits: &str) -> Option<u32> {
+    let digit = |number: u32, digit: u8| {
+        Some(number.checked_mul(16)?.saturating_add(super::hex::value(digit)?.into()))
+    };
+    digits.bytes().try_fold(0, digit).filter(|_| !digits.is_empty())
 }
 
 /// `bytes first-last/total`, where the total may be `*` and the range, in an answer 416, too.
@@ -734,12 +736,12 @@ fn content_range(value: &str) -> Option<Option<ContentRange>> {
         return None;
     }
     let (range, total) = cut(rest.trim_ascii(), b'/')?;
-    let total = if total == "*" { None } else { Some(number(total)?) };
+    let total = if total == "*" { None } else { Some(decimal(total)?) };
     if range == "*" {
         return Some(None);
     }
     let (first, last) = cut(range, b'-')?;
-    let (first, last) = (number(first)?, number(last)?);
+    let (first, last) = (decimal(first)?, decimal(last)?);
     let is_right = first <= last && total.is_none_or(|total| last < total);
     is_right.then_some(Some(ContentRange { first, last, total }))
 }

@@ -28,10 +28,24 @@ pub struct NoRoom {
 }
 
 /// Copies as much of `from` as `to` takes; unlike `copy_from_slice` it has no length to panic about.
-fn copy(to: &mut [u8], from: &[u8]) {
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }
+}
+
+/// A number of decimal digits alone, where `str::parse` would take a sign. More than 32 bits hold is as good as the most.
+pub(crate) fn decimal(digits: &str) -> Option<u32> {
+    let add = |number: u32, digit: u8| {
+        let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
+        Some(number.saturating_mul(10).saturating_add(digit.into()))
+    };
+    digits.bytes().try_fold(0, add).filter(|_| !digits.is_empty())
+}
+
+/// A port in decimal, 1..=65535.
+pub(crate) fn port(digits: &str) -> Option<u16> {
+    decimal(digits).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
 }
 
 /// The parts of `text` between an ASCII separator. `str::split` would keep its search's panic in the image.
@@ -64,6 +78,19 @@ impl<'a> Iterator for Parts<'a> {
 mod tests {
     use super::*;
     use std::vec::Vec;
+
+    #[test]
+    fn a_number_is_digits_alone_and_no_larger_than_the_largest() {
+        for (text, number) in
+            [("0", 0), ("007", 7), ("4294967295", u32::MAX), ("99999999999999999999", u32::MAX)]
+        {
+            assert_eq!(decimal(text), Some(number));
+        }
+        for wrong in ["", "+1", "-1", " 1", "1.5", "0x1"] {
+            assert_eq!(decimal(wrong), None, "{wrong}");
+        }
+        assert_eq!([port("0"), port("1"), port("65535"), port("65536")], [None, Some(1), Some(65535), None]);
+    }
 
     #[test]
     fn parts_are_those_that_str_split_gives() {

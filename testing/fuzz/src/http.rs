@@ -36,7 +36,7 @@ pub fn run(input: &[u8]) {
         && whole.end.is_ok()
         && whole.end != Ok(End::Early)
     {
-        assert_eq!(whole.body.len() as u64, length, "a body as long as its length says");
+        assert_eq!(whole.body.len(), length as usize, "a body as long as its length says");
     }
     if let Ok(url) = Url::parse(&whole.location) {
         let mut request = vec![0; whole.location.len() + 512];

@@ -47,8 +47,12 @@ impl Capabilities {
     }
 
     /// Somebody else's use of the id must not cost the packet: it says nothing then.
-    pub(super) fn read(fields: Fields<'_>) -> Option<Capabilities> {
-        fields.whole(CAPABILITIES, 0).ok().flatten().map(Capabilities)
+    pub(super) fn read(fields: &Fields<'_>) -> Option<Capabilities> {
+        if cfg!(feature = "extensions") {
+            Fields::of(fields.list).whole(&CAPABILITIES, 0).map(Capabilities)
+        } else {
+            None
+        }
     }
 
     pub(super) fn write(self, writer: &mut Writer<'_>) {
@@ -94,15 +98,13 @@ impl<'a> StatusExtension<'a> {
     }
 
     /// Somebody else's use of these ids must not cost the status: it says nothing more then.
-    pub(super) fn read(fields: Fields<'a>) -> Self {
-        let number = |field| fields.whole::<u32>(field, 0).ok().flatten();
-        let text = fields.text(REASON_TEXT, limits::REASON_TEXT).unwrap_or_default();
-        let reason = number(REASON).and_then(|number| u16::try_from(number).ok());
+    pub(super) fn read(fields: &Fields<'a>) -> Self {
+        let mut fields = Fields::of(fields.list);
+        let text = fields.text(&REASON_TEXT, limits::REASON_TEXT);
+        let progress = fields.whole(&RECEIVED, 0).zip(fields.whole(&SIZE, 0));
         StatusExtension {
-            reason: reason.map(|number| Reason { number, text }),
-            progress: number(RECEIVED)
-                .zip(number(SIZE))
-                .map(|(received, size)| Downloaded { received, size }),
+            reason: fields.whole(&REASON, 0).map(|number| Reason { number, text }),
+            progress: progress.map(|(received, size)| Downloaded { received, size }),
         }
     }
 

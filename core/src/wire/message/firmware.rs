@@ -6,10 +6,7 @@ use super::{
 };
 use crate::{
     limits,
-    wire::{
-        NoRoom, hex,
-        ttlv::{List, Writer},
-    },
+    wire::{NoRoom, hex, ttlv::Writer},
 };
 
 const URL: Field = field(1, "url");
@@ -72,14 +69,14 @@ pub struct PackageFile<'a> {
 }
 
 impl<'a> Record<'a> for PackageFile<'a> {
-    fn read(list: List<'a>) -> Result<Self, MessageError> {
-        let fields = Fields(list);
-        Ok(PackageFile {
-            index: fields.whole(INDEX, 0)?.ok_or(fields.missing(INDEX))?,
-            url: fields.needed_text(URL, limits::FIRMWARE_URL)?,
-            size: fields.whole(SIZE, 1)?.ok_or(fields.missing(SIZE))?,
-            md5: fields.digest(MD5)?.ok_or(fields.missing(MD5))?,
-        })
+    fn read(fields: &mut Fields<'a>) -> Self {
+        let index = fields.whole(&INDEX, 0);
+        PackageFile {
+            index: fields.needed(&INDEX, index),
+            url: fields.needed_text(&URL, limits::FIRMWARE_URL),
+            size: read_size(fields),
+            md5: read_md5(fields),
+        }
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
@@ -94,25 +91,28 @@ impl<'a> Record<'a> for PackageFile<'a> {
 impl<'a> FirmwareInfo<'a> {
     /// Reads the payload.
     pub fn parse(payload: &'a [u8]) -> Result<FirmwareInfo<'a>, MessageError> {
-        let fields = Fields::parse(payload)?;
-        let content = match Records::read(fields, FILES, limits::PACKAGE_FILES)? {
+        let mut fields = Fields::parse(payload);
+        let content = match Records::read(&mut fields, &FILES, limits::PACKAGE_FILES) {
             Some(files) => Content::Files(files),
             None => Content::File {
-                url: fields.needed_text(URL, limits::FIRMWARE_URL)?,
-                size: fields.whole(SIZE, 1)?.ok_or(fields.missing(SIZE))?,
-                md5: fields.digest(MD5)?.ok_or(fields.missing(MD5))?,
-                crc: read_crc(fields)?,
-                sha256: fields.digest(SHA256)?,
+                url: fields.needed_text(&URL, limits::FIRMWARE_URL),
+                size: read_size(&mut fields),
+                md5: read_md5(&mut fields),
+                crc: read_crc(&mut fields),
+                sha256: fields.digest(&SHA256),
             },
         };
-        fields.number(KIND)?.ok_or(fields.missing(KIND))?;
-        Ok(FirmwareInfo {
-            component: fields.needed_text(COMPONENT, limits::COMPONENT)?,
-            source: fields.text(SOURCE, limits::VERSION)?,
-            target: fields.needed_text(TARGET, limits::VERSION)?,
-            kind: ComponentKind::read(fields)?,
+        if fields.number(&KIND).is_none() {
+            fields.missing(&KIND);
+        }
+        let info = FirmwareInfo {
+            component: fields.needed_text(&COMPONENT, limits::COMPONENT),
+            source: fields.text(&SOURCE, limits::VERSION),
+            target: fields.needed_text(&TARGET, limits::VERSION),
+            kind: ComponentKind::read(&mut fields),
             content,
-        })
+        };
+        fields.finish(info)
     }
 
     /// Writes the payload; gives its length.
@@ -147,28 +147,40 @@ impl MessageError {
 }
 
 /// Hex text of up to 32 bits; vendors read it with a C library, so a leading `0x` and missing zeros are right too.
-fn read_crc(fields: Fields<'_>) -> Result<u32, MessageError> {
-    let Some((offset, bytes)) = fields.bytes(CRC)?.filter(|(_, bytes)| !bytes.is_empty()) else {
-        return Err(fields.missing(CRC));
+fn read_crc(fields: &mut Fields<'_>) -> u32 {
+    let Some((offset, bytes)) = fields.bytes(&CRC).filter(|(_, bytes)| !bytes.is_empty()) else {
+        fields.missing(&CRC);
+        return 0;
     };
     let digits = match bytes {
         [b'0', b'x' | b'X', digits @ ..] => digits,
         digits => digits,
     };
-    let refused = MessageError::NotHex { field: CRC, offset, length: bytes.len(), digits: CRC_DIGITS };
-    if digits.is_empty() || digits.len() > CRC_DIGITS {
-        return Err(refused);
+    let crc = digits.iter().try_fold(0u32, |crc, digit| Some(crc << 4 | u32::from(hex::value(*digit)?)));
+    match crc.filter(|_| (1..=CRC_DIGITS).contains(&digits.len())) {
+        Some(crc) => crc,
+        None => {
+            let length = bytes.len();
+            fields.refuse(MessageError::NotHex { field: CRC, offset, length, digits: CRC_DIGITS });
+            0
+        }
     }
-    let mut crc = 0;
-    for digit in digits {
-        crc = crc << 4 | u32::from(hex::value(*digit).ok_or(refused)?);
-    }
-    Ok(crc)
+}
+
+fn read_size(fields: &mut Fields<'_>) -> u32 {
+    let size = fields.whole(&SIZE, 1);
+    fields.needed(&SIZE, size)
+}
+
+fn read_md5(fields: &mut Fields<'_>) -> [u8; 16] {
+    let md5 = fields.digest(&MD5);
+    fields.needed(&MD5, md5)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::ttlv::List;
 
     const INFO: FirmwareInfo<'_> = FirmwareInfo {
         component: "STM32",

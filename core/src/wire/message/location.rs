@@ -24,7 +24,9 @@ impl<'a> Location<'a> {
 
     /// Reads the payload.
     pub fn parse(payload: &'a [u8]) -> Result<Location<'a>, MessageError> {
-        Fields::parse(payload)?.needed_text(NMEA, usize::MAX).map(|text| Location(Source::Parsed(text)))
+        let mut fields = Fields::parse(payload);
+        let location = Location(Source::Parsed(fields.needed_text(&NMEA, usize::MAX)));
+        fields.finish(location)
     }
 
     /// Writes the payload; gives its length.

@@ -25,12 +25,12 @@ pub use notice::Notice;
 pub use plan::{ComponentKind, Plan, PlanNotify, Plans};
 pub use provision::{Dns, Provision, Reauthenticate};
 pub use records::{Record, Records, RecordsIter};
-pub use report::{InfoValues, StatusValues};
+pub use report::{InfoValues, StatusValues, Wanted};
 pub use request::{McuList, PlanRequest, Versions};
 pub use status::{OtaStatus, Signature, StatusEvent};
 
 use super::{
-    NoRoom,
+    NoRoom, hex,
     ttlv::{List, Number, TtlvError, Value, WriteError, Writer},
 };
 
@@ -263,109 +263,191 @@ impl MessageError {
     }
 }
 
-/// Reads the data points of one list, with the errors that name them.
-#[derive(Clone, Copy)]
-struct Fields<'a>(List<'a>);
+/// Reads the data points of one list. The first that is wrong is kept and told by [`Fields::finish`], so the fields of a
+/// message are read one after the other, as a [`Writer`] writes them.
+pub struct Fields<'a> {
+    list: List<'a>,
+    error: Option<MessageError>,
+}
 
 impl<'a> Fields<'a> {
-    fn parse(payload: &'a [u8]) -> Result<Self, MessageError> {
-        Ok(Fields(List::parse(payload)?))
+    fn of(list: List<'a>) -> Self {
+        Fields { list, error: None }
     }
 
-    fn missing(&self, field: Field) -> MessageError {
-        MessageError::Missing { field, offset: self.0.offset() }
+    fn parse(payload: &'a [u8]) -> Self {
+        match List::parse(payload) {
+            Ok(list) => Fields::of(list),
+            Err(error) => Fields { list: List::EMPTY, error: Some(error.into()) },
+        }
     }
 
-    fn bytes(&self, field: Field) -> Result<Option<(usize, &'a [u8])>, MessageError> {
-        match self.0.locate(field.id) {
-            None => Ok(None),
-            Some((offset, Value::Bytes(bytes))) => Ok(Some((offset, bytes))),
-            Some((offset, _)) => Err(MessageError::Kind { field, offset, wanted: Kind::Bytes }),
+    /// The message, if all that was read of it is right.
+    fn finish<T>(self, message: T) -> Result<T, MessageError> {
+        match self.error {
+            None => Ok(message),
+            Some(error) => Err(error),
+        }
+    }
+
+    #[inline(never)]
+    fn refuse(&mut self, error: MessageError) {
+        self.error.get_or_insert(error);
+    }
+
+    fn missing(&mut self, field: &Field) {
+        self.refuse(MessageError::Missing { field: *field, offset: self.list.offset() });
+    }
+
+    /// What was read of a data point that must be there; its default when it is not.
+    fn needed<T: Default>(&mut self, field: &Field, value: Option<T>) -> T {
+        if value.is_none() {
+            self.missing(field);
+        }
+        value.unwrap_or_default()
+    }
+
+    /// Where the data point is, and its value if that is one of `wanted`.
+    #[inline(never)]
+    fn value(&mut self, field: &Field, wanted: Kind) -> Option<(usize, Value<'a>)> {
+        let (offset, value) = self.list.locate(field.id)?;
+        let kind = match value {
+            Value::Bool(_) => Kind::Bool,
+            Value::Number(_) => Kind::Number,
+            Value::Bytes(_) => Kind::Bytes,
+            Value::List(_) => Kind::List,
+        };
+        if kind == wanted {
+            return Some((offset, value));
+        }
+        self.refuse(MessageError::Kind { field: *field, offset, wanted });
+        None
+    }
+
+    fn bytes(&mut self, field: &Field) -> Option<(usize, &'a [u8])> {
+        match self.value(field, Kind::Bytes)? {
+            (offset, Value::Bytes(bytes)) => Some((offset, bytes)),
+            _ => None,
         }
     }
 
     /// A text of at most `max` bytes; `None` when it is not there at all.
-    fn text_or_none(&self, field: Field, max: usize) -> Result<Option<&'a str>, MessageError> {
-        let Some((offset, bytes)) = self.bytes(field)? else { return Ok(None) };
+    #[inline(never)]
+    fn text_or_none(&mut self, field: &Field, max: usize) -> Option<&'a str> {
+        let (offset, bytes) = self.bytes(field)?;
         if bytes.len() > max {
-            return Err(MessageError::TooLong { field, offset, length: bytes.len(), max });
+            self.refuse(MessageError::TooLong { field: *field, offset, length: bytes.len(), max });
+            return None;
         }
-        core::str::from_utf8(bytes).map(Some).map_err(|_| MessageError::NotText { field, offset })
+        let text = core::str::from_utf8(bytes).ok();
+        if text.is_none() {
+            self.refuse(MessageError::NotText { field: *field, offset });
+        }
+        text
     }
 
     /// A text of at most `max` bytes; empty when it is not there.
-    fn text(&self, field: Field, max: usize) -> Result<&'a str, MessageError> {
-        Ok(self.text_or_none(field, max)?.unwrap_or_default())
+    fn text(&mut self, field: &Field, max: usize) -> &'a str {
+        self.text_or_none(field, max).unwrap_or_default()
     }
 
     /// A text of 1 to `max` bytes.
-    fn needed_text(&self, field: Field, max: usize) -> Result<&'a str, MessageError> {
-        match self.text(field, max)? {
-            "" => Err(self.missing(field)),
-            text => Ok(text),
+    fn needed_text(&mut self, field: &Field, max: usize) -> &'a str {
+        let text = self.text(field, max);
+        if text.is_empty() {
+            self.missing(field);
+        }
+        text
+    }
+
+    fn bool(&mut self, field: &Field) -> bool {
+        matches!(self.value(field, Kind::Bool), Some((_, Value::Bool(true))))
+    }
+
+    fn number(&mut self, field: &Field) -> Option<(usize, Number)> {
+        match self.value(field, Kind::Number)? {
+            (offset, Value::Number(number)) => Some((offset, number)),
+            _ => None,
         }
     }
 
-    fn number(&self, field: Field) -> Result<Option<(usize, Number)>, MessageError> {
-        match self.0.locate(field.id) {
-            None => Ok(None),
-            Some((offset, Value::Number(number))) => Ok(Some((offset, number))),
-            Some((offset, _)) => Err(MessageError::Kind { field, offset, wanted: Kind::Number }),
+    /// A number that stands for something, and is needed or else stands for its default.
+    fn meaning<T>(&mut self, field: &Field, of: impl FnOnce(u64) -> Option<T>) -> Option<T> {
+        let (offset, value) = self.number(field)?;
+        let meaning = value.to_u64().and_then(of);
+        if meaning.is_none() {
+            self.refuse(MessageError::Unknown { field: *field, offset, value });
         }
+        meaning
     }
 
     /// A whole number from `min` to the largest of its type.
-    fn whole<T: Whole>(&self, field: Field, min: i64) -> Result<Option<T>, MessageError> {
-        Ok(self.whole_within(field, min, T::MAX)?.and_then(|value| T::try_from(value).ok()))
+    fn whole<T: Whole>(&mut self, field: &Field, min: i64) -> Option<T> {
+        self.whole_within(field, min, T::MAX).map(T::of)
     }
 
     /// A whole number from `min` to `max`. Once in the image, not once for each type.
     #[inline(never)]
-    fn whole_within(&self, field: Field, min: i64, max: i64) -> Result<Option<i64>, MessageError> {
-        let Some((offset, value)) = self.number(field)? else { return Ok(None) };
+    fn whole_within(&mut self, field: &Field, min: i64, max: i64) -> Option<i64> {
+        let (offset, value) = self.number(field)?;
+        let field = *field;
         if value.decimals() != 0 {
-            return Err(MessageError::NotWhole { field, offset, value });
+            self.refuse(MessageError::NotWhole { field, offset, value });
+            return None;
         }
         let fits = value.to_i64().filter(|value| (min..=max).contains(value));
-        fits.map(Some).ok_or(MessageError::OutOfRange { field, offset, value, min, max })
+        if fits.is_none() {
+            self.refuse(MessageError::OutOfRange { field, offset, value, min, max });
+        }
+        fits
     }
 
     /// Hex digits of a digest of `N` bytes; `None` when it is not there.
-    fn digest<const N: usize>(&self, field: Field) -> Result<Option<[u8; N]>, MessageError> {
-        let Some((offset, bytes)) = self.bytes(field)?.filter(|(_, bytes)| !bytes.is_empty()) else {
-            return Ok(None);
-        };
-        let digest = core::str::from_utf8(bytes).ok().and_then(super::hex::parse);
-        let digits = N.saturating_mul(2);
-        digest.map(Some).ok_or(MessageError::NotHex { field, offset, length: bytes.len(), digits })
+    fn digest<const N: usize>(&mut self, field: &Field) -> Option<[u8; N]> {
+        let mut digest = [0; N];
+        self.hex(field, &mut digest).then_some(digest)
     }
 
-    fn list(&self, field: Field) -> Result<Option<(usize, List<'a>)>, MessageError> {
-        match self.0.locate(field.id) {
-            None => Ok(None),
-            Some((offset, Value::List(list))) => Ok(Some((offset, list))),
-            Some((offset, _)) => Err(MessageError::Kind { field, offset, wanted: Kind::List }),
+    /// Hex digits of as many bytes as `digest` has. Whether they are there.
+    #[inline(never)]
+    fn hex(&mut self, field: &Field, digest: &mut [u8]) -> bool {
+        let Some((offset, bytes)) = self.bytes(field).filter(|(_, bytes)| !bytes.is_empty()) else {
+            return false;
+        };
+        let is_hex = hex::decode(bytes, digest);
+        if !is_hex {
+            let digits = digest.len().saturating_mul(2);
+            self.refuse(MessageError::NotHex { field: *field, offset, length: bytes.len(), digits });
+        }
+        is_hex
+    }
+
+    fn list(&mut self, field: &Field) -> Option<(usize, List<'a>)> {
+        match self.value(field, Kind::List)? {
+            (offset, Value::List(list)) => Some((offset, list)),
+            _ => None,
         }
     }
 }
 
 /// Whole numbers that data points have.
-trait Whole: TryFrom<i64> {
+trait Whole {
     const MAX: i64;
+    /// A number that is in range.
+    fn of(number: i64) -> Self;
 }
 
-impl Whole for u16 {
-    const MAX: i64 = u16::MAX as i64;
+macro_rules! whole {
+    ($($integer:ty = $max:expr),*) => {$(
+        impl Whole for $integer {
+            const MAX: i64 = $max;
+            fn of(number: i64) -> Self {
+                number as $integer
+            }
+        }
+    )*};
 }
-impl Whole for u32 {
-    const MAX: i64 = u32::MAX as i64;
-}
-impl Whole for u64 {
-    const MAX: i64 = i64::MAX;
-}
-impl Whole for i32 {
-    const MAX: i64 = i32::MAX as i64;
-}
+whole!(u16 = u16::MAX as i64, u32 = u32::MAX as i64, u64 = i64::MAX, i32 = i32::MAX as i64);
 
 /// Writes data points, leaving out empty texts.
 trait WriteFields {
@@ -395,8 +477,9 @@ mod tests {
     fn a_size_with_decimals_is_refused_as_not_whole() {
         let mut out = [0; 16];
         let length = Writer::new(&mut out).number(2, "2.5".parse::<Number>().unwrap()).finish().unwrap();
-        let fields = Fields::parse(out.get(..length).unwrap()).unwrap();
-        let error = fields.whole::<u32>(field(2, "size"), 1).unwrap_err();
+        let mut fields = Fields::parse(out.get(..length).unwrap());
+        let size = fields.whole::<u32>(&field(2, "size"), 1);
+        let error = fields.finish(size).unwrap_err();
         assert_eq!(std::format!("{error}"), "size (id 2) at byte 0 is 2.5; only a whole number is right");
     }
 
@@ -404,8 +487,9 @@ mod tests {
     fn a_number_out_of_range_is_named_with_its_range() {
         let mut out = [0; 16];
         let length = Writer::new(&mut out).number(2, u64::MAX).finish().unwrap();
-        let fields = Fields::parse(out.get(..length).unwrap()).unwrap();
-        let error = fields.whole::<u32>(field(2, "size"), 1).unwrap_err();
+        let mut fields = Fields::parse(out.get(..length).unwrap());
+        let size = fields.whole::<u32>(&field(2, "size"), 1);
+        let error = fields.finish(size).unwrap_err();
         assert_eq!(
             std::format!("{error}"),
             "size (id 2) at byte 0 is 18446744073709551615; 1 to 4294967295 are right"

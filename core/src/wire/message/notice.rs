@@ -43,13 +43,15 @@ impl<'a> Notice<'a> {
 
     /// Reads the payload.
     pub fn parse(payload: &'a [u8]) -> Result<Notice<'a>, MessageError> {
-        let fields = Fields::parse(payload)?;
-        Ok(Notice {
-            code: fields.whole(CODE, 0)?.ok_or(fields.missing(CODE))?,
-            packet: fields.whole(PACKET, 0)?,
-            product_key: fields.text(PRODUCT_KEY, limits::PRODUCT_KEY)?,
-            device_key: fields.text(DEVICE_KEY, limits::DEVICE_KEY)?,
-        })
+        let mut fields = Fields::parse(payload);
+        let code = fields.whole(&CODE, 0);
+        let notice = Notice {
+            code: fields.needed(&CODE, code),
+            packet: fields.whole(&PACKET, 0),
+            product_key: fields.text(&PRODUCT_KEY, limits::PRODUCT_KEY),
+            device_key: fields.text(&DEVICE_KEY, limits::DEVICE_KEY),
+        };
+        fields.finish(notice)
     }
 
     /// Writes the payload; gives its length.

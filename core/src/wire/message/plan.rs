@@ -3,10 +3,7 @@
 use super::{Field, Fields, MessageError, Record, Records, RecordsIter, WriteFields, field, finish};
 use crate::{
     limits,
-    wire::{
-        NoRoom,
-        ttlv::{List, Writer},
-    },
+    wire::{NoRoom, ttlv::Writer},
 };
 
 pub(super) const COMPONENT: Field = field(4, "component");
@@ -46,14 +43,8 @@ impl ComponentKind {
     }
 
     /// 0 when it is absent, as every number of a plan.
-    pub(super) fn read(fields: Fields<'_>) -> Result<ComponentKind, MessageError> {
-        match fields.number(KIND)? {
-            None => Ok(ComponentKind::Module),
-            Some((offset, value)) => {
-                let kind = value.to_u64().and_then(ComponentKind::from_number);
-                kind.ok_or(MessageError::Unknown { field: KIND, offset, value })
-            }
-        }
+    pub(super) fn read(fields: &mut Fields<'_>) -> ComponentKind {
+        fields.meaning(&KIND, ComponentKind::from_number).unwrap_or(ComponentKind::Module)
     }
 }
 
@@ -77,17 +68,16 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Record<'a> for Plan<'a> {
-    fn read(list: List<'a>) -> Result<Self, MessageError> {
-        let fields = Fields(list);
-        Ok(Plan {
-            component: fields.needed_text(COMPONENT, limits::COMPONENT)?,
-            source: fields.text(SOURCE, limits::VERSION)?,
-            target: fields.needed_text(TARGET, limits::VERSION)?,
-            kind: ComponentKind::read(fields)?,
-            battery: fields.whole(BATTERY, 0)?.unwrap_or(0),
-            space: fields.whole(SPACE, 0)?.unwrap_or(0),
-            signal: fields.whole(SIGNAL, i32::MIN.into())?.unwrap_or(0),
-        })
+    fn read(fields: &mut Fields<'a>) -> Self {
+        Plan {
+            component: fields.needed_text(&COMPONENT, limits::COMPONENT),
+            source: fields.text(&SOURCE, limits::VERSION),
+            target: fields.needed_text(&TARGET, limits::VERSION),
+            kind: ComponentKind::read(fields),
+            battery: fields.whole(&BATTERY, 0).unwrap_or(0),
+            space: fields.whole(&SPACE, 0).unwrap_or(0),
+            signal: fields.whole(&SIGNAL, i32::MIN.into()).unwrap_or(0),
+        }
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
@@ -123,13 +113,13 @@ pub enum Plans<'a> {
 impl<'a> PlanNotify<'a> {
     /// Reads the payload; one bad plan refuses the list whole.
     pub fn parse(payload: &'a [u8]) -> Result<PlanNotify<'a>, MessageError> {
-        let fields = Fields::parse(payload)?;
-        let handling = fields.whole(HANDLING, 0)?;
-        let plans = match Records::read(fields, LIST, limits::PLAN_LIST)? {
+        let mut fields = Fields::parse(payload);
+        let handling = fields.whole(&HANDLING, 0);
+        let plans = match Records::read(&mut fields, &LIST, limits::PLAN_LIST) {
             Some(plans) => Plans::List(plans),
-            None => Plans::Single(Plan::read(fields.0)?),
+            None => Plans::Single(Plan::read(&mut fields)),
         };
-        Ok(PlanNotify { handling, plans })
+        fields.finish(PlanNotify { handling, plans })
     }
 
     /// Writes the payload; gives its length.

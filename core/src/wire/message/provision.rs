@@ -1,12 +1,9 @@
 //! 0x00B4: secrets and addresses that the platform hands out (QUECTHING.md 4.2).
 
-use super::{Capabilities, Field, Fields, Kind, MessageError, WriteFields, field, finish};
+use super::{Capabilities, Field, Fields, MessageError, WriteFields, field, finish};
 use crate::{
     limits,
-    wire::{
-        NoRoom,
-        ttlv::{Value, Writer},
-    },
+    wire::{NoRoom, ttlv::Writer},
 };
 
 const DNS: Field = field(1, "server");
@@ -80,25 +77,23 @@ impl<'a> Provision<'a> {
 
     /// Reads the payload.
     pub fn parse(payload: &'a [u8]) -> Result<Provision<'a>, MessageError> {
-        let fields = Fields::parse(payload)?;
-        Ok(Provision {
-            dns: fields.list(DNS)?.map(|(_, list)| Dns::read(Fields(list))).transpose()?,
-            device_secret: fields.text(DEVICE_SECRET, limits::DEVICE_SECRET)?,
-            session_key: read_key(fields)?,
-            product_key: fields.text(PRODUCT_KEY, limits::PRODUCT_KEY)?,
-            product_secret: fields.text(PRODUCT_SECRET, limits::PRODUCT_SECRET)?,
-            reauthenticate: match fields.0.locate(REAUTHENTICATE.id) {
-                None | Some((_, Value::Bool(false))) => Reauthenticate::No,
-                Some((_, Value::Bool(true))) => Reauthenticate::Yes,
-                Some((offset, _)) => {
-                    return Err(MessageError::Kind { field: REAUTHENTICATE, offset, wanted: Kind::Bool });
-                }
+        let mut fields = Fields::parse(payload);
+        let provision = Provision {
+            dns: Dns::read(&mut fields),
+            device_secret: fields.text(&DEVICE_SECRET, limits::DEVICE_SECRET),
+            session_key: read_key(&mut fields),
+            product_key: fields.text(&PRODUCT_KEY, limits::PRODUCT_KEY),
+            product_secret: fields.text(&PRODUCT_SECRET, limits::PRODUCT_SECRET),
+            reauthenticate: match fields.bool(&REAUTHENTICATE) {
+                false => Reauthenticate::No,
+                true => Reauthenticate::Yes,
             },
-            new_device_secret: fields.text(NEW_DEVICE_SECRET, limits::DEVICE_SECRET)?,
-            bind_code: fields.bytes(BIND_CODE)?.map(|(_, bytes)| bytes).unwrap_or_default(),
-            bind_secret: fields.bytes(BIND_SECRET)?.map(|(_, bytes)| bytes).unwrap_or_default(),
-            capabilities: Capabilities::read(fields),
-        })
+            new_device_secret: fields.text(&NEW_DEVICE_SECRET, limits::DEVICE_SECRET),
+            bind_code: fields.bytes(&BIND_CODE).map(|(_, bytes)| bytes).unwrap_or_default(),
+            bind_secret: fields.bytes(&BIND_SECRET).map(|(_, bytes)| bytes).unwrap_or_default(),
+            capabilities: Capabilities::read(&fields),
+        };
+        fields.finish(provision)
     }
 
     /// Writes the payload; gives its length.
@@ -135,25 +130,22 @@ impl<'a> Provision<'a> {
 }
 
 impl<'a> Dns<'a> {
-    fn read(fields: Fields<'a>) -> Result<Dns<'a>, MessageError> {
-        Ok(Dns {
-            domain: fields.text(DOMAIN, limits::SERVER_URL)?,
-            ip: fields.text(IP, limits::SERVER_URL)?,
-            port: fields.whole(PORT, 1)?,
-        })
+    fn read(fields: &mut Fields<'a>) -> Option<Dns<'a>> {
+        let mut inner = Fields::of(fields.list(&DNS)?.1);
+        let dns = Dns {
+            domain: inner.text(&DOMAIN, limits::SERVER_URL),
+            ip: inner.text(&IP, limits::SERVER_URL),
+            port: inner.whole(&PORT, 1),
+        };
+        inner.finish(dns).map_err(|error| fields.refuse(error)).ok()
     }
 }
 
-fn read_key(fields: Fields<'_>) -> Result<Option<[u8; limits::SESSION_KEY]>, MessageError> {
-    let Some((offset, bytes)) = fields.bytes(SESSION_KEY)?.filter(|(_, bytes)| !bytes.is_empty()) else {
-        return Ok(None);
-    };
-    <[u8; limits::SESSION_KEY]>::try_from(bytes).map(Some).map_err(|_| MessageError::Size {
-        field: SESSION_KEY,
-        offset,
-        length: bytes.len(),
-        right: limits::SESSION_KEY,
-    })
+fn read_key(fields: &mut Fields<'_>) -> Option<[u8; limits::SESSION_KEY]> {
+    let (offset, bytes) = fields.bytes(&SESSION_KEY).filter(|(_, bytes)| !bytes.is_empty())?;
+    let (length, right) = (bytes.len(), limits::SESSION_KEY);
+    let size = |_| MessageError::Size { field: SESSION_KEY, offset, length, right };
+    bytes.try_into().map_err(|error| fields.refuse(size(error))).ok()
 }
 
 #[cfg(test)]

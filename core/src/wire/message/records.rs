@@ -5,8 +5,8 @@ use crate::wire::ttlv::{Items, List, Value, Writer};
 
 /// One struct of such an array.
 pub trait Record<'a>: Copy {
-    /// Reads it from its list.
-    fn read(list: List<'a>) -> Result<Self, MessageError>;
+    /// Reads its data points.
+    fn read(fields: &mut Fields<'a>) -> Self;
     /// Writes its data points.
     fn write(&self, writer: &mut Writer<'_>);
 }
@@ -50,19 +50,28 @@ impl<'a, T: Record<'a>> Records<'a, T> {
     }
 
     /// Reads the array; one bad record refuses it whole. `None` when it is not there.
-    pub(super) fn read(fields: Fields<'a>, field: Field, max: usize) -> Result<Option<Self>, MessageError> {
-        let Some((offset, list)) = fields.list(field)? else { return Ok(None) };
-        let count = list.len();
+    pub(super) fn read(fields: &mut Fields<'a>, field: &Field, max: usize) -> Option<Self> {
+        let (offset, list) = fields.list(field)?;
+        let (field, count) = (*field, list.len());
+        if !cfg!(feature = "lists") {
+            fields.refuse(MessageError::Count { field, offset, count, max: 0 });
+            return None;
+        }
         if count == 0 || count > max {
-            return Err(MessageError::Count { field, offset, count, max });
+            fields.refuse(MessageError::Count { field, offset, count, max });
         }
         for item in list {
-            match item.value {
-                Value::List(record) => T::read(record).map(|_| ())?,
-                _ => return Err(MessageError::Kind { field, offset, wanted: Kind::List }),
+            let Value::List(record) = item.value else {
+                fields.refuse(MessageError::Kind { field, offset, wanted: Kind::List });
+                break;
+            };
+            let mut record = Fields::of(record);
+            T::read(&mut record);
+            if let Some(error) = record.error {
+                fields.refuse(error);
             }
         }
-        Ok(Some(Records(Source::Parsed(list))))
+        Some(Records(Source::Parsed(list)))
     }
 
     pub(super) fn write(&self, field: Field, writer: &mut Writer<'_>) {
@@ -107,7 +116,7 @@ impl<'a, T: Record<'a>> Iterator for RecordsIter<'a, T> {
             RecordsIter::Given(records) => records.next().copied(),
             RecordsIter::Parsed(items) => match items.next()?.value {
                 // `Records::read` has tried it.
-                Value::List(list) => T::read(list).ok(),
+                Value::List(list) => Some(T::read(&mut Fields::of(list))),
                 _ => None,
             },
         }

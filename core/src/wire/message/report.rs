@@ -35,56 +35,42 @@ pub struct StatusValues {
 
 impl StatusValues {
     /// What a vendor device reports after each connect.
-    pub const REPORTED: Ids<'static> = Ids::of(&[1, 2, 3, 4]);
+    pub const REPORTED: Wanted = Wanted::NOTHING.and(1).and(2).and(3).and(4);
     /// What a plan's conditions compare: battery, free space and RSRP.
     pub const CONDITIONS: Ids<'static> = Ids::of(&[BATTERY.id, FLASH_FREE.id, RSRP.id]);
 
-    /// Only the values that are wanted.
-    pub fn only(self, wanted: Ids<'_>) -> StatusValues {
-        StatusValues {
-            battery: self.battery.filter(|_| wanted.contains(BATTERY.id)),
-            voltage: self.voltage.filter(|_| wanted.contains(VOLTAGE.id)),
-            signal: self.signal.filter(|_| wanted.contains(SIGNAL.id)),
-            flash_free: self.flash_free.filter(|_| wanted.contains(FLASH_FREE.id)),
-            rsrp: self.rsrp.filter(|_| wanted.contains(RSRP.id)),
-            rsrq: self.rsrq.filter(|_| wanted.contains(RSRQ.id)),
-            snr: self.snr.filter(|_| wanted.contains(SNR.id)),
-        }
-    }
-
     /// Reads the payload.
     pub fn parse(payload: &[u8]) -> Result<StatusValues, MessageError> {
-        let fields = Fields::parse(payload)?;
-        let whole = |field| fields.whole(field, i32::MIN.into());
-        Ok(StatusValues {
-            battery: whole(BATTERY)?,
-            voltage: fields.number(VOLTAGE)?.map(|(_, voltage)| voltage),
-            signal: whole(SIGNAL)?,
-            flash_free: fields.whole(FLASH_FREE, 0)?,
-            rsrp: whole(RSRP)?,
-            rsrq: whole(RSRQ)?,
-            snr: whole(SNR)?,
-        })
+        let mut fields = Fields::parse(payload);
+        let whole = |fields: &mut Fields<'_>, field| fields.whole(field, i32::MIN.into());
+        let values = StatusValues {
+            battery: whole(&mut fields, &BATTERY),
+            voltage: fields.number(&VOLTAGE).map(|(_, voltage)| voltage),
+            signal: whole(&mut fields, &SIGNAL),
+            flash_free: fields.whole(&FLASH_FREE, 0),
+            rsrp: whole(&mut fields, &RSRP),
+            rsrq: whole(&mut fields, &RSRQ),
+            snr: whole(&mut fields, &SNR),
+        };
+        fields.finish(values)
     }
 
     /// Writes the payload; gives its length.
     pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        let number = |value: Option<i32>| value.map(Number::from);
-        let mut writer = Writer::new(out);
-        for (field, value) in [
-            (BATTERY, number(self.battery)),
-            (VOLTAGE, self.voltage),
-            (SIGNAL, number(self.signal)),
-            (FLASH_FREE, self.flash_free.map(Number::from)),
-            (RSRP, number(self.rsrp)),
-            (RSRQ, number(self.rsrq)),
-            (SNR, number(self.snr)),
-        ] {
-            if let Some(value) = value {
-                writer.number(field.id, value);
-            }
-        }
-        finish(&mut writer)
+        self.emit_wanted(Wanted::EVERYTHING, out)
+    }
+
+    /// Writes a payload of those values that are wanted; gives its length.
+    pub fn emit_wanted(&self, wanted: Wanted, out: &mut [u8]) -> Result<usize, NoRoom> {
+        let mut values = Values { wanted, writer: Writer::new(out) };
+        values.signed(&BATTERY, self.battery);
+        values.number(&VOLTAGE, self.voltage);
+        values.signed(&SIGNAL, self.signal);
+        values.number(&FLASH_FREE, self.flash_free);
+        values.signed(&RSRP, self.rsrp);
+        values.signed(&RSRQ, self.rsrq);
+        values.signed(&SNR, self.snr);
+        finish(&mut values.writer)
     }
 }
 
@@ -138,79 +124,111 @@ pub struct InfoValues<'a> {
 
 impl<'a> InfoValues<'a> {
     /// What a vendor device reports after each connect.
-    pub const REPORTED: Ids<'static> = Ids::of(&[1, 2, 3, 5, 11, 12, 13, 14]);
+    pub const REPORTED: Wanted = Wanted::NOTHING.and(1).and(2).and(3).and(5).and(11).and(12).and(13).and(14);
     /// The versions of the module and of the MCU components.
     pub const VERSIONS: Ids<'static> = Ids::of(&[MODULE_VERSION.id, MCU_LIST.id]);
 
-    /// Only the values that are wanted.
-    pub fn only(self, wanted: Ids<'_>) -> InfoValues<'a> {
-        let text = |field: Field, value| if wanted.contains(field.id) { value } else { "" };
-        InfoValues {
-            module_model: text(MODULE_MODEL, self.module_model),
-            module_version: text(MODULE_VERSION, self.module_version),
-            mcu_list: self.mcu_list.filter(|_| wanted.contains(MCU_LIST.id)),
-            cell: self.cell.filter(|_| wanted.contains(CELL.id)),
-            iccid: text(ICCID, self.iccid),
-            mcc: self.mcc.filter(|_| wanted.contains(MCC.id)),
-            mnc: self.mnc.filter(|_| wanted.contains(MNC.id)),
-            lac: self.lac.filter(|_| wanted.contains(LAC.id)),
-            phone: text(PHONE, self.phone),
-            sim: text(SIM, self.sim),
-            sdk_version: text(SDK_VERSION, self.sdk_version),
-            locators: text(LOCATORS, self.locators),
-            data_protocol: text(DATA_PROTOCOL, self.data_protocol),
-            communication_protocol: text(COMMUNICATION_PROTOCOL, self.communication_protocol),
-        }
-    }
-
     /// Reads the payload.
     pub fn parse(payload: &'a [u8]) -> Result<InfoValues<'a>, MessageError> {
-        let fields = Fields::parse(payload)?;
-        let text = |field| fields.text(field, usize::MAX);
-        Ok(InfoValues {
-            module_model: text(MODULE_MODEL)?,
-            module_version: text(MODULE_VERSION)?,
-            mcu_list: fields.text_or_none(MCU_LIST, usize::MAX)?,
-            cell: fields.whole(CELL, 0)?,
-            iccid: text(ICCID)?,
-            mcc: fields.whole(MCC, 0)?,
-            mnc: fields.whole(MNC, 0)?,
-            lac: fields.whole(LAC, 0)?,
-            phone: text(PHONE)?,
-            sim: text(SIM)?,
-            sdk_version: text(SDK_VERSION)?,
-            locators: text(LOCATORS)?,
-            data_protocol: text(DATA_PROTOCOL)?,
-            communication_protocol: text(COMMUNICATION_PROTOCOL)?,
-        })
+        let mut fields = Fields::parse(payload);
+        let values = InfoValues {
+            module_model: fields.text(&MODULE_MODEL, usize::MAX),
+            module_version: fields.text(&MODULE_VERSION, usize::MAX),
+            mcu_list: fields.text_or_none(&MCU_LIST, usize::MAX),
+            cell: fields.whole(&CELL, 0),
+            iccid: fields.text(&ICCID, usize::MAX),
+            mcc: fields.whole(&MCC, 0),
+            mnc: fields.whole(&MNC, 0),
+            lac: fields.whole(&LAC, 0),
+            phone: fields.text(&PHONE, usize::MAX),
+            sim: fields.text(&SIM, usize::MAX),
+            sdk_version: fields.text(&SDK_VERSION, usize::MAX),
+            locators: fields.text(&LOCATORS, usize::MAX),
+            data_protocol: fields.text(&DATA_PROTOCOL, usize::MAX),
+            communication_protocol: fields.text(&COMMUNICATION_PROTOCOL, usize::MAX),
+        };
+        fields.finish(values)
     }
 
     /// Writes the payload; gives its length.
     pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        let mut writer = Writer::new(out);
-        writer
-            .text_unless_empty(MODULE_MODEL, self.module_model)
-            .text_unless_empty(MODULE_VERSION, self.module_version);
-        if let Some(mcu_list) = self.mcu_list {
-            writer.text(MCU_LIST.id, mcu_list);
+        self.emit_wanted(Wanted::EVERYTHING, out)
+    }
+
+    /// Writes a payload of those values that are wanted; gives its length.
+    pub fn emit_wanted(&self, wanted: Wanted, out: &mut [u8]) -> Result<usize, NoRoom> {
+        let mut values = Values { wanted, writer: Writer::new(out) };
+        values.text(&MODULE_MODEL, self.module_model);
+        values.text(&MODULE_VERSION, self.module_version);
+        if let Some(mcu_list) = self.mcu_list.filter(|_| wanted.has(MCU_LIST.id)) {
+            values.writer.text(MCU_LIST.id, mcu_list);
         }
-        if let Some(cell) = self.cell {
-            writer.number(CELL.id, cell);
+        values.number(&CELL, self.cell);
+        values.text(&ICCID, self.iccid);
+        values.number(&MCC, self.mcc);
+        values.number(&MNC, self.mnc);
+        values.number(&LAC, self.lac);
+        values.text(&PHONE, self.phone);
+        values.text(&SIM, self.sim);
+        values.text(&SDK_VERSION, self.sdk_version);
+        values.text(&LOCATORS, self.locators);
+        values.text(&DATA_PROTOCOL, self.data_protocol);
+        values.text(&COMMUNICATION_PROTOCOL, self.communication_protocol);
+        finish(&mut values.writer)
+    }
+}
+
+/// Which values are to be told: a set of ids. Ids above 31 are none of a device's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted(u32);
+
+impl Wanted {
+    /// None.
+    pub const NOTHING: Wanted = Wanted(0);
+    /// All that there are.
+    pub const EVERYTHING: Wanted = Wanted(u32::MAX);
+
+    /// And this one.
+    #[must_use]
+    pub const fn and(self, id: u16) -> Self {
+        if id < u32::BITS as u16 { Wanted(self.0 | 1 << id) } else { self }
+    }
+
+    /// Whether this one is among them.
+    pub const fn has(self, id: u16) -> bool {
+        id < u32::BITS as u16 && self.0 & 1 << id != 0
+    }
+}
+
+impl From<Ids<'_>> for Wanted {
+    fn from(ids: Ids<'_>) -> Wanted {
+        ids.iter().fold(Wanted::NOTHING, Wanted::and)
+    }
+}
+
+/// Writes the values that are wanted and told.
+struct Values<'b> {
+    wanted: Wanted,
+    writer: Writer<'b>,
+}
+
+impl Values<'_> {
+    #[inline(never)]
+    fn text(&mut self, field: &Field, text: &str) {
+        if self.wanted.has(field.id) {
+            self.writer.text_unless_empty(*field, text);
         }
-        writer.text_unless_empty(ICCID, self.iccid);
-        for (field, value) in [(MCC, self.mcc), (MNC, self.mnc), (LAC, self.lac)] {
-            if let Some(value) = value {
-                writer.number(field.id, value);
-            }
+    }
+
+    #[inline(never)]
+    fn signed(&mut self, field: &Field, value: Option<i32>) {
+        self.number(field, value);
+    }
+
+    fn number(&mut self, field: &Field, value: Option<impl Into<Number>>) {
+        if let Some(value) = value.filter(|_| self.wanted.has(field.id)) {
+            self.writer.number(field.id, value);
         }
-        writer
-            .text_unless_empty(PHONE, self.phone)
-            .text_unless_empty(SIM, self.sim)
-            .text_unless_empty(SDK_VERSION, self.sdk_version)
-            .text_unless_empty(LOCATORS, self.locators)
-            .text_unless_empty(DATA_PROTOCOL, self.data_protocol)
-            .text_unless_empty(COMMUNICATION_PROTOCOL, self.communication_protocol);
-        finish(&mut writer)
     }
 }
 
@@ -230,13 +248,14 @@ mod tests {
 
     #[test]
     fn a_status_is_read_as_written_and_as_wanted() {
-        let some = STATUS.only(Ids::of(&[1, 5, 99]));
-        assert_eq!(some, StatusValues { battery: Some(87), rsrp: Some(-104), ..StatusValues::default() });
-        for values in [STATUS, some, StatusValues::default()] {
-            let mut out = [0; 64];
+        let mut out = [0; 64];
+        for values in [STATUS, StatusValues::default()] {
             let length = values.emit(&mut out).unwrap();
             assert_eq!(StatusValues::parse(out.get(..length).unwrap()), Ok(values));
         }
+        let length = STATUS.emit_wanted(Ids::of(&[1, 5, 99]).into(), &mut out).unwrap();
+        let some = StatusValues { battery: Some(87), rsrp: Some(-104), ..StatusValues::default() };
+        assert_eq!(StatusValues::parse(out.get(..length).unwrap()), Ok(some));
     }
 
     #[test]
@@ -246,7 +265,8 @@ mod tests {
         let length = info.emit(&mut out).unwrap();
         let parsed = InfoValues::parse(out.get(..length).unwrap()).unwrap();
         assert_eq!(parsed, info);
-        assert_eq!(parsed.only(Ids::of(&[1])).mcu_list, None);
+        let length = info.emit_wanted(Wanted::NOTHING.and(1), &mut out).unwrap();
+        assert_eq!(InfoValues::parse(out.get(..length).unwrap()).unwrap().mcu_list, None);
     }
 
     #[test]

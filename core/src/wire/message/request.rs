@@ -16,11 +16,8 @@ pub struct Versions<'a> {
 }
 
 impl<'a> Versions<'a> {
-    pub(super) fn read(fields: Fields<'a>) -> Result<Self, MessageError> {
-        Ok(Versions {
-            module: fields.text(MODULE_VERSION, usize::MAX)?,
-            mcu: fields.text(MCU_LIST, usize::MAX)?,
-        })
+    pub(super) fn read(fields: &mut Fields<'a>) -> Self {
+        Versions { module: fields.text(&MODULE_VERSION, usize::MAX), mcu: fields.text(&MCU_LIST, usize::MAX) }
     }
 
     pub(super) fn write(&self, writer: &mut Writer<'_>) {
@@ -67,7 +64,9 @@ pub struct PlanRequest<'a> {
 impl<'a> PlanRequest<'a> {
     /// Reads the payload.
     pub fn parse(payload: &'a [u8]) -> Result<PlanRequest<'a>, MessageError> {
-        Ok(PlanRequest { versions: Versions::read(Fields::parse(payload)?)? })
+        let mut fields = Fields::parse(payload);
+        let versions = Versions::read(&mut fields);
+        fields.finish(PlanRequest { versions })
     }
 
     /// Writes the payload; gives its length.

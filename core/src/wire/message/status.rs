@@ -112,22 +112,22 @@ pub struct StatusEvent<'a> {
 impl<'a> StatusEvent<'a> {
     /// Reads the payload.
     pub fn parse(payload: &'a [u8]) -> Result<StatusEvent<'a>, MessageError> {
-        let fields = Fields::parse(payload)?;
-        let (offset, value) = fields.number(STATUS)?.ok_or(fields.missing(STATUS))?;
-        let status = value.to_u64().and_then(OtaStatus::from_number).ok_or(MessageError::Unknown {
-            field: STATUS,
-            offset,
-            value,
-        })?;
-        let wanted = fields.text(SIGNATURE, usize::MAX)?;
-        Ok(StatusEvent {
-            status,
-            kind: ComponentKind::read(fields)?,
-            component: fields.text(COMPONENT, limits::COMPONENT)?,
-            signature: wanted.eq_ignore_ascii_case("sha256").then_some(Signature::Sha256),
-            versions: Versions::read(fields)?,
-            extension: StatusExtension::read(fields),
-        })
+        let mut fields = Fields::parse(payload);
+        if fields.number(&STATUS).is_none() {
+            fields.missing(&STATUS);
+        }
+        let event = StatusEvent {
+            status: fields.meaning(&STATUS, OtaStatus::from_number).unwrap_or(OtaStatus::NoPlan),
+            signature: fields
+                .text(&SIGNATURE, usize::MAX)
+                .eq_ignore_ascii_case("sha256")
+                .then_some(Signature::Sha256),
+            kind: ComponentKind::read(&mut fields),
+            component: fields.text(&COMPONENT, limits::COMPONENT),
+            versions: Versions::read(&mut fields),
+            extension: StatusExtension::read(&fields),
+        };
+        fields.finish(event)
     }
 
     /// Writes the payload; gives its length.

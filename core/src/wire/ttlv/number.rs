@@ -2,7 +2,7 @@
 
 use core::str::FromStr;
 
-use crate::text::Text;
+use crate::text::{Text, by_ten};
 
 /// Decimals that a number may have.
 pub const DECIMALS_MAX: u8 = 15;
@@ -61,8 +61,12 @@ impl Number {
 
     /// `decimals` is at most 15.
     pub(super) const fn canonical(negative: bool, mut magnitude: u64, mut decimals: u8) -> Number {
-        while decimals > 0 && magnitude.is_multiple_of(10) {
-            magnitude /= 10;
+        while decimals > 0 {
+            let (tenth, digit) = by_ten(magnitude);
+            if digit != 0 {
+                break;
+            }
+            magnitude = tenth;
             decimals = decimals.wrapping_sub(1);
         }
         Number { negative: negative && magnitude != 0, decimals, magnitude }
@@ -150,8 +154,9 @@ impl Number {
             if digits == self.decimals && digits > 0 {
                 put(b'.');
             }
-            put(b'0'.wrapping_add((rest % 10) as u8));
-            rest /= 10;
+            let digit;
+            (rest, digit) = by_ten(rest);
+            put(b'0'.wrapping_add(digit));
             digits = digits.wrapping_add(1);
             if rest == 0 && digits > self.decimals {
                 break;
