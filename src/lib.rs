@@ -12,6 +12,7 @@ mod boundary;
 mod host;
 #[macro_use]
 pub mod native;
+#[cfg(feature = "ql-api")]
 pub mod ql_iot;
 
 #[cfg(not(any(feature = "host", test)))]

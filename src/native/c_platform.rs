@@ -59,33 +59,53 @@ impl CPlatform {
     /// # Safety
     /// Pointers that are not NULL point to structs of the size that their first member gives.
     pub unsafe fn copied(platform: *const quecota_platform_t) -> Result<Self, InitError> {
-        // SAFETY: the caller's promise, for each.
-        let table = unsafe {
-            let platform = quecota_platform_t::copied(platform)?;
-            CPlatform {
-                transport: quecota_transport_t::copied(platform.transport)?,
-                storage: quecota_storage_t::copied(platform.storage)?,
-                system: quecota_system_t::copied(platform.system)?,
-            }
+        let mut given = quecota_platform_t::absent();
+        let mut table = CPlatform {
+            transport: quecota_transport_t::absent(),
+            storage: quecota_storage_t::absent(),
+            system: quecota_system_t::absent(),
         };
+        // SAFETY: the caller's promise, for each.
+        unsafe {
+            given.copy_from(platform)?;
+            table.transport.copy_from(given.transport)?;
+            table.storage.copy_from(given.storage)?;
+            table.system.copy_from(given.system)?;
+        }
         let (transport, storage, system) = (&table.transport, &table.storage, &table.system);
-        let members = [
-            (transport.connect.is_some(), "transport.connect"),
-            (transport.disconnect.is_some(), "transport.disconnect"),
-            (transport.subscribe.is_some(), "transport.subscribe"),
-            (transport.publish.is_some(), "transport.publish"),
-            (transport.fetch.is_some(), "transport.fetch"),
-            (transport.fetch_cancel.is_some(), "transport.fetch_cancel"),
-            (storage.read.is_some(), "storage.read"),
-            (storage.write.is_some(), "storage.write"),
-            (storage.erase.is_some(), "storage.erase"),
-            (system.millis.is_some(), "system.millis"),
-            (system.random.is_some(), "system.random"),
-            (system.device_key.is_some(), "system.device_key"),
-            (system.lock.is_some() || system.unlock.is_none(), "system.lock"),
-            (system.unlock.is_some() || system.lock.is_none(), "system.unlock"),
+        const MEMBERS: [&str; 14] = [
+            "transport.connect",
+            "transport.disconnect",
+            "transport.subscribe",
+            "transport.publish",
+            "transport.fetch",
+            "transport.fetch_cancel",
+            "storage.read",
+            "storage.write",
+            "storage.erase",
+            "system.millis",
+            "system.random",
+            "system.device_key",
+            "system.lock",
+            "system.unlock",
         ];
-        if let Some((_, what)) = members.iter().find(|(is_there, _)| !is_there) {
+        let are_there = [
+            transport.connect.is_some(),
+            transport.disconnect.is_some(),
+            transport.subscribe.is_some(),
+            transport.publish.is_some(),
+            transport.fetch.is_some(),
+            transport.fetch_cancel.is_some(),
+            storage.read.is_some(),
+            storage.write.is_some(),
+            storage.erase.is_some(),
+            system.millis.is_some(),
+            system.random.is_some(),
+            system.device_key.is_some(),
+            system.lock.is_some() || system.unlock.is_none(),
+            system.unlock.is_some() || system.lock.is_none(),
+        ];
+        if let Some((what, _)) = MEMBERS.iter().zip(are_there).find(|(_, is_there)| !is_there) {
             return Err(InitError { code: QUECOTA_ERROR_PLATFORM, what, rule: "must not be NULL" });
         }
         let area = |what| move |rule| InitError { code: QUECOTA_ERROR_AREA, what, rule };
@@ -100,13 +120,13 @@ impl CPlatform {
 /// # Safety
 /// As [`CPlatform::copied`].
 pub unsafe fn log_by_table(platform: *const quecota_platform_t, line: &str) -> bool {
-    // SAFETY: the caller's promise, for both.
-    let system = unsafe {
-        quecota_platform_t::copied(platform).and_then(|platform| quecota_system_t::copied(platform.system))
-    };
-    let Some((log, ctx)) = system.ok().and_then(|system| Some((system.log?, system.ctx))) else {
+    if !cfg!(feature = "texts") {
         return false;
-    };
+    }
+    let (mut given, mut system) = (quecota_platform_t::absent(), quecota_system_t::absent());
+    // SAFETY: the caller's promise, for both.
+    let copied = unsafe { given.copy_from(platform).and_then(|()| system.copy_from(given.system)) };
+    let (Ok(()), Some(log), ctx) = (copied, system.log, system.ctx) else { return false };
     let mut line_room = CStrBuf::<LOG_LINE>::EMPTY;
     let line = line_room.hold(line);
     // SAFETY: the table's function with its ctx; the line lives through the call.
@@ -351,7 +371,7 @@ impl System for &CPlatform {
 
     fn log(&mut self, level: Level, line: &str) {
         let table = &self.system;
-        if let Some(log) = table.log {
+        if let Some(log) = table.log.filter(|_| cfg!(feature = "log")) {
             let mut line_room = CStrBuf::<LOG_LINE>::EMPTY;
             let line = line_room.hold(line);
             let length = u32::try_from(line.length()).unwrap_or(0);

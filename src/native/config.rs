@@ -113,8 +113,10 @@ impl quecota_config_t {
     /// # Safety
     /// A pointer that is not NULL points to as many readable bytes as its first member says.
     pub unsafe fn checked(config: *const quecota_config_t) -> Result<Self, InitError> {
+        let mut copy = quecota_config_t::absent();
         // SAFETY: the caller's promise.
-        let config = unsafe { quecota_config_t::copied(config)? };
+        unsafe { copy.copy_from(config)? };
+        let config = copy;
         if config.receive.is_null() || config.receive_size < QUECOTA_RECEIVE_MIN {
             return Err(InitError {
                 code: QUECOTA_ERROR_RECEIVE,

@@ -2,11 +2,16 @@
 
 use core::ffi::c_char;
 
-use quecota_core::agent::{CallError, Mode};
+use quecota_core::agent::Mode;
 use quecota_core::platform::Level;
 use quecota_core::wire::credential::PRODUCT_SECRET_MIN;
 
-use super::error::{Error, NULL, QUECOTA_ERROR_ROOM, QUECOTA_ERROR_UNKNOWN, VALUE, code, quecota_error_t};
+use super::call::asked;
+use super::device::Device;
+use super::error::{
+    Error, QUECOTA_ERROR_NULL, QUECOTA_ERROR_ROOM, QUECOTA_ERROR_UNKNOWN, QUECOTA_ERROR_VALUE,
+    quecota_error_t,
+};
 use super::handle::quecota_t;
 use super::refusal::Given;
 use super::table::quecota_level_t;
@@ -58,27 +63,13 @@ pub unsafe extern "C" fn quecota_set_product(
     key: *const c_char,
     secret: *const c_char,
 ) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_set_product",
-        Given::Text(key),
-        "the key must have 1 to 32 characters, the secret 16 to 32, both UTF-8",
-        {
-            let device = device!(device, else NULL);
-            let key = string!(key, else if key.is_null() { NULL } else { VALUE });
-            let secret = string!(secret, else if secret.is_null() { NULL } else { VALUE });
-            code(
-                device
-                    .tell(|agent, platform| {
-                        if agent.mode() == Mode::Idle && secret.len() < PRODUCT_SECRET_MIN {
-                            return Err(CallError::Value);
-                        }
-                        agent.set_product(platform, key, secret)
-                    })
-                    .and_then(|set| Ok(set?)),
-            )
+    native_call!(tell device, "quecota_set_product", Given::Text(key), "the key must have 1 to 32 characters, the secret 16 to 32, both UTF-8", move |agent, platform| {
+        let (key, secret) = (text!(key)?, text!(secret)?);
+        if agent.mode() == Mode::Idle && secret.len() < PRODUCT_SECRET_MIN {
+            return Err(QUECOTA_ERROR_VALUE);
         }
-    )
+        Ok(agent.set_product(platform, key, secret)?)
+    })
 }
 
 /// `mqtt://host:port`, `mqtts://host:port` or `host:port`, below 64 characters; idle only; kept in the journal. A
@@ -88,17 +79,9 @@ pub unsafe extern "C" fn quecota_set_product(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_set_server(device: *mut quecota_t, url: *const c_char) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_set_server",
-        Given::Text(url),
-        "must be mqtt://host:port, mqtts://host:port or host:port, below 64 characters",
-        {
-            let device = device!(device, else NULL);
-            let url = string!(url, else if url.is_null() { NULL } else { VALUE });
-            code(device.tell(|agent, platform| agent.set_server(platform, url)).and_then(|set| Ok(set?)))
-        }
-    )
+    native_call!(tell device, "quecota_set_server", Given::Text(url), "must be mqtt://host:port, mqtts://host:port or host:port, below 64 characters", move |agent, platform| {
+        Ok(agent.set_server(platform, text!(url)?)?)
+    })
 }
 
 /// The application's own device key (1..16 letters and digits) and secret; idle only; kept in the journal. NULL or empty key: the hardware id again.
@@ -112,22 +95,9 @@ pub unsafe extern "C" fn quecota_set_device(
     key: *const c_char,
     secret: *const c_char,
 ) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_set_device",
-        Given::Text(key),
-        "the key must have 1 to 16 letters and digits and not be the hardware id (NULL for that); the secret at most 32 letters and digits",
-        {
-            let device = device!(device, else NULL);
-            let key = optional_string!(key, else VALUE).unwrap_or("");
-            let secret = optional_string!(secret, else VALUE).unwrap_or("");
-            code(
-                device
-                    .tell(|agent, platform| agent.set_device(platform, key, secret))
-                    .and_then(|set| Ok(set?)),
-            )
-        }
-    )
+    native_call!(tell device, "quecota_set_device", Given::Text(key), "the key must have 1 to 16 letters and digits and not be the hardware id (NULL for that); the secret at most 32 letters and digits", move |agent, platform| {
+        Ok(agent.set_device(platform, text_or_empty!(key)?, text_or_empty!(secret)?)?)
+    })
 }
 
 /// MQTT user name, for brokers that demand one. NULL or empty, the default: none.
@@ -139,10 +109,8 @@ pub unsafe extern "C" fn quecota_set_user_name(
     device: *mut quecota_t,
     name: *const c_char,
 ) -> quecota_error_t {
-    native_call!(device, "quecota_set_user_name", Given::Text(name), "must be UTF-8 of at most 64 bytes", {
-        let device = device!(device, else NULL);
-        let name = optional_string!(name, else VALUE).unwrap_or("");
-        code(device.ask(|agent, _| agent.set_user_name(name)).and_then(|set| Ok(set?)))
+    native_call!(ask device, "quecota_set_user_name", Given::Text(name), "must be UTF-8 of at most 64 bytes", move |agent, _| {
+        Ok(agent.set_user_name(text_or_empty!(name)?)?)
     })
 }
 
@@ -152,16 +120,9 @@ pub unsafe extern "C" fn quecota_set_user_name(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_set_lifetime(device: *mut quecota_t, seconds: u16) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_set_lifetime",
-        Given::Number(seconds.into()),
-        "must be 1 to 65535 seconds",
-        {
-            let device = device!(device, else NULL);
-            code(device.ask(|agent, _| agent.set_lifetime(seconds)).and_then(|set| Ok(set?)))
-        }
-    )
+    native_call!(ask device, "quecota_set_lifetime", Given::Number(seconds.into()), "must be 1 to 65535 seconds", move |agent, _| {
+        Ok(agent.set_lifetime(seconds)?)
+    })
 }
 
 /// Whether payloads are encrypted (`wanted` is not 0); idle only; not by default.
@@ -173,9 +134,8 @@ pub unsafe extern "C" fn quecota_set_session_encryption(
     device: *mut quecota_t,
     wanted: i32,
 ) -> quecota_error_t {
-    native_call!(device, "quecota_set_session_encryption", Given::Number(wanted.into()), "", {
-        let device = device!(device, else NULL);
-        code(device.ask(|agent, _| agent.set_session_encryption(wanted != 0)).and_then(|set| Ok(set?)))
+    native_call!(ask device, "quecota_set_session_encryption", Given::Number(wanted), "", move |agent, _| {
+        Ok(agent.set_session_encryption(wanted != 0)?)
     })
 }
 
@@ -188,17 +148,9 @@ pub unsafe extern "C" fn quecota_set_app_version(
     device: *mut quecota_t,
     version: *const c_char,
 ) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_set_app_version",
-        Given::Text(version),
-        "must be UTF-8 of at most 64 bytes",
-        {
-            let device = device!(device, else NULL);
-            let version = optional_string!(version, else VALUE);
-            code(device.tell(|agent, _| agent.set_app_version(version)).and_then(|set| Ok(set?)))
-        }
-    )
+    native_call!(tell device, "quecota_set_app_version", Given::Text(version), "must be UTF-8 of at most 64 bytes", move |agent, _| {
+        Ok(agent.set_app_version(Some(text_or_empty!(version)?))?)
+    })
 }
 
 /// The version that an MCU component runs, at most 64 characters; NULL or empty: there is no such component. During an
@@ -213,22 +165,9 @@ pub unsafe extern "C" fn quecota_set_mcu_version(
     component: *const c_char,
     version: *const c_char,
 ) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_set_mcu_version",
-        Given::Text(component),
-        "component 1 to 32 bytes without ; and :, version at most 64 without ;, all components 512 at most",
-        {
-            let device = device!(device, else NULL);
-            let component = string!(component, else if component.is_null() { NULL } else { VALUE });
-            let version = optional_string!(version, else VALUE).unwrap_or("");
-            code(
-                device
-                    .tell(|agent, platform| agent.set_mcu_version(platform, component, version))
-                    .and_then(|set| Ok(set?)),
-            )
-        }
-    )
+    native_call!(tell device, "quecota_set_mcu_version", Given::Text(component), "component 1 to 32 bytes without ; and :, version at most 64 without ;, all components 512 at most", move |agent, platform| {
+        Ok(agent.set_mcu_version(platform, text!(component)?, text_or_empty!(version)?)?)
+    })
 }
 
 /// Copies the version of an MCU component with its NUL to `version`; `component` NULL: all of them, as `a:1;b:2`.
@@ -243,28 +182,15 @@ pub unsafe extern "C" fn quecota_get_mcu_version(
     version: *mut c_char,
     size: u32,
 ) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_get_mcu_version",
-        Given::Text(component),
-        "the component must be UTF-8 of at most 2048 bytes",
-        {
-            let device = device!(device, else NULL);
-            let component = optional_string!(component, else VALUE);
-            let room = bytes_mut!(version, size, else NULL);
-            code(
-                device
-                    .ask(|agent, _| {
-                        let version = match component {
-                            None => agent.mcu_list(),
-                            Some(component) => agent.mcu_version(component).ok_or(QUECOTA_ERROR_UNKNOWN)?,
-                        };
-                        fill(room, version)
-                    })
-                    .flatten(),
-            )
-        }
-    )
+    native_call!(ask device, "quecota_get_mcu_version", Given::Text(component), "the component must be UTF-8 of at most 2048 bytes", move |agent, _| {
+        let room = bytes_mut!(version, size, else Err(QUECOTA_ERROR_NULL));
+        let version = if component.is_null() {
+            agent.mcu_list()
+        } else {
+            agent.mcu_version(text!(component)?).ok_or(QUECOTA_ERROR_UNKNOWN)?
+        };
+        fill(room, version)
+    })
 }
 
 /// 1..=16 letters and digits (QUECTHING.md 1.2). The hardware id is the port's and may be anything.
@@ -289,30 +215,14 @@ fn fill(room: &mut [u8], text: &str) -> Result<(), Error> {
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_set_mode(device: *mut quecota_t, mode: quecota_mode_t) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_set_mode",
-        Given::Number(mode.into()),
-        "must be QUECOTA_MODE_IDLE or, with a device key of 1 to 16 letters and digits, QUECOTA_MODE_REQUEST",
-        {
-            let device = device!(device, else NULL);
-            let mode = match mode {
-                0 => Mode::Idle,
-                1 => Mode::Request,
-                _ => return VALUE,
-            };
-            code(
-                device
-                    .tell(|agent, platform| {
-                        if mode == Mode::Request && !is_device_key(agent.device().0) {
-                            return Err(CallError::Value);
-                        }
-                        agent.set_mode(platform, mode)
-                    })
-                    .and_then(|set| Ok(set?)),
-            )
-        }
-    )
+    native_call!(tell device, "quecota_set_mode", Given::Number(mode), "must be QUECOTA_MODE_IDLE or, with a device key of 1 to 16 letters and digits, QUECOTA_MODE_REQUEST", move |agent, platform| {
+        let mode = match mode {
+            0 => Mode::Idle,
+            1 if is_device_key(agent.device().0) => Mode::Request,
+            _ => return Err(QUECOTA_ERROR_VALUE),
+        };
+        Ok(agent.set_mode(platform, mode)?)
+    })
 }
 
 /// The mode that was set; QUECOTA_MODE_IDLE also for a device that is NULL or not started.
@@ -322,8 +232,8 @@ pub unsafe extern "C" fn quecota_set_mode(device: *mut quecota_t, mode: quecota_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_get_mode(device: *mut quecota_t) -> quecota_mode_t {
     boundary!(0, {
-        let device = device!(device, else 0);
-        device.ask(|agent, _| agent.mode() as quecota_mode_t).unwrap_or(0)
+        // SAFETY: the C caller's promise about the handle.
+        unsafe { asked(device, 0, |agent| agent.mode() as quecota_mode_t) }
     })
 }
 
@@ -334,8 +244,8 @@ pub unsafe extern "C" fn quecota_get_mode(device: *mut quecota_t) -> quecota_mod
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_get_work_state(device: *mut quecota_t) -> quecota_work_state_t {
     boundary!(0, {
-        let device = device!(device, else 0);
-        device.ask(|agent, _| agent.work_state() as quecota_work_state_t).unwrap_or(0)
+        // SAFETY: the C caller's promise about the handle.
+        unsafe { asked(device, 0, |agent| agent.work_state() as quecota_work_state_t) }
     })
 }
 
@@ -349,22 +259,15 @@ pub unsafe extern "C" fn quecota_log(
     level: quecota_level_t,
     line: *const c_char,
 ) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_log",
-        Given::Number(level.into()),
-        "level must be QUECOTA_LEVEL_*, the line UTF-8 of at most 2048 bytes",
-        {
-            let device = device!(device, else NULL);
-            let line = string!(line, else if line.is_null() { NULL } else { VALUE });
-            let level = match level {
-                1 => Level::Error,
-                2 => Level::Warn,
-                3 => Level::Info,
-                4 => Level::Debug,
-                _ => return VALUE,
-            };
-            code(device.enter(|_, platform| platform.log(level, line)))
-        }
-    )
+    native_call!(Device device, "quecota_log", Given::Number(level), "level must be QUECOTA_LEVEL_*, the line UTF-8 of at most 2048 bytes", move |device: &Device| {
+        let line = text!(line)?;
+        let level = match level {
+            1 => Level::Error,
+            2 => Level::Warn,
+            3 => Level::Info,
+            4 => Level::Debug,
+            _ => return Err(QUECOTA_ERROR_VALUE),
+        };
+        device.enter(|_, platform| platform.log(level, line))
+    })
 }

@@ -5,15 +5,17 @@
 
 use core::cell::{Cell, UnsafeCell};
 use core::ffi::{c_uchar, c_void};
+use core::mem::MaybeUninit;
 
-use quecota_core::agent::{Agent, Dialect, Resume};
+use quecota_core::agent::{Agent, Dialect, Flow, Resume};
 use quecota_core::platform::Platform;
 
+use super::call::Does;
 use super::callback::Callback;
 use super::config::quecota_config_t;
 use super::error::{Error, InitError, QUECOTA_ERROR_NULL, QUECOTA_ERROR_REENTRY, QUECOTA_ERROR_STARTED};
 use super::handle::quecota_t;
-use super::provider::{Provider, Task};
+use super::provider::{Port, Provider, Task};
 #[cfg(feature = "host")]
 use super::rust_platform::DeviceRef;
 
@@ -103,7 +105,7 @@ impl Device {
         // SAFETY: the caller's promise; each member is written once and none is read before.
         unsafe {
             let state = UnsafeCell::raw_get(&raw const (*place).state);
-            (&raw mut (*state).agent).write(Agent::new(receive));
+            emplace(&mut *(&raw mut (*state).agent).cast(), receive);
             (*state).agent.set_dialect(if config.dialect == 0 { Dialect::V2_10 } else { Dialect::V2_9 });
             (*state).agent.set_resume(if config.resume == 0 { Resume::Asking } else { Resume::AtOnce });
             (&raw mut (*state).started).write(false);
@@ -127,11 +129,14 @@ impl Device {
     }
 
     /// Uses state and platform with the lock held.
-    pub fn enter<R>(&self, work: impl FnOnce(&mut State, &mut dyn Platform) -> R) -> Result<R, Error> {
+    fn use_state<R>(
+        &self,
+        work: impl FnOnce(&mut State, &mut Port<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         self.provider.locked(|platform| {
             let _held = self.hold()?;
             // SAFETY: `held` was false and the lock is taken, so this is the only reference to the state.
-            Ok(work(unsafe { &mut *self.state.get() }, platform))
+            work(unsafe { &mut *self.state.get() }, platform)
         })
     }
 
@@ -149,14 +154,47 @@ impl Device {
         self.enter(|state, platform| work(&mut state.agent, platform))
     }
 
-    /// Uses the agent of a started device.
+    /// Uses the agent of a started device. Once in the image, whatever the work is.
+    #[inline(never)]
+    pub fn use_agent(&self, work: &mut Does<'_, Agent<'static>>) -> Result<(), Error> {
+        self.use_state(|state, platform| {
+            if state.started { work.work(&mut state.agent, platform) } else { Err(QUECOTA_ERROR_STARTED) }
+        })
+    }
+
+    /// The same, then lets the poll run soon: for what the network brings and the application wants.
+    pub fn tell_agent(&self, work: &mut Does<'_, Agent<'static>>) -> Result<(), Error> {
+        self.use_agent(work)?;
+        self.provider.wake();
+        Ok(())
+    }
+
+    /// The same for a part of a fetch: STOP also where the device takes none.
+    #[cfg(feature = "http")]
+    pub fn flow(&self, mut part: impl FnMut(&mut Agent<'static>, &mut Port<'_>) -> Flow) -> Flow {
+        let mut flow = Flow::Stop;
+        let mut work = |agent: &mut Agent<'static>, platform: &mut Port<'_>| {
+            flow = part(agent, platform);
+            Ok(())
+        };
+        // Why the device takes none, its state says.
+        let _ = self.tell_agent(&mut Does::of(&mut work));
+        flow
+    }
+
+    /// Uses state and platform with the lock held, for a result.
+    pub fn enter<R>(&self, work: impl FnOnce(&mut State, &mut dyn Platform) -> R) -> Result<R, Error> {
+        self.use_state(|state, platform| Ok(work(state, platform)))
+    }
+
+    /// Uses the agent of a started device, for a result.
     pub fn ask<R>(&self, work: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> R) -> Result<R, Error> {
         self.enter(|state, platform| {
             if state.started { Ok(work(&mut state.agent, platform)) } else { Err(QUECOTA_ERROR_STARTED) }
         })?
     }
 
-    /// As [`Self::ask`], then lets the poll run soon: for what the network brings and the application wants.
+    /// As [`Self::ask`], then lets the poll run soon.
     pub fn tell<R>(
         &self,
         work: impl FnOnce(&mut Agent<'static>, &mut dyn Platform) -> R,
@@ -263,6 +301,12 @@ impl DeviceRef {
     pub fn poll(&self) -> Option<u32> {
         self.device().poll().ok()
     }
+}
+
+/// Makes the agent in its place. A function of its own with a reference, so that nothing of it is on the stack first.
+#[inline(never)]
+fn emplace(place: &mut MaybeUninit<Agent<'static>>, receive: &'static mut [u8]) {
+    place.write(Agent::new(receive));
 }
 
 /// Memory to a checked place for a device.

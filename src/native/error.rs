@@ -108,6 +108,9 @@ pub fn error_words(code: quecota_error_t) -> &'static str {
 
 /// The text of an error code; "unknown error code" for a number that is none.
 pub fn text(code: quecota_error_t) -> &'static CStr {
+    if !cfg!(feature = "texts") {
+        return c"";
+    }
     match code {
         0 => c"no error",
         1 => c"a pointer is NULL that must not be, or the memory holds no live device",

@@ -5,6 +5,7 @@ use core::ffi::{c_char, c_void};
 use quecota_core::limits;
 use quecota_core::wire::event::{PieceEvent, PlanEvent, StartEvent};
 
+use super::call::live;
 use super::error::{Error, NULL, PANIC, VALUE, quecota_error_t};
 use super::failure::{quecota_failure_t, quecota_ota_failure};
 use super::growing::Growing;
@@ -228,7 +229,10 @@ pub unsafe extern "C" fn quecota_parse_end(
     end: *mut quecota_end_t,
 ) -> quecota_error_t {
     boundary!(PANIC, {
-        let _ = device!(device, else NULL);
+        // SAFETY: the C caller's promise about the handle.
+        if unsafe { live(device) }.is_none() {
+            return NULL;
+        }
         let succeeded = code == quecota_ota_values::QUECOTA_OTA_SUCCESS as quecota_ota_t;
         if !succeeded && code != quecota_ota_values::QUECOTA_OTA_FAILED as quecota_ota_t {
             return VALUE;

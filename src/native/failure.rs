@@ -4,6 +4,7 @@ use core::ffi::{CStr, c_char};
 
 use quecota_core::ota::Failure;
 
+use super::call::asked;
 use super::handle::quecota_t;
 
 /// Reason of the last failure; QUECOTA_FAILURE_*. A platform of quecota gets the same number with its status
@@ -75,9 +76,12 @@ pub enum quecota_failure_values {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_failure(device: *mut quecota_t) -> quecota_failure_t {
     boundary!(0, {
-        let device = device!(device, else 0);
-        let failure = device.ask(|agent, _| agent.ota_progress().failure);
-        failure.ok().flatten().map_or(0, |failure| failure as quecota_failure_t)
+        // SAFETY: the C caller's promise about the handle.
+        unsafe {
+            asked(device, 0, |agent| {
+                agent.ota_progress().failure.map_or(0, |failure| failure as quecota_failure_t)
+            })
+        }
     })
 }
 
@@ -88,6 +92,9 @@ pub extern "C" fn quecota_failure_text(failure: quecota_failure_t) -> *const c_c
 }
 
 fn text(failure: quecota_failure_t) -> &'static CStr {
+    if !cfg!(feature = "texts") {
+        return c"";
+    }
     match u16::try_from(failure) {
         Ok(0) => c"nothing failed",
         Ok(number) => Failure::of(number).map_or(c"unknown failure", Failure::c_text),

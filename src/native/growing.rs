@@ -15,25 +15,42 @@ pub unsafe trait Growing: Copy {
 
     /// # Safety
     /// A pointer that is not NULL points to as many readable bytes as its first member says.
-    unsafe fn copied(from: *const Self) -> Result<Self, InitError> {
-        if from.is_null() {
-            return Err(InitError { code: QUECOTA_ERROR_NULL, what: Self::NAME, rule: "must not be NULL" });
-        }
-        // SAFETY: it begins with its size.
-        let given = unsafe { from.cast::<u32>().read() } as usize;
-        if given < Self::FIRST {
-            return Err(InitError {
-                code: QUECOTA_ERROR_STRUCT,
-                what: Self::NAME,
-                rule: "must have its size in the member size",
-            });
-        }
-        // SAFETY: zeros are a valid value; the caller promises `given` readable bytes; both are plain bytes.
+    unsafe fn copy_from(&mut self, from: *const Self) -> Result<(), InitError> {
+        // SAFETY: bytes of one value replace those of another, or some of them; the caller's promise.
         unsafe {
-            let mut copy: Self = core::mem::zeroed();
-            let bytes = given.min(size_of::<Self>());
-            core::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut copy).cast::<u8>(), bytes);
-            Ok(copy)
+            let place = core::slice::from_raw_parts_mut(core::ptr::from_mut(self).cast(), size_of::<Self>());
+            copy_given(from.cast(), place, Self::FIRST, Self::NAME)
         }
     }
+
+    /// A value that lacks everything.
+    fn absent() -> Self {
+        // SAFETY: zeros are a valid value.
+        unsafe { core::mem::zeroed() }
+    }
+}
+
+/// Copies what is given of a struct and fits. Once in the image, not once for each struct.
+///
+/// # Safety
+/// A pointer that is not NULL points to as many readable bytes as it says first.
+#[inline(never)]
+unsafe fn copy_given(
+    from: *const u32,
+    to: &mut [u8],
+    first: usize,
+    what: &'static str,
+) -> Result<(), InitError> {
+    if from.is_null() {
+        return Err(InitError { code: QUECOTA_ERROR_NULL, what, rule: "must not be NULL" });
+    }
+    // SAFETY: it begins with its size.
+    let given = unsafe { from.read() } as usize;
+    if given < first {
+        let rule = "must have its size in the member size";
+        return Err(InitError { code: QUECOTA_ERROR_STRUCT, what, rule });
+    }
+    // SAFETY: the caller promises `given` readable bytes; nobody else has the place.
+    unsafe { core::ptr::copy_nonoverlapping(from.cast(), to.as_mut_ptr(), given.min(to.len())) };
+    Ok(())
 }

@@ -2,14 +2,20 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_void};
+use core::mem::MaybeUninit;
 
-use quecota_core::agent::{FetchEnd, Flow};
+use quecota_core::agent::{Agent, FetchEnd, Flow};
 use quecota_core::wire::download::{Download, Step};
 use quecota_core::wire::http::{Connection, Scheme};
 
+use super::call::Does;
 use super::device::{Device, QUECOTA_ALIGN};
-use super::error::{Error, NULL, VALUE, code, quecota_error_t};
+use super::error::{
+    Error, QUECOTA_ERROR_ALIGN, QUECOTA_ERROR_MEMORY, QUECOTA_ERROR_NULL, QUECOTA_ERROR_ROOM,
+    QUECOTA_ERROR_VALUE, quecota_error_t,
+};
 use super::handle::quecota_t;
+use super::provider::Port;
 use super::refusal::Given;
 
 /// Bytes of memory for one download.
@@ -22,6 +28,7 @@ const _: () = assert!(align_of::<quecota_http_t>() <= QUECOTA_ALIGN);
 
 /// A download: opaque, in memory of the caller, for one task at a time.
 #[derive(Debug)]
+#[repr(transparent)]
 pub struct quecota_http_t(UnsafeCell<Download>);
 
 impl quecota_http_t {
@@ -69,33 +76,26 @@ pub unsafe extern "C" fn quecota_http_begin(
     length: u32,
     http: *mut *mut quecota_http_t,
 ) -> quecota_error_t {
-    native_call!(
-        core::ptr::null(),
-        "quecota_http_begin",
-        Given::Nothing,
-        "the URL must be http:// or https:// of at most 1024 characters, length at least 1",
-        {
-            write_to!(http, core::ptr::null_mut(), else NULL);
-            let url = string!(url, else if url.is_null() { NULL } else { VALUE });
-            if memory.is_null() {
-                return NULL;
-            }
-            if size < size_of::<quecota_http_t>() {
-                return Error::QUECOTA_ERROR_MEMORY as quecota_error_t;
-            }
-            if !memory.addr().is_multiple_of(QUECOTA_ALIGN) {
-                return Error::QUECOTA_ERROR_ALIGN as quecota_error_t;
-            }
-            let Ok(download) = Download::new(url, start, length) else { return VALUE };
-            let place: *mut quecota_http_t = memory.cast();
-            // SAFETY: big and aligned enough, lent by the C caller; `http` is not NULL, as was checked above.
-            unsafe {
-                place.write(quecota_http_t(UnsafeCell::new(download)));
-                http.write(place);
-            }
-            0
+    native_call!(Alone core::ptr::null(), "quecota_http_begin", Given::Nothing, "the URL must be http:// or https:// of at most 1024 characters, length at least 1" clears http, move |()| {
+        let url = text!(url)?;
+        if memory.is_null() {
+            return Err(QUECOTA_ERROR_NULL);
         }
-    )
+        if size < size_of::<quecota_http_t>() {
+            return Err(QUECOTA_ERROR_MEMORY);
+        }
+        if !memory.addr().is_multiple_of(QUECOTA_ALIGN) {
+            return Err(QUECOTA_ERROR_ALIGN);
+        }
+        if http.is_null() {
+            return Err(QUECOTA_ERROR_NULL);
+        }
+        // SAFETY: big and aligned enough, lent by the C caller.
+        let place = unsafe { &mut *memory.cast::<MaybeUninit<Download>>() };
+        emplace(place).begin(url, start, length).map_err(|_| QUECOTA_ERROR_VALUE)?;
+        write_to!(http, memory.cast(), else Err(QUECOTA_ERROR_NULL));
+        Ok(())
+    })
 }
 
 /// Where to connect to: the host's name or address to `host` (`room` bytes with its NUL), the port to `*port`, and to
@@ -111,16 +111,16 @@ pub unsafe extern "C" fn quecota_http_target(
     port: *mut u16,
     tls: *mut i32,
 ) -> quecota_error_t {
-    native_call!(core::ptr::null(), "quecota_http_target", Given::Nothing, "", {
-        let download = download!(http, else NULL);
-        write_to!(port, 0, else NULL);
-        write_to!(tls, 0, else NULL);
+    native_call!(Alone core::ptr::null(), "quecota_http_target", Given::Nothing, "", move |()| {
+        let download = download!(http, else Err(QUECOTA_ERROR_NULL));
+        write_to!(port, 0, else Err(QUECOTA_ERROR_NULL));
+        write_to!(tls, 0, else Err(QUECOTA_ERROR_NULL));
         if host.is_null() {
-            return NULL;
+            return Err(QUECOTA_ERROR_NULL);
         }
-        let Ok(url) = download.url() else { return VALUE };
+        let url = download.url().map_err(|_| QUECOTA_ERROR_VALUE)?;
         if url.host.len() >= room as usize {
-            return Error::QUECOTA_ERROR_ROOM as quecota_error_t;
+            return Err(QUECOTA_ERROR_ROOM);
         }
         // SAFETY: not NULL, and the C caller lends `room` bytes, which are more than are written.
         unsafe {
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn quecota_http_target(
             port.write(url.port);
             tls.write(i32::from(url.scheme == Scheme::Tls));
         }
-        0
+        Ok(())
     })
 }
 
@@ -144,35 +144,19 @@ pub unsafe extern "C" fn quecota_http_request(
     room: u32,
     length: *mut u32,
 ) -> quecota_error_t {
-    native_call!(core::ptr::null(), "quecota_http_request", Given::Nothing, "", {
-        let download = download!(http, else NULL);
-        write_to!(length, 0, else NULL);
+    native_call!(Alone core::ptr::null(), "quecota_http_request", Given::Nothing, "", move |()| {
+        let download = download!(http, else Err(QUECOTA_ERROR_NULL));
+        write_to!(length, 0, else Err(QUECOTA_ERROR_NULL));
         if out.is_null() {
-            return NULL;
+            return Err(QUECOTA_ERROR_NULL);
         }
         // SAFETY: not NULL, and the C caller lends `room` bytes.
         let out = unsafe { core::slice::from_raw_parts_mut(out, room as usize) };
-        code(match download.request(out) {
-            Ok(written) => {
-                // SAFETY: not NULL, as was checked above.
-                unsafe { length.write(u32::try_from(written).unwrap_or(0)) };
-                Ok(())
-            }
-            Err(_) => Err(Error::QUECOTA_ERROR_ROOM),
-        })
+        let written = download.request(out).map_err(|_| QUECOTA_ERROR_ROOM)?;
+        // SAFETY: not NULL, as was checked above.
+        unsafe { length.write(u32::try_from(written).unwrap_or(0)) };
+        Ok(())
     })
-}
-
-/// As [`native_call!`], for a call that returns a quecota_http_next_t: DONE if it is refused.
-macro_rules! next_call {
-    ($device:expr, $name:literal, $given:expr, $body:block) => {{
-        let mut next = DONE;
-        native_call!($device, $name, $given, "", {
-            next = $body;
-            0
-        });
-        next
-    }};
 }
 
 /// Bytes that came from the socket, in any portions. Calls quecota_on_fetch_begin(), _data() and _end() of `device` by
@@ -187,11 +171,11 @@ pub unsafe extern "C" fn quecota_http_feed(
     data: *const u8,
     length: u32,
 ) -> quecota_http_next_t {
-    next_call!(device, "quecota_http_feed", Given::Number(length.into()), {
-        let download = download!(http, else NULL);
-        let device = device!(device, else NULL);
-        let data = bytes!(data, length, else NULL);
-        feed(download, device, data) as quecota_http_next_t
+    answer_call!(next = DONE, Device device, "quecota_http_feed", Given::Count(length), "", move |device: &Device| {
+        let download = download!(http, else Err(QUECOTA_ERROR_NULL));
+        let data = bytes!(data, length, else Err(QUECOTA_ERROR_NULL));
+        *next = feed(download, device, data) as quecota_http_next_t;
+        Ok(())
     })
 }
 
@@ -205,41 +189,49 @@ pub unsafe extern "C" fn quecota_http_closed(
     http: *mut quecota_http_t,
     device: *mut quecota_t,
 ) -> quecota_error_t {
-    native_call!(device, "quecota_http_closed", Given::Nothing, "", {
-        let download = download!(http, else NULL);
-        let device = device!(device, else NULL);
-        let end = if download.closed().is_ok() { FetchEnd::Complete } else { FetchEnd::Failed };
-        code(device.tell(|agent, port| agent.on_fetch_end(port, end)))
+    native_call!(Device device, "quecota_http_closed", Given::Nothing, "", move |device: &Device| {
+        let download = download!(http, else Err(QUECOTA_ERROR_NULL));
+        finish(device, if download.closed().is_ok() { FetchEnd::Complete } else { FetchEnd::Failed })
     })
+}
+
+/// Makes a download in its place; see the device's.
+#[inline(never)]
+fn emplace(place: &mut MaybeUninit<Download>) -> &mut Download {
+    place.write(Download::of_nothing())
 }
 
 fn feed(download: &mut Download, device: &Device, data: &[u8]) -> quecota_http_next_values {
     let mut rest = data;
     loop {
         let Ok((used, step)) = download.read(rest) else {
-            finish(device, FetchEnd::Failed);
+            // A device that was not started has no fetch; so below.
+            let _ = finish(device, FetchEnd::Failed);
             return QUECOTA_HTTP_DONE;
         };
         rest = rest.get(used..).unwrap_or_default();
         let flow = match step {
             Step::More => return QUECOTA_HTTP_MORE,
             Step::Redirected => return QUECOTA_HTTP_REDIRECT,
-            Step::Head(head) => device.tell(|agent, port| agent.on_fetch_begin(port, (&head).into())),
-            Step::Body(body) => device.tell(|agent, port| agent.on_fetch_data(port, body)),
+            Step::Head(head) => device.flow(|agent, port| agent.on_fetch_begin(port, (&head).into())),
+            Step::Body(body) => device.flow(|agent, port| agent.on_fetch_data(port, body)),
             Step::End(connection) => {
-                finish(device, FetchEnd::Complete);
+                let _ = finish(device, FetchEnd::Complete);
                 // Bytes behind the answer belong to nothing that was asked for.
                 let keep = connection == Connection::KeepAlive && rest.is_empty();
                 return if keep { QUECOTA_HTTP_DONE_KEEP } else { QUECOTA_HTTP_DONE };
             }
         };
-        if !matches!(flow, Ok(Flow::Continue)) {
+        if flow == Flow::Stop {
             return QUECOTA_HTTP_DONE;
         }
     }
 }
 
-fn finish(device: &Device, end: FetchEnd) {
-    // A device that was not started has no fetch.
-    let _ = device.tell(|agent, port| agent.on_fetch_end(port, end));
+fn finish(device: &Device, end: FetchEnd) -> Result<(), Error> {
+    let mut work = |agent: &mut Agent<'static>, port: &mut Port<'_>| {
+        agent.on_fetch_end(port, end);
+        Ok(())
+    };
+    device.tell_agent(&mut Does::of(&mut work))
 }

@@ -4,10 +4,11 @@ use core::ffi::{c_char, c_void};
 
 use quecota_core::text::Text;
 
+use super::call::live;
 use super::callback::Callback;
 use super::config::{quecota_config_t, quecota_event_cb_t};
 use super::device::{self, Device};
-use super::error::{self, InitError, NULL, PANIC, QUECOTA_ERROR_NULL, code, quecota_error_t};
+use super::error::{self, InitError, PANIC, QUECOTA_ERROR_NULL, quecota_error_t};
 use super::handle::quecota_t;
 use super::provider::Provider;
 use super::refusal::Given;
@@ -94,10 +95,7 @@ unsafe fn refused(platform: *const quecota_platform_t, error: InitError) -> quec
 /// `device` is NULL or a handle of quecota_init().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_start(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(device, "quecota_start", Given::Nothing, "", {
-        let device = device!(device, else NULL);
-        code(device.start())
-    })
+    native_call!(Device device, "quecota_start", Given::Nothing, "", move |device: &Device| device.start())
 }
 
 /// One step: timers, one message, one report; then events. Returns the milliseconds that may pass before the next
@@ -109,8 +107,8 @@ pub unsafe extern "C" fn quecota_start(device: *mut quecota_t) -> quecota_error_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_poll(device: *mut quecota_t) -> u32 {
     boundary!(NOTHING_TO_POLL, {
-        let device = device!(device, else NOTHING_TO_POLL);
-        device.poll().unwrap_or(NOTHING_TO_POLL)
+        // SAFETY: the C caller's promise about the handle.
+        unsafe { live(device) }.and_then(|device| device.poll().ok()).unwrap_or(NOTHING_TO_POLL)
     })
 }
 
@@ -124,10 +122,7 @@ pub unsafe extern "C" fn quecota_poll(device: *mut quecota_t) -> u32 {
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_deinit(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(device, "quecota_deinit", Given::Nothing, "", {
-        let device = device!(device, else NULL);
-        code(device.end())
-    })
+    native_call!(Device device, "quecota_deinit", Given::Nothing, "", move |device: &Device| device.end())
 }
 
 /// Sets the one receiver of events. NULL: events vanish from now on. Events wait while none was ever set.
@@ -140,8 +135,7 @@ pub unsafe extern "C" fn quecota_set_event_callback(
     event: quecota_event_cb_t,
     ctx: *mut c_void,
 ) -> quecota_error_t {
-    native_call!(device, "quecota_set_event_callback", Given::Nothing, "", {
-        let device = device!(device, else NULL);
-        code(device.set_callback(Callback::set(event, ctx)))
+    native_call!(Device device, "quecota_set_event_callback", Given::Nothing, "", move |device: &Device| {
+        device.set_callback(Callback::set(event, ctx))
     })
 }

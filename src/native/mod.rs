@@ -7,10 +7,12 @@
 //!
 //! [`mod@device`] is one device and its lock. Its [`provider`] is a table of C functions ([`table`], [`c_platform`]) or, on
 //! hosts, Rust ([`rust_platform`]). The exports stand by subject: [`lifecycle`], [`configuration`], [`network`],
-//! [`ota`], [`event`], [`failure`], [`http`], [`storage_check`]. What they refuse leaves a line: [`refusal`].
+//! [`ota`], [`event`], [`failure`], [`http`], [`storage_check`]; those of a device go through [`call`]. What they refuse leaves a line: [`refusal`].
 
 #[macro_use]
 mod refusal;
+#[macro_use]
+mod call;
 mod c_platform;
 mod callback;
 mod config;
@@ -21,6 +23,7 @@ mod event;
 mod failure;
 mod growing;
 mod handle;
+#[cfg(feature = "http")]
 mod http;
 mod lifecycle;
 mod network;
@@ -31,6 +34,7 @@ mod rust_platform;
 mod storage_check;
 mod table;
 
+pub use call::{Call, Work, call, text, text_or_empty};
 pub use callback::Callback;
 pub use config::*;
 pub use configuration::*;
@@ -39,13 +43,14 @@ pub use error::{Error, PANIC, quecota_error_t, quecota_error_values};
 pub use event::*;
 pub use failure::*;
 pub use handle::quecota_t;
+#[cfg(feature = "http")]
 pub use http::*;
 pub use lifecycle::*;
 pub use network::*;
 pub use ota::*;
 #[cfg(feature = "host")]
 pub use refusal::before_init;
-pub use refusal::{Given, drop_in_refused, native_refused, refused};
+pub use refusal::{Given, drop_in_refused, refused};
 #[cfg(feature = "host")]
 pub use rust_platform::{DeviceRef, RustPlatform, publish};
 pub use storage_check::*;

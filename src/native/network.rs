@@ -5,9 +5,10 @@ use core::ffi::c_char;
 use quecota_core::agent::{FetchEnd, FetchHead, Flow, Link};
 use quecota_core::platform::{Encoding, Level, SendId};
 
-use super::error::{Error, NULL, QUECOTA_ERROR_BUSY, VALUE, code, quecota_error_t};
+use super::error::{QUECOTA_ERROR_BUSY, QUECOTA_ERROR_NULL, QUECOTA_ERROR_VALUE, quecota_error_t};
 use super::growing::Growing;
 use super::handle::quecota_t;
+use super::provider::log;
 use super::refusal::Given;
 use super::table::QUECOTA_LENGTH_UNKNOWN;
 
@@ -45,20 +46,12 @@ pub enum quecota_flow_values {
 
 const STOP: quecota_flow_t = quecota_flow_values::QUECOTA_FLOW_STOP as quecota_flow_t;
 
-/// As [`native_call!`], for a call that answers with a quecota_flow_t: the body gives the flow, or the code of a refusal.
-macro_rules! flow_call {
-    ($device:expr, $name:literal, $given:expr, $rule:literal, $body:block) => {{
-        let mut flow = STOP;
-        native_call!($device, $name, $given, $rule, {
-            let told: Result<Flow, Error> = $body;
-            code(told.map(|told| {
-                if told == Flow::Continue {
-                    flow = quecota_flow_values::QUECOTA_FLOW_CONTINUE as quecota_flow_t;
-                }
-            }))
-        });
-        flow
-    }};
+/// The same for C.
+fn flow_of(flow: Flow) -> quecota_flow_t {
+    match flow {
+        Flow::Continue => quecota_flow_values::QUECOTA_FLOW_CONTINUE as quecota_flow_t,
+        Flow::Stop => STOP,
+    }
 }
 
 /// The connection changed. `connack` matters for QUECOTA_LINK_REFUSED only: the CONNACK code, 1..5.
@@ -71,22 +64,20 @@ pub unsafe extern "C" fn quecota_on_link(
     link: quecota_link_t,
     connack: u8,
 ) -> quecota_error_t {
-    native_call!(device, "quecota_on_link", Given::Number(link.into()), "must be one of QUECOTA_LINK_*", {
-        let device = device!(device, else NULL);
+    native_call!(tell device, "quecota_on_link", Given::Number(link), "must be one of QUECOTA_LINK_*", move |agent, platform| {
         let link = match link {
             0 => Link::Connected,
             1 => Link::Refused(connack),
             2 => Link::Subscribed,
             3 => Link::SubscribeRefused,
             4 => Link::Lost,
-            _ => return VALUE,
+            _ => return Err(QUECOTA_ERROR_VALUE),
         };
-        code(device.tell(|agent, platform| {
-            if let Some(line) = link_line(link) {
-                platform.log(Level::Warn, line);
-            }
-            agent.on_link(platform, link);
-        }))
+        if let Some(line) = link_line(link) {
+            log(platform, Level::Warn, line);
+        }
+        agent.on_link(platform, link);
+        Ok(())
     })
 }
 
@@ -117,22 +108,10 @@ pub unsafe extern "C" fn quecota_on_message(
     payload: *const u8,
     length: u32,
 ) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_on_message",
-        Given::Text(topic),
-        "the topic must be UTF-8 of at most 2048 bytes",
-        {
-            let device = device!(device, else NULL);
-            let topic = string!(topic, else if topic.is_null() { NULL } else { VALUE });
-            let payload = bytes!(payload, length, else NULL);
-            code(
-                device
-                    .tell(|agent, platform| agent.on_message(platform, topic, payload))
-                    .and_then(|taken| if taken { Ok(()) } else { Err(QUECOTA_ERROR_BUSY) }),
-            )
-        }
-    )
+    native_call!(tell device, "quecota_on_message", Given::Text(topic), "the topic must be UTF-8 of at most 2048 bytes", move |agent, platform| {
+        let payload = bytes!(payload, length, else Err(QUECOTA_ERROR_NULL));
+        if agent.on_message(platform, text!(topic)?, payload) { Ok(()) } else { Err(QUECOTA_ERROR_BUSY) }
+    })
 }
 
 /// The publish `id` was acknowledged by the peer (`delivered` is not 0), or was lost.
@@ -141,9 +120,9 @@ pub unsafe extern "C" fn quecota_on_message(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_on_sent(device: *mut quecota_t, id: u16, delivered: i32) -> quecota_error_t {
-    native_call!(device, "quecota_on_sent", Given::Number(id.into()), "", {
-        let device = device!(device, else NULL);
-        code(device.tell(|agent, platform| agent.on_sent(platform, SendId(id), delivered != 0)))
+    native_call!(tell device, "quecota_on_sent", Given::Number(id.into()), "", move |agent, platform| {
+        agent.on_sent(platform, SendId(id), delivered != 0);
+        Ok(())
     })
 }
 
@@ -161,11 +140,11 @@ pub unsafe extern "C" fn quecota_on_fetch_begin(
     length: u32,
     total: u32,
 ) -> quecota_flow_t {
-    flow_call!(device, "quecota_on_fetch_begin", Given::Number(status.into()), "", {
-        let device = device!(device, else NULL);
+    answer_call!(flow = STOP, tell device, "quecota_on_fetch_begin", Given::Number(status.into()), "", move |agent, platform| {
         let head =
             FetchHead { status, first, length: known(length), total: known(total), ..FetchHead::default() };
-        device.tell(|agent, platform| agent.on_fetch_begin(platform, head))
+        *flow = flow_of(agent.on_fetch_begin(platform, head));
+        Ok(())
     })
 }
 
@@ -205,31 +184,22 @@ pub unsafe extern "C" fn quecota_on_fetch_head(
     device: *mut quecota_t,
     head: *const quecota_fetch_head_t,
 ) -> quecota_flow_t {
-    flow_call!(
-        device,
-        "quecota_on_fetch_head",
-        Given::Nothing,
-        "content_encoding must be UTF-8 of at most 2048 bytes",
-        {
-            let device = device!(device, else NULL);
-            // SAFETY: the documented duty of the C caller.
-            let head = match unsafe { quecota_fetch_head_t::copied(head) } {
-                Ok(head) => head,
-                Err(error) => return error.code as quecota_error_t,
-            };
-            let encoding = head.content_encoding;
-            let encoding = optional_string!(encoding, else VALUE);
-            let head = FetchHead {
-                status: u16::try_from(head.status).unwrap_or(0),
-                first: head.first,
-                length: known(head.length),
-                total: known(head.total),
-                retry_after: Some(head.retry_after).filter(|seconds| *seconds > 0),
-                encoding: encoding.map_or(Encoding::Identity, Encoding::of),
-            };
-            device.tell(|agent, platform| agent.on_fetch_begin(platform, head))
-        }
-    )
+    answer_call!(flow = STOP, tell device, "quecota_on_fetch_head", Given::Nothing, "content_encoding must be UTF-8 of at most 2048 bytes", move |agent, platform| {
+        let mut given = quecota_fetch_head_t::absent();
+        // SAFETY: the documented duty of the C caller.
+        unsafe { given.copy_from(head) }.map_err(|error| error.code)?;
+        let encoding = given.content_encoding;
+        let head = FetchHead {
+            status: u16::try_from(given.status).unwrap_or(0),
+            first: given.first,
+            length: known(given.length),
+            total: known(given.total),
+            retry_after: Some(given.retry_after).filter(|seconds| *seconds > 0),
+            encoding: Encoding::of(text_or_empty!(encoding)?),
+        };
+        *flow = flow_of(agent.on_fetch_begin(platform, head));
+        Ok(())
+    })
 }
 
 fn known(length: u32) -> Option<u32> {
@@ -246,10 +216,10 @@ pub unsafe extern "C" fn quecota_on_fetch_data(
     data: *const u8,
     length: u32,
 ) -> quecota_flow_t {
-    flow_call!(device, "quecota_on_fetch_data", Given::Number(length.into()), "", {
-        let device = device!(device, else NULL);
-        let data = bytes!(data, length, else NULL);
-        device.tell(|agent, platform| agent.on_fetch_data(platform, data))
+    answer_call!(flow = STOP, tell device, "quecota_on_fetch_data", Given::Count(length), "", move |agent, platform| {
+        let data = bytes!(data, length, else Err(QUECOTA_ERROR_NULL));
+        *flow = flow_of(agent.on_fetch_data(platform, data));
+        Ok(())
     })
 }
 
@@ -259,9 +229,8 @@ pub unsafe extern "C" fn quecota_on_fetch_data(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_on_fetch_end(device: *mut quecota_t, complete: i32) -> quecota_error_t {
-    native_call!(device, "quecota_on_fetch_end", Given::Number(complete.into()), "", {
-        let device = device!(device, else NULL);
-        let end = if complete == 0 { FetchEnd::Failed } else { FetchEnd::Complete };
-        code(device.tell(|agent, platform| agent.on_fetch_end(platform, end)))
+    native_call!(tell device, "quecota_on_fetch_end", Given::Number(complete), "", move |agent, platform| {
+        agent.on_fetch_end(platform, if complete == 0 { FetchEnd::Failed } else { FetchEnd::Complete });
+        Ok(())
     })
 }

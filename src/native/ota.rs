@@ -1,6 +1,6 @@
 //! Upgrades: the events of one, and what the application answers or asks.
 
-use super::error::{NULL, VALUE, code, quecota_error_t};
+use super::error::{QUECOTA_ERROR_NULL, QUECOTA_ERROR_VALUE, quecota_error_t};
 use super::handle::quecota_t;
 use super::refusal::Given;
 
@@ -66,10 +66,8 @@ pub struct quecota_progress_t {
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_request(device: *mut quecota_t, want_sha256: i32) -> quecota_error_t {
-    native_call!(device, "quecota_ota_request", Given::Number(want_sha256.into()), "", {
-        let device = device!(device, else NULL);
-        let mode = u32::from(want_sha256 != 0);
-        code(device.tell(|agent, _| agent.ota_request(mode)).and_then(|asked| Ok(asked?)))
+    native_call!(tell device, "quecota_ota_request", Given::Number(want_sha256), "", move |agent, _| {
+        Ok(agent.ota_request(u32::from(want_sha256 != 0))?)
     })
 }
 
@@ -82,21 +80,10 @@ pub unsafe extern "C" fn quecota_ota_action(
     device: *mut quecota_t,
     action: quecota_action_t,
 ) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_ota_action",
-        Given::Number(action.into()),
-        "must be one of QUECOTA_ACTION_*",
-        {
-            let device = device!(device, else NULL);
-            let Ok(action) = u8::try_from(action) else { return VALUE };
-            code(
-                device
-                    .tell(|agent, platform| agent.ota_action(platform, action))
-                    .and_then(|taken| Ok(taken?)),
-            )
-        }
-    )
+    native_call!(tell device, "quecota_ota_action", Given::Number(action), "must be one of QUECOTA_ACTION_*", move |agent, platform| {
+        let action = u8::try_from(action).map_err(|_| QUECOTA_ERROR_VALUE)?;
+        Ok(agent.ota_action(platform, action)?)
+    })
 }
 
 /// Reads from the staged piece: up to `size` bytes from `offset`, which counts from the start of the whole file.
@@ -112,26 +99,17 @@ pub unsafe extern "C" fn quecota_ota_read(
     size: u32,
     read: *mut u32,
 ) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_ota_read",
-        Given::Number(offset.into()),
-        "offset must be inside the staged piece, size at least 1",
-        {
-            write_to!(read, 0, else NULL);
-            let device = device!(device, else NULL);
-            let room = bytes_mut!(data, size, else NULL);
-            if room.is_empty() {
-                return VALUE;
-            }
-            code(device.tell(|agent, platform| agent.ota_read(platform, offset, room)).and_then(|count| {
-                let count = u32::try_from(count?).unwrap_or(u32::MAX);
-                // SAFETY: not NULL, as was checked above.
-                unsafe { read.write(count) };
-                Ok(())
-            }))
+    native_call!(tell device, "quecota_ota_read", Given::Count(offset), "offset must be inside the staged piece, size at least 1" clears read, move |agent, platform| {
+        let room = bytes_mut!(data, size, else Err(QUECOTA_ERROR_NULL));
+        write_to!(read, 0, else Err(QUECOTA_ERROR_NULL));
+        if room.is_empty() {
+            return Err(QUECOTA_ERROR_VALUE);
         }
-    )
+        let count = agent.ota_read(platform, offset, room)?;
+        // SAFETY: not NULL, as was just checked.
+        unsafe { read.write(u32::try_from(count).unwrap_or(u32::MAX)) };
+        Ok(())
+    })
 }
 
 /// Checkpoint of the application: the bytes before `offset` of the present MCU image are in the MCU's flash and survive
@@ -156,20 +134,9 @@ pub unsafe extern "C" fn quecota_ota_read(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_checkpoint(device: *mut quecota_t, offset: u32) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_ota_checkpoint",
-        Given::Number(offset.into()),
-        "must be from the start to the end of the staged piece; between pieces the end of the last one; or 0",
-        {
-            let device = device!(device, else NULL);
-            code(
-                device
-                    .tell(|agent, platform| agent.ota_checkpoint(platform, offset))
-                    .and_then(|marked| Ok(marked?)),
-            )
-        }
-    )
+    native_call!(tell device, "quecota_ota_checkpoint", Given::Count(offset), "must be from the start to the end of the staged piece; between pieces the end of the last one; or 0", move |agent, platform| {
+        Ok(agent.ota_checkpoint(platform, offset)?)
+    })
 }
 
 /// Writes the present checkpoint to `*offset`: where the application goes on with the present image; 0: at its first
@@ -183,13 +150,9 @@ pub unsafe extern "C" fn quecota_ota_get_checkpoint(
     device: *mut quecota_t,
     offset: *mut u32,
 ) -> quecota_error_t {
-    native_call!(device, "quecota_ota_get_checkpoint", Given::Nothing, "", {
-        write_to!(offset, 0, else NULL);
-        let device = device!(device, else NULL);
-        code(device.ask(|agent, _| agent.ota_get_checkpoint()).map(|marked| {
-            // SAFETY: not NULL, as was checked above.
-            unsafe { offset.write(marked) };
-        }))
+    native_call!(ask device, "quecota_ota_get_checkpoint", Given::Nothing, "" clears offset, move |agent, _| {
+        write_to!(offset, agent.ota_get_checkpoint(), else Err(QUECOTA_ERROR_NULL));
+        Ok(())
     })
 }
 
@@ -200,11 +163,11 @@ pub unsafe extern "C" fn quecota_ota_get_checkpoint(
 ///
 /// # Safety
 /// As quecota_start().
+#[cfg(feature = "controls")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_cancel(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(device, "quecota_ota_cancel", Given::Nothing, "", {
-        let device = device!(device, else NULL);
-        code(device.tell(|agent, platform| agent.cancel(platform)).and_then(|taken| Ok(taken?)))
+    native_call!(tell device, "quecota_ota_cancel", Given::Nothing, "", move |agent, platform| {
+        Ok(agent.cancel(platform)?)
     })
 }
 
@@ -216,12 +179,10 @@ pub unsafe extern "C" fn quecota_ota_cancel(device: *mut quecota_t) -> quecota_e
 ///
 /// # Safety
 /// As quecota_start().
+#[cfg(feature = "controls")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_hold_apply(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(device, "quecota_ota_hold_apply", Given::Nothing, "", {
-        let device = device!(device, else NULL);
-        code(device.ask(|agent, _| agent.hold_apply()).and_then(|held| Ok(held?)))
-    })
+    native_call!(ask device, "quecota_ota_hold_apply", Given::Nothing, "", move |agent, _| Ok(agent.hold_apply()?))
 }
 
 /// Ends quecota_ota_hold_apply(). Firmware that was held back is handed to apply() before this returns, so the module may
@@ -229,11 +190,12 @@ pub unsafe extern "C" fn quecota_ota_hold_apply(device: *mut quecota_t) -> queco
 ///
 /// # Safety
 /// As quecota_start().
+#[cfg(feature = "controls")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_allow_apply(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(device, "quecota_ota_allow_apply", Given::Nothing, "", {
-        let device = device!(device, else NULL);
-        code(device.tell(|agent, platform| agent.allow_apply(platform)))
+    native_call!(tell device, "quecota_ota_allow_apply", Given::Nothing, "", move |agent, platform| {
+        agent.allow_apply(platform);
+        Ok(())
     })
 }
 
@@ -248,22 +210,12 @@ pub unsafe extern "C" fn quecota_ota_allow_apply(device: *mut quecota_t) -> quec
 ///
 /// # Safety
 /// As quecota_start().
+#[cfg(feature = "controls")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_need_time(device: *mut quecota_t, milliseconds: u32) -> quecota_error_t {
-    native_call!(
-        device,
-        "quecota_ota_need_time",
-        Given::Number(milliseconds.into()),
-        "at most 50 minutes in all for one piece, 100 for the update",
-        {
-            let device = device!(device, else NULL);
-            code(
-                device
-                    .tell(|agent, platform| agent.need_time(platform, milliseconds))
-                    .and_then(|granted| Ok(granted?)),
-            )
-        }
-    )
+    native_call!(tell device, "quecota_ota_need_time", Given::Count(milliseconds), "at most 50 minutes in all for one piece, 100 for the update", move |agent, platform| {
+        Ok(agent.need_time(platform, milliseconds)?)
+    })
 }
 
 /// Writes state and byte counts of the upgrade to `*progress`.
@@ -275,14 +227,10 @@ pub unsafe extern "C" fn quecota_ota_progress(
     device: *mut quecota_t,
     progress: *mut quecota_progress_t,
 ) -> quecota_error_t {
-    native_call!(device, "quecota_ota_progress", Given::Nothing, "", {
-        write_to!(progress, quecota_progress_t::default(), else NULL);
-        let device = device!(device, else NULL);
-        code(device.ask(|agent, _| agent.ota_progress()).map(|now| {
-            let now =
-                quecota_progress_t { state: i32::from(now.state), received: now.received, size: now.size };
-            // SAFETY: not NULL, as was checked above.
-            unsafe { progress.write(now) };
-        }))
+    native_call!(ask device, "quecota_ota_progress", Given::Nothing, "" clears progress, move |agent, _| {
+        let now = agent.ota_progress();
+        let now = quecota_progress_t { state: i32::from(now.state), received: now.received, size: now.size };
+        write_to!(progress, now, else Err(QUECOTA_ERROR_NULL));
+        Ok(())
     })
 }

@@ -1,8 +1,6 @@
 //! The platform of a device: functions of a C table or, on hosts, Rust.
 
-#[cfg(feature = "host")]
-use quecota_core::platform::Level;
-use quecota_core::platform::Platform;
+use quecota_core::platform::{Level, Platform};
 #[cfg(feature = "host")]
 use std::sync::PoisonError;
 
@@ -22,6 +20,19 @@ pub enum Provider {
     /// Rust.
     #[cfg(feature = "host")]
     Rust(&'static dyn RustPlatform),
+}
+
+/// The platform as one call uses it. On bare metal there is one kind, and the compiler knows each function of it.
+#[cfg(not(feature = "host"))]
+pub type Port<'p> = &'p CPlatform;
+/// The platform as one call uses it.
+#[cfg(feature = "host")]
+pub type Port<'p> = dyn Platform + 'p;
+
+/// Writes a line to the platform's log.
+pub fn log(platform: &mut Port<'_>, level: Level, line: &str) {
+    let platform: &mut dyn Platform = platform;
+    platform.log(level, line);
 }
 
 /// A task that calls; equal for all tasks where the platform cannot tell them apart.
@@ -101,7 +112,7 @@ impl Provider {
     }
 
     /// Calls `work` with the platform, the lock held.
-    pub fn locked<R>(&self, work: impl FnOnce(&mut dyn Platform) -> Result<R, Error>) -> Result<R, Error> {
+    pub fn locked<R>(&self, work: impl FnOnce(&mut Port<'_>) -> Result<R, Error>) -> Result<R, Error> {
         match self {
             Provider::C(platform) => {
                 let _lock = Lock::take(platform);

@@ -9,6 +9,7 @@ use core::ffi::c_char;
 use quecota_core::platform::Level;
 use quecota_core::text::Text;
 
+use super::call::{Call, live};
 use super::device::Device;
 use super::error::{Error, error_words, quecota_error_t};
 use super::handle::quecota_t;
@@ -25,20 +26,11 @@ pub enum Given {
     /// It has none, or only secrets and addresses.
     Nothing,
     /// A number.
-    Number(i64),
+    Number(i32),
+    /// A number that is never negative.
+    Count(u32),
     /// A string of the C caller, or NULL. Of an address only what stands behind `user:password@`.
     Text(*const c_char),
-}
-
-/// As [`boundary!`], for a call of the native API that returns a quecota_error_t.
-macro_rules! native_call {
-    ($device:expr, $name:literal, $given:expr, $rule:literal, $body:block) => {{
-        let given = $given;
-        let code = $crate::boundary::contain($crate::native::PANIC, || $body);
-        // SAFETY: the C caller's promise about the handle and the string, as in the body.
-        unsafe { $crate::native::native_refused($device, $name, given, $rule, code) };
-        code
-    }};
 }
 
 /// As [`boundary!`], for a call of the drop-in API that is refused by returning `$refusal`.
@@ -58,24 +50,18 @@ macro_rules! iot_call {
 ///
 /// # Safety
 /// `device` is NULL or memory of a device, and `given` a string with its NUL.
-pub unsafe fn native_refused(
-    device: *const quecota_t,
-    call: &str,
-    given: Given,
-    rule: &str,
-    code: quecota_error_t,
-) {
+pub unsafe fn native_refused(device: *const quecota_t, call: &Call, given: Given, code: quecota_error_t) {
     const SILENT: [i32; 3] = [0, Error::QUECOTA_ERROR_BUSY as i32, Error::QUECOTA_ERROR_REENTRY as i32];
-    if SILENT.contains(&code) {
+    if !cfg!(feature = "texts") || SILENT.contains(&code) {
         return;
     }
-    // SAFETY: the caller's promise; what holds no live device is only asked whether it does.
-    let device = unsafe { device.cast::<Device>().as_ref() }.filter(|device| device.is_alive());
+    // SAFETY: the caller's promise.
+    let device = unsafe { live(device) };
     let is_of_value = code == Error::QUECOTA_ERROR_VALUE as i32 || code == Error::QUECOTA_ERROR_RANGE as i32;
-    let why = if is_of_value && !rule.is_empty() { rule } else { error_words(code) };
+    let why = if is_of_value && !call.rule.is_empty() { call.rule } else { error_words(code) };
     // SAFETY: the caller's promise.
     let given = unsafe { shown(given) };
-    refused(device, call, &given, why);
+    refused(device, call.name, &given, why);
 }
 
 /// The line of a call of the drop-in API that was refused.
@@ -100,11 +86,8 @@ unsafe fn shown(given: Given) -> Text<SHOWN> {
     let mut shown = Text::new();
     let whole = match given {
         Given::Nothing => "",
-        Given::Number(number) => {
-            // Twenty digits fit.
-            let _ = shown.push_number(number);
-            return shown;
-        }
+        Given::Number(number) => return in_decimal(number.into()),
+        Given::Count(number) => return in_decimal(number.into()),
         Given::Text(text) if text.is_null() => "NULL",
         // SAFETY: not NULL; the caller's promise.
         Given::Text(text) => unsafe { boundary::string(text) }.unwrap_or("not UTF-8, or too long"),
@@ -123,6 +106,13 @@ unsafe fn shown(given: Given) -> Text<SHOWN> {
 #[cfg(feature = "host")]
 pub fn before_init(call: &str, why: &str) {
     write(None, call, "", why);
+}
+
+fn in_decimal(number: i64) -> Text<SHOWN> {
+    let mut shown = Text::new();
+    // Twenty digits fit.
+    let _ = shown.push_number(number);
+    shown
 }
 
 fn write(device: Option<&Device>, call: &str, given: &str, why: &str) {

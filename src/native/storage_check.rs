@@ -60,11 +60,11 @@ pub unsafe extern "C" fn quecota_check_storage(
         if storage.is_null() {
             return NULL;
         }
+        let mut table = quecota_storage_t::absent();
         // SAFETY: the C caller's promise.
-        let table = match unsafe { quecota_storage_t::copied(storage) } {
-            Ok(table) => table,
-            Err(error) => return error.code as quecota_error_t,
-        };
+        if let Err(error) = unsafe { table.copy_from(storage) } {
+            return error.code as quecota_error_t;
+        }
         let result = check(&table);
         if !fault.is_null() {
             let none =

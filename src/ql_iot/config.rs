@@ -77,7 +77,7 @@ pub extern "C" fn Ql_iotConfigSetConnmode(mode: QIot_connMode_e) -> qbool {
     iot_call!(
         FALSE,
         "Ql_iotConfigSetConnmode",
-        Given::Number(mode.into()),
+        Given::Number(mode),
         "must be 0 (idle) or 1 (connect); 1 needs Ql_iotConfigSetProductinfo() before, and Ql_iotConfigSetServer() unless there is a default server",
         {
             let Some(device) = device() else { return FALSE };
@@ -231,7 +231,7 @@ pub extern "C" fn Ql_iotConfigSetLifetime(lifetime: quint32_t) -> qbool {
     iot_call!(
         FALSE,
         "Ql_iotConfigSetLifetime",
-        Given::Number(lifetime.into()),
+        Given::Count(lifetime),
         "must be 1 to 65535 seconds; only while the mode is idle",
         {
             let Some(device) = device() else { return FALSE };
@@ -256,7 +256,7 @@ pub extern "C" fn Ql_iotConfigSetPdpContextId(contextID: quint8_t) -> qbool {
     iot_call!(
         FALSE,
         "Ql_iotConfigSetPdpContextId",
-        Given::Number(contextID.into()),
+        Given::Count(contextID.into()),
         "must be 1 to 15; only while the mode is idle",
         {
             let Some(device) = device() else { return FALSE };
@@ -284,7 +284,7 @@ pub extern "C" fn Ql_iotConfigSetSessionFlag(flag: qbool) -> qbool {
     iot_call!(
         FALSE,
         "Ql_iotConfigSetSessionFlag",
-        Given::Number(flag.into()),
+        Given::Count(flag.into()),
         "only while the mode is idle",
         {
             let Some(device) = device() else { return FALSE };

@@ -11,7 +11,7 @@ pub extern "C" fn Ql_iotCmdOtaRequest(mode: quint32_t) -> qbool {
     iot_call!(
         FALSE,
         "Ql_iotCmdOtaRequest",
-        Given::Number(mode.into()),
+        Given::Count(mode),
         "must be 0 or 1, and the session be online",
         {
             let Some(device) = device() else { return FALSE };
@@ -28,7 +28,7 @@ pub extern "C" fn Ql_iotCmdOtaAction(action: quint8_t) -> qbool {
     iot_call!(
         FALSE,
         "Ql_iotCmdOtaAction",
-        Given::Number(action.into()),
+        Given::Count(action.into()),
         "0 and 1 answer a plan, 2 and 3 follow a staged piece; the present OTA state does not allow it",
         {
             let Some(device) = device() else { return FALSE };
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn Ql_iotCmdOtaMcuFWDataRead(
     iot_call!(
         0,
         "Ql_iotCmdOtaMcuFWDataRead",
-        Given::Number(startAddr.into()),
+        Given::Count(startAddr),
         "startAddr must be inside the staged piece, maxLen at least 1, data not NULL",
         {
             let Some(device) = device() else { return 0 };

@@ -23,6 +23,31 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// Files of `src/native` whose calls a device needs not link: their size is a row of its own.
 const OPTIONAL: &[&str] = &["event.rs", "storage_check.rs"];
 
+/// The calls of an application that only upgrades MCUs.
+const APPLICATION: [&str; 17] = [
+    "quecota_init",
+    "quecota_start",
+    "quecota_poll",
+    "quecota_set_product",
+    "quecota_set_server",
+    "quecota_set_device",
+    "quecota_set_mode",
+    "quecota_set_mcu_version",
+    "quecota_on_link",
+    "quecota_on_message",
+    "quecota_on_sent",
+    "quecota_on_fetch_begin",
+    "quecota_on_fetch_data",
+    "quecota_on_fetch_end",
+    "quecota_ota_action",
+    "quecota_ota_read",
+    "quecota_ota_checkpoint",
+];
+
+/// Cargo features of the image that has everything, and of one that has little.
+const FULL: &str = "full";
+const LITE: &str = "session";
+
 /// Calls whose stack is told.
 const DEEP: &[&str] = &[
     "quecota_init",
@@ -47,7 +72,9 @@ const PORT: &str = "const void *quecota_default_platform(void) { return 0; }\n\
 
 /// Builds, links, and prints the sizes; fails if anything of `FORBIDDEN` or a panic is in an image.
 pub fn check(write: bool) -> Outcome {
-    let archive = archive()?;
+    let application = APPLICATION.map(str::to_owned).to_vec();
+    let lite = sizes(&link(&archive(LITE)?, "lite", &application)?)?;
+    let archive = archive(FULL)?;
     let native = exports("src/native", |file| !OPTIONAL.contains(&file))?;
     let with_optional = exports("src/native", |_| true)?;
     let mut all = with_optional.clone();
@@ -58,6 +85,7 @@ pub fn check(write: bool) -> Outcome {
         ("native API", &native),
         ("with parsed events, storage check", &with_optional),
         ("native and drop-in API", &all),
+        ("of an application", &application),
     ];
     for (name, roots) in rows {
         let image = link(&archive, name, roots)?;
@@ -69,10 +97,15 @@ pub fn check(write: bool) -> Outcome {
         let name = format!("{name}, {} functions", roots.len());
         table.push_str(&format!("{name:<49}{text:>14}{data:>8}{bss:>8}\n"));
     }
+    let [text, data, bss] = lite;
+    table.push_str(&format!(
+        "{:<49}{text:>14}{data:>8}{bss:>8}\n",
+        "the same, of the features `session` alone"
+    ));
     table.push_str(&format!("{:<49}{:>14}\n", "a device (quecota_t)", size_of_device(&archive)?));
     let image = link(&archive, "with parsed events, storage check", &with_optional)?;
     table.push_str(&stack(&image)?);
-    println!("libquecota.a on {TARGET}, profile firmware, in bytes:\n{table}");
+    println!("libquecota.a on {TARGET}, profile firmware, feature `{FULL}`, in bytes:\n{table}");
     println!(
         "no panic, no core::fmt, no Rust allocator is in any image, and no malloc without the drop-in API"
     );
@@ -130,7 +163,7 @@ fn by_cmake() -> Outcome {
 }
 
 /// The library for the target, by Debian's Rust, which has the sources of `core` (TOOLCHAIN.md).
-fn archive() -> Outcome<PathBuf> {
+fn archive(features: &str) -> Outcome<PathBuf> {
     let folder = root().join("target").join("firmware");
     let mut cargo = Command::new("/usr/bin/cargo");
     cargo
@@ -151,7 +184,8 @@ fn archive() -> Outcome<PathBuf> {
             "--profile",
             "firmware",
         ])
-        .args(["--no-default-features", "--features", "firmware-gate", "--target", TARGET, "--target-dir"])
+        .args(["--no-default-features", "--features", &format!("firmware-gate,{features}")])
+        .args(["--target", TARGET, "--target-dir"])
         .arg(&folder);
     run(&mut cargo)?;
     Ok(folder.join(TARGET).join("firmware").join("libquecota.a"))

@@ -2,7 +2,8 @@
 //!
 //! The frame of a function is all that it pushes and subtracts. A call through a pointer may go to every function whose address
 //! stands in the image, but from the C platform it goes to the port, whose stack is its own affair. A circle that this makes is
-//! gone round once. So a figure is a bound, not what a run takes; a change shows in it.
+//! gone round once. The work of an export, which the dispatcher calls, is known by its export, which has its address or that
+//! of its table of functions. So a figure is a bound, not what a run takes; a change shows in it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,6 +12,19 @@ struct Function {
     frame: u32,
     calls: HashSet<String>,
     calls_by_pointer: bool,
+    /// The constants behind it.
+    words: Vec<u32>,
+}
+
+/// Whether it is the work of an export, which the dispatcher calls and nobody else.
+fn is_work(name: &str) -> bool {
+    let is_closure = name.starts_with("_RNC") && name.contains("6native") && name.contains("quecota_");
+    is_closure || name.contains("6native4call") && (name.contains("4Does") || name.contains("4Uses"))
+}
+
+/// Whether it calls such work.
+fn is_dispatcher(name: &str) -> bool {
+    name.contains("6native4call") && !is_work(name) || name.contains("9use_agent")
 }
 
 /// The functions of an image.
@@ -42,7 +56,7 @@ impl Stack {
             let Some(function) = functions.get_mut(&name) else { continue };
             function.frame += pushed(operation, operands);
             if operation == ".word" {
-                words.extend(u32::from_str_radix(operands.trim_start_matches("0x"), 16));
+                function.words.extend(u32::from_str_radix(operands.trim_start_matches("0x"), 16));
             }
             let by_pointer =
                 operation.starts_with("blx") || operation.starts_with("bx") && !operands.starts_with("lr");
@@ -52,14 +66,27 @@ impl Stack {
                 function.calls.insert(callee.to_owned());
             }
         }
+        let mut tables = HashMap::new();
         for line in constants.lines().filter(|line| line.starts_with(' ')) {
-            let columns = line.split_whitespace().skip(1).take(4).filter(|word| word.len() == 8);
-            words.extend(columns.filter_map(|word| u32::from_str_radix(word, 16).ok()).map(u32::swap_bytes));
+            let mut columns = line.split_whitespace();
+            let start = columns.next().and_then(|address| u32::from_str_radix(address, 16).ok()).unwrap_or(0);
+            for (at, column) in columns.take(4).filter(|word| word.len() == 8).enumerate() {
+                if let Ok(word) = u32::from_str_radix(column, 16) {
+                    tables.insert(start + 4 * at as u32, word.swap_bytes());
+                }
+            }
         }
         // A pointer to Thumb code is odd.
-        let targets =
-            words.iter().filter(|word| *word % 2 == 1).filter_map(|word| addresses.get(&(word - 1)));
-        let targets = targets.cloned().collect();
+        let code = |word: &u32| addresses.get(&word.wrapping_sub(1)).filter(|_| word % 2 == 1);
+        for (name, function) in functions.iter_mut().filter(|(name, _)| !is_dispatcher(name)) {
+            // Of a table of functions the fourth word is the first function.
+            let in_tables = function.words.iter().filter_map(|word| tables.get(&word.wrapping_add(12)));
+            let work = function.words.iter().chain(in_tables).filter_map(code).filter(|to| is_work(to));
+            function.calls.extend(work.filter(|to| *to != name).cloned());
+            words.extend(&function.words);
+        }
+        words.extend(tables.values());
+        let targets = words.iter().filter_map(code).filter(|name| !is_work(name)).cloned().collect();
         Stack { functions, targets, known: HashMap::new() }
     }
 
@@ -77,13 +104,18 @@ impl Stack {
             return 0;
         };
         let mut callees: Vec<String> = function.calls.iter().cloned().collect();
-        if function.calls_by_pointer && !name.contains("c_platform") {
+        if function.calls_by_pointer && !name.contains("c_platform") && !is_dispatcher(name) {
             callees.extend(self.targets.iter().cloned());
         }
         callees.sort();
         let frame = function.frame;
         path.push(name.to_owned());
-        let below = callees.iter().map(|callee| self.deepest(callee, path)).max().unwrap_or(0);
+        // The frames of the dispatcher, which are between an export and its work.
+        let between: u32 = match callees.iter().any(|callee| is_work(callee)) {
+            true => self.functions.iter().filter(|(name, _)| is_dispatcher(name)).map(|(_, f)| f.frame).sum(),
+            false => 0,
+        };
+        let below = callees.iter().map(|callee| self.deepest(callee, path)).max().unwrap_or(0) + between;
         path.pop();
         self.known.insert(name.to_owned(), frame + below);
         frame + below
