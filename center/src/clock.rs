@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -91,10 +91,46 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward by `span`; the system's clock moves by itself.
+    /// Moves a manual clock by `span`, back if that is negative; the system's clock moves by itself.
     pub fn advance(&self, span: Millis) {
         if let Source::Manual(now) = &self.0 {
             now.fetch_add(span.0, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A step of the wall clock by so much back counts; a clock that is kept by a server of time moves by less.
+const BACK: Millis = Millis::seconds(5);
+/// Time from one look to the next that counts as a gap: looks are a second apart.
+const GAP: Millis = Millis::seconds(60);
+
+/// What happened to time between two looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jump {
+    /// The process stood still, or the wall clock was put forward, by so much: devices could not be heard meanwhile.
+    Forward(Millis),
+    /// The wall clock was put back by so much: what was to happen is later than it should be.
+    Back(Millis),
+}
+
+/// Compares the wall clock with one that is never put.
+#[derive(Debug, Default)]
+pub struct ClockWatch {
+    last: Option<(Millis, Instant)>,
+}
+
+impl ClockWatch {
+    /// A look, about once a second: `wall` by the wall clock, `steady` by the other one.
+    pub fn look(&mut self, wall: Millis, steady: Instant) -> Option<Jump> {
+        let (last_wall, last_steady) = self.last.replace((wall, steady))?;
+        let moved = wall - last_wall;
+        let passed = Millis::from(steady.saturating_duration_since(last_steady));
+        if moved + BACK < passed {
+            Some(Jump::Back(passed - moved))
+        } else if moved >= GAP {
+            Some(Jump::Forward(moved))
+        } else {
+            None
         }
     }
 }
@@ -109,6 +145,27 @@ mod tests {
         let other = clock.clone();
         clock.advance(Millis::seconds(2));
         assert_eq!(other.now(), Millis(2_005));
+    }
+
+    #[test]
+    fn a_step_of_the_clock_and_a_gap_are_told_from_the_passing_of_time() {
+        let mut watch = ClockWatch::default();
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let wall = Millis::hours(1_000);
+        assert_eq!(watch.look(wall, begin), None);
+        assert_eq!(watch.look(wall + Millis(1_003), begin + second), None);
+        assert_eq!(
+            watch.look(wall + Millis(-1_000), begin + 2 * second),
+            None,
+            "a server of time puts it right"
+        );
+        let forward = wall + Millis::minutes(15);
+        let jump = watch.look(forward, begin + 3 * second);
+        assert_eq!(jump, Some(Jump::Forward(Millis::minutes(15) + Millis::seconds(1))), "put forward");
+        let stood = watch.look(forward + Millis::minutes(11), begin + Duration::from_secs(11 * 60));
+        assert!(matches!(stood, Some(Jump::Forward(_))), "the process stood still");
+        let back = watch.look(wall - Millis::hours(24), begin + Duration::from_secs(11 * 60 + 1));
+        assert_eq!(back, Some(Jump::Back(Millis::hours(24) + Millis::minutes(26) + Millis::seconds(1))));
     }
 
     #[test]

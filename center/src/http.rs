@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 
 use crate::connections::Connections;
 use crate::peer::{Peer, Proxies};
+use crate::proxy_protocol::Balancers;
 use crate::tls::Tls;
 
 /// A request's head, and so the silence between two requests of one connection, may take this long.
@@ -50,6 +51,8 @@ pub struct Port {
     pub tls: Option<Tls>,
     /// Who says for whom they ask.
     pub proxies: Proxies,
+    /// Who says for whom they connect.
+    pub balancers: Balancers,
     /// The connections of all HTTP ports.
     pub connections: Connections,
 }
@@ -70,7 +73,7 @@ pub async fn serve(listener: TcpListener, port: Port, router: Router, stop: Canc
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let (stream, address) = match accepted {
+        let (mut stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a peer gone before it was taken: others still want to be served.
@@ -82,17 +85,22 @@ pub async fn serve(listener: TcpListener, port: Port, router: Router, stop: Canc
         if let Err(error) = prepare(&stream) {
             debug!(%error, "connection without its options");
         }
-        let address = address.ip().to_canonical();
-        // Behind a proxy there is everybody.
-        let place = if port.proxies.has(address) { None } else { port.connections.enter(address) };
-        if place.is_none() && !port.proxies.has(address) {
-            debug!(%address, "closed: too many connections from there, or in all");
-            continue;
-        }
         let (port, router, builder) = (port.clone(), router.clone(), builder.clone());
         let watcher = graceful.watcher();
         tokio::spawn(async move {
-            let _place = place;
+            let address = match port.balancers.client(&mut stream, address).await {
+                Ok(client) => client.ip().to_canonical(),
+                Err(error) => {
+                    debug!(%address, "no connection: {error}");
+                    return;
+                }
+            };
+            // Behind a proxy there is everybody.
+            let place = if port.proxies.has(address) { None } else { port.connections.enter(address) };
+            if place.is_none() && !port.proxies.has(address) {
+                debug!(%address, "closed: too many connections from there, or in all");
+                return;
+            }
             let peer = Peer { address, secure: port.tls.is_some() };
             let service = asked_by(peer, port.proxies, router);
             let ended = match port.tls {

@@ -3,14 +3,14 @@
 //! Where several centers share a database, each does what is due for the devices that it holds. Another center's
 //! notification only makes that sooner. Once a second this one says that it is alive.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::clock::Millis;
+use crate::clock::{ClockWatch, Millis};
 use crate::engine::centers::{Beat, SILENCE};
 use crate::engine::{Downlink, Engine, SessionId};
 use crate::store::DeviceId;
@@ -65,14 +65,12 @@ pub struct Scheduler {
     link: Arc<dyn DeviceLink>,
     keep_log: Option<Millis>,
     tick: Duration,
-    /// Since when the other centers have heard this one without a gap.
-    heard_since: Mutex<Option<Instant>>,
 }
 
 impl Scheduler {
     /// A scheduler that sends over `link`, and deletes log lines older than `keep_log`; none: they are kept for ever.
     pub fn new(engine: Engine, link: Arc<dyn DeviceLink>, keep_log: Option<Millis>) -> Self {
-        Scheduler { engine, link, keep_log, tick: TICK, heard_since: Mutex::default() }
+        Scheduler { engine, link, keep_log, tick: TICK }
     }
 
     /// The same with another time between two ticks.
@@ -113,13 +111,14 @@ impl Scheduler {
                 Ok(Ok(Beat::Counted)) => {
                     // A process that stood still was not heard.
                     let gap = last.elapsed() >= BEAT_DEADLINE;
-                    self.heard(|since| since.filter(|_| !gap).or_else(|| Some(Instant::now())));
+                    let since = self.engine.heard_since().filter(|_| !gap);
+                    self.engine.set_heard_since(since.or_else(|| Some(std::time::Instant::now())));
                     (last, cut_off) = (Instant::now(), false);
                 }
                 Ok(Ok(Beat::Lost)) => {
                     warn!("this center was silent for too long: its devices have to connect anew");
                     self.link.close_all();
-                    self.heard(|_| Some(Instant::now()));
+                    self.engine.set_heard_since(Some(std::time::Instant::now()));
                     (last, cut_off) = (Instant::now(), false);
                 }
                 Ok(Ok(Beat::Replaced)) => {
@@ -132,7 +131,7 @@ impl Scheduler {
                     return;
                 }
                 outcome => {
-                    self.heard(|_| None);
+                    self.engine.set_heard_since(None);
                     if let Ok(Err(error)) = outcome {
                         tracing::debug!(%error, "no sign of life");
                     }
@@ -160,11 +159,6 @@ impl Scheduler {
         }
     }
 
-    fn heard(&self, change: impl FnOnce(Option<Instant>) -> Option<Instant>) {
-        let mut since = self.heard_since.lock().unwrap_or_else(PoisonError::into_inner);
-        *since = change(*since);
-    }
-
     /// Hears what other centers say is due here.
     async fn listen(&self) {
         loop {
@@ -190,7 +184,7 @@ impl Scheduler {
         loop {
             sleep(ROLL_CALL).await;
             let span = Duration::from_millis(SILENCE.0.unsigned_abs());
-            let since = *self.heard_since.lock().unwrap_or_else(PoisonError::into_inner);
+            let since = self.engine.heard_since();
             if since.is_none_or(|since| since.elapsed() < span) {
                 continue;
             }
@@ -210,6 +204,7 @@ impl Scheduler {
         let mut ticks = interval(self.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut named: Option<Instant> = None;
+        let mut watch = ClockWatch::default();
         loop {
             let due = tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -217,6 +212,11 @@ impl Scheduler {
                 () = self.engine.wake().until_due() => Instant::now(),
             };
             let begun = Instant::now();
+            if let Some(jump) = watch.look(self.engine.clock().now(), begun.into_std())
+                && let Err(error) = self.engine.jumped(jump).await
+            {
+                warn!(%error, ?jump, "leases could not follow the clock");
+            }
             let ticked = self.engine.tick().await;
             self.engine.metrics().tick(begun.saturating_duration_since(due), begun.elapsed());
             match ticked {

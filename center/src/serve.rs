@@ -1,7 +1,7 @@
 //! `quecota-center serve`: puts the rooms together, says when they are open, and closes them in order.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use crate::clock::{Clock, Millis};
 use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
 use crate::connections::Connections;
 use crate::devices::MqttEndpoint;
+use crate::disk::{Disk, DiskError};
 use crate::engine::{Engine, EngineError};
 use crate::http::{self, Port};
 use crate::log::{self, LogWriter};
@@ -30,13 +31,21 @@ use crate::packages::download::Downloads;
 use crate::packages::object_store::{ObjectError, Objects};
 use crate::packages::signature::{Signer, UrlKeys};
 use crate::peer::{Network, Proxies};
+use crate::proxy_protocol::Balancers;
 use crate::scheduler::Scheduler;
 use crate::seal::Keyring;
 use crate::store::{Store, StoreError};
 use crate::tls::{Tls, TlsError};
 use crate::web::Console;
 
-/// Everything must have stopped this long after the signal; what has not is cut off, which a restart survives.
+/// Time in which the devices are sent away where several centers share a database.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Room on the disk without which no start comes to an end.
+const LEAST_ROOM: u64 = 1024 * 1024;
+/// How often contents without a package are looked for, and how old such a content is at least.
+const GARBAGE: Duration = Duration::from_secs(6 * 60 * 60);
+const GARBAGE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Everything must have stopped this long after the last device was sent away; what has not is cut off, which a restart survives.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Several centers may share the folder of a PostgreSQL installation: an upload untouched this long is nobody's.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -84,9 +93,21 @@ pub struct ServeOptions {
     /// A PostgreSQL database (postgres://...) instead of the SQLite file in the data folder
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Folder of the packages' files, the same one for every center of a database; without it, `objects` in the data folder
-    #[arg(long, value_name = "DIR")]
-    packages: Option<PathBuf>,
+    /// Where the packages' files are, the same place for every center of a database: a folder, or s3://BUCKET or
+    /// s3://BUCKET/PREFIX, with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT from the environment;
+    /// without it, the folder `objects` in the data folder
+    #[arg(long, value_name = "PLACE")]
+    packages: Option<String>,
+    /// Balancers (addresses, by comma) that say by the PROXY protocol, version 1 or 2, for whom they connect
+    #[arg(long, value_name = "IP,IP", value_delimiter = ',')]
+    proxy_from: Vec<IpAddr>,
+    /// How long the devices are sent away when the center stops, one after the other; without it, 5 where several centers
+    /// share a database, else 0
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(0..=3600))]
+    drain: Option<u16>,
+    /// Room that the disk of the data folder must have: with less the center is not ready, nor healthy
+    #[arg(long, value_name = "MB", default_value_t = 16)]
+    min_free: u64,
     /// Name of this center among several that share a PostgreSQL database, the same after a restart; without it, the one in
     /// the file `center.id` of the data folder, made at the first start
     #[arg(long, env = "QUECOTA_CENTER_ID", value_name = "ID", value_parser = config::center_id)]
@@ -208,6 +229,9 @@ pub enum ServeError {
     /// Folder, secrets or public URL.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The disk of the data folder.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// The object store.
     #[error(transparent)]
     Objects(#[from] ObjectError),
@@ -300,6 +324,8 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
 
     raise_limit();
     let data = DataFolder::open(&options.data)?;
+    // Each of the files that follow would tell it in its own way, or not at all.
+    Disk::of(&options.data, LEAST_ROOM).check()?;
     // A PostgreSQL database may have several centers; the SQLite file has one.
     let (database, lock, abandoned_after) = match options.database {
         Some(url) if !url.starts_with("sqlite:") => (url, None, ABANDONED_AFTER),
@@ -330,8 +356,12 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         return Err(ConfigError::NotForVendorDevices(public.to_string()).into());
     }
 
-    let folder = options.packages.unwrap_or_else(|| data.objects());
-    let objects = Objects::in_folder(&folder, abandoned_after)?;
+    // The S3 client takes the one that is set; a second start in one process finds it set.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let objects = match &options.packages {
+        Some(place) => Objects::at(place, abandoned_after).await?,
+        None => Objects::in_folder(&data.objects(), abandoned_after)?,
+    };
     let keys = options.seal.keys(&data, &database)?;
     let store = open_store(&data, &database, keys).await?;
     let url_keys = UrlKeys::new(&store.url_keys(brought, Clock::system().now()).await?);
@@ -360,7 +390,9 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     metrics.lost_lines_of(move || log.lost());
     let downloads = Downloads { objects: objects.clone(), keys: url_keys, store: store.clone(), metrics };
     let stop = CancellationToken::new();
-    let api = Api::new(engine.clone(), objects, access).until(stop.clone());
+    let disk = Disk::of(&options.data, options.min_free.saturating_mul(1024 * 1024));
+    let api = Api::new(engine.clone(), objects, access).until(stop.clone()).watching(disk);
+    let garbage = collect_garbage(api.clone(), stop.clone());
     let console = Console::new(api.clone());
     let router = api
         .router()
@@ -372,18 +404,30 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let mut parts = JoinSet::new();
     let announced = [mqtt.said(), http.said()].concat();
     let proxies = Proxies::new(options.trusted_proxies);
+    let balancers = Balancers::new(&options.proxy_from);
     let connections = Connections::limited(HTTP_CONNECTIONS, usize::from(options.connections_per_address));
+    // Answers go on while the devices are sent away.
+    let stop_http = CancellationToken::new();
     for (listener, tls) in http.0 {
-        let port = Port { tls, proxies: proxies.clone(), connections: connections.clone() };
-        parts.spawn(http::serve(listener, port, router.clone(), stop.clone()));
+        let (proxies, balancers) = (proxies.clone(), balancers.clone());
+        let port = Port { tls, proxies, balancers, connections: connections.clone() };
+        parts.spawn(http::serve(listener, port, router.clone(), stop_http.clone()));
     }
     if let Some(tls) = tls {
         parts.spawn(tls.keep_current(stop.clone()));
     }
-    let endpoint = MqttEndpoint::new(engine.clone());
+    parts.spawn(garbage);
+    let drain = options.drain.map_or(if lock.is_none() { DRAIN } else { Duration::ZERO }, |seconds| {
+        Duration::from_secs(u64::from(seconds))
+    });
+    let endpoint = MqttEndpoint::behind(engine.clone(), balancers, drain);
     let keep_log = (options.keep_log > 0).then(|| Millis::hours(24 * i64::from(options.keep_log)));
     parts.spawn(Scheduler::new(engine, endpoint.clone(), keep_log).run(stop.clone()));
-    parts.spawn(endpoint.serve_ports(mqtt.0, stop.clone()));
+    let until = stop.clone();
+    parts.spawn(async move {
+        endpoint.serve_ports(mqtt.0, until).await;
+        stop_http.cancel();
+    });
     let ports = announced.join(" ");
     announce(announced, first_password);
     info!(ports, %public, data = %options.data.display(), "ready");
@@ -408,11 +452,20 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         }
         store.close().await;
     };
-    if tokio::time::timeout(STOP_DEADLINE, ended).await.is_err() {
+    if tokio::time::timeout(drain + STOP_DEADLINE, ended).await.is_err() {
         warn!("stopped with work still running; it is taken up at the next start");
     }
     drop(lock);
     Ok(())
+}
+
+/// Removes contents that no package has, now and then, until `stop`.
+async fn collect_garbage(api: Api, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(GARBAGE)).await.is_some() {
+        if let Err(error) = api.collect_garbage(GARBAGE_AGE).await {
+            warn!(?error, "contents without a package stay for now");
+        }
+    }
 }
 
 /// Says where the center can be reached, and the one-time password of the first administrator, to whoever started it. A

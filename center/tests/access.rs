@@ -43,6 +43,8 @@ impl World {
         let folder = TempDir::new().unwrap();
         let store = Store::in_memory().await.unwrap();
         let engine = Engine::new(store.clone(), Clock::system(), Arc::new(NoUrls));
+        // Without a tick a center is not ready.
+        engine.tick().await.unwrap();
         let access = Access::new(store, Clock::system(), "here", Some(FILE_TOKEN));
         access.first_administrator().await.unwrap().unwrap();
         let objects = Objects::in_folder(&folder.path().join("objects"), Duration::ZERO).unwrap();
@@ -150,7 +152,7 @@ fn filled(route: &Route) -> String {
         .replace("{token}", "1")
         .replace("{action}", "confirm");
     assert!(!path.contains('{'), "{path}: name a thing for it here");
-    if ["/metrics", "/health"].contains(&route.path) { format!("/{path}") } else { path }
+    if ["/metrics", "/health", "/ready"].contains(&route.path) { format!("/{path}") } else { path }
 }
 
 /// Role and product of a caller; none: an end user, or nobody.

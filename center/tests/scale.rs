@@ -2,164 +2,17 @@
 //! killed and restarted.
 
 mod balancer;
+mod cluster;
 mod own_postgres;
 mod support;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use balancer::Balancer;
-use own_postgres::Postgres;
-use reference_device::{DeviceRunner, TraceEvent, Until};
-use support::{Center, eventually};
-use tempfile::TempDir;
-
-const PK: &str = "p1scale";
-const PS: &str = "MTIzNDU2Nzg5MGFi";
-const SIZE: usize = 18_000;
-const TOKEN: &str = "token-of-every-center";
-
-/// PostgreSQL, two centers, and what stands before them.
-struct Cluster {
-    // The centers end before their database.
-    centers: BTreeMap<&'static str, Center>,
-    server: Postgres,
-    mqtt: Balancer,
-    http: Balancer,
-    folder: TempDir,
-    seal: String,
-}
-
-impl Cluster {
-    fn start() -> Cluster {
-        let folder = tempfile::tempdir().unwrap();
-        let seal = "5".repeat(64);
-        let (mqtt, http) = (Balancer::start(), Balancer::start());
-        let server = Postgres::start();
-        let mut cluster = Cluster { server, centers: BTreeMap::new(), mqtt, http, folder, seal };
-        for id in ["a", "b"] {
-            cluster.start_center(id);
-        }
-        let a = &cluster.centers["a"];
-        a.says(&["product", "create", "--key", PK, "--name", "Fleet", "--secret", PS]);
-        a.says(&["component", "add", PK, "MCU", "--type", "mcu"]);
-        cluster
-    }
-
-    fn start_center(&mut self, id: &'static str) {
-        let (data, packages) = (self.folder.path().join(id), self.folder.path().join("packages"));
-        let public = format!("http://{}", self.http.address());
-        let (url, seal) = (self.server.url(), self.seal.clone());
-        let center = Center::start_with(&data, |command| {
-            command.args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--database", &url]);
-            command.args(["--center-id", id, "--public-url", &public, "--packages"]).arg(packages);
-            command.args(["--log", "warn"]).env("QUECOTA_SEAL_KEY", seal).env("QUECOTA_TOKEN", TOKEN);
-        });
-        std::fs::write(data.join("token"), TOKEN).unwrap();
-        self.centers.insert(id, center);
-        self.balance();
-    }
-
-    fn balance(&self) {
-        let addresses = |of: fn(&Center) -> SocketAddr| self.centers.values().map(of).collect::<Vec<_>>();
-        self.mqtt.serve(&addresses(|center| center.mqtt));
-        self.http.serve(&addresses(|center| center.http));
-    }
-
-    /// As a power cut would.
-    fn kill(&mut self, id: &str) {
-        self.centers.remove(id).unwrap().process.kill();
-        self.balance();
-    }
-
-    /// By SIGTERM; it must end well.
-    fn stop(&mut self, id: &str) {
-        let mut center = self.centers.remove(id).unwrap();
-        self.balance();
-        let pid = center.process.child().id().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(center.process.finish().success());
-    }
-
-    /// A package with this target, and an active plan with it, by way of center `id`.
-    fn plan(&self, id: &str, target: &str, options: &[&str]) -> String {
-        let center = &self.centers[id];
-        let package = self.package(id, target);
-        let choice = format!("MCU={package}");
-        let name = format!("to {target}");
-        let words = ["plan", "create", "--name", &name, "--product", PK, "--component", &choice];
-        let plan = center.id(&[&words[..], options].concat());
-        center.says(&["plan", "activate", &plan, "--supersede"]);
-        plan
-    }
-
-    fn package(&self, id: &str, target: &str) -> String {
-        let image: Vec<u8> = (0..SIZE).map(|at| (at.wrapping_mul(at) >> 7) as u8).collect();
-        let file = self.folder.path().join("image.bin");
-        std::fs::write(&file, [target.as_bytes(), &image].concat()).unwrap();
-        let file = file.display().to_string();
-        let name = format!("version {target}");
-        let words =
-            ["package", "add", "--product", PK, "--component", "MCU", "--name", &name, "--target", target];
-        self.centers[id].id(&[&words[..], &[&file]].concat())
-    }
-
-    fn count(&self, question: &str) -> usize {
-        self.server.ask(&format!("SELECT COUNT(*) FROM {question}")).parse().unwrap()
-    }
-
-    fn upgraded(&self, plan: &str) -> usize {
-        self.count(&format!("upgrades WHERE plan_id = {plan} AND state = 'upgraded'"))
-    }
-
-    fn held_by(&self, id: &str) -> usize {
-        self.count(&format!("devices WHERE center = '{id}'"))
-    }
-}
-
-fn key(number: usize) -> String {
-    format!("8600000000{number:05}")
-}
-
-/// How often a device has begun to run this version.
-fn runs(runner: &DeviceRunner, version: &str) -> usize {
-    let runs = |event: &&TraceEvent| matches!(event, TraceEvent::Runs(_, runs) if runs == version);
-    runner.trace.iter().filter(runs).count()
-}
-
-/// Looks ten times a second for the most upgrades in flight in any plan, until it is told to stop.
-fn most_in_flight(url: &str, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<i64> {
-    use sqlx::{Connection, Row};
-    let url = url.to_owned();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            sqlx::any::install_default_drivers();
-            let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
-            let mut most = 0;
-            while !stop.load(Ordering::Relaxed) {
-                let query = "SELECT COALESCE(MAX(devices), 0) AS devices FROM \
-                             (SELECT COUNT(*) AS devices FROM upgrades WHERE outstanding = 1 GROUP BY plan_id) AS plans";
-                let row = sqlx::query(query).fetch_one(&mut connection).await.unwrap();
-                most = most.max(row.get::<i64, _>("devices"));
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            most
-        })
-    })
-}
-
-/// Ends the devices with the test, be it by a panic.
-struct Stops<'a>(&'a AtomicBool);
-
-impl Drop for Stops<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
+use cluster::{Cluster, Stops, most_in_flight, runs};
+use reference_device::{DeviceRunner, Until};
+use support::eventually;
 
 fn a_fleet_survives_its_centers(devices: usize) {
     let in_flight = devices / 3;
@@ -167,11 +20,7 @@ fn a_fleet_survives_its_centers(devices: usize) {
     let options = ["--max-in-flight", &limit, "--retries", "9"];
     let mut cluster = Cluster::start();
     let script = "component MCU 1\nask every 1000 ms\noffer upgrade slow 9000";
-    let mut runners: Vec<DeviceRunner> = (0..devices)
-        .map(|number| {
-            DeviceRunner::new(cluster.mqtt.address(), PK, PS, &key(number), script.parse().unwrap())
-        })
-        .collect();
+    let mut runners: Vec<DeviceRunner> = (0..devices).map(|number| cluster.device(number, script)).collect();
     let stop = AtomicBool::new(false);
     let watched = Arc::new(AtomicBool::new(false));
     let watch = most_in_flight(&cluster.server.url(), watched.clone());

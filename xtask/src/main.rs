@@ -9,6 +9,7 @@ mod cross;
 mod cut_power;
 mod demo;
 mod demo_console;
+mod demo_scale;
 mod firmware;
 mod fuzz;
 mod incidents;
@@ -29,6 +30,7 @@ cargo xtask demo --cut-power [--seed N]   the same, killed at 20 random moments 
                       damaged image and a server that is away for two minutes
 cargo xtask demo --faults [TEXT]   the same in a bad world, and with those three; TEXT such as
                       drop-link=2%,stall=1%,slow=20kB/s,seed=7
+cargo xtask demo --scale   two centers behind haproxy on one PostgreSQL; one is killed in the middle of a plan
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
                       --long adds hours of power cuts and faults; names of stages (form, c, rust, browser, firmware, long) run these alone
 cargo xtask screenshots   pictures of the console's main pages, into docs/console
@@ -56,6 +58,7 @@ fn command(words: &[&str]) -> Outcome {
         ["demo", "--console"] => demo_console::run(),
         ["demo", "--faults"] => demo::run(Some(demo::FAULTS)),
         ["demo", "--faults", text] => demo::run(Some(text)),
+        ["demo", "--scale"] => demo_scale::run(),
         ["demo", "--cut-power"] => cut_power::run(None),
         ["demo", "--cut-power", "--seed", seed] => match seed.parse() {
             Ok(seed) => cut_power::run(Some(seed)),

@@ -1,7 +1,7 @@
 //! What the commands need from Debian, and how it gets there.
 
-use crate::process::{Outcome, fail, run};
-use std::path::Path;
+use crate::process::{Outcome, fail, root, run};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A Debian package and what it is for.
@@ -14,6 +14,10 @@ pub const DEMO: &[Package] = &[
     ("procps", "stops servers by signal"),
 ];
 
+/// What `demo --scale` needs beside those.
+pub const SCALE: &[Package] =
+    &[("postgresql", "the database of two centers"), ("haproxy", "stands before two centers")];
+
 /// What `test` needs beside all other lists.
 pub const TEST: &[Package] = &[
     ("valgrind", "runs the C tests once more"),
@@ -24,6 +28,7 @@ pub const TEST: &[Package] = &[
     ("libmosquitto-dev", "MQTT of the example with a platform of its own"),
     ("libcurl4-openssl-dev", "HTTP of that example"),
     ("postgresql", "the center's second database"),
+    ("python3-venv", "holds the S3 server of the tests"),
 ];
 
 /// What the tests of the console need.
@@ -67,6 +72,27 @@ pub fn rust_target(target: &str) -> Outcome {
     run(Command::new("rustup").args(["target", "add", target])).or_else(|error| {
         fail(format!("{error}\ninstall Rust's standard library for {target} yourself, then start again"))
     })
+}
+
+/// Python packages that make up the S3 server of the tests: the one of the registries that knows multipart uploads, ranges and
+/// their ends, and needs no service beside it. 25 seconds and 135 MB, once.
+const S3_SERVER: &[&str] = &["moto[s3]==5.1.14", "flask==3.1.3", "flask-cors==6.0.5"];
+
+/// The S3 server's program, in a folder of its own below `target`; installed if it is not there.
+pub fn s3_server() -> Outcome<PathBuf> {
+    let folder = root().join("target").join("s3-server");
+    // Written last: a half installation is begun anew.
+    let whole = folder.join("whole");
+    if std::fs::read_to_string(&whole).is_ok_and(|of| of == S3_SERVER.join(" ")) {
+        return Ok(folder.join("bin/moto_server"));
+    }
+    println!("installing an S3 server from PyPI, by pip, in {}: {}", folder.display(), S3_SERVER.join(" "));
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run(Command::new(folder.join("bin/pip"))
+        .args(["install", "--quiet", "--disable-pip-version-check"])
+        .args(S3_SERVER))?;
+    std::fs::write(&whole, S3_SERVER.join(" ")).map_err(|error| format!("{}: {error}", whole.display()))?;
+    Ok(folder.join("bin/moto_server"))
 }
 
 /// Installs what is missing, and says so.

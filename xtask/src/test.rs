@@ -81,10 +81,12 @@ fn rust() -> Outcome {
     let built = c_build()?;
     let port_examples = c_build_without_host()?;
     let cluster = Cluster::start()?;
+    let s3_server = setup::s3_server()?;
     let figures = Folder::new("figures")?;
     let counted = figures.path().join("counted");
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env(FIGURES, &counted);
+    tests.env("QUECOTA_TEST_S3", s3_server);
     tests.env("QUECOTA_EXAMPLES", &built).env("QUECOTA_PORT_EXAMPLES", port_examples);
     tests.env("QUECOTA_C_TESTS", built.join("tests"));
     let outcome = run_command(&mut tests);

@@ -13,6 +13,7 @@ pub mod error;
 pub(crate) mod events;
 mod extract;
 mod guard;
+mod health;
 mod metrics;
 mod package;
 mod page;
@@ -25,10 +26,9 @@ mod verification;
 
 use std::sync::Arc;
 
-use axum::extract::{FromRef, State};
+use axum::Router;
+use axum::extract::FromRef;
 use axum::http::{Method, StatusCode, Uri};
-use axum::{Json, Router};
-use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -38,9 +38,9 @@ use self::routes::Requires::{Anywhere, Device, Everywhere, Package, Plan, Produc
 use self::routes::{BodyLimit, Routes};
 use crate::access::Role::{Administrator, Operator, Viewer};
 use crate::access::{Access, AccessError, Caller};
+use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::packages::object_store::Objects;
-use crate::store::PackageId;
 
 pub use self::routes::{Requires, Route};
 
@@ -60,13 +60,14 @@ pub struct Api {
     /// away a content that another one has just begun to share.
     naming: Arc<Mutex<()>>,
     streams: Streams,
+    disk: Option<Disk>,
 }
 
 impl Api {
     /// The API over an engine and the packages' files, for those who have access.
     #[must_use]
     pub fn new(engine: Engine, objects: Objects, access: Access) -> Self {
-        Self { engine, objects, access, naming: Arc::default(), streams: Streams::default() }
+        Self { engine, objects, access, naming: Arc::default(), streams: Streams::default(), disk: None }
     }
 
     /// Streams of events end with `stop`: they would hold up the end of the process.
@@ -86,7 +87,13 @@ impl Api {
         &self.streams
     }
 
-    /// Everything under `/api`, `/metrics`, and `/health`.
+    /// Health and readiness look at this disk.
+    #[must_use]
+    pub fn watching(self, disk: Disk) -> Self {
+        Self { disk: Some(disk), ..self }
+    }
+
+    /// Everything under `/api`, `/metrics`, `/health` and `/ready`.
     pub fn router(self) -> Router {
         self.routed().0
     }
@@ -110,7 +117,15 @@ impl Api {
                     "a monitor has no token, and it shows nothing but whether the center works",
                 ),
                 "Whether the center can do its work",
-                health,
+                health::health,
+            )
+            .get(
+                "/ready",
+                Requires::Nothing(
+                    "a balancer has no token, and it shows what stands against giving work to the center",
+                ),
+                "Whether a balancer is to send devices and requests to this center",
+                health::ready,
             )
     }
 
@@ -355,16 +370,6 @@ impl FromRef<Api> for Access {
     fn from_ref(api: &Api) -> Access {
         api.access.clone()
     }
-}
-
-/// Whether the center can do its work: its database answers, and what is due is done.
-async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
-    api.engine.store().read().await?.find_package(PackageId(0)).await?;
-    if let Some(error) = api.engine.tick_error() {
-        let message = format!("what is due is not done, the last tick failed: {error}");
-        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "tick", message));
-    }
-    Ok(Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") })))
 }
 
 /// Strangers are not told which paths there are.

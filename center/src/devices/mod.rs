@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::{Connections, Place};
 use crate::engine::{Downlink, Engine, SessionId};
+use crate::proxy_protocol::Balancers;
 use crate::scheduler::{Delivery, DeviceLink};
 use crate::store::DeviceId;
 use crate::tls::Tls;
@@ -68,6 +69,9 @@ pub struct MqttEndpoint {
     connections: Arc<Semaphore>,
     /// Connections before their CONNECT.
     waiting: Connections,
+    balancers: Balancers,
+    /// The sessions end spread over this time when the center stops.
+    drain: Duration,
     /// Ended connections that the engine could not be told of, because the store was unreachable.
     unreported: Mutex<Vec<(DeviceId, SessionId)>>,
 }
@@ -78,17 +82,29 @@ impl MqttEndpoint {
         Self::with_timing(engine, Timing::default())
     }
 
+    /// As [`MqttEndpoint::new`], behind these balancers, and with sessions that end spread over `drain` when the center
+    /// stops: the devices connect elsewhere, and not all at once.
+    pub fn behind(engine: Engine, balancers: Balancers, drain: Duration) -> Arc<Self> {
+        Arc::new(Self { balancers, drain, ..Self::unshared(engine, Timing::default()) })
+    }
+
     /// As [`MqttEndpoint::new`], with other times.
     pub fn with_timing(engine: Engine, timing: Timing) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::unshared(engine, timing))
+    }
+
+    fn unshared(engine: Engine, timing: Timing) -> Self {
+        Self {
             engine,
             timing,
             registry: Registry::default(),
             log_limiter: LogLimiter::new(Instant::now()),
             connections: Arc::new(Semaphore::new(CONNECTIONS as usize)),
             waiting: Connections::limited(CONNECTIONS as usize, WAITING),
+            balancers: Balancers::default(),
+            drain: Duration::ZERO,
             unreported: Mutex::default(),
-        })
+        }
     }
 
     /// How many devices are connected here.
@@ -96,12 +112,13 @@ impl MqttEndpoint {
         self.registry.count()
     }
 
-    /// Serves devices on `listener` until `shutdown`; then ends every session.
+    /// Serves devices on `listener` until `shutdown`; then ends every session, spread over the time of the drain.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
         self.serve_ports(vec![(listener, None)], shutdown).await;
     }
 
-    /// Serves devices on several listeners, some of them over TLS, until `shutdown`; then ends every session.
+    /// Serves devices on several listeners, some of them over TLS, until `shutdown`; then ends every session, spread over
+    /// the time of the drain.
     pub async fn serve_ports(
         self: Arc<Self>,
         ports: Vec<(TcpListener, Option<Tls>)>,
@@ -111,10 +128,26 @@ impl MqttEndpoint {
             ports.iter().map(|(listener, tls)| self.accept_all(listener, tls.as_ref(), &shutdown));
         tokio::join!(join_all(accepting), self.retry_unreported(&shutdown));
         drop(ports);
+        self.drain().await;
         self.registry.close_all(CloseReason::ShuttingDown);
         // Includes connections before CONNECT, which `shutdown` ends.
         if timeout(SHUTDOWN_LIMIT, self.connections.acquire_many(CONNECTIONS)).await.is_err() {
             tracing::warn!(connected = self.connected(), "sessions did not end within {SHUTDOWN_LIMIT:?}");
+        }
+    }
+
+    /// Closes the sessions one after the other, spread evenly over the time of the drain.
+    async fn drain(&self) {
+        let connections = self.registry.all();
+        if self.drain.is_zero() || connections.is_empty() {
+            return;
+        }
+        tracing::info!(connected = connections.len(), "sending the devices away over {:?}", self.drain);
+        let begun = Instant::now();
+        let count = u32::try_from(connections.len()).unwrap_or(u32::MAX);
+        for (number, connection) in (0..).zip(connections) {
+            tokio::time::sleep_until(begun + self.drain.mul_f64(f64::from(number) / f64::from(count))).await;
+            connection.send_queue.close(CloseReason::ShuttingDown);
         }
     }
 
@@ -129,7 +162,7 @@ impl MqttEndpoint {
                 () = shutdown.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            let (stream, peer) = match accepted {
+            let (mut stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     self.log_limited(
@@ -145,17 +178,28 @@ impl MqttEndpoint {
                 );
                 continue;
             };
-            let Some(place) = self.waiting.enter(peer.ip()) else {
-                self.log_limited(|left_out| {
-                    tracing::warn!(%peer, left_out, "closed: {WAITING} connections from there have sent no CONNECT yet");
-                });
-                continue;
-            };
             if let Err(error) = prepare(&stream) {
                 tracing::debug!(%peer, %error, "connection without its options");
             }
             let (endpoint, tls, shutdown) = (Arc::clone(self), tls.cloned(), shutdown.clone());
             tokio::spawn(async move {
+                let client = tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    client = Box::pin(endpoint.balancers.client(&mut stream, peer)) => client,
+                };
+                let peer = match client {
+                    Ok(client) => client,
+                    Err(reason) => {
+                        endpoint.log_limited(|left_out| tracing::warn!(%peer, left_out, "closed: {reason}"));
+                        return;
+                    }
+                };
+                let Some(place) = endpoint.waiting.enter(peer.ip()) else {
+                    endpoint.log_limited(|left_out| {
+                        tracing::warn!(%peer, left_out, "closed: {WAITING} connections from there have sent no CONNECT yet");
+                    });
+                    return;
+                };
                 match tls {
                     None => endpoint.handle_connection(stream, peer, place, &shutdown).await,
                     Some(tls) => match Box::pin(tls.accept(stream)).await {

@@ -142,6 +142,11 @@ impl Registry {
         self.connections().get(&device).cloned()
     }
 
+    /// All of them, in no order.
+    pub fn all(&self) -> Vec<Arc<Connection>> {
+        self.connections().values().cloned().collect()
+    }
+
     /// How many devices are connected.
     pub fn count(&self) -> usize {
         self.connections().len()

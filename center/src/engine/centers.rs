@@ -3,14 +3,14 @@
 //!
 //! What is due for a device is done by the center that holds its connection, and by whoever comes first if nobody does.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::tick::Item;
 use super::{Engine, EngineError, Result, SessionId};
-use crate::clock::Millis;
+use crate::clock::{Jump, Millis};
 use crate::store::{CenterRow, DeviceId, Holder};
 
 /// A center that said nothing for so long has stopped, or cannot reach the database.
@@ -85,6 +85,15 @@ impl Engine {
         self.store.is_shared()
     }
 
+    /// Since when the other centers have heard this one without a gap; none: they do not hear it now, or there are none.
+    pub fn heard_since(&self) -> Option<Instant> {
+        *self.heard_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_heard_since(&self, since: Option<Instant>) {
+        *self.heard_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
     pub(crate) fn wake(&self) -> &Wake {
         &self.wake
     }
@@ -105,6 +114,27 @@ impl Engine {
         }
         store.commit().await?;
         self.end_sessions(self.store.held_by(&self.owner)).await
+    }
+
+    /// Time did not pass as it should: leases of devices that could not be heard get some minutes more, as after a restart,
+    /// and what was to happen does not wait for a clock that was put back.
+    pub async fn jumped(&self, jump: Jump) -> Result<()> {
+        let now = self.clock.now();
+        let mut store = self.begin().await?;
+        match jump {
+            Jump::Forward(span) => {
+                tracing::warn!("{} s went by at once: leases get some minutes more", span.0 / 1_000);
+                store.extend_leases_of(&self.owner, now + RESTART_GRACE).await?;
+            }
+            Jump::Back(span) => {
+                tracing::warn!("the clock was put back by {} s: what is due follows it", span.0 / 1_000);
+                store.pull_back(&self.owner, now, span).await?;
+                if !self.is_shared() {
+                    store.pull_back_plans(now).await?;
+                }
+            }
+        }
+        store.commit().await
     }
 
     /// Becomes one of the centers; says whether there is no other one.

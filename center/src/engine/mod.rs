@@ -27,6 +27,7 @@ mod why;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use business::Business;
 use device_transaction::with_device;
@@ -136,6 +137,8 @@ pub struct Engine {
     metrics: Metrics,
     set_aside: SetAside,
     tick_error: Arc<Mutex<Option<String>>>,
+    ticked: Arc<Mutex<Option<Instant>>>,
+    heard_since: Arc<Mutex<Option<Instant>>>,
     waiting: Waiting,
     business: Business,
 }
@@ -155,6 +158,8 @@ impl Engine {
             metrics,
             set_aside: SetAside::default(),
             tick_error: Arc::default(),
+            ticked: Arc::default(),
+            heard_since: Arc::default(),
             waiting: Waiting::default(),
             business: Business::default(),
         }
@@ -163,6 +168,11 @@ impl Engine {
     /// Why the last tick did not do all of its work; none: it did.
     pub fn tick_error(&self) -> Option<String> {
         self.tick_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long ago the last tick ended that did all of its work; none: there was none yet.
+    pub fn ticked(&self) -> Option<Duration> {
+        self.ticked.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
     /// The store, for what needs no rules.

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -113,6 +114,9 @@ impl Engine {
         let ran = tick.run().await;
         *self.tick_error.lock().unwrap_or_else(PoisonError::into_inner) =
             ran.as_ref().err().map(ToString::to_string);
+        if ran.is_ok() {
+            *self.ticked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
         match ran {
             Err(error) if tick.done.messages.is_empty() => Err(error),
             // What is committed is sent.

@@ -10,11 +10,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use md5::{Digest, Md5};
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt};
+use object_store::prefix::PrefixStore;
+use object_store::{
+    ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
+    RetryConfig,
+};
 use sha2::Sha256;
 
 use crate::store::Digests;
@@ -22,6 +28,17 @@ use crate::store::Digests;
 /// Bytes gathered before they are written: the least that S3-compatible stores take as a part, and so all the
 /// memory that an upload of any size needs.
 const PART: usize = 5 * 1024 * 1024;
+
+/// How long a request to an S3-compatible store may take, its repetitions included: an upload or a download waits for it.
+const S3_DEADLINE: Duration = Duration::from_secs(20);
+/// The longest silence of such a store.
+const S3_TIMEOUT: Duration = Duration::from_secs(10);
+const S3_RETRIES: usize = 3;
+
+/// Where files that are not whole yet come in.
+const INCOMING: &str = "incoming";
+/// Where contents are kept.
+const CONTENTS: &str = "sha256";
 
 /// Why the object store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +57,14 @@ pub enum ObjectError {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// The place is none.
+    #[error("--packages {place:?}: {rule}")]
+    Place {
+        /// As given.
+        place: String,
+        /// What would be right.
+        rule: String,
     },
     /// Any other failure of the object store.
     #[error("the object store failed: {0}")]
@@ -71,23 +96,95 @@ fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
 #[derive(Debug, Clone)]
 pub struct Objects {
     backend: Arc<dyn ObjectStore>,
+    /// Whether the bytes of an upload that is dropped stay until somebody says that they may go.
+    keeps_dropped: bool,
 }
 
 impl Objects {
+    /// The place that an operator names: a folder, or `s3://BUCKET` or `s3://BUCKET/PREFIX` with the usual variables of the
+    /// environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT; AWS_ALLOW_HTTP for http://).
+    pub async fn at(place: &str, abandoned_after: Duration) -> Result<Self, ObjectError> {
+        let Some(bucket) = place.strip_prefix("s3://") else {
+            if place.is_empty() || place.contains("://") {
+                let rule = "it is a folder, or s3://BUCKET or s3://BUCKET/PREFIX".to_owned();
+                return Err(ObjectError::Place { place: place.to_owned(), rule });
+            }
+            return Self::in_folder(FolderPath::new(place), abandoned_after);
+        };
+        let (bucket, prefix) = bucket.split_once('/').unwrap_or((bucket, ""));
+        let refused = |rule: String| ObjectError::Place { place: place.to_owned(), rule };
+        let retries =
+            RetryConfig { max_retries: S3_RETRIES, retry_timeout: S3_DEADLINE, ..RetryConfig::default() };
+        let options = ClientOptions::new()
+            .with_timeout(S3_DEADLINE)
+            .with_connect_timeout(S3_TIMEOUT)
+            .with_allow_http(std::env::var("AWS_ALLOW_HTTP").is_ok_and(|allow| allow == "true"));
+        let s3 = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_retry(retries)
+            .with_client_options(options)
+            .build()
+            .map_err(|error| refused(error.to_string()))?;
+        let backend: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(s3, prefix));
+        let objects = Self { backend, keeps_dropped: true };
+        objects
+            .check()
+            .await
+            .map_err(|error| refused(format!("the store does not answer as it should: {error}")))?;
+        objects.remove_incoming(abandoned_after).await?;
+        Ok(objects)
+    }
+
+    /// Whether the store answers.
+    pub async fn check(&self) -> Result<(), ObjectError> {
+        // The content of no bytes: most likely it is not there, which is an answer.
+        self.holds(&Sha256::digest([]).into()).await.map(drop)
+    }
+
+    /// Contents that were not written for `age`, each by its SHA-256.
+    pub async fn older_than(&self, age: Duration) -> Result<Vec<([u8; 32], String)>, ObjectError> {
+        let now = SystemTime::now();
+        let mut contents = self.backend.list(Some(&Path::from(CONTENTS)));
+        let mut old = Vec::new();
+        while let Some(object) = contents.try_next().await? {
+            let written = SystemTime::from(object.last_modified);
+            let mut sha256 = [0; 32];
+            let name = object.location.filename().unwrap_or_default();
+            if hex::decode_to_slice(name, &mut sha256).is_ok()
+                && now.duration_since(written).unwrap_or_default() >= age
+            {
+                old.push((sha256, object.location.to_string()));
+            }
+        }
+        Ok(old)
+    }
+
+    /// Removes what came in whole and never got its name, and was not written for `age`.
+    async fn remove_incoming(&self, age: Duration) -> Result<(), ObjectError> {
+        let now = SystemTime::now();
+        let found: Vec<_> = self.backend.list(Some(&Path::from(INCOMING))).try_collect().await?;
+        for object in found {
+            if now.duration_since(SystemTime::from(object.last_modified)).unwrap_or_default() >= age {
+                self.backend.delete(&object.location).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Files in `folder`, which is made if it is not there. What an earlier process left half-written there and
     /// nobody has touched for `abandoned_after` is removed.
     pub fn in_folder(folder: &FolderPath, abandoned_after: Duration) -> Result<Self, ObjectError> {
         let failed = |source| ObjectError::Folder { folder: folder.display().to_string(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        remove_abandoned(&folder.join("incoming"), abandoned_after).map_err(failed)?;
+        remove_abandoned(&folder.join(INCOMING), abandoned_after).map_err(failed)?;
         let backend = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-        Ok(Self { backend: Arc::new(backend) })
+        Ok(Self { backend: Arc::new(backend), keeps_dropped: false })
     }
 
     /// Begins to take in one file.
     pub async fn receive(&self) -> Result<Incoming, ObjectError> {
-        let place = Path::from(format!("incoming/{:032x}", rand::random::<u128>()));
-        let upload = self.backend.put_multipart(&place).await?;
+        let place = Path::from(format!("{INCOMING}/{:032x}", rand::random::<u128>()));
+        let upload = Upload::new(self.backend.put_multipart(&place).await?, self.keeps_dropped);
         Ok(Incoming {
             upload,
             place,
@@ -110,7 +207,7 @@ impl Objects {
 
     /// Gives a file that is whole its name; a content that is there already stays one file.
     pub async fn keep(&self, file: Staged) -> Result<(), ObjectError> {
-        let Staged { mut upload, place, digests, .. } = file;
+        let Staged { upload, place, digests, .. } = file;
         upload.complete().await?;
         if let Err(error) = self.backend.rename(&place, &place_of(&digests.sha256)).await {
             // The first error is the one to tell; what stays is removed at the next start.
@@ -143,10 +240,65 @@ impl Objects {
     }
 }
 
+/// The parts of a file on their way into the store.
+#[derive(Debug)]
+struct Upload {
+    parts: Option<Box<dyn MultipartUpload>>,
+    keeps_dropped: bool,
+}
+
+impl Upload {
+    fn new(parts: Box<dyn MultipartUpload>, keeps_dropped: bool) -> Self {
+        Self { parts: Some(parts), keeps_dropped }
+    }
+
+    async fn put_part(&mut self, part: PutPayload) -> Result<(), object_store::Error> {
+        match &mut self.parts {
+            Some(parts) => parts.put_part(part).await,
+            None => Err(ended()),
+        }
+    }
+
+    async fn complete(mut self) -> Result<(), object_store::Error> {
+        // Of an upload that cannot be completed nothing is seen; its parts go with it.
+        match &mut self.parts {
+            Some(parts) => parts.complete().await.map(drop)?,
+            None => return Err(ended()),
+        }
+        self.parts = None;
+        Ok(())
+    }
+
+    async fn abort(&mut self) {
+        if let Some(mut parts) = self.parts.take() {
+            // That the removal fails too changes nothing: what is abandoned is removed later.
+            let _ = parts.abort().await;
+        }
+    }
+}
+
+/// Never seen: an upload that has ended is not used any more.
+fn ended() -> object_store::Error {
+    object_store::Error::Generic { store: "upload", source: "it has ended".into() }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let (true, Some(mut parts), Ok(runtime)) =
+            (self.keeps_dropped, self.parts.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(async move {
+                // The store's own rule for unfinished uploads takes what cannot be removed now.
+                let _ = parts.abort().await;
+            });
+        }
+    }
+}
+
 /// A file that streams in. Dropped, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Incoming {
-    upload: Box<dyn MultipartUpload>,
+    upload: Upload,
     place: Path,
     gathered: BytesMut,
     size: u64,
@@ -158,7 +310,7 @@ pub struct Incoming {
 /// A file that came in whole and has no name yet. Dropped, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Staged {
-    upload: Box<dyn MultipartUpload>,
+    upload: Upload,
     place: Path,
     /// Bytes.
     pub size: u64,
@@ -212,9 +364,8 @@ impl Incoming {
     async fn store(&mut self, part: Bytes) -> Result<(), ObjectError> {
         let written = self.upload.put_part(part.into()).await;
         if written.is_err() {
-            // At once, so that the room is free before anybody is told that there was none. That the removal
-            // fails too changes nothing: the next start removes what is abandoned.
-            let _ = self.upload.abort().await;
+            // At once, so that the room is free before anybody is told that there was none.
+            self.upload.abort().await;
         }
         Ok(written?)
     }
@@ -224,7 +375,7 @@ impl Incoming {
 fn place_of(sha256: &[u8; 32]) -> Path {
     let name = hex::encode(sha256);
     let shelf = name.get(..2).unwrap_or_default();
-    Path::from(format!("sha256/{shelf}/{name}"))
+    Path::from(format!("{CONTENTS}/{shelf}/{name}"))
 }
 
 /// Removes the files of `folder` that were not written to for `age`: uploads cut off by the end of a process.
@@ -246,8 +397,6 @@ fn remove_abandoned(folder: &FolderPath, age: Duration) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::TryStreamExt;
-
     use super::*;
 
     fn files_under(folder: &FolderPath) -> Vec<String> {

@@ -141,6 +141,7 @@ impl Writer {
     /// Locks the row of a center that has been silent for `span`; says whether that was done. Nobody waits: another center
     /// may have it, or it is alive again.
     pub async fn lock_silent_center(&mut self, id: &str, span: Millis) -> Result<bool> {
+        self.outlast().await?;
         let clock = self.clock();
         let lock = if self.backend == Backend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
         let query =

@@ -80,6 +80,18 @@ impl Store {
         Ok(self.writer(transaction, begun))
     }
 
+    /// Until the value is dropped, no other center gives contents of packages their names or takes them away. Inside one
+    /// process the caller takes care of that.
+    pub async fn lock_naming(&self) -> Result<Option<Writer>> {
+        if self.backend == Backend::Sqlite {
+            return Ok(None);
+        }
+        let mut writer = self.write().await?;
+        writer.outlast().await?;
+        writer.lock_table("package_files_naming").await?;
+        Ok(Some(writer))
+    }
+
     /// A transaction that waits for no other one of this process: to say that the center is alive.
     pub async fn write_alive(&self) -> Result<Writer> {
         let transaction = match self.backend {
@@ -130,6 +142,16 @@ impl Writer {
     /// Those who wait for `topic` are woken after the commit.
     pub(super) fn touch(&mut self, topic: Topic) {
         self.touched.insert(topic);
+    }
+
+    /// This transaction may be idle for some minutes, while others work under its lock.
+    pub(super) async fn outlast(&mut self) -> Result<()> {
+        if self.backend == Backend::Postgres {
+            sqlx::query("SET LOCAL idle_in_transaction_session_timeout = '10min'")
+                .execute(self.connection())
+                .await?;
+        }
+        Ok(())
     }
 
     /// Makes two creations of the same kind wait for each other; SQLite's single writer does so by itself.

@@ -32,6 +32,19 @@ pub(super) const EXTEND_OWN_DEADLINES: &str = "UPDATE upgrades SET deadline_at =
              WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at < $1 \
              AND device_id IN (SELECT id FROM devices WHERE center = $2)";
 
+/// A component that was written later than now was written before the clock was put back.
+const PULL_BACK: [&str; 4] = [
+    "UPDATE upgrades SET next_offer_at = next_offer_at - $1, deadline_at = deadline_at - $1 WHERE ended_at IS NULL \
+     AND id IN (SELECT upgrade_id FROM component_upgrades WHERE updated_at > $2) \
+     AND device_id IN (SELECT id FROM devices WHERE center IS NULL OR center = $3)",
+    "UPDATE component_upgrades SET lease_until = lease_until - $1, updated_at = $2 WHERE updated_at > $2 \
+     AND upgrade_id IN (SELECT upgrades.id FROM upgrades JOIN devices ON devices.id = upgrades.device_id \
+     WHERE upgrades.ended_at IS NULL AND (devices.center IS NULL OR devices.center = $3))",
+    // An appointed window stays where its user has put it.
+    "UPDATE devices SET recheck_at = $2 WHERE center = $3 AND asked_status IS NOT NULL AND recheck_at > $2 AND $1 > 0",
+    "DELETE FROM plan_marks WHERE center = $3 AND at > $2 AND $1 > 0",
+];
+
 impl Reader {
     /// Devices whose firmware verification should have ended by `now`, of those that `center` or nobody holds, at most `limit`.
     pub async fn deadlines_over(&mut self, center: &str, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
@@ -87,6 +100,26 @@ impl Writer {
     pub async fn extend_leases(&mut self, until: Millis) -> Result<()> {
         for query in [EXTEND_LEASES, EXTEND_DEADLINES] {
             sqlx::query(query).bind(until.0).execute(self.connection()).await?;
+        }
+        Ok(())
+    }
+
+    /// The clock was put back by `span` to `now`: what was written before that, about devices that `center` or nobody holds,
+    /// comes as long after `now` as it was to come.
+    pub async fn pull_back(&mut self, center: &str, now: Millis, span: Millis) -> Result<()> {
+        for query in PULL_BACK {
+            sqlx::query(query).bind(span.0).bind(now.0).bind(center).execute(self.connection()).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for what is of all centers, where there is one: starts that limit further ones, and the order of plans.
+    pub async fn pull_back_plans(&mut self, now: Millis) -> Result<()> {
+        for query in [
+            "DELETE FROM plan_starts WHERE at > $1",
+            "UPDATE plans SET activated_at = $1 WHERE activated_at > $1",
+        ] {
+            sqlx::query(query).bind(now.0).execute(self.connection()).await?;
         }
         Ok(())
     }

@@ -176,6 +176,13 @@ impl Store {
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_DEADLINE)
                 .test_before_acquire(false)
+                .after_connect(|connection, _| {
+                    Box::pin(async move {
+                        // A center that is cut off must not hold its locks until its connection is found to be dead.
+                        connection.execute("SET idle_in_transaction_session_timeout = '10s'").await?;
+                        Ok(())
+                    })
+                })
         };
         let pool = options(POSTGRES_CONNECTIONS).connect(url).await?;
         let store = Store {
@@ -207,6 +214,22 @@ impl Store {
             sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
             error => StoreError::Unusable(error.to_string()),
         })
+    }
+
+    /// Whether the database has everything that this version needs.
+    pub async fn check_migrations(&self) -> Result<()> {
+        let migrator = match self.backend {
+            Backend::Sqlite => sqlx::migrate!("migrations/sqlite"),
+            Backend::Postgres => sqlx::migrate!("migrations/postgres"),
+        };
+        let mut reader = self.read().await?;
+        let query = "SELECT version FROM _sqlx_migrations WHERE success = TRUE";
+        let rows = sqlx::query(query).fetch_all(reader.connection()).await?;
+        let done: Vec<i64> = rows.iter().map(|row| row.int("version")).collect::<Result<_>>()?;
+        match migrator.iter().find(|migration| !done.contains(&migration.version)) {
+            None => Ok(()),
+            Some(missing) => Err(StoreError::Unusable(format!("migration {} is not done", missing.version))),
+        }
     }
 
     /// Waits for what this process commits about `topic`.

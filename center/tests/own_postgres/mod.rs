@@ -44,6 +44,11 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
     /// What the server answers to one statement: rows as lines, without headings.
     pub fn ask(&self, statement: &str) -> String {
         let mut command = self.command("psql");

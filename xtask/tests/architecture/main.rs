@@ -116,9 +116,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("center/src/clock.rs", &[]),
     ("center/src/seal.rs", &[]),
     ("center/src/connections.rs", &[]),
+    ("center/src/disk.rs", &[]),
     ("center/src/peer.rs", &[]),
+    ("center/src/proxy_protocol.rs", &[]),
     ("center/src/tls.rs", &[]),
-    ("center/src/http.rs", &["center/src/connections.rs", "center/src/peer.rs", "center/src/tls.rs"]),
+    (
+        "center/src/http.rs",
+        &[
+            "center/src/connections.rs",
+            "center/src/peer.rs",
+            "center/src/proxy_protocol.rs",
+            "center/src/tls.rs",
+        ],
+    ),
     ("center/src/log.rs", &[]),
     // Of the codec only the status numbers and the prefix by which a quecota device is known.
     (
@@ -156,6 +166,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "center/src/connections.rs",
             "center/src/tls.rs",
+            "center/src/proxy_protocol.rs",
             "center/src/scheduler.rs",
             "center/src/engine",
             "center/src/store",
@@ -173,6 +184,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "center/src/access",
             "center/src/peer.rs",
+            "center/src/disk.rs",
             "center/src/engine",
             "center/src/packages",
             "center/src/store",
@@ -213,8 +225,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "center/src/rules",
             "center/src/clock.rs",
             "center/src/config.rs",
+            "center/src/disk.rs",
             "center/src/http.rs",
             "center/src/log.rs",
+            "center/src/proxy_protocol.rs",
             "center/src/metrics.rs",
             "center/src/seal.rs",
         ],

@@ -18,7 +18,7 @@ pub async fn delete(State(api): State<Api>, Named(id): Named<PackageId>) -> Resu
 
 /// Deletes the package and the contents that no other package has.
 pub(crate) async fn remove(api: &Api, id: PackageId) -> Result<(), ApiError> {
-    let _naming = api.naming.lock().await;
+    let _naming = api.lock_naming().await?;
     let package = api.engine.delete_package(id).await?;
     let contents = package.content.files.into_iter().map(|file| (file.digests.sha256, file.object));
     api.forget_unused(contents).await;

@@ -1,11 +1,13 @@
 //! `POST /products/{pk}/packages`: a form with the package's fields and its files, which stream to the object store as they come.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
+use tokio::sync::OwnedMutexGuard;
 use tracing::{info, warn};
 
 use super::Detailed;
@@ -16,7 +18,7 @@ use crate::packages::format;
 use crate::packages::object_store::{Objects, Staged};
 use crate::rules::names::version_break;
 use crate::rules::{ComponentKind, ComponentNo, FileName, ProductKey, Remark, Title, Version};
-use crate::store::{NewPackage, Package, PackageFile, PackageKind};
+use crate::store::{NewPackage, Package, PackageFile, PackageKind, Writer};
 
 /// A sender that gives no byte for this long is gone.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -70,16 +72,43 @@ pub(crate) async fn add(
     Ok(package)
 }
 
+/// See [`Api::lock_naming`].
+pub(super) struct Naming {
+    _own: OwnedMutexGuard<()>,
+    _all: Option<Writer>,
+}
+
+/// Contents that are looked at while the naming is held.
+const GARBAGE: usize = 50;
+
 impl Api {
     /// Names the files' contents and writes the package's row, or neither.
     async fn keep(&self, new: NewPackage, staged: Vec<Staged>) -> Result<Package, ApiError> {
-        let _naming = self.naming.lock().await;
+        let _naming = self.lock_naming().await?;
         let mut named = Vec::new();
         let kept = self.keep_all(&new, staged, &mut named).await;
         if kept.is_err() {
             self.forget_unused(named).await;
         }
         kept
+    }
+
+    /// Held while contents get their names, or go: by one task of one center.
+    pub(super) async fn lock_naming(&self) -> Result<Naming, ApiError> {
+        let own = Arc::clone(&self.naming).lock_owned().await;
+        Ok(Naming { _own: own, _all: self.engine.store().lock_naming().await? })
+    }
+
+    /// Removes contents that were not written for `age` and that no package has: a center ended between naming them and
+    /// writing their package down.
+    pub async fn collect_garbage(&self, age: Duration) -> Result<(), ApiError> {
+        let old = self.objects.older_than(age).await?;
+        // A few at a time: uploads wait meanwhile.
+        for contents in old.chunks(GARBAGE) {
+            let _naming = self.lock_naming().await?;
+            self.forget_unused(contents.iter().cloned()).await;
+        }
+        Ok(())
     }
 
     /// Removes contents that no package has (any more); the caller holds the naming.
