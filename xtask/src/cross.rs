@@ -26,7 +26,10 @@ pub fn check() -> Outcome {
 fn build(name: &str) -> Outcome<std::path::PathBuf> {
     let file = root().join("cmake").join(format!("toolchain-{name}.cmake"));
     let toolchain = format!("-DCMAKE_TOOLCHAIN_FILE={}", file.display());
-    test::c_build_with(&format!("cmake-{name}"), &[&toolchain, "-DQUECOTA_HEADERS=OFF"])
+    test::c_build_with(
+        &format!("cmake-{name}"),
+        &[&toolchain, "-DQUECOTA_HEADERS=OFF", "-DQUECOTA_EXAMPLES=OFF"],
+    )
 }
 
 /// Every function by either header, built, linked and run.
