@@ -86,7 +86,13 @@ impl Center {
         });
         let mut lines = BufReader::new(process.child().stdout.take().unwrap()).lines();
         let mut announced = |name: &str, scheme: &str| -> SocketAddr {
-            let line = lines.next().expect("the center ended before it was ready").unwrap();
+            // Between the plain ports stand those with TLS.
+            let line = loop {
+                let line = lines.next().expect("the center ended before it was ready").unwrap();
+                if !line.starts_with("mqtts:") && !line.starts_with("https:") {
+                    break line;
+                }
+            };
             let address = line.strip_prefix(name).and_then(|rest| rest.trim().strip_prefix(scheme));
             address.unwrap_or_else(|| panic!("`{line}` instead of `{name} {scheme}...`")).parse().unwrap()
         };
