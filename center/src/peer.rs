@@ -107,7 +107,7 @@ impl Proxies {
                 break;
             }
         }
-        let secure = values("x-forwarded-proto").last().map_or(peer.secure, |scheme| scheme == "https");
+        let secure = values("x-forwarded-proto").next_back().map_or(peer.secure, |scheme| scheme == "https");
         Peer { address, secure }
     }
 }
