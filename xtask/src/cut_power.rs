@@ -57,7 +57,6 @@ fn bad_day(example: &Path) -> Outcome {
     center.product()?;
     let image = folder.path().join("stm32-2_0_0.bin");
     random_image(&image)?;
-    let plan = center.plan(&image, incidents::RETRIES)?;
     let (staging, options) = (incidents::STAGING, &["--checkpoints"][..]);
     let device = Device { example, folder: folder.path(), mqtt: &center.mqtt, staging, options };
     let mut shown = Shown::new(SILENCE_MAX_WITH_FAULTS);
@@ -68,6 +67,8 @@ fn bad_day(example: &Path) -> Outcome {
     let first = Background::start_with_errors(example, "KILL", configure)?;
     shown.follow(&first, &mut |line| Ok(line.is_some_and(|line| line.starts_with("request"))))?;
     first.kill()?;
+    // Not before: it would be offered at once.
+    let plan = center.plan(&image, incidents::RETRIES)?;
     let data = folder.path().join("device");
     let running = incidents::happen(example, &configure, &data, &proxy, &mut shown)?;
     shown.follow(&running, &mut |_| Ok(false))?;
