@@ -2,52 +2,16 @@
 //! its own work.
 
 use core::ffi::c_char;
-use core::marker::PhantomData;
 
 use quecota_core::agent::Agent;
 
-use super::device::Device;
+use super::closure::Does;
+use super::device::{Device, live};
 use super::error::{Error, PANIC, QUECOTA_ERROR_NULL, QUECOTA_ERROR_VALUE, code, quecota_error_t};
 use super::handle::quecota_t;
 use super::provider::Port;
-use super::refusal::{Given, native_refused};
+use super::refusal::{Call, Given, native_refused};
 use crate::boundary;
-
-/// An export, as the line of a refusal names it.
-pub struct Call {
-    /// Its name.
-    pub name: &'static str,
-    /// What is right for its value; empty where the text of the error says it.
-    pub rule: &'static str,
-}
-
-/// A closure that does something with a `T` and the platform: `&mut dyn FnMut` without its table of functions.
-pub struct Does<'w, T> {
-    closure: *mut (),
-    work: unsafe fn(*mut (), &mut T, &mut Port<'_>) -> Result<(), Error>,
-    lives: PhantomData<&'w mut ()>,
-}
-
-impl<'w, T> Does<'w, T> {
-    /// Of a closure.
-    pub fn of<F: FnMut(&mut T, &mut Port<'_>) -> Result<(), Error>>(closure: &'w mut F) -> Self {
-        unsafe fn work<T, F: FnMut(&mut T, &mut Port<'_>) -> Result<(), Error>>(
-            closure: *mut (),
-            with: &mut T,
-            platform: &mut Port<'_>,
-        ) -> Result<(), Error> {
-            // SAFETY: `of` made the pointer from this type, and `work` is called while it is borrowed.
-            unsafe { (*closure.cast::<F>())(with, platform) }
-        }
-        Does { closure: core::ptr::from_mut(closure).cast(), work: work::<T, F>, lives: PhantomData }
-    }
-
-    /// Calls it.
-    pub fn work(&mut self, with: &mut T, platform: &mut Port<'_>) -> Result<(), Error> {
-        // SAFETY: both are of `of`.
-        unsafe { (self.work)(self.closure, with, platform) }
-    }
-}
 
 /// A closure that uses what it is given; `dyn FnMut` has more in its table of functions.
 pub trait Uses<T> {
@@ -136,15 +100,6 @@ pub unsafe fn asked<R>(
     // SAFETY: the caller's promise. Why there is no answer is not asked.
     let _ = unsafe { run(device, &mut Work::ask(&mut work)) };
     answer
-}
-
-/// The device behind a handle.
-///
-/// # Safety
-/// `device` is NULL or memory of a device; what holds no live device is only asked whether it does.
-pub unsafe fn live<'d>(device: *const quecota_t) -> Option<&'d Device> {
-    // SAFETY: the caller's promise.
-    unsafe { device.cast::<Device>().as_ref() }.filter(|device| device.is_alive())
 }
 
 /// See [`text!`].

@@ -10,8 +10,8 @@ use core::mem::MaybeUninit;
 use quecota_core::agent::{Agent, Dialect, Flow, Resume};
 use quecota_core::platform::Platform;
 
-use super::call::Does;
 use super::callback::Callback;
+use super::closure::Does;
 use super::config::quecota_config_t;
 use super::error::{Error, InitError, QUECOTA_ERROR_NULL, QUECOTA_ERROR_REENTRY, QUECOTA_ERROR_STARTED};
 use super::handle::quecota_t;
@@ -307,6 +307,15 @@ impl DeviceRef {
 #[inline(never)]
 fn emplace(place: &mut MaybeUninit<Agent<'static>>, receive: &'static mut [u8]) {
     place.write(Agent::new(receive));
+}
+
+/// The device behind a handle.
+///
+/// # Safety
+/// `device` is NULL or memory of a device; what holds no live device is only asked whether it does.
+pub unsafe fn live<'d>(device: *const quecota_t) -> Option<&'d Device> {
+    // SAFETY: the caller's promise.
+    unsafe { device.cast::<Device>().as_ref() }.filter(|device| device.is_alive())
 }
 
 /// Memory to a checked place for a device.

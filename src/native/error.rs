@@ -114,8 +114,8 @@ pub fn text(code: quecota_error_t) -> &'static CStr {
     match code {
         0 => c"no error",
         1 => c"a pointer is NULL that must not be, or the memory holds no live device",
-        2 => c"the memory for the device is smaller than QUECOTA_SIZE",
-        3 => c"the memory for the device is not aligned to QUECOTA_ALIGN",
+        2 => c"the memory is smaller than QUECOTA_SIZE or QUECOTA_HTTP_SIZE",
+        3 => c"the memory is not aligned to QUECOTA_ALIGN",
         4 => c"the size member of a struct is too small: set it to sizeof the struct",
         5 => c"a function that the platform must have is NULL",
         6 => c"the receive buffer is NULL or smaller than QUECOTA_RECEIVE_MIN",

@@ -5,7 +5,7 @@ use core::ffi::{c_char, c_void};
 use quecota_core::limits;
 use quecota_core::wire::event::{PieceEvent, PlanEvent, StartEvent};
 
-use super::call::live;
+use super::device::live;
 use super::error::{Error, NULL, PANIC, VALUE, quecota_error_t};
 use super::failure::{quecota_failure_t, quecota_ota_failure};
 use super::growing::Growing;

@@ -8,7 +8,7 @@ use quecota_core::agent::{Agent, FetchEnd, Flow};
 use quecota_core::wire::download::{Download, Step};
 use quecota_core::wire::http::{Connection, Scheme};
 
-use super::call::Does;
+use super::closure::Does;
 use super::device::{Device, QUECOTA_ALIGN};
 use super::error::{
     Error, QUECOTA_ERROR_ALIGN, QUECOTA_ERROR_MEMORY, QUECOTA_ERROR_NULL, QUECOTA_ERROR_ROOM,

@@ -4,10 +4,9 @@ use core::ffi::{c_char, c_void};
 
 use quecota_core::text::Text;
 
-use super::call::live;
 use super::callback::Callback;
 use super::config::{quecota_config_t, quecota_event_cb_t};
-use super::device::{self, Device};
+use super::device::{self, Device, live};
 use super::error::{self, InitError, PANIC, QUECOTA_ERROR_NULL, quecota_error_t};
 use super::handle::quecota_t;
 use super::provider::Provider;

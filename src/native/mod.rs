@@ -15,6 +15,7 @@ mod refusal;
 mod call;
 mod c_platform;
 mod callback;
+mod closure;
 mod config;
 mod configuration;
 mod device;
@@ -34,7 +35,7 @@ mod rust_platform;
 mod storage_check;
 mod table;
 
-pub use call::{Call, Work, call, text, text_or_empty};
+pub use call::{Work, call, text, text_or_empty};
 pub use callback::Callback;
 pub use config::*;
 pub use configuration::*;
@@ -50,7 +51,7 @@ pub use network::*;
 pub use ota::*;
 #[cfg(feature = "host")]
 pub use refusal::before_init;
-pub use refusal::{Given, drop_in_refused, refused};
+pub use refusal::{Call, Given, drop_in_refused, refused};
 #[cfg(feature = "host")]
 pub use rust_platform::{DeviceRef, RustPlatform, publish};
 pub use storage_check::*;

@@ -9,8 +9,7 @@ use core::ffi::c_char;
 use quecota_core::platform::Level;
 use quecota_core::text::Text;
 
-use super::call::{Call, live};
-use super::device::Device;
+use super::device::{Device, live};
 use super::error::{Error, error_words, quecota_error_t};
 use super::handle::quecota_t;
 use crate::boundary;
@@ -19,6 +18,14 @@ use crate::boundary;
 const LINE: usize = 256;
 /// Most bytes of a value that are shown.
 const SHOWN: usize = 48;
+
+/// An export, as the line of a refusal names it.
+pub struct Call {
+    /// Its name.
+    pub name: &'static str,
+    /// What is right for its value; empty where the text of the error says it.
+    pub rule: &'static str,
+}
 
 /// The value of a call that a line shows. Never a secret.
 #[derive(Clone, Copy)]
