@@ -154,7 +154,7 @@ fn a_packages_file_is_downloaded_whole_and_overwrites_nothing() {
     let bench = Bench::new();
     let path = bench.folder.path().join("back.bin");
     let back = path.to_str().unwrap();
-    let download = ["package", "download", "1", "--output", back];
+    let download = ["package", "download", "1", "--to", back];
     assert_eq!(bench.center.says(&download), format!("{back}\n"));
     assert_eq!(std::fs::read(&path).unwrap(), b"123456789");
     assert_has(&bench.refused(&download), &[back, "File exists"]);

@@ -195,7 +195,7 @@ fn the_largest_file_streams_through_little_memory_and_one_byte_more_is_refused()
     assert_eq!(package["files"][0]["md5"], "2f282b84e7e608d5852449ed940bfc51");
 
     let back = bench.folder.path().join("back.bin");
-    bench.center.says(&["package", "download", "1", "--output", back.to_str().unwrap()]);
+    bench.center.says(&["package", "download", "1", "--to", back.to_str().unwrap()]);
     assert_eq!(fs::metadata(back).unwrap().len(), FILE_SIZE_MAX);
 
     let status = fs::read_to_string(format!("/proc/{}/status", bench.center.process.child().id())).unwrap();

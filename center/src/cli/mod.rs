@@ -327,3 +327,13 @@ impl Answer {
         Self::new(String::new(), Value::Null)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_option_of_a_command_has_the_name_of_one_for_all() {
+        Cli::command().debug_assert();
+    }
+}

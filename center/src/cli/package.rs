@@ -62,7 +62,7 @@ pub enum Package {
         file: usize,
         /// Where to; a file that is there already is not overwritten. Without it, the file's own name
         #[arg(long, value_name = "PATH")]
-        output: Option<PathBuf>,
+        to: Option<PathBuf>,
     },
     /// Delete a package that no plan or verification uses
     Delete {
@@ -149,7 +149,7 @@ impl Request for Package {
                 let json = client.get(&format!("packages/{}", segment(id)))?;
                 Ok(Answer::new(shown(&json), json))
             }
-            Self::Download { id, file, output } => download(client, id, *file, output.as_deref()),
+            Self::Download { id, file, to } => download(client, id, *file, to.as_deref()),
             Self::Delete { id } => {
                 let json = client.delete(&format!("packages/{}", segment(id)))?;
                 Ok(Answer::new("deleted\n".to_owned(), json))
@@ -216,14 +216,14 @@ impl<W: Write> Write for Checked<W> {
 }
 
 /// Saves one file of a package; what is not whole is removed again.
-fn download(client: &Client, id: &str, number: usize, output: Option<&Path>) -> Result<Answer, ClientError> {
+fn download(client: &Client, id: &str, number: usize, to: Option<&Path>) -> Result<Answer, ClientError> {
     let package = client.get(&format!("packages/{}", segment(id)))?;
     let json = items(&package["files"]).get(number).cloned().ok_or_else(|| {
         ClientError::Argument(format!(
             "file {number}: version package {id} has no such file; they count from 0"
         ))
     })?;
-    let path = output.map_or_else(|| PathBuf::from(cell(&json["name"])), Path::to_owned);
+    let path = to.map_or_else(|| PathBuf::from(cell(&json["name"])), Path::to_owned);
     let failed =
         |error: io::Error| ClientError::File { path: path.display().to_string(), cause: error.to_string() };
     let file = File::options().write(true).create_new(true).open(&path).map_err(failed)?;
