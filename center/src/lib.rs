@@ -23,4 +23,4 @@ pub mod seal;
 pub mod serve;
 pub mod store;
 pub mod tls;
-mod web;
+pub mod web;

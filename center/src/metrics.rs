@@ -39,6 +39,7 @@ struct Figures {
     ended: Family<Two, Counter>,
     in_flight: Gauge,
     downloads: Family<One, Counter>,
+    tokens_refused: Counter,
     download_bytes: Counter,
     store_wait: Histogram,
     store_write: Histogram,
@@ -78,6 +79,7 @@ impl Default for Metrics {
             ended: Family::default(),
             in_flight: Gauge::default(),
             downloads: Family::default(),
+            tokens_refused: Counter::default(),
             download_bytes: Counter::default(),
             store_wait: latency(),
             store_write: latency(),
@@ -111,6 +113,7 @@ impl Default for Metrics {
             failures, "attempt_failures", "Failed attempts at a component, by class of the reason";
             ended, "upgrades_ended", "Device upgrades that ended, by result and class of the reason";
             in_flight, "upgrades_in_flight", "Device upgrades that were offered or are at work, of all centers of the database";
+            tokens_refused, "tokens_refused", "Requests to the API with a wrong, expired or revoked token";
             downloads, "download_requests", "Requests for package files, by HTTP status";
             download_bytes, "download_bytes", "Bytes of package files sent";
             store_wait, "store_wait_seconds", "Time that a query waited for a connection to the database";
@@ -154,6 +157,11 @@ impl Metrics {
     /// A message came from a device.
     pub fn message_in(&self) {
         self.0.messages.get_or_create(&[("direction", "in")]).inc();
+    }
+
+    /// A request showed a token that is none of ours.
+    pub fn token_refused(&self) {
+        self.0.tokens_refused.inc();
     }
 
     /// Business data came from a device, of this kind.

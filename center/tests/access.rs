@@ -12,8 +12,10 @@ use quecota_center::api::{Api, Requires, Route};
 use quecota_center::clock::Clock;
 use quecota_center::engine::{Engine, Firmware, FirmwareUrls};
 use quecota_center::packages::object_store::Objects;
+use quecota_center::rules::AccountName;
 use quecota_center::rules::audit::{AuditLine, Verifier};
 use quecota_center::store::Store;
+use quecota_center::web::Console;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -33,6 +35,7 @@ impl FirmwareUrls for NoUrls {
 struct World {
     router: Router,
     routes: Vec<Route>,
+    access: Access,
     /// Tokens by the name of their caller.
     tokens: BTreeMap<&'static str, String>,
     _folder: TempDir,
@@ -48,9 +51,12 @@ impl World {
         let access = Access::new(store, Clock::system(), "here", Some(FILE_TOKEN));
         access.first_administrator().await.unwrap().unwrap();
         let objects = Objects::in_folder(&folder.path().join("objects"), Duration::ZERO).unwrap();
-        let (router, routes) = Api::new(engine, objects, access).routed();
+        let api = Api::new(engine, objects, access.clone());
+        let console = Console::new(api.clone());
+        let (router, routes) = api.routed();
+        let router = router.merge(console.router());
         let tokens = BTreeMap::from([("the token file", FILE_TOKEN.to_owned())]);
-        let mut world = World { router, routes, tokens, _folder: folder };
+        let mut world = World { router, routes, access, tokens, _folder: folder };
         for product in ["p1", "p2"] {
             world.made("/products", json!({ "key": product, "name": product })).await;
             let at = format!("/products/{product}");
@@ -390,4 +396,31 @@ async fn every_change_is_a_line_that_holds_the_others() {
     let (_, before) =
         world.get("administrator", &format!("/audit?newest=true&limit=1&after={}", lines.len())).await;
     assert_eq!(before["items"][0]["id"], lines.len() - 1);
+}
+
+#[tokio::test]
+async fn what_a_page_changes_is_in_the_same_log() {
+    let world = World::new().await;
+    let admin = AccountName::new("admin").unwrap();
+    let once = world.access.reset_password(&admin).await.unwrap();
+    let here = "127.0.0.1".parse().unwrap();
+    let session = world.access.change_password("admin", &once, "correct horse", here).await.unwrap();
+    let cookie = session.cookie(false).to_str().unwrap().split(';').next().unwrap().to_owned();
+    let post = |path: &str, form: String| {
+        let request = Request::builder().method(Method::POST).uri(path).header(header::COOKIE, &cookie);
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        world.router.clone().oneshot(request.body(Body::from(form)).unwrap())
+    };
+    let csrf = &session.csrf;
+    let made = post("/products/new", format!("key=p9&name=Nine&csrf={csrf}")).await.unwrap();
+    let (_, log) = world.get("administrator", "/audit?newest=true&limit=1").await;
+    assert_eq!(log["items"][0]["action"], "POST /products/new (page)", "{} {log}", made.status());
+    assert_eq!(log["items"][0]["actor"], "account admin");
+    let answer = post("/plans/1/delete", format!("csrf={csrf}")).await.unwrap();
+    let (_, log) = world.get("administrator", "/audit?newest=true&limit=1").await;
+    assert_eq!(log["items"][0]["before"]["name"], "p1", "{} {log}", answer.status());
+    assert_eq!((&log["items"][0]["target"], answer.status().as_u16()), (&json!("/plans/1/delete"), 303));
+    let forged = post("/plans/2/delete", "csrf=0".to_owned()).await.unwrap();
+    assert_eq!(forged.status(), 403);
+    assert_eq!(world.get("administrator", "/plans/2").await.0, 200, "nothing was deleted");
 }

@@ -25,6 +25,7 @@ pub const TEST: &[Package] = &[
     ("doxygen", "reads the headers' comments"),
     ("pkg-config", "finds the installed library for another project"),
     ("mosquitto", "a broker that is not ours"),
+    ("openssl", "makes the certificate of docs/security.md"),
     ("libmosquitto-dev", "MQTT of the example with a platform of its own"),
     ("libcurl4-openssl-dev", "HTTP of that example"),
     ("postgresql", "the center's second database"),

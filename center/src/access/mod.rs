@@ -80,6 +80,7 @@ struct Inner {
     /// Digest of the token in the file `token`, or given at the start.
     file_token: Option<[u8; 32]>,
     lockout: Mutex<Lockout>,
+    refusals: Mutex<Refusals>,
     passwords: Passwords,
 }
 
@@ -89,9 +90,9 @@ impl Access {
     #[must_use]
     pub fn new(store: Store, clock: Clock, center: &str, file_token: Option<&str>) -> Self {
         let file_token = file_token.map(|token| Sha256::digest(token.as_bytes()).into());
-        let (lockout, passwords) = (Mutex::default(), Passwords::default());
+        let (lockout, refusals, passwords) = (Mutex::default(), Mutex::default(), Passwords::default());
         let center = center.to_owned();
-        Self(Arc::new(Inner { store, clock, center, file_token, lockout, passwords }))
+        Self(Arc::new(Inner { store, clock, center, file_token, lockout, refusals, passwords }))
     }
 
     /// Makes the first account of all, [`FIRST_ACCOUNT`], an administrator; gives its one-time password. None: there are
@@ -328,6 +329,14 @@ impl Access {
         Ok(Caller::Staff(session.principal))
     }
 
+    /// Somebody at this address showed a token that is none of ours: a line in the log, but not one for each of a flood.
+    pub fn refused(&self, address: IpAddr) {
+        let mut refusals = self.0.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left_out) = refusals.admit(self.now()) {
+            tracing::warn!(%address, left_out, "a wrong, expired or revoked token was shown");
+        }
+    }
+
     fn now(&self) -> Millis {
         self.0.clock.now()
     }
@@ -335,6 +344,30 @@ impl Access {
     fn lockout<T>(&self, use_it: impl FnOnce(&mut Lockout) -> T) -> T {
         // Whatever a panic left there is a count of tries.
         use_it(&mut self.0.lockout.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Lines about wrong tokens in one window, and how long that is.
+const LINES: u32 = 10;
+const WINDOW: Millis = Millis::seconds(10);
+
+/// Counts wrong tokens, so that a flood of them is a few lines.
+#[derive(Debug, Default)]
+struct Refusals {
+    begun: Millis,
+    count: u32,
+}
+
+impl Refusals {
+    /// Whether to write a line; if so, how many were left out before it.
+    fn admit(&mut self, now: Millis) -> Option<u32> {
+        let mut left_out = 0;
+        if now < self.begun || now >= self.begun + WINDOW {
+            left_out = self.count.saturating_sub(LINES);
+            *self = Self { begun: now, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        (self.count <= LINES).then_some(left_out)
     }
 }
 
@@ -479,5 +512,13 @@ mod tests {
         writer.delete_token(token.id).await.unwrap();
         writer.commit().await.unwrap();
         assert!(access.0.store.read().await.unwrap().access_token(token.id).await.is_err());
+    }
+
+    #[test]
+    fn a_flood_of_wrong_tokens_is_a_few_lines() {
+        let mut refusals = Refusals::default();
+        let lines = (0..200).filter(|_| refusals.admit(Millis(5)).is_some()).count();
+        assert_eq!(lines, 10);
+        assert_eq!(refusals.admit(WINDOW + Millis(5)), Some(190));
     }
 }

@@ -6,16 +6,16 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::{Body, HttpBody, to_bytes};
-use axum::extract::Request;
-use axum::http::{Extensions, Method, StatusCode};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Extensions, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::Api;
 use super::error::ApiError;
-use super::guard::Guard;
 use super::routes::Route;
 use crate::access::{Audited, Caller, Principal};
 use crate::peer::Peer;
@@ -23,7 +23,8 @@ use crate::peer::Peer;
 /// Most bytes of an answer that is looked into.
 const LOOKED_INTO: u64 = 1024 * 1024;
 
-/// The things that changes are about, to be looked at without a guard before them. Known when all routes are.
+/// The things that changes are about, to be looked at without a guard before them. Known when all routes are; from then on
+/// the API holds itself, until the process ends.
 #[derive(Clone, Default)]
 pub(super) struct Things(Arc<OnceLock<Known>>);
 
@@ -70,33 +71,67 @@ impl Things {
     }
 }
 
-/// Runs a changing request of somebody and writes what became of it.
+/// Forms that change nothing, or that the access room notes itself.
+const UNNOTED: [&str; 5] = ["/sign-in", "/sign-out", "/password", "/language", "/plans/preview"];
+
+/// Middleware of the pages: what a form changes goes into the same log.
+pub(crate) async fn of_pages(
+    State(api): State<Api>,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let Some(route) = route.filter(|route| !UNNOTED.contains(&route.as_str())) else {
+        return Ok(next.run(request).await);
+    };
+    if request.method().is_safe() {
+        return Ok(next.run(request).await);
+    }
+    // Who has no session, or a form that is not ours, is refused by the page itself.
+    match api.access.caller(&Method::GET, request.headers()).await {
+        Ok(Caller::Staff(principal)) => {
+            let action = format!("{} {} (page)", request.method(), route.as_str());
+            let route = route.as_str().to_owned();
+            run(&api, &action, &route, &principal, request, next).await
+        }
+        _ => Ok(next.run(request).await),
+    }
+}
+
+/// Runs a changing request of somebody to a path of `route` and writes what became of it.
 pub(super) async fn run(
-    guard: &Guard,
+    api: &Api,
+    action: &str,
+    route: &str,
     principal: &Principal,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let peer = request.extensions().get().copied().unwrap_or(Peer::UNKNOWN);
     let path = request.uri().path().to_owned();
-    let action = format!("{} {}", request.method(), guard.path);
-    let thing = guard.things.path(guard.path, &path);
+    let thing = api.things.path(route, &path);
     let mut extensions = Extensions::new();
     extensions.insert(Caller::Staff(principal.clone()));
     let before = match &thing {
-        Some(thing) => guard.things.now(thing, &extensions).await,
+        Some(thing) => api.things.now(thing, &extensions).await,
         None => None,
     };
-    let audited =
-        guard.api.access.audit(&principal.to_string(), peer.address, &action, &path, before).await?;
+    let audited = api.access.audit(&principal.to_string(), peer.address, action, &path, before).await?;
     let response = next.run(request).await;
     let (response, answer) = look_into(response).await?;
     let after = match &thing {
-        Some(thing) if response.status().is_success() => guard.things.now(thing, &extensions).await,
+        Some(thing) if is_done(response.status()) => api.things.now(thing, &extensions).await,
         _ => None,
     };
+    // A page that made something leads to it.
+    let location = response.headers().get(header::LOCATION).and_then(|at| at.to_str().ok());
+    let answer = answer.or_else(|| location.map(|at| json!({ "at": at })));
     write(audited, response.status(), answer, after).await;
     Ok(response)
+}
+
+fn is_done(status: StatusCode) -> bool {
+    status.is_success() || status.is_redirection()
 }
 
 async fn write(audited: Audited, status: StatusCode, answer: Option<Value>, after: Option<Value>) {
@@ -108,7 +143,7 @@ async fn write(audited: Audited, status: StatusCode, answer: Option<Value>, afte
     let after = match after {
         // What was made, or done, is in the answer alone.
         Some(after) if status == StatusCode::CREATED || audited.is_unchanged(&after) => answer,
-        None if status.is_success() => answer,
+        None if is_done(status) => answer,
         after => after,
     };
     if let Err(error) = audited.ended(&outcome, after).await {

@@ -6,10 +6,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::Api;
-use super::audited::{self, Things};
+use super::audited;
 use super::error::ApiError;
 use super::routes::Requires;
 use crate::access::{AccessError, Caller, Principal, Role};
+use crate::peer::Peer;
 use crate::rules::{DeviceKey, ProductKey};
 use crate::store::{PackageId, PlanId, UpgradeId};
 
@@ -19,7 +20,6 @@ pub(super) struct Guard {
     pub(super) api: Api,
     pub(super) path: &'static str,
     pub(super) requires: Requires,
-    pub(super) things: Things,
 }
 
 /// Middleware of one route: lets a request pass whose caller has what the route requires. What those who run the center
@@ -31,7 +31,13 @@ pub(super) async fn check(
     next: Next,
 ) -> Result<Response, ApiError> {
     let Some(role) = guard.requires.role() else { return Ok(next.run(request).await) };
-    let caller = guard.api.access.caller(request.method(), request.headers()).await?;
+    let caller = guard.api.access.caller(request.method(), request.headers()).await;
+    if let Err(AccessError::WrongToken) = &caller {
+        let peer = request.extensions().get().copied().unwrap_or(Peer::UNKNOWN);
+        guard.api.access.refused(peer.address);
+        guard.api.engine.metrics().token_refused();
+    }
+    let caller = caller?;
     match &caller {
         Caller::Staff(principal) => guard.check_staff(principal, role, &names).await?,
         Caller::EndUser(user) => {
@@ -48,7 +54,8 @@ pub(super) async fn check(
     if let Caller::Staff(principal) = &caller
         && !request.method().is_safe()
     {
-        return audited::run(&guard, principal, request, next).await;
+        let action = format!("{} {}", request.method(), guard.path);
+        return audited::run(&guard.api, &action, guard.path, principal, request, next).await;
     }
     Ok(next.run(request).await)
 }

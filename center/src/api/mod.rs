@@ -32,6 +32,7 @@ use axum::http::{Method, StatusCode, Uri};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use self::audited::Things;
 use self::error::ApiError;
 use self::events::Streams;
 use self::routes::Requires::{Anywhere, Device, Everywhere, Package, Plan, Product, Verification};
@@ -42,6 +43,7 @@ use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::packages::object_store::Objects;
 
+pub(crate) use self::audited::of_pages as audit_pages;
 pub use self::routes::{Requires, Route};
 
 /// Most bytes of a request that is neither an upload nor a plan with its lists.
@@ -56,6 +58,7 @@ pub struct Api {
     engine: Engine,
     objects: Objects,
     access: Access,
+    things: Things,
     /// Held while contents get their names and their package its row, so that a package that fails never takes
     /// away a content that another one has just begun to share.
     naming: Arc<Mutex<()>>,
@@ -67,7 +70,15 @@ impl Api {
     /// The API over an engine and the packages' files, for those who have access.
     #[must_use]
     pub fn new(engine: Engine, objects: Objects, access: Access) -> Self {
-        Self { engine, objects, access, naming: Arc::default(), streams: Streams::default(), disk: None }
+        Self {
+            engine,
+            objects,
+            access,
+            things: Things::default(),
+            naming: Arc::default(),
+            streams: Streams::default(),
+            disk: None,
+        }
     }
 
     /// Streams of events end with `stop`: they would hold up the end of the process.

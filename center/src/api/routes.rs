@@ -8,7 +8,6 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::Api;
-use super::audited::Things;
 use super::guard::{self, Guard};
 use crate::access::Role;
 
@@ -78,7 +77,6 @@ pub(super) struct Routes {
     router: Router<Api>,
     /// The `GET` routes without their guards.
     look: Router<Api>,
-    things: Things,
     listed: Vec<Route>,
     limit: BodyLimit,
 }
@@ -86,8 +84,8 @@ pub(super) struct Routes {
 impl Routes {
     /// None yet.
     pub(super) fn of(api: &Api, limit: BodyLimit) -> Self {
-        let (router, look, things) = (Router::new(), Router::new(), Things::default());
-        Self { api: api.clone(), router, look, things, listed: Vec::new(), limit }
+        let (router, look) = (Router::new(), Router::new());
+        Self { api: api.clone(), router, look, listed: Vec::new(), limit }
     }
 
     /// The same routes; those that follow take bodies up to another limit.
@@ -156,7 +154,7 @@ impl Routes {
         if method == Method::GET {
             self.look = self.look.route(path, handler.clone());
         }
-        let guard = Guard { api: self.api.clone(), path, requires, things: self.things.clone() };
+        let guard = Guard { api: self.api.clone(), path, requires };
         let limit = match self.limit {
             BodyLimit::Bytes(most) => DefaultBodyLimit::max(most),
             BodyLimit::ByHandler => DefaultBodyLimit::disable(),
@@ -169,7 +167,8 @@ impl Routes {
 
     /// The router, and what is in it.
     pub(super) fn done(self) -> (Router<Api>, Vec<Route>) {
-        self.things.are(self.look.with_state(self.api), &self.listed);
+        let things = self.api.things.clone();
+        things.are(self.look.with_state(self.api), &self.listed);
         (self.router, self.listed)
     }
 }

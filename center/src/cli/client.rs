@@ -1,12 +1,13 @@
 //! A client of the REST API.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use ureq::http::Response;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::multipart::Form;
 use ureq::{Agent, Body, BodyReader, RequestBuilder, SendBody};
 
@@ -29,39 +30,47 @@ impl Client {
     pub(super) fn new(connection: &Connection) -> Result<Self, ClientError> {
         let given = connection.token.clone().filter(|token| !token.is_empty());
         let folder = DataFolder::existing(&connection.data);
-        let (server, token) = match (&connection.center, given) {
-            (None, Some(token)) => (None, token),
+        let (server, ca, token) = match (&connection.center, given) {
+            (None, Some(token)) => (None, None, token),
             (center, given) => match folder.known_token().filter(|_| center.is_none()) {
-                Some(token) => (None, token),
+                Some(token) => (None, None, token),
                 None => {
                     let profiles = Profiles::load()?;
                     let profile = profiles.find(center.as_deref())?.ok_or_else(|| ClientError::NoToken {
                         looked: connection.data.join("token").display().to_string(),
                     })?;
-                    (Some(profile.server.clone()), given.unwrap_or_else(|| profile.token.clone()))
+                    let token = given.unwrap_or_else(|| profile.token.clone());
+                    (Some(profile.server.clone()), profile.ca.clone(), token)
                 }
             },
         };
-        let server = connection.server.clone().or(server);
-        let mut client = Self::with_token(&server.unwrap_or_else(|| DEFAULT_SERVER.to_owned()), &token)?;
+        let server = connection.server.clone().or(server).unwrap_or_else(|| DEFAULT_SERVER.to_owned());
+        let mut client = Self::with_token(&server, connection.ca.clone().or(ca).as_deref(), &token)?;
         client.json = connection.output() == Output::Json;
         Ok(client)
     }
 
     /// A client that shows this token.
-    pub(super) fn with_token(server: &str, token: &str) -> Result<Self, ClientError> {
-        let mut client = Self::stranger(server)?;
+    pub(super) fn with_token(server: &str, ca: Option<&Path>, token: &str) -> Result<Self, ClientError> {
+        let mut client = Self::stranger(server, ca)?;
         client.who = vec![("Authorization", format!("Bearer {token}"))];
         Ok(client)
     }
 
-    /// A client that shows nothing.
-    pub(super) fn stranger(server: &str) -> Result<Self, ClientError> {
+    /// A client that shows nothing. `ca`: what the center's certificate must be signed by.
+    pub(super) fn stranger(server: &str, ca: Option<&Path>) -> Result<Self, ClientError> {
         let server = server.trim_end_matches('/').to_owned();
         if !(server.starts_with("http://") || server.starts_with("https://")) {
             return Err(ClientError::Server { server });
         }
+        let tls = match ca {
+            Some(file) => {
+                TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[authority(file)?])).build()
+            }
+            None => TlsConfig::default(),
+        };
         let agent = Agent::config_builder()
+            .tls_config(tls)
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_send_request(Some(Duration::from_secs(30)))
@@ -248,6 +257,12 @@ impl Client {
             value: told("value"),
         })
     }
+}
+
+fn authority(file: &Path) -> Result<Certificate<'static>, ClientError> {
+    let wrong = |cause: String| ClientError::File { path: file.display().to_string(), cause };
+    let pem = fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    Certificate::from_pem(&pem).map_err(|_| wrong("it holds no `BEGIN CERTIFICATE`".to_owned()))
 }
 
 /// The fields that have a value as a query, with its question mark; empty: none has one.

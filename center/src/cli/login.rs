@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use clap::{Args, Subcommand};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
@@ -50,7 +50,9 @@ impl Login {
         let name = connection.center.clone().unwrap_or_else(|| "default".to_owned());
         let known = profiles.centers.get(&name).map(|profile| profile.server.clone());
         let server = connection.server.clone().or(known).unwrap_or_else(|| super::DEFAULT_SERVER.to_owned());
-        let client = Client::stranger(&server)?;
+        let known = profiles.centers.get(&name).and_then(|profile| profile.ca.clone());
+        let ca = connection.ca.clone().map(|file| absolute(&file).unwrap_or(file)).or(known);
+        let client = Client::stranger(&server, ca.as_deref())?;
         let password = password(self.password_file.as_deref(), &format!("Password of {}: ", self.account))?;
         let given = json!({ "account": self.account, "password": password });
         let (mut begun, mut cookie) = client.sign_in("session", &given)?;
@@ -69,13 +71,14 @@ impl Login {
             token: made["secret"].as_str().ok_or_else(no_center)?.to_owned(),
             token_id: made["id"].as_i64().ok_or_else(no_center)?,
             account: self.account.clone(),
+            ca,
         };
         let before = profiles.centers.insert(name.clone(), profile);
         profiles.current = Some(name.clone());
         let path = profiles.save()?;
         if let Some(before) = before {
             // It may have expired, or be another center's.
-            let _ = Client::with_token(&before.server, &before.token)
+            let _ = Client::with_token(&before.server, before.ca.as_deref(), &before.token)
                 .and_then(|client| client.delete(&format!("tokens/{}", before.token_id)));
         }
         let text = format!(
@@ -97,7 +100,7 @@ pub(super) fn logout(connection: &Connection) -> Result<Answer, ClientError> {
     profiles.find(Some(&name))?;
     let mut notes = Vec::new();
     if let Some(profile) = profiles.centers.remove(&name) {
-        let revoked = Client::with_token(&profile.server, &profile.token)
+        let revoked = Client::with_token(&profile.server, profile.ca.as_deref(), &profile.token)
             .and_then(|client| client.delete(&format!("tokens/{}", profile.token_id)));
         if let Err(error) = revoked {
             notes.push(format!("its token may go on counting until it expires: {error}"));

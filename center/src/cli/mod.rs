@@ -185,6 +185,9 @@ pub struct Connection {
     /// Token of the API; without it, the file `token` in the data folder, else the one of `login`
     #[arg(long, global = true, env = "QUECOTA_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Certificate, as PEM, that the center's own must be signed by, or be; without it, those of the public authorities
+    #[arg(long, global = true, env = "QUECOTA_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Data folder of a center on this machine
     #[arg(long, global = true, default_value = DATA_FOLDER, value_name = "DIR")]
     data: PathBuf,

@@ -18,6 +18,9 @@ pub(super) struct Profile {
     /// Number of the token at the center.
     pub(super) token_id: i64,
     pub(super) account: String,
+    /// What the center's certificate must be signed by.
+    #[serde(default)]
+    pub(super) ca: Option<PathBuf>,
 }
 
 /// All of them, by the names that their user gave.

@@ -97,6 +97,10 @@ async fn read_connect(stream: &mut (impl AsyncRead + Unpin)) -> Result<Handshake
                 // The first byte says CONNECT, so the codec makes nothing else of it.
                 return Err(HandshakeError::Malformed(DecodeError::MalformedPacket));
             };
+            // No text has a NUL in it (MQTT 3.1.1, 1.5.3-2).
+            if connect.client_id.contains('\0') {
+                return Err(HandshakeError::Malformed(DecodeError::MalformedPacket));
+            }
             codec.set_max_size(PACKET_LIMIT);
             return Ok(Handshake { connect: *connect, codec, rest: input });
         }

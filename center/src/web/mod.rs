@@ -21,8 +21,8 @@ use axum::middleware;
 use axum::routing::{get, post};
 
 use crate::access::Access;
-use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::{Api, audit_pages};
 use crate::engine::Engine;
 use crate::rules::ProductKey;
 use crate::store::{FailureCount, PlanId, Reader, StoreError};
@@ -69,6 +69,7 @@ impl Console {
 
     /// Every page.
     pub fn router(self) -> Router {
+        let audited = middleware::from_fn_with_state(self.api.clone(), audit_pages);
         let explained = middleware::from_fn_with_state(self.clone(), layout::finish);
         Router::new()
             .merge(Self::entrance())
@@ -77,6 +78,7 @@ impl Console {
             .merge(Self::plans())
             .fallback(nowhere)
             .layer(DefaultBodyLimit::max(FORM_MAX))
+            .layer(audited)
             .layer(explained)
             .route("/assets/{version}/{name}", get(assets::asset))
             .with_state(self)

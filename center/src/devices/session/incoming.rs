@@ -57,9 +57,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, S> {
         publish: Publish,
         handler: &mut impl MessageHandler,
     ) -> Result<(), SessionEnd> {
-        let Some(leaf) = publish.topic.strip_prefix(self.topics.uplink.as_str()) else {
-            return Err(SessionEnd::ForeignTopic(publish.topic));
-        };
+        // A topic to publish to has no wildcard and no NUL (MQTT 3.1.1, 3.3.2-2 and 1.5.3-2).
+        let is_topic = !publish.topic.contains(['+', '#', '\0']);
+        let leaf = publish.topic.strip_prefix(self.topics.uplink.as_str()).filter(|_| is_topic);
+        let Some(leaf) = leaf else { return Err(SessionEnd::ForeignTopic(publish.topic)) };
         let limit = self.timing.commit;
         let Some(id) = publish.packet_id else {
             return deliver(limit, leaf, publish.payload, handler).await;
