@@ -408,6 +408,7 @@ async fn what_a_page_changes_is_in_the_same_log() {
     let cookie = session.cookie(false).to_str().unwrap().split(';').next().unwrap().to_owned();
     let post = |path: &str, form: String| {
         let request = Request::builder().method(Method::POST).uri(path).header(header::COOKIE, &cookie);
+        let request = request.header(header::HOST, "center").header(header::ORIGIN, "http://center");
         let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         world.router.clone().oneshot(request.body(Body::from(form)).unwrap())
     };
