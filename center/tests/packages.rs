@@ -408,6 +408,18 @@ async fn offered() -> Offered {
 }
 
 impl Offered {
+    async fn knows_that_all_was_fetched(&self) {
+        let deadline = std::time::Instant::now() + support::TIMEOUT;
+        loop {
+            let upgrade = self.store.read().await.unwrap().upgrade(self.upgrade.id).await.unwrap();
+            if upgrade.components[0].fetched == self.content.len() as u64 {
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "{} bytes", upgrade.components[0].fetched);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     fn path(&self) -> &str {
         self.url.strip_prefix(&format!("http://{}", self.bench.center.http)).unwrap()
     }
@@ -522,15 +534,18 @@ async fn pieces_come_over_one_connection_and_the_store_knows_how_far_the_device_
         whole.extend(body);
     }
     assert!(whole == offered.content);
-    let deadline = std::time::Instant::now() + support::TIMEOUT;
-    loop {
-        let upgrade = offered.store.read().await.unwrap().upgrade(offered.upgrade.id).await.unwrap();
-        if upgrade.components[0].fetched == whole.len() as u64 {
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "{} bytes", upgrade.components[0].fetched);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    offered.knows_that_all_was_fetched().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_progress_of_a_download_waits_for_a_database_that_is_busy() {
+    let offered = offered().await;
+    let busy = offered.store.write().await.unwrap();
+    assert_eq!(offered.ask("GET", offered.path(), &[]).0, 200);
+    // Longer than the center's own wait for its turn.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    drop(busy);
+    offered.knows_that_all_was_fetched().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 //! Status 200 or 206, an exact `Content-Length`, never chunked, never a redirect; the bytes stream from the object store.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::{Stream, StreamExt};
 use tokio::runtime::Handle;
+use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
 use super::object_store::{ObjectError, Objects};
@@ -21,6 +23,10 @@ use super::signature::{Token, UrlKeys};
 use crate::metrics::Metrics;
 use crate::rules::ComponentNo;
 use crate::store::{PackageFile, Store, StoreError, UpgradeId};
+
+/// How often it is tried to keep the progress of a download, and the pause between two tries: some minutes in all.
+const PROGRESS_ATTEMPTS: u32 = 60;
+const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// What downloads need.
 #[derive(Debug, Clone)]
@@ -138,15 +144,29 @@ impl Drop for Progress {
         let (store, upgrade, component, reached) =
             (self.store.clone(), self.upgrade, self.component.clone(), self.reached);
         runtime.spawn(async move {
-            let raised = async {
-                let mut store = store.write().await?;
-                store.raise_fetched(upgrade, &component, reached).await?;
-                store.commit().await
-            };
-            // A figure for the retry count and the pages: without it a failure may count that need not.
-            if let Err(error) = raised.await {
-                debug!(%error, upgrade = upgrade.0, "the progress of a download was not kept");
+            // Without it a failure may count that need not, and lists are wrong: it waits for its turn.
+            for _ in 0..PROGRESS_ATTEMPTS {
+                let raised = async {
+                    let mut store = store.write().await?;
+                    store.raise_fetched(upgrade, &component, reached).await?;
+                    store.commit().await
+                };
+                match raised.await {
+                    Err(error) if error.is_temporary() => {
+                        debug!(%error, upgrade = upgrade.0, "the progress of a download is kept later");
+                        sleep(PROGRESS_PAUSE).await;
+                    }
+                    Err(error) => {
+                        error!(%error, upgrade = upgrade.0, "the progress of a download cannot be kept");
+                        return;
+                    }
+                    Ok(()) => return,
+                }
             }
+            warn!(
+                upgrade = upgrade.0,
+                "the progress of a download was not kept: the database was away for too long"
+            );
         });
     }
 }
@@ -254,8 +274,6 @@ fn refuse(status: StatusCode, reason: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http_body_util::BodyExt;
 
     use super::*;
