@@ -50,7 +50,7 @@ mod machine {
     const ROOM: u32 = 2;
     const TARGET: &str = "2";
     /// With fewer failures to its end than the library's, so that every state can be walked.
-    type Machine = quecota_core::ota::Machine<2, 1>;
+    type Machine = quecota_core::ota::Machine<3, 2>;
     /// Steps of the clock alone that end any upgrade: a day of asking for the plan every ten minutes, and some.
     const CLOCK_STEPS: usize = 200;
 
