@@ -7,7 +7,9 @@ use core::cell::{Cell, UnsafeCell};
 use core::ffi::{c_uchar, c_void};
 use core::mem::MaybeUninit;
 
-use quecota_core::agent::{Agent, Dialect, Flow, Resume};
+#[cfg(feature = "http")]
+use quecota_core::agent::Flow;
+use quecota_core::agent::{Agent, Dialect, Resume};
 use quecota_core::platform::Platform;
 
 use super::callback::Callback;

@@ -19,7 +19,7 @@ struct Function {
 /// Whether it is the work of an export, which the dispatcher calls and nobody else.
 fn is_work(name: &str) -> bool {
     let is_closure = name.starts_with("_RNC") && name.contains("6native") && name.contains("quecota_");
-    is_closure || name.contains("6native4call") && (name.contains("4Does") || name.contains("4Uses"))
+    is_closure || name.contains("6native7closure") || name.contains("6native4call") && name.contains("4Uses")
 }
 
 /// Whether it calls such work.
