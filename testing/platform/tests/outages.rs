@@ -5,7 +5,7 @@ use quecota_core::agent::WorkState;
 use test_platform::harness::{Harness, Serve, plan};
 use test_platform::mock_platform::MockPlatform;
 
-#[allow(dead_code)]
+#[allow(dead_code)] // each test file uses its own part
 mod page;
 
 const PAGE: &str = "docs/outages.md";
