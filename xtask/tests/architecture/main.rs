@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core/src/digest", &[]),
     ("core/src/wire", &["core/src/limits.rs", "core/src/text.rs"]),
     // The head of a firmware answer, as a transport tells it.
-    ("core/src/platform.rs", &["core/src/wire/http.rs"]),
+    ("core/src/platform.rs", &["core/src/wire/http"]),
     ("core/src/image.rs", &["core/src/digest", "core/src/wire", "core/src/limits.rs", "core/src/text.rs"]),
     (
         "core/src/journal",
@@ -108,7 +108,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core/src/limits.rs",
             "core/src/platform.rs",
             // The host has sockets, and no reader of HTTP answers of its own.
-            "core/src/wire/http.rs",
+            "core/src/wire/http",
             "core/src/wire/download.rs",
             "testing/platform",
         ],
