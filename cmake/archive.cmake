@@ -1,7 +1,7 @@
 # Makes the archive that C programs link out of the one that cargo built: an object whose only global names are those of the
 # headers, without debug information, and the object of src/ql_iot/init.c. So it links beside another Rust library.
 #
-#   cmake -D CARGO_ARCHIVE=... -D ARCHIVE=... -D INIT=... -D HEADERS=... -D HOST=... -D LD=... -D OBJCOPY=... -D AR=... -P archive.cmake
+#   cmake -D CARGO_ARCHIVE=... -D ARCHIVE=... -D INIT=... -D HEADERS=... -D HOST=... -D LD=... -D LD_FLAGS=... -D OBJCOPY=... -D AR=... -P archive.cmake
 #
 # The tools are those of GNU binutils. rustc's bitcode goes, because GNU ar would load an LLVM that cannot read it.
 cmake_policy(VERSION 3.19)
@@ -26,7 +26,7 @@ endif()
 # A section that no public name leads to is left out; every other one stays for --gc-sections of the program.
 set(roots "${names}")
 list(TRANSFORM roots PREPEND --undefined=)
-run(${LD} -r --gc-sections --force-group-allocation ${roots} -o ${object} ${CARGO_ARCHIVE})
+run(${LD} ${LD_FLAGS} -r --gc-sections --force-group-allocation ${roots} -o ${object} ${CARGO_ARCHIVE})
 set(globals "${names}")
 list(TRANSFORM globals PREPEND --keep-global-symbol=)
 if(NOT HOST)

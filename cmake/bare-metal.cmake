@@ -1,14 +1,17 @@
-# What the toolchain files for bare metal have in common. They set TRIPLE (Rust's name of the target) and CPU (flags of
-# arm-none-eabi-gcc), and include this.
+# What the toolchain files for bare metal have in common. They set TRIPLE (Rust's name of the target) and CPU (flags of the C
+# compiler), and include this. TOOLS is how the names of the C compiler and of binutils begin, if not with arm-none-eabi.
 #
 # Rust is Debian's: rustc-web, cargo-web, rust-web-src and libstd-rust-web-dev, which build Rust's `core` for the target. The
-# C compiler is Debian's gcc-arm-none-eabi.
+# C compiler is Debian's gcc-arm-none-eabi or gcc-riscv64-unknown-elf.
+if(NOT TOOLS)
+    set(TOOLS arm-none-eabi)
+endif()
 set(CMAKE_SYSTEM_NAME Generic)
-set(CMAKE_SYSTEM_PROCESSOR arm)
+string(REGEX REPLACE "-.*" "" CMAKE_SYSTEM_PROCESSOR ${TRIPLE})
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
-set(CMAKE_C_COMPILER arm-none-eabi-gcc)
-set(CMAKE_CXX_COMPILER arm-none-eabi-g++)
-set(CMAKE_ASM_COMPILER arm-none-eabi-gcc)
+set(CMAKE_C_COMPILER ${TOOLS}-gcc)
+set(CMAKE_CXX_COMPILER ${TOOLS}-g++)
+set(CMAKE_ASM_COMPILER ${TOOLS}-gcc)
 set(CMAKE_C_FLAGS_INIT "${CPU}")
 set(CMAKE_CXX_FLAGS_INIT "${CPU}")
 set(CMAKE_ASM_FLAGS_INIT "${CPU}")
@@ -22,3 +25,4 @@ set(QUECOTA_CARGO ${CMAKE_COMMAND} -E env --unset=RUSTC --unset=RUSTUP_TOOLCHAIN
     CACHE STRING "command that runs cargo; a list, so that it may set variables by `env`")
 set(QUECOTA_CARGO_ARGUMENTS -Zbuild-std=core CACHE STRING "more arguments for cargo build")
 set(QUECOTA_TARGET ${TRIPLE} CACHE STRING "target triple; empty: this machine")
+set(QUECOTA_LD_FLAGS "${EMULATION}" CACHE STRING "more arguments for ld, which makes one object of the library")

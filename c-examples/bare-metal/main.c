@@ -27,8 +27,9 @@ static quecota_t *device;
 static uint32_t masked_before;
 static volatile int is_woken;
 static int is_restart_due, has_ended, has_succeeded;
+/* Bytes of stack, the port's own functions among them. */
 static struct {
-    uint32_t init, start, poll;
+    uint32_t init, start, poll, interrupts;
 } deepest;
 
 /* -------------------------------------------------------------------------------------------------- the platform's last part */
@@ -182,6 +183,18 @@ static void on_event(void *ctx, uint32_t event, int32_t code, void *value, uint3
     has_succeeded = code == QUECOTA_OTA_SUCCESS;
 }
 
+/* Prints what is deeper than before. */
+static void note_stack(const char *of, uint32_t bytes, uint32_t *known)
+{
+    if (bytes <= *known) return;
+    *known = bytes;
+    console_print("stack ");
+    console_print(of);
+    console_print(" ");
+    console_number((int32_t)bytes);
+    console_print("\n");
+}
+
 static quecota_error_t begin(void)
 {
     static quecota_memory_t memory;
@@ -191,12 +204,12 @@ static quecota_error_t begin(void)
 
     stack_paint();
     error = quecota_init(&memory, sizeof memory, &config, &platform, &device);
-    deepest.init = stack_deepest(0);
+    note_stack("init", stack_deepest(), &deepest.init);
     if (error != QUECOTA_OK) return error;
     net_begin();
     stack_paint();
     error = quecota_start(device);
-    deepest.start = stack_deepest(0);
+    note_stack("start", stack_deepest(), &deepest.start);
     if (error == QUECOTA_OK) error = quecota_set_product(device, settings.product_key, settings.product_secret);
     if (error == QUECOTA_OK) error = quecota_set_server(device, settings.server);
     if (error == QUECOTA_OK) error = quecota_set_mode(device, QUECOTA_MODE_REQUEST);
@@ -213,23 +226,6 @@ static void request(uint32_t *last)
     if (quecota_ota_progress(device, &progress) == QUECOTA_OK && progress.state == 0) (void)quecota_ota_request(device, 0);
 }
 
-static void print_stack(const char *of, uint32_t bytes)
-{
-    console_print("stack ");
-    console_print(of);
-    console_print(" ");
-    console_number((int32_t)bytes);
-    console_print("\n");
-}
-
-static void print_stacks(void)
-{
-    print_stack("init", deepest.init);
-    print_stack("start", deepest.start);
-    print_stack("poll", deepest.poll);
-    print_stack("interrupts", stack_of_interrupts());
-}
-
 int main(void)
 {
     uint32_t pause, since, last_request = 0u - REQUEST_MS, ended = 0;
@@ -242,16 +238,13 @@ int main(void)
         is_woken = 0;
         stack_paint();
         pause = quecota_poll(device);
-        deepest.poll = stack_deepest(deepest.poll);
+        note_stack("poll", stack_deepest(), &deepest.poll);
+        note_stack("interrupts", stack_of_interrupts(), &deepest.interrupts);
         if (has_ended && ended == 0) ended = core_millis();
         if (has_ended && core_millis() - ended > RESULT_MS) break;
         request(&last_request);
         for (since = core_millis(); !is_woken && core_millis() - since < (pause < RESTART_MS ? pause : RESTART_MS);) core_wait();
-        if (is_restart_due && core_millis() - since >= RESTART_MS / 2) {
-            print_stacks();
-            core_reset();
-        }
+        if (is_restart_due && core_millis() - since >= RESTART_MS / 2) core_reset();
     }
-    print_stacks();
     return has_succeeded ? 0 : 3; /* a product goes on */
 }

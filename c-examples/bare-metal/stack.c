@@ -32,11 +32,10 @@ void stack_paint(void)
     paint(task_stack, stack_pointer() - MARGIN);
 }
 
-uint32_t stack_deepest(uint32_t deepest)
+uint32_t stack_deepest(void)
 {
     uint32_t *top = stack_pointer();
-    uint32_t used = (uint32_t)(top - lowest_used(task_stack, top)) * sizeof(uint32_t);
-    return used > deepest ? used : deepest;
+    return (uint32_t)(top - lowest_used(task_stack, top)) * sizeof(uint32_t);
 }
 
 uint32_t stack_of_interrupts(void)

@@ -12,8 +12,8 @@ void stack_paint_all(void);
 /* Paints what the task does not use now. */
 void stack_paint(void);
 
-/* Bytes that the task used since, counted from the present stack pointer; `deepest` or more. */
-uint32_t stack_deepest(uint32_t deepest);
+/* Bytes that the task used since, counted from the present stack pointer. */
+uint32_t stack_deepest(void);
 
 /* Bytes of the interrupt stack that were used since the reset. */
 uint32_t stack_of_interrupts(void);

@@ -5,9 +5,10 @@ use crate::process::{Outcome, cargo, fail, output, root, run};
 use crate::{setup, test};
 use std::process::Command;
 
-const ARM_LINUX: &str = "armv7-unknown-linux-gnueabihf";
-/// `cmake/toolchain-NAME.cmake`; `tests/bare_metal` builds with thumbv7em every day.
-const BARE_METAL: &[&str] = &["thumbv6m", "thumbv7m", "thumbv8m.main"];
+/// 32-bit ARM under Linux.
+pub const ARM_LINUX: &str = "armv7-unknown-linux-gnueabihf";
+/// `cmake/toolchain-NAME.cmake`; the others are built every day.
+const BARE_METAL: &[&str] = &["thumbv6m", "armv7a"];
 /// Programs that run under qemu; the tests of headers and packaging say the same on every machine.
 const PROGRAMS: &str =
     "^(every_function|business_calls|ttlv|strings|drop_in|native_|quick_start|absurd_values|exception)";
@@ -24,12 +25,28 @@ pub fn check() -> Outcome {
 }
 
 fn build(name: &str) -> Outcome<std::path::PathBuf> {
+    build_with(name, &format!("cmake-{name}"), &["-DQUECOTA_EXAMPLES=OFF"])
+}
+
+fn build_with(name: &str, folder: &str, options: &[&str]) -> Outcome<std::path::PathBuf> {
     let file = root().join("cmake").join(format!("toolchain-{name}.cmake"));
     let toolchain = format!("-DCMAKE_TOOLCHAIN_FILE={}", file.display());
-    test::c_build_with(
-        &format!("cmake-{name}"),
-        &[&toolchain, "-DQUECOTA_HEADERS=OFF", "-DQUECOTA_EXAMPLES=OFF"],
-    )
+    test::c_build_with(folder, &[&[&*toolchain, "-DQUECOTA_HEADERS=OFF"], options].concat())
+}
+
+/// Bytes of a stripped program for 32-bit ARM under Linux, with the library's own platform in it.
+pub fn arm_linux_program() -> Outcome<u64> {
+    setup::rust_target(ARM_LINUX)?;
+    let folder = build_with(
+        "armv7-linux",
+        "cmake-armv7-linux-examples",
+        &["-DQUECOTA_TESTS=OFF", "-DQUECOTA_EXAMPLES=ON"],
+    )?;
+    let stripped = folder.join("minimal.stripped");
+    run(Command::new("arm-linux-gnueabihf-strip").arg("-o").arg(&stripped).arg(folder.join("minimal")))?;
+    std::fs::metadata(&stripped)
+        .map(|file| file.len())
+        .map_err(|error| format!("{}: {error}", stripped.display()))
 }
 
 /// Every function by either header, built, linked and run.

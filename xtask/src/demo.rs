@@ -392,7 +392,8 @@ impl Center {
         command
     }
 
-    fn id(&self, words: &[&str]) -> Outcome<String> {
+    /// The last word that a command of the center prints.
+    pub fn id(&self, words: &[&str]) -> Outcome<String> {
         let said = self.say(words)?;
         said.split_whitespace()
             .last()

@@ -6,11 +6,18 @@
 
 use crate::process::{Outcome, fail, output, root, run};
 use crate::stack::Stack;
+use crate::toolchain::Toolchain;
+use crate::{board, cross};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const TARGET: &str = "thumbv7em-none-eabi";
+/// Whose sizes are told.
+const TARGET: &str = "thumbv7em";
+/// The other targets that are built every day; the boards in QEMU are `thumbv7m` and `thumbv8m.main`.
+const BUILT: &[&str] = &["thumbv7em-hf", "thumbv8m.main", "armv7r", "riscv32imac"];
+/// What `size --all` builds besides.
+const MORE: &[&str] = &["thumbv6m", "thumbv7m", "thumbv8m.main-hf", "armv7a"];
 
 /// What must not be in the image, as the linker names it.
 const FORBIDDEN: &[(&str, &str)] = &[
@@ -70,11 +77,24 @@ const PORT: &str = "const void *quecota_default_platform(void) { return 0; }\n\
     void *malloc(unsigned size) { return size ? (void *)0 : (void *)0; }\n\
     void free(void *memory) { (void)memory; }\n";
 
+/// The stage of `cargo xtask test`: sizes, every target, the boards.
+pub fn check() -> Outcome {
+    sizes(false)?;
+    by_cmake(&Toolchain::named(TARGET)?, &[])?;
+    for name in BUILT {
+        println!("no panic on {name}:");
+        // A program in which a panic can be reached does not link.
+        by_cmake(&Toolchain::named(name)?, &["-DQUECOTA_FEATURES=full,firmware-gate"])?;
+    }
+    board::check()
+}
+
 /// Builds, links, and prints the sizes; fails if anything of `FORBIDDEN` or a panic is in an image.
-pub fn check(write: bool) -> Outcome {
+pub fn sizes(write: bool) -> Outcome {
+    let toolchain = &Toolchain::named(TARGET)?;
     let application = APPLICATION.map(str::to_owned).to_vec();
-    let lite = sizes(&link(&archive(LITE)?, "lite", &application)?)?;
-    let archive = archive(FULL)?;
+    let lite = sizes_of(toolchain, &link(toolchain, &toolchain.archive(LITE)?, "lite", &application)?)?;
+    let archive = toolchain.archive(FULL)?;
     let native = exports("src/native", |file| !OPTIONAL.contains(&file))?;
     let with_optional = exports("src/native", |_| true)?;
     let mut all = with_optional.clone();
@@ -88,12 +108,12 @@ pub fn check(write: bool) -> Outcome {
         ("of an application", &application),
     ];
     for (name, roots) in rows {
-        let image = link(&archive, name, roots)?;
-        forbidden(&image, FORBIDDEN)?;
+        let image = link(toolchain, &archive, name, roots)?;
+        forbidden(toolchain, &image, FORBIDDEN)?;
         if roots.len() < all.len() {
-            forbidden(&image, &[FORBIDDEN_NATIVE])?;
+            forbidden(toolchain, &image, &[FORBIDDEN_NATIVE])?;
         }
-        let [text, data, bss] = sizes(&image)?;
+        let [text, data, bss] = sizes_of(toolchain, &image)?;
         let name = format!("{name}, {} functions", roots.len());
         table.push_str(&format!("{name:<49}{text:>14}{data:>8}{bss:>8}\n"));
     }
@@ -102,20 +122,19 @@ pub fn check(write: bool) -> Outcome {
         "{:<49}{text:>14}{data:>8}{bss:>8}\n",
         "the same, of the features `session` alone"
     ));
-    table.push_str(&format!("{:<49}{:>14}\n", "a device (quecota_t)", size_of_device(&archive)?));
-    let image = link(&archive, "with parsed events, storage check", &with_optional)?;
-    table.push_str(&stack(&image)?);
-    println!("libquecota.a on {TARGET}, profile firmware, feature `{FULL}`, in bytes:\n{table}");
+    table.push_str(&format!("{:<49}{:>14}\n", "a device (quecota_t)", size_of_device(toolchain, &archive)?));
+    let image = link(toolchain, &archive, "with parsed events, storage check", &with_optional)?;
+    table.push_str(&stack(toolchain, &image)?);
+    println!("libquecota.a on {}, profile firmware, feature `{FULL}`, in bytes:\n{table}", toolchain.triple);
     println!(
         "no panic, no core::fmt, no Rust allocator is in any image, and no malloc without the drop-in API"
     );
-    page(&table, write)?;
-    by_cmake()
+    page(&table, write)
 }
 
 /// A row for each call that goes deep.
-fn stack(image: &Path) -> Outcome<String> {
-    let objdump = |options: &[&str]| output(Command::new("arm-none-eabi-objdump").args(options).arg(image));
+fn stack(toolchain: &Toolchain, image: &Path) -> Outcome<String> {
+    let objdump = |options: &[&str]| output(toolchain.tool("objdump").args(options).arg(image));
     let mut stack = Stack::of(&objdump(&["-d", "--no-show-raw-insn"])?, &objdump(&["-s", "-j", ".rodata"])?);
     let mut rows = String::new();
     for name in DEEP {
@@ -150,45 +169,37 @@ fn page(table: &str, write: bool) -> Outcome {
     fail("the sizes in docs/port.md are out of date; run `cargo xtask size --write` and commit it")
 }
 
-/// A project for bare metal by a toolchain file of `cmake/`, as docs/port.md says.
-fn by_cmake() -> Outcome {
-    let build = root().join("target").join("bare-metal");
-    let mut configure = Command::new("cmake");
-    configure.arg("-S").arg(root().join("tests").join("bare_metal")).arg("-B").arg(&build);
-    configure.arg(format!("-DCMAKE_TOOLCHAIN_FILE={}/cmake/toolchain-thumbv7em.cmake", root().display()));
-    configure.arg(format!("-DQUECOTA_TARGET_DIR={}/target/firmware", root().display()));
-    run(configure.args(["-G", "Ninja"]))?;
-    run(Command::new("cmake").arg("--build").arg(&build))?;
-    run(Command::new("ctest").current_dir(build).arg("--output-on-failure"))
+/// `tests/bare_metal` by a toolchain file of `cmake/`, as a user would.
+fn by_cmake(toolchain: &Toolchain, options: &[&str]) -> Outcome {
+    let source = root().join("tests").join("bare_metal");
+    let build = toolchain.cmake(&source, &format!("bare-metal-{}", toolchain.name), options)?;
+    run(Command::new("ctest").current_dir(build).args(["--output-on-failure", "--no-tests=error"]))
 }
 
-/// The library for the target, by Debian's Rust, which has the sources of `core` (TOOLCHAIN.md).
-fn archive(features: &str) -> Outcome<PathBuf> {
-    let folder = root().join("target").join("firmware");
-    let mut cargo = Command::new("/usr/bin/cargo");
-    cargo
-        .current_dir(root())
-        .env("PATH", "/usr/bin:/bin")
-        .env("RUSTC_BOOTSTRAP", "1")
-        // What the caller's cargo set for its own toolchain.
-        .env_remove("RUSTC")
-        .env_remove("RUSTUP_TOOLCHAIN")
-        .env_remove("RUSTFLAGS")
-        .args([
-            "build",
-            "--locked",
-            "-Zbuild-std=core",
-            "--package",
-            "quecota",
-            "--lib",
-            "--profile",
-            "firmware",
-        ])
-        .args(["--no-default-features", "--features", &format!("firmware-gate,{features}")])
-        .args(["--target", TARGET, "--target-dir"])
-        .arg(&folder);
-    run(&mut cargo)?;
-    Ok(folder.join(TARGET).join("firmware").join("libquecota.a"))
+/// `size --all`: flash for the native API and for an application, on every target that there is a toolchain file for; and a
+/// program for Linux on ARM.
+pub fn sizes_of_all() -> Outcome {
+    let native = exports("src/native", |file| !OPTIONAL.contains(&file))?;
+    let application = APPLICATION.map(str::to_owned).to_vec();
+    println!("{:<28}{:>12}{:>14}", "text and read-only data", "native API", "application");
+    for name in [TARGET].iter().chain(BUILT).chain(MORE) {
+        let toolchain = &Toolchain::named(name)?;
+        let archive = toolchain.archive(FULL)?;
+        let mut row = format!("{:<28}", toolchain.triple);
+        for (what, roots, width) in [("native API", &native, 12), ("of an application", &application, 14)] {
+            let image = link(toolchain, &archive, what, roots)?;
+            forbidden(toolchain, &image, FORBIDDEN)?;
+            let [text, ..] = sizes_of(toolchain, &image)?;
+            row.push_str(&format!("{text:>width$}"));
+        }
+        println!("{row}");
+    }
+    let bytes = cross::arm_linux_program()?;
+    println!(
+        "{:<28}{bytes:>26}  c-examples/minimal.c, with MQTT, HTTP and TLS in it, stripped",
+        cross::ARM_LINUX
+    );
+    Ok(())
 }
 
 /// The functions that a room exports, of the files that are wanted.
@@ -209,11 +220,11 @@ fn exports(room: &str, is_wanted: impl Fn(&str) -> bool) -> Outcome<Vec<String>>
     if names.is_empty() { fail(format!("{room} exports nothing")) } else { Ok(names) }
 }
 
-fn gcc(archive: &Path, image: &Path, roots: &[String]) -> Outcome<Command> {
+fn gcc(toolchain: &Toolchain, archive: &Path, image: &Path, roots: &[String]) -> Outcome<Command> {
     let port = image.with_extension("c");
     fs::write(&port, PORT).map_err(|error| format!("{}: {error}", port.display()))?;
-    let mut gcc = Command::new("arm-none-eabi-gcc");
-    gcc.args(["-mcpu=cortex-m4", "-mthumb", "-Os", "-ffunction-sections", "-nostdlib", "-nostartfiles"])
+    let mut gcc = toolchain.gcc();
+    gcc.args(["-Os", "-ffunction-sections", "-nostdlib", "-nostartfiles"])
         .args(["-Wl,--gc-sections", "-Wl,-e,0"])
         .args(roots.iter().map(|name| format!("-Wl,-u,{name}")))
         .arg("-o")
@@ -224,11 +235,14 @@ fn gcc(archive: &Path, image: &Path, roots: &[String]) -> Outcome<Command> {
     Ok(gcc)
 }
 
-fn link(archive: &Path, name: &str, roots: &[String]) -> Outcome<PathBuf> {
+fn link(toolchain: &Toolchain, archive: &Path, name: &str, roots: &[String]) -> Outcome<PathBuf> {
     let image = archive.with_file_name(format!("{}.elf", name.replace([' ', ','], "-")));
-    output(&mut gcc(archive, &image, roots)?).map_err(|error| {
+    output(&mut gcc(toolchain, archive, &image, roots)?).map_err(|error| {
         if error.contains("quecota_a_panic_is_reachable") {
-            format!("a panic can be reached from the {name}:{}", who_panics(archive, &image, roots))
+            format!(
+                "a panic can be reached from the {name}:{}",
+                who_panics(toolchain, archive, &image, roots)
+            )
         } else {
             error
         }
@@ -237,10 +251,10 @@ fn link(archive: &Path, name: &str, roots: &[String]) -> Outcome<PathBuf> {
 }
 
 /// Links in spite of it, to find the functions of ours from which the panic is reached.
-fn who_panics(archive: &Path, image: &Path, roots: &[String]) -> String {
-    let linked = gcc(archive, image, roots).and_then(|mut gcc| {
+fn who_panics(toolchain: &Toolchain, archive: &Path, image: &Path, roots: &[String]) -> String {
+    let linked = gcc(toolchain, archive, image, roots).and_then(|mut gcc| {
         output(gcc.arg("-Wl,--defsym=quecota_a_panic_is_reachable=0"))?;
-        output(Command::new("arm-none-eabi-objdump").args(["-d", "--no-show-raw-insn"]).arg(image))
+        output(toolchain.tool("objdump").args(["-d", "--no-show-raw-insn"]).arg(image))
     });
     let Ok(code) = linked else { return "see the linker's map".into() };
     // (caller, callee), for calls and jumps to the beginning of a function.
@@ -274,12 +288,12 @@ fn who_panics(archive: &Path, image: &Path, roots: &[String]) -> String {
     ours.concat()
 }
 
-fn symbols(image: &Path) -> Outcome<String> {
-    output(Command::new("arm-none-eabi-nm").arg("--print-size").arg(image))
+fn symbols(toolchain: &Toolchain, image: &Path) -> Outcome<String> {
+    output(toolchain.tool("nm").arg("--print-size").arg(image))
 }
 
-fn forbidden(image: &Path, names: &[(&str, &str)]) -> Outcome {
-    let symbols = symbols(image)?;
+fn forbidden(toolchain: &Toolchain, image: &Path, names: &[(&str, &str)]) -> Outcome {
+    let symbols = symbols(toolchain, image)?;
     for line in symbols.lines() {
         for (part, what) in names {
             if line.contains(part) {
@@ -291,21 +305,21 @@ fn forbidden(image: &Path, names: &[(&str, &str)]) -> Outcome {
 }
 
 /// Flash for code and constants, initialized and zeroed RAM.
-fn sizes(image: &Path) -> Outcome<[u32; 3]> {
-    let table = output(Command::new("arm-none-eabi-size").arg(image))?;
+fn sizes_of(toolchain: &Toolchain, image: &Path) -> Outcome<[u32; 3]> {
+    let table = output(toolchain.tool("size").arg(image))?;
     let numbers: Vec<u32> = table
         .lines()
         .nth(1)
         .map(|line| line.split_whitespace().take(3).filter_map(|word| word.parse().ok()).collect())
         .unwrap_or_default();
-    numbers.try_into().map_err(|_| format!("arm-none-eabi-size printed something else:\n{table}"))
+    numbers.try_into().map_err(|_| format!("`size` printed something else:\n{table}"))
 }
 
-fn size_of_device(archive: &Path) -> Outcome<u32> {
+fn size_of_device(toolchain: &Toolchain, archive: &Path) -> Outcome<u32> {
     const SYMBOL: &str = "quecota_size_of_device";
     let image = archive.with_file_name("size.elf");
-    output(&mut gcc(archive, &image, &[SYMBOL.to_owned()])?)?;
-    let symbols = symbols(&image)?;
+    output(&mut gcc(toolchain, archive, &image, &[SYMBOL.to_owned()])?)?;
+    let symbols = symbols(toolchain, &image)?;
     symbols
         .lines()
         .find(|line| line.ends_with(SYMBOL))

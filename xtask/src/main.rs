@@ -1,7 +1,9 @@
 //! `cargo xtask`: the project's commands, by the standard library alone, so that they start at once on a machine that has
 //! nothing yet.
 
+mod bare_metal_page;
 mod bench;
+mod board;
 mod browser;
 #[path = "../../testing/fuzz/src/corpus.rs"]
 mod corpus;
@@ -19,12 +21,14 @@ mod setup;
 mod stack;
 mod test;
 mod throttled_proxy;
+mod toolchain;
 
 use process::{Outcome, fail};
 use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask demo      a C application is upgraded by a plan of a local center, step by step
+cargo xtask demo --board [--seed N]   a Cortex-M3 and a Cortex-M33 in QEMU upgrade themselves and lose their power ten times
 cargo xtask demo --console   a center with a small living fleet, to look at its pages until Ctrl-C
 cargo xtask demo --cut-power [--seed N]   the same, killed at 20 random moments of the upgrade; then with a full disk, a
                       damaged image and a server that is away for two minutes
@@ -36,7 +40,8 @@ cargo xtask test      every test: form, Rust, C, servers, bare metal (installs w
 cargo xtask screenshots   pictures of the console's main pages, into docs/console
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
-cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md
+cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md;
+                      --all: flash on every other target, too
 cargo xtask headers   writes the C headers in include/ from the sources
 ";
 
@@ -55,22 +60,25 @@ fn main() -> ExitCode {
 fn command(words: &[&str]) -> Outcome {
     match words {
         ["demo"] => demo::run(None),
+        ["demo", "--board"] => board::demo(None),
+        ["demo", "--board", "--seed", seed] => board::demo(Some(whole_number(seed)?)),
         ["demo", "--console"] => demo_console::run(),
         ["demo", "--faults"] => demo::run(Some(demo::FAULTS)),
         ["demo", "--faults", text] => demo::run(Some(text)),
         ["demo", "--scale"] => demo_scale::run(),
         ["demo", "--cut-power"] => cut_power::run(None),
-        ["demo", "--cut-power", "--seed", seed] => match seed.parse() {
-            Ok(seed) => cut_power::run(Some(seed)),
-            Err(_) => fail(format!("--seed {seed}: must be a whole number, as a run prints it")),
-        },
+        ["demo", "--cut-power", "--seed", seed] => cut_power::run(Some(whole_number(seed)?)),
         ["test", stages @ ..] => test::run(stages),
         ["fuzz", words @ ..] => fuzz::run(words),
         ["screenshots"] => browser::screenshots(),
         ["bench"] => bench::run(),
         ["size"] | ["size", "--write"] => {
             setup::packages(&[setup::FIRMWARE])?;
-            firmware::check(words.len() > 1)
+            firmware::sizes(words.len() > 1)
+        }
+        ["size", "--all"] => {
+            setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::TARGETS, setup::LONG])?;
+            firmware::sizes_of_all()
         }
         // build.rs makes them.
         ["headers"] => process::run(
@@ -82,4 +90,8 @@ fn command(words: &[&str]) -> Outcome {
         }
         _ => fail(format!("`{}` is no command; there are:\n{HELP}", words.join(" "))),
     }
+}
+
+fn whole_number(seed: &str) -> Outcome<u64> {
+    seed.parse().map_err(|_| format!("--seed {seed}: must be a whole number, as a run prints it"))
 }

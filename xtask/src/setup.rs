@@ -54,6 +54,16 @@ pub const FIRMWARE: &[Package] = &[
     ("libnewlib-arm-none-eabi", "C library of the bare-metal image"),
 ];
 
+/// What a board in QEMU needs beside those.
+pub const BOARD: &[Package] =
+    &[("qemu-system-arm", "simulates the boards"), ("python3", "runs the far end of their serial port")];
+
+/// What the bare-metal part of `test` needs beside those.
+pub const TARGETS: &[Package] = &[
+    ("gcc-riscv64-unknown-elf", "links images for RISC-V"),
+    ("picolibc-riscv64-unknown-elf", "C library of those images"),
+];
+
 /// What `test --long` needs beside all other lists.
 pub const LONG: &[Package] = &[
     ("gcc-arm-linux-gnueabihf", "links programs for 32-bit ARM"),

@@ -10,13 +10,8 @@ use std::time::{Duration, Instant};
 /// A named part of the tests.
 type Stage = (&'static str, fn() -> Outcome);
 
-const STAGES: &[Stage] = &[
-    ("form", form),
-    ("c", c),
-    ("rust", rust),
-    ("browser", browser::test),
-    ("firmware", || firmware::check(false)),
-];
+const STAGES: &[Stage] =
+    &[("form", form), ("c", c), ("rust", rust), ("browser", browser::test), ("firmware", firmware::check)];
 /// With `--long`: hours, not minutes.
 const LONG: Stage = ("long", long);
 
@@ -37,7 +32,7 @@ pub fn run(words: &[&str]) -> Outcome {
         "long" => !flags.is_empty() || names.contains(&name),
         _ => names.is_empty() || names.contains(&name),
     };
-    setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::TEST])?;
+    setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::TARGETS, setup::BOARD, setup::TEST])?;
     let mut times = Vec::new();
     let mut failed = Vec::new();
     for (name, stage) in STAGES.iter().chain([&LONG]).filter(|(name, _)| is_wanted(name)) {
