@@ -1,7 +1,9 @@
 # Makes the archive that C programs link out of the one that cargo built: an object whose only global names are those of the
-# headers, without debug information, and the object of src/ql_iot/init.c. So it links beside another Rust library.
+# headers, without debug information, and the object of src/ql_iot/init.c. So it links beside another Rust library. In one of the
+# profile firmware nothing of Rust may be left that panics, formats or allocates.
 #
-#   cmake -D CARGO_ARCHIVE=... -D ARCHIVE=... -D INIT=... -D HEADERS=... -D HOST=... -D LD=... -D LD_FLAGS=... -D OBJCOPY=... -D AR=... -P archive.cmake
+#   cmake -D CARGO_ARCHIVE=... -D ARCHIVE=... -D INIT=... -D HEADERS=... -D HOST=... -D PROFILE=... -D LD=... -D LD_FLAGS=...
+#       -D OBJCOPY=... -D NM=... -D AR=... -P archive.cmake
 #
 # The tools are those of GNU binutils. rustc's bitcode goes, because GNU ar would load an LLVM that cannot read it.
 cmake_policy(VERSION 3.19)
@@ -33,7 +35,19 @@ if(NOT HOST)
     # The heap of Ql_iotTtlv*, which init.c asks for in its place.
     list(APPEND globals --weaken-symbol=malloc --weaken-symbol=free)
 endif()
-run(${OBJCOPY} ${globals} --strip-unneeded --remove-section=.llvmbc --remove-section=.llvmcmd ${object})
+run(${OBJCOPY} --remove-section=.llvmbc --remove-section=.llvmcmd ${object})
+if(PROFILE STREQUAL firmware)
+    execute_process(COMMAND ${NM} ${object} OUTPUT_VARIABLE symbols RESULT_VARIABLE result)
+    if(NOT result EQUAL 0 OR NOT symbols MATCHES quecota_init)
+        message(FATAL_ERROR "${NM} ${object} ended with ${result} and shows no symbol of the library")
+    endif()
+    # core::panicking, core::fmt, alloc, and its allocator; as Rust names them in both of its manglings.
+    string(REGEX MATCH "[^\n]*(9panicking|4core3fmt|3fmt9Formatter|5alloc5alloc|__rust_alloc)[^\n]*" found "${symbols}")
+    if(found)
+        message(FATAL_ERROR "the library may panic, formats, or allocates: ${found}")
+    endif()
+endif()
+run(${OBJCOPY} ${globals} --strip-unneeded ${object})
 file(REMOVE ${ARCHIVE})
 run(${AR} rcs ${ARCHIVE} ${object} ${INIT})
 file(REMOVE ${object})

@@ -4,6 +4,7 @@
 mod bare_metal_page;
 mod bench;
 mod board;
+mod board_bench;
 mod browser;
 #[path = "../../testing/fuzz/src/corpus.rs"]
 mod corpus;
@@ -38,7 +39,8 @@ cargo xtask demo --scale   two centers behind haproxy on one PostgreSQL; one is 
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
                       --long adds hours of power cuts and faults; names of stages (form, c, rust, browser, firmware, long) run these alone
 cargo xtask screenshots   pictures of the console's main pages, into docs/console
-cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes
+cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes; instructions of
+                      single steps on a Cortex-M3 in QEMU (--board: these alone)
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md;
                       --all: flash on every other target, too
@@ -72,6 +74,7 @@ fn command(words: &[&str]) -> Outcome {
         ["fuzz", words @ ..] => fuzz::run(words),
         ["screenshots"] => browser::screenshots(),
         ["bench"] => bench::run(),
+        ["bench", "--board"] => board_bench::run(),
         ["size"] | ["size", "--write"] => {
             setup::packages(&[setup::FIRMWARE])?;
             firmware::sizes(words.len() > 1)

@@ -47,9 +47,14 @@ impl Toolchain {
         gcc
     }
 
-    /// The library by cargo, in which a panic that can be reached is an undefined symbol. Rust is Debian's, which has the sources
-    /// of `core`.
+    /// The library by cargo, in which a panic that can be reached is an undefined symbol.
     pub fn archive(&self, features: &str) -> Outcome<PathBuf> {
+        let features = format!("firmware-gate,{features}");
+        self.cargo("quecota", "core", &["--no-default-features", "--features", &features])
+    }
+
+    /// A static library by cargo, over those parts of Rust's library. Rust is Debian's, which has the sources of these.
+    pub fn cargo(&self, package: &str, parts: &str, options: &[&str]) -> Outcome<PathBuf> {
         let folder = target_dir();
         let mut cargo = Command::new("/usr/bin/cargo");
         cargo
@@ -60,13 +65,14 @@ impl Toolchain {
             .env_remove("RUSTC")
             .env_remove("RUSTUP_TOOLCHAIN")
             .env_remove("RUSTFLAGS")
-            .args(["build", "--locked", "-Zbuild-std=core", "--package", "quecota", "--lib"])
-            .args(["--profile", "firmware", "--no-default-features", "--features"])
-            .arg(format!("firmware-gate,{features}"))
+            .args(["build", "--locked", "--package", package, "--lib", "--profile", "firmware"])
+            .arg(format!("-Zbuild-std={parts}"))
             .args(["--target", &self.triple, "--target-dir"])
-            .arg(&folder);
+            .arg(&folder)
+            .args(options);
         run(&mut cargo)?;
-        Ok(folder.join(&self.triple).join("firmware").join("libquecota.a"))
+        let name = format!("lib{}.a", package.replace('-', "_"));
+        Ok(folder.join(&self.triple).join("firmware").join(name))
     }
 
     /// A firmware project by CMake, with the target's file; gives the folder.
