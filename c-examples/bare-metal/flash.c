@@ -73,6 +73,19 @@ int flash_erase(uint32_t address)
     return 1;
 }
 
+int flash_is_erased(uint32_t address, uint32_t length)
+{
+    uint8_t page[FLASH_PAGE];
+    uint32_t i;
+
+    for (; length > 0; address += sizeof page, length -= sizeof page) {
+        if (!flash_read(address, page, sizeof page)) return 0;
+        for (i = 0; i < sizeof page; i++)
+            if (page[i] != FLASH_ERASED) return 0;
+    }
+    return 1;
+}
+
 int flash_crc(uint32_t address, uint32_t length, uint32_t *crc)
 {
     uint8_t page[FLASH_PAGE];

@@ -46,6 +46,9 @@ int flash_program(uint32_t address, const void *data, uint32_t length);
 /* Erases one block. */
 int flash_erase(uint32_t address);
 
+/* Whole pages of FLASH_PAGE. */
+int flash_is_erased(uint32_t address, uint32_t length);
+
 /* CRC-32/ISO-HDLC of bytes in the flash. 0: they cannot be read. */
 int flash_crc(uint32_t address, uint32_t length, uint32_t *crc);
 

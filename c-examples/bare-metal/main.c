@@ -216,6 +216,19 @@ static quecota_error_t begin(void)
     return error;
 }
 
+/* On a new board, the library checks what flash.c promises; there is nothing yet that this could erase. */
+static int storage_is_right(void)
+{
+    quecota_storage_fault_t fault = { .size = sizeof fault };
+
+    if (!flash_is_erased(JOURNAL, JOURNAL_SIZE)) return 1;
+    if (quecota_check_storage(&flash_storage, &fault) == QUECOTA_OK) return 1;
+    console_print("storage: ");
+    console_print(fault.rule ? fault.rule : "the table");
+    console_print("\n");
+    return 0;
+}
+
 /* Asks for a plan, unless there is one. */
 static void request(uint32_t *last)
 {
@@ -233,7 +246,7 @@ int main(void)
     core_begin();
     if (!settings_read(&settings) || !flash_open(settings.flash)) return 1;
     console_print("firmware " FIRMWARE_VERSION "\n");
-    if (begin() != QUECOTA_OK) return 1; /* the log says why */
+    if (!storage_is_right() || begin() != QUECOTA_OK) return 1; /* the log says why */
     for (;;) {
         is_woken = 0;
         stack_paint();

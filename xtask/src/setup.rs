@@ -69,6 +69,8 @@ pub const LONG: &[Package] = &[
     ("gcc-arm-linux-gnueabihf", "links programs for 32-bit ARM"),
     ("g++-arm-linux-gnueabihf", "the same of C++"),
     ("libc6-dev-armhf-cross", "C library of those programs"),
+    ("gcc-powerpc-linux-gnu", "links the core's tests for a big-endian machine"),
+    ("libc6-dev-powerpc-cross", "C library of those tests"),
     ("qemu-user", "runs them"),
 ];
 
