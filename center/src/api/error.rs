@@ -103,6 +103,21 @@ impl ApiError {
         self.body.field.as_deref()
     }
 
+    /// What kind of error it is.
+    pub(crate) fn code(&self) -> &'static str {
+        self.body.code
+    }
+
+    /// The value that is wrong, where one was given.
+    pub(crate) fn value(&self) -> Option<&str> {
+        self.body.value.as_deref()
+    }
+
+    /// What would be right.
+    pub(crate) fn rule(&self) -> Option<&str> {
+        self.body.rule.as_deref()
+    }
+
     /// Every reason, where there are several.
     pub(crate) fn reasons(&self) -> &[String] {
         &self.body.reasons

@@ -10,7 +10,7 @@ use crate::rules::plan::{
 };
 use crate::rules::progress::UpgradeState;
 use crate::rules::{DeviceKey, NameError, Title};
-use crate::store::{PackageId, Plan, PlanId, Reader, StoreError};
+use crate::store::{PackageId, Plan, PlanChange, PlanId, Reader, StoreError};
 
 impl Engine {
     /// Saves a new plan. Every field that breaks its rule is named at once.
@@ -120,6 +120,8 @@ impl Engine {
         plan.state = next_state(plan.state, PlanEvent::Activate, None)?;
         plan.activated = Some(now);
         store.save_plan_state(&plan).await?;
+        let change = PlanChange { event: PlanEvent::Activate, reason: None, at: now };
+        store.add_plan_change(id, &change).await?;
         for overlap in overlaps {
             store.supersede(PlanId(overlap.plan), &overlap.component, id).await?;
         }
@@ -186,6 +188,10 @@ impl Engine {
             plan.over = Some(now);
         }
         store.save_plan_state(plan).await?;
+        if event != PlanEvent::DeviceStarts {
+            let reason = plan.halted.clone().filter(|_| event == PlanEvent::Halt);
+            store.add_plan_change(plan.id, &PlanChange { event, reason, at: now }).await?;
+        }
         match event {
             PlanEvent::Terminate => {
                 end_upgrades(store, plan.id, UpgradeState::Failed, TERMINATED, now).await?;

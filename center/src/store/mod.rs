@@ -18,6 +18,7 @@ mod fleet;
 mod log;
 mod packages;
 mod page;
+mod plan_changes;
 mod plan_counts;
 mod plan_devices;
 mod plan_history;
@@ -64,6 +65,7 @@ pub use log::{LogEntry, NewLogEntry};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageKind, PlanWithPackage};
 pub use page::{PAGE_MAX, Page};
 pub use plan_devices::{PlanDevice, ReasonCount, UpgradeFilter};
+pub use plan_changes::PlanChange;
 pub use plan_history::PlanHistory;
 pub use plans::{Mark, Plan};
 pub use products::{Component, Product};
@@ -361,6 +363,7 @@ mod tests {
             secrets::DEVICES_ABOVE,
             log::LOG_AFTER,
             log::LAST_LINE,
+            plan_changes::PLAN_CHANGES,
             plan_history::HISTORY,
             fleet::FAILURES,
             fleet::MODULE_VERSIONS,

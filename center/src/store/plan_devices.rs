@@ -57,8 +57,14 @@ impl UpgradeFilter {
 
 /// Reasons that a plan's summary names at most.
 const REASONS: i64 = 100;
-pub(super) const PLAN_REASONS: &str = "SELECT state, reason, COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 \
-             GROUP BY state, reason ORDER BY devices DESC, state, reason LIMIT $2";
+// By reason alone, which is the order of its index; the states of a reason are columns, so that nothing is sorted.
+pub(super) const PLAN_REASONS: &str = "SELECT reason, COUNT(*) AS devices, \
+             COUNT(*) FILTER (WHERE state = 'no_update_required') AS no_update_required, \
+             COUNT(*) FILTER (WHERE state = 'not_upgraded') AS not_upgraded, \
+             COUNT(*) FILTER (WHERE state = 'upgrading') AS upgrading, \
+             COUNT(*) FILTER (WHERE state = 'upgraded') AS upgraded, \
+             COUNT(*) FILTER (WHERE state = 'upgrade_failed') AS upgrade_failed \
+             FROM upgrades WHERE plan_id = $1 GROUP BY reason ORDER BY devices DESC, reason LIMIT $2";
 
 impl Reader {
     /// A page of the devices that the plan was offered to, in the order of their first offers.
@@ -101,15 +107,20 @@ impl Reader {
     /// The most frequent states and reasons among the plan's devices.
     pub async fn plan_reasons(&mut self, plan: PlanId) -> Result<Vec<ReasonCount>> {
         let rows = sqlx::query(PLAN_REASONS).bind(plan.0).bind(REASONS).fetch_all(self.connection()).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(ReasonCount {
-                    state: row.word("state")?,
-                    reason: row.maybe_text("reason")?,
-                    devices: row.int("devices")?,
-                })
-            })
-            .collect()
+        let mut counts = Vec::new();
+        for row in &rows {
+            for state in UpgradeState::ALL {
+                let devices = row.int(state.as_str())?;
+                if devices > 0 {
+                    counts.push(ReasonCount { state: *state, reason: row.maybe_text("reason")?, devices });
+                }
+            }
+        }
+        // Of equal counts the order is the same each time.
+        counts.sort_by(|a, b| {
+            (b.devices, a.state.as_str(), &a.reason).cmp(&(a.devices, b.state.as_str(), &b.reason))
+        });
+        Ok(counts)
     }
 }
 

@@ -8,13 +8,18 @@ use crate::rules::progress::UpgradeState;
 // A test shows that it has its index.
 pub(super) const HISTORY: &str = "SELECT (created_at - $2) / $3 AS offered, (confirmed_at - $2) / $3 AS confirmed, \
              (ended_at - $2) / $3 AS ended, state, COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 \
-             GROUP BY 1, 2, 3, 4";
+             AND id % $4 = 0 GROUP BY 1, 2, 3, 4";
+
+/// Devices that are looked at for the history of a plan, about; of more than these one in so many stands for all.
+pub const SAMPLE: u64 = 20_000;
 
 /// Devices by the part of the plan's time in which something happened to them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PlanHistory {
     /// Length of a part.
     pub part: Millis,
+    /// One device in so many was looked at and counts for so many; 1: all of them.
+    pub one_in: i64,
     /// First offer.
     pub offered: Vec<i64>,
     /// First confirmation.
@@ -26,23 +31,24 @@ pub struct PlanHistory {
 }
 
 impl Reader {
-    /// The plan's history from `from` until `until` in so many parts.
+    /// The plan's history from `from` until `until` in so many parts. The plan was offered to about `devices`, which decides
+    /// whether all are looked at.
     pub async fn plan_history(
         &mut self,
         plan: PlanId,
-        from: Millis,
-        until: Millis,
+        (from, until): (Millis, Millis),
         parts: i64,
+        devices: u64,
     ) -> Result<PlanHistory> {
+        let one_in = i64::try_from(devices.div_ceil(SAMPLE)).unwrap_or(i64::MAX).max(1);
         let count = usize::try_from(parts).unwrap_or(1).max(1);
         let part = Millis(((until - from).0 / parts.max(1)).max(1) + 1);
         let none = || vec![0; count];
         let mut history =
-            PlanHistory { part, offered: none(), confirmed: none(), upgraded: none(), failed: none() };
-        let rows =
-            sqlx::query(HISTORY).bind(plan.0).bind(from.0).bind(part.0).fetch_all(self.connection()).await?;
-        for row in rows {
-            let devices = row.int("devices")?;
+            PlanHistory { part, one_in, offered: none(), confirmed: none(), upgraded: none(), failed: none() };
+        let query = sqlx::query(HISTORY).bind(plan.0).bind(from.0).bind(part.0).bind(one_in);
+        for row in query.fetch_all(self.connection()).await? {
+            let devices = row.int("devices")? * one_in;
             let state: UpgradeState = row.word("state")?;
             let ended = match state {
                 UpgradeState::Upgraded => Some(&mut history.upgraded),

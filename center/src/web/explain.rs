@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::parts::{component_word, upgrade_word};
+use super::texts::forms;
 use super::view::{Lang, View};
 use crate::engine::Why;
 use crate::rules::block_reason::{BlockReason, Verifying, Wait};
@@ -232,44 +233,5 @@ pub fn reason(view: &View, text: &str) -> String {
     if view.lang == Lang::En {
         return text.to_owned();
     }
-    let found = REASONS.iter().find_map(|(english, chinese)| {
-        let values = matches(english, text)?;
-        let mut said = String::new();
-        let mut values = values.into_iter();
-        for (index, part) in chinese.split("{}").enumerate() {
-            if index > 0 {
-                said.push_str(values.next().unwrap_or_default());
-            }
-            said.push_str(part);
-        }
-        Some(said)
-    });
-    found.unwrap_or_else(|| text.to_owned())
-}
-
-/// The values of `{}` in a text that has this form.
-fn matches<'t>(form: &str, text: &'t str) -> Option<Vec<&'t str>> {
-    let mut parts = form.split("{}");
-    let mut rest = text.strip_prefix(parts.next()?)?;
-    let mut values = Vec::new();
-    for part in parts {
-        let end = if part.is_empty() { rest.len() } else { rest.find(part)? };
-        let (value, after) = rest.split_at(end);
-        values.push(value);
-        rest = after.strip_prefix(part)?;
-    }
-    rest.is_empty().then_some(values)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_is_known_by_its_form() {
-        assert_eq!(matches("the plan has ended", "the plan has ended"), Some(vec![]));
-        assert_eq!(matches("battery {} % < {} %", "battery 17 % < 30 %"), Some(vec!["17", "30"]));
-        assert_eq!(matches("refused: {}", "refused: no"), Some(vec!["no"]));
-        assert_eq!(matches("refused", "refused: no"), None);
-    }
+    forms::chinese(REASONS, text).unwrap_or_else(|| text.to_owned())
 }

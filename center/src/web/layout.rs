@@ -1,5 +1,7 @@
 //! What all pages have around them, and how an error becomes a page.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -8,6 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::Console;
 use super::assets;
+use super::refusal;
 use super::texts;
 use super::view::{Anyone, Lang, View};
 use crate::access::AccessError;
@@ -56,16 +59,12 @@ impl From<NameError> for Wrong {
 
 /// What an error says, for the page around it.
 #[derive(Debug, Clone)]
-struct Said {
-    message: String,
-    reasons: Vec<String>,
-}
+struct Said(Arc<ApiError>);
 
 impl IntoResponse for Wrong {
     fn into_response(self) -> Response {
-        let said = Said { message: self.0.message().to_owned(), reasons: self.0.reasons().to_vec() };
         let mut response = self.0.status().into_response();
-        response.extensions_mut().insert(said);
+        response.extensions_mut().insert(Said(Arc::new(self.0)));
         response
     }
 }
@@ -267,7 +266,7 @@ pub async fn finish(State(console): State<Console>, request: Request, next: Next
     let mut response = next.run(request).await;
     if let Some(said) = response.extensions_mut().remove::<Said>() {
         let Ok(Anyone(view)) = Anyone::from_request_parts(&mut head, &console).await;
-        response = explained(&view, response.status(), &said);
+        response = explained(&view, &said.0);
     }
     let headers = response.headers_mut();
     let fixed = [
@@ -284,7 +283,8 @@ pub async fn finish(State(console): State<Console>, request: Request, next: Next
     response
 }
 
-fn explained(view: &View, status: StatusCode, said: &Said) -> Response {
+fn explained(view: &View, error: &ApiError) -> Response {
+    let status = error.status();
     let title = match status {
         StatusCode::NOT_FOUND => view.t("Not found"),
         StatusCode::FORBIDDEN => view.t("Not allowed"),
@@ -293,10 +293,7 @@ fn explained(view: &View, status: StatusCode, said: &Said) -> Response {
         _ => view.t("Something went wrong"),
     };
     Page::new(view, Place::None, title).status(status).show(html! {
-        div.wrong role="alert" {
-            @if said.reasons.is_empty() { p { (said.message) } }
-            @else { ul { @for reason in &said.reasons { li { (reason) } } } }
-        }
+        (refusal::block(view, error))
         p { a.button href="/" { (view.t("To the fleet")) } }
     })
 }

@@ -4,6 +4,7 @@
 //! redirect. A page asks the store and the engine; it never decides by itself what may be done.
 
 mod assets;
+mod counts;
 mod explain;
 mod form;
 mod layout;
@@ -11,6 +12,7 @@ mod live;
 mod memo;
 mod pages;
 mod parts;
+mod refusal;
 mod texts;
 mod view;
 
@@ -25,7 +27,7 @@ use crate::api::error::ApiError;
 use crate::api::{Api, audit_pages};
 use crate::engine::Engine;
 use crate::rules::ProductKey;
-use crate::store::{FailureCount, PlanId, Reader, StoreError};
+use crate::store::{PlanId, Reader, StoreError};
 
 use self::layout::Wrong;
 use self::memo::Memo;
@@ -38,12 +40,16 @@ const FORM_MAX: usize = 80 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Console {
     api: Api,
-    /// What takes long to count of a plan.
-    plans: Memo<PlanId, pages::plan::Counts>,
-    /// The versions that a product's devices report.
-    versions: Memo<ProductKey, pages::fleet::Versions>,
+    /// A plan's devices by state.
+    figures: Memo<PlanId, counts::PlanFigures>,
+    /// What takes longer to count of a plan.
+    plans: Memo<PlanId, counts::PlanCounts>,
+    /// A product's devices.
+    devices: Memo<ProductKey, counts::DeviceCounts>,
+    /// The versions that they report.
+    versions: Memo<ProductKey, counts::Versions>,
     /// The failures of the last days.
-    failures: Memo<(), Vec<FailureCount>>,
+    failures: Memo<(), counts::Failures>,
 }
 
 impl FromRef<Console> for Access {
@@ -56,7 +62,14 @@ impl Console {
     /// The console over the API's use cases, for those who have an account.
     #[must_use]
     pub fn new(api: Api) -> Self {
-        Self { api, plans: Memo::default(), versions: Memo::default(), failures: Memo::default() }
+        Self {
+            api,
+            figures: Memo::default(),
+            plans: Memo::default(),
+            devices: Memo::default(),
+            versions: Memo::default(),
+            failures: Memo::default(),
+        }
     }
 
     fn engine(&self) -> &Engine {
@@ -128,6 +141,7 @@ impl Console {
     }
 
     fn plans() -> Router<Self> {
+        use pages::plan::{life, orders};
         use pages::{plan, plan_device, plan_form};
         Router::new()
             .route("/plans", get(pages::plans::list))
@@ -136,13 +150,13 @@ impl Console {
             .route("/plans/{plan}", get(plan::show))
             .route("/plans/{plan}/live", get(plan::live))
             .route("/plans/{plan}/edit", get(plan_form::edit).post(plan_form::save))
-            .route("/plans/{plan}/activate", get(plan::ask_activate).post(plan::activate))
-            .route("/plans/{plan}/terminate", get(plan::ask_terminate).post(plan::terminate))
-            .route("/plans/{plan}/clone", get(plan::ask_clone).post(plan::clone))
-            .route("/plans/{plan}/suspend", post(plan::suspend))
-            .route("/plans/{plan}/resume", post(plan::resume))
-            .route("/plans/{plan}/delete", post(plan::delete))
-            .route("/plans/{plan}/order", post(plan::order))
+            .route("/plans/{plan}/activate", get(life::ask_activate).post(life::activate))
+            .route("/plans/{plan}/terminate", get(life::ask_terminate).post(life::terminate))
+            .route("/plans/{plan}/clone", get(life::ask_clone).post(life::clone))
+            .route("/plans/{plan}/suspend", post(life::suspend))
+            .route("/plans/{plan}/resume", post(life::resume))
+            .route("/plans/{plan}/delete", post(life::delete))
+            .route("/plans/{plan}/order", post(orders::order))
             .route("/plans/{plan}/devices.csv", get(plan::csv))
             .route("/plans/{plan}/devices/{dk}", get(plan_device::show))
             .route("/plans/{plan}/devices/{dk}/live", get(plan_device::live))

@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::counts::PlanFigures;
 use super::view::{View, number};
 use crate::rules::plan::{PlanState, Verified};
-use crate::rules::progress::{ComponentState, Figures, Presence, UpgradeState};
+use crate::rules::progress::{ComponentState, Presence, UpgradeState};
 use crate::rules::verification::VerificationState;
 use crate::store::Device;
 
@@ -112,27 +113,22 @@ pub fn presence(view: &View, device: &Device) -> Markup {
     }
 }
 
-/// How many of a plan's devices have not been offered it.
-pub fn unreached(figures: &Figures, population: u64) -> u64 {
-    let Figures { not_required, not_upgraded, upgrading, upgraded, failed } = figures;
-    population.saturating_sub(not_required + not_upgraded + upgrading + upgraded + failed)
-}
-
 /// Devices by state, in the order of the bar and its legend.
-fn shares(figures: &Figures, unreached: u64) -> [(&'static str, &'static str, u64); 6] {
+fn shares(counted: &PlanFigures) -> [(&'static str, &'static str, u64); 6] {
+    let figures = &counted.figures;
     [
         ("good", "Upgraded", figures.upgraded),
         ("busy", "Upgrading", figures.upgrading),
         ("bad", "Upgrade Failed", figures.failed),
         ("waiting", "Not Upgraded", figures.not_upgraded),
         ("idle", "No Update Required", figures.not_required),
-        ("rest", "Not reached yet", unreached),
+        ("rest", "Not reached yet", counted.unreached()),
     ]
 }
 
 /// A bar of a plan's devices by state; its words stand in the legend, or are read out.
-pub fn bar(view: &View, figures: &Figures, unreached: u64) -> Markup {
-    let shares = shares(figures, unreached);
+pub fn bar(view: &View, counted: &PlanFigures) -> Markup {
+    let shares = shares(counted);
     let whole: u64 = shares.iter().map(|(.., count)| count).sum();
     let words = shares.iter().filter(|(.., count)| *count > 0);
     let words: Vec<String> =
@@ -159,10 +155,10 @@ pub fn bar(view: &View, figures: &Figures, unreached: u64) -> Markup {
 }
 
 /// The words to a bar, each with its number.
-pub fn legend(view: &View, figures: &Figures, unreached: u64) -> Markup {
+pub fn legend(view: &View, counted: &PlanFigures) -> Markup {
     html! {
         ul.legend {
-            @for (kind, word, count) in shares(figures, unreached).iter().filter(|(kind, _, count)| *count > 0 || *kind != "rest") {
+            @for (kind, word, count) in shares(counted).iter().filter(|(kind, _, count)| *count > 0 || *kind != "rest") {
                 li {
                     span class={ "dot is-" (kind) } aria-hidden="true" {}
                     span { (view.t(word)) } " " b { (number(*count)) }
@@ -233,7 +229,7 @@ pub fn next_page(view: &View, path: &str, next: Option<&str>) -> Markup {
 }
 
 /// A labelled field of a form, with what is wrong with it.
-pub fn field(label: &str, name: &str, hint: &str, wrong: Option<&str>, input: Markup) -> Markup {
+pub fn field(label: &str, name: &str, hint: &str, wrong: Option<String>, input: Markup) -> Markup {
     html! {
         div.field .is-wrong[wrong.is_some()] {
             label for=(name) { (label) }

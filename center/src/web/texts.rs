@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+pub mod forms;
 mod table;
 
 use table::TABLE;

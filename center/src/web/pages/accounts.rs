@@ -14,6 +14,7 @@ use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::parts::{field, table};
+use crate::web::refusal;
 use crate::web::view::View;
 
 /// Accounts and tokens of a page; nobody has so many by hand.
@@ -64,7 +65,7 @@ async fn page(
     secret: Option<Markup>,
 ) -> Answer {
     let all = Everybody::of(console).await?;
-    let wrong = error.map(ApiError::message);
+    let wrong = error.map(|error| refusal::told(view, error));
     let (of_account, of_token) = if fields.given("token").is_some() { (None, wrong) } else { (wrong, None) };
     let response: Response = Page::new(view, Place::Accounts, view.t("Accounts and Tokens"))
         .status(error.map_or(StatusCode::OK, ApiError::status))

@@ -27,6 +27,7 @@ use crate::web::live::{self, Parts};
 use crate::web::parts::{
     component_state, fetched, maybe, plan_state, presence, table, upgrade_state, verification_state,
 };
+use crate::web::refusal;
 use crate::web::view::{View, bytes};
 
 /// Lines of the log that the page shows.
@@ -312,7 +313,7 @@ fn page(view: &View, details: &Details, wrong: Option<(&ApiError, &Fields)>) -> 
         .show(html! {
             @if let Some((error, fields)) = wrong {
                 div.wrong role="alert" {
-                    p { (error.message()) }
+                    p { (refusal::told(view, error)) }
                     @if fields.get("action") == "appoint" && let Some(seen) = details.user_plans.iter().find(|seen| seen.plan.id.0.to_string() == fields.get("plan")) {
                         (details.appoint(view, seen.plan.id.0, &seen.plan.settings.time_zone, fields, None))
                     }

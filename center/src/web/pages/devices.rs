@@ -12,6 +12,7 @@ use crate::web::Console;
 use crate::web::form::Fields;
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::parts::{empty, maybe, next_page, presence, table};
+use crate::web::refusal;
 use crate::web::view::View;
 
 /// Devices of a page.
@@ -143,7 +144,7 @@ pub async fn list(State(console): State<Console>, view: View, RawQuery(given): R
     };
     let content = html! {
         (search)
-        @if let Some(error) = &wrong { p.fault role="alert" { (error.message()) } }
+        @if let Some(error) = &wrong { p.fault role="alert" { (refusal::told(&view, error)) } }
         @else if rows.is_empty() && is_search {
             (empty(view.t("No device matches"), view.t("All conditions of the search must hold. Take one away."), html! {
                 a.button href={ "/devices?product=" (product) } { (view.t("Show all devices")) }

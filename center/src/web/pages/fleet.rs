@@ -8,55 +8,41 @@ use maud::{Markup, html};
 
 use crate::api::error::ApiError;
 use crate::clock::Millis;
-use crate::rules::plan::{List, PlanState};
-use crate::rules::progress::{Figures, Presence};
-use crate::rules::{ComponentKind, DeviceKey, PackageId, ProductKey};
-use crate::store::{FailureCount, Plan, Product, Topic, VersionCount};
+use crate::rules::plan::PlanState;
+use crate::rules::{DeviceKey, PackageId};
+use crate::store::{Plan, Product, Topic};
 use crate::web::Console;
+use crate::web::counts::{DAYS, DeviceCounts, Failures, PlanFigures, Versions};
 use crate::web::explain::reason;
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::live::{self, Parts};
-use crate::web::parts::{bar, empty, legend, plan_state, rate, unreached};
+use crate::web::memo::Waits;
+use crate::web::parts::{bar, empty, legend, plan_state, rate};
 use crate::web::view::{View, number};
 
-/// Days of failures that the page counts.
-const DAYS: i64 = 7;
-/// Versions of a component that it names.
-const VERSIONS: i64 = 5;
 /// Failure reasons that it names.
 const REASONS: usize = 6;
 
-/// A plan that is active, with its figures.
+/// A plan that is active.
 struct Running {
     plan: Plan,
-    figures: Figures,
-    population: u64,
+    /// None: they are being counted.
+    figures: Option<Arc<PlanFigures>>,
 }
 
 /// A product with what its devices run.
 struct InField {
     product: Product,
-    online: i64,
-    devices: i64,
+    /// None: they are being counted.
+    counts: Option<Arc<DeviceCounts>>,
     /// None: they are being counted.
     versions: Option<Arc<Versions>>,
 }
 
-/// The most frequent versions of each component.
-pub struct Versions(Vec<(String, Vec<VersionCount>)>);
-
-impl Versions {
-    async fn of(console: Console, product: ProductKey) -> Result<Self, ApiError> {
-        let mut store = console.read().await?;
-        let mut versions = Vec::new();
-        for component in store.components(&product).await? {
-            let mcu = (component.kind == ComponentKind::Mcu).then_some(&component.no);
-            let counts = store.versions_in_field(&product, mcu, VERSIONS).await?;
-            if !counts.is_empty() {
-                versions.push((component.no.to_string(), counts));
-            }
-        }
-        Ok(Self(versions))
+impl InField {
+    /// All devices; 0 while they are being counted.
+    fn devices(&self) -> i64 {
+        self.counts.as_ref().map_or(0, |counts| counts.devices)
     }
 }
 
@@ -65,48 +51,32 @@ struct Fleet {
     saved: Vec<Plan>,
     products: Vec<InField>,
     /// None: they are being counted, or are not for the viewer.
-    failures: Option<Arc<Vec<FailureCount>>>,
+    failures: Option<Arc<Failures>>,
     failed_verifications: Vec<(i64, PackageId, DeviceKey)>,
     has_packages: bool,
 }
 
-/// Failures of the last days.
-async fn failures(console: Console) -> Result<Vec<FailureCount>, ApiError> {
-    let from = console.engine().clock().now() - Millis::hours(24 * DAYS);
-    Ok(console.read().await?.failures_since(from, Millis::hours(24)).await?)
-}
-
 impl Fleet {
-    async fn of(console: &Console, view: &View) -> Result<Self, ApiError> {
-        let now = view.now;
+    async fn of(console: &Console, view: &View, waits: Waits) -> Result<Self, ApiError> {
+        let (now, deadline) = (view.now, waits.deadline());
         let mut store = console.read().await?;
-        let mut products: Vec<InField> = Vec::new();
+        // Everything is counted at the same time, beside what is read here.
+        let mut asked = Vec::new();
         for product in store.products().await? {
-            if !view.reaches(&product.key) {
-                continue;
+            if view.reaches(&product.key) {
+                asked.push((console.ask_devices(&product.key), console.ask_versions(&product.key), product));
             }
-            let online = store.count_devices(&product.key, Presence::Online).await?;
-            let offline = store.count_devices(&product.key, Presence::Offline).await?;
-            let count = Versions::of(console.clone(), product.key.clone());
-            let versions = console.versions.get(product.key.clone(), count).await;
-            products.push(InField { product, online, devices: online + offline, versions });
         }
-        let mut running = Vec::new();
+        let mut active = Vec::new();
         for (_, plan) in store.running_plans().await? {
             // One that cannot be used stands in the process log, and hides no other.
             let Ok(plan) = plan else { continue };
-            let product = products.iter().find(|field| field.product.key == plan.settings.product);
-            let Some(product) = product else { continue };
-            let figures = store.plan_figures(plan.id).await?;
-            let listed = store.count_listed(plan.id, List::White).await?;
-            let population = u64::try_from(if listed > 0 { listed } else { product.devices }).unwrap_or(0);
-            running.push(Running { plan, figures, population });
+            if view.reaches(&plan.settings.product) {
+                active.push((console.ask_figures(&plan), plan));
+            }
         }
         // They are counted over all products: not for those who may not see all of them.
-        let failures = match view.reaches_all() {
-            true => console.failures.get((), failures(console.clone())).await,
-            false => None,
-        };
+        let failures = view.reaches_all().then(|| console.ask_failures());
         let mut failed_verifications = Vec::new();
         for id in store.failed_verifications(now - Millis::hours(24 * DAYS), 5).await? {
             let upgrade = store.upgrade(id).await?;
@@ -126,6 +96,20 @@ impl Fleet {
             .filter(|plan| plan.state == PlanState::Saved && view.reaches(&plan.settings.product))
             .collect();
         let has_packages = !store.packages(None, 0, 1).await?.rows.is_empty();
+        drop(store);
+        let mut products = Vec::with_capacity(asked.len());
+        for (counts, versions, product) in asked {
+            let (counts, versions) = (counts.by(deadline).await, versions.by(deadline).await);
+            products.push(InField { product, counts, versions });
+        }
+        let mut running = Vec::with_capacity(active.len());
+        for (figures, plan) in active {
+            running.push(Running { plan, figures: figures.by(deadline).await });
+        }
+        let failures = match failures {
+            Some(asked) => asked.by(deadline).await,
+            None => None,
+        };
         Ok(Self { running, saved, products, failures, failed_verifications, has_packages })
     }
 
@@ -164,7 +148,7 @@ impl Fleet {
         let fallen: i64 = self
             .failures
             .iter()
-            .flat_map(|counts| counts.iter())
+            .flat_map(|counts| &counts.0)
             .filter(|count| {
                 count.reason.as_deref().is_some_and(|reason| {
                     reason.starts_with("reported ") && reason.ends_with("after success")
@@ -195,13 +179,14 @@ impl Fleet {
         html! {
             @for running in &self.running {
                 @let plan = &running.plan;
-                @let rest = unreached(&running.figures, running.population);
                 article.running {
                     h3 { a href={ "/plans/" (plan.id.0) } { (plan.settings.name) } " " (plan_state(view, plan.state)) }
-                    (bar(view, &running.figures, rest))
-                    (legend(view, &running.figures, rest))
+                    @match &running.figures {
+                        Some(counted) => { (bar(view, counted)) (legend(view, counted)) }
+                        None => p.muted { (view.t("Many devices: they are being counted.")) }
+                    }
                     p.muted {
-                        (view.t("Success rate")) " " b { (rate(running.figures.success_rate())) }
+                        (view.t("Success rate")) " " b { (rate(running.figures.as_ref().and_then(|counted| counted.figures.success_rate()))) }
                         @if let Some(end) = plan.settings.end { " \u{b7} " (view.t("ends")) " " (view.away(end)) }
                         @else if let Some(at) = plan.activated { " \u{b7} " (view.t("activated")) " " (view.away(at)) }
                     }
@@ -215,7 +200,7 @@ impl Fleet {
         let create = |path: &str, text: &'static str| {
             html! { @if view.may_operate() { a.button.main href=(path) { (view.t(text)) } } }
         };
-        let (product, devices) = (self.products.first(), self.products.iter().any(|field| field.devices > 0));
+        let (product, devices) = (self.products.first(), self.products.iter().any(|field| field.devices() > 0));
         if product.is_none() {
             return empty(
                 view.t("Start with a product"),
@@ -252,8 +237,13 @@ impl Fleet {
                 article.product {
                     h3 { a href={ "/products/" (field.product.key) } { (field.product.name) } }
                     p {
-                        a href={ "/devices?product=" (field.product.key) } { b { (number(field.devices)) } " " (view.t("devices")) } ", "
-                        a href={ "/devices?online=yes&product=" (field.product.key) } { b { (number(field.online)) } " " (view.t("online")) }
+                        @match &field.counts {
+                            Some(counts) => {
+                                a href={ "/devices?product=" (field.product.key) } { b { (number(counts.devices)) } " " (view.t("devices")) } ", "
+                                a href={ "/devices?online=yes&product=" (field.product.key) } { b { (number(counts.online)) } " " (view.t("online")) }
+                            }
+                            None => span.muted { (view.t("Many devices: they are being counted.")) }
+                        }
                     }
                     @if field.versions.is_none() { p.muted { (view.t("Many devices: versions are being counted.")) } }
                     @for (component, counts) in field.versions.iter().flat_map(|versions| &versions.0) {
@@ -263,7 +253,7 @@ impl Fleet {
                                 @for count in counts {
                                     tr {
                                         th.mono scope="row" { (count.version) }
-                                        td.meter { (share(count.devices, field.devices)) }
+                                        td.meter { (share(count.devices, field.devices())) }
                                         td.number { (number(count.devices)) }
                                     }
                                 }
@@ -277,7 +267,7 @@ impl Fleet {
 
     fn failures(&self, view: &View) -> Markup {
         let mut reasons: BTreeMap<&str, [i64; DAYS as usize]> = BTreeMap::new();
-        for count in self.failures.iter().flat_map(|counts| counts.iter()) {
+        for count in self.failures.iter().flat_map(|counts| &counts.0) {
             let days = reasons.entry(count.reason.as_deref().unwrap_or("")).or_default();
             if let Some(day) =
                 usize::try_from(count.part).ok().and_then(|part| days.get_mut(part.min(DAYS as usize - 1)))
@@ -337,7 +327,7 @@ fn spark(view: &View, days: &[i64], most: i64) -> Markup {
 
 /// `GET /`.
 pub async fn show(State(console): State<Console>, view: View) -> Answer {
-    let fleet = Fleet::of(&console, &view).await?;
+    let fleet = Fleet::of(&console, &view, Waits::Page).await?;
     let mut parts = fleet.parts(&view).into_iter().map(|(_, part)| part);
     let mut next = || parts.next().unwrap_or_default();
     let (decisions, running, field, failures) = (next(), next(), next(), next());
@@ -368,7 +358,7 @@ pub async fn live(State(console): State<Console>, view: View) -> Answer {
         Box::pin(async move {
             let (console, view) = &*shared;
             let view = view.anew(console);
-            Ok(Fleet::of(console, &view).await?.parts(&view))
+            Ok(Fleet::of(console, &view, Waits::Stream).await?.parts(&view))
         })
     })
 }

@@ -18,6 +18,7 @@ use crate::web::Console;
 use crate::web::form::{Act, Fields, check, done};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::parts::{empty, field, maybe, next_page, plan_state, table, verification_state, verified};
+use crate::web::refusal;
 use crate::web::view::{View, bytes, number};
 
 /// Packages of a page.
@@ -199,7 +200,7 @@ fn upload_form(
     error: Option<&ApiError>,
 ) -> Markup {
     let wrong = |names: &[&str]| {
-        error.filter(|error| error.field().is_some_and(|field| names.contains(&field))).map(ApiError::message)
+        error.filter(|error| error.field().is_some_and(|field| names.contains(&field))).map(|error| refusal::told(view, error))
     };
     let known = ["component", "name", "target", "source", "remark", "file", "version"];
     let other = error.filter(|error| error.field().is_none_or(|field| !known.contains(&field)));
@@ -212,7 +213,7 @@ fn upload_form(
             data-sending=(view.t("{0} % sent")) data-storing=(view.t("Sent; the center stores it\u{2026}"))
             data-broken=(view.t("The connection broke. Nothing was kept; send it again.")) {
             (view.csrf())
-            @if let Some(error) = other { p.fault role="alert" { (error.message()) } }
+            @if let Some(error) = other { p.fault role="alert" { (refusal::told(view, error)) } }
             (field(view.t("Version Package Name"), "name", "", wrong(&["name"]), html! {
                 input #name name="name" required maxlength="100" value=(fields.get("name"));
             }))
@@ -332,7 +333,7 @@ async fn details(
     }
     let content = &package.content;
     let product = store.product(&content.product).await?;
-    let wrong = error.map(|(error, _)| error.message());
+    let wrong = error.map(|(error, _)| refusal::told(view, error));
     let (at_verify, at_top) = if error.is_some_and(|(_, fields)| fields.given("device").is_some()) {
         (wrong, None)
     } else {

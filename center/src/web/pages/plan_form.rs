@@ -18,6 +18,7 @@ use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::parts::{empty, field};
+use crate::web::refusal;
 use crate::web::view::View;
 
 /// The plan that a form is about.
@@ -210,7 +211,7 @@ async fn preview_panel(console: &Console, view: &View, product: &ProductKey, fie
     match run.await {
         Ok((run, zone)) => dry_run::panel(view, &run, &zone),
         Err(error) => {
-            html! { p.fault { (error.message()) } @for reason in error.reasons() { p.fault { (reason) } } }
+            html! { p.fault { (refusal::told(view, &error)) } @for reason in refusal::reasons(view, &error) { p.fault { (reason) } } }
         }
     }
 }
@@ -239,11 +240,8 @@ fn page(
                 (view.csrf())
                 input type="hidden" name="product" value=(choices.product.key);
                 @if let Some(error) = error {
-                    div.wrong role="alert" {
-                        @if known { p { (view.t("One field is not right; it is marked below.")) } }
-                        @else if error.reasons().is_empty() { p { (error.message()) } }
-                        @else { ul { @for reason in error.reasons() { li { (reason) } } } }
-                    }
+                    @if known { div.wrong role="alert" { p { (view.t("One field is not right; it is marked below.")) } } }
+                    @else { (refusal::block(view, error)) }
                 }
                 (sections(view, choices, fields, error))
                 div.actions.end {
@@ -305,7 +303,7 @@ const FIELDS: &[&str] = &[
 fn sections(view: &View, choices: &Choices, fields: &Fields, error: Option<&ApiError>) -> Markup {
     let wrong = |names: &[&str]| {
         let is_of = |error: &&ApiError| error.field().is_some_and(|field| names.contains(&field));
-        error.filter(is_of).map(ApiError::message)
+        error.filter(is_of).map(|error| refusal::told(view, error))
     };
     let text = |name: &'static str, kind: &str| {
         html! { input id=(name) type=(kind) name=(name) value=(fields.get(name)) autocomplete="off"; }
@@ -408,7 +406,7 @@ fn sections(view: &View, choices: &Choices, fields: &Fields, error: Option<&ApiE
     }
 }
 
-fn list(view: &View, name: &'static str, label: &str, fields: &Fields, wrong: Option<&str>) -> Markup {
+fn list(view: &View, name: &'static str, label: &str, fields: &Fields, wrong: Option<String>) -> Markup {
     let hint = view.t("One device key a line. A CSV file may be dropped here: its first column counts.");
     field(
         label,

@@ -3,32 +3,16 @@
 use axum::extract::{RawQuery, State};
 use maud::html;
 
-use crate::api::error::ApiError;
 use crate::rules::ProductKey;
-use crate::rules::plan::List;
-use crate::rules::progress::Presence;
-use crate::store::{Plan, Reader};
 use crate::web::Console;
 use crate::web::form::Fields;
 use crate::web::layout::{Answer, Page, Place};
-use crate::web::parts::{bar, empty, next_page, plan_state, rate, table, unreached};
+use crate::web::memo::Waits;
+use crate::web::parts::{bar, empty, next_page, plan_state, rate, table};
 use crate::web::view::{View, number};
 
 /// Plans of a page.
 const ROWS: i64 = 50;
-
-/// How many devices a plan is for.
-pub(super) async fn population(store: &mut Reader, plan: &Plan) -> Result<u64, ApiError> {
-    let listed = store.count_listed(plan.id, List::White).await?;
-    let count = if listed > 0 {
-        listed
-    } else {
-        let product = &plan.settings.product;
-        store.count_devices(product, Presence::Online).await?
-            + store.count_devices(product, Presence::Offline).await?
-    };
-    Ok(u64::try_from(count).unwrap_or(0))
-}
 
 /// `GET /plans`.
 pub async fn list(State(console): State<Console>, view: View, RawQuery(query): RawQuery) -> Answer {
@@ -39,14 +23,14 @@ pub async fn list(State(console): State<Console>, view: View, RawQuery(query): R
     products.retain(|product| view.reaches(&product.key));
     let after = fields.get("after").parse().unwrap_or(0);
     let page = store.plans(product.as_ref(), after, ROWS).await?;
-    let mut rows = Vec::with_capacity(page.rows.len());
-    for plan in page.rows {
-        if !view.reaches(&plan.settings.product) {
-            continue;
-        }
-        let figures = store.plan_figures(plan.id).await?;
-        let devices = population(&mut store, &plan).await?;
-        rows.push((plan, figures, devices));
+    drop(store);
+    let deadline = Waits::Page.deadline();
+    let plans = page.rows.into_iter().filter(|plan| view.reaches(&plan.settings.product));
+    // All of them are counted at the same time.
+    let asked: Vec<_> = plans.map(|plan| (console.ask_figures(&plan), plan)).collect();
+    let mut rows = Vec::with_capacity(asked.len());
+    for (figures, plan) in asked {
+        rows.push((plan, figures.by(deadline).await));
     }
     let query = product.as_ref().map(|product| format!("?product={product}")).unwrap_or_default();
     let add = html! {
@@ -86,13 +70,18 @@ pub async fn list(State(console): State<Console>, view: View, RawQuery(query): R
                     view.t("Created"),
                 ],
                 html! {
-                    @for (plan, figures, devices) in &rows {
+                    @for (plan, counted) in &rows {
                         tr {
                             th scope="row" { a href={ "/plans/" (plan.id.0) } { (plan.settings.name) } " " span.muted { "#" (plan.id.0) } }
                             td { (plan_state(&view, plan.state)) }
-                            td.meter { (bar(&view, figures, unreached(figures, *devices))) }
-                            td.number { (rate(figures.success_rate())) }
-                            td.number { (number(*devices)) }
+                            @match counted {
+                                Some(counted) => {
+                                    td.meter { (bar(&view, counted)) }
+                                    td.number { (rate(counted.figures.success_rate())) }
+                                    td.number { (number(counted.population)) }
+                                }
+                                None => td.muted colspan="3" { (view.t("Many devices: they are being counted.")) }
+                            }
                             td { @for (index, selected) in plan.settings.components.iter().enumerate() { @if index > 0 { ", " } (selected.component) } }
                             td { (view.time(plan.created)) }
                         }

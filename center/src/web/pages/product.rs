@@ -13,6 +13,7 @@ use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::parts::{field, table};
+use crate::web::refusal;
 use crate::web::view::{View, number};
 
 /// The name of a component's type.
@@ -42,7 +43,7 @@ async fn page(
     let components = store.components(key).await?;
     let online = store.count_devices(key, Presence::Online).await?;
     let devices = online + store.count_devices(key, Presence::Offline).await?;
-    let wrong = error.map(ApiError::message);
+    let wrong = error.map(|error| refusal::told(view, error));
     let (in_settings, in_components) =
         if fields.given("id").is_some() { (None, wrong) } else { (wrong, None) };
     let status = error.map_or(StatusCode::OK, ApiError::status);

@@ -14,6 +14,7 @@ use crate::web::Console;
 use crate::web::form::{Act, Fields};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::parts::{empty, field, table};
+use crate::web::refusal;
 use crate::web::view::{View, number};
 
 /// `GET /products`.
@@ -92,7 +93,7 @@ pub(super) fn admission(view: &View, chosen: Admission) -> Markup {
 }
 
 fn form(view: &View, fields: &Fields, error: Option<&ApiError>) -> Response {
-    let wrong = |name: &str| error.filter(|error| error.field() == Some(name)).map(ApiError::message);
+    let wrong = |name: &str| error.filter(|error| error.field() == Some(name)).map(|error| refusal::told(view, error));
     let other = error.filter(|error| {
         ![Some("product key"), Some("name"), Some("product secret"), Some("product")].contains(&error.field())
     });
@@ -101,7 +102,7 @@ fn form(view: &View, fields: &Fields, error: Option<&ApiError>) -> Response {
         html! {
             form.card method="post" action="/products/new" {
                 (view.csrf())
-                @if let Some(error) = other { p.fault role="alert" { (error.message()) } }
+                @if let Some(error) = other { p.fault role="alert" { (refusal::told(view, error)) } }
                 (field(view.t("Name"), "name", "", wrong("name"), html! {
                     input #name name="name" required maxlength="100" value=(fields.get("name"));
                 }))

@@ -11,6 +11,7 @@ use crate::peer::Peer;
 use crate::web::form::{Fields, is_ours};
 use crate::web::layout::{Page, Place};
 use crate::web::parts::field;
+use crate::web::refusal;
 use crate::web::view::{Anyone, LANGUAGE_COOKIE, View};
 
 /// A path of this center, whatever a link says; everything else leads home.
@@ -26,6 +27,7 @@ pub(super) fn told(view: &View, error: &AccessError) -> String {
         AccessError::TooManyTries { seconds } => {
             view.f("Too many wrong tries from this address: wait {0} s and try again.", &[seconds])
         }
+        AccessError::WeakPassword(rule) => refusal::rule(view, rule),
         other => other.to_string(),
     }
 }

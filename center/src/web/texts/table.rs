@@ -672,4 +672,9 @@ pub const TABLE: &[(&str, &str)] = &[
     ("Before", "之前"),
     ("After", "之后"),
     ("Show", "显示"),
+    ("Many devices: they are being counted.", "设备很多，正在统计。"),
+    ("Suspended itself", "已自动暂停"),
+    ("Resumed", "已恢复"),
+    ("What happened to the plan", "计划的经过"),
+    ("Drawn from one device in {0}.", "按每 {0} 台设备取一台绘制。"),
 ];
