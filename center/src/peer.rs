@@ -1,6 +1,7 @@
 //! Who is at the other end of a request: the connection says it, or a proxy in front that was named.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -36,6 +37,12 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 pub struct Network {
     first: IpAddr,
     bits: u32,
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.bits)
+    }
 }
 
 impl FromStr for Network {

@@ -36,7 +36,7 @@ use crate::scheduler::Scheduler;
 use crate::seal::Keyring;
 use crate::store::{Store, StoreError};
 use crate::tls::{Tls, TlsError};
-use crate::web::Console;
+use crate::web::{Console, Running, without_secrets};
 
 /// Time in which the devices are sent away where several centers share a database.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -393,7 +393,26 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let disk = Disk::of(&options.data, options.min_free.saturating_mul(1024 * 1024));
     let api = Api::new(engine.clone(), objects, access).until(stop.clone()).watching(disk);
     let garbage = collect_garbage(api.clone(), stop.clone());
-    let console = Console::new(api.clone());
+    let announced = [mqtt.said(), http.said()].concat();
+    let drain = options.drain.map_or(if lock.is_none() { DRAIN } else { Duration::ZERO }, |seconds| {
+        Duration::from_secs(u64::from(seconds))
+    });
+    let console = Console::new(api.clone()).running_with(Running {
+        public_url: public.to_string(),
+        ports: announced.clone(),
+        certificate: options.tls_cert.as_ref().map(|file| file.display().to_string()),
+        trusted_proxies: options.trusted_proxies.iter().map(ToString::to_string).collect(),
+        balancers: options.proxy_from.iter().map(ToString::to_string).collect(),
+        database: without_secrets(&database),
+        packages: options.packages.unwrap_or_else(|| data.objects().display().to_string()),
+        data: options.data.display().to_string(),
+        center: owner,
+        has_token: token.is_some(),
+        min_free: options.min_free,
+        connections_per_address: options.connections_per_address,
+        keep_log: options.keep_log,
+        drain,
+    });
     let router = api
         .router()
         .merge(console.router())
@@ -402,7 +421,6 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
 
     let leaving = engine.clone();
     let mut parts = JoinSet::new();
-    let announced = [mqtt.said(), http.said()].concat();
     let proxies = Proxies::new(options.trusted_proxies);
     let balancers = Balancers::new(&options.proxy_from);
     let connections = Connections::limited(HTTP_CONNECTIONS, usize::from(options.connections_per_address));
@@ -417,9 +435,6 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         parts.spawn(tls.keep_current(stop.clone()));
     }
     parts.spawn(garbage);
-    let drain = options.drain.map_or(if lock.is_none() { DRAIN } else { Duration::ZERO }, |seconds| {
-        Duration::from_secs(u64::from(seconds))
-    });
     let endpoint = MqttEndpoint::behind(engine.clone(), balancers, drain);
     let keep_log = (options.keep_log > 0).then(|| Millis::hours(24 * i64::from(options.keep_log)));
     parts.spawn(Scheduler::new(engine, endpoint.clone(), keep_log).run(stop.clone()));

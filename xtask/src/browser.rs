@@ -1,7 +1,7 @@
 //! The console in a browser: its tests, and its pictures for the documentation.
 
 use crate::process::{Outcome, cargo, output, root, run as run_command};
-use crate::setup;
+use crate::{setup, test};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -23,9 +23,11 @@ fn prepare() -> Outcome<Command> {
     }
     let packages = ["build", "--locked", "--package", "quecota-center", "--package", "reference-device"];
     run_command(&mut cargo(&packages))?;
+    // A device of the walk is a C application.
+    let examples = test::c_build()?;
     let mut command = Command::new("timeout");
     command.args(["--kill-after", "10", DEADLINE_SECONDS, "node"]).current_dir(folder);
-    command.env("QUECOTA_PROGRAMS", root().join("target/debug"));
+    command.env("QUECOTA_PROGRAMS", root().join("target/debug")).env("QUECOTA_EXAMPLES", examples);
     Ok(command)
 }
 
@@ -37,10 +39,11 @@ fn folder() -> PathBuf {
     root().join("center/tests/browser")
 }
 
-/// Every test of the console.
+/// Every test of the console. One file after the other: each has a center and a browser of its own.
 pub fn test() -> Outcome {
     let mut command = prepare()?;
-    run_command(command.args(["--test", "walk.test.mjs", "access.test.mjs", "every_page.test.mjs"]))
+    let files = ["walk.test.mjs", "first_upgrade.test.mjs", "access.test.mjs", "every_page.test.mjs"];
+    run_command(command.args(["--test", "--test-concurrency=1"]).args(files))
 }
 
 /// Pictures of the main pages, into `docs`.

@@ -3,6 +3,7 @@
 
 mod bare_metal_page;
 mod bench;
+mod bench_console;
 mod board;
 mod board_bench;
 mod browser;
@@ -41,6 +42,7 @@ cargo xtask test      every test: form, Rust, C, servers, bare metal (installs w
 cargo xtask screenshots   pictures of the console's main pages, into docs/console
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes; instructions of
                       single steps on a Cortex-M3 in QEMU (--board: these alone)
+cargo xtask bench console   how soon the console's pages are there, with a plan of a million devices
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md;
                       --all: flash on every other target, too
@@ -75,6 +77,7 @@ fn command(words: &[&str]) -> Outcome {
         ["screenshots"] => browser::screenshots(),
         ["bench"] => bench::run(),
         ["bench", "--board"] => board_bench::run(),
+        ["bench", "console"] => bench_console::run(),
         ["size"] | ["size", "--write"] => {
             setup::packages(&[setup::FIRMWARE])?;
             firmware::sizes(words.len() > 1)

@@ -42,7 +42,8 @@ pub const BROWSER: &[Package] = &[
 pub const NODE: &[Package] = &[("nodejs", "runs the browser's tests"), ("npm", "installs what they use")];
 
 /// What `bench` needs.
-pub const BENCH: &[Package] = &[("valgrind", "counts instructions")];
+pub const BENCH: &[Package] =
+    &[("valgrind", "counts instructions"), ("sqlite3", "writes a million devices into a center's database")];
 
 /// What `size` needs, and the bare-metal part of `test`.
 pub const FIRMWARE: &[Package] = &[

@@ -6,7 +6,8 @@ use crate::rules::PlanId;
 use crate::rules::plan::PlanEvent;
 
 // A test shows that it has its index.
-pub(super) const PLAN_CHANGES: &str = "SELECT event, reason, at FROM plan_changes WHERE plan_id = $1 ORDER BY id LIMIT $2";
+pub(super) const PLAN_CHANGES: &str =
+    "SELECT event, reason, at FROM plan_changes WHERE plan_id = $1 ORDER BY id LIMIT $2";
 
 /// Changes of a plan that are given at most, from the first on.
 const CHANGES_MAX: i64 = 500;

@@ -44,8 +44,14 @@ impl Reader {
         let count = usize::try_from(parts).unwrap_or(1).max(1);
         let part = Millis(((until - from).0 / parts.max(1)).max(1) + 1);
         let none = || vec![0; count];
-        let mut history =
-            PlanHistory { part, one_in, offered: none(), confirmed: none(), upgraded: none(), failed: none() };
+        let mut history = PlanHistory {
+            part,
+            one_in,
+            offered: none(),
+            confirmed: none(),
+            upgraded: none(),
+            failed: none(),
+        };
         let query = sqlx::query(HISTORY).bind(plan.0).bind(from.0).bind(part.0).bind(one_in);
         for row in query.fetch_all(self.connection()).await? {
             let devices = row.int("devices")? * one_in;

@@ -95,8 +95,7 @@ impl PlanCounts {
         };
         let changes = store.plan_changes(id).await?;
         drop(store);
-        let blocked =
-            if is_active(plan.state) { Some(console.engine().blocked(id).await?) } else { None };
+        let blocked = if is_active(plan.state) { Some(console.engine().blocked(id).await?) } else { None };
         Ok(Self { reasons, blocked, history, changes })
     }
 }

@@ -1,7 +1,7 @@
 //! Forms: what they bring, and that they come from one of our own pages.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -102,10 +102,7 @@ impl FromRequest<Console> for Act {
         let is_ours = is_ours(&parts.headers);
         let Ok(Anyone(view)) = Anyone::from_request_parts(&mut parts, console).await;
         let refused = |error: ApiError| Wrong::from(error).into_response();
-        let body = Bytes::from_request(Request::from_parts(parts, body), console)
-            .await
-            .map_err(|rejection| refused(rejection.into()))?;
-        let fields = Fields::parse(&body);
+        let fields = read(Request::from_parts(parts, body), console).await.map_err(refused)?;
         match &view.signed {
             // Nothing that was entered is lost: it is sent once more after the sign-in.
             None if is_ours => return Err(sign_in::page(&view, &view.path, None, &fields)),
@@ -118,6 +115,26 @@ impl FromRequest<Console> for Act {
         check(&view, fields.raw("csrf"), Role::Operator).map_err(refused)?;
         Ok(Act { view, fields })
     }
+}
+
+/// The fields of a form; of one with files each file is a field of its text, and one that was not chosen is none.
+async fn read(request: Request, console: &Console) -> Result<Fields, ApiError> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("multipart/form-data")) {
+        return Ok(Fields::parse(&Bytes::from_request(request, console).await?));
+    }
+    let mut form = Multipart::from_request(request, console).await?;
+    let mut pairs = Vec::new();
+    while let Some(field) = form.next_field().await? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let is_no_file = field.file_name().is_some_and(str::is_empty);
+        // What is no text shows itself as a bad line of the list.
+        let value = String::from_utf8_lossy(&field.bytes().await?).into_owned();
+        if !is_no_file {
+            pairs.push((name, value));
+        }
+    }
+    Ok(Fields::from_pairs(pairs))
 }
 
 /// Back to a page after an action: reloading it does not act again. `said` is shown there once, by its name.

@@ -89,6 +89,8 @@ pub enum Place {
     Plans,
     /// Accounts and tokens.
     Accounts,
+    /// What the center runs with.
+    Settings,
     /// None of them.
     None,
 }
@@ -101,7 +103,11 @@ const PLACES: &[(Place, &str, &str)] = &[
     (Place::Verifications, "/verifications", "Firmware Verification"),
     (Place::Plans, "/plans", "Upgrade Plans"),
     (Place::Accounts, "/accounts", "Accounts"),
+    (Place::Settings, "/settings", "Settings"),
 ];
+
+/// Places that others are not led to.
+const FOR_ADMINISTRATORS: &[Place] = &[Place::Accounts, Place::Settings];
 
 /// A page.
 pub struct Page<'v> {
@@ -181,7 +187,7 @@ impl<'v> Page<'v> {
                 a.brand href="/" { span.mark aria-hidden="true" { "q" } "quecota" }
                 @if let Some(signed) = &view.signed {
                     nav.places aria-label=(view.t("Main")) {
-                        @for (to, path, name) in PLACES.iter().filter(|(to, ..)| *to != Place::Accounts || view.may_administrate()) {
+                        @for (to, path, name) in PLACES.iter().filter(|(to, ..)| !FOR_ADMINISTRATORS.contains(to) || view.may_administrate()) {
                             a href=(path) aria-current=[(*to == place).then_some("page")] { (view.t(name)) }
                         }
                     }

@@ -210,6 +210,10 @@ mod tests {
         for each in asked {
             shown += usize::from(each.by(Waits::Stream.deadline()).await.is_some());
         }
-        assert_eq!((shown, begun.elapsed()), (10, Duration::from_secs(1)), "all of them ran at the same time");
+        assert_eq!(
+            (shown, begun.elapsed()),
+            (10, Duration::from_secs(1)),
+            "all of them ran at the same time"
+        );
     }
 }

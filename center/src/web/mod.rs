@@ -13,8 +13,11 @@ mod memo;
 mod pages;
 mod parts;
 mod refusal;
+mod running;
 mod texts;
 mod view;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
@@ -29,6 +32,8 @@ use crate::engine::Engine;
 use crate::rules::ProductKey;
 use crate::store::{PlanId, Reader, StoreError};
 
+pub use self::running::{Running, without_secrets};
+
 use self::layout::Wrong;
 use self::memo::Memo;
 use self::view::View;
@@ -40,6 +45,7 @@ const FORM_MAX: usize = 80 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Console {
     api: Api,
+    running: Arc<Running>,
     /// A plan's devices by state.
     figures: Memo<PlanId, counts::PlanFigures>,
     /// What takes longer to count of a plan.
@@ -64,12 +70,20 @@ impl Console {
     pub fn new(api: Api) -> Self {
         Self {
             api,
+            running: Arc::default(),
             figures: Memo::default(),
             plans: Memo::default(),
             devices: Memo::default(),
             versions: Memo::default(),
             failures: Memo::default(),
         }
+    }
+
+    /// The same with what its page of settings shows.
+    #[must_use]
+    pub fn running_with(mut self, running: Running) -> Self {
+        self.running = Arc::new(running);
+        self
     }
 
     fn engine(&self) -> &Engine {
@@ -116,6 +130,7 @@ impl Console {
             .route("/accounts/{account}/reset", post(accounts::reset))
             .route("/accounts/{account}/delete", post(accounts::delete))
             .route("/audit", get(pages::audit::show))
+            .route("/settings", get(pages::settings::show))
             .route("/tokens", post(accounts::make_token))
             .route("/tokens/{token}/revoke", post(accounts::revoke))
             .route("/products", get(pages::products::list))

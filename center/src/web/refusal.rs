@@ -75,7 +75,9 @@ fn lines(rule: &str) -> Option<String> {
     let lines = rule.split("; ").map(|line| {
         let found = line.strip_prefix("line ").and_then(|line| line.split_once(": "));
         match found {
-            Some((number, fault)) => format!("第 {number} 行：{}", named(fault).unwrap_or_else(|| fault.to_owned())),
+            Some((number, fault)) => {
+                format!("第 {number} 行：{}", named(fault).unwrap_or_else(|| fault.to_owned()))
+            }
             None => forms::chinese(&[("and {} more", "另有 {} 行")], line).unwrap_or_else(|| line.to_owned()),
         }
     });

@@ -1,6 +1,7 @@
 // A center on free ports with a folder of its own, devices beside it, and a browser. None of it outlives the test.
 
 import { spawn, execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +12,7 @@ const programs = process.env.QUECOTA_PROGRAMS;
 if (!programs) throw new Error("QUECOTA_PROGRAMS: the folder of quecota-center and reference-device");
 
 /** Longest wait for anything. */
-export const DEADLINE = 15_000;
+export const DEADLINE = 60_000;
 
 const children = new Set();
 process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
@@ -67,9 +68,24 @@ export class Center {
     return child;
   }
 
+  /** The C example of an application with an MCU, whose flash is a file; it asks for a plan each second. */
+  application(product, secret, key, component) {
+    const examples = process.env.QUECOTA_EXAMPLES;
+    if (!examples) throw new Error("QUECOTA_EXAMPLES: the folder of the built c-examples; `cargo xtask test browser` sets it");
+    const flash = join(this.folder, `${key}.flash`);
+    const words = ["--server", `mqtt://${this.mqtt}`, "--product-key", product, "--product-secret", secret, "--component", component];
+    const env = { ...process.env, QUECOTA_DIR: join(this.folder, key), QUECOTA_DEVICE_KEY: key, QUECOTA_STAGING: "65536" };
+    const child = start(join(examples, "sota"), [...words, "--version", "1_0_0", "--request-every", "1", "--flash", flash], { env });
+    const lines = [];
+    createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
+    return { flash, lines, kill: () => child.kill() };
+  }
+
+  /** A file of so many bytes that repeat nowhere, the same for the same name. */
   file(name, bytes) {
     const path = join(this.folder, name);
-    writeFileSync(path, Buffer.alloc(bytes, name));
+    const blocks = Array.from({ length: Math.ceil(bytes / 32) }, (_, index) => createHash("sha256").update(`${name} ${index}`).digest());
+    writeFileSync(path, Buffer.concat(blocks).subarray(0, bytes));
     return path;
   }
 
@@ -123,4 +139,14 @@ export async function signIn(page, center, name = "admin") {
     center.chosen.add(name);
   }
   await page.waitForURL("/");
+}
+
+/** Loads the page again until it holds: a list that is not live. */
+export async function reloaded(page, holds) {
+  const deadline = Date.now() + 2 * DEADLINE;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`not in time: ${await page.locator("main").innerText()}`);
+    await page.waitForTimeout(150);
+    await page.reload();
+  }
 }

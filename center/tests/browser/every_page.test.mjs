@@ -21,16 +21,20 @@ after(async () => {
 });
 
 const PAGES = [
-  "/", "/password", "/accounts", "/audit", "/products", "/products/new", `/products/${PRODUCT}`, "/devices", "/devices?product=p2weather", "/devices?key=none",
+  "/", "/password", "/accounts", "/audit", "/settings", "/products", "/products/new", `/products/${PRODUCT}`, "/devices", "/devices?product=p2weather", "/devices?key=none",
   `/products/${PRODUCT}/devices/861200000000000`, "/products/p2weather/devices/wx-berlin-rooftop-00000000000001",
   "/packages", "/packages/new", "/packages/1", "/packages/4", "/plans", "/plans/new", `/plans/new?product=${PRODUCT}&package=1`,
   "/plans/1", "/plans/1?state=upgrade_failed", "/plans/1/terminate", "/plans/1/clone", "/plans/1/devices/861200000000000",
   "/plans/2", "/plans/2/edit", "/plans/2/activate", "/plans/3", "/verifications", "/verifications/1", "/nothing-here",
 ];
 
+const WIDE = { width: 1440, height: 900 };
+const NARROW = { width: 360, height: 740 };
 const VIEWS = [
-  { locale: "en-US", colorScheme: "light", viewport: { width: 1440, height: 900 } },
-  { locale: "zh-CN", colorScheme: "dark", viewport: { width: 360, height: 740 } },
+  { locale: "en-US", colorScheme: "light", viewport: WIDE },
+  { locale: "zh-CN", colorScheme: "dark", viewport: WIDE },
+  { locale: "en-US", colorScheme: "light", viewport: NARROW },
+  { locale: "zh-CN", colorScheme: "dark", viewport: NARROW },
 ];
 
 for (const view of VIEWS) {
@@ -38,11 +42,16 @@ for (const view of VIEWS) {
     const page = await visit(chrome, center, { ...view, reducedMotion: "reduce" });
     await signIn(page, center);
     const wrong = [];
+    const assets = new Map();
     for (const path of PAGES) {
       const answer = await page.goto(path);
       assert.ok([200, 404].includes(answer.status()), `${path}: ${answer.status()}`);
-      const size = (await answer.body()).length;
-      if (size > LARGEST) wrong.push(`${path}: ${size} bytes`);
+      let size = (await answer.body()).length;
+      for (const address of await page.evaluate(linked)) {
+        if (!assets.has(address)) assets.set(address, (await (await page.request.get(address)).body()).length);
+        size += assets.get(address);
+      }
+      if (size > LARGEST) wrong.push(`${path}: ${size} bytes with what it links to`);
       const out = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (out > 0) wrong.push(`${path}: sticks out by ${out} px`);
       const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]).analyze();
@@ -56,13 +65,15 @@ for (const view of VIEWS) {
   });
 }
 
-test("the first page is there at once, and stays as long as nothing changes", async () => {
+/** Runs in the page: style sheets, scripts and pictures that it loads. */
+function linked() {
+  return [...document.querySelectorAll("link[href], script[src], img[src]")].map((node) => node.href || node.src);
+}
+
+test("style sheet and scripts are fetched once and kept", async () => {
   const page = await visit(chrome, center);
   await signIn(page, center);
-  const [assets] = await Promise.all([
-    page.evaluate(() => [...document.querySelectorAll("link[rel=stylesheet], script[src]")].map((node) => node.href ?? node.src)),
-  ]);
-  for (const address of assets) {
+  for (const address of await page.evaluate(linked)) {
     const answer = await page.request.get(address);
     assert.match(answer.headers()["cache-control"], /immutable/, address);
   }

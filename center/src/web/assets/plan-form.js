@@ -11,7 +11,8 @@ if (form) {
 
   async function look() {
     const number = ++asked;
-    const answer = await fetch(form.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)) })
+    const entries = [...new FormData(form)].filter(([, value]) => typeof value === "string");
+    const answer = await fetch(form.dataset.preview, { method: "POST", body: new URLSearchParams(entries) })
       .catch(() => null);
     // A later question has overtaken this one.
     if (number !== asked) return;
@@ -37,8 +38,11 @@ if (form) {
       text.value = await file.text();
       later();
     };
-    pick.hidden = false;
-    pick.addEventListener("change", () => take(pick.files[0]));
+    pick.addEventListener("change", async () => {
+      await take(pick.files[0]);
+      // It stands in the text now, and must not be sent a second time.
+      pick.value = "";
+    });
     text.addEventListener("dragover", (event) => event.preventDefault());
     text.addEventListener("drop", (event) => {
       if (!event.dataTransfer.files.length) return;

@@ -12,7 +12,7 @@ use super::log;
 use crate::api::error::ApiError;
 use crate::engine::{Chosen, Order, UserCommand, UserPlan, Why};
 use crate::rules::consent::{Answer as Consent, Appointment, AutoConfirm};
-use crate::rules::plan::Mode;
+use crate::rules::plan::{Mode, PlanSettings};
 use crate::rules::progress::{Presence, UpgradeState};
 use crate::rules::upgrade::UserAction;
 use crate::rules::verification::VerificationState;
@@ -186,6 +186,7 @@ impl Details {
         let has_failed = seen.upgrade.as_ref().is_some_and(|upgrade| upgrade.state == UpgradeState::Failed);
         html! {
             @if settings.mode == Mode::Manual {
+                @if let Some((tag, text)) = shown_text(view, settings) { blockquote lang=(tag) { (text) } }
                 @if let Some(said) = said { p.muted { (view.t("End user:")) " " (said) } }
             }
             @if view.may_operate() {
@@ -334,6 +335,12 @@ fn page(view: &View, details: &Details, wrong: Option<(&ApiError, &Fields)>) -> 
                 div #log { (next()) }
             }
         })
+}
+
+/// What the plan says to the end user, in the page's language if it has that.
+fn shown_text<'s>(view: &View, settings: &'s PlanSettings) -> Option<(&'s str, &'s str)> {
+    let texts = || settings.texts.iter().map(|(tag, text)| (tag.as_str(), text.as_str()));
+    texts().find(|(tag, _)| *tag == view.lang.tag()).or_else(|| texts().next())
 }
 
 /// `GET /products/{pk}/devices/{dk}`.

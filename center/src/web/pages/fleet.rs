@@ -200,7 +200,8 @@ impl Fleet {
         let create = |path: &str, text: &'static str| {
             html! { @if view.may_operate() { a.button.main href=(path) { (view.t(text)) } } }
         };
-        let (product, devices) = (self.products.first(), self.products.iter().any(|field| field.devices() > 0));
+        let (product, devices) =
+            (self.products.first(), self.products.iter().any(|field| field.devices() > 0));
         if product.is_none() {
             return empty(
                 view.t("Start with a product"),

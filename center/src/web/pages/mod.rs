@@ -17,4 +17,5 @@ pub mod plan_form;
 pub mod plans;
 pub mod product;
 pub mod products;
+pub mod settings;
 pub mod sign_in;

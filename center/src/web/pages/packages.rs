@@ -200,7 +200,9 @@ fn upload_form(
     error: Option<&ApiError>,
 ) -> Markup {
     let wrong = |names: &[&str]| {
-        error.filter(|error| error.field().is_some_and(|field| names.contains(&field))).map(|error| refusal::told(view, error))
+        error
+            .filter(|error| error.field().is_some_and(|field| names.contains(&field)))
+            .map(|error| refusal::told(view, error))
     };
     let known = ["component", "name", "target", "source", "remark", "file", "version"];
     let other = error.filter(|error| error.field().is_none_or(|field| !known.contains(&field)));

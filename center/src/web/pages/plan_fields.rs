@@ -261,6 +261,24 @@ pub fn lists(fields: &Fields) -> Result<(Vec<DeviceKey>, Vec<DeviceKey>), ApiErr
     Ok((list(fields, "whitelist")?, list(fields, "blacklist")?))
 }
 
+/// The form with what its files hold put into the lists, where it can be seen and changed: without scripts they come as files.
+pub fn with_files(fields: &Fields) -> Fields {
+    let mut joined = fields.clone();
+    for name in ["whitelist", "blacklist"] {
+        let file_name = format!("{name}_file");
+        let file = fields.raw(&file_name);
+        let file = file.strip_prefix('\u{feff}').unwrap_or(file);
+        if file.trim().is_empty() {
+            continue;
+        }
+        let typed = fields.raw(name).trim_end();
+        let text = if typed.is_empty() { file.to_owned() } else { format!("{typed}\n{file}") };
+        joined.set(name, text);
+        joined = joined.without(&file_name);
+    }
+    joined
+}
+
 fn list(fields: &Fields, name: &str) -> Result<Vec<DeviceKey>, ApiError> {
     let (mut keys, mut bad, mut more) = (Vec::new(), Vec::new(), 0_usize);
     let mut column = KeyColumn::default();

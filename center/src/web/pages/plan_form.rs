@@ -155,6 +155,7 @@ async fn product_of(console: &Console, about: &About, fields: &Fields) -> Result
 }
 
 async fn submitted(console: &Console, view: &View, about: About, fields: &Fields) -> Answer {
+    let fields = &plan_fields::with_files(fields);
     let product = product_of(console, &about, fields).await?;
     view.check_reach(&product)?;
     if fields.get("action") == "preview" {
@@ -236,7 +237,7 @@ fn page(
     };
     page.status(error.map_or(StatusCode::OK, ApiError::status)).script("plan-form.js").show(html! {
         div.beside {
-            form.plan method="post" action=(action) data-plan data-preview="/plans/preview" {
+            form.plan method="post" enctype="multipart/form-data" action=(action) data-plan data-preview="/plans/preview" {
                 (view.csrf())
                 input type="hidden" name="product" value=(choices.product.key);
                 @if let Some(error) = error {
@@ -415,7 +416,7 @@ fn list(view: &View, name: &'static str, label: &str, fields: &Fields, wrong: Op
         wrong,
         html! {
             textarea id=(name) name=(name) rows="4" spellcheck="false" data-list aria-describedby={ (name) "-hint" } { (fields.get(name)) }
-            input.pick type="file" accept=".csv,.txt,text/csv,text/plain" data-list-file=(name) aria-label=(view.t("CSV file")) hidden;
+            input.pick type="file" name={ (name) "_file" } accept=".csv,.txt,text/csv,text/plain" data-list-file=(name) aria-label={ (label) ": " (view.t("CSV file")) };
         },
     )
 }

@@ -7,11 +7,11 @@ use maud::html;
 
 use super::products::admission;
 use crate::api::error::ApiError;
-use crate::rules::progress::Presence;
 use crate::rules::{ComponentKind, ComponentNo, ProductKey, Title};
 use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
+use crate::web::memo::Waits;
 use crate::web::parts::{field, table};
 use crate::web::refusal;
 use crate::web::view::{View, number};
@@ -41,8 +41,8 @@ async fn page(
     let mut store = console.read().await?;
     let product = store.product(key).await?;
     let components = store.components(key).await?;
-    let online = store.count_devices(key, Presence::Online).await?;
-    let devices = online + store.count_devices(key, Presence::Offline).await?;
+    drop(store);
+    let counts = console.ask_devices(key).by(Waits::Page.deadline()).await;
     let wrong = error.map(|error| refusal::told(view, error));
     let (in_settings, in_components) =
         if fields.given("id").is_some() { (None, wrong) } else { (wrong, None) };
@@ -59,7 +59,12 @@ async fn page(
         .show(html! {
             dl.facts.wide {
                 dt { (view.t("Product key")) } dd.mono { (product.key) }
-                dt { (view.t("Devices")) } dd { (number(devices)) ", " (view.f("{0} online", &[&number(online)])) }
+                dt { (view.t("Devices")) } dd {
+                    @match &counts {
+                        Some(counts) => { (number(counts.devices)) ", " (view.f("{0} online", &[&number(counts.online)])) }
+                        None => (view.t("Many devices: they are being counted.")),
+                    }
+                }
                 dt { (view.t("Created")) } dd { (view.time(product.created)) }
             }
             section {

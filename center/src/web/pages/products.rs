@@ -7,13 +7,13 @@ use base64ct::{Base64, Encoding};
 use maud::{Markup, html};
 
 use crate::api::error::ApiError;
-use crate::rules::progress::Presence;
 use crate::rules::{Admission, ProductKey, ProductSecret, Title};
 use crate::store::Product;
 use crate::web::Console;
 use crate::web::form::{Act, Fields};
 use crate::web::layout::{Answer, Page, Place};
-use crate::web::parts::{empty, field, table};
+use crate::web::memo::Waits;
+use crate::web::parts::{empty, field, maybe, table};
 use crate::web::refusal;
 use crate::web::view::{View, number};
 
@@ -22,12 +22,16 @@ pub async fn list(State(console): State<Console>, view: View) -> Answer {
     let mut store = console.read().await?;
     let mut products = store.products().await?;
     products.retain(|product| view.reaches(&product.key));
-    let mut rows = Vec::with_capacity(products.len());
+    let deadline = Waits::Page.deadline();
+    let mut asked = Vec::with_capacity(products.len());
     for product in products {
-        let online = store.count_devices(&product.key, Presence::Online).await?;
-        let offline = store.count_devices(&product.key, Presence::Offline).await?;
-        let components = store.components(&product.key).await?;
-        rows.push((product, components, online, online + offline));
+        let counts = console.ask_devices(&product.key);
+        asked.push((store.components(&product.key).await?, product, counts));
+    }
+    drop(store);
+    let mut rows = Vec::with_capacity(asked.len());
+    for (components, product, counts) in asked {
+        rows.push((product, components, counts.by(deadline).await));
     }
     let add = html! {
         @if view.may_operate() && view.reaches_all() { a.button.main href="/products/new" { (view.t("Create a Product")) } }
@@ -47,7 +51,7 @@ pub async fn list(State(console): State<Console>, view: View) -> Answer {
                 view.t("Created"),
             ],
             html! {
-                @for (product, components, online, devices) in &rows {
+                @for (product, components, counts) in &rows {
                     tr {
                         th scope="row" { a href={ "/products/" (product.key) } { (product.name) } }
                         td.mono { (product.key) }
@@ -57,8 +61,10 @@ pub async fn list(State(console): State<Console>, view: View) -> Answer {
                             }
                             @if components.is_empty() { span.muted { (view.t("none yet")) } }
                         }
-                        td.number { a href={ "/devices?product=" (product.key) } { (number(*devices)) } }
-                        td.number { (number(*online)) }
+                        td.number { a href={ "/devices?product=" (product.key) } {
+                            @match counts { Some(counts) => (number(counts.devices)), None => (view.t("being counted")) }
+                        } }
+                        td.number { @match counts { Some(counts) => (number(counts.online)), None => (maybe(None)) } }
                         td { (view.time(product.created)) }
                     }
                 }
@@ -93,7 +99,9 @@ pub(super) fn admission(view: &View, chosen: Admission) -> Markup {
 }
 
 fn form(view: &View, fields: &Fields, error: Option<&ApiError>) -> Response {
-    let wrong = |name: &str| error.filter(|error| error.field() == Some(name)).map(|error| refusal::told(view, error));
+    let wrong = |name: &str| {
+        error.filter(|error| error.field() == Some(name)).map(|error| refusal::told(view, error))
+    };
     let other = error.filter(|error| {
         ![Some("product key"), Some("name"), Some("product secret"), Some("product")].contains(&error.field())
     });

@@ -102,7 +102,10 @@ pub const RULES: &[(&str, &str)] = &[
     ("1 to 64 bytes, without ; \" and control characters", "1 至 64 字节，不含 ; \" 和控制字符"),
     ("1 to 100 characters, no control characters", "1 至 100 个字符，不含控制字符"),
     ("at most 200 characters", "最多 200 个字符"),
-    ("1 to 200 characters without / and \\, ending in {}", "1 至 200 个字符，不含 / 和 \\，并以下列之一结尾：{}"),
+    (
+        "1 to 200 characters without / and \\, ending in {}",
+        "1 至 200 个字符，不含 / 和 \\，并以下列之一结尾：{}",
+    ),
     ("1 to 64 of the small letters and digits and - _ . @ +", "1 至 64 个小写字母、数字或 - _ . @ +"),
     ("1 to 64 of the letters and digits and - _ . @ + :", "1 至 64 个字母、数字或 - _ . @ + :"),
     ("16 to 32 printable ASCII characters without blank and ;", "16 至 32 个可见 ASCII 字符，不含空格和 ;"),
@@ -142,8 +145,14 @@ pub const RULES: &[(&str, &str)] = &[
         "a delta package leads from one version to another; this is its target version too",
         "差分包的源版本和目标版本不能相同",
     ),
-    ("it has {} in it; devices end a version at , : ; and \"", "含有 {}；设备以 , : ; 和 \" 作为版本号的结尾"),
-    ("a file has at most {} bytes (100 MB), {} or more were sent", "单个文件最多 {} 字节（100 MB），已发送 {} 字节"),
+    (
+        "it has {} in it; devices end a version at , : ; and \"",
+        "含有 {}；设备以 , : ; 和 \" 作为版本号的结尾",
+    ),
+    (
+        "a file has at most {} bytes (100 MB), {} or more were sent",
+        "单个文件最多 {} 字节（100 MB），已发送 {} 字节",
+    ),
     ("the file is empty; a file has 1 byte or more", "文件为空"),
     ("a package has 1 to {} files, none was sent", "版本包须有 1 至 {} 个文件，没有收到文件"),
     ("a field that is no file has at most {} bytes", "非文件字段最多 {} 字节"),
@@ -162,9 +171,15 @@ pub const RULES: &[(&str, &str)] = &[
     ("version package {} is for it; delete or end that first", "版本包 {} 属于它；请先删除该版本包"),
     ("upgrade plan {} is for it; delete or end that first", "升级计划 {} 使用它；请先删除或结束该计划"),
     ("there is a plan with this name already", "已有同名的计划"),
-    ("the product of a saved plan cannot be changed; create another plan", "已保存计划的产品不能更改；请新建计划"),
+    (
+        "the product of a saved plan cannot be changed; create another plan",
+        "已保存计划的产品不能更改；请新建计划",
+    ),
     ("it is {}; only a saved plan is {}", "状态为 {}；只有已保存的计划可以这样做（{}）"),
-    ("firmware verification {} uses it; wait for its end, at most an hour", "固件验证 {} 正在使用它；请等待其结束，最长一小时"),
+    (
+        "firmware verification {} uses it; wait for its end, at most an hour",
+        "固件验证 {} 正在使用它；请等待其结束，最长一小时",
+    ),
     ("upgrade plan {} uses it; delete or end the plan first", "升级计划 {} 正在使用它；请先删除或结束该计划"),
     (
         "a device still works with it in upgrade plan {}, which is over; wait for its end",
@@ -174,11 +189,20 @@ pub const RULES: &[(&str, &str)] = &[
     ("{}; the package would prove nothing on this device", "{}；在该设备上验证没有意义"),
     ("there is an account with this name already, or it is the same person's", "已有该账号"),
     ("there is a token with this name already", "已有同名的令牌"),
-    ("it is the last administrator of every product; make another one first", "它是最后一个全产品管理员；请先再建一个"),
-    ("the plan is {}; only in an active one are devices tried again or left out", "计划状态为 {}；只有进行中的计划可以重试或跳过设备"),
+    (
+        "it is the last administrator of every product; make another one first",
+        "它是最后一个全产品管理员；请先再建一个",
+    ),
+    (
+        "the plan is {}; only in an active one are devices tried again or left out",
+        "计划状态为 {}；只有进行中的计划可以重试或跳过设备",
+    ),
     ("the product has no such device", "该产品没有这台设备"),
     ("the plan was not offered to it yet", "计划尚未下发到该设备"),
-    ("it is {}; only a device that failed or was left out is tried again", "状态为 {}；只有失败或跳过的设备可以重试"),
+    (
+        "it is {}; only a device that failed or was left out is tried again",
+        "状态为 {}；只有失败或跳过的设备可以重试",
+    ),
     ("it has confirmed and is at work; it cannot be called back", "设备已确认并在升级，无法撤回"),
     ("it is {} already", "已经是 {}"),
 ];
@@ -186,10 +210,22 @@ pub const RULES: &[(&str, &str)] = &[
 /// Whole messages.
 pub const MESSAGES: &[(&str, &str)] = &[
     ("a plan that is {} does not take \"{}\"", "状态为 {} 的计划不接受“{}”"),
-    ("time zone {} is not known to this version of the center; set another one", "本版本不认识时区 {}；请另选一个"),
-    ("no component is selected: add at least one component with its version package", "没有选择组件：请至少选择一个组件及其版本包"),
-    ("component {}: version package {} does not exist; select another one", "组件 {}：版本包 {} 不存在，请另选一个"),
-    ("component {}: version package {} is for component {} of product {}", "组件 {}：版本包 {} 属于其他组件 {}（产品 {}）"),
+    (
+        "time zone {} is not known to this version of the center; set another one",
+        "本版本不认识时区 {}；请另选一个",
+    ),
+    (
+        "no component is selected: add at least one component with its version package",
+        "没有选择组件：请至少选择一个组件及其版本包",
+    ),
+    (
+        "component {}: version package {} does not exist; select another one",
+        "组件 {}：版本包 {} 不存在，请另选一个",
+    ),
+    (
+        "component {}: version package {} is for component {} of product {}",
+        "组件 {}：版本包 {} 属于其他组件 {}（产品 {}）",
+    ),
     (
         "component {}: version package {} has passed no firmware verification; verify it on a device, or let the plan not require it",
         "组件 {}：版本包 {} 尚未验证；请先在设备上验证，或让计划不要求验证",
@@ -205,31 +241,61 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "组件 {} 也在进行中的计划 {}（{}）里：勾选“取代上述计划”后再激活",
     ),
     ("upgrade plan {} is silent: it asks nobody", "升级计划 {} 是静默升级，不需要确认"),
-    ("upgrade plan {} is {}: only a plan that is activated takes this", "升级计划 {} 的状态为 {}：只有已激活的计划接受此操作"),
+    (
+        "upgrade plan {} is {}: only a plan that is activated takes this",
+        "升级计划 {} 的状态为 {}：只有已激活的计划接受此操作",
+    ),
     ("upgrade plan {} has nothing for this device: {}", "升级计划 {} 对该设备没有可升级的内容：{}"),
     ("component {} is at {} already: there is nothing to appoint", "组件 {} 已处于 {}：无需预约"),
-    ("component {} is being upgraded with what the device has fetched; nothing stops it now", "组件 {} 正在升级，现在无法停止"),
+    (
+        "component {} is being upgraded with what the device has fetched; nothing stops it now",
+        "组件 {} 正在升级，现在无法停止",
+    ),
     ("the device is at its end in upgrade plan {}: {}", "设备在升级计划 {} 中已结束：{}"),
     (
         "nothing has failed for good in upgrade plan {} on this device; only a failed upgrade is retried",
         "该设备在升级计划 {} 中没有最终失败；只有失败的升级可以重试",
     ),
-    ("the window from {} until {} leaves {} minutes from now on; at least 60 are needed", "时段 {} 至 {} 从现在起只剩 {} 分钟；至少需要 60 分钟"),
+    (
+        "the window from {} until {} leaves {} minutes from now on; at least 60 are needed",
+        "时段 {} 至 {} 从现在起只剩 {} 分钟；至少需要 60 分钟",
+    ),
     ("the window opens at {}, before the planned time begins at {}", "时段 {} 早于计划的开始时间 {}"),
     ("the window closes at {}, after the planned time ends at {}", "时段结束于 {}，晚于计划的结束时间 {}"),
-    ("the push period is closed during the whole window from {}; it opens at {}", "自 {} 起的整个时段都不在推送时段内；推送时段于 {} 开放"),
+    (
+        "the push period is closed during the whole window from {}; it opens at {}",
+        "自 {} 起的整个时段都不在推送时段内；推送时段于 {} 开放",
+    ),
     ("no upgrade plan of this device takes this now", "该设备现在没有接受此操作的升级计划"),
     ("several upgrade plans take this, {}: say which", "有多个升级计划接受此操作（{}）：请指明是哪一个"),
     ("the session is over: sign in again", "会话已结束：请重新登录"),
     ("the password is a one-time one: change it first", "这是一次性密码：请先修改"),
-    ("{} has the role {}, and this needs the role {}: ask an administrator", "{} 的角色是 {}，此操作需要角色 {}：请联系管理员"),
-    ("{} may not work with {}: ask an administrator for that product", "{} 无权操作 {}：请向管理员申请该产品"),
-    ("the center's disk is full, nothing of this was kept: free some space and send it again", "中心的磁盘已满，内容没有保存：请腾出空间后重发"),
-    ("the center's database is not available now; try again in a moment", "中心的数据库暂时不可用，请稍后再试"),
+    (
+        "{} has the role {}, and this needs the role {}: ask an administrator",
+        "{} 的角色是 {}，此操作需要角色 {}：请联系管理员",
+    ),
+    (
+        "{} may not work with {}: ask an administrator for that product",
+        "{} 无权操作 {}：请向管理员申请该产品",
+    ),
+    (
+        "the center's disk is full, nothing of this was kept: free some space and send it again",
+        "中心的磁盘已满，内容没有保存：请腾出空间后重发",
+    ),
+    (
+        "the center's database is not available now; try again in a moment",
+        "中心的数据库暂时不可用，请稍后再试",
+    ),
     ("the center could not do this; its log says why", "中心无法完成此操作；原因见其日志"),
-    ("the form breaks off or is malformed, nothing of it was kept: {}", "表单中断或格式有误，内容没有保存：{}"),
+    (
+        "the form breaks off or is malformed, nothing of it was kept: {}",
+        "表单中断或格式有误，内容没有保存：{}",
+    ),
     ("no byte came for {} s; nothing of this upload was kept", "{} 秒没有收到数据；本次上传没有保存"),
-    ("{} streams of events are open, which is the most; try again later", "已有 {} 条实时连接，达到上限；请稍后再试"),
+    (
+        "{} streams of events are open, which is the most; try again later",
+        "已有 {} 条实时连接，达到上限；请稍后再试",
+    ),
 ];
 
 #[cfg(test)]
