@@ -114,22 +114,8 @@ fn steps() -> String {
     table
 }
 
-/// Compares the table between two marks of the page with the one made from the code, or writes it there.
-fn check_table(mark: &str, made: &str) {
-    let path = page::root().join(PAGE);
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (above, rest) = text.split_once(&format!("<!-- {mark} -->\n")).expect("the mark above the table");
-    let (table, below) = rest.split_once(&format!("<!-- end of {mark} -->")).expect("the mark below it");
-    if table != made && std::env::var_os("RENEW_DOCS").is_some() {
-        let page = format!("{above}<!-- {mark} -->\n{made}<!-- end of {mark} -->{below}");
-        std::fs::write(&path, page).unwrap();
-        return;
-    }
-    assert!(table == made, "{PAGE}: RENEW_DOCS=1 renews the table; the code says\n{made}");
-}
-
 #[test]
 fn the_tables_of_the_page_are_made_from_the_code() {
-    check_table("transitions", &transitions());
-    check_table("component steps", &steps());
+    page::check_table(PAGE, "transitions", &transitions());
+    page::check_table(PAGE, "component steps", &steps());
 }

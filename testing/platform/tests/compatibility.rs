@@ -1,6 +1,7 @@
 //! Rows of docs/compatibility.md that the agent's other tests do not show, and the page itself: a test that it names
 //! must be there.
 
+#[allow(dead_code)] // each test file uses its own part
 mod page;
 
 use std::cell::RefCell;

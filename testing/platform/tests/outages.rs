@@ -154,25 +154,20 @@ fn table(away: Away, tried: &str, vendor: impl Fn(u32) -> String) -> String {
     table
 }
 
-fn check(mark: &str, made: &str) {
-    let path = page::root().join(PAGE);
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (above, rest) = text.split_once(&format!("<!-- {mark} -->\n")).expect("the mark above the table");
-    let (table, below) = rest.split_once(&format!("<!-- end of {mark} -->")).expect("the mark below it");
-    if table != made && std::env::var_os("RENEW_DOCS").is_some() {
-        let page = format!("{above}<!-- {mark} -->\n{made}<!-- end of {mark} -->{below}");
-        std::fs::write(&path, page).unwrap();
-        return;
-    }
-    assert!(table == made, "{PAGE}: RENEW_DOCS=1 renews the table; the code says\n{made}");
-}
-
 #[test]
 fn the_tables_of_the_page_are_what_the_simulator_measures() {
-    check("server", &table(Away::Server, "requests", vendor_server));
-    check("busy", &table(Away::Busy(120), "requests", vendor_server));
-    check("broker", &table(Away::Broker, "connections", |seconds| duration(vendor_link(seconds))));
-    check("network", &table(Away::Network, "requests", |seconds| duration(vendor_link(seconds) + PUSH)));
+    page::check_table(PAGE, "server", &table(Away::Server, "requests", vendor_server));
+    page::check_table(PAGE, "busy", &table(Away::Busy(120), "requests", vendor_server));
+    page::check_table(
+        PAGE,
+        "broker",
+        &table(Away::Broker, "connections", |seconds| duration(vendor_link(seconds))),
+    );
+    page::check_table(
+        PAGE,
+        "network",
+        &table(Away::Network, "requests", |seconds| duration(vendor_link(seconds) + PUSH)),
+    );
 }
 
 #[test]

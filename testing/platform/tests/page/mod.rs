@@ -53,3 +53,17 @@ pub fn check(page: &str, least: usize) {
     assert!(rows > least && names > rows, "{rows} rows, {names} tests: is it the page?");
     println!("{page}: {rows} rows name {names} tests");
 }
+
+/// Compares the table between two marks of the page with the one made from the code, or writes it there with `RENEW_DOCS=1`.
+pub fn check_table(page: &str, mark: &str, made: &str) {
+    let path = root().join(page);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (above, rest) = text.split_once(&format!("<!-- {mark} -->\n")).expect("the mark above the table");
+    let (table, below) = rest.split_once(&format!("<!-- end of {mark} -->")).expect("the mark below it");
+    if table != made && std::env::var_os("RENEW_DOCS").is_some() {
+        let renewed = format!("{above}<!-- {mark} -->\n{made}<!-- end of {mark} -->{below}");
+        std::fs::write(&path, renewed).unwrap();
+        return;
+    }
+    assert!(table == made, "{page}: RENEW_DOCS=1 renews the table; the code says\n{made}");
+}
