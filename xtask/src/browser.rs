@@ -51,3 +51,10 @@ pub fn screenshots() -> Outcome {
     let mut command = prepare()?;
     run_command(command.arg("screenshots.mjs").arg(root().join("docs/console")))
 }
+
+/// Pictures of every page in every view, to look at.
+pub fn all_screenshots() -> Outcome {
+    let folder = root().join("target/screenshots");
+    let mut command = prepare()?;
+    run_command(command.arg("screenshots.mjs").arg(&folder).arg("all"))
+}

@@ -42,6 +42,7 @@ cargo xtask test      every test: form, Rust, C, servers, bare metal (installs w
 cargo xtask screenshots   pictures of the console's main pages, into docs/console
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes; instructions of
                       single steps on a Cortex-M3 in QEMU (--board: these alone)
+cargo xtask screenshots all   pictures of every page in both languages, light and dark, wide and narrow, into target/screenshots
 cargo xtask bench console   how soon the console's pages are there, with a plan of a million devices
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md;
@@ -75,6 +76,7 @@ fn command(words: &[&str]) -> Outcome {
         ["test", stages @ ..] => test::run(stages),
         ["fuzz", words @ ..] => fuzz::run(words),
         ["screenshots"] => browser::screenshots(),
+        ["screenshots", "all"] => browser::all_screenshots(),
         ["bench"] => bench::run(),
         ["bench", "--board"] => board_bench::run(),
         ["bench", "console"] => bench_console::run(),

@@ -239,3 +239,13 @@ pub fn field(label: &str, name: &str, hint: &str, wrong: Option<String>, input: 
         }
     }
 }
+
+/// A form of one button; `of` names what it is about for those who do not see where it stands.
+pub fn post_button(view: &View, to: &str, class: &str, word: &'static str, of: &str) -> Markup {
+    html! {
+        form.inline-form method="post" action=(to) {
+            (view.csrf())
+            button class=(class) { (view.t(word)) @if !of.is_empty() { span.hidden { " " (of) } } }
+        }
+    }
+}

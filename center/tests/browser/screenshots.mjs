@@ -1,9 +1,11 @@
 // Pictures of the main pages for the documentation: node screenshots.mjs FOLDER
+// Every page in every view, to look at: node screenshots.mjs FOLDER all
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Center, browser, signIn, visit } from "./center.mjs";
 import { PRODUCT, fill } from "./fleet.mjs";
+import { PAGES, VIEWS } from "./pages.mjs";
 
 const folder = process.argv[2];
 if (!folder) throw new Error("say into which folder");
@@ -22,12 +24,24 @@ const PICTURES = [
   ["narrow-chinese", "/products/p2weather/devices/wx-berlin-rooftop-00000000000001", NARROW],
 ];
 
+const everything = () => VIEWS.flatMap((view) => PAGES.map((path) => {
+  const page = path === "/" ? "fleet" : path.slice(1).replaceAll(/[^a-z0-9]+/gi, "-");
+  return [`${view.locale.slice(0, 2)}-${view.colorScheme}-${view.viewport.width}-${page}`, path, view];
+}));
+const pictures = process.argv[3] === "all" ? everything() : PICTURES;
+
 const [center, chrome] = await Promise.all([Center.start(), browser()]);
 try {
   await fill(center, 4);
-  for (const [name, path, view] of PICTURES) {
-    const page = await visit(chrome, center, { timezoneId: "Asia/Shanghai", ...view });
-    await signIn(page, center);
+  let page;
+  let last;
+  for (const [name, path, view] of pictures) {
+    if (view !== last) {
+      await page?.context().close();
+      page = await visit(chrome, center, { timezoneId: "Asia/Shanghai", ...view });
+      await signIn(page, center);
+      last = view;
+    }
     await page.goto(path);
     if (name === "plan-form") {
       await page.fill("#name", "Winter");
@@ -39,9 +53,8 @@ try {
     // The live stream has told what it had to.
     await page.waitForTimeout(1000);
     const file = join(folder, `${name}.png`);
-    await page.screenshot({ path: file });
+    await page.screenshot({ path: file, fullPage: pictures !== PICTURES });
     console.log(file);
-    await page.context().close();
   }
 } finally {
   await chrome.close();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use quecota_center::clock::Millis;
 use quecota_center::rules::consent::{Answer, Appointment, AutoConfirm};
-use quecota_center::rules::plan::{List, PlanComponent, PlanSettings, PlanState};
+use quecota_center::rules::plan::{List, PlanComponent, PlanEvent, PlanSettings, PlanState};
 use quecota_center::rules::progress::{ComponentState, Presence, UpgradeState};
 use quecota_center::rules::readings::StatusAsk;
 use quecota_center::rules::trigger::Trigger;

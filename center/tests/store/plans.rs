@@ -15,6 +15,8 @@ contract! {
     a_plans_devices_are_found_by_their_state_and_a_second_chance_uncounts_a_failure
     a_plans_devices_are_listed_by_state_and_reason
     terminating_ends_only_what_was_not_confirmed
+    the_history_of_many_devices_is_drawn_from_some_of_them
+    the_changes_of_a_plan_are_kept_in_their_order
     a_plan_that_is_over_ends_what_waits_for_another_attempt
 }
 
@@ -249,6 +251,49 @@ async fn a_plans_devices_are_listed_by_state_and_reason(bench: &Bench) {
         reasons.iter().map(|line| (line.state, line.reason.as_deref(), line.devices)).collect();
     assert_eq!(reasons.len(), 3);
     assert!(reasons.contains(&(UpgradeState::Failed, Some("status 12"), 3)), "{reasons:?}");
+}
+
+async fn the_history_of_many_devices_is_drawn_from_some_of_them(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (first, package, plan) = scene(&mut writer).await;
+    for number in 0..12 {
+        let device =
+            if number == 0 { first.clone() } else { device(&mut writer, &format!("h{number}")).await };
+        let mut upgrade = upgrade(&plan, device.id, package.id);
+        upgrade.created = NOW + Millis::minutes(number);
+        if number % 2 == 1 {
+            upgrade.state = UpgradeState::Upgraded;
+            upgrade.ended = Some(NOW + Millis::minutes(number + 1));
+        }
+        writer.create_upgrade(upgrade).await.unwrap();
+    }
+    let time = (NOW, NOW + Millis::minutes(12));
+    let all = writer.plan_history(plan.id, time, 12, 12).await.unwrap();
+    assert_eq!((all.one_in, all.offered.iter().sum::<i64>(), all.upgraded.iter().sum::<i64>()), (1, 12, 6));
+    assert_eq!(all.offered[0], 1);
+    // With so many devices one in three is looked at, and counts for three.
+    let some = writer.plan_history(plan.id, time, 12, 50_000).await.unwrap();
+    assert_eq!(
+        (some.one_in, some.offered.iter().sum::<i64>(), some.upgraded.iter().sum::<i64>()),
+        (3, 12, 6)
+    );
+}
+
+async fn the_changes_of_a_plan_are_kept_in_their_order(bench: &Bench) {
+    let mut writer = bench.store.write().await.unwrap();
+    let (_, _, plan) = scene(&mut writer).await;
+    let change =
+        |event, reason: Option<&str>| PlanChange { event, reason: reason.map(str::to_owned), at: NOW };
+    let changes = [
+        change(PlanEvent::Activate, None),
+        change(PlanEvent::Halt, Some("6 of 20 failed")),
+        change(PlanEvent::Resume, None),
+    ];
+    for change in &changes {
+        writer.add_plan_change(plan.id, change).await.unwrap();
+    }
+    assert_eq!(writer.plan_changes(plan.id).await.unwrap(), changes);
+    assert_eq!(writer.plan_changes(PlanId(plan.id.0 + 1)).await.unwrap(), []);
 }
 
 async fn terminating_ends_only_what_was_not_confirmed(bench: &Bench) {

@@ -13,7 +13,7 @@ use crate::store::{AccessToken, Account, Grant, Product};
 use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
-use crate::web::parts::{field, table};
+use crate::web::parts::{field, post_button, table};
 use crate::web::refusal;
 use crate::web::view::View;
 
@@ -191,8 +191,8 @@ fn accounts(view: &View, all: &Everybody) -> Markup {
                     td {
                         @if account.name.as_str() == own { a href="/password" { (view.t("Change the password")) } }
                         @else {
-                            form.inline-form method="post" action={ (path) "/reset" } { (view.csrf()) button.link { (view.t("New one-time password")) span.hidden { " " (account.name) } } }
-                            form.inline-form method="post" action={ (path) "/delete" } { (view.csrf()) button.link.danger { (view.t("Delete")) span.hidden { " " (account.name) } } }
+                            (post_button(view, &format!("{path}/reset"), "link", "New one-time password", account.name.as_str()))
+                            (post_button(view, &format!("{path}/delete"), "link danger", "Delete", account.name.as_str()))
                         }
                     }
                 }
@@ -231,7 +231,7 @@ fn tokens(view: &View, all: &Everybody) -> Markup {
                     td { (token.made_by) }
                     td { (view.maybe_time(token.expires)) }
                     td { (view.maybe_time(token.used)) }
-                    td { form.inline-form method="post" action={ "/tokens/" (token.id) "/revoke" } { (view.csrf()) button.link.danger { (view.t("Revoke")) span.hidden { " " (token.name) } } } }
+                    td { (post_button(view, &format!("/tokens/{}/revoke", token.id), "link danger", "Revoke", token.name.as_str())) }
                 }
             }
         },

@@ -17,7 +17,9 @@ use crate::store::{Component, Package, PackageKind, Product};
 use crate::web::Console;
 use crate::web::form::{Act, Fields, check, done};
 use crate::web::layout::{Answer, Page, Place};
-use crate::web::parts::{empty, field, maybe, next_page, plan_state, table, verification_state, verified};
+use crate::web::parts::{
+    empty, field, maybe, next_page, plan_state, post_button, table, verification_state, verified,
+};
 use crate::web::refusal;
 use crate::web::view::{View, bytes, number};
 
@@ -406,7 +408,7 @@ async fn details(
                 section {
                     h2 { (view.t("Delete")) }
                     p.muted { (view.t("A package is deleted unless a plan that is not over, a device that is at work or a verification has it.")) }
-                    form method="post" action={ (base) "/delete" } { (view.csrf()) button.danger { (view.t("Delete the package")) } }
+                    (post_button(view, &format!("{base}/delete"), "danger", "Delete the package", ""))
                 }
             }
         }))

@@ -12,7 +12,7 @@ use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::memo::Waits;
-use crate::web::parts::{field, table};
+use crate::web::parts::{field, post_button, table};
 use crate::web::refusal;
 use crate::web::view::{View, number};
 
@@ -80,10 +80,7 @@ async fn page(
                                 td { (view.time(component.created)) }
                                 td {
                                     @if view.may_operate() {
-                                        form method="post" action={ (base) "/components/" (component.no) "/delete" } {
-                                            (view.csrf())
-                                            button.link.danger { (view.t("Delete")) span.hidden { " " (component.no) } }
-                                        }
+                                        (post_button(view, &format!("{base}/components/{}/delete", component.no), "link danger", "Delete", component.no.as_str()))
                                     }
                                 }
                             }

@@ -16,7 +16,8 @@ use crate::web::live::Parts;
 use crate::web::memo::Waits;
 use crate::web::pages::history;
 use crate::web::parts::{
-    bar, component_state, fetched, legend, maybe, next_page, plan_state, rate, table, upgrade_state,
+    bar, component_state, fetched, legend, maybe, next_page, plan_state, post_button, rate, table,
+    upgrade_state,
 };
 use crate::web::view::{View, number};
 
@@ -242,7 +243,7 @@ impl Monitoring {
         }
         let path = self.path();
         let post = |to: &str, word: &'static str, class: &str| {
-            html! { form method="post" action={ (path) "/" (to) } { (view.csrf()) button class=(class) { (view.t(word)) } } }
+            post_button(view, &format!("{path}/{to}"), class, word, "")
         };
         html! {
             @match self.plan.state {
