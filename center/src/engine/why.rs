@@ -59,6 +59,17 @@ pub struct BlockedBy {
     pub example: DeviceKey,
     /// It, with that one's values.
     pub text: String,
+    /// The status of that one; none: it has never connected.
+    #[serde(skip)]
+    pub status: Option<DeviceStatus>,
+}
+
+/// What a look at one device of a plan found.
+#[derive(Debug, Clone)]
+struct Look {
+    condition: &'static str,
+    text: String,
+    status: Option<DeviceStatus>,
 }
 
 /// Devices that a look at a plan judges at most in each of its parts, so that it costs the same for any product.
@@ -110,7 +121,11 @@ impl Engine {
             for key in keys {
                 let found = match store.find_device(&product, &key).await? {
                     Some(device) => look(&mut store, &offer, &device, now).await?,
-                    None => ("never_connected", "no device with this key has ever connected".to_owned()),
+                    None => Look {
+                        condition: "never_connected",
+                        text: "no device with this key has ever connected".to_owned(),
+                        status: None,
+                    },
                 };
                 part.push((key, found));
             }
@@ -163,18 +178,17 @@ pub(super) fn status(
 }
 
 /// The condition of one device, and the sentence for it.
-async fn look(
-    store: &mut Reader,
-    offer: &PlanOffer,
-    device: &Device,
-    now: Millis,
-) -> Result<(&'static str, String)> {
+async fn look(store: &mut Reader, offer: &PlanOffer, device: &Device, now: Millis) -> Result<Look> {
     let plan = &offer.plan;
     let versions = store.device_versions(device.id).await?;
     let evaluation = evaluate(store, offer, device, &versions, occasion(plan.settings.push), now).await?;
     let ahead = evaluation.busy_with;
     let status = status(plan, evaluation, ahead, now);
-    Ok((status.condition(), status.told(&plan.settings.time_zone, now)))
+    Ok(Look {
+        condition: status.condition(),
+        text: status.told(&plan.settings.time_zone, now),
+        status: Some(status),
+    })
 }
 
 /// Devices by condition, while they are counted.
@@ -187,16 +201,17 @@ struct Tally {
 
 impl Tally {
     /// A part of the devices, `whole` of them, of which `looked_at` were evaluated.
-    fn add(&mut self, whole: i64, looked_at: Vec<(DeviceKey, (&'static str, String))>) {
+    fn add(&mut self, whole: i64, looked_at: Vec<(DeviceKey, Look)>) {
         let examined = i64::try_from(looked_at.len()).unwrap_or(i64::MAX);
         let mut counts: BTreeMap<&'static str, i64> = BTreeMap::new();
-        for (key, (condition, text)) in looked_at {
+        for (key, Look { condition, text, status }) in looked_at {
             *counts.entry(condition).or_default() += 1;
             self.conditions.entry(condition).or_insert(BlockedBy {
                 condition,
                 devices: 0,
                 example: key,
                 text,
+                status,
             });
         }
         // A device may have come or gone between the count and the look.
@@ -233,7 +248,7 @@ mod tests {
     fn a_sample_is_scaled_to_the_whole_and_a_full_look_is_exact() {
         let part = |count: usize, condition: &'static str| {
             let key = DeviceKey::new("d1").unwrap();
-            vec![(key, (condition, String::new())); count]
+            vec![(key, Look { condition, text: String::new(), status: None }); count]
         };
         let mut tally = Tally::default();
         tally.add(10_000, [part(30, "offline"), part(20, "battery")].concat());

@@ -149,7 +149,7 @@ fn chinese(view: &View, status: &DeviceStatus, zone: &Zone) -> String {
                 format!("计划状态为“{}”", view.t(plan_word(*state)))
             }
             BlockReason::PlanState { state, halted: Some(why) } => {
-                format!("计划已自动变为“{}”：{why}", view.t(plan_word(*state)))
+                format!("计划已自动变为“{}”：{}", view.t(plan_word(*state)), reason(view, why))
             }
             BlockReason::ZoneUnknown { zone } => format!("本版本不认识该计划的时区 {zone}"),
             BlockReason::OnRequestOnly => "该计划只在设备请求时下发".to_owned(),
@@ -220,6 +220,7 @@ const REASONS: &[(&str, &str)] = &[
     ("left out by the operator", "运维人员已跳过"),
     ("left out by the operator: {}", "运维人员已跳过：{}"),
     ("not finished within {} minutes; the device {}", "{} 分钟内没有完成；设备 {}"),
+    ("{} of {} finished devices failed, more than {} %", "已结束设备的失败数 {} / {}，超过 {} %"),
     ("the device is offline", "设备离线"),
     ("waits for the user's confirmation", "等待用户确认"),
     ("refused; offered again at {}", "已拒绝；{} 再次下发"),

@@ -132,7 +132,7 @@ impl Fleet {
                     (plan_state(view, plan.state)) " "
                     a href={ "/plans/" (plan.id.0) } { (plan.settings.name) } " "
                     @match &plan.halted {
-                        Some(why) => { (view.t("suspended itself:")) " " (why) }
+                        Some(why) => { (view.t("suspended itself:")) " " (reason(view, why)) }
                         None => (view.t("is suspended: resume or terminate it."))
                     }
                 }

@@ -713,4 +713,5 @@ pub const TABLE: &[(&str, &str)] = &[
     ("each at most {0}", "每个最大 {0}"),
     ("Devices in a whitelist or blacklist", "白名单或黑名单的设备数"),
     ("being counted", "正在统计"),
+    ("by an event", "由事件决定"),
 ];

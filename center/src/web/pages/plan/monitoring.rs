@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::Wanted;
 use crate::api::error::ApiError;
+use crate::rules::device_status::DeviceStatus;
 use crate::rules::plan::PlanState;
 use crate::rules::progress::UpgradeState;
 use crate::store::{Package, PackageId, Plan, PlanDevice, PlanId};
@@ -92,7 +93,7 @@ impl Monitoring {
         let plan = &self.plan;
         html! {
             @if let Some(why) = &plan.halted {
-                p.note { b { (view.t("The plan suspended itself:")) } " " (why) ". " (view.t("Resume it when the cause is mended; devices are counted anew from then on.")) }
+                p.note { b { (view.t("The plan suspended itself:")) } " " (reason(view, why)) ". " (view.t("Resume it when the cause is mended; devices are counted anew from then on.")) }
             }
             @for (component, by) in &self.superseded_by {
                 p.note { (view.f("For component {0} a newer plan takes the place of this one:", &[component])) " " a href={ "/plans/" (by.0) } { "#" (by.0) } }
@@ -114,6 +115,7 @@ impl Monitoring {
         let Some(blocked) = self.counts.as_ref().and_then(|counts| counts.blocked.as_ref()) else {
             return html! {};
         };
+        let zone = &self.plan.settings.time_zone;
         let shown = blocked.conditions.iter().filter(|blocked| blocked.condition != "finished");
         let shown: Vec<_> = shown.collect();
         html! {
@@ -122,14 +124,18 @@ impl Monitoring {
                 @if shown.is_empty() { p.muted { (view.t("No device waits for this plan.")) } }
                 @else {
                     @if blocked.examined < blocked.devices { p.muted { (view.f("An estimate: {0} of {1} devices were looked at.", &[&number(blocked.examined), &number(blocked.devices)])) } }
-                    (table(view.t("Where its devices stand, and why they wait"), &[view.t("Devices"), view.t("Condition"), view.t("For example")], html! {
+                    (table(view.t("Where its devices stand, and why they wait"), &[view.t("Devices"), view.t("Condition"), view.t("May change"), view.t("For example")], html! {
                         @for each in shown {
                             tr {
                                 td.number { (number(each.devices)) }
                                 th scope="row" { (explain::condition(view, each.condition)) }
+                                td { @match each.status.as_ref().and_then(DeviceStatus::may_change) {
+                                    Some(at) => { (view.time_in(zone, at)) ", " (view.away(at)) }
+                                    None => span.muted { (view.t("by an event")) },
+                                } }
                                 td {
                                     a.mono href={ "/products/" (self.plan.settings.product) "/devices/" (each.example) } { (each.example) }
-                                    @if view.lang == crate::web::view::Lang::En { span.muted { ": " (each.text) } }
+                                    @if let Some(status) = &each.status { span.muted { ": " (explain::sentence(view, status, zone)) } }
                                 }
                             }
                         }
