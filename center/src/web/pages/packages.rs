@@ -11,6 +11,7 @@ use crate::api::error::ApiError;
 use crate::api::shared::{add_package, delete_package, form_text, package_file};
 use crate::packages::format::{FILE_SIZE_MAX, FILES_MAX};
 use crate::rules::names::FILE_FORMATS;
+use crate::rules::progress::Presence;
 use crate::rules::verification::VerificationState;
 use crate::rules::{DeviceKey, PackageId, ProductKey};
 use crate::store::{Component, Package, PackageKind, Product};
@@ -25,6 +26,8 @@ use crate::web::view::{View, bytes, number};
 
 /// Packages of a page.
 const ROWS: i64 = 50;
+/// Devices that are suggested for a verification.
+const SUGGESTIONS: i64 = 50;
 
 /// `GET /packages`.
 pub async fn list(State(console): State<Console>, view: View, RawQuery(query): RawQuery) -> Answer {
@@ -337,6 +340,9 @@ async fn details(
     }
     let content = &package.content;
     let product = store.product(&content.product).await?;
+    let online = store.devices_by_slot(&content.product, Presence::Online, SUGGESTIONS).await?;
+    let mut online: Vec<_> = online.into_iter().map(|device| device.key).collect();
+    online.sort_unstable();
     let wrong = error.map(|(error, _)| refusal::told(view, error));
     let (at_verify, at_top) = if error.is_some_and(|(_, fields)| fields.given("device").is_some()) {
         (wrong, None)
@@ -386,9 +392,10 @@ async fn details(
                 @if view.may_operate() {
                     form.row method="post" action={ (base) "/verify" } {
                         (view.csrf())
-                        (field(view.t("Device key"), "device", "", at_verify, html! {
-                            input #device name="device" required maxlength="32" autocomplete="off" spellcheck="false"
+                        (field(view.t("Device key"), "device", view.t("Devices that are online are suggested."), at_verify, html! {
+                            input #device name="device" required maxlength="32" autocomplete="off" spellcheck="false" list="online"
                                 value=(error.map_or("", |(_, fields)| fields.get("device")));
+                            datalist #online { @for key in &online { option value=(key) {} } }
                         }))
                         button { (view.t("Verify on this device")) }
                     }

@@ -12,7 +12,7 @@ use super::plan_fields::{self, Lists, day, filled, given, lists};
 use crate::api::error::ApiError;
 use crate::api::shared::{GivenPlan, check_end, check_name, check_packages, sample};
 use crate::rules::plan::{PlanSettings, PlanState};
-use crate::rules::{DeviceKey, PackageId, ProductKey};
+use crate::rules::{ComponentNo, DeviceKey, PackageId, ProductKey};
 use crate::store::{Component, Package, PlanId, Product};
 use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
@@ -408,7 +408,8 @@ fn sections(view: &View, choices: &Choices, fields: &Fields, error: Option<&ApiE
 }
 
 fn list(view: &View, name: &'static str, label: &str, fields: &Fields, wrong: Option<String>) -> Markup {
-    let hint = view.t("One device key a line. A CSV file may be dropped here: its first column counts.");
+    let hint =
+        view.t("One device key a line, or a CSV file, which may be dropped here: its first column counts.");
     field(
         label,
         name,
@@ -419,6 +420,17 @@ fn list(view: &View, name: &'static str, label: &str, fields: &Fields, wrong: Op
             input.pick type="file" name={ (name) "_file" } accept=".csv,.txt,text/csv,text/plain" data-list-file=(name) aria-label={ (label) ": " (view.t("CSV file")) };
         },
     )
+}
+
+/// The place of a component in the order; none of one that is not selected, while others are.
+fn order_of(fields: &Fields, component: &ComponentNo, index: usize) -> String {
+    let is_selected = fields.given(&format!("package.{component}")).is_some();
+    let others = fields.pairs().iter().any(|(name, value)| name.starts_with("package.") && !value.is_empty());
+    match fields.given(&format!("order.{component}")) {
+        Some(order) => order.to_owned(),
+        None if is_selected || !others => (index + 1).to_string(),
+        None => String::new(),
+    }
 }
 
 fn components(view: &View, choices: &Choices, fields: &Fields) -> Markup {
@@ -446,7 +458,7 @@ fn components(view: &View, choices: &Choices, fields: &Fields) -> Markup {
                                 }
                                 @if packages.is_empty() { p.hint { a href={ "/packages/new?product=" (choices.product.key) } { (view.t("Add a Version Package")) } } }
                             }
-                            td.order { input type="number" name=(order) min="1" max="20" aria-label={ (component.no) ": " (view.t("Order")) } value=(fields.given(&order).map_or_else(|| (index + 1).to_string(), str::to_owned)); }
+                            td.order { input type="number" name=(order) min="1" max="20" aria-label={ (component.no) ": " (view.t("Order")) } value=(order_of(fields, &component.no, index)); }
                         }
                     }
                 }

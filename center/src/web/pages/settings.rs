@@ -20,23 +20,13 @@ pub async fn show(State(console): State<Console>, view: View) -> Answer {
         html! { @if values.is_empty() { (none()) } @else { @for value in values { div.mono { (value) } } } }
     };
     let row = |name: &'static str, option: &'static str, value: Markup| {
-        html! { tr { th scope="row" { (view.t(name)) } td { (value) } td.mono.muted { (option) } } }
+        html! { dt { (view.t(name)) } dd { (value) @if !option.is_empty() { span.option { (option) } } } }
     };
     let group = |name: &'static str, rows: Markup| {
-        html! {
-            section {
-                h2 { (view.t(name)) }
-                div.table role="region" aria-label=(view.t(name)) tabindex="0" {
-                    table {
-                        thead { tr { th scope="col" { (view.t("Setting")) } th scope="col" { (view.t("Value")) } th scope="col" { (view.t("Option of the start")) } } }
-                        tbody { (rows) }
-                    }
-                }
-            }
-        }
+        html! { section { h2 { (view.t(name)) } dl.facts.settings { (rows) } } }
     };
     Ok(Page::new(&view, Place::Settings, view.t("Settings")).show(html! {
-        p.muted { (view.t("The center was started with these; another start with other options changes them.")) }
+        p.muted { (view.t("The center was started with these; a start with other options, which stand beside them, changes them.")) }
         (group("Ways to the center", html! {
             (row("Public URL, where devices download", "--public-url", html! { span.mono { (running.public_url) } }))
             (row("Ports", "--http --mqtt --https --mqtts", many(&running.ports)))
@@ -61,7 +51,7 @@ pub async fn show(State(console): State<Console>, view: View) -> Answer {
             (row("Clock", "", html! { (view.second(view.now)) " " (view.zone.name()) }))
         }))
         (group("Limits", html! {
-            (row("Files of a version package", "", html! { (number(FILES_MAX)) ", " (view.f("each at most {0}", &[&bytes(FILE_SIZE_MAX)])) }))
+            (row("Files of a version package", "", html! { (number(FILES_MAX)) ", " (view.f("each at most {0} MB", &[&(FILE_SIZE_MAX / (1024 * 1024))])) }))
             (row("Devices in a whitelist or blacklist", "", html! { (number(LIST_MAX)) }))
         }))
     }))

@@ -431,7 +431,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ("Whitelist: only these devices", "白名单：仅这些设备"),
     ("Blacklist: not these devices", "黑名单：排除这些设备"),
     (
-        "One device key a line. A CSV file may be dropped here: its first column counts.",
+        "One device key a line, or a CSV file, which may be dropped here: its first column counts.",
         "每行一个设备 Key。可拖入 CSV 文件，取第一列。",
     ),
     ("CSV file", "CSV 文件"),
@@ -679,12 +679,9 @@ pub const TABLE: &[(&str, &str)] = &[
     ("Drawn from one device in {0}.", "按每 {0} 台设备取一台绘制。"),
     // Settings
     ("none", "无"),
-    ("Setting", "设置"),
-    ("Value", "值"),
-    ("Option of the start", "启动参数"),
     (
-        "The center was started with these; another start with other options changes them.",
-        "中心以这些参数启动；以其他参数重新启动可更改。",
+        "The center was started with these; a start with other options, which stand beside them, changes them.",
+        "中心以这些设置启动；以旁边所列的参数重新启动可更改。",
     ),
     ("Ways to the center", "访问方式"),
     ("Public URL, where devices download", "公开地址（设备下载处）"),
@@ -710,8 +707,9 @@ pub const TABLE: &[(&str, &str)] = &[
     ("Clock", "时钟"),
     ("Limits", "限制"),
     ("Files of a version package", "版本包的文件数"),
-    ("each at most {0}", "每个最大 {0}"),
+    ("each at most {0} MB", "每个最大 {0} MB"),
     ("Devices in a whitelist or blacklist", "白名单或黑名单的设备数"),
     ("being counted", "正在统计"),
     ("by an event", "由事件决定"),
+    ("Devices that are online are suggested.", "在线的设备会列出供选择。"),
 ];
