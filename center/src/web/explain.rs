@@ -8,9 +8,10 @@ use super::view::{Lang, View};
 use crate::engine::Why;
 use crate::rules::block_reason::{BlockReason, Verifying, Wait};
 use crate::rules::device_status::{Asks, DeviceStatus};
-use crate::rules::plan::PlanState;
+use crate::rules::plan::{Mode, PlanState, Push};
 use crate::rules::progress::ComponentState;
 use crate::rules::window::Zone;
+use crate::store::Plan;
 
 /// Where a device stands in a plan, as one sentence.
 pub fn sentence(view: &View, status: &DeviceStatus, zone: &Zone) -> String {
@@ -57,6 +58,31 @@ pub fn answer(view: &View, status: &DeviceStatus, zone: &Zone, last_attempt: Opt
 /// The answer about one plan of several.
 pub fn of_plan(view: &View, why: &Why) -> Markup {
     answer(view, &why.status, &why.plan.settings.time_zone, why.last_attempt.as_deref())
+}
+
+/// What an active plan as a whole waits for, and until when.
+pub fn plan(view: &View, plan: &Plan) -> Markup {
+    let settings = &plan.settings;
+    let zone = &settings.time_zone;
+    let now = view.now;
+    let (words, at) = match plan.state {
+        PlanState::Activated | PlanState::Upgrading => match (settings.start, settings.push_period) {
+            (Some(start), _) if start > now => ("Its planned time begins", Some(start)),
+            (_, Some(period)) if !period.contains(now, zone) => {
+                ("It is outside its push period, which opens", Some(period.opens(now, zone)))
+            }
+            _ if settings.mode == Mode::Manual => {
+                ("A device is offered it once its end user has confirmed.", None)
+            }
+            _ if settings.push == Push::OnRequest => ("A device is offered it when it asks.", None),
+            _ => (
+                "Devices that are online and due are offered it from the next 10-minute mark on,",
+                Some(zone.next_mark(now)),
+            ),
+        },
+        _ => return html! {},
+    };
+    html! { p.wait { (view.t(words)) @if let Some(at) = at { " " (view.time_in(zone, at)) ", " b { (view.away(at)) } } } }
 }
 
 /// A condition in a few words, for counts of devices; an unknown one as it is called.

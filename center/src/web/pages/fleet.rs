@@ -13,7 +13,7 @@ use crate::rules::{DeviceKey, PackageId};
 use crate::store::{Plan, Product, Topic};
 use crate::web::Console;
 use crate::web::counts::{DAYS, DeviceCounts, Failures, PlanFigures, Versions};
-use crate::web::explain::reason;
+use crate::web::explain::{self, reason};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::live::{self, Parts};
 use crate::web::memo::Waits;
@@ -185,6 +185,7 @@ impl Fleet {
                         Some(counted) => { (bar(view, counted)) (legend(view, counted)) }
                         None => p.muted { (view.t("Many devices: they are being counted.")) }
                     }
+                    (explain::plan(view, plan))
                     p.muted {
                         (view.t("Success rate")) " " b { (rate(running.figures.as_ref().and_then(|counted| counted.figures.success_rate()))) }
                         @if let Some(end) = plan.settings.end { " \u{b7} " (view.t("ends")) " " (view.away(end)) }

@@ -712,4 +712,12 @@ pub const TABLE: &[(&str, &str)] = &[
     ("being counted", "正在统计"),
     ("by an event", "由事件决定"),
     ("Devices that are online are suggested.", "在线的设备会列出供选择。"),
+    ("Its planned time begins", "计划的开始时间："),
+    ("It is outside its push period, which opens", "不在推送时段内，下次开放："),
+    ("A device is offered it when it asks.", "仅在设备请求时下发。"),
+    (
+        "Devices that are online and due are offered it from the next 10-minute mark on,",
+        "在线且符合条件的设备从下一个 10 分钟时刻起下发：",
+    ),
+    ("A device is offered it once its end user has confirmed.", "设备的用户确认后才会下发。"),
 ];

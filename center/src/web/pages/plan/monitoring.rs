@@ -98,6 +98,7 @@ impl Monitoring {
             @for (component, by) in &self.superseded_by {
                 p.note { (view.f("For component {0} a newer plan takes the place of this one:", &[component])) " " a href={ "/plans/" (by.0) } { "#" (by.0) } }
             }
+            (explain::plan(view, plan))
             @match &self.figures {
                 _ if plan.state == PlanState::Saved => {}
                 Some(counted) => {
