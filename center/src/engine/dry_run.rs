@@ -10,6 +10,7 @@ use super::why::{Population, occasion, scaled};
 use super::{Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::rules::applicability::needed;
+use crate::rules::block_reason::BlockReason;
 use crate::rules::forecast::{Outcome, forecast, is_later};
 use crate::rules::plan::{List, PlanSettings, PlanState, Strategy, Supersede, activation_faults};
 use crate::rules::progress::Presence;
@@ -52,6 +53,9 @@ pub struct Forecast {
     pub example: DeviceKey,
     /// The condition, with that one's values.
     pub text: String,
+    /// What holds that one back; none: nothing, or no rule.
+    #[serde(skip)]
+    pub blocked: Option<BlockReason>,
 }
 
 /// Devices that a dry run evaluates at most in each part, online and offline, and keys of a whitelist: the cost is the same
@@ -145,6 +149,7 @@ struct Seen {
     condition: &'static str,
     key: DeviceKey,
     text: String,
+    blocked: Option<BlockReason>,
 }
 
 /// A component's devices that a full package takes back.
@@ -209,6 +214,7 @@ impl Tally {
                     condition: "never_connected",
                     key,
                     text: "no device with this key has ever connected".to_owned(),
+                    blocked: None,
                 },
             });
         }
@@ -236,13 +242,13 @@ impl Tally {
         let key = device.key;
         if at_work {
             let text = "it was offered the plan already, or is at work".to_owned();
-            return Ok(Seen { outcome: Outcome::Blocked, condition: "under_way", key, text });
+            return Ok(Seen { outcome: Outcome::Blocked, condition: "under_way", key, text, blocked: None });
         }
         let (condition, text) = match (outcome, &blocked) {
             (_, Some(blocked)) => (blocked.condition(), blocked.told(&self.zone, self.now)),
             (_, None) => ("due", "nothing holds it back".to_owned()),
         };
-        Ok(Seen { outcome, condition, key, text })
+        Ok(Seen { outcome, condition, key, text, blocked })
     }
 
     fn compare(&mut self, device: &Device, facts: &[crate::rules::applicability::ComponentFacts]) {
@@ -265,7 +271,7 @@ impl Tally {
         let examined = i64::try_from(seen.len()).unwrap_or(i64::MAX);
         let whole = whole.max(examined);
         let mut counts: BTreeMap<(Outcome, &'static str), i64> = BTreeMap::new();
-        for Seen { outcome, condition, key, text } in seen {
+        for Seen { outcome, condition, key, text, blocked } in seen {
             *counts.entry((outcome, condition)).or_default() += 1;
             self.outcomes.entry((outcome, condition)).or_insert(Forecast {
                 outcome,
@@ -273,6 +279,7 @@ impl Tally {
                 devices: 0,
                 example: key,
                 text,
+                blocked,
             });
         }
         for (place, count) in counts {
@@ -302,7 +309,8 @@ impl Tally {
             offered.devices = limit;
             let example = offered.example.clone();
             let text = format!("{limit} devices may start at once, by the plan's limits");
-            let forecast = Forecast { outcome: Outcome::Blocked, condition, devices: rest, example, text };
+            let outcome = Outcome::Blocked;
+            let forecast = Forecast { outcome, condition, devices: rest, example, text, blocked: None };
             self.outcomes.insert((Outcome::Blocked, condition), forecast);
         }
     }

@@ -19,8 +19,14 @@ pub fn reasons(view: &View, error: &ApiError) -> Vec<String> {
     let reasons = error.reasons().iter();
     match view.lang {
         Lang::En => reasons.cloned().collect(),
-        Lang::Zh => reasons.map(|reason| sentence(reason).unwrap_or_else(|| reason.clone())).collect(),
+        Lang::Zh => reasons.map(|reason| sentence(view, reason)).collect(),
     }
+}
+
+/// A reason that is a sentence, or a value with its rule: `device key "a b": 1 to 32 of ...`.
+pub fn sentence(view: &View, text: &str) -> String {
+    let found = (view.lang == Lang::Zh).then(|| chinese_sentence(text)).flatten();
+    found.unwrap_or_else(|| text.to_owned())
 }
 
 /// What stands on a page above what was refused.
@@ -57,8 +63,7 @@ fn chinese(error: &ApiError) -> Option<String> {
     }
 }
 
-/// A reason that is a sentence, or a value with its rule: `device key "a b": 1 to 32 of ...`.
-fn sentence(text: &str) -> Option<String> {
+fn chinese_sentence(text: &str) -> Option<String> {
     forms::chinese(MESSAGES, text).or_else(|| named(text))
 }
 
@@ -136,7 +141,7 @@ mod tests {
             ActivationFault::TextMissing { language: "zh" },
         ] {
             let text = fault.to_string();
-            assert!(sentence(&text).is_some(), "{text}");
+            assert!(chinese_sentence(&text).is_some(), "{text}");
         }
     }
 }

@@ -3,10 +3,12 @@
 use maud::{Markup, html};
 
 use crate::engine::DryRun;
+use crate::rules::device_status::DeviceStatus;
 use crate::rules::forecast::Outcome;
 use crate::rules::window::Zone;
 use crate::web::explain;
-use crate::web::view::{Lang, View, number};
+use crate::web::refusal;
+use crate::web::view::{View, number};
 
 fn outcome_word(outcome: Outcome) -> (&'static str, &'static str) {
     match outcome {
@@ -45,20 +47,23 @@ pub fn panel(view: &View, run: &DryRun, zone: &Zone) -> Markup {
                         ": " (explain::condition(view, forecast.condition))
                         span.muted.example {
                             (view.t("for example")) " " span.mono { (forecast.example) }
-                            @if view.lang == Lang::En { ": " (forecast.text) }
+                            ": " @match &forecast.blocked {
+                                Some(blocked) => (explain::sentence(view, &DeviceStatus::Blocked(blocked.clone()), zone)),
+                                None => (refusal::sentence(view, &forecast.text)),
+                            }
                         }
                     }
                 }
             }
         }
         @if !run.refused.is_empty() {
-            div.note { p { b { (view.t("It cannot be activated yet:")) } } ul { @for reason in &run.refused { li { (reason) } } } }
+            div.note { p { b { (view.t("It cannot be activated yet:")) } } ul { @for reason in &run.refused { li { (refusal::sentence(view, reason)) } } } }
         }
         @if !run.supersedes.is_empty() {
-            div.note { p { b { (view.t("It takes the place of:")) } } ul { @for other in &run.supersedes { li { (other) } } } }
+            div.note { p { b { (view.t("It takes the place of:")) } } ul { @for other in &run.supersedes { li { (refusal::sentence(view, other)) } } } }
         }
         @if !run.downgrades.is_empty() {
-            div.note { p { b { (view.t("It takes devices back to an older version:")) } } ul { @for text in &run.downgrades { li { (text) } } } }
+            div.note { p { b { (view.t("It takes devices back to an older version:")) } } ul { @for text in &run.downgrades { li { (refusal::sentence(view, text)) } } } }
         }
         p.muted { (view.f("By the clock of {0}: {1}", &[&zone.name(), &zone.clock(run.now, "%Y-%m-%d %H:%M")])) }
     }

@@ -240,6 +240,18 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "component {} is in plan {} ({}) too, which is active: activate this one with --supersede (over REST: {\"supersede\": \"agreed\"}), and it supersedes that plan",
         "组件 {} 也在进行中的计划 {}（{}）里：勾选“取代上述计划”后再激活",
     ),
+    ("plan {} ({}), for component {}", "计划 {}（{}），组件 {}"),
+    (
+        "component {}: {} devices report a later version than {} (for example {}: {}); the full package takes them back",
+        "组件 {}：{} 台设备的版本高于 {}（例如 {}：{}）；全量包会使其降级",
+    ),
+    (
+        "component {}: {} of the {} devices looked at report a later version than {} (for example {}: {}); the full package takes them back",
+        "组件 {}：抽查中 {} / {} 台设备的版本高于 {}（例如 {}：{}）；全量包会使其降级",
+    ),
+    ("no device with this key has ever connected", "没有使用该标识的设备连接过"),
+    ("it was offered the plan already, or is at work", "已下发该计划，或正在升级"),
+    ("{} devices may start at once, by the plan's limits", "按计划的上限，只有 {} 台可以立即开始"),
     ("upgrade plan {} is silent: it asks nobody", "升级计划 {} 是静默升级，不需要确认"),
     (
         "upgrade plan {} is {}: only a plan that is activated takes this",
