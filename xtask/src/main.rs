@@ -40,9 +40,9 @@ cargo xtask demo --scale   two centers behind haproxy on one PostgreSQL; one is 
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
                       --long adds hours of power cuts and faults; names of stages (form, c, rust, browser, firmware, long) run these alone
 cargo xtask screenshots   pictures of the console's main pages, into docs/console
+cargo xtask screenshots all   pictures of every page in both languages, light and dark, wide and narrow, into target/screenshots
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes; instructions of
                       single steps on a Cortex-M3 in QEMU (--board: these alone)
-cargo xtask screenshots all   pictures of every page in both languages, light and dark, wide and narrow, into target/screenshots
 cargo xtask bench console   how soon the console's pages are there, with a plan of a million devices
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md;
