@@ -56,6 +56,7 @@ struct Figures {
     centers_lost: Counter,
     taken_over: Counter,
     wakeups: Counter,
+    takeovers: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -96,6 +97,7 @@ impl Default for Metrics {
             centers_lost: Counter::default(),
             taken_over: Counter::default(),
             wakeups: Counter::default(),
+            takeovers: Counter::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that runs", build);
@@ -126,7 +128,8 @@ impl Default for Metrics {
             business, "business_messages", "Business data from devices, by kind: acknowledged, and shown in the device's log";
             centers, "centers", "Centers that are alive on the database, as this one sees it; 0: it is alone on its own";
             centers_lost, "centers_lost", "Centers that fell silent, whose connections this one has ended";
-            taken_over, "connections_taken_over", "Connections closed here because the device connected to another center";
+            taken_over, "connections_taken_over", "Connections closed here because the device connected to another center, or is forbidden";
+            takeovers, "takeovers", "Connections that took over one of the same device that still stood; many of one device: two have its key";
             wakeups, "wakeups", "Notifications of other centers that something is due here";
             messages_failed, "messages_failed", "Messages from devices that were acknowledged and cannot be handled";
             log_lost, "process_log_lines_lost", "Lines of the process's own log that nobody took in time, since the start";
@@ -189,6 +192,9 @@ impl Metrics {
             Count::Ended { devices: 0, .. } => {}
             Count::Ended { state, class, devices } => {
                 self.0.ended.get_or_create(&[("result", state.as_str()), ("reason", class)]).inc_by(devices);
+            }
+            Count::Takeover => {
+                self.0.takeovers.inc();
             }
             Count::Forgotten(lines) => {
                 self.0.forgotten.inc_by(lines);
@@ -310,6 +316,8 @@ pub(crate) enum Count {
         /// How many.
         devices: u64,
     },
+    /// A connection took over another one of its device.
+    Takeover,
     /// Lines of the log were deleted.
     Forgotten(u64),
 }

@@ -85,7 +85,10 @@ impl Scheduler {
             tokio::join!(self.tick(&shutdown), self.write_business(&shutdown), self.prune_log(&shutdown))
         };
         if !self.engine.is_shared() {
-            work.await;
+            tokio::select! {
+                _ = work => {}
+                () = self.close_forbidden() => {}
+            }
             return;
         }
         tokio::select! {
@@ -145,17 +148,30 @@ impl Scheduler {
                     continue;
                 }
             }
-            match timeout(BEAT_DEADLINE, self.engine.taken_over()).await {
-                Ok(Ok(taken)) => {
-                    for (device, session) in taken {
-                        self.engine.metrics().taken_over();
-                        self.link.close(device, &session);
-                    }
+            self.close_taken_over().await;
+        }
+    }
+
+    /// Closes connections whose devices have another one elsewhere, or are forbidden.
+    async fn close_taken_over(&self) {
+        match timeout(BEAT_DEADLINE, self.engine.taken_over()).await {
+            Ok(Ok(taken)) => {
+                for (device, session) in taken {
+                    self.engine.metrics().taken_over();
+                    self.link.close(device, &session);
                 }
-                // They stay in the list.
-                Ok(Err(error)) => tracing::debug!(%error, "connections taken over are closed later"),
-                Err(_) => {}
             }
+            // They stay in the list.
+            Ok(Err(error)) => tracing::debug!(%error, "connections taken over are closed later"),
+            Err(_) => {}
+        }
+    }
+
+    /// The same, where no other center takes connections over.
+    async fn close_forbidden(&self) {
+        loop {
+            self.close_taken_over().await;
+            self.engine.wake().until_taken_over().await;
         }
     }
 

@@ -249,6 +249,7 @@ impl From<EngineError> for ApiError {
         let message = error.to_string();
         match error {
             EngineError::Store(error) => error.into(),
+            EngineError::Forbidden => Self::new(StatusCode::CONFLICT, "forbidden", message),
             EngineError::LateLock(_) | EngineError::Busy(_) | EngineError::CenterIdInUse(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             }

@@ -196,6 +196,12 @@ impl Api {
             .post("/products", Everywhere(Operator), "Create a product", product::create::create)
             .get("/products/{pk}", Product(Viewer), "Show a product", product::show::show)
             .patch("/products/{pk}", Product(Operator), "Change a product", product::edit::edit)
+            .post(
+                "/products/{pk}/secret",
+                Product(Operator),
+                "Replace a product's secret",
+                product::rotate_secret::rotate,
+            )
             .get("/products/{pk}/components", Product(Viewer), "List the components", component::list)
             .post("/products/{pk}/components", Product(Operator), "Add a component", component::add)
             .patch(
@@ -217,6 +223,24 @@ impl Api {
             .get("/products/{pk}/devices", Product(Viewer), "Search the devices", device::list::list)
             .get("/products/{pk}/devices.csv", Product(Viewer), "Devices as CSV", device::list::export)
             .get("/products/{pk}/devices/{dk}", Product(Viewer), "Show a device", device::show::show)
+            .delete(
+                "/products/{pk}/devices/{dk}",
+                Product(Operator),
+                "Delete a device",
+                device::access::delete,
+            )
+            .post(
+                "/products/{pk}/devices/{dk}/forbid",
+                Product(Operator),
+                "Forbid a device to connect",
+                device::access::forbid,
+            )
+            .post(
+                "/products/{pk}/devices/{dk}/allow",
+                Product(Operator),
+                "Allow a device to connect again",
+                device::access::allow,
+            )
             .get("/products/{pk}/devices/{dk}/log", Product(Viewer), "The log of a device", device::log::log)
             .get(
                 "/products/{pk}/devices/{dk}/upgrades",

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::args::device_keys;
 use super::client::{Client, ClientError, query, segment};
 use super::table::{Table, cell, items, sheet, time};
 use super::upgrade::{log, upgrades};
@@ -71,10 +72,66 @@ pub enum Device {
         #[arg(value_name = "DK")]
         device: String,
     },
+    /// Forbid devices to connect, and close their connections; what was said about them stays
+    Forbid(Which),
+    /// Allow devices to connect again
+    Allow(Which),
+    /// Delete devices that are not connected, with their upgrades and logs: a wrong import, or one that is gone
+    Delete(Which),
     /// What the end user does
     #[command(flatten)]
     User(User),
 }
+
+/// Which devices are meant.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Product key
+    #[arg(value_name = "PK")]
+    product: String,
+    /// Device keys
+    #[arg(value_name = "DK", required_unless_present = "device_file")]
+    device: Vec<String>,
+    /// A CSV file with their keys in the first column
+    #[arg(long, value_name = "FILE.csv")]
+    device_file: Option<PathBuf>,
+}
+
+impl Which {
+    /// Does `request` for the path of each of them, and says how many that were. Those that the center refuses are named, and
+    /// the others done all the same.
+    fn each(
+        &self,
+        done: &str,
+        request: impl Fn(&str) -> Result<Value, ClientError>,
+    ) -> Result<Answer, ClientError> {
+        let keys = device_keys::keys("device", &self.device, self.device_file.as_ref())?.unwrap_or_default();
+        let mut answers = Vec::with_capacity(keys.len());
+        let mut refused = Vec::new();
+        for key in &keys {
+            let path = format!("products/{}/devices/{}", segment(&self.product), segment(key));
+            match request(&path) {
+                Ok(answer) => answers.push(answer),
+                Err(ClientError::Refused { message, .. }) if keys.len() > 1 => refused.push(message),
+                Err(error) => return Err(error),
+            }
+        }
+        let count = match answers.len() {
+            1 => format!("1 device {done}"),
+            devices => format!("{devices} devices {done}"),
+        };
+        if refused.is_empty() {
+            return Ok(Answer::new(count + "\n", Value::Array(answers)));
+        }
+        let more = refused.len().saturating_sub(REFUSED_SHOWN);
+        refused.truncate(REFUSED_SHOWN);
+        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+        Err(ClientError::Argument(format!("{count}, and these not: {}{more}", refused.join("; "))))
+    }
+}
+
+/// Devices that are named when the center refuses to do something for them.
+const REFUSED_SHOWN: usize = 10;
 
 /// Which devices are looked for.
 #[derive(Debug, Args)]
@@ -200,6 +257,13 @@ impl Request for Device {
                 let json = client.list(&path)?;
                 Ok(Answer::new(upgrades(&json), json))
             }
+            Self::Forbid(which) => {
+                which.each("forbidden", |path| client.post(&format!("{path}/forbid"), &Value::Null))
+            }
+            Self::Allow(which) => {
+                which.each("allowed", |path| client.post(&format!("{path}/allow"), &Value::Null))
+            }
+            Self::Delete(which) => which.each("deleted", |path| client.delete(path)),
             Self::User(user) => user.run(client),
         }
     }
@@ -222,7 +286,8 @@ fn shown(device: &Value) -> String {
     let figures = ["voltage", "signal", "free_space"];
     lines.extend(figures.map(|field| (field, cell(&device[field]))));
     lines.extend(
-        ["created", "last_seen", "online_since", "offline_since"].map(|field| (field, time(&device[field]))),
+        ["created", "last_seen", "online_since", "offline_since", "forbidden"]
+            .map(|field| (field, time(&device[field]))),
     );
     let mut text = sheet(&lines);
     let mut table = Table::new(&["COMPONENT", "VERSION"]);

@@ -3,6 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::args::moment::moment;
 use super::client::{Client, ClientError, segment};
 use super::table::{Table, cell, items, sheet, time};
 use super::{Answer, Request};
@@ -35,6 +36,22 @@ pub enum Product {
         /// Which devices it takes at their first connect
         #[arg(long, value_enum)]
         admission: Option<Admission>,
+    },
+    /// Replace a product's secret that became known; prints the new one, which is never shown again
+    #[command(
+        after_help = "Devices that have a secret of their own are not locked out: they are given the new one over their connection, and \
+                  connect again with it. New devices have to bring it."
+    )]
+    RotateSecret {
+        /// Product key
+        #[arg(value_name = "PK")]
+        key: String,
+        /// Product secret (PS), 16 characters or more; made if not given
+        #[arg(long, value_name = "PS")]
+        secret: Option<String>,
+        /// Until when new devices may still come with the secret of before; not at all if not given: 2026-03-01T02:00Z
+        #[arg(long, value_name = "TIME")]
+        accept_old_until: Option<String>,
     },
     /// List the products
     List,
@@ -139,6 +156,18 @@ impl Request for Product {
                 }
                 let json = client.patch(&format!("products/{}", segment(key)), &body)?;
                 Ok(Answer::new(shown(&json), json))
+            }
+            Self::RotateSecret { key, secret, accept_old_until } => {
+                let mut body = json!({});
+                if let Some(secret) = secret {
+                    body["secret"] = json!(secret);
+                }
+                if let Some(until) = accept_old_until {
+                    body["bootstrap_until"] = moment("--accept-old-until", until, None)?;
+                }
+                let json = client.post(&format!("products/{}/secret", segment(key)), &body)?;
+                let text = sheet(&[("key", cell(&json["key"])), ("secret", cell(&json["secret"]))]);
+                Ok(Answer::new(text, json))
             }
             Self::List => {
                 let json = client.list("products")?;

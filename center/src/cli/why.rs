@@ -29,6 +29,10 @@ impl Request for Whose {
 
 fn told(why: &Value) -> String {
     let mut text = String::new();
+    if !why["forbidden"].is_null() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "forbidden to connect since {}", time(&why["forbidden"]));
+    }
     let verification = &why["verification"];
     if !verification.is_null() {
         let [id, package, state] = ["id", "package", "state"].map(|field| cell(&verification[field]));
@@ -54,6 +58,16 @@ fn told(why: &Value) -> String {
     }
     if text.is_empty() {
         text.push_str("no active plan of the product\n");
+    }
+    let taken_over = &why["taken_over"];
+    if !taken_over.is_null() {
+        let (times, since) = (cell(&taken_over["times"]), time(&taken_over["since"]));
+        let addresses: Vec<String> = items(&taken_over["addresses"]).iter().map(cell).collect();
+        let addresses = addresses.join(" and ");
+        let _ = writeln!(
+            text,
+            "taken over {times} times since {since}, from {addresses}: do two devices have this key?"
+        );
     }
     if let Some(reason) = why["not_understood"].as_str() {
         let _ = writeln!(text, "not understood of its reports: {reason}");

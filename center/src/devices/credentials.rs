@@ -3,6 +3,8 @@
 //! CONNACK 2 to 5 make a vendor device erase its secret, so they are for what is proven. Trouble of the moment and what we
 //! know nothing of close the connection without a word.
 
+use std::time::Duration;
+
 use quecota_core::wire::credential::{Password, PasswordError, Session, VerifyError};
 use rand::Rng;
 use rand::distr::Alphanumeric;
@@ -10,7 +12,7 @@ use rmqtt_codec::v3::{Connect, ConnectAckReason};
 
 use crate::clock::Millis;
 use crate::engine::new_secret;
-use crate::rules::{Admission, DeviceKey, DeviceSecret, NameError, ProductKey};
+use crate::rules::{Admission, DeviceKey, DeviceSecret, NameError, ProductKey, ProductSecret, takeover};
 use crate::store::{Device, DeviceId, NewLogEntry, Product, Store, StoreError};
 
 /// What every client id begins with (QUECTHING.md 4.1).
@@ -34,13 +36,28 @@ pub(super) struct Admitted {
     pub auth_method: AuthMethod,
     /// FLAG of its password.
     pub session: Session,
+    /// The product's secret of now, if the device proved itself by one of before.
+    pub new_product_secret: Option<ProductSecret>,
+    /// Its connections are taken over again and again: this one waits so long.
+    pub pause: Option<Duration>,
 }
 
 impl Admitted {
     /// Keeps of the device what a session needs: it is in memory as long as the connection.
-    fn new(device: Device, secret: DeviceSecret, auth_method: AuthMethod, session: Session) -> Self {
+    fn new(
+        device: Device,
+        secret: DeviceSecret,
+        auth_method: AuthMethod,
+        session: Session,
+        new_product_secret: Option<ProductSecret>,
+        now: Millis,
+    ) -> Result<Self, AdmissionError> {
+        if device.forbidden.is_some() {
+            return Err(AdmissionError::Forbidden(device.product, device.key));
+        }
+        let pause = device.takeovers.are_many(now).then_some(takeover::PAUSE);
         let Device { id, client_id, .. } = device;
-        Self { device: id, client_id, secret, auth_method, session }
+        Ok(Self { device: id, client_id, secret, auth_method, session, new_product_secret, pause })
     }
 }
 
@@ -73,6 +90,8 @@ pub(super) enum AdmissionError {
     NeverGivenASecret(ProductKey),
     #[error("product {0} takes known devices only and does not know {1}; enter it first")]
     NotEntered(ProductKey, DeviceKey),
+    #[error("device {1} of product {0} is forbidden to connect; `device allow` takes that back")]
+    Forbidden(ProductKey, DeviceKey),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -85,7 +104,9 @@ impl AdmissionError {
             AdmissionError::WrongProductSecret(_)
             | AdmissionError::WrongDeviceSecret(_)
             | AdmissionError::NeverGivenASecret(_) => Some(ConnectAckReason::BadUserNameOrPassword),
-            AdmissionError::NotEntered(..) => Some(ConnectAckReason::NotAuthorized),
+            AdmissionError::NotEntered(..) | AdmissionError::Forbidden(..) => {
+                Some(ConnectAckReason::NotAuthorized)
+            }
             AdmissionError::NoPassword
             | AdmissionError::Password(_)
             | AdmissionError::NotText
@@ -110,17 +131,23 @@ pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Resu
         Password::Bootstrap(bootstrap) => {
             let product = product(store, bootstrap.product_key).await?;
             let secret = store.read().await?.product_secret(&product)?;
-            let key = match bootstrap.open(secret.as_str()) {
-                Ok(key) => DeviceKey::new(key.as_str())?,
+            let (key, new_secret) = match bootstrap.open(secret.as_str()) {
+                Ok(key) => (DeviceKey::new(key.as_str())?, None),
                 Err(VerifyError::Sealed | VerifyError::Signature) => {
-                    return Err(AdmissionError::WrongProductSecret(product.key));
+                    let replaced = store.read().await?.replaced_secrets(&product.key).await?;
+                    let taken = replaced.iter().filter(|replaced| now < replaced.bootstrap_until);
+                    let key = taken
+                        .filter_map(|replaced| bootstrap.open(replaced.secret.as_str()).ok())
+                        .next()
+                        .ok_or_else(|| AdmissionError::WrongProductSecret(product.key.clone()))?;
+                    (DeviceKey::new(key.as_str())?, Some(secret))
                 }
                 Err(error @ VerifyError::ProductSecret { .. }) => {
                     return Err(AdmissionError::UnusableSecret(product.key, error));
                 }
             };
             let (device, secret) = enter(store, &product, key, &connect.client_id, now).await?;
-            Ok(Admitted::new(device, secret, AuthMethod::Bootstrap, bootstrap.session))
+            Admitted::new(device, secret, AuthMethod::Bootstrap, bootstrap.session, new_secret, now)
         }
         Password::Login(login) => {
             let mut reader = store.read().await?;
@@ -129,10 +156,16 @@ pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Resu
             };
             let product = reader.product(&device.product).await?;
             let (ps, ds) = (reader.product_secret(&product)?, reader.device_secret(&device)?);
+            let mut new_secret = None;
             if login.verify(ps.as_str(), ds.as_str()).is_err() {
-                return Err(AdmissionError::WrongDeviceSecret(device.key));
+                // Its own secret proves it, whichever of the product's it has.
+                let replaced = reader.replaced_secrets(&device.product).await?;
+                if !replaced.iter().any(|old| login.verify(old.secret.as_str(), ds.as_str()).is_ok()) {
+                    return Err(AdmissionError::WrongDeviceSecret(device.key));
+                }
+                new_secret = Some(ps);
             }
-            Ok(Admitted::new(device, ds, AuthMethod::Login, login.session))
+            Admitted::new(device, ds, AuthMethod::Login, login.session, new_secret, now)
         }
     }
 }
@@ -157,6 +190,9 @@ async fn enter(
     let mut writer = store.write().await?;
     let known = writer.find_device(&product.key, &key).await?;
     let again = known.is_some();
+    if known.is_some_and(|known| known.forbidden.is_some()) {
+        return Err(AdmissionError::Forbidden(product.key.clone(), key));
+    }
     if !again && product.admission == Admission::KnownOnly {
         return Err(AdmissionError::NotEntered(product.key.clone(), key));
     }
@@ -196,7 +232,7 @@ mod tests {
     use quecota_core::wire::credential::{Nonce, bootstrap, login};
 
     use super::*;
-    use crate::rules::{ProductSecret, Title};
+    use crate::rules::Title;
 
     const PK: &str = "p1abcd";
     const PS: &str = "MTIzNDU2Nzg5MGFi";

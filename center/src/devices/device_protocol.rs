@@ -1,5 +1,6 @@
 //! The protocol of one connected device over MQTT: frames to and from the engine, device secret and session key.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +9,8 @@ use quecota_core::wire::credential::{Session, SessionCipher};
 use quecota_core::wire::frame::{Frame, FrameError};
 use quecota_core::wire::message::{self as wire, Provision};
 
-use crate::engine::{Downlink, Engine, SessionId, Uplink};
+use crate::engine::{Downlink, Engine, EngineError, SessionId, TookOver, Uplink};
+use crate::store::StoreError;
 
 use super::business_data;
 use super::codec::{self, Payload};
@@ -44,6 +46,8 @@ pub(super) struct DeviceProtocol<'a> {
     log_limiter: &'a LogLimiter,
     connection: Arc<Connection>,
     admitted: Admitted,
+    peer: IpAddr,
+    took_over: TookOver,
     cipher: UplinkCipher,
     session: Option<SessionId>,
 }
@@ -55,8 +59,19 @@ impl<'a> DeviceProtocol<'a> {
         log_limiter: &'a LogLimiter,
         connection: Arc<Connection>,
         admitted: Admitted,
+        peer: IpAddr,
+        took_over: TookOver,
     ) -> Self {
-        Self { engine, log_limiter, connection, admitted, cipher: UplinkCipher::Plain, session: None }
+        Self {
+            engine,
+            log_limiter,
+            connection,
+            admitted,
+            peer,
+            took_over,
+            cipher: UplinkCipher::Plain,
+            session: None,
+        }
     }
 
     /// The engine's id of the connection, if the device came online.
@@ -87,6 +102,28 @@ impl<'a> DeviceProtocol<'a> {
             }
         }
         .map_err(|error| SessionEnd::Failed(error.to_string()))
+    }
+
+    /// Gives the device its product's secret of now, if it came with one of before. It comes again with that.
+    async fn hand_over_secret(&mut self) {
+        let Some(secret) = self.admitted.new_product_secret.take() else { return };
+        let provision = Provision { product_secret: secret.as_str(), ..Provision::default() };
+        let message = Payload::of(&wire::Downlink::Provision(provision));
+        let sent = match (message, self.engine.hands_over_secret(self.admitted.device).await) {
+            (_, Ok(false)) => return,
+            (Ok(message), Ok(true)) => {
+                self.connection.send_payload(&message).map_err(|error| error.to_string())
+            }
+            (Err(error), _) => Err(error.to_string()),
+            (_, Err(error)) => Err(error.to_string()),
+        };
+        let device = &self.admitted.client_id;
+        match sent {
+            Ok(()) => {
+                tracing::info!(%device, "came with a product secret of before, and is given the one of now")
+            }
+            Err(error) => tracing::warn!(%device, %error, "is not given the product's new secret yet"),
+        }
     }
 
     fn send_all(&self, messages: &[Downlink]) {
@@ -160,15 +197,20 @@ fn session_key() -> [u8; limits::SESSION_KEY] {
 impl MessageHandler for DeviceProtocol<'_> {
     async fn subscribed(&mut self) -> Result<(), SessionEnd> {
         self.provision()?;
-        match self.engine.online(self.admitted.device).await {
+        match self.engine.online_from(self.admitted.device, Some(self.peer), self.took_over).await {
             Ok(connected) => {
                 // A device subscribes once per connection; of two subscriptions the second has the say.
                 let _ = self.connection.session.set(connected.session.clone());
                 self.session = Some(connected.session);
                 self.send_all(&connected.messages);
+                self.hand_over_secret().await;
                 Ok(())
             }
             Err(error) if error.is_temporary() => Err(SessionEnd::Failed(error.to_string())),
+            // Forbidden or deleted since it showed its password.
+            Err(error @ (EngineError::Forbidden | EngineError::Store(StoreError::NotFound { .. }))) => {
+                Err(SessionEnd::Failed(error.to_string()))
+            }
             // A row of the device cannot be used: a closed connection would only bring it back.
             Err(error) => {
                 tracing::error!(device = %self.admitted.client_id, %error, "connected, and not taken as online");

@@ -239,7 +239,15 @@ impl MqttEndpoint {
         // Boxed: its state is freed before the session, which lasts.
         let admission = Box::pin(credentials::admit(self.engine.store(), &handshake.connect, now));
         match timeout(self.timing.admission, admission).await {
-            Ok(Ok(admitted)) => self.run_session(stream, peer, handshake, admitted, shutdown).await,
+            Ok(Ok(admitted)) => {
+                if let Some(pause) = admitted.pause {
+                    tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        () = sleep(pause) => {}
+                    }
+                }
+                self.run_session(stream, peer, handshake, admitted, shutdown).await;
+            }
             Ok(Err(reason)) => {
                 Box::pin(self.refuse(stream, peer, &handshake.connect.client_id, &reason)).await
             }
@@ -299,13 +307,19 @@ impl MqttEndpoint {
         tracing::info!(client, %peer, entrance = ?admitted.auth_method, session = ?admitted.session, "device connected");
 
         let connection = Arc::new(Connection::new(device, &client));
-        self.registry.add(&connection);
+        let took_over = self.registry.add(&connection);
         if shutdown.is_cancelled() {
             // Added after `close_all`, perhaps.
             connection.send_queue.close(CloseReason::ShuttingDown);
         }
-        let mut protocol =
-            DeviceProtocol::new(&self.engine, &self.log_limiter, Arc::clone(&connection), admitted);
+        let mut protocol = DeviceProtocol::new(
+            &self.engine,
+            &self.log_limiter,
+            Arc::clone(&connection),
+            admitted,
+            peer.ip(),
+            took_over,
+        );
         let mut session = Session::new(
             stream,
             codec,

@@ -10,7 +10,7 @@ use quecota_core::wire::credential::SessionCipher;
 use quecota_core::wire::frame::{Frame, HEADER, PacketId};
 use quecota_core::wire::topic;
 
-use crate::engine::{Downlink, SessionId};
+use crate::engine::{Downlink, SessionId, TookOver};
 use crate::store::DeviceId;
 
 use super::codec::{self, Payload};
@@ -121,11 +121,14 @@ impl Connection {
 pub(super) struct Registry(Mutex<HashMap<DeviceId, Arc<Connection>>>);
 
 impl Registry {
-    /// Adds a connection and closes an older one of the same device.
-    pub fn add(&self, connection: &Arc<Connection>) {
-        let older = self.connections().insert(connection.device, Arc::clone(connection));
-        if let Some(older) = older {
-            older.send_queue.close(CloseReason::TakenOver);
+    /// Adds a connection and closes an older one of the same device; says whether there was one.
+    pub fn add(&self, connection: &Arc<Connection>) -> TookOver {
+        match self.connections().insert(connection.device, Arc::clone(connection)) {
+            Some(older) => {
+                older.send_queue.close(CloseReason::TakenOver);
+                TookOver::Yes
+            }
+            None => TookOver::No,
         }
     }
 
@@ -217,8 +220,8 @@ mod tests {
         let registry = Registry::default();
         let older = Arc::new(Connection::new(DeviceId(1), "qdP1D1"));
         let newer = Arc::new(Connection::new(DeviceId(1), "qdP1D1"));
-        registry.add(&older);
-        registry.add(&newer);
+        assert_eq!(registry.add(&older), TookOver::No);
+        assert_eq!(registry.add(&newer), TookOver::Yes);
         assert_eq!(
             (older.send_queue.close_reason(), newer.send_queue.close_reason()),
             (Some(CloseReason::TakenOver), None)

@@ -5,6 +5,7 @@
 
 mod business;
 pub mod centers;
+mod device_access;
 mod device_transaction;
 mod dry_run;
 mod evaluation;
@@ -26,6 +27,7 @@ mod waiting;
 mod why;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,6 +47,7 @@ use centers::Wake;
 use tick::SetAside;
 
 pub use crate::packages::url::{Firmware, FirmwareUrls};
+pub use device_access::{TakenOver, TookOver};
 pub use dry_run::{DryRun, Forecast};
 pub use import::new_secret;
 pub use manual::{Brings, UserCommand, UserPlan};
@@ -101,6 +104,9 @@ pub enum EngineError {
         "another quecota-center runs as center {0:?} on this database: give each its own --center-id, or a data folder of its own"
     )]
     CenterIdInUse(String),
+    /// An operator forbade the device to connect while it did.
+    #[error("the device is forbidden to connect")]
+    Forbidden,
     /// The end user's word is not taken.
     #[error(transparent)]
     ActionRefused(#[from] ActionRefused),
@@ -200,16 +206,45 @@ impl Engine {
     /// A device has subscribed: it can be reached now. Call it once per connection, after SUBACK; the offer usually comes
     /// as the answer to the device's version report.
     pub async fn online(&self, device: DeviceId) -> Result<Connected> {
+        self.online_from(device, None, TookOver::No).await
+    }
+
+    /// The same, with the address that the device connects from, and whether it took over a connection here.
+    ///
+    /// # Errors
+    /// [`EngineError::Forbidden`] if an operator forbade it meanwhile.
+    pub async fn online_from(
+        &self,
+        device: DeviceId,
+        peer: Option<IpAddr>,
+        took_over: TookOver,
+    ) -> Result<Connected> {
+        let peer = peer.map(|peer| peer.to_string());
         let session = SessionId(format!("{}/{:016x}", self.owner, rand::random::<u64>()));
         let ((), messages) = with_device!(self, device, |transaction| {
             let before = &transaction.device;
+            if before.forbidden.is_some() {
+                return Err(EngineError::Forbidden);
+            }
             if let (Some(center), Some(older)) = (&before.center, &before.session)
                 && *center != *self.owner
             {
                 transaction.store.take_over(center, device, older).await?;
             }
-            transaction.store.set_online(device, &session.0, transaction.now).await?;
+            // The one that was closed here for this one may have said already that it is gone.
+            let took_over = before.session.is_some() || took_over == TookOver::Yes;
+            let takeovers = match took_over {
+                true => before.takeovers.and_one_more(transaction.now),
+                false => before.takeovers,
+            };
+            transaction
+                .store
+                .set_online(device, &session.0, peer.as_deref(), takeovers, transaction.now)
+                .await?;
             transaction.device = transaction.store.device_by_id(device).await?;
+            if took_over {
+                transaction.takes_over().await?;
+            }
             transaction.follow_presence().await
         })?;
         Ok(Connected { session, messages })

@@ -1,6 +1,7 @@
 //! What an operator does to products and their components.
 
 use super::{Engine, Result};
+use crate::clock::Millis;
 use crate::rules::{Admission, ComponentKind, ComponentNo, ProductKey, ProductSecret, Title};
 use crate::store::{Component, Product};
 
@@ -30,6 +31,22 @@ impl Engine {
         let before = store.product(key).await?;
         let (name, admission) = (name.unwrap_or(before.name), admission.unwrap_or(before.admission));
         let product = store.edit_product(key, &name, admission).await?;
+        let components = store.components(key).await?;
+        store.commit().await?;
+        Ok((product, components))
+    }
+
+    /// Gives the product another secret. Devices that have the one of before are given this one when they come; those that
+    /// have no secret of their own yet come with the one of before until `bootstrap_until`.
+    pub async fn rotate_secret(
+        &self,
+        key: &ProductKey,
+        secret: &ProductSecret,
+        bootstrap_until: Option<Millis>,
+    ) -> Result<(Product, Vec<Component>)> {
+        let now = self.clock.now();
+        let mut store = self.begin().await?;
+        let product = store.rotate_secret(key, secret, bootstrap_until.unwrap_or(now), now).await?;
         let components = store.components(key).await?;
         store.commit().await?;
         Ok((product, components))

@@ -67,6 +67,7 @@ pub mod progress;
 pub mod readings;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod takeover;
 pub mod trigger;
 pub mod upgrade;
 pub mod verification;

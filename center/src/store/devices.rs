@@ -12,6 +12,7 @@ use crate::rules::device::{DeviceFacts, Knowledge, ReportedVersion};
 use crate::rules::names::client_id;
 use crate::rules::progress::Presence;
 use crate::rules::readings::StatusAsk;
+use crate::rules::takeover::Takeovers;
 use crate::rules::{DeviceId, DeviceKey, DeviceSecret, ProductKey};
 use crate::seal::{Place, Sealed};
 
@@ -45,6 +46,16 @@ pub struct Device {
     pub created: Millis,
     /// Last word from it.
     pub last_seen: Option<Millis>,
+    /// When an operator forbade it to connect; none: it may.
+    pub forbidden: Option<Millis>,
+    /// The address that it connected from last.
+    pub peer: Option<String>,
+    /// The address of the connection that this one took over.
+    #[serde(skip)]
+    pub peer_before: Option<String>,
+    /// How often its connections were taken over.
+    #[serde(skip)]
+    pub takeovers: Takeovers,
     /// Owner of its connection now; none: offline.
     pub session: Option<String>,
     /// The center that holds its connection now.
@@ -132,6 +143,10 @@ pub(super) fn device(row: &AnyRow) -> Result<Device> {
         push_slot: row.int("push_slot")?,
         created: Millis(row.int("created_at")?),
         last_seen: time("last_seen")?,
+        forbidden: time("forbidden_at")?,
+        peer: row.maybe_text("peer")?,
+        peer_before: row.maybe_text("peer_before")?,
+        takeovers: Takeovers { times: row.int("takeovers")?, since: time("takeovers_since")? },
         session: row.maybe_text("session")?,
         center: row.maybe_text("center")?,
         online_since: time("online_since")?,
@@ -370,18 +385,28 @@ impl Writer {
         row.as_ref().map(device).transpose()
     }
 
-    /// A new connection owns the device; what it reported before is not of this connection.
-    pub async fn set_online(&mut self, id: DeviceId, session: &str, now: Millis) -> Result<()> {
+    /// A new connection from `peer` owns the device; what it reported before is not of this connection.
+    pub async fn set_online(
+        &mut self,
+        id: DeviceId,
+        session: &str,
+        peer: Option<&str>,
+        takeovers: Takeovers,
+        now: Millis,
+    ) -> Result<()> {
         self.touch(Topic::Fleet);
         self.touch(Topic::Device(id));
         sqlx::query(
             "UPDATE devices SET session = $2, online = 1, online_since = $3, offline_since = NULL, last_seen = $3, \
-             versions_at = NULL, battery_at = NULL, rsrp_at = NULL, asked_status = NULL, last_uplink = NULL \
-             WHERE id = $1",
+             versions_at = NULL, battery_at = NULL, rsrp_at = NULL, asked_status = NULL, last_uplink = NULL, \
+             peer_before = peer, peer = $4, takeovers = $5, takeovers_since = $6 WHERE id = $1",
         )
         .bind(id.0)
         .bind(session)
         .bind(now.0)
+        .bind(peer)
+        .bind(takeovers.times)
+        .bind(takeovers.since.map(|since| since.0))
         .execute(self.connection())
         .await?;
         Ok(())
@@ -400,6 +425,36 @@ impl Writer {
         .execute(self.connection())
         .await?;
         Ok(if done.rows_affected() > 0 { WasOwner::Yes } else { WasOwner::No })
+    }
+
+    /// The device may not connect from `since` on; none: it may again.
+    pub async fn set_forbidden(&mut self, id: DeviceId, since: Option<Millis>) -> Result<()> {
+        self.touch(Topic::Device(id));
+        sqlx::query("UPDATE devices SET forbidden_at = $2 WHERE id = $1")
+            .bind(id.0)
+            .bind(since.map(|since| since.0))
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes the device with its upgrades and all that was said about it.
+    pub async fn delete_device(&mut self, id: DeviceId) -> Result<()> {
+        self.touch(Topic::Fleet);
+        self.touch(Topic::Device(id));
+        for query in [
+            "DELETE FROM component_upgrades WHERE upgrade_id IN (SELECT id FROM upgrades WHERE device_id = $1)",
+            "DELETE FROM upgrade_log WHERE device_id = $1",
+            "DELETE FROM upgrades WHERE device_id = $1",
+            "DELETE FROM plan_starts WHERE device_id = $1",
+            "DELETE FROM plan_answers WHERE device_id = $1",
+            "DELETE FROM taken_over WHERE device_id = $1",
+            "DELETE FROM device_versions WHERE device_id = $1",
+            "DELETE FROM devices WHERE id = $1",
+        ] {
+            sqlx::query(query).bind(id.0).execute(self.connection()).await?;
+        }
+        Ok(())
     }
 
     /// Stores what the device reported, and that it was seen. The identity and the connection stay as they are.

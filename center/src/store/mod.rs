@@ -25,6 +25,7 @@ mod plan_devices;
 mod plan_history;
 mod plan_lists;
 mod plans;
+mod product_secrets;
 mod products;
 mod row;
 mod secrets;
@@ -70,6 +71,7 @@ pub use plan_changes::PlanChange;
 pub use plan_devices::{PlanDevice, ReasonCount, UpgradeFilter};
 pub use plan_history::PlanHistory;
 pub use plans::{Mark, Plan};
+pub use product_secrets::ReplacedSecret;
 pub use products::{Component, Product};
 pub use secrets::Resealed;
 pub use select::Span;
@@ -363,6 +365,10 @@ mod tests {
             secrets::PRODUCTS_ABOVE,
             secrets::DEVICES_BELOW,
             secrets::DEVICES_ABOVE,
+            secrets::NEXT_REPLACED_KEY,
+            secrets::REPLACED_BELOW,
+            secrets::REPLACED_ABOVE,
+            product_secrets::REPLACED_SECRETS,
             log::LOG_AFTER,
             log::LAST_LINE,
             plan_changes::PLAN_CHANGES,

@@ -33,9 +33,17 @@ pub(super) const DEVICES_BELOW: &str =
 pub(super) const DEVICES_ABOVE: &str =
     "SELECT pk, dk, secret, seal FROM devices WHERE seal > $1 ORDER BY seal, id LIMIT $2";
 
+pub(super) const NEXT_REPLACED_KEY: &str = "SELECT MIN(seal) AS seal FROM product_secrets WHERE seal > $1";
+pub(super) const REPLACED_BELOW: &str = "SELECT pk, CAST(id AS TEXT) AS dk, secret, seal FROM product_secrets WHERE seal < $1 \
+             ORDER BY seal, id LIMIT $2";
+pub(super) const REPLACED_ABOVE: &str = "SELECT pk, CAST(id AS TEXT) AS dk, secret, seal FROM product_secrets WHERE seal > $1 \
+             ORDER BY seal, id LIMIT $2";
+
 const SEAL_PRODUCT: &str =
     "UPDATE products SET secret = $1, seal = $2 WHERE pk = $4 AND seal = $3 AND $5 = ''";
 const SEAL_DEVICE: &str = "UPDATE devices SET secret = $1, seal = $2 WHERE pk = $4 AND seal = $3 AND dk = $5";
+const SEAL_REPLACED: &str = "UPDATE product_secrets SET secret = $1, seal = $2 \
+                             WHERE pk = $4 AND seal = $3 AND id = CAST($5 AS BIGINT)";
 
 impl Reader {
     /// The product's secret in the clear, for the protocol.
@@ -86,7 +94,7 @@ impl Store {
     /// Refuses a database with secrets that none of our keys opens.
     pub(super) async fn check_keys(&self) -> Result<()> {
         let mut reader = self.read().await?;
-        for query in [NEXT_PRODUCT_KEY, NEXT_DEVICE_KEY, NEXT_URL_KEY_SEAL] {
+        for query in [NEXT_PRODUCT_KEY, NEXT_DEVICE_KEY, NEXT_REPLACED_KEY, NEXT_URL_KEY_SEAL] {
             let mut id = String::new();
             loop {
                 let row = sqlx::query(query).bind(id.as_str()).fetch_one(reader.connection()).await?;
@@ -112,6 +120,8 @@ impl Store {
             (PRODUCTS_ABOVE, SEAL_PRODUCT),
             (DEVICES_BELOW, SEAL_DEVICE),
             (DEVICES_ABOVE, SEAL_DEVICE),
+            (REPLACED_BELOW, SEAL_REPLACED),
+            (REPLACED_ABOVE, SEAL_REPLACED),
         ] {
             loop {
                 let mut writer = self.write().await?;

@@ -1,6 +1,7 @@
 //! Devices: identity, connection, reports, search and import.
 
 use super::*;
+use quecota_center::rules::takeover::Takeovers;
 
 contract! {
     a_device_entered_twice_keeps_its_secret
@@ -29,8 +30,8 @@ async fn a_newer_connection_is_not_ended_by_the_older_one(bench: &Bench) {
     let mut writer = bench.store.write().await.unwrap();
     product(&mut writer, "p1abcd").await.unwrap();
     let id = device(&mut writer, "d1").await.id;
-    writer.set_online(id, "center/1", NOW).await.unwrap();
-    writer.set_online(id, "center/2", NOW).await.unwrap();
+    writer.set_online(id, "center/1", None, Takeovers::default(), NOW).await.unwrap();
+    writer.set_online(id, "center/2", None, Takeovers::default(), NOW).await.unwrap();
     writer.set_offline(id, "center/1", NOW).await.unwrap();
     assert_eq!(writer.device_by_id(id).await.unwrap().presence(), Presence::Online);
     writer.set_offline(id, "center/2", NOW + Millis(5)).await.unwrap();
@@ -67,7 +68,7 @@ async fn what_a_device_reported_comes_back(bench: &Bench) {
     writer.set_device_versions(device.id, &versions(&[("STM32", "2_0_0")])).await.unwrap();
     assert_eq!(writer.device_versions(device.id).await.unwrap(), versions(&[("STM32", "2_0_0")]));
     assert_eq!(writer.device_by_id(device.id).await.unwrap(), device);
-    writer.set_online(device.id, "center/1", NOW).await.unwrap();
+    writer.set_online(device.id, "center/1", None, Takeovers::default(), NOW).await.unwrap();
     let device = writer.device_by_id(device.id).await.unwrap();
     assert_eq!(
         device.battery,
@@ -99,7 +100,7 @@ async fn online_devices_are_found_by_their_push_slot(bench: &Bench) {
     for index in 0..4 {
         let device = device(&mut writer, &format!("d{index}")).await;
         if index > 0 {
-            writer.set_online(device.id, "center/1", NOW).await.unwrap();
+            writer.set_online(device.id, "center/1", None, Takeovers::default(), NOW).await.unwrap();
         }
     }
     assert_eq!(writer.count_devices(&pk("p1abcd"), Presence::Online).await.unwrap(), 3);
@@ -116,7 +117,7 @@ async fn sessions_of_an_earlier_run_are_found(bench: &Bench) {
     product(&mut writer, "p1abcd").await.unwrap();
     for (key, session) in [("d1", "center/1"), ("d2", "center2/1")] {
         let id = device(&mut writer, key).await.id;
-        writer.set_online(id, session, NOW).await.unwrap();
+        writer.set_online(id, session, None, Takeovers::default(), NOW).await.unwrap();
     }
     let found = writer.sessions_of(bench.store.held_by("center"), 10).await.unwrap();
     let sessions: Vec<_> = found.iter().map(|(_, session)| session.as_str()).collect();
@@ -131,7 +132,10 @@ async fn a_search_finds_what_it_says_page_by_page(bench: &Bench) {
     for number in 0..20_i64 {
         let mut device = device(&mut writer, &format!("d{number:02}")).await;
         if number % 2 == 0 {
-            writer.set_online(device.id, &format!("center/{number}"), NOW).await.unwrap();
+            writer
+                .set_online(device.id, &format!("center/{number}"), None, Takeovers::default(), NOW)
+                .await
+                .unwrap();
         }
         device.battery = Some(Reading { value: number % 10, at: None });
         device.rsrp = Some(Reading { value: -100 - number, at: None });

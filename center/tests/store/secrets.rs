@@ -6,6 +6,7 @@ contract! {
     secrets_are_opened_by_their_key_alone
     what_stood_in_the_clear_is_sealed
     a_new_key_takes_over_from_the_one_before
+    a_replaced_secret_stays_known_and_is_sealed_anew
 }
 
 async fn secrets_are_opened_by_their_key_alone(bench: &Bench) {
@@ -49,6 +50,31 @@ async fn a_new_key_takes_over_from_the_one_before(bench: &Bench) {
     store.close().await;
     assert_eq!(open_with(bench, renewed.without_former()).await.unwrap(), opened);
     assert!(open_with(bench, bench.keys.clone()).await.is_err(), "the key of before opens nothing any more");
+}
+
+async fn a_replaced_secret_stays_known_and_is_sealed_anew(bench: &Bench) {
+    sealed_scene(bench).await;
+    let (one, two) = ("MTIzNDU2Nzg5MGFi", "YWJjZGVmZ2hpamts");
+    let mut writer = bench.store.write().await.unwrap();
+    let secret = ProductSecret::new(two).unwrap();
+    writer.rotate_secret(&pk("p1abcd"), &secret, NOW, NOW).await.unwrap();
+    let again = writer.rotate_secret(&pk("p1abcd"), &secret, NOW, NOW).await.unwrap_err().to_string();
+    assert!(again.contains("is this one already"), "{again}");
+    writer.commit().await.unwrap();
+
+    let renewed = bench.keys.renewed();
+    let store = Store::connect(&bench.url, renewed.clone()).await.unwrap();
+    assert_eq!(store.seal_all().await.unwrap(), Resealed { plain: 0, former: 1_202 });
+    store.close().await;
+    let store = Store::connect(&bench.url, renewed.without_former()).await.unwrap();
+    let mut reader = store.read().await.unwrap();
+    let product = reader.product(&pk("p1abcd")).await.unwrap();
+    let replaced = reader.replaced_secrets(&pk("p1abcd")).await.unwrap();
+    assert_eq!(reader.product_secret(&product).unwrap().as_str(), two);
+    let replaced: Vec<_> = replaced.iter().map(|old| (old.secret.as_str(), old.bootstrap_until)).collect();
+    assert_eq!(replaced, [(one, NOW)]);
+    drop(reader);
+    store.close().await;
 }
 
 #[tokio::test]

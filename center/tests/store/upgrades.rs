@@ -1,6 +1,7 @@
 //! Upgrades of devices, what is due of them, and the answers of end users.
 
 use super::*;
+use quecota_center::rules::takeover::Takeovers;
 
 contract! {
     an_upgrade_comes_back_with_its_components
@@ -78,7 +79,7 @@ async fn leases_and_due_offers_are_found(bench: &Bench) {
     made.next_offer = Some(NOW);
     writer.save_upgrade(&made).await.unwrap();
     assert!(writer.offers_due("center", NOW, 10).await.unwrap().is_empty(), "the device is offline");
-    writer.set_online(device.id, "center/1", NOW).await.unwrap();
+    writer.set_online(device.id, "center/1", None, Takeovers::default(), NOW).await.unwrap();
     assert!(writer.offers_due("center", NOW - Millis(1), 10).await.unwrap().is_empty());
     assert_eq!(writer.offers_due("center", NOW, 10).await.unwrap(), [device.id]);
 }
@@ -118,7 +119,7 @@ async fn a_device_is_rechecked_when_its_user_answered(bench: &Bench) {
     let (device, ..) = scene(&mut writer).await;
     writer.set_recheck_at(device.id, Some(NOW)).await.unwrap();
     assert_eq!(writer.rechecks_due("center", NOW, 9).await.unwrap(), [], "it is offline");
-    writer.set_online(device.id, "center/1", NOW).await.unwrap();
+    writer.set_online(device.id, "center/1", None, Takeovers::default(), NOW).await.unwrap();
     assert_eq!(writer.rechecks_due("center", NOW - Millis(1), 9).await.unwrap(), []);
     assert_eq!(writer.rechecks_due("center", NOW, 9).await.unwrap(), [device.id]);
     writer.set_recheck_at(device.id, None).await.unwrap();

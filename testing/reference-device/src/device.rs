@@ -161,6 +161,11 @@ impl FieldDevice {
         if let Some(secret) = ttlv::text_of(&items, 5) {
             self.flash.device_secret = Some(secret);
         }
+        if let Some(secret) = ttlv::text_of(&items, 8) {
+            // Another product secret makes the device come again, as a new one.
+            self.flash.product_secret = secret;
+            self.flash.device_secret = None;
+        }
         if let Some(key) = ttlv::text_of(&items, 6) {
             self.session_key = Some(key);
         }

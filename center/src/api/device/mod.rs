@@ -1,5 +1,6 @@
 //! Devices, as they described themselves.
 
+pub mod access;
 pub mod import;
 pub mod list;
 pub mod log;

@@ -10,7 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::extract::Named;
 use crate::api::verification::Verification;
 use crate::clock::Millis;
-use crate::engine::Why;
+use crate::engine::{TakenOver, Why};
 use crate::rules::device_status::DeviceStatus;
 use crate::rules::plan::PlanState;
 use crate::rules::progress::Presence;
@@ -29,6 +29,10 @@ pub struct Explained {
     verification: Option<Verification>,
     /// What of its reports on this connection was not understood; null: all was.
     not_understood: Option<String>,
+    /// Its connections were taken over so often lately that two devices may have its key; null: they were not.
+    taken_over: Option<TakenOver>,
+    /// When it was forbidden to connect; null: it may.
+    forbidden: Option<Millis>,
     plans: Vec<Reason>,
 }
 
@@ -95,5 +99,16 @@ pub async fn why(
         Some(upgrade) => Some(Verification::of(&mut store, upgrade).await?),
         None => None,
     };
-    Ok(Json(Explained { device: device.key, product, online, now, verification, not_understood, plans }))
+    let (taken_over, forbidden) = (TakenOver::of(&device, now), device.forbidden);
+    Ok(Json(Explained {
+        device: device.key,
+        product,
+        online,
+        now,
+        verification,
+        not_understood,
+        taken_over,
+        forbidden,
+        plans,
+    }))
 }

@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use base64ct::{Base64, Encoding};
 use serde::Deserialize;
 
-use super::Fresh;
+use super::{Fresh, given_or_made};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::Body;
-use crate::rules::{Admission, ProductKey, ProductSecret, Title};
+use crate::rules::{Admission, ProductKey, Title};
 
 /// A new product.
 #[derive(Debug, Deserialize)]
@@ -32,9 +31,7 @@ pub async fn create(
     ApiError::check_seen("name", &new.name)?;
     let (key, name) = (ProductKey::new(new.key)?, Title::new(new.name)?);
     let admission = new.admission.map_or(Ok(Admission::Anyone), |admission| admission.parse())?;
-    // 16 characters, as the vendor's secrets have: the first 16 bytes are a cipher key (QUECTHING.md 4.2).
-    let made = || Base64::encode_string(&rand::random::<[u8; 12]>());
-    let secret = ProductSecret::new(new.secret.unwrap_or_else(made))?;
+    let secret = given_or_made(new.secret)?;
     let product = api.engine.create_product(&key, &secret, &name, admission).await?;
-    Ok((StatusCode::CREATED, Json(Fresh { product, secret, components: [] })))
+    Ok((StatusCode::CREATED, Json(Fresh { product, secret, components: Vec::new() })))
 }

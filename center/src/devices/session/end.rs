@@ -15,7 +15,7 @@ pub(in crate::devices) enum SessionEnd {
     Closed,
     #[error("no whole packet for {0:?}, 1.5 times its keep-alive")]
     Silent(Duration),
-    #[error("the same client id connected again")]
+    #[error("the same client id connected again, or is forbidden")]
     TakenOver,
     #[error("the center is stopping")]
     ShuttingDown,
