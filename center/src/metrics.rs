@@ -57,6 +57,8 @@ struct Figures {
     taken_over: Counter,
     wakeups: Counter,
     takeovers: Counter,
+    store_log: Gauge,
+    names: Vec<&'static str>,
 }
 
 impl fmt::Debug for Metrics {
@@ -98,12 +100,17 @@ impl Default for Metrics {
             taken_over: Counter::default(),
             wakeups: Counter::default(),
             takeovers: Counter::default(),
+            store_log: Gauge::default(),
+            names: vec!["build"],
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that runs", build);
         macro_rules! register {
             ($($field:ident, $name:literal, $help:literal;)+) => {
-                $(registry.register($name, $help, figures.$field.clone());)+
+                $(
+                    registry.register($name, $help, figures.$field.clone());
+                    figures.names.push($name);
+                )+
             };
         }
         register! {
@@ -131,6 +138,7 @@ impl Default for Metrics {
             taken_over, "connections_taken_over", "Connections closed here because the device connected to another center, or is forbidden";
             takeovers, "takeovers", "Connections that took over one of the same device that still stood; many of one device: two have its key";
             wakeups, "wakeups", "Notifications of other centers that something is due here";
+            store_log, "store_log_bytes", "Bytes of SQLite's write-ahead log; 0: the database is PostgreSQL, or nothing was written yet";
             messages_failed, "messages_failed", "Messages from devices that were acknowledged and cannot be handled";
             log_lost, "process_log_lines_lost", "Lines of the process's own log that nobody took in time, since the start";
         }
@@ -265,6 +273,17 @@ impl Metrics {
     pub fn lost_lines_of(&self, lost: impl Fn() -> u64 + Send + Sync + 'static) {
         // The log of a process is set up once.
         let _ = self.0.lost_lines.set(Box::new(lost));
+    }
+
+    /// The write-ahead log of the database has so many bytes.
+    pub(crate) fn store_log(&self, bytes: u64) {
+        self.0.store_log.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The name of every figure, without `quecota_` and without what the text format adds to its end.
+    #[must_use]
+    pub fn names(&self) -> &[&'static str] {
+        &self.0.names
     }
 
     /// Everything in the OpenMetrics text format; `in_flight` as the database counts it now.

@@ -35,6 +35,8 @@ const FAILURE_NAMED: Duration = Duration::from_secs(60);
 /// How often old log lines are looked for, and the pause between two batches of them.
 const PRUNE: Duration = Duration::from_secs(60);
 const PRUNE_PAUSE: Duration = Duration::from_millis(200);
+/// How often the database's own log is looked at.
+const TEND: Duration = Duration::from_secs(10);
 
 /// The way to the devices that are connected to this process.
 pub trait DeviceLink: Send + Sync {
@@ -82,7 +84,12 @@ impl Scheduler {
     /// Runs until `shutdown`, or until another process has started under the id of this center.
     pub async fn run(self, shutdown: CancellationToken) {
         let work = async {
-            tokio::join!(self.tick(&shutdown), self.write_business(&shutdown), self.prune_log(&shutdown))
+            tokio::join!(
+                self.tick(&shutdown),
+                self.write_business(&shutdown),
+                self.prune_log(&shutdown),
+                self.tend_database_log(&shutdown)
+            )
         };
         if !self.engine.is_shared() {
             tokio::select! {
@@ -267,6 +274,28 @@ impl Scheduler {
             }
             if is_last {
                 return;
+            }
+        }
+    }
+
+    /// Keeps the database's own log short.
+    async fn tend_database_log(&self, shutdown: &CancellationToken) {
+        let mut named: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = sleep(TEND) => {}
+            }
+            match self.engine.tend_database_log().await {
+                Ok(Some(bytes)) if named.is_none_or(|named| named.elapsed() >= FAILURE_NAMED) => {
+                    named = Some(Instant::now());
+                    warn!(
+                        bytes,
+                        "the database's write-ahead log is long: something reads the file for a long time"
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the database's write-ahead log stays for now"),
             }
         }
     }

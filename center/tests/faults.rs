@@ -325,3 +325,46 @@ async fn a_field_of_another_type_costs_itself_only_and_is_named_once() {
     let told = center.engine.not_understood(&found).await.unwrap().unwrap();
     assert!(told.contains("(id 12)") && told.ends_with("must be a text"), "{told}");
 }
+
+// Row 36.
+#[tokio::test]
+async fn module_firmware_is_judged_with_and_without_the_suffix_of_its_application() {
+    for (first_the_report, target) in [(true, "2"), (false, "2"), (true, "2_A1"), (false, "2_A1")] {
+        let center = Center::new().await;
+        let package = center.package("app", target, 1).await.0;
+        let choose = |settings: &mut quecota_center::rules::plan::PlanSettings| {
+            settings.strategy.retries = 0;
+            settings.components = vec![PlanComponent { component: no("app"), package }];
+        };
+        let plan = center.plan(&["app"], choose).await;
+        let mut device = center.test_device("d1").await;
+        // An earlier request, in another form than its report.
+        device.request("").await;
+        let offer = device.report("FW1_A1", "").await;
+        assert_eq!(offered(&offer), [("app".to_owned(), target.to_owned())]);
+        firmware(&device.status_of("app", Confirmed, Versions::default()).await);
+        for status in [DownloadStart, Downloading, Downloaded, Updating] {
+            device.status_of("app", status, Versions::default()).await;
+        }
+        reboot(&center, &mut device).await;
+        if first_the_report {
+            device.report("2_A1", "").await;
+        }
+        device.status_of("app", UpdateSuccess, Versions { module: "2", mcu: "" }).await;
+        if !first_the_report {
+            device.report("2_A1", "").await;
+        }
+        let upgrade = center.upgrade(plan).await;
+        assert_eq!(upgrade.state, UpgradeState::Upgraded, "{target} {first_the_report}: {upgrade:?}");
+
+        // At its next connect it is at the target, in whichever form it tells it.
+        reboot(&center, &mut device).await;
+        assert_eq!(device.report("2_A1", "").await, []);
+        let versions = Versions { module: "2", mcu: "" };
+        device.status_of("app", NoPlan, versions).await;
+        assert_eq!(center.upgrade(plan).await.state, UpgradeState::Upgraded);
+        let shown = center.engine.store().read().await.unwrap().device_by_id(device.device).await.unwrap();
+        assert_eq!(shown.module.shown.as_deref(), Some("2_A1"));
+        assert_eq!(shown.module.firmware.as_deref(), Some("2"));
+    }
+}

@@ -123,6 +123,38 @@ fn a_package_whose_name_is_anothers_number_is_never_taken_silently() {
 }
 
 #[test]
+fn a_version_with_other_bytes_is_warned_about_at_the_upload_and_at_the_activation() {
+    let bench = Bench::new();
+    let told = |output: Output| {
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    let warning = "package 1 (two) has other bytes for STM32 2_0_0";
+    let same = told(bench.center.run(&bench.add("same", "2_0_0", &[])));
+    assert!(!same.contains("warning"), "the same bytes: {same}");
+    let file = bench.file("other.bin", "another firmware");
+    let words = ["package", "add", "--product", "p1abcd", "--component", "STM32", "--name", "other"];
+    let other = told(bench.center.run(&[&words[..], &["--target", "2_0_0", &file]].concat()));
+    assert!(other.starts_with("3\n") && other.contains(warning), "{other}");
+    let delta = told(bench.center.run(&bench.add("delta", "2_0_0", &["--source", "1_0_0"])));
+    assert!(!delta.contains("warning"), "for another version: {delta}");
+    bench.says(&["plan", "create", "--name", "A", "--product", "p1abcd", "--component", "STM32=3"]);
+    let activated = told(bench.center.run(&["plan", "activate", "A"]));
+    assert!(activated.contains(warning), "{activated}");
+}
+
+#[test]
+fn a_product_has_one_module() {
+    let bench = Bench::new();
+    bench.says(&["component", "add", "p1abcd", "EC200U", "--type", "module"]);
+    let words = ["\"EC200U\" is the module already", "a device has one"];
+    bench.refuses(&["component", "add", "p1abcd", "BG95", "--type", "module"], &words);
+    bench.says(&["component", "add", "p1abcd", "BG95", "--type", "mcu"]);
+    bench.refuses(&["component", "edit", "p1abcd", "BG95", "--type", "module"], &words);
+    bench.says(&["component", "edit", "p1abcd", "EC200U", "--type", "module"]);
+}
+
+#[test]
 fn numbers_in_a_file_are_the_keys_that_stand_there() {
     let bench = Bench::new();
     let yaml = "name: Autumn\nproduct: p1abcd\ncomponents:\n  STM32: two\nwhitelist:\n  - 860000000000001\n  - 0860\n";

@@ -280,7 +280,7 @@ fn versions(versions: &Value) -> String {
 }
 
 fn shown(device: &Value) -> String {
-    let fields = ["key", "product", "online", "model", "module_version", "sdk_version"];
+    let fields = ["key", "product", "online", "model", "module_version", "firmware_version", "sdk_version"];
     let mut lines = fields.map(|field| (field, cell(&device[field]))).to_vec();
     lines.extend(["battery", "rsrp"].map(|field| (field, cell(&device[field]["value"]))));
     let figures = ["voltage", "signal", "free_space"];

@@ -113,7 +113,12 @@ impl Request for Package {
                     form = form.part("file", Part::reader(file).file_name(&name));
                 }
                 let json = client.upload(&path, form)?;
-                Ok(Answer::new(format!("{}\n", cell(&json["id"])), json))
+                let mut answer = Answer::new(format!("{}\n", cell(&json["id"])), json);
+                answer.notes = items(&answer.json["warnings"])
+                    .iter()
+                    .map(|warning| format!("warning: {}", cell(warning)))
+                    .collect();
+                Ok(answer)
             }
             Self::List { product } => {
                 let path = match product {

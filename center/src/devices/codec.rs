@@ -103,7 +103,11 @@ fn info(info: InfoValues<'_>) -> Uplink {
     Uplink::Info(Info {
         model: told(info.module_model),
         sdk_version: told(info.sdk_version),
-        versions: Versions { module: told(info.module_version), mcu: info.mcu_list.map(mcu_versions) },
+        versions: Versions {
+            module: told(info.module_version),
+            firmware: None,
+            mcu: info.mcu_list.map(mcu_versions),
+        },
     })
 }
 
@@ -120,7 +124,7 @@ fn readings(values: StatusValues) -> Readings {
 /// Versions of a request or a status, where an empty list is none.
 fn versions(versions: &wire::Versions<'_>) -> Versions {
     let list = Some(versions.mcu).filter(|list| !list.is_empty());
-    Versions { module: told(versions.module), mcu: list.map(mcu_versions) }
+    Versions { module: None, firmware: told(versions.module), mcu: list.map(mcu_versions) }
 }
 
 fn mcu_versions(list: &str) -> Vec<ReportedVersion> {

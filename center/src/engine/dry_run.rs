@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::evaluation::{PlanOffer, evaluate};
+use super::packages::twin_warning;
 use super::plans::packages_of;
 use super::why::{Population, occasion, scaled};
 use super::{Engine, EngineError, Result};
@@ -15,7 +16,7 @@ use crate::rules::forecast::{Outcome, forecast, is_later};
 use crate::rules::plan::{List, PlanSettings, PlanState, Strategy, Supersede, activation_faults};
 use crate::rules::progress::Presence;
 use crate::rules::{ComponentNo, DeviceKey, Title};
-use crate::store::{Device, Plan, PlanId, Reader};
+use crate::store::{Device, PackageId, Plan, PlanId, Reader};
 
 /// What activating a plan now would do.
 #[derive(Debug, Serialize)]
@@ -99,12 +100,18 @@ impl Engine {
     }
 
     /// What the operator may not have meant in a plan that is to be activated: full packages that take devices back, as far as
-    /// a small sample of the devices shows.
+    /// a small sample of the devices shows, and packages whose version others have with other bytes.
     pub async fn activation_warnings(&self, id: PlanId) -> Result<Vec<String>> {
         let mut store = self.store.read().await?;
         let plan = store.plan(id).await?;
+        let components = plan.settings.components.clone();
         let (tally, _) = Tally::of(&mut store, plan, WARNING_SAMPLE, self.clock.now()).await?;
-        Ok(tally.downgrades())
+        let mut warnings = tally.downgrades();
+        for component in components {
+            let package = store.package(PackageId(component.package)).await?;
+            warnings.extend(store.twins_of(&package).await?.iter().map(twin_warning));
+        }
+        Ok(warnings)
     }
 }
 

@@ -80,11 +80,13 @@ pub(super) async fn evaluate(
                 superseded_by = Some(newer.0);
             }
         }
+        let source = brought.source.as_ref().unwrap_or(&brought.target);
+        let forms = [brought.target.as_str(), source.as_str()];
         components.push(ComponentFacts {
             component: selected.component.clone(),
             kind: brought.kind,
             package: PackageId(selected.package),
-            reported: known.reported(&selected.component, brought.kind).map(str::to_owned),
+            reported: known.reported(&selected.component, brought.kind, &forms).map(str::to_owned),
             source: brought.source.clone(),
             target: brought.target.clone(),
             superseded_by,

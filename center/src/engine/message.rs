@@ -40,8 +40,10 @@ pub enum Uplink {
 /// Versions that a packet carries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Versions {
-    /// Of the module; none: not in the packet.
+    /// Of the module, with the suffix of its application; none: not in the packet.
     pub module: Option<String>,
+    /// Of the module's firmware alone; none: not in the packet.
+    pub firmware: Option<String>,
     /// Of the MCU components, ordered by component, each once; none: not in the packet, empty: the device has no MCU.
     pub mcu: Option<Vec<ReportedVersion>>,
 }
@@ -49,7 +51,7 @@ pub struct Versions {
 impl Versions {
     /// Whether the packet carries any.
     pub fn is_told(&self) -> bool {
-        self.module.is_some() || self.mcu.is_some()
+        self.module.is_some() || self.firmware.is_some() || self.mcu.is_some()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod business;
 pub mod centers;
+mod database_log;
 mod device_access;
 mod device_transaction;
 mod dry_run;
@@ -56,6 +57,7 @@ pub use message::{
     Readings, Reason, StatusEvent, Subject, Uplink, Versions,
 };
 pub use operator::{Chosen, Left, Order, Ordered};
+pub use packages::twin_warning;
 pub use tick::Ticked;
 pub use why::{BlockedBy, BlockedDevices, Population, Why};
 

@@ -4,6 +4,15 @@ use super::{Engine, Result};
 use crate::rules::PackageId;
 use crate::store::{NewPackage, Package};
 
+/// What a person is told of a package for the same version with other bytes.
+pub fn twin_warning(twin: &Package) -> String {
+    let Package { id, content, .. } = twin;
+    format!(
+        "package {} ({}) has other bytes for {} {}: a device that has one counts as having the other",
+        id.0, content.name, content.component, content.target
+    )
+}
+
 impl Engine {
     /// Adds a version package, whose files must be in the object store.
     pub async fn create_package(&self, new: NewPackage) -> Result<Package> {

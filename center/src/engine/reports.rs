@@ -234,10 +234,14 @@ impl DeviceTransaction<'_> {
     /// Stores versions that a packet carries, and says whether it carried any. An absent field changes nothing.
     async fn take_versions(&mut self, versions: Versions) -> Result<bool> {
         let told = versions.is_told();
-        if let Some(module) = versions.module.filter(|module| !module.is_empty()) {
-            self.has_new_versions |= self.device.module_version.as_deref() != Some(&module);
-            self.device.module_version = Some(module);
+        let before = self.device.module.clone();
+        if let Some(firmware) = versions.firmware.filter(|firmware| !firmware.is_empty()) {
+            self.device.module.told_firmware(firmware);
         }
+        if let Some(module) = versions.module.filter(|module| !module.is_empty()) {
+            self.device.module.told_whole(module);
+        }
+        self.has_new_versions |= self.device.module != before;
         if let Some(reported) = versions.mcu.filter(|reported| *reported != self.versions) {
             self.store.set_device_versions(self.device.id, &reported).await?;
             self.has_new_versions = true;

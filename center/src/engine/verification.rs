@@ -104,7 +104,8 @@ impl DeviceTransaction<'_> {
     fn facts(&self, package: &Package, kind: crate::rules::ComponentKind) -> ComponentFacts {
         let content = &package.content;
         let known = self.device.facts(&self.versions);
-        let reported = known.reported(&content.component, kind);
+        let source = content.kind.source().unwrap_or(&content.target);
+        let reported = known.reported(&content.component, kind, &[content.target.as_str(), source.as_str()]);
         ComponentFacts {
             component: content.component.clone(),
             kind,

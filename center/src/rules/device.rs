@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::module_version::ModuleVersion;
 use super::progress::Presence;
 use super::{ComponentKind, ComponentNo, DeviceKey, ProductKey};
 use crate::clock::Millis;
@@ -38,7 +39,7 @@ pub struct DeviceFacts<'a> {
     /// Whether it reported its versions on this connection.
     pub versions: Knowledge,
     /// Version of its module.
-    pub module_version: Option<&'a str>,
+    pub module_version: Option<&'a ModuleVersion>,
     /// Versions of its MCU components.
     pub mcu_versions: &'a [ReportedVersion],
     /// Version of its SDK (info id 11).
@@ -50,10 +51,10 @@ pub struct DeviceFacts<'a> {
 }
 
 impl DeviceFacts<'_> {
-    /// What the device reports as the version of a component.
-    pub fn reported(&self, component: &ComponentNo, kind: ComponentKind) -> Option<&str> {
+    /// What the device reports as the version of a component, to be compared with `others`: a module's version has two forms.
+    pub fn reported(&self, component: &ComponentNo, kind: ComponentKind, others: &[&str]) -> Option<&str> {
         match kind {
-            ComponentKind::Module => self.module_version,
+            ComponentKind::Module => self.module_version?.as_in(others),
             ComponentKind::Mcu => {
                 let found = self.mcu_versions.iter().find(|reported| reported.component == *component);
                 found.map(|reported| reported.version.as_str())

@@ -60,6 +60,7 @@ mod ids;
 pub mod language;
 pub mod limits;
 pub mod manual;
+pub mod module_version;
 pub mod names;
 pub mod operator;
 pub mod plan;

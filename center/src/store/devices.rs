@@ -9,6 +9,7 @@ use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
 use crate::rules::consent::AutoConfirm;
 use crate::rules::device::{DeviceFacts, Knowledge, ReportedVersion};
+use crate::rules::module_version::ModuleVersion;
 use crate::rules::names::client_id;
 use crate::rules::progress::Presence;
 use crate::rules::readings::StatusAsk;
@@ -67,7 +68,8 @@ pub struct Device {
     /// Module model.
     pub model: Option<String>,
     /// Module version.
-    pub module_version: Option<String>,
+    #[serde(flatten)]
+    pub module: ModuleVersion,
     /// When it reported its versions on this connection.
     pub versions_at: Option<Millis>,
     /// SDK version (info id 11).
@@ -109,7 +111,7 @@ impl Device {
             presence: self.presence(),
             online_since: self.online_since,
             versions: if self.versions_at.is_some() { Knowledge::Fresh } else { Knowledge::Stale },
-            module_version: self.module_version.as_deref(),
+            module_version: self.module.shown.is_some().then_some(&self.module),
             mcu_versions,
             sdk_version: self.sdk_version.as_deref(),
             battery: fresh(self.battery),
@@ -152,7 +154,11 @@ pub(super) fn device(row: &AnyRow) -> Result<Device> {
         online_since: time("online_since")?,
         offline_since: time("offline_since")?,
         model: row.maybe_text("model")?,
-        module_version: row.maybe_text("module_version")?,
+        module: ModuleVersion {
+            shown: row.maybe_text("module_version")?,
+            firmware: row.maybe_text("firmware_version")?,
+            suffix: row.maybe_text("module_suffix")?,
+        },
         versions_at: time("versions_at")?,
         sdk_version: row.maybe_text("sdk_version")?,
         battery: reading("battery", "battery_at")?,
@@ -462,12 +468,12 @@ impl Writer {
         sqlx::query(
             "UPDATE devices SET last_seen = $2, model = $3, module_version = $4, versions_at = $5, sdk_version = $6, \
              battery = $7, battery_at = $8, voltage = $9, signal = $10, rsrp = $11, rsrp_at = $12, free_space = $13, \
-             asked_status = $14, last_uplink = $15 WHERE id = $1",
+             asked_status = $14, last_uplink = $15, firmware_version = $16, module_suffix = $17 WHERE id = $1",
         )
         .bind(device.id.0)
         .bind(device.last_seen.map(|at| at.0))
         .bind(device.model.as_deref())
-        .bind(device.module_version.as_deref())
+        .bind(device.module.shown.as_deref())
         .bind(device.versions_at.map(|at| at.0))
         .bind(device.sdk_version.as_deref())
         .bind(device.battery.map(|battery| battery.value))
@@ -479,6 +485,8 @@ impl Writer {
         .bind(device.free_space)
         .bind(device.asked_status.map(|ask| ask.to_string()))
         .bind(device.last_uplink.as_deref())
+        .bind(device.module.firmware.as_deref())
+        .bind(device.module.suffix.as_deref())
         .execute(self.connection())
         .await?;
         Ok(())

@@ -36,9 +36,10 @@ mod upgrades;
 mod url_keys;
 mod verifications;
 mod wakeups;
+mod write_ahead_log;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +101,8 @@ pub struct Store {
     /// A connection of its own for what must never wait for the others.
     beats: AnyPool,
     notify_url: Option<NotifyUrl>,
+    /// SQLite's write-ahead log.
+    log_file: Option<PathBuf>,
     changes: Changes,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -136,6 +139,7 @@ impl Store {
             beats: writers.clone(),
             writers,
             notify_url: None,
+            log_file: Some(PathBuf::from(format!("{path}-wal"))),
             changes: Changes::default(),
             observer: None,
         };
@@ -156,6 +160,7 @@ impl Store {
             beats: pool.clone(),
             writers: pool,
             notify_url: None,
+            log_file: None,
             changes,
             observer: None,
         };
@@ -198,6 +203,7 @@ impl Store {
             writers: pool,
             beats: options(1).connect_lazy(url)?,
             notify_url: Some(NotifyUrl(url.to_owned())),
+            log_file: None,
             changes: Changes::default(),
             observer: None,
         };
@@ -327,6 +333,7 @@ mod tests {
             due::RECHECKS_DUE,
             packages::WORKING,
             packages::PLANS_WITH,
+            packages::SAME_TARGET,
             plans::OFFERED_PLANS,
             plans::ACTIVE_PLANS,
             plan_counts::IN_FLIGHT,

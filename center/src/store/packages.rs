@@ -108,6 +108,10 @@ pub(super) const WORKING: &str = "SELECT plans.name AS name FROM plan_components
              JOIN upgrades ON upgrades.plan_id = plans.id AND upgrades.state = 'upgrading' \
              WHERE plan_components.package_id = $1 AND upgrades.ended_at IS NULL LIMIT 1";
 
+// A test shows that it has its index.
+pub(super) const SAME_TARGET: &str = "SELECT id FROM packages WHERE pk = $1 AND component = $2 AND target = $3 \
+             AND COALESCE(source, '') = $4 AND id <> $5 ORDER BY id LIMIT 20";
+
 /// A plan that brings a package to one of its components.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlanWithPackage {
@@ -163,6 +167,29 @@ fn file(row: &AnyRow) -> Result<PackageFile> {
 }
 
 impl Reader {
+    /// Packages that bring a component to the same version as this one, with other bytes: a device that has one of them
+    /// counts as having this one.
+    pub async fn twins_of(&mut self, package: &Package) -> Result<Vec<Package>> {
+        let NewPackage { product, component, kind, target, files, .. } = &package.content;
+        let rows = sqlx::query(SAME_TARGET)
+            .bind(product.as_str())
+            .bind(component.as_str())
+            .bind(target.as_str())
+            .bind(kind.source().map_or("", Version::as_str))
+            .bind(package.id.0)
+            .fetch_all(self.connection())
+            .await?;
+        let bytes = |files: &[PackageFile]| files.iter().map(|file| file.digests.sha256).collect::<Vec<_>>();
+        let mut twins = Vec::new();
+        for row in rows {
+            let other = self.package(PackageId(row.int("id")?)).await?;
+            if bytes(&other.content.files) != bytes(files) {
+                twins.push(other);
+            }
+        }
+        Ok(twins)
+    }
+
     async fn package_files(&mut self, mut package: Package) -> Result<Package> {
         let rows = sqlx::query("SELECT * FROM package_files WHERE package_id = $1 ORDER BY position")
             .bind(package.id.0)

@@ -27,7 +27,9 @@ const COUNT_UNREACHED: &str = "UPDATE plans SET unreached = (SELECT COUNT(*) FRO
                LEFT JOIN device_versions AS mcu ON mcu.device_id = devices.id AND mcu.component = part.component \
                WHERE part.plan_id = plans.id AND CASE components.kind WHEN 'module' \
                THEN devices.module_version IS NULL OR (devices.module_version <> packages.target \
-                 AND COALESCE(packages.source, devices.module_version) = devices.module_version) \
+                 AND COALESCE(devices.firmware_version, '') <> packages.target \
+                 AND COALESCE(packages.source, devices.module_version) \
+                   IN (devices.module_version, devices.firmware_version)) \
                ELSE mcu.version IS NULL OR (mcu.version <> packages.target \
                  AND COALESCE(packages.source, mcu.version) = mcu.version) END)) WHERE id = $1";
 

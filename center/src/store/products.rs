@@ -183,6 +183,7 @@ impl Writer {
         kind: ComponentKind,
     ) -> Result<Component> {
         self.check_component_free(key, no).await?;
+        self.check_one_module(key, no, kind).await?;
         sqlx::query("UPDATE components SET kind = $3 WHERE pk = $1 AND no = $2")
             .bind(key.as_str())
             .bind(no.as_str())
@@ -201,6 +202,30 @@ impl Writer {
             .execute(self.connection())
             .await?;
         Ok(())
+    }
+
+    /// A device has one module, and tells one version of it.
+    async fn check_one_module(
+        &mut self,
+        key: &ProductKey,
+        no: &ComponentNo,
+        kind: ComponentKind,
+    ) -> Result<()> {
+        if kind != ComponentKind::Module {
+            return Ok(());
+        }
+        let others = self.components(key).await?;
+        let module = others.iter().find(|other| other.kind == ComponentKind::Module && other.no != *no);
+        match module {
+            Some(module) => {
+                let reason = format!(
+                    "component {:?} is the module already, and a device has one; make this one an MCU's, or delete that one",
+                    module.no.as_str()
+                );
+                Err(StoreError::conflict("component", no, reason))
+            }
+            None => Ok(()),
+        }
     }
 
     async fn check_component_free(&mut self, key: &ProductKey, no: &ComponentNo) -> Result<()> {
@@ -238,7 +263,8 @@ impl Writer {
         kind: ComponentKind,
         now: Millis,
     ) -> Result<Component> {
-        self.product(key).await?;
+        self.lock_product(key).await?;
+        self.check_one_module(key, no, kind).await?;
         let inserted = sqlx::query(
             "INSERT INTO components (pk, no, kind, created_at) VALUES ($1, $2, $3, $4) RETURNING *",
         )

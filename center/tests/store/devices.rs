@@ -45,7 +45,7 @@ async fn what_a_device_reported_comes_back(bench: &Bench) {
     let mut device = device(&mut writer, "d1").await;
     device.last_seen = Some(NOW);
     device.model = Some("EC200U".into());
-    device.module_version = Some("FW1".into());
+    device.module.shown = Some("FW1".into());
     device.versions_at = Some(NOW);
     device.sdk_version = Some("2.9.0".into());
     device.battery = Some(Reading { value: 17, at: Some(NOW) });
@@ -140,7 +140,7 @@ async fn a_search_finds_what_it_says_page_by_page(bench: &Bench) {
         device.battery = Some(Reading { value: number % 10, at: None });
         device.rsrp = Some(Reading { value: -100 - number, at: None });
         device.last_seen = (number > 0).then(|| NOW + Millis(number));
-        device.module_version = Some(format!("M{}", number % 3));
+        device.module.shown = Some(format!("M{}", number % 3));
         writer.save_device(&device).await.unwrap();
         let version = ReportedVersion { component: no("STM32"), version: format!("{}_0", number % 4) };
         writer.set_device_versions(device.id, &[version]).await.unwrap();

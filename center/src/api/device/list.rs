@@ -144,7 +144,7 @@ fn line(described: &Described) -> String {
         time(device.last_seen),
         time(Some(device.created)),
         text(&device.model),
-        text(&device.module_version),
+        text(&device.module.shown),
         mcu.join(";"),
         text(&device.sdk_version),
         number(device.battery.map(|battery| battery.value)),

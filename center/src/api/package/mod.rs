@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use super::verification::Verification;
+use crate::engine::twin_warning;
 use crate::rules::plan::Verified;
 use crate::store::{Package, PlanWithPackage, Reader};
 
@@ -31,12 +32,15 @@ pub struct Detailed {
     proved: Proved,
     /// The newest 100.
     plans: Vec<PlanWithPackage>,
+    /// What the operator may not have meant: other packages for the same version with other bytes.
+    warnings: Vec<String>,
 }
 
 impl Detailed {
     async fn of(store: &mut Reader, package: Package) -> Result<Self, ApiError> {
         let plans = store.plans_with_package(package.id).await?;
-        Ok(Self { proved: Proved::of(store, package).await?, plans })
+        let warnings = store.twins_of(&package).await?.iter().map(twin_warning).collect();
+        Ok(Self { proved: Proved::of(store, package).await?, plans, warnings })
     }
 }
 

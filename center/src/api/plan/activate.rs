@@ -24,7 +24,7 @@ pub struct How {
 pub struct Activated {
     #[serde(flatten)]
     plan: Counted,
-    /// What the operator may not have meant: full packages that take devices back.
+    /// What the operator may not have meant: full packages that take devices back, or that others have other bytes for.
     warnings: Vec<String>,
 }
 

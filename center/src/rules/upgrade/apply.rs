@@ -88,7 +88,7 @@ impl Upgrade {
             return Vec::new();
         }
         let is_reverted = |component: &&ComponentUpgrade| {
-            let reported = device.reported(&component.component, component.kind);
+            let reported = component.reported_by(device);
             component.state == ComponentState::Succeeded
                 && reported.is_some()
                 && reported == component.source.as_deref()
@@ -106,7 +106,7 @@ impl Upgrade {
         proof: Option<usize>,
     ) -> Option<(ComponentInput, Value)> {
         let component = self.components.get(position).filter(|component| !component.state.is_done())?;
-        let reported = device.reported(&component.component, component.kind)?;
+        let reported = component.reported_by(device)?;
         let seen = if reported == component.target.as_str() {
             Seen::Target
         } else if component.source.as_deref() == Some(reported) {

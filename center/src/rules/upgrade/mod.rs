@@ -165,6 +165,12 @@ pub struct ComponentUpgrade {
 }
 
 impl ComponentUpgrade {
+    /// What the device reports as its version, in the form of the target or of the version that it was offered for.
+    pub fn reported_by<'d>(&self, device: &'d DeviceFacts<'_>) -> Option<&'d str> {
+        let source = self.source.as_deref().unwrap_or(self.target.as_str());
+        device.reported(&self.component, self.kind, &[self.target.as_str(), source])
+    }
+
     /// Whether its lease has run out.
     pub fn is_lease_over(&self, now: Millis) -> bool {
         self.lease_until.is_some_and(|until| until <= now)

@@ -174,7 +174,7 @@ impl Transition<'_> {
     /// Status 11: the reported version decides; the device is asked for it if it is not the target yet.
     fn prove(&mut self, position: usize) {
         let Some(component) = self.upgrade.components.get(position) else { return };
-        let reported = self.device.reported(&component.component, component.kind);
+        let reported = component.reported_by(self.device);
         if reported == Some(component.target.as_str()) {
             return self.done(position, ComponentState::Succeeded, "status 11 with the target version");
         }
@@ -255,7 +255,7 @@ impl Transition<'_> {
     pub(super) fn revert(&mut self) {
         for position in self.upgrade.reverted(self.device) {
             let Some(component) = self.upgrade.components.get_mut(position) else { continue };
-            let version = self.device.reported(&component.component, component.kind).unwrap_or_default();
+            let version = component.reported_by(self.device).unwrap_or_default();
             let reason = format!("reported {version} after success");
             component.state = ComponentState::Failed;
             component.reason = Some(reason.clone());
@@ -388,7 +388,7 @@ impl Transition<'_> {
 
     pub(super) fn offer_verification(&mut self) {
         if let Some(component) = self.upgrade.components.first_mut() {
-            component.source = self.device.reported(&component.component, component.kind).map(str::to_owned);
+            component.source = component.reported_by(self.device).map(str::to_owned);
         }
         self.upgrade.next_offer = None;
         self.renew(0);
@@ -400,7 +400,7 @@ impl Transition<'_> {
     pub(super) fn request(&mut self, blocked: Option<&BlockReason>) {
         let attempt = self.upgrade.current().and_then(|current| {
             let component = self.upgrade.components.get(current)?;
-            let reported = self.device.reported(&component.component, component.kind);
+            let reported = component.reported_by(self.device);
             let returned = component.state == ComponentState::Upgrading
                 && self.device.versions == Knowledge::Fresh
                 && reported.is_some_and(|reported| reported != component.target.as_str());

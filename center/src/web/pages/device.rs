@@ -104,7 +104,7 @@ impl Details {
                     }
                 } }
                 div { dt { (view.t("Last seen")) } dd { (view.maybe_time(device.last_seen)) } }
-                div { dt { (view.t("Module version")) } dd.mono { (maybe(device.module_version.as_deref())) } }
+                div { dt { (view.t("Module version")) } dd.mono { (maybe(device.module.shown.as_deref())) } }
                 @for reported in &self.versions {
                     div { dt { (reported.component) } dd.mono { (reported.version) } }
                 }

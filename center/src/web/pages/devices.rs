@@ -185,8 +185,8 @@ pub async fn list(State(console): State<Console>, view: View, RawQuery(given): R
 /// The versions that a device reports, in short.
 pub(super) fn reported(view: &View, device: &Device, versions: &[ReportedVersion]) -> Markup {
     html! {
-        @if let Some(version) = &device.module_version { span.version { (view.t("module")) " " b { (version) } } " " }
+        @if let Some(version) = &device.module.shown { span.version { (view.t("module")) " " b { (version) } } " " }
         @for reported in versions { span.version { (reported.component) " " b { (reported.version) } } " " }
-        @if device.module_version.is_none() && versions.is_empty() { (maybe(None)) }
+        @if device.module.shown.is_none() && versions.is_empty() { (maybe(None)) }
     }
 }
