@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::args::device_keys;
 use super::client::{Client, ClientError, query, segment};
+use super::log::{self, log};
 use super::table::{Table, cell, items, sheet, time};
-use super::upgrade::{log, upgrades};
+use super::upgrade::upgrades;
 use super::user::User;
 use super::{Answer, Request};
 
@@ -53,6 +54,8 @@ pub enum Device {
         /// Lines to show
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
         lines: u16,
+        #[command(flatten)]
+        shown: log::Lines,
     },
     /// Show a device with its versions
     Show {
@@ -71,6 +74,8 @@ pub enum Device {
         /// Device key
         #[arg(value_name = "DK")]
         device: String,
+        #[command(flatten)]
+        lines: log::Lines,
     },
     /// Forbid devices to connect, and close their connections; what was said about them stays
     Forbid(Which),
@@ -242,20 +247,20 @@ impl Request for Device {
                 }
                 Ok(Answer::new(imported(&json), json))
             }
-            Self::Log { product, device, lines } => {
+            Self::Log { product, device, lines, shown } => {
                 let (product, device) = (segment(product), segment(device));
                 let json = client.get(&format!("products/{product}/devices/{device}/log?limit={lines}"))?;
-                Ok(Answer::new(log(&json), json))
+                Ok(Answer::new(log(&json, &Value::Null, *shown), json))
             }
             Self::Show { product, device } => {
                 let json =
                     client.get(&format!("products/{}/devices/{}", segment(product), segment(device)))?;
                 Ok(Answer::new(shown(&json), json))
             }
-            Self::Upgrades { product, device } => {
+            Self::Upgrades { product, device, lines } => {
                 let path = format!("products/{}/devices/{}/upgrades", segment(product), segment(device));
                 let json = client.list(&path)?;
-                Ok(Answer::new(upgrades(&json), json))
+                Ok(Answer::new(upgrades(&json, *lines), json))
             }
             Self::Forbid(which) => {
                 which.each("forbidden", |path| client.post(&format!("{path}/forbid"), &Value::Null))

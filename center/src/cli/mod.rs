@@ -5,6 +5,7 @@ mod args;
 mod client;
 mod device;
 mod error;
+mod log;
 mod login;
 mod package;
 mod plan;

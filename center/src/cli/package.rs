@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use ureq::unversioned::multipart::{Form, Part};
 
 use super::client::{Client, ClientError, segment};
+use super::log::{Lines, log};
 use super::table::{Table, cell, items, sheet, state, time};
-use super::upgrade::log;
 use super::{Answer, Request};
 use crate::packages::format;
 use crate::rules::names::FileName;
@@ -266,7 +266,7 @@ fn verification(verification: &Value) -> String {
     lines.extend(
         ["created", "confirmed", "deadline", "ended"].map(|field| (field, time(&verification[field]))),
     );
-    format!("{}\n{}", sheet(&lines), log(&verification["log"]))
+    format!("{}\n{}", sheet(&lines), log(&verification["log"], &Value::Null, Lines::MERGED))
 }
 
 /// Opens the files and checks them by the center's own rules, before anything is sent.

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::table::{Table, cell, items, state, time};
+use super::log::{Lines, log, part};
+use super::table::{Table, cell, items, state};
 
 /// Upgrades with their components and logs.
-pub(super) fn upgrades(upgrades: &Value) -> String {
+pub(super) fn upgrades(upgrades: &Value, lines: Lines) -> String {
     let mut text = String::new();
     for upgrade in items(upgrades) {
         let [id, plan] = ["id", "plan"].map(|field| cell(&upgrade[field]));
@@ -27,51 +28,16 @@ pub(super) fn upgrades(upgrades: &Value) -> String {
             components.row([name, source, target, state(&component["state"]), fetched, failures, reason]);
         }
         text.push_str(&components.text());
-        text.push_str(&log(&upgrade["log"]));
+        text.push_str(&log(&upgrade["log"], &upgrade["sizes"], lines));
         text.push('\n');
     }
     if text.is_empty() { "no upgrades\n".to_owned() } else { text }
 }
 
-/// The values of a line of the log: `name value` where they have names.
-fn detail(value: &Value) -> String {
-    match value {
-        Value::Object(values) => {
-            let parts: Vec<String> =
-                values.iter().map(|(name, value)| format!("{name} {}", detail(value))).collect();
-            parts.join(", ")
-        }
-        Value::Array(values) => {
-            let parts: Vec<String> = values.iter().map(detail).collect();
-            format!("({})", parts.join("; "))
-        }
-        other => cell(other),
-    }
-}
-
-/// The lines of a log.
-pub(super) fn log(log: &Value) -> String {
-    let mut table = Table::new(&["TIME", "COMPONENT", "WHAT", "DETAIL"]);
-    for line in items(log) {
-        let [component, what] = ["component", "kind"].map(|field| cell(&line[field]));
-        let mut detail = detail(&line["value"]);
-        if let Some(times @ 2..) = line["times"].as_u64() {
-            // Writing to a string cannot fail.
-            let _ = write!(detail, "  ({times} times until {})", time(&line["last_at"]));
-        }
-        table.row([time(&line["at"]), component, what, detail]);
-    }
-    table.text()
-}
-
 /// Bytes that the device has, in per cent where the whole is known.
 fn fetched(fetched: &Value, size: &Value) -> String {
-    match (fetched.as_u64(), size.as_u64()) {
-        (Some(0) | None, _) => "-".to_owned(),
-        (Some(bytes), Some(size @ 1..)) => {
-            let percent = bytes.min(size).saturating_mul(100).checked_div(size).unwrap_or(0);
-            format!("{bytes} of {size} ({percent} %)")
-        }
-        (Some(bytes), _) => bytes.to_string(),
+    match fetched.as_u64() {
+        Some(0) | None => "-".to_owned(),
+        Some(bytes) => part(bytes, size),
     }
 }

@@ -118,7 +118,13 @@ impl DeviceTransaction<'_> {
         let found = self.upgrade_of(&event.component).await?;
         match &found {
             Some((upgrade, index)) => {
-                let component = upgrade.components.get(*index).map(|component| component.component.clone());
+                let part = upgrade.components.get(*index);
+                if let Some(fetched @ 1..) = part.map(|part| part.fetched)
+                    && event.status == OtaStatus::Downloaded
+                {
+                    value["bytes"] = fetched.into();
+                }
+                let component = part.map(|part| part.component.clone());
                 self.log(Some(upgrade), component.as_ref(), "status", value).await?;
             }
             None => {

@@ -53,9 +53,9 @@ impl ModuleVersion {
         let has_suffix = self.suffix.as_deref().is_some_and(|suffix| !suffix.is_empty());
         let may_be = |other: &&str| match firmware {
             Some(firmware) => firmware == shown && other.starts_with(firmware),
-            None => shown.starts_with(**other),
+            None => shown.starts_with(*other),
         };
-        if has_suffix && others.iter().any(|other| may_be(&other)) { None } else { Some(shown) }
+        if has_suffix && others.iter().any(may_be) { None } else { Some(shown) }
     }
 }
 

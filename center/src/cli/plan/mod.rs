@@ -15,6 +15,7 @@ use self::devices::{Devices, ordered};
 use self::fields::{Fields, choice, zone};
 use self::packages::selected;
 use super::client::{Client, ClientError, query, segment};
+use super::log::Lines;
 use super::table::{Table, cell, items, state, time};
 use super::{Answer, Request};
 
@@ -139,13 +140,15 @@ pub enum Plan {
         #[arg(long)]
         csv: bool,
     },
-    /// Show one device of a plan: its components with the full log
+    /// Show one device of a plan: its components with the log
     Device {
         /// Its number or name
         id: String,
         /// Device key
         #[arg(value_name = "DK")]
         device: String,
+        #[command(flatten)]
+        lines: Lines,
     },
     /// Count a plan's devices by state and reason
     Reasons {
@@ -254,9 +257,9 @@ impl Request for Plan {
                 let json = client.list(&format!("plans/{}/devices{query}", client.plan(id)?))?;
                 Ok(Answer::new(view::devices(&json), json))
             }
-            Self::Device { id, device } => {
+            Self::Device { id, device, lines } => {
                 let json = client.get(&format!("plans/{}/devices/{}", client.plan(id)?, segment(device)))?;
-                Ok(Answer::new(super::upgrade::upgrades(&json!([json])), json))
+                Ok(Answer::new(super::upgrade::upgrades(&json!([json]), *lines), json))
             }
             Self::Reasons { id } => {
                 let json = client.list(&format!("plans/{}/reasons", client.plan(id)?))?;

@@ -19,6 +19,7 @@ use super::applicability::{ComponentFacts, is_needed};
 use super::progress::{ComponentState, Ended, UpgradeState, roll_up};
 use super::{ComponentKind, ComponentNo, DeviceId, PackageId, PlanId, UpgradeId, Version};
 use crate::clock::Millis;
+use crate::rules::device::DeviceFacts;
 
 /// Why a device failed whose user did not want the upgrade.
 pub const CANCELLED: &str = "cancelled by user";
