@@ -16,6 +16,7 @@ pub mod maintenance;
 pub mod metrics;
 pub mod packages;
 pub mod peer;
+pub mod planted;
 pub mod proxy_protocol;
 pub mod rules;
 pub mod scheduler;

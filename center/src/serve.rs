@@ -98,6 +98,10 @@ pub struct ServeOptions {
     /// without it, the folder `objects` in the data folder
     #[arg(long, value_name = "PLACE")]
     packages: Option<String>,
+    /// Devices with quecota fetch packages from the S3 store itself, by a redirect to a URL that is good for an hour: they
+    /// must be able to reach it. Vendor devices, which follow no redirect, are served by the center as ever
+    #[arg(long, requires = "packages")]
+    presigned: bool,
     /// Balancers (addresses, by comma) that say by the PROXY protocol, version 1 or 2, for whom they connect
     #[arg(long, value_name = "IP,IP", value_delimiter = ',')]
     proxy_from: Vec<IpAddr>,
@@ -235,6 +239,11 @@ pub enum ServeError {
     /// The object store.
     #[error(transparent)]
     Objects(#[from] ObjectError),
+    /// Packages in a folder have no URL of their own.
+    #[error(
+        "--presigned with --packages {0:?}: only an S3 store, s3://BUCKET/PREFIX, answers downloads itself"
+    )]
+    Presigned(String),
     /// The database.
     #[error("database: {0}")]
     Store(#[from] StoreError),
@@ -388,7 +397,16 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     }
     let (store, metrics) = (engine.store().clone(), engine.metrics().clone());
     metrics.lost_lines_of(move || log.lost());
-    let downloads = Downloads { objects: objects.clone(), keys: url_keys, store: store.clone(), metrics };
+    if options.presigned && !objects.presigns() {
+        return Err(ServeError::Presigned(options.packages.clone().unwrap_or_default()));
+    }
+    let downloads = Downloads {
+        objects: objects.clone(),
+        keys: url_keys,
+        store: store.clone(),
+        metrics,
+        presigned: options.presigned,
+    };
     let stop = CancellationToken::new();
     let disk = Disk::of(&options.data, options.min_free.saturating_mul(1024 * 1024));
     let api = Api::new(engine.clone(), objects, access).until(stop.clone()).watching(disk);

@@ -2,6 +2,7 @@
 //! silent.
 
 mod conversation;
+mod planting;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -375,4 +376,18 @@ async fn a_center_id_is_one_living_process_s() {
     // Where the living one was not heard in time, it learns that it has been replaced.
     bench.sql(format!("UPDATE centers SET run = 'another' WHERE id = '{}'", bench.id("a"))).await;
     tokio::time::timeout(Duration::from_secs(10), beats).await.expect("it learns of it").unwrap();
+}
+
+#[test]
+fn a_forgotten_notification_and_a_lost_lease_are_caught() {
+    planting::is_caught(
+        "forgotten-notification",
+        "a_notification_brings_an_offer_long_before_the_next_tick",
+        &["the offer"],
+    );
+    planting::is_caught(
+        "lost-lease",
+        "a_center_that_falls_silent_loses_its_connections_and_learns_of_it",
+        &["left: Some("],
+    );
 }

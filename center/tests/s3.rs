@@ -3,55 +3,24 @@
 
 mod balancer;
 mod cluster;
+mod conversation;
 mod own_postgres;
+mod s3_server;
 mod support;
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use cluster::{Cluster, TOKEN};
-use support::{Process, eventually};
+use quecota_center::access::Access;
+use quecota_center::api::Api;
+use quecota_center::clock::Clock;
+use quecota_center::packages::object_store::Objects;
+use quecota_center::rules::{FileName, Remark, Title, Version};
+use quecota_center::store::{NewPackage, PackageFile, PackageKind};
+use reference_device::{FieldDevice, Sdk};
+use s3_server::S3;
+use support::eventually;
 use ureq::unversioned::multipart::{Form, Part};
-
-const BUCKET: &str = "firmware";
-
-/// The server, and its address.
-struct S3 {
-    _process: Process,
-    address: String,
-}
-
-impl S3 {
-    fn start() -> S3 {
-        let server = std::env::var("QUECOTA_TEST_S3").expect(
-            "QUECOTA_TEST_S3 is not set: run `cargo xtask test`, which installs an S3 server for the tests, or set it to \
-             the path of `moto_server` (PyPI: moto[s3], flask, flask-cors)",
-        );
-        let port = support::free_port();
-        let process = Process::start(&server, |command| {
-            command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-        });
-        let s3 = S3 { _process: process, address: format!("http://127.0.0.1:{port}") };
-        eventually("the S3 server", || ureq::get(&s3.address).call().ok());
-        ureq::put(format!("{}/{BUCKET}", s3.address)).send_empty().unwrap();
-        s3
-    }
-
-    /// What the bucket answers to a question.
-    fn ask(&self, question: &str) -> String {
-        let mut answer = ureq::get(format!("{}/{BUCKET}?{question}", self.address)).call().unwrap();
-        answer.body_mut().read_to_string().unwrap()
-    }
-
-    fn contents(&self) -> usize {
-        self.ask("list-type=2").matches("<Key>centers/sha256/").count()
-    }
-
-    fn everything(&self) -> usize {
-        self.ask("list-type=2").matches("<Key>").count()
-    }
-}
 
 /// Bytes of a file of the package as an operator downloads it.
 fn download(center: &support::Center, package: &str, range: Option<&str>) -> Vec<u8> {
@@ -69,14 +38,7 @@ fn download(center: &support::Center, package: &str, range: Option<&str>) -> Vec
 fn centers_share_their_packages_on_an_s3_store() {
     let s3 = S3::start();
     let mut cluster = Cluster::idle();
-    let environment = [
-        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
-        ("AWS_ENDPOINT", s3.address.clone()),
-        ("AWS_ALLOW_HTTP", "true".to_owned()),
-    ];
-    cluster.packages_at(&format!("s3://{BUCKET}/centers"), &environment);
+    cluster.packages_at(&s3.place("centers"), &s3.environment());
     for id in ["a", "b"] {
         cluster.start_center(id);
     }
@@ -155,4 +117,131 @@ fn a_place_that_is_none_stops_the_start_with_what_would_be_right() {
         let said = String::from_utf8(started.stderr).unwrap();
         assert!(!started.status.success() && said.contains(place) && said.contains(words), "{said}");
     }
+}
+
+#[test]
+fn a_quecota_device_is_sent_to_the_store_and_a_vendor_device_is_not() {
+    let s3 = S3::start();
+    let mut cluster = Cluster::idle();
+    cluster.packages_at(&s3.place("centers"), &s3.environment());
+    cluster.arguments = vec!["--presigned"];
+    cluster.start_center("a");
+    cluster.product();
+    let center = &cluster.centers["a"];
+    let plan = cluster.plan("a", "2", &[]);
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into();
+    let mut urls = Vec::new();
+    for (number, sdk) in [(1, Sdk::Quecota), (2, Sdk::V2_9_0)] {
+        let mut device = FieldDevice::new(center.mqtt, cluster::PK, cluster::PS, &cluster::key(number));
+        device.sdk = sdk;
+        device.set_version("MCU", "1");
+        device.come_online().unwrap();
+        device.report_after_connect().unwrap();
+        let offer = device.expect_plans().unwrap();
+        device.report_state(1, offer[0].kind, "MCU").unwrap();
+        device.report_state(2, offer[0].kind, "MCU").unwrap();
+        let firmware = device.expect_firmware().unwrap();
+        assert!(firmware.url.starts_with(&format!("http://{}", cluster.http.address())), "{}", firmware.url);
+        let answer = agent.get(&firmware.url).header("Range", "bytes=100-199").call().unwrap();
+        let told = answer.headers().get("location").map(|at| at.to_str().unwrap().to_owned());
+        urls.push((answer.status().as_u16(), told, firmware.url, device));
+    }
+    let ours = urls.remove(0);
+    let (status, location, ..) = &ours;
+    let location = location.as_deref().unwrap();
+    assert!(
+        *status == 307 && location.starts_with(&s3.address) && location.contains("X-Amz-Signature"),
+        "{location}"
+    );
+    let mut direct = agent.get(location).header("Range", "bytes=100-199").call().unwrap();
+    assert_eq!(direct.status(), 206);
+    let bytes = direct.body_mut().read_to_vec().unwrap();
+    let (vendor_status, nowhere, vendor_url, _) = &urls[0];
+    assert_eq!((*vendor_status, nowhere), (206, &None));
+    let mut through = agent.get(vendor_url).header("Range", "bytes=100-199").call().unwrap();
+    assert_eq!(through.body_mut().read_to_vec().unwrap(), bytes);
+
+    // As any URL of the center, it ends with its upgrade.
+    drop(urls);
+    center.says(&["plan", "terminate", &plan]);
+    let (_, _, url, mut device) = ours;
+    device.report_state(12, 1, "MCU").unwrap();
+    eventually("the upgrade is over", || (agent.get(&url).call().unwrap().status() == 404).then_some(()));
+}
+
+#[test]
+fn presigned_urls_need_a_store_that_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = std::process::Command::new(env!("CARGO_BIN_EXE_quecota-center"))
+        .args(["serve", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--presigned", "--packages"])
+        .arg(folder.path().join("objects"))
+        .arg("--data")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(started.stderr).unwrap();
+    assert!(!started.status.success() && said.contains("only an S3 store"), "{said}");
+}
+
+/// The client of the store is told by the environment, so the test runs itself with one.
+#[test]
+fn contents_that_no_package_has_are_collected_from_the_store() {
+    const NAME: &str = "contents_that_no_package_has_are_collected_from_the_store";
+    if std::env::var_os("AWS_ENDPOINT").is_none() {
+        let s3 = S3::start();
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", NAME, "--nocapture"]).envs(s3.environment());
+        again.env("QUECOTA_TEST_PLACE", s3.place("garbage"));
+        let output = again.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(s3.ask("list-type=2").matches("<Key>").count(), 1);
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(collect(&std::env::var("QUECOTA_TEST_PLACE").unwrap()));
+}
+
+async fn collect(place: &str) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let objects = Objects::at(place, Duration::ZERO).await.unwrap();
+    let center = conversation::Center::new().await;
+    let mut contents = Vec::new();
+    for bytes in [b"of a package".as_slice(), b"of nobody"] {
+        let mut incoming = objects.receive().await.unwrap();
+        incoming.write(bytes).await.unwrap();
+        let staged = incoming.finish().await.unwrap();
+        contents.push(staged.digests());
+        objects.keep(staged).await.unwrap();
+    }
+    let kept = objects.older_than(Duration::ZERO).await.unwrap();
+    let (_, object) = kept.iter().find(|(sha256, _)| *sha256 == contents[0].sha256).unwrap().clone();
+    let mut writer = center.engine.store().write().await.unwrap();
+    let package = NewPackage {
+        product: conversation::pk(),
+        component: conversation::no("STM32"),
+        name: Title::new("two").unwrap(),
+        kind: PackageKind::Full,
+        target: Version::new("2").unwrap(),
+        remark: Remark::new("").unwrap(),
+        files: vec![PackageFile {
+            name: FileName::new("a.bin").unwrap(),
+            size: 12,
+            digests: contents[0],
+            object,
+        }],
+    };
+    writer.create_package(package, conversation::NOON).await.unwrap();
+    writer.commit().await.unwrap();
+    let access = Access::new(center.engine.store().clone(), Clock::system(), "a", Some(TOKEN));
+    let api = Api::new(center.engine.clone(), objects.clone(), access);
+    api.collect_garbage(Duration::from_secs(3600)).await.unwrap();
+    assert_eq!(
+        objects.older_than(Duration::ZERO).await.unwrap().len(),
+        2,
+        "they may be an upload's that goes on"
+    );
+    api.collect_garbage(Duration::ZERO).await.unwrap();
+    let left = objects.older_than(Duration::ZERO).await.unwrap();
+    assert_eq!(left.iter().map(|(sha256, _)| *sha256).collect::<Vec<_>>(), [contents[0].sha256]);
 }

@@ -30,6 +30,8 @@ pub const TEST: &[Package] = &[
     ("libcurl4-openssl-dev", "HTTP of that example"),
     ("postgresql", "the center's second database"),
     ("python3-venv", "holds the S3 server of the tests"),
+    ("haproxy", "stands before the centers of the tests"),
+    ("prometheus", "its promtool reads the files in ops"),
 ];
 
 /// What the tests of the console need.

@@ -10,6 +10,7 @@ use quecota_core::wire::frame::{Frame, FrameError};
 use quecota_core::wire::message::{self as wire, Provision};
 
 use crate::engine::{Downlink, Engine, EngineError, SessionId, TookOver, Uplink};
+use crate::planted::Bug;
 use crate::store::StoreError;
 
 use super::business_data;
@@ -243,6 +244,17 @@ impl MessageHandler for DeviceProtocol<'_> {
         };
         if let Uplink::Malformed { command, reason } = &packet.uplink {
             self.log_dropped(leaf, &payload, &format_args!("command {command:#06x}: {reason}"));
+        }
+        if Bug::AcknowledgeFirst.is_planted() {
+            let (engine, device) = (self.engine.clone(), self.admitted.device);
+            let connection = Arc::clone(&self.connection);
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                for message in engine.received(device, packet).await.unwrap_or_default() {
+                    let _ = connection.send(&message);
+                }
+            });
+            return Ok(());
         }
         match Box::pin(self.engine.received(self.admitted.device, packet)).await {
             Ok(messages) => {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, LOCATION, RANGE,
+};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -22,11 +24,14 @@ use super::range::{self, Wanted};
 use super::signature::{Token, UrlKeys};
 use crate::metrics::Metrics;
 use crate::rules::ComponentNo;
+use crate::rules::component_fsm::is_quecota;
 use crate::store::{PackageFile, Store, StoreError, UpgradeId};
 
 /// How often it is tried to keep the progress of a download, and the pause between two tries: some minutes in all.
 const PROGRESS_ATTEMPTS: u32 = 60;
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
+/// How long a URL of the object store is good: for one request, of 100 MB over a slow line.
+const PRESIGNED: Duration = Duration::from_secs(60 * 60);
 
 /// What downloads need.
 #[derive(Debug, Clone)]
@@ -39,6 +44,8 @@ pub struct Downloads {
     pub store: Store,
     /// Counts what is sent.
     pub metrics: Metrics,
+    /// Whether devices with quecota are sent to the object store by a redirect. Vendor devices never are: they follow none.
+    pub presigned: bool,
 }
 
 impl Downloads {
@@ -48,7 +55,7 @@ impl Downloads {
     }
 
     /// The file that a token stands for, unless its upgrade is over or its user has cancelled it.
-    async fn find(&self, token: Token) -> Result<Option<(Content, Progress)>, StoreError> {
+    async fn find(&self, token: Token) -> Result<Option<(Content, Progress, Way)>, StoreError> {
         let mut queries = self.store.read().await?;
         let upgrade = match queries.upgrade(token.upgrade).await {
             Err(StoreError::NotFound { .. }) => return Ok(None),
@@ -73,7 +80,32 @@ impl Downloads {
             reached: before,
             moved: Moved::No,
         };
-        Ok(Some((content, progress)))
+        let way = if self.presigned
+            && queries.device_by_id(upgrade.device).await?.sdk_version.as_deref().is_some_and(is_quecota)
+        {
+            Way::Store
+        } else {
+            Way::Center
+        };
+        Ok(Some((content, progress, way)))
+    }
+
+    /// Sends a device to the object store.
+    async fn redirect(&self, content: Content) -> Response {
+        match self.objects.presigned(&content.sha256, PRESIGNED).await {
+            Ok(Some(url)) => {
+                (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, url), (CONTENT_LENGTH, "0".to_owned())])
+                    .into_response()
+            }
+            Ok(None) => refuse(StatusCode::NOT_FOUND, "the packages are in no store that answers by itself"),
+            Err(error) => {
+                warn!(%error, "a download was put off");
+                refuse(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the store of the packages is not available now; try again",
+                )
+            }
+        }
     }
 }
 
@@ -92,7 +124,8 @@ async fn download(
         Err(_) => Ok(None),
     };
     let response = match found {
-        Ok(Some((content, progress))) => {
+        Ok(Some((content, _, Way::Store))) => downloads.redirect(content).await,
+        Ok(Some((content, progress, Way::Center))) => {
             answer(&downloads.objects, content, Some(progress), &method, &headers).await
         }
         Ok(None) => refuse(StatusCode::NOT_FOUND, "the upgrade that this URL was made for is over"),
@@ -121,6 +154,15 @@ struct Progress {
     /// Bytes of the package up to here, files before this one included.
     reached: u64,
     moved: Moved,
+}
+
+/// Who answers a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// This center.
+    Center,
+    /// The object store itself.
+    Store,
 }
 
 /// Whether an answer carried any byte.

@@ -9,14 +9,16 @@ use std::path::Path as FolderPath;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use axum::http::Method;
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use md5::{Digest, Md5};
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::signer::Signer;
 use object_store::{
     ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
     RetryConfig,
@@ -98,6 +100,8 @@ pub struct Objects {
     backend: Arc<dyn ObjectStore>,
     /// Whether the bytes of an upload that is dropped stay until somebody says that they may go.
     keeps_dropped: bool,
+    /// The bucket and the prefix in it, for URLs that the store answers itself.
+    s3: Option<(Arc<AmazonS3>, Path)>,
 }
 
 impl Objects {
@@ -119,14 +123,15 @@ impl Objects {
             .with_timeout(S3_DEADLINE)
             .with_connect_timeout(S3_TIMEOUT)
             .with_allow_http(std::env::var("AWS_ALLOW_HTTP").is_ok_and(|allow| allow == "true"));
-        let s3 = AmazonS3Builder::from_env()
+        let bucket = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
             .with_retry(retries)
             .with_client_options(options)
             .build()
             .map_err(|error| refused(error.to_string()))?;
-        let backend: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(s3, prefix));
-        let objects = Self { backend, keeps_dropped: true };
+        let s3 = Arc::new(bucket);
+        let backend: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&s3), prefix));
+        let objects = Self { backend, keeps_dropped: true, s3: Some((s3, Path::from(prefix))) };
         objects
             .check()
             .await
@@ -139,6 +144,18 @@ impl Objects {
     pub async fn check(&self) -> Result<(), ObjectError> {
         // The content of no bytes: most likely it is not there, which is an answer.
         self.holds(&Sha256::digest([]).into()).await.map(drop)
+    }
+
+    /// Whether the store can answer downloads itself.
+    pub fn presigns(&self) -> bool {
+        self.s3.is_some()
+    }
+
+    /// A URL by which the store itself answers a download of a content, for so long.
+    pub async fn presigned(&self, sha256: &[u8; 32], valid: Duration) -> Result<Option<String>, ObjectError> {
+        let Some((s3, prefix)) = &self.s3 else { return Ok(None) };
+        let place: Path = prefix.parts().chain(place_of(sha256).parts()).collect();
+        Ok(Some(s3.signed_url(Method::GET, &place, valid).await?.to_string()))
     }
 
     /// Contents that were not written for `age`, each by its SHA-256.
@@ -178,7 +195,7 @@ impl Objects {
         std::fs::create_dir_all(folder).map_err(failed)?;
         remove_abandoned(&folder.join(INCOMING), abandoned_after).map_err(failed)?;
         let backend = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-        Ok(Self { backend: Arc::new(backend), keeps_dropped: false })
+        Ok(Self { backend: Arc::new(backend), keeps_dropped: false, s3: None })
     }
 
     /// Begins to take in one file.

@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{Backend, Columns, Reader, Result, Store, Writer};
 use crate::clock::Millis;
+use crate::planted::Bug;
 use crate::rules::DeviceId;
 
 /// A center as the others see it.
@@ -196,7 +197,7 @@ impl Writer {
 
     /// Tells `center` after the commit that something is due for it; it finds out what at its next look anyway.
     pub async fn wake(&mut self, center: &str) -> Result<()> {
-        if self.backend == Backend::Postgres {
+        if self.backend == Backend::Postgres && !Bug::ForgottenNotification.is_planted() {
             sqlx::query("SELECT pg_notify($1, $2)")
                 .bind(super::wakeups::CHANNEL)
                 .bind(center)

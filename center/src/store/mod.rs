@@ -48,6 +48,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
+use crate::planted::Bug;
 use crate::seal::Keyring;
 
 pub use crate::rules::device::ReportedVersion;
@@ -301,6 +302,9 @@ fn sqlite_pool(connections: u32) -> AnyPoolOptions {
                          PRAGMA foreign_keys = ON;",
                     )
                     .await?;
+                if Bug::SynchronousOff.is_planted() {
+                    connection.execute("PRAGMA synchronous = OFF").await?;
+                }
                 Ok(())
             })
         })

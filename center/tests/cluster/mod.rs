@@ -19,6 +19,15 @@ pub const PS: &str = "MTIzNDU2Nzg5MGFi";
 pub const SIZE: usize = 18_000;
 pub const TOKEN: &str = "token-of-every-center";
 
+/// What a real balancer before the centers is: where clients connect, and where each center is to listen and can be asked
+/// by way of it (MQTT, HTTP, its own).
+#[derive(Debug, Clone)]
+pub struct Front {
+    pub mqtt: SocketAddr,
+    pub http: SocketAddr,
+    pub centers: BTreeMap<&'static str, [SocketAddr; 3]>,
+}
+
 /// PostgreSQL, two centers, and what stands before them.
 pub struct Cluster {
     // The centers end before their database.
@@ -31,7 +40,11 @@ pub struct Cluster {
     /// What a center reaches the database by, where it is not the database itself.
     databases: BTreeMap<&'static str, String>,
     packages: String,
+    /// haproxy before the centers, instead of the two balancers.
+    front: Option<Front>,
     environment: Vec<(&'static str, String)>,
+    /// Further arguments of the centers.
+    pub arguments: Vec<&'static str>,
 }
 
 impl Cluster {
@@ -53,12 +66,29 @@ impl Cluster {
         let server = Postgres::start();
         let packages = folder.path().join("packages").display().to_string();
         let (centers, databases, environment) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Cluster { centers, server, mqtt, http, folder, seal, databases, packages, environment }
+        Cluster {
+            centers,
+            server,
+            mqtt,
+            http,
+            folder,
+            seal,
+            databases,
+            packages,
+            front: None,
+            environment,
+            arguments: Vec::new(),
+        }
     }
 
     /// The center `id` reaches the database at this address from its next start on.
     pub fn by_way_of(&mut self, id: &'static str, database: SocketAddr) {
         self.databases.insert(id, format!("postgres://postgres@{database}/postgres"));
+    }
+
+    /// A real balancer stands before the centers from their next start on.
+    pub fn behind(&mut self, front: Front) {
+        self.front = Some(front);
     }
 
     /// Packages are kept there, with this in the environment of the centers.
@@ -76,22 +106,34 @@ impl Cluster {
 
     /// A device that connects by way of the balancer.
     pub fn device(&self, number: usize, script: &str) -> DeviceRunner {
-        DeviceRunner::new(self.mqtt.address(), PK, PS, &key(number), script.parse().unwrap())
+        let mqtt = self.front.as_ref().map_or(self.mqtt.address(), |front| front.mqtt);
+        DeviceRunner::new(mqtt, PK, PS, &key(number), script.parse().unwrap())
     }
 
     pub fn start_center(&mut self, id: &'static str) {
         let data = self.folder.path().join(id);
-        let public = format!("http://{}", self.http.address());
+        let public = self.front.as_ref().map_or(self.http.address(), |front| front.http);
+        let public = format!("http://{public}");
+        let own = self.front.as_ref().map(|front| front.centers[id]);
+        let any = || SocketAddr::from(([127, 0, 0, 1], 0));
+        let (mqtt, http) = own.map_or((any(), any()), |[mqtt, http, _]| (mqtt, http));
+        let (mqtt, http) = (mqtt.to_string(), http.to_string());
         let url = self.databases.get(id).cloned().unwrap_or_else(|| self.server.url());
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log(id)).unwrap();
-        let center = Center::start_with(&data, |command| {
-            command.args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--database", &url]);
+        let mut center = Center::start_with(&data, |command| {
+            command.args(["--http", &http, "--mqtt", &mqtt, "--database", &url]);
+            if own.is_some() {
+                command.args(["--proxy-from", "127.0.0.1"]);
+            }
             command.args(["--center-id", id, "--public-url", &public, "--packages", &self.packages]);
-            command.args(["--drain", "1"]).stderr(log);
+            command.args(["--drain", "1"]).args(&self.arguments).stderr(log);
             command.env("QUECOTA_SEAL_KEY", &self.seal).env("QUECOTA_TOKEN", TOKEN);
             command.envs(self.environment.iter().cloned());
         });
         std::fs::write(data.join("token"), TOKEN).unwrap();
+        if let Some([_, _, asked]) = own {
+            center.http = asked;
+        }
         self.centers.insert(id, center);
         self.balance();
     }

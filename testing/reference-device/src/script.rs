@@ -23,6 +23,8 @@ pub enum Sdk {
     V2_9_0,
     /// Takes a URL after a confirmation only; drops what makes no sense, and a packet that it had before.
     V2_10_6,
+    /// Not the vendor's: it says that it runs quecota, and does as the first.
+    Quecota,
 }
 
 impl Sdk {
@@ -31,6 +33,7 @@ impl Sdk {
         match self {
             Sdk::V2_9_0 => "2.9.0",
             Sdk::V2_10_6 => "2.10.6",
+            Sdk::Quecota => "quecota/1.0",
         }
     }
 }

@@ -115,6 +115,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("center/src/clock.rs", &[]),
     ("center/src/seal.rs", &[]),
+    ("center/src/planted.rs", &[]),
     ("center/src/connections.rs", &[]),
     ("center/src/disk.rs", &[]),
     ("center/src/peer.rs", &[]),
@@ -135,7 +136,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         "center/src/rules",
         &["center/src/clock.rs", "core/src/wire/message/status.rs", "core/src/wire/message/extension.rs"],
     ),
-    ("center/src/store", &["center/src/rules", "center/src/clock.rs", "center/src/seal.rs"]),
+    (
+        "center/src/store",
+        &["center/src/rules", "center/src/clock.rs", "center/src/seal.rs", "center/src/planted.rs"],
+    ),
     ("center/src/metrics.rs", &["center/src/store", "center/src/rules"]),
     (
         "center/src/packages",
@@ -144,6 +148,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "center/src/engine",
         &[
+            "center/src/planted.rs",
             "center/src/packages",
             "center/src/store",
             "center/src/rules",
@@ -164,6 +169,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "center/src/devices",
         &[
+            "center/src/planted.rs",
             "center/src/connections.rs",
             "center/src/tls.rs",
             "center/src/proxy_protocol.rs",

@@ -241,7 +241,7 @@ impl DeviceRunner {
         self.last_notify = None;
         let cached = self.cached.take();
         let (before, after) = match self.script.sdk {
-            Sdk::V2_9_0 => (cached, None),
+            Sdk::V2_9_0 | Sdk::Quecota => (cached, None),
             Sdk::V2_10_6 => (None, cached),
         };
         self.online = true;
