@@ -336,10 +336,10 @@ async fn module_firmware_is_judged_with_and_without_the_suffix_of_its_applicatio
             settings.strategy.retries = 0;
             settings.components = vec![PlanComponent { component: no("app"), package }];
         };
-        let plan = center.plan(&["app"], choose).await;
-        let mut device = center.test_device("d1").await;
         // An earlier request, in another form than its report.
+        let mut device = center.test_device("d1").await;
         device.request("").await;
+        let plan = center.plan(&["app"], choose).await;
         let offer = device.report("FW1_A1", "").await;
         assert_eq!(offered(&offer), [("app".to_owned(), target.to_owned())]);
         firmware(&device.status_of("app", Confirmed, Versions::default()).await);

@@ -244,7 +244,7 @@ async fn silence_is_counted_from_whole_packets() {
 async fn a_take_over_and_a_stop_end_the_session_at_once() {
     let bench = Bench::new(60);
     bench.send_queue.close(CloseReason::TakenOver);
-    assert_eq!(bench.end().await, "the same client id connected again");
+    assert_eq!(bench.end().await, "the same client id connected again, or is forbidden");
     let bench = Bench::new(60);
     bench.send_queue.close(CloseReason::ShuttingDown);
     assert_eq!(bench.end().await, "the center is stopping");
