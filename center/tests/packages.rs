@@ -1,5 +1,6 @@
 //! Version packages of the real center: uploads with their rules, and downloads as devices make them.
 
+mod small_disk;
 mod support;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use quecota_center::rules::progress::{ComponentState, UpgradeState};
 use quecota_center::rules::{ComponentKind, ComponentNo, DeviceKey, DeviceSecret, ProductKey, Version};
 use quecota_center::store::{ComponentUpgrade, PackageId, Store, Upgrade, UpgradeId};
 use serde_json::Value;
+use small_disk::SmallDisk;
 use support::{Center, Process, eventually};
 use tempfile::TempDir;
 use ureq::unversioned::multipart::{Form, Part};
@@ -294,24 +296,6 @@ fn a_full_disk_is_said_and_leaves_nothing_half_written() {
     let (status, body) = upload(http, &data, form(&fields(), &[("small.bin", b"firmware")]));
     assert_eq!(status, 201, "{body}");
     assert_eq!(objects(&data).len(), 1);
-}
-
-/// A small file system of its own, if this user may mount one.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, size: &str) -> Option<Self> {
-        fs::create_dir_all(at).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at).stderr(Stdio::null());
-        mount.status().ok()?.success().then(|| Self(at.to_owned()))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
 }
 
 #[test]
