@@ -135,10 +135,9 @@ pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Resu
                 Ok(key) => (DeviceKey::new(key.as_str())?, None),
                 Err(VerifyError::Sealed | VerifyError::Signature) => {
                     let replaced = store.read().await?.replaced_secrets(&product.key).await?;
-                    let taken = replaced.iter().filter(|replaced| now < replaced.bootstrap_until);
+                    let mut taken = replaced.iter().filter(|replaced| now < replaced.bootstrap_until);
                     let key = taken
-                        .filter_map(|replaced| bootstrap.open(replaced.secret.as_str()).ok())
-                        .next()
+                        .find_map(|replaced| bootstrap.open(replaced.secret.as_str()).ok())
                         .ok_or_else(|| AdmissionError::WrongProductSecret(product.key.clone()))?;
                     (DeviceKey::new(key.as_str())?, Some(secret))
                 }
