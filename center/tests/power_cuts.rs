@@ -87,8 +87,8 @@ impl Bench {
     /// Starts the center; devices reach it after [`Bench::serve`].
     fn start(&mut self) {
         let public = format!("http://{}", self.http.address());
-        let log = std::fs::OpenOptions::new().create(true).append(true);
-        let log = log.open(self.folder.path().join("center.log")).unwrap();
+        let log = self.folder.path().join("center.log");
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         self.center = Some(Center::start_with(&self.data(), |command| {
             command.args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--public-url", &public]);
             if let Some(shim) = &self.shim {

@@ -53,8 +53,8 @@ fn a_fleet_survives_its_centers(devices: usize) {
     let in_flight = devices / 3;
     let limit = in_flight.to_string();
     let options = ["--max-in-flight", &limit, "--retries", "9"];
-    let script = "component MCU 1\nask every 1000 ms\noffer upgrade slow 9000";
-    let mut runners: Vec<DeviceRunner> = (0..devices).map(|number| cluster.device(number, script)).collect();
+    let script = cluster::script(devices);
+    let mut runners: Vec<DeviceRunner> = (0..devices).map(|number| cluster.device(number, &script)).collect();
     let stop = AtomicBool::new(false);
     let watched = Arc::new(AtomicBool::new(false));
     let watch = most_in_flight(&cluster.server.url(), watched.clone());

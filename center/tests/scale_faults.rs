@@ -18,8 +18,6 @@ use rand::{Rng, SeedableRng};
 use reference_device::{DeviceRunner, TraceEvent, Until};
 use support::eventually;
 
-const SCRIPT: &str = "component MCU 1\nask every 1000 ms\noffer upgrade slow 9000";
-
 /// Devices play while `trouble` does its worst with their cluster; then everything is compared. `trouble` returns the
 /// number of the last version.
 fn under(
@@ -27,7 +25,8 @@ fn under(
     devices: usize,
     trouble: impl FnOnce(&mut Cluster) -> usize,
 ) -> Vec<DeviceRunner> {
-    let mut runners: Vec<_> = (0..devices).map(|number| cluster.device(number, SCRIPT)).collect();
+    let script = cluster::script(devices);
+    let mut runners: Vec<_> = (0..devices).map(|number| cluster.device(number, &script)).collect();
     let stop = AtomicBool::new(false);
     let last = std::thread::scope(|scope| {
         let _stops = Stops(&stop);

@@ -221,6 +221,13 @@ impl Cluster {
     }
 }
 
+/// What a device of so many does: all of them together ask for a plan some fifty times a second, which a debug build on a busy
+/// machine can answer.
+pub fn script(devices: usize) -> String {
+    let pause = 1_000.max(devices * 20);
+    format!("component MCU 1\nask every {pause} ms\noffer upgrade slow 9000")
+}
+
 pub fn key(number: usize) -> String {
     format!("8600000000{number:05}")
 }
