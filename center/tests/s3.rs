@@ -211,7 +211,7 @@ async fn collect(place: &str) {
         let mut incoming = objects.receive().await.unwrap();
         incoming.write(bytes).await.unwrap();
         let staged = incoming.finish().await.unwrap();
-        contents.push(staged.digests());
+        contents.push(staged.digests);
         objects.keep(staged).await.unwrap();
     }
     let kept = objects.older_than(Duration::ZERO).await.unwrap();
