@@ -29,6 +29,8 @@ const BOARDS: &[Board] = &[
 const CUTS: usize = 10;
 /// An upgrade takes some seconds, and each cut adds as many.
 const DEADLINE: Duration = Duration::from_secs(300);
+/// How often the center is asked what it knows, while the board says nothing.
+const TICK: Duration = Duration::from_secs(1);
 /// Longest pause between a line of the firmware and a cut: as long as it takes from one line to the next but one.
 const LATER_MAX: u64 = 800_000;
 
@@ -81,7 +83,7 @@ impl Board {
 /// What the firmware says.
 enum Line {
     Text(String),
-    /// Nothing for a second.
+    /// Nothing for so long.
     Nothing,
     /// It has ended.
     End,
@@ -127,11 +129,14 @@ impl<'b> Upgrade<'b> {
 
     fn run(mut self, cuts: usize, seed: u64) -> Outcome {
         let mut done = 0;
-        for (line, later) in moments(cuts, seed) {
-            if !self.cut(line, later)? {
+        for (step, later) in moments(cuts, seed) {
+            if !self.cut(step, later)? {
                 break;
             }
             done += 1;
+        }
+        if done == 0 {
+            return fail(format!("{} ended before its power was cut", self.board.name));
         }
         self.end()?;
         self.compare(done)
@@ -141,7 +146,7 @@ impl<'b> Upgrade<'b> {
     fn end(&mut self) -> Outcome {
         let last = self.power_on()?;
         loop {
-            match self.line(&last)? {
+            match self.line(&last, TICK)? {
                 Line::Text(line) => println!("  {line}"),
                 Line::End => return last.finish(),
                 Line::Nothing if self.center.upgraded(&self.plan)?.is_some() => return last.kill(),
@@ -151,25 +156,39 @@ impl<'b> Upgrade<'b> {
     }
 
     /// Lets the board run until a moment; whether it had not ended before.
-    fn cut(&mut self, awaited: &str, later: Duration) -> Outcome<bool> {
+    fn cut(&mut self, awaited: usize, later: Duration) -> Outcome<bool> {
         let running = self.power_on()?;
         loop {
-            match self.line(&running)? {
-                Line::Text(line) if line.starts_with(awaited) => {
-                    std::thread::sleep(later);
+            match self.line(&running, TICK)? {
+                // A later step, where an earlier cut fell behind the awaited one.
+                Line::Text(line) if STEPS.iter().skip(awaited).any(|step| line.starts_with(step)) => {
+                    println!("  {line}");
+                    self.go_on(&running, later)?;
                     running.kill()?;
                     println!("  cut: {:>3} ms after \"{line}\"", later.as_millis());
                     return Ok(true);
                 }
                 Line::Text(line) => println!("  {line}"),
                 Line::End => return running.finish().map(|()| false),
-                // An earlier cut fell behind that line.
+                // An earlier cut fell behind the last step.
                 Line::Nothing if self.center.upgraded(&self.plan)?.is_some() => {
                     return running.kill().map(|()| false);
                 }
                 Line::Nothing => {}
             }
         }
+    }
+
+    fn go_on(&mut self, board: &Background, time: Duration) -> Outcome {
+        let start = Instant::now();
+        while let Some(rest) = time.checked_sub(start.elapsed()).filter(|rest| !rest.is_zero()) {
+            match self.line(board, rest)? {
+                Line::Text(line) => println!("  {line}"),
+                Line::Nothing => {}
+                Line::End => break,
+            }
+        }
+        Ok(())
     }
 
     fn power_on(&self) -> Outcome<Background> {
@@ -188,16 +207,16 @@ impl<'b> Upgrade<'b> {
         })
     }
 
-    /// The next line that is no figure.
-    fn line(&mut self, board: &Background) -> Outcome<Line> {
+    /// The next line that is no figure, within this time.
+    fn line(&mut self, board: &Background, time: Duration) -> Outcome<Line> {
         loop {
-            let line = match board.heard(Duration::from_secs(1)) {
+            if self.start.elapsed() > DEADLINE {
+                self.center.say(&["why", PRODUCT, DEVICE])?;
+                return fail(format!("{} is not upgraded after {DEADLINE:?}", self.board.name));
+            }
+            let line = match board.heard(time) {
                 Heard::Line(line) => line,
                 Heard::End => return Ok(Line::End),
-                Heard::Nothing if self.start.elapsed() > DEADLINE => {
-                    self.center.say(&["why", PRODUCT, DEVICE])?;
-                    return fail(format!("{} is not upgraded after {DEADLINE:?}", self.board.name));
-                }
                 Heard::Nothing => return Ok(Line::Nothing),
             };
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -242,8 +261,9 @@ impl<'b> Upgrade<'b> {
     }
 }
 
-/// When the power is cut: so long after a line that begins so. The first cuts come early in an upgrade, the last ones late.
-fn moments(cuts: usize, seed: u64) -> Vec<(&'static str, Duration)> {
+/// When the power is cut: so long after a line of [`STEPS`] or a later one. The first cuts come early in an upgrade, the last ones
+/// late.
+fn moments(cuts: usize, seed: u64) -> Vec<(usize, Duration)> {
     let mut state = seed;
     let mut random = move |below: u64| {
         // splitmix64
@@ -253,8 +273,7 @@ fn moments(cuts: usize, seed: u64) -> Vec<(&'static str, Duration)> {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % below
     };
-    let mut steps: Vec<u64> = (0..cuts).map(|_| random(STEPS.len() as u64)).collect();
+    let mut steps: Vec<usize> = (0..cuts).map(|_| random(STEPS.len() as u64) as usize).collect();
     steps.sort_unstable();
-    let moment = |step: u64| (STEPS[step as usize % STEPS.len()], Duration::from_micros(random(LATER_MAX)));
-    steps.into_iter().map(moment).collect()
+    steps.into_iter().map(|step| (step, Duration::from_micros(random(LATER_MAX)))).collect()
 }
