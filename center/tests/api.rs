@@ -139,7 +139,7 @@ fn without_the_token_nothing_is_answered_but_how_to_show_it() {
             assert_eq!(answer.status(), 401, "{header:?} {path}");
             assert_eq!(answer.headers()["www-authenticate"], "Bearer");
             let body: Value = answer.body_mut().read_json().unwrap();
-            assert!(body["error"]["message"].as_str().unwrap().contains(words), "{body}");
+            assert!(body["detail"].as_str().unwrap().contains(words), "{body}");
         }
     }
     let mut health = api.agent.get(format!("http://{}/health", api.center.http)).call().unwrap();
@@ -173,13 +173,13 @@ fn a_plan_that_cannot_be_is_refused_with_the_reason() {
         body[change] = value;
         let (answered, body) = api.post("products/p1abcd/plans", &body);
         assert_eq!(answered, status, "{change}: {body}");
-        assert!(body["error"]["message"].as_str().unwrap().contains(words), "{change}: {body}");
+        assert!(body["detail"].as_str().unwrap().contains(words), "{change}: {body}");
     }
     assert_eq!(api.get("plans").1["items"], json!([]));
 
     assert_eq!(api.post("products/p1abcd/plans", &plan("Autumn", 1)).0, 201);
     let (status, body) = api.post("products/p1abcd/plans", &plan("Autumn", 1));
-    assert_eq!((status, &body["error"]["code"]), (409, &json!("conflict")), "{body}");
+    assert_eq!((status, &body["code"]), (409, &json!("conflict")), "{body}");
 }
 
 #[test]
@@ -197,8 +197,8 @@ fn an_activation_is_refused_with_every_reason() {
     body["mode"] = json!("manual");
     assert_eq!(api.post("products/p1abcd/plans", &body).0, 201);
     let (status, body) = api.post("plans/1/activate", &json!({}));
-    assert_eq!((status, &body["error"]["code"]), (409, &json!("not_activated")), "{body}");
-    assert_eq!(body["error"]["reasons"].as_array().unwrap().len(), 3, "{body}");
+    assert_eq!((status, &body["code"]), (409, &json!("not_activated")), "{body}");
+    assert_eq!(body["reasons"].as_array().unwrap().len(), 3, "{body}");
 
     assert_eq!(api.post("products/p1abcd/plans", &plan("One", 1)).0, 201);
     assert_eq!(api.post("plans/2/activate", &json!({})).0, 200);
@@ -207,7 +207,7 @@ fn an_activation_is_refused_with_every_reason() {
     assert_eq!(api.post("products/p1abcd/plans", &plan("Two", 1)).0, 201);
     let (status, body) = api.post("plans/3/activate", &json!({}));
     assert_eq!(status, 409);
-    assert!(body["error"]["message"].as_str().unwrap().contains("supersedes"), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("supersedes"), "{body}");
     let (status, body) = api.post("plans/3/activate", &json!({ "supersede": "agreed" }));
     assert_eq!(status, 200, "{body}");
     assert_eq!(api.get("plans/2").1["superseded_by"], json!([{ "component": "STM32", "plan": 3 }]));
@@ -239,7 +239,7 @@ fn bad_requests_are_named_never_guessed() {
     ] {
         let (answered, answer) = api.post(path, &body);
         assert_eq!(answered, status, "{path} {body}: {answer}");
-        assert!(answer["error"]["message"].as_str().unwrap().contains(words), "{path} {body}: {answer}");
+        assert!(answer["detail"].as_str().unwrap().contains(words), "{path} {body}: {answer}");
     }
     for (path, status, words) in [
         ("products/p9", 404, "p9"),
@@ -259,7 +259,7 @@ fn bad_requests_are_named_never_guessed() {
     ] {
         let (answered, answer) = api.get(path);
         assert_eq!(answered, status, "{path}: {answer}");
-        assert!(answer["error"]["message"].as_str().unwrap().contains(words), "{path}: {answer}");
+        assert!(answer["detail"].as_str().unwrap().contains(words), "{path}: {answer}");
     }
     let request = api.agent.post(api.url("products")).header("Authorization", &api.bearer);
     let (status, answer) = read(request.header("Content-Type", "application/json").send("{\"key\":"));
@@ -428,7 +428,7 @@ fn a_saved_plan_is_edited_field_by_field_and_an_active_one_is_frozen() {
     ] {
         let (answered, body) = api.patch("plans/1", &json!({ change: value }));
         assert_eq!(answered, status, "{change}: {body}");
-        let message = body["error"]["message"].as_str().unwrap();
+        let message = body["detail"].as_str().unwrap();
         assert!(message.contains(field) && message.contains(rule), "{change}: {message}");
     }
     assert_eq!(api.get("plans/1").1, edited, "what is refused changes nothing");
@@ -441,7 +441,7 @@ fn a_saved_plan_is_edited_field_by_field_and_an_active_one_is_frozen() {
         api.delete("plans/1"),
     ] {
         assert_eq!(refused.0, 409, "{}", refused.1);
-        assert!(refused.1["error"]["message"].as_str().unwrap().contains("it is activated; only a saved"));
+        assert!(refused.1["detail"].as_str().unwrap().contains("it is activated; only a saved"));
     }
     for (step, state) in [("suspend", "suspended"), ("resume", "activated"), ("terminate", "terminated")] {
         let (status, body) = api.post(&format!("plans/1/{step}"), &json!({}));
@@ -469,11 +469,11 @@ fn a_list_comes_from_a_csv_file_and_goes_in_pages() {
 
     let (status, body) = api.put("plans/1/blacklist", "8600\n86/01\n");
     assert_eq!(status, 422);
-    assert!(body["error"]["message"].as_str().unwrap().contains("line 2: device key \"86/01\""), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("line 2: device key \"86/01\""), "{body}");
     assert_eq!(api.put("plans/1/whitelist", "8600\n").1, json!({ "devices": 1 }), "replaced");
     for empty in ["", "dk\n", "\n\n"] {
         let (status, body) = api.put("plans/1/whitelist", empty);
-        assert_eq!((status, &body["error"]["code"]), (422, &json!("empty_list")), "{body}");
+        assert_eq!((status, &body["code"]), (422, &json!("empty_list")), "{body}");
     }
     assert_eq!(api.patch("plans/1", &json!({ "whitelist": [] })).0, 422);
     assert_eq!(api.get("plans/1").1["listed"]["whitelist"], 1, "what is refused changes nothing");

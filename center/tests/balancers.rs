@@ -126,7 +126,7 @@ fn a_center_that_stops_sends_its_devices_away_one_after_the_other() {
             (status != 200).then_some((status, body))
         });
         assert_eq!(status, 503);
-        assert!(body["error"]["message"].as_str().unwrap().contains("stopping"), "{body}");
+        assert!(body["detail"].as_str().unwrap().contains("stopping"), "{body}");
         assert!(center.process.finish().success());
         stop.store(true, Ordering::Relaxed);
     });
@@ -152,12 +152,12 @@ fn a_full_disk_is_named_by_health_by_readiness_and_by_the_start() {
     let little = center(folder.path(), &["--min-free", "1000000000"]);
     eventually("a first tick", || {
         let (status, body) = get(little.http, "/ready");
-        let message = body["error"]["message"].as_str().unwrap_or_default().to_owned();
+        let message = body["detail"].as_str().unwrap_or_default().to_owned();
         assert_eq!(status, 503, "{body}");
         (message.contains("disk") && !message.contains("tick")).then_some(())
     });
     let (status, body) = get(little.http, "/health");
-    assert_eq!((status, &body["error"]["code"]), (503, &Value::from("disk")), "{body}");
+    assert_eq!((status, &body["code"]), (503, &Value::from("disk")), "{body}");
     little.process.kill();
     let again = center(folder.path(), &[]);
     assert_eq!(get(again.http, "/health").0, 200);

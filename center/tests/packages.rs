@@ -150,10 +150,10 @@ fn every_broken_rule_of_an_upload_is_named_with_its_value() {
             };
         }
         let (answered, body) = bench.upload(form(&fields, files));
-        let error = &body["error"];
+        let error = &body;
         assert_eq!(answered, *status, "{words}: {body}");
         assert_eq!(error["field"], *field, "{body}");
-        assert!(error["message"].as_str().unwrap().contains(words), "{words}: {body}");
+        assert!(error["detail"].as_str().unwrap().contains(words), "{words}: {body}");
         assert!(error["rule"].is_string(), "{body}");
     }
     eventually("an empty object store", || bench.objects().is_empty().then_some(()));
@@ -186,7 +186,7 @@ fn the_largest_file_streams_through_little_memory_and_one_byte_more_is_refused()
     let form = |zeros| form(&fields, &[]).part("file", Part::reader(zeros).file_name("zeros.bin"));
     let (status, body) = bench.upload(form(&mut zeros));
     assert_eq!(status, 413, "{body}");
-    let message = body["error"]["message"].as_str().unwrap();
+    let message = body["detail"].as_str().unwrap();
     assert!(message.contains("zeros.bin") && message.contains("104857600"), "{message}");
     eventually("an empty object store", || bench.objects().is_empty().then_some(()));
 
@@ -288,8 +288,8 @@ fn a_full_disk_is_said_and_leaves_nothing_half_written() {
     let large = image(12 * 1024 * 1024);
     let (status, body) = upload(http, &data, form(&fields(), &[("large.bin", &large)]));
     assert_eq!(status, 507, "{body}");
-    assert_eq!(body["error"]["code"], "disk_full");
-    assert!(body["error"]["message"].as_str().unwrap().contains("disk is full"), "{body}");
+    assert_eq!(body["code"], "disk_full");
+    assert!(body["detail"].as_str().unwrap().contains("disk is full"), "{body}");
     assert_eq!(objects(&data), Vec::<String>::new());
 
     // What fits is still taken.

@@ -82,7 +82,7 @@ impl Bench {
 }
 
 fn message(answer: &(u16, Value)) -> &str {
-    answer.1["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer:?}"))
+    answer.1["detail"].as_str().unwrap_or_else(|| panic!("{answer:?}"))
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn what_is_refused_names_the_value_and_the_rule() {
         assert!(message(&answer).contains(words), "{word} {body}: {answer:?}");
     }
     let late = bench.post("upgrade-plan/appoint", &json!({ "from": now, "until": 40_000_000_000_000i64 }));
-    assert_eq!(late.1["error"]["field"], "until");
+    assert_eq!(late.1["field"], "until");
     let wrong = bench.put("auto-confirm", &json!({ "auto_confirm": "maybe" }));
     assert_eq!(wrong.0, 422);
     assert!(message(&wrong).contains("auto-confirm \"maybe\": one of: on off"), "{wrong:?}");

@@ -135,7 +135,7 @@ fn is_done(status: StatusCode) -> bool {
 }
 
 async fn write(audited: Audited, status: StatusCode, answer: Option<Value>, after: Option<Value>) {
-    let refusal = answer.as_ref().and_then(|answer| answer.pointer("/error/code")?.as_str());
+    let refusal = answer.as_ref().and_then(|answer| answer.get("code")?.as_str());
     let outcome = match refusal {
         Some(code) => format!("{} {code}", status.as_u16()),
         None => status.as_u16().to_string(),

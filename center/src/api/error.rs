@@ -1,13 +1,14 @@
 //! What a caller of the API is told when something is refused or fails.
 
-use axum::Json;
+use std::borrow::Cow;
+
 use axum::extract::multipart::{MultipartError, MultipartRejection};
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use tracing::error;
 
+use super::problem::{Problem, next_step};
 use crate::access::AccessError;
 use crate::engine::EngineError;
 use crate::packages::format::Refusal;
@@ -19,25 +20,23 @@ use crate::store::StoreError;
 /// Characters of a refused value that an answer repeats: enough to recognise it, never a flood.
 const VALUE_SHOWN: usize = 100;
 
-/// An error as the API gives it: `{"error": {"code", "message", "field"?, "value"?, "rule"?}}`.
-#[derive(Debug)]
+/// An error, told as a [`Problem`].
+#[derive(Debug, Clone)]
 pub struct ApiError {
     status: StatusCode,
     body: Box<ErrorBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone)]
 struct ErrorBody {
     code: &'static str,
     message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
+    /// None: what [`next_step`] says.
+    next: Option<String>,
     /// Every reason, where there may be several.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
 }
 
@@ -45,7 +44,15 @@ impl ApiError {
     /// An error without a field.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        let body = ErrorBody { code, message, field: None, value: None, rule: None, reasons: Vec::new() };
+        let body = ErrorBody {
+            code,
+            message,
+            field: None,
+            value: None,
+            rule: None,
+            next: None,
+            reasons: Vec::new(),
+        };
         Self { status, body: Box::new(body) }
     }
 
@@ -146,6 +153,18 @@ impl ApiError {
         error
     }
 
+    /// What to do about it.
+    #[must_use]
+    pub(super) fn next(mut self, step: impl Into<String>) -> Self {
+        self.body.next = Some(step.into());
+        self
+    }
+
+    /// The value that is wrong, where one is.
+    pub(super) fn value(&self) -> Option<&str> {
+        self.body.value.as_deref()
+    }
+
     fn with_reasons<T: ToString>(mut self, reasons: &[T]) -> Self {
         self.body.reasons = reasons.iter().map(ToString::to_string).collect();
         self
@@ -171,16 +190,39 @@ impl ApiError {
     }
 }
 
+impl From<ApiError> for Problem {
+    fn from(error: ApiError) -> Self {
+        let ErrorBody { code, message, field, value, rule, next, reasons } = *error.body;
+        let next = next.map_or_else(|| next_step(error.status, code, field.as_deref()), Cow::Owned);
+        Self {
+            kind: format!("urn:quecota:problem:{code}"),
+            title: error.status.canonical_reason().unwrap_or("Error"),
+            status: error.status.as_u16(),
+            detail: message,
+            code,
+            field,
+            value,
+            rule,
+            next,
+            reasons,
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = self.status;
-        let mut response = (status, Json(serde_json::json!({ "error": self.body }))).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let missing = (self.body.code == "not_found").then(|| Missing(self.clone()));
+        let mut response = Problem::from(self).into_response();
+        if let Some(missing) = missing {
+            response.extensions_mut().insert(missing);
         }
         response
     }
 }
+
+/// Beside an answer that something is not there: why, for whoever knows the names that there are.
+#[derive(Debug, Clone)]
+pub(super) struct Missing(pub(super) ApiError);
 
 impl From<AccessError> for ApiError {
     fn from(error: AccessError) -> Self {

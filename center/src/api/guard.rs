@@ -9,6 +9,7 @@ use super::Api;
 use super::audited;
 use super::error::ApiError;
 use super::routes::Requires;
+use super::suggest;
 use crate::access::{AccessError, Caller, Principal, Role};
 use crate::peer::Peer;
 use crate::rules::{DeviceKey, ProductKey};
@@ -51,13 +52,14 @@ pub(super) async fn check(
         }
     }
     request.extensions_mut().insert(caller.clone());
-    if let Caller::Staff(principal) = &caller
-        && !request.method().is_safe()
-    {
+    let Caller::Staff(principal) = &caller else { return Ok(next.run(request).await) };
+    let answer = if request.method().is_safe() {
+        next.run(request).await
+    } else {
         let action = format!("{} {}", request.method(), guard.path);
-        return audited::run(&guard.api, &action, guard.path, principal, request, next).await;
-    }
-    Ok(next.run(request).await)
+        audited::run(&guard.api, &action, guard.path, principal, request, next).await?
+    };
+    Ok(suggest::added(&guard.api, principal, &names, answer).await)
 }
 
 impl Guard {

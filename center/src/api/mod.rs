@@ -18,9 +18,11 @@ mod metrics;
 mod package;
 mod page;
 mod plan;
+mod problem;
 mod product;
 mod routes;
 pub(crate) mod shared;
+mod suggest;
 mod user;
 mod verification;
 

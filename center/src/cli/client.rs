@@ -13,6 +13,7 @@ use ureq::{Agent, Body, BodyReader, RequestBuilder, SendBody};
 
 pub use super::error::ClientError;
 use super::profile::Profiles;
+use super::refusal::Refusal;
 use super::{Connection, DEFAULT_SERVER, Output};
 use crate::config::DataFolder;
 
@@ -249,13 +250,8 @@ impl Client {
         if status.is_success() {
             return Ok(value);
         }
-        let told = |field: &str| Some(value.get("error")?.get(field)?.as_str()?.to_owned());
-        Err(ClientError::Refused {
-            message: told("message").ok_or_else(no_center)?,
-            code: told("code").unwrap_or_default(),
-            field: told("field"),
-            value: told("value"),
-        })
+        let refusal = Refusal::of(&value).ok_or_else(no_center)?;
+        Err(ClientError::Refused(Box::new(refusal)))
     }
 }
 

@@ -2,21 +2,14 @@
 
 use std::io;
 
+use super::refusal::Refusal;
+
 /// Why a command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The center refused; its own words.
-    #[error("{message}")]
-    Refused {
-        /// The API's message.
-        message: String,
-        /// One word that says what is wrong.
-        code: String,
-        /// What is wrong.
-        field: Option<String>,
-        /// Its value.
-        value: Option<String>,
-    },
+    #[error("{0}")]
+    Refused(Box<Refusal>),
     /// The center could not be asked.
     #[error(
         "cannot reach the center at {server}: {cause}; is `quecota-center serve` running there? (--server URL)"

@@ -3,6 +3,7 @@
 mod account;
 mod args;
 mod client;
+mod csv;
 mod device;
 mod error;
 mod log;
@@ -11,7 +12,7 @@ mod package;
 mod plan;
 mod product;
 mod profile;
-mod suggest;
+mod refusal;
 mod table;
 mod upgrade;
 mod user;
@@ -281,7 +282,7 @@ pub fn run(command: Command) -> Result<(), ClientError> {
         Command::Centers { connection, command } => return show(&command.run()?, connection.output()),
     };
     let client = client::Client::new(&connection)?;
-    let answer = request.run(&client).map_err(|refused| suggest::nearest(&client, refused))?;
+    let answer = request.run(&client)?;
     show(&answer, connection.output())
 }
 
@@ -293,7 +294,7 @@ fn show(answer: &Answer, output: Output) -> Result<(), ClientError> {
     match output {
         // What has no JSON was printed while it came in.
         Output::Json if !answer.json.is_null() => print(format!("{:#}\n", answer.json).as_bytes()),
-        Output::Csv if !answer.json.is_null() => print(suggest::csv(&answer.json).as_bytes()),
+        Output::Csv if !answer.json.is_null() => print(csv::text(&answer.json).as_bytes()),
         _ => print(answer.text.as_bytes()),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strsim::damerau_levenshtein;
 
 /// A name that breaks its rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -213,6 +214,14 @@ pub fn client_id(product: &ProductKey, device: &DeviceKey) -> String {
     format!("qd{product}{device}")
 }
 
+/// The name that a slip of the finger or two makes of `given`; one letter of three may be wrong.
+pub fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (given.chars().count() / 3).clamp(1, 3);
+    let lower = given.to_lowercase();
+    let far = |name: &&str| damerau_levenshtein(&lower, &name.to_lowercase());
+    names.filter(|name| far(name) <= most).min_by_key(far)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,5 +271,14 @@ mod tests {
         assert!(FileName::new("a.exe").is_err());
         assert!(FileName::new(".bin").is_err());
         assert!(FileName::new("../a.bin").is_err());
+    }
+
+    #[test]
+    fn the_nearest_name_is_found_and_a_far_one_is_none() {
+        let names = ["p1demo", "p2demo", "pump"];
+        assert_eq!(nearest("p1dem", names.into_iter()), Some("p1demo"));
+        assert_eq!(nearest("P2DEMO", names.into_iter()), Some("p2demo"));
+        assert_eq!(nearest("valve", names.into_iter()), None);
+        assert_eq!(nearest("p", names.into_iter()), None);
     }
 }

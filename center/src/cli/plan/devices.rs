@@ -68,12 +68,8 @@ impl Devices {
                 .map(|left| format!("device {}: {}", cell(&left["device"]), cell(&left["reason"])));
             let rest = not_done.len().saturating_sub(3);
             let rest = if rest > 0 { format!("; and {rest} more") } else { String::new() };
-            return Err(ClientError::Refused {
-                message: format!("nothing was done: {}{rest}", shown.collect::<Vec<_>>().join("; ")),
-                code: String::new(),
-                field: None,
-                value: None,
-            });
+            let shown = shown.collect::<Vec<_>>().join("; ");
+            return Err(ClientError::Argument(format!("nothing was done: {shown}{rest}")));
         }
         Ok(json!({ "done": done, "not_done": not_done }))
     }
