@@ -47,6 +47,6 @@ mod tests {
     #[test]
     fn csv_has_a_column_for_each_plain_field() {
         let list = json!({ "items": [{ "a": 1, "b": "x,\"y\"", "c": [1] }, { "a": null, "d": "=1+1" }] });
-        assert_eq!(csv(&list), "a,b,d\r\n1,\"x,\"\"y\"\"\",\r\n,,'=1+1\r\n");
+        assert_eq!(text(&list), "a,b,d\r\n1,\"x,\"\"y\"\"\",\r\n,,'=1+1\r\n");
     }
 }
