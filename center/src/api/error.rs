@@ -160,11 +160,6 @@ impl ApiError {
         self
     }
 
-    /// The value that is wrong, where one is.
-    pub(super) fn value(&self) -> Option<&str> {
-        self.body.value.as_deref()
-    }
-
     fn with_reasons<T: ToString>(mut self, reasons: &[T]) -> Self {
         self.body.reasons = reasons.iter().map(ToString::to_string).collect();
         self
