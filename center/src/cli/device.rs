@@ -117,7 +117,7 @@ impl Which {
             let path = format!("products/{}/devices/{}", segment(&self.product), segment(key));
             match request(&path) {
                 Ok(answer) => answers.push(answer),
-                Err(ClientError::Refused { message, .. }) if keys.len() > 1 => refused.push(message),
+                Err(ClientError::Refused(refusal)) if keys.len() > 1 => refused.push(refusal.message),
                 Err(error) => return Err(error),
             }
         }
