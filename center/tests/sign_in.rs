@@ -68,7 +68,7 @@ fn signing_in_keeps_a_token_for_each_center_and_out_revokes_it() {
     assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
 
     says(&["product", "create", "--key", "p1demo", "--name", "Pump"]);
-    fails(&run(&["product", "show", "p1dem"]), "there is no product p1dem\n  next: did you mean p1demo?");
+    fails(&run(&["product", "show", "p1dem"]), "there is no product p1dem; did you mean p1demo?");
     fails(&run(&["product", "show", "zebra"]), "product list` shows what there is");
     fails(&run(&["product", "list", "--center", "home"]), "known: lab");
     let csv = says(&["product", "list", "--output", "csv"]);

@@ -1,5 +1,5 @@
-//! What the center refused, as a person at a terminal is told: what happened, the field with its value, the rule, and the
-//! next step as a command.
+//! What the center refused, as a person at a terminal is told in one line: what happened, the field with its value, the
+//! rule, and the next step as a command.
 
 use std::fmt;
 
@@ -84,13 +84,13 @@ impl fmt::Display for Refusal {
         if let (Some(field), Some(value)) = (field, value)
             && !message.contains(value.as_str())
         {
-            write!(f, "\n  {field}: {value}")?;
+            write!(f, "; {field}: {value}")?;
         }
         if let Some(rule) = rule.as_deref().filter(|rule| !message.contains(rule)) {
-            write!(f, "\n  rule: {rule}")?;
+            write!(f, "; {rule}")?;
         }
         match self.next_step() {
-            Some(next) => write!(f, "\n  next: {next}"),
+            Some(next) => write!(f, "; {next}"),
             None => Ok(()),
         }
     }
@@ -110,8 +110,8 @@ mod tests {
         });
         assert_eq!(
             Refusal::of(&missing).unwrap().to_string(),
-            "there is no product p1dem\n  rule: it must be there\n  next: did you mean p1demo? `quecota-center product \
-             list` shows what there is"
+            "there is no product p1dem; it must be there; did you mean p1demo? `quecota-center product list` shows what there \
+             is"
         );
         let other = json!({ "detail": "no", "code": "x", "next": "GET /api/v1/plans" });
         assert_eq!(Refusal::of(&other).unwrap().to_string(), "no");
