@@ -3,6 +3,7 @@
 
 mod bare_metal_page;
 mod bench;
+mod bench_center;
 mod bench_console;
 mod board;
 mod board_bench;
@@ -44,6 +45,7 @@ cargo xtask screenshots all   pictures of every page in both languages, light an
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes; instructions of
                       single steps on a Cortex-M3 in QEMU (--board: these alone)
 cargo xtask bench console   how soon the console's pages are there, with a plan of a million devices
+cargo xtask bench center   what a center does in a second for two hundred devices at once, into docs/figures.md
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md;
                       --all: flash on every other target, too
@@ -79,6 +81,7 @@ fn command(words: &[&str]) -> Outcome {
         ["screenshots", "all"] => browser::all_screenshots(),
         ["bench"] => bench::run(),
         ["bench", "--board"] => board_bench::run(),
+        ["bench", "center"] => bench_center::run(),
         ["bench", "console"] => bench_console::run(),
         ["size"] | ["size", "--write"] => {
             setup::packages(&[setup::FIRMWARE])?;

@@ -124,6 +124,11 @@ impl Background {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Stops it where it is (SIGSTOP).
     pub fn freeze(&self) -> Outcome {
         run(Command::new("kill").args(["-s", "STOP", &self.child.id().to_string()]))

@@ -287,7 +287,11 @@ impl From<EngineError> for ApiError {
         match error {
             EngineError::Store(error) => error.into(),
             EngineError::Forbidden => Self::new(StatusCode::CONFLICT, "forbidden", message),
-            EngineError::LateLock(_) | EngineError::Busy(_) | EngineError::CenterIdInUse(_) => {
+            EngineError::LateLock(_)
+            | EngineError::Busy(_)
+            | EngineError::OfSet(_)
+            | EngineError::Interrupted
+            | EngineError::CenterIdInUse(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             }
             EngineError::Plan(faults) => match faults.as_slice() {

@@ -51,6 +51,8 @@ pub use timing::Timing;
 const CONNECTIONS: u32 = 100_000;
 /// Connections of one address that have not sent their CONNECT yet. Devices behind one address are many, and quick.
 const WAITING: usize = 1_000;
+/// CONNECTs that are decided about at the same time: more would only wait for a connection to the database.
+const ADMISSIONS: usize = 16;
 /// Silence after which the system asks whether the peer is still there: a device may set no keep-alive of its own.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// How often the engine is told again of ended connections.
@@ -69,6 +71,8 @@ pub struct MqttEndpoint {
     connections: Arc<Semaphore>,
     /// Connections before their CONNECT.
     waiting: Connections,
+    /// Places for decisions about a CONNECT; who waits for one gets it in the order of coming.
+    admissions: Semaphore,
     balancers: Balancers,
     /// The sessions end spread over this time when the center stops.
     drain: Duration,
@@ -101,6 +105,7 @@ impl MqttEndpoint {
             log_limiter: LogLimiter::new(Instant::now()),
             connections: Arc::new(Semaphore::new(CONNECTIONS as usize)),
             waiting: Connections::limited(CONNECTIONS as usize, WAITING),
+            admissions: Semaphore::new(ADMISSIONS),
             balancers: Balancers::default(),
             drain: Duration::ZERO,
             unreported: Mutex::default(),
@@ -238,7 +243,14 @@ impl MqttEndpoint {
         let now = self.engine.clock().now();
         // Boxed: its state is freed before the session, which lasts.
         let admission = Box::pin(credentials::admit(self.engine.store(), &handshake.connect, now));
-        match timeout(self.timing.admission, admission).await {
+        // Many come at once after an outage: each waits for its turn, and the time for the decision begins with that.
+        let turn = tokio::select! {
+            () = shutdown.cancelled() => return,
+            turn = Box::pin(self.admissions.acquire()) => turn,
+        };
+        let admitted = timeout(self.timing.admission, admission).await;
+        drop(turn);
+        match admitted {
             Ok(Ok(admitted)) => {
                 if let Some(pause) = admitted.pause {
                     tokio::select! {

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::device_transaction::IfLocked;
+use super::sets::{Event, SET};
 use super::tick::Item;
 use super::{Engine, EngineError, Result, SessionId};
 use crate::clock::{Jump, Millis};
@@ -250,8 +252,14 @@ impl Engine {
             if sessions.is_empty() {
                 return Ok(());
             }
-            for (device, session) in sessions {
-                match self.offline(device, &SessionId(session.clone())).await {
+            let event = |session: &String| Event::Offline(SessionId(session.clone()));
+            let events: Vec<_> = sessions.iter().map(|(device, session)| (*device, event(session))).collect();
+            let mut outcomes = Vec::with_capacity(events.len());
+            for set in events.chunks(SET) {
+                outcomes.extend(self.happen(set, IfLocked::Wait).await);
+            }
+            for ((device, session), outcome) in sessions.into_iter().zip(outcomes) {
+                match outcome {
                     Err(error) if !error.is_temporary() => {
                         self.set_aside(Item::Device(device), &error).await;
                         // Its leases stay as they are; the connection is gone all the same.
@@ -259,7 +267,7 @@ impl Engine {
                         store.set_offline(device, &session, self.clock.now()).await?;
                         store.commit().await?;
                     }
-                    outcome => outcome?,
+                    outcome => drop(outcome?),
                 }
             }
         }

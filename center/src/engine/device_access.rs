@@ -62,12 +62,12 @@ impl Engine {
             if transaction.device.forbidden.is_some() == is_forbidden {
                 return Ok(());
             }
-            transaction.store.set_forbidden(id, since).await?;
+            transaction.store.beside().set_forbidden(id, since).await?;
             let kind = if is_forbidden { "forbidden" } else { "allowed" };
             transaction.log(None, None, kind, serde_json::Value::Null).await?;
             let device = &transaction.device;
             if let (true, Some(center), Some(session)) = (is_forbidden, &device.center, &device.session) {
-                transaction.store.take_over(center, id, session).await?;
+                transaction.store.beside().take_over(center, id, session).await?;
             }
             Ok(())
         })?;

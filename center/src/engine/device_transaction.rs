@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::plan_locks::{PlanLock, PlanLocks};
-use super::transaction::Transaction;
-use super::{Downlink, Engine, EngineError, Result};
+use super::working_set::WorkingSet;
+use super::{Downlink, Engine, EngineError, Result, SessionId, TookOver};
 use crate::clock::Millis;
 use crate::metrics::Count;
 use crate::rules::ComponentNo;
@@ -14,12 +14,14 @@ use crate::rules::plan::{PlanEvent, PlanState};
 use crate::rules::readings::StatusAsk;
 use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{Effect, Input, StatusQuery};
-use crate::store::{Device, DeviceId, NewLogEntry, Plan, PlanId, ReportedVersion, Upgrade, UpgradeId};
+use crate::store::{
+    Device, DeviceId, NewLogEntry, Plan, PlanId, ReportedVersion, StoreError, Upgrade, UpgradeId,
+};
 
 /// A locked device, with the messages that it gets after the commit.
 pub(super) struct DeviceTransaction<'e> {
     pub(super) engine: &'e Engine,
-    pub(super) store: Transaction,
+    pub(super) store: WorkingSet,
     pub(super) now: Millis,
     pub(super) device: Device,
     pub(super) versions: Vec<ReportedVersion>,
@@ -81,19 +83,36 @@ impl Engine {
         if_locked: IfLocked,
         locks: PlanLocks,
     ) -> Result<DeviceTransaction<'_>> {
-        let mut store = self.begin().await?;
-        let device = match if_locked {
-            IfLocked::Wait => store.lock_device(id).await?,
-            IfLocked::Pass => store.lock_free_device(id).await?.ok_or(EngineError::Busy(id))?,
-        };
-        for (plan, lock) in locks.iter() {
-            store.lock(plan, lock).await?;
-        }
-        let versions = store.device_versions(id).await?;
-        Ok(DeviceTransaction {
-            engine: self,
+        let mut store = self.working_set(&[id], if_locked == IfLocked::Pass, &locks).await?;
+        let found = store.device(id)?.ok_or_else(|| match if_locked {
+            IfLocked::Wait => StoreError::missing("device", id.0).into(),
+            IfLocked::Pass => EngineError::Busy(id),
+        })?;
+        Ok(DeviceTransaction::over(self, store, found, locks))
+    }
+}
+
+/// What is left of a device's part in a transaction.
+pub(super) struct Ended {
+    pub(super) store: WorkingSet,
+    pub(super) messages: Vec<Downlink>,
+    pub(super) full: Vec<PlanId>,
+    pub(super) is_due: bool,
+    /// The center that is to learn of it.
+    pub(super) wakes: Option<String>,
+}
+
+impl<'e> DeviceTransaction<'e> {
+    pub(super) fn over(
+        engine: &'e Engine,
+        store: WorkingSet,
+        (device, versions): (Device, Vec<ReportedVersion>),
+        locks: PlanLocks,
+    ) -> Self {
+        DeviceTransaction {
+            engine,
             store,
-            now: self.clock.now(),
+            now: engine.clock.now(),
             device,
             versions,
             messages: Vec::new(),
@@ -102,16 +121,20 @@ impl Engine {
             is_due: false,
             locks,
             late: None,
-        })
+        }
     }
-}
 
-impl Transaction {
-    async fn lock(&mut self, plan: PlanId, lock: PlanLock) -> Result<Plan> {
-        Ok(match lock {
-            PlanLock::Shared => self.hold_plan(plan).await?,
-            PlanLock::Exclusive => self.lock_plan(plan).await?,
-        })
+    /// Ends the device's part; after an error nothing is left of the transaction but a lock that came too late.
+    pub(super) fn end(mut self, done: Result<()>, locks: &mut PlanLocks) -> Result<Ended> {
+        if let Some((plan, lock)) = self.late {
+            locks.add(plan, lock);
+        }
+        done?;
+        let holder = self.device.center.clone().filter(|_| self.is_due);
+        let wakes = holder.filter(|center| **center != *self.engine.owner);
+        self.store.save_device(self.device);
+        *locks = self.locks;
+        Ok(Ended { store: self.store, messages: self.messages, full: self.full, is_due: self.is_due, wakes })
     }
 }
 
@@ -119,38 +142,89 @@ impl DeviceTransaction<'_> {
     /// Commits what is done, and adds the messages for the device; after an error nothing is left of it but a lock that
     /// came too late.
     pub(super) async fn conclude<T>(
-        mut self,
+        self,
         done: Result<T>,
         locks: &mut PlanLocks,
     ) -> Result<(T, Vec<Downlink>)> {
-        if let Some((plan, lock)) = self.late {
-            locks.add(plan, lock);
+        let (engine, device) = (self.engine, self.device.id);
+        let (done, outcome) = match done {
+            Ok(done) => (Some(done), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let mut ended = self.end(outcome, locks)?;
+        if let Some(center) = &ended.wakes {
+            ended.store.beside().wake(center).await?;
         }
-        let done = done?;
-        self.store.save_device(&self.device).await?;
-        let holder = self.device.center.as_deref().filter(|_| self.is_due);
-        if let Some(center) = holder.filter(|center| **center != *self.engine.owner) {
-            self.store.wake(center).await?;
+        ended.store.commit().await?;
+        if ended.is_due {
+            engine.wake.due();
         }
-        self.store.commit().await?;
-        if self.is_due {
-            self.engine.wake.due();
+        for plan in ended.full {
+            engine.waiting.add(plan, device);
         }
-        for plan in self.full {
-            self.engine.waiting.add(plan, self.device.id);
+        // Without it there was an error above.
+        let done = done.ok_or(EngineError::Interrupted)?;
+        Ok((done, ended.messages))
+    }
+
+    /// A new connection has the device.
+    pub(super) async fn come_online(
+        &mut self,
+        session: SessionId,
+        peer: Option<String>,
+        took_over: TookOver,
+    ) -> Result<()> {
+        let before = &self.device;
+        if before.forbidden.is_some() {
+            return Err(EngineError::Forbidden);
         }
-        Ok((done, self.messages))
+        // The one that was closed here for this one may have said already that it is gone.
+        let took_over = before.session.is_some() || took_over == TookOver::Yes;
+        if let (Some(center), Some(older)) = (&before.center, &before.session)
+            && *center != *self.engine.owner
+        {
+            self.store.beside().take_over(center, self.device.id, older).await?;
+        }
+        let device = &mut self.device;
+        device.session = Some(session.to_string());
+        device.center = Some(self.engine.owner.to_string());
+        (device.online_since, device.offline_since) = (Some(self.now), None);
+        device.last_seen = Some(self.now);
+        // What it reported before is not of this connection.
+        (device.versions_at, device.asked_status, device.last_uplink) = (None, None, None);
+        device.peer_before = std::mem::replace(&mut device.peer, peer);
+        if took_over {
+            device.takeovers = device.takeovers.and_one_more(self.now);
+        }
+        for reading in [&mut device.battery, &mut device.rsrp].into_iter().flatten() {
+            reading.at = None;
+        }
+        if took_over {
+            self.takes_over().await?;
+        }
+        self.follow_presence().await
+    }
+
+    /// The connection has ended; a newer one may have the device.
+    pub(super) async fn go_offline(&mut self, session: &SessionId) -> Result<()> {
+        let device = &mut self.device;
+        if device.session.as_deref() != Some(&*session.to_string()) {
+            return Ok(());
+        }
+        (device.session, device.center) = (None, None);
+        device.offline_since = Some(self.now);
+        self.follow_presence().await
     }
 
     /// The plan as it stays until the end of the transaction, apart from what this one does to it.
     pub(super) async fn lock_plan(&mut self, id: PlanId, lock: PlanLock) -> Result<Plan> {
-        if self.locks.cover(id, lock) {
-            return Ok(self.store.plan(id).await?);
+        if !self.engine.is_shared() || self.locks.cover(id, lock) {
+            return self.store.plan(self.device.id, id).await;
         }
         if !self.locks.allow(id) {
             return Err(self.late_lock(id, lock));
         }
-        let plan = self.store.lock(id, lock).await?;
+        let plan = self.store.lock_plan(id, lock).await?;
         self.locks.add(id, lock);
         Ok(plan)
     }
@@ -162,7 +236,7 @@ impl DeviceTransaction<'_> {
 
     /// The plan is about to be changed.
     fn check_exclusive(&mut self, id: PlanId) -> Result<()> {
-        if self.locks.cover(id, PlanLock::Exclusive) {
+        if !self.engine.is_shared() || self.locks.cover(id, PlanLock::Exclusive) {
             return Ok(());
         }
         Err(self.late_lock(id, PlanLock::Exclusive))
@@ -187,13 +261,13 @@ impl DeviceTransaction<'_> {
             kind,
             value,
         };
-        Ok(self.store.log(entry, self.now).await?)
+        self.store.log(entry, self.now).await
     }
 
     /// The upgrade's plan, locked against a change of its state.
     pub(super) async fn lock_plan_of(&mut self, upgrade: &Upgrade) -> Result<Option<Plan>> {
         let Some(id) = upgrade.plan else { return Ok(None) };
-        let plan = self.store.plan(id).await?;
+        let plan = self.store.plan(self.device.id, id).await?;
         let starts = upgrade.confirmed.is_none()
             && (plan.state == PlanState::Activated || plan.suspended_from == Some(PlanState::Activated));
         let strategy = &plan.settings.strategy;
@@ -223,7 +297,7 @@ impl DeviceTransaction<'_> {
         if upgrade.is_new() {
             *upgrade = self.store.create_upgrade(upgrade.clone()).await?;
         } else if *upgrade != before {
-            self.store.save_upgrade(upgrade).await?;
+            self.store.save_upgrade(before, upgrade);
         }
         for effect in effects {
             self.carry_out(upgrade, plan.as_deref_mut(), effect).await?;
@@ -244,7 +318,8 @@ impl DeviceTransaction<'_> {
             Effect::Plan(event) => {
                 if let Some(plan) = plan {
                     self.check_exclusive(plan.id)?;
-                    self.engine.apply_plan_event(&mut self.store, plan, event).await?;
+                    self.engine.apply_plan_event(self.store.direct().await?, plan, event).await?;
+                    self.store.changed_plan(plan);
                 }
             }
             Effect::CountFailure { class } => self.store.count(Count::Failure(class)),
@@ -252,21 +327,21 @@ impl DeviceTransaction<'_> {
             Effect::CountFinished => {
                 if let Some(plan) = plan {
                     self.check_exclusive(plan.id)?;
-                    let counts = self.store.count_finished(plan.id, upgrade.state).await?;
+                    let counts = self.store.beside().count_finished(plan.id, upgrade.state).await?;
                     self.halt_above(counts, upgrade, plan).await?;
                 }
             }
             Effect::CountReverted => {
                 if let Some(plan) = plan {
                     self.check_exclusive(plan.id)?;
-                    let counts = self.store.count_reverted(plan.id).await?;
+                    let counts = self.store.beside().count_reverted(plan.id).await?;
                     self.halt_above(counts, upgrade, plan).await?;
                 }
             }
             Effect::UncountFailed => {
                 if let Some(plan) = upgrade.plan {
                     self.check_exclusive(plan)?;
-                    self.store.uncount_failed(plan).await?;
+                    self.store.beside().uncount_failed(plan).await?;
                 }
             }
         }
@@ -283,7 +358,8 @@ impl DeviceTransaction<'_> {
         let halt = plan.settings.strategy.halt.filter(|_| plan.state.offers());
         let Some(why) = halt.and_then(|halt| halt_reason(halt, finished, failed)) else { return Ok(()) };
         plan.halted = Some(why.clone());
-        self.engine.apply_plan_event(&mut self.store, plan, PlanEvent::Halt).await?;
+        self.engine.apply_plan_event(self.store.direct().await?, plan, PlanEvent::Halt).await?;
+        self.store.changed_plan(plan);
         let text = format!("the plan is {} by itself: {why}", plan.state);
         self.log(Some(upgrade), None, "decision", json!({ "text": text })).await
     }
@@ -291,7 +367,7 @@ impl DeviceTransaction<'_> {
     /// Applies the device's reported versions to every open upgrade. `proof`: the upgrade, with the position of its
     /// component, whose status 11 they came with; another plan's upgrade of the same component claimed nothing.
     pub(super) async fn apply_versions(&mut self, proof: Option<(UpgradeId, usize)>) -> Result<()> {
-        for mut upgrade in self.store.open_upgrades(self.device.id).await? {
+        for mut upgrade in self.store.open_upgrades(self.device.id) {
             let proof = proof.filter(|(id, _)| *id == upgrade.id).map(|(_, position)| position);
             if upgrade.reacts_to_versions(&self.device.facts(&self.versions), proof) {
                 self.apply_locked(&mut upgrade, Input::Versions { proof }).await?;
@@ -322,7 +398,7 @@ impl DeviceTransaction<'_> {
             else {
                 continue;
             };
-            if self.store.plan(id).await?.state.is_over() {
+            if self.store.plan(self.device.id, id).await?.state.is_over() {
                 continue;
             }
             let mut upgrade = upgrade.clone();
@@ -333,7 +409,15 @@ impl DeviceTransaction<'_> {
 
     /// Leases follow the connection.
     pub(super) async fn follow_presence(&mut self) -> Result<()> {
-        for mut upgrade in self.store.open_upgrades(self.device.id).await? {
+        for mut upgrade in self.store.open_upgrades(self.device.id) {
+            if let Some(plan) = upgrade.plan {
+                // Terminating or ending the plan may have ended the upgrade before the lock.
+                self.lock_plan(plan, PlanLock::Shared).await?;
+                upgrade = self.store.upgrade(upgrade.id).await?;
+                if upgrade.ended.is_some() {
+                    continue;
+                }
+            }
             self.apply(&mut upgrade, None, Input::PresenceChange).await?;
         }
         Ok(())
@@ -341,7 +425,7 @@ impl DeviceTransaction<'_> {
 
     /// Ends the leases that have run out.
     pub(super) async fn end_leases(&mut self) -> Result<()> {
-        for mut upgrade in self.store.open_upgrades(self.device.id).await? {
+        for mut upgrade in self.store.open_upgrades(self.device.id) {
             if upgrade.has_lease_over(self.now) {
                 self.apply_locked(&mut upgrade, Input::LeaseCheck).await?;
             }
@@ -351,14 +435,14 @@ impl DeviceTransaction<'_> {
 
     /// Postpones the offers that are due and were not made; an upgrade whose plan is over ends.
     pub(super) async fn postpone_due_offers(&mut self) -> Result<()> {
-        for mut upgrade in self.store.open_upgrades(self.device.id).await? {
+        for mut upgrade in self.store.open_upgrades(self.device.id) {
             if upgrade.next_offer.is_none_or(|at| at > self.now) {
                 continue;
             }
             let mut plan = self.lock_plan_of(&upgrade).await?;
             upgrade = self.store.upgrade(upgrade.id).await?;
             let blocked = match plan.clone().filter(|plan| !plan.state.is_over()) {
-                Some(plan) => self.evaluate(plan, Trigger::Retry).await?.verdict.err(),
+                Some(plan) => self.evaluate(&plan, Trigger::Retry).await?.verdict.err(),
                 None => None,
             };
             let status = match self.device.asked_status {

@@ -4,7 +4,7 @@ use super::Result;
 use crate::clock::Millis;
 use crate::rules::applicability::ComponentFacts;
 use crate::rules::block_reason::{BlockReason, Verifying};
-use crate::rules::consent::consent;
+use crate::rules::consent::{Answer, consent};
 use crate::rules::eligibility::{self, EligibilityInput, Membership};
 use crate::rules::limits::Load;
 use crate::rules::plan::{List, Mode};
@@ -16,21 +16,29 @@ use crate::store::{Device, PackageId, Plan, PlanId, Reader, ReportedVersion, Upg
 /// What of a plan is the same for every device.
 pub(super) struct PlanOffer {
     pub(super) plan: Plan,
-    /// None where the component or its package is gone: never of a plan that is offered.
-    components: Vec<Option<Brought>>,
-    superseded: Vec<(ComponentNo, PlanId)>,
+    bringing: Bringing,
     load: Load,
 }
 
+/// What a plan brings to the components of any device.
+#[derive(Debug)]
+pub(super) struct Bringing {
+    /// None where the component or its package is gone: never of a plan that is offered.
+    components: Vec<Option<Brought>>,
+    /// Newer plans that take its place for a component.
+    pub(super) superseded: Vec<(ComponentNo, PlanId)>,
+}
+
 /// What the plan brings to one component.
+#[derive(Debug)]
 struct Brought {
     kind: ComponentKind,
     source: Option<Version>,
     target: Version,
 }
 
-impl PlanOffer {
-    pub(super) async fn of(store: &mut Reader, plan: Plan, now: Millis) -> Result<Self> {
+impl Bringing {
+    pub(super) async fn of(store: &mut Reader, plan: &Plan) -> Result<Self> {
         let mut components = Vec::with_capacity(plan.settings.components.len());
         for selected in &plan.settings.components {
             let component = store.find_component(&plan.settings.product, &selected.component).await?;
@@ -41,9 +49,48 @@ impl PlanOffer {
                 target: package.content.target,
             }));
         }
-        let superseded = store.superseded_by(plan.id).await?;
+        Ok(Self { components, superseded: store.superseded_by(plan.id).await? })
+    }
+}
+
+impl PlanOffer {
+    pub(super) async fn of(store: &mut Reader, plan: Plan, now: Millis) -> Result<Self> {
+        let bringing = Bringing::of(store, &plan).await?;
         let load = store.load(&plan, now).await?;
-        Ok(Self { plan, components, superseded, load })
+        Ok(Self { plan, bringing, load })
+    }
+}
+
+/// What of a device matters for one plan.
+pub(super) struct Case {
+    pub(super) membership: Membership,
+    /// Newer plans that take the plan's place for a component, and that the device belongs to.
+    pub(super) superseding: Vec<PlanId>,
+    pub(super) upgrade: Option<Upgrade>,
+    pub(super) answer: Option<Answer>,
+    /// The device's upgrades that are not at their end.
+    pub(super) open: Vec<Upgrade>,
+}
+
+impl Case {
+    async fn of(store: &mut Reader, offer: &PlanOffer, device: &Device) -> Result<Self> {
+        let plan = &offer.plan;
+        let mut superseding = Vec::new();
+        for (_, newer) in &offer.bringing.superseded {
+            if membership(store, *newer, &device.key).await? == Membership::Included {
+                superseding.push(*newer);
+            }
+        }
+        Ok(Self {
+            membership: membership(store, plan.id, &device.key).await?,
+            superseding,
+            upgrade: store.find_upgrade(plan.id, device.id).await?,
+            answer: match plan.settings.mode {
+                Mode::Manual => store.find_answer(plan.id, device.id).await?.map(|said| said.answer),
+                Mode::Silent => None,
+            },
+            open: store.open_upgrades(device.id).await?,
+        })
     }
 }
 
@@ -58,7 +105,7 @@ pub(super) struct Evaluation {
     pub(super) busy_with: Option<PlanId>,
 }
 
-/// Asks the rules; nothing is written.
+/// Loads the facts and asks the rules; nothing is written.
 pub(super) async fn evaluate(
     store: &mut Reader,
     offer: &PlanOffer,
@@ -67,19 +114,32 @@ pub(super) async fn evaluate(
     trigger: Trigger,
     now: Millis,
 ) -> Result<Evaluation> {
-    let plan = &offer.plan;
+    let case = Case::of(store, offer, device).await?;
+    Ok(judge(&offer.plan, &offer.bringing, offer.load, case, device, versions, trigger, now))
+}
+
+/// Asks the rules.
+#[expect(clippy::too_many_arguments, reason = "each is a fact of its own")]
+pub(super) fn judge(
+    plan: &Plan,
+    bringing: &Bringing,
+    load: Load,
+    case: Case,
+    device: &Device,
+    versions: &[ReportedVersion],
+    trigger: Trigger,
+    now: Millis,
+) -> Evaluation {
+    let Case { membership, superseding, upgrade, answer, open } = case;
     let known = device.facts(versions);
-    let mut components = Vec::with_capacity(offer.components.len());
-    for (selected, brought) in plan.settings.components.iter().zip(&offer.components) {
+    let mut components = Vec::with_capacity(bringing.components.len());
+    for (selected, brought) in plan.settings.components.iter().zip(&bringing.components) {
         let Some(brought) = brought else { continue };
-        let mut superseded_by = None;
-        for (component, newer) in &offer.superseded {
-            if *component == selected.component
-                && membership(store, *newer, &device.key).await? == Membership::Included
-            {
-                superseded_by = Some(newer.0);
-            }
-        }
+        let newer = bringing.superseded.iter().rev();
+        let superseded_by = newer
+            .filter(|(component, newer)| *component == selected.component && superseding.contains(newer))
+            .map(|(_, newer)| newer.0)
+            .next();
         let source = brought.source.as_ref().unwrap_or(&brought.target);
         let forms = [brought.target.as_str(), source.as_str()];
         components.push(ComponentFacts {
@@ -92,14 +152,7 @@ pub(super) async fn evaluate(
             superseded_by,
         });
     }
-    let membership = membership(store, plan.id, &device.key).await?;
-    let upgrade = store.find_upgrade(plan.id, device.id).await?;
-    let answer = match plan.settings.mode {
-        Mode::Manual => store.find_answer(plan.id, device.id).await?.map(|said| said.answer),
-        Mode::Silent => None,
-    };
-    let others = store.open_upgrades(device.id).await?;
-    let others = || others.iter().filter(|other| other.plan != Some(plan.id));
+    let others = || open.iter().filter(|other| other.plan != Some(plan.id));
     let other_upgrade =
         others().find(|other| other.plan.is_some() && other.is_in_progress()).map(|other| other.id.0);
     let verification = others().find(|other| other.plan.is_none()).and_then(verifying);
@@ -109,7 +162,7 @@ pub(super) async fn evaluate(
         settings: &plan.settings,
         state: plan.state,
         halted: plan.halted.as_deref(),
-        load: offer.load,
+        load,
         components: &components,
         device: known,
         membership,
@@ -120,10 +173,10 @@ pub(super) async fn evaluate(
         trigger,
         now,
     });
-    Ok(Evaluation { verdict, membership, components, upgrade, lacks_status, busy_with })
+    Evaluation { verdict, membership, components, upgrade, lacks_status, busy_with }
 }
 
-async fn membership(store: &mut Reader, plan: PlanId, key: &DeviceKey) -> Result<Membership> {
+pub(super) async fn membership(store: &mut Reader, plan: PlanId, key: &DeviceKey) -> Result<Membership> {
     if store.is_listed(plan, List::Black, key).await? {
         return Ok(Membership::Blacklisted);
     }

@@ -207,7 +207,8 @@ impl Engine {
         let device = self.store.read().await?.device(product, key).await?.id;
         with_device!(self, device, |transaction| {
             if transaction.device.auto_confirm != auto {
-                transaction.store.set_auto_confirm(device, auto).await?;
+                transaction.store.beside().set_auto_confirm(device, auto).await?;
+                transaction.device.auto_confirm = auto;
                 transaction.log(None, None, "user", json!({ "auto_confirm": auto })).await?;
                 if auto == AutoConfirm::On {
                     transaction.recheck_soon().await?;
@@ -223,11 +224,8 @@ impl DeviceTransaction<'_> {
     async fn apply_user_command(&mut self, id: PlanId, word: UserCommand) -> Result<()> {
         let plan = self.lock_plan(id, PlanLock::Shared).await?;
         of_product(&plan, &self.device)?;
-        let offer = PlanOffer::of(&mut self.store, plan, self.now).await?;
-        let trigger = Trigger::Consent;
-        let evaluation =
-            evaluate(&mut self.store, &offer, &self.device, &self.versions, trigger, self.now).await?;
-        let mut plan = offer.plan;
+        let mut plan = plan;
+        let evaluation = self.evaluate(&plan, Trigger::Consent).await?;
         let context = context(&plan, &evaluation, self.now);
         match word {
             UserCommand::Appoint(window) => context.allows_window(window)?,
@@ -242,18 +240,18 @@ impl DeviceTransaction<'_> {
                 (Answer::Appointed(window), value)
             }
             UserCommand::Cancel => {
-                self.store.forget_answer(id, self.device.id).await?;
+                self.store.beside().forget_answer(id, self.device.id).await?;
                 return self.cancel(plan, evaluation).await;
             }
             UserCommand::Retry => {
-                self.store.set_answer(id, self.device.id, Answer::Confirmed, self.now).await?;
+                self.store.beside().set_answer(id, self.device.id, Answer::Confirmed, self.now).await?;
                 if let Some(mut upgrade) = evaluation.upgrade {
                     self.apply(&mut upgrade, Some(&mut plan), Input::UserRetry).await?;
                 }
                 return self.recheck_soon().await;
             }
         };
-        self.store.set_answer(id, self.device.id, answer, self.now).await?;
+        self.store.beside().set_answer(id, self.device.id, answer, self.now).await?;
         self.log(evaluation.upgrade.as_ref(), None, "user", value).await?;
         self.recheck_soon().await
     }
@@ -261,13 +259,13 @@ impl DeviceTransaction<'_> {
     /// The next tick evaluates the device's plans.
     async fn recheck_soon(&mut self) -> Result<()> {
         self.becomes_due();
-        Ok(self.store.set_recheck_at(self.device.id, Some(self.now)).await?)
+        Ok(self.store.beside().set_recheck_at(self.device.id, Some(self.now)).await?)
     }
 
     /// The evaluation that the end user's action, or the opening of an appointed window, asked for.
     pub(super) async fn recheck(&mut self) -> Result<()> {
-        let next = self.store.next_opening(self.device.id, self.now).await?;
-        self.store.set_recheck_at(self.device.id, next).await?;
+        let next = self.store.beside().next_opening(self.device.id, self.now).await?;
+        self.store.beside().set_recheck_at(self.device.id, next).await?;
         if let Some(trigger) = self.end_status_ask() {
             self.offer(trigger).await?;
         }

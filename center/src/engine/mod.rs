@@ -4,6 +4,7 @@
 //! is acknowledged after the call has been counted.
 
 mod business;
+mod catalog;
 pub mod centers;
 mod database_log;
 mod device_access;
@@ -21,11 +22,13 @@ mod plans;
 mod products;
 mod reports;
 mod retention;
+mod sets;
 mod tick;
 mod transaction;
 mod verification;
 mod waiting;
 mod why;
+mod working_set;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -33,8 +36,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use business::Business;
-use device_transaction::with_device;
-
+use catalog::Catalogs;
+use sets::{Event, Queue};
 use waiting::Waiting;
 
 use crate::clock::Clock;
@@ -42,7 +45,7 @@ use crate::metrics::Metrics;
 use crate::rules::NameError;
 use crate::rules::manual::ActionRefused;
 use crate::rules::plan::{ActivationFault, NoTransition};
-use crate::store::{DeviceId, PlanId, Store, StoreError, WasOwner};
+use crate::store::{DeviceId, PlanId, Store, StoreError};
 
 use centers::Wake;
 use tick::SetAside;
@@ -101,6 +104,12 @@ pub enum EngineError {
     /// Another transaction has the device now; what is due for it stays due.
     #[error("device number {} is in another transaction", .0.0)]
     Busy(DeviceId),
+    /// The transaction of several devices failed as a whole.
+    #[error(transparent)]
+    OfSet(Arc<EngineError>),
+    /// The work ended early, by a fault of the program: the device says it again.
+    #[error("the center could not finish this; it is a fault of the program, please report it")]
+    Interrupted,
     /// Another process is alive under the center id of this one.
     #[error(
         "another quecota-center runs as center {0:?} on this database: give each its own --center-id, or a data folder of its own"
@@ -119,8 +128,17 @@ impl EngineError {
     pub fn is_temporary(&self) -> bool {
         match self {
             EngineError::Store(error) => error.is_temporary(),
-            EngineError::LateLock(_) | EngineError::Busy(_) => true,
+            EngineError::LateLock(_) | EngineError::Busy(_) | EngineError::Interrupted => true,
+            EngineError::OfSet(error) => error.is_temporary(),
             _ => false,
+        }
+    }
+
+    /// Whether the trouble of the moment may be of one device alone, among several in a transaction.
+    fn is_own(&self) -> bool {
+        match self {
+            EngineError::Store(error) => error.is_contention(),
+            _ => true,
         }
     }
 }
@@ -149,6 +167,8 @@ pub struct Engine {
     heard_since: Arc<Mutex<Option<Instant>>>,
     waiting: Waiting,
     business: Business,
+    catalogs: Catalogs,
+    queue: Queue,
 }
 
 impl Engine {
@@ -170,6 +190,8 @@ impl Engine {
             heard_since: Arc::default(),
             waiting: Waiting::default(),
             business: Business::default(),
+            catalogs: Catalogs::default(),
+            queue: Queue::default(),
         }
     }
 
@@ -223,45 +245,14 @@ impl Engine {
     ) -> Result<Connected> {
         let peer = peer.map(|peer| peer.to_string());
         let session = SessionId(format!("{}/{:016x}", self.owner, rand::random::<u64>()));
-        let ((), messages) = with_device!(self, device, |transaction| {
-            let before = &transaction.device;
-            if before.forbidden.is_some() {
-                return Err(EngineError::Forbidden);
-            }
-            if let (Some(center), Some(older)) = (&before.center, &before.session)
-                && *center != *self.owner
-            {
-                transaction.store.take_over(center, device, older).await?;
-            }
-            // The one that was closed here for this one may have said already that it is gone.
-            let took_over = before.session.is_some() || took_over == TookOver::Yes;
-            let takeovers = match took_over {
-                true => before.takeovers.and_one_more(transaction.now),
-                false => before.takeovers,
-            };
-            transaction
-                .store
-                .set_online(device, &session.0, peer.as_deref(), takeovers, transaction.now)
-                .await?;
-            transaction.device = transaction.store.device_by_id(device).await?;
-            if took_over {
-                transaction.takes_over().await?;
-            }
-            transaction.follow_presence().await
-        })?;
-        Ok(Connected { session, messages })
+        let event = Event::Online { session: session.clone(), peer, took_over };
+        let done = self.happens(device, event).await?;
+        Ok(Connected { session, messages: done.messages })
     }
 
     /// The connection has ended. Nothing happens if a newer one has taken the device over.
     pub async fn offline(&self, device: DeviceId, session: &SessionId) -> Result<()> {
-        with_device!(self, device, |transaction| {
-            if transaction.store.set_offline(device, &session.0, transaction.now).await? == WasOwner::Yes {
-                transaction.device = transaction.store.device_by_id(device).await?;
-                transaction.follow_presence().await?;
-            }
-            Ok(())
-        })?;
-        Ok(())
+        self.happens(device, Event::Offline(session.clone())).await.map(drop)
     }
 
     /// A message of the device. Returns after the commit, with the messages to send to it now. The same packet again counts
@@ -271,14 +262,14 @@ impl Engine {
     /// One that [`EngineError::is_temporary`] must not be acknowledged. Any other must be: the device's log has it, and the
     /// same packet would fail again.
     pub async fn received(&self, device: DeviceId, packet: Packet) -> Result<Vec<Downlink>> {
-        let taken = self.take(device, packet).await;
+        let taken = self.happens(device, Event::Message(packet)).await;
         if let Err(error) = &taken
             && !error.is_temporary()
         {
             self.metrics.message_failed();
             self.log_failure(device, error).await;
         }
-        taken
+        taken.map(|done| done.messages)
     }
 }
 

@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use super::device_transaction::DeviceTransaction;
-use super::evaluation::{Evaluation, PlanOffer, evaluate};
+use super::evaluation::{Case, Evaluation, judge};
 use super::plan_locks::PlanLock;
-use super::tick::Item;
-use super::{Downlink, Firmware, FirmwareFile, FirmwareInfo, OfferedComponent, Result};
+use super::{Downlink, EngineError, Firmware, FirmwareFile, FirmwareInfo, OfferedComponent, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
 use crate::rules::block_reason::BlockReason;
-use crate::rules::limits::has_room;
+use crate::rules::limits::{Load, has_room};
+use crate::rules::plan::Mode;
 use crate::rules::readings::StatusAsk;
 use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{Input, Offered, Phase};
@@ -22,7 +22,7 @@ const STATUS_ANSWER: Millis = Millis::seconds(5);
 impl DeviceTransaction<'_> {
     /// Offers the device what it is due, if anything.
     pub(super) async fn offer(&mut self, trigger: Trigger) -> Result<()> {
-        let open = self.store.open_upgrades(self.device.id).await?;
+        let open = self.store.open_upgrades(self.device.id);
         let plan_works = open.iter().any(|upgrade| upgrade.plan.is_some() && upgrade.is_in_progress());
         if let Some(verification) = open.iter().find(|upgrade| upgrade.plan.is_none() && !plan_works) {
             return self.offer_verification(verification.clone(), trigger).await;
@@ -32,8 +32,8 @@ impl DeviceTransaction<'_> {
                 (Phase::AtWork | Phase::NextOffered, Trigger::Request) => {
                     let blocked = match upgrade.plan {
                         Some(id) => {
-                            let plan = self.store.plan(id).await?;
-                            self.evaluate(plan, trigger).await?.verdict.err()
+                            let plan = self.store.plan(self.device.id, id).await?;
+                            self.evaluate(&plan, trigger).await?.verdict.err()
                         }
                         None => None,
                     };
@@ -53,15 +53,9 @@ impl DeviceTransaction<'_> {
                 (_, Trigger::Request | Trigger::Online) => {}
             }
         }
-        for (id, plan) in self.store.offered_plans(&self.device.product).await? {
-            let plan = match plan {
-                Ok(plan) => plan,
-                Err(error) => {
-                    self.engine.set_aside(Item::Plan(id), &error.into()).await;
-                    continue;
-                }
-            };
-            let evaluation = self.evaluate(plan, trigger).await?;
+        for plan in self.store.offered_plans(self.device.id) {
+            let id = plan.id;
+            let evaluation = self.evaluate(&plan, trigger).await?;
             match &evaluation.verdict {
                 // A device that asks is not kept waiting: it knows its limits itself.
                 Ok(_)
@@ -92,9 +86,23 @@ impl DeviceTransaction<'_> {
     }
 
     /// Evaluates the plan for the device.
-    pub(super) async fn evaluate(&mut self, plan: Plan, trigger: Trigger) -> Result<Evaluation> {
-        let offer = PlanOffer::of(&mut self.store, plan, self.now).await?;
-        evaluate(&mut self.store, &offer, &self.device, &self.versions, trigger, self.now).await
+    pub(super) async fn evaluate(&mut self, plan: &Plan, trigger: Trigger) -> Result<Evaluation> {
+        let (id, key) = (self.device.id, self.device.key.clone());
+        let (brings, membership, superseding, upgrade) = self.store.standing(id, &key, plan).await?;
+        let answer = match plan.settings.mode {
+            Mode::Manual => self.store.beside().find_answer(plan.id, id).await?.map(|said| said.answer),
+            Mode::Silent => None,
+        };
+        let load = if plan.settings.strategy.has_limits() {
+            self.store.direct().await?.load(plan, self.now).await?
+        } else {
+            Load::default()
+        };
+        let open = self.store.open_upgrades(id);
+        let case = Case { membership, superseding, upgrade, answer, open };
+        // What the catalog has of a plan it has for good.
+        let Some(bringing) = brings.get() else { return Err(EngineError::Interrupted) };
+        Ok(judge(plan, bringing, load, case, &self.device, &self.versions, trigger, self.now))
     }
 
     /// Writes the offer down and sends it, if the plan still offers: then says `true`.
@@ -102,7 +110,7 @@ impl DeviceTransaction<'_> {
         let Evaluation { verdict: Ok(positions), components, upgrade, .. } = evaluation else {
             return Ok(false);
         };
-        let plan = self.store.plan(plan).await?;
+        let plan = self.store.plan(self.device.id, plan).await?;
         let is_limited = plan.settings.strategy.has_limits();
         let is_counted = is_limited || plan.settings.strategy.halt.is_some();
         let lock = if is_counted { PlanLock::Exclusive } else { PlanLock::Shared };
@@ -112,13 +120,13 @@ impl DeviceTransaction<'_> {
         }
         if is_limited {
             let phase = Phase::of(upgrade.as_ref());
-            let load = self.store.load(&plan, self.now).await?;
+            let load = self.store.direct().await?.load(&plan, self.now).await?;
             if has_room(&plan.settings.strategy, &load, phase).is_err() {
                 self.full.push(plan.id);
                 return Ok(false);
             }
             if !phase.is_in_flight() && plan.settings.strategy.max_per_minute.is_some() {
-                self.store.count_start(plan.id, self.device.id, self.now).await?;
+                self.store.beside().count_start(plan.id, self.device.id, self.now).await?;
             }
         }
         self.withdraw_others(Some(plan.id)).await?;
@@ -133,7 +141,7 @@ impl DeviceTransaction<'_> {
 
     /// Withdraws every other offer that was not answered, for the one of `plan` or of a verification.
     pub(super) async fn withdraw_others(&mut self, plan: Option<PlanId>) -> Result<()> {
-        for mut other in self.store.open_upgrades(self.device.id).await? {
+        for mut other in self.store.open_upgrades(self.device.id) {
             if other.plan != plan {
                 self.apply_locked(&mut other, Input::Withdraw).await?;
             }
@@ -152,7 +160,7 @@ impl DeviceTransaction<'_> {
         let strategy = plan.map(|plan| plan.settings.strategy);
         let mut offered = Vec::new();
         for component in positions.iter().filter_map(|position| upgrade.components.get(*position)) {
-            let files = self.store.package(component.package).await?.content.files;
+            let files = self.store.package(self.device.id, component.package).await?.content.files;
             offered.push(OfferedComponent {
                 component: component.component.clone(),
                 source: component.source.clone(),
@@ -181,7 +189,7 @@ impl DeviceTransaction<'_> {
     /// Sends the firmware of one component.
     pub(super) async fn send_firmware(&mut self, upgrade: &Upgrade, position: usize) -> Result<()> {
         let Some(component) = upgrade.components.get(position) else { return Ok(()) };
-        let package = self.store.package(component.package).await?;
+        let package = self.store.package(self.device.id, component.package).await?;
         let files = &package.content.files;
         let info = FirmwareInfo {
             component: component.component.clone(),
@@ -225,6 +233,6 @@ impl DeviceTransaction<'_> {
     async fn ask_status(&mut self, trigger: Trigger) -> Result<()> {
         self.device.asked_status = Some(StatusAsk::Waiting(trigger));
         self.messages.push(Downlink::AskStatus);
-        Ok(self.store.set_recheck_at(self.device.id, Some(self.now + STATUS_ANSWER)).await?)
+        Ok(self.store.beside().set_recheck_at(self.device.id, Some(self.now + STATUS_ANSWER)).await?)
     }
 }

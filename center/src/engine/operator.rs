@@ -138,7 +138,7 @@ impl Ordered {
 impl DeviceTransaction<'_> {
     /// Another try of a device, with all attempts again. The next tick offers it, or its next connect.
     async fn try_again(&mut self, mut plan: Plan) -> Result<std::result::Result<(), NotDone>> {
-        let Evaluation { components, upgrade, .. } = self.evaluate(plan.clone(), Trigger::Retry).await?;
+        let Evaluation { components, upgrade, .. } = self.evaluate(&plan, Trigger::Retry).await?;
         let succeeded = |facts: &ComponentFacts| {
             let parts = upgrade.iter().flat_map(|upgrade| &upgrade.components);
             let mut parts = parts.filter(|part| part.component == facts.component);
@@ -156,8 +156,7 @@ impl DeviceTransaction<'_> {
 
     /// Leaves a device out of the plan, also one that was never offered it.
     async fn leave_out(&mut self, mut plan: Plan, why: &str) -> Result<std::result::Result<(), NotDone>> {
-        let Evaluation { verdict, components, upgrade, .. } =
-            self.evaluate(plan.clone(), Trigger::Retry).await?;
+        let Evaluation { verdict, components, upgrade, .. } = self.evaluate(&plan, Trigger::Retry).await?;
         if let Err(error) = operator::skip(Phase::of(upgrade.as_ref())) {
             return Ok(Err(error));
         }

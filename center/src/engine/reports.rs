@@ -2,15 +2,17 @@
 
 use serde_json::json;
 
-use super::device_transaction::{DeviceTransaction, with_device};
+use super::device_transaction::DeviceTransaction;
 use super::message::{Info, Packet, Readings, Reason, StatusEvent, Subject, Uplink, Versions};
+use super::working_set::HEARD_WITHIN;
 use super::{Downlink, Engine, Result};
+use crate::clock::Millis;
 use crate::metrics::Count;
 use crate::rules::component_fsm::{OtaStatus, is_quecota};
 use crate::rules::readings::StatusAsk;
 use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{Input, StatusReport};
-use crate::store::{Device, DeviceId, Reading, Upgrade};
+use crate::store::{Device, Reading, Upgrade};
 
 /// Kind of the log lines for fields that could not be read.
 const IGNORED_FIELD: &str = "ignored field";
@@ -28,14 +30,10 @@ impl Engine {
             .find(|line| (line.kind == IGNORED_FIELD || line.kind == "malformed") && line.last_at >= since);
         Ok(told.and_then(|line| line.value["reason"].as_str().map(str::to_owned)))
     }
-
-    pub(super) async fn take(&self, device: DeviceId, packet: Packet) -> Result<Vec<Downlink>> {
-        Ok(with_device!(self, device, |transaction| transaction.take(packet.clone()).await)?.1)
-    }
 }
 
 impl DeviceTransaction<'_> {
-    async fn take(&mut self, packet: Packet) -> Result<()> {
+    pub(super) async fn take(&mut self, packet: Packet) -> Result<()> {
         self.device.last_seen = Some(self.now);
         self.log_ignored(&packet.ignored).await?;
         match packet.uplink {
@@ -69,7 +67,7 @@ impl DeviceTransaction<'_> {
             return Ok(());
         }
         let since = self.device.online_since.unwrap_or_default();
-        let known = self.store.device_log(self.device.id, LOOKED_BACK).await?;
+        let known = self.store.direct().await?.device_log(self.device.id, LOOKED_BACK).await?;
         for field in fields {
             let value = json!({ "reason": field });
             let is_known = known
@@ -84,7 +82,7 @@ impl DeviceTransaction<'_> {
 
     /// The log of the upgrade that is going on has it; nothing else changes.
     async fn malformed(&mut self, command: u16, reason: &str) -> Result<()> {
-        let open = self.store.open_upgrades(self.device.id).await?;
+        let open = self.store.open_upgrades(self.device.id);
         let upgrade = open.iter().find(|upgrade| upgrade.is_outstanding());
         let value = json!({ "command": format!("{command:#06x}"), "reason": reason });
         self.log(upgrade, None, "malformed", value).await
@@ -92,7 +90,7 @@ impl DeviceTransaction<'_> {
 
     async fn plan_request(&mut self, versions: Versions) -> Result<()> {
         if self.take_versions(versions).await? {
-            self.device.versions_at = Some(self.now);
+            self.device.versions_at = self.heard_at(self.device.versions_at);
         }
         self.apply_versions(None).await?;
         self.offer(Trigger::Request).await
@@ -172,16 +170,16 @@ impl DeviceTransaction<'_> {
     /// for each heartbeat.
     async fn take_progress(&mut self, upgrade: &Upgrade, index: usize, received: u32) -> Result<()> {
         let Some(component) = upgrade.components.get(index) else { return Ok(()) };
-        let files = self.store.package(component.package).await?.content.files;
+        let files = self.store.package(self.device.id, component.package).await?.content.files;
         let size: u64 = files.iter().map(|file| file.size).sum();
         let received = u64::from(received).min(size);
-        Ok(self.store.raise_fetched(upgrade.id, &component.component, received).await?)
+        self.store.raise_fetched(upgrade.id, &component.component, received).await
     }
 
     /// The open upgrade and the place in it that a status for `component` belongs to: first one that is at work or was
     /// offered, then one that waits. A status without a name is about the component whose turn it is.
     async fn upgrade_of(&mut self, component: &Subject) -> Result<Option<(Upgrade, usize)>> {
-        let open = self.store.open_upgrades(self.device.id).await?;
+        let open = self.store.open_upgrades(self.device.id);
         let place = |upgrade: &Upgrade| match component {
             Subject::Unnamed => upgrade.current(),
             named => position(upgrade, named),
@@ -206,7 +204,7 @@ impl DeviceTransaction<'_> {
         }
         // Versions that come with a status do not count here: the report after the connect is still to come.
         let first = self.device.versions_at.is_none();
-        self.device.versions_at = Some(self.now);
+        self.device.versions_at = self.heard_at(self.device.versions_at);
         self.apply_versions(None).await?;
         if first { self.offer(Trigger::Online).await } else { Ok(()) }
     }
@@ -227,11 +225,23 @@ impl DeviceTransaction<'_> {
         Some(trigger)
     }
 
+    /// When something was heard that was heard at `before`: a repetition within a minute changes nothing.
+    fn heard_at(&self, before: Option<Millis>) -> Option<Millis> {
+        let recent = before.filter(|before| *before <= self.now && self.now < *before + HEARD_WITHIN);
+        recent.or(Some(self.now))
+    }
+
     fn take_readings(&mut self, readings: Readings) {
-        let reading = |value: Option<i64>| value.map(|value| Reading { value, at: Some(self.now) });
+        let reading = |value: Option<i64>, before: Option<Reading>| {
+            let value = value?;
+            let same = before.filter(|before| before.value == value).and_then(|before| before.at);
+            Some(Reading { value, at: self.heard_at(same) })
+        };
+        let battery = reading(readings.battery, self.device.battery);
+        let rsrp = reading(readings.rsrp, self.device.rsrp);
         let device = &mut self.device;
-        device.battery = reading(readings.battery).or(device.battery);
-        device.rsrp = reading(readings.rsrp).or(device.rsrp);
+        device.battery = battery.or(device.battery);
+        device.rsrp = rsrp.or(device.rsrp);
         device.signal = readings.signal.or(device.signal);
         device.free_space = readings.free_space.or(device.free_space);
         device.voltage = readings.voltage.or(device.voltage.take());
@@ -249,7 +259,7 @@ impl DeviceTransaction<'_> {
         }
         self.has_new_versions |= self.device.module != before;
         if let Some(reported) = versions.mcu.filter(|reported| *reported != self.versions) {
-            self.store.set_device_versions(self.device.id, &reported).await?;
+            self.store.beside().set_device_versions(self.device.id, &reported).await?;
             self.has_new_versions = true;
             self.versions = reported;
         }

@@ -10,14 +10,15 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::device_transaction::{IfLocked, with_device};
+use super::device_transaction::IfLocked;
+use super::sets::{Done, Event, SET};
 use super::transaction::transact;
 use super::{Downlink, Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::metrics::Subject;
+use crate::rules::ProductKey;
 use crate::rules::plan::{PlanEvent, Push};
 use crate::rules::progress::Presence;
-use crate::rules::trigger::Trigger;
 use crate::rules::window::MARK_MINUTES;
 use crate::store::{DeviceId, Mark, NewLogEntry, PUSH_SLOTS, Plan, PlanId};
 
@@ -50,6 +51,17 @@ enum Due {
     Offer,
     /// The end user of the device, or an appointed window, asks for a look.
     Recheck,
+}
+
+impl Due {
+    fn event(self) -> Event {
+        match self {
+            Due::Deadline => Event::Deadline,
+            Due::Lease => Event::Lease,
+            Due::Offer => Event::Offer,
+            Due::Recheck => Event::Recheck,
+        }
+    }
 }
 
 /// What may fail by itself.
@@ -220,12 +232,21 @@ impl Tick<'_> {
                 self.settle(Item::Plan(plan.id), filled).await?;
             }
         }
-        for plan in running {
+        let mut walks: Vec<Walk> = Vec::new();
+        for plan in &running {
             if plan.state.offers() && plan.settings.push == Push::Actively {
-                let id = plan.id;
-                let pushed = self.push(plan).await;
-                self.settle(Item::Plan(id), pushed).await?;
+                let walk = self.walk_of(plan).await;
+                let Some(Some(walk)) = self.settle(Item::Plan(plan.id), walk).await? else { continue };
+                match walks.iter_mut().find(|other| other.joins(&walk)) {
+                    Some(other) => other.plans.extend(walk.plans),
+                    None => walks.push(walk),
+                }
             }
+        }
+        for walk in walks {
+            let Some(first) = walk.plans.first().copied() else { continue };
+            let pushed = self.push(walk).await;
+            self.settle(Item::Plan(first), pushed).await?;
         }
         Ok(())
     }
@@ -243,27 +264,29 @@ impl Tick<'_> {
             Due::Recheck => store.rechecks_due(center, self.now, limit).await?,
         };
         drop(store);
-        for device in devices {
-            if !self.engine.set_aside.holds(Item::Device(device)) {
-                let handled = self.device(device, due).await;
-                self.settle(Item::Device(device), handled).await?;
-            }
+        let events: Vec<_> = devices
+            .into_iter()
+            .filter(|device| !self.engine.set_aside.holds(Item::Device(*device)))
+            .map(|device| (device, due.event()))
+            .collect();
+        for set in events.chunks(SET) {
+            self.happen(set).await?;
         }
         Ok(())
     }
 
-    async fn device(&mut self, id: DeviceId, due: Due) -> Result<()> {
-        let ((), messages) = with_device!(self.engine, id, IfLocked::Pass, |transaction| match due {
-            Due::Deadline => transaction.end_late_verifications().await,
-            Due::Lease => transaction.end_leases().await,
-            Due::Offer => {
-                transaction.offer(Trigger::Retry).await?;
-                transaction.postpone_due_offers().await
-            }
-            Due::Recheck => transaction.recheck().await,
-        })?;
-        self.send(id, messages);
-        Ok(())
+    /// A set of devices for which something is due; gives for each the plans that had no room for it, if it was handled.
+    async fn happen(&mut self, set: &[(DeviceId, Event)]) -> Result<Vec<Option<Vec<PlanId>>>> {
+        let outcomes = self.engine.happen(set, IfLocked::Pass).await;
+        let mut handled = Vec::with_capacity(set.len());
+        for ((device, _), outcome) in set.iter().zip(outcomes) {
+            let done = self.settle(Item::Device(*device), outcome).await?;
+            handled.push(done.map(|Done { messages, full }| {
+                self.send(*device, messages);
+                full
+            }));
+        }
+        Ok(handled)
     }
 
     fn send(&mut self, device: DeviceId, messages: Vec<Downlink>) {
@@ -305,25 +328,23 @@ impl Tick<'_> {
     }
 
     async fn offer_place(&mut self, device: DeviceId, plan: PlanId) -> Result<Room> {
-        let (room, messages) = with_device!(self.engine, device, |transaction| {
-            transaction.offer(Trigger::Retry).await?;
-            Ok(if transaction.full.contains(&plan) { Room::Full } else { Room::Left })
-        })?;
+        let done = self.engine.happen(&[(device, Event::Room)], IfLocked::Wait).await;
+        let Some(done) = done.into_iter().next() else { return Ok(Room::Full) };
+        let Done { messages, full } = done?;
         self.send(device, messages);
-        Ok(room)
+        Ok(if full.contains(&plan) { Room::Full } else { Room::Left })
     }
 
-    /// The part of a mark's push that is due by now.
-    async fn push(&mut self, plan: Plan) -> Result<()> {
+    /// The part of the plan's push that is due by now, if any is.
+    async fn walk_of(&self, plan: &Plan) -> Result<Option<Walk>> {
         let now = self.now;
         let store = &self.engine.store;
         let last = plan.settings.time_zone.last_mark(now);
         // A plan that was activated after the last mark waits for the next one.
         if plan.activated.is_none_or(|activated| activated > last) {
-            return Ok(());
+            return Ok(None);
         }
-        let center = &*self.engine.owner;
-        let saved = store.read().await?.plan_mark(plan.id, center).await?;
+        let saved = store.read().await?.plan_mark(plan.id, &self.engine.owner).await?;
         let mut mark = saved;
         if mark.at != Some(last) {
             let online = store.read().await?.count_devices(&plan.settings.product, Presence::Online).await?;
@@ -334,22 +355,36 @@ impl Tick<'_> {
         let elapsed = (now - last).0;
         let due = if mark.spread.0 == 0 { slots } else { (elapsed * slots / mark.spread.0).min(slots) };
         if saved == mark && mark.done >= due {
-            return Ok(());
+            return Ok(None);
         }
-        let product = &plan.settings.product;
-        let devices = store.read().await?.online_in_slots(product, mark.done, due, BATCH, center).await?;
+        let product = plan.settings.product.clone();
+        let limited = plan.settings.strategy.has_limits();
+        Ok(Some(Walk { plans: vec![plan.id], product, mark, due, limited }))
+    }
+
+    async fn push(&mut self, walk: Walk) -> Result<()> {
+        let Walk { plans, product, mut mark, due, limited } = walk;
+        let store = &self.engine.store;
+        let center = &*self.engine.owner;
+        let devices = store.read().await?.online_in_slots(&product, mark.done, due, BATCH, center).await?;
         let whole = i64::try_from(devices.len()).unwrap_or(i64::MAX) < BATCH;
         // A full batch ends inside a slot perhaps: that slot is looked at again, and who was offered is left out by then.
         let next = devices.last().map_or(due, |(_, slot)| *slot);
         let stuck = next == mark.done;
         let mut full_at = None;
-        for (device, slot) in devices {
-            if self.engine.set_aside.holds(Item::Device(device)) {
-                continue;
-            }
-            let offered = self.offer_at_mark(device, plan.id).await;
-            if self.settle(Item::Device(device), offered).await? == Some(Room::Full) {
-                full_at = Some(slot);
+        let devices: Vec<_> = devices
+            .into_iter()
+            .filter(|(device, _)| !self.engine.set_aside.holds(Item::Device(*device)))
+            .collect();
+        // Beyond the first device without a place nobody is looked at for one.
+        for set in devices.chunks(if limited { 1 } else { SET }) {
+            let events: Vec<_> = set.iter().map(|(device, _)| (*device, Event::Mark)).collect();
+            let handled = self.happen(&events).await?;
+            let is_full = |full: &Option<Vec<PlanId>>| {
+                limited && full.iter().flatten().any(|full| plans.contains(full))
+            };
+            if let Some(at) = handled.iter().position(is_full) {
+                full_at = set.get(at).map(|(_, slot)| *slot);
                 break;
             }
         }
@@ -361,22 +396,29 @@ impl Tick<'_> {
             (false, false) => next,
         };
         let mut store = self.engine.begin().await?;
-        store.save_plan_mark(plan.id, center, mark).await?;
+        for plan in plans {
+            store.save_plan_mark(plan, center, mark).await?;
+        }
         store.commit().await
     }
+}
 
-    /// A device that has not told its versions on this connection is asked; its answer brings the offer.
-    async fn offer_at_mark(&mut self, device: DeviceId, plan: PlanId) -> Result<Room> {
-        let (room, messages) = with_device!(self.engine, device, |transaction| {
-            if transaction.device.versions_at.is_none() {
-                transaction.ask_versions();
-            } else {
-                transaction.offer(Trigger::Mark).await?;
-            }
-            Ok(if transaction.full.contains(&plan) { Room::Full } else { Room::Left })
-        })?;
-        self.send(device, messages);
-        Ok(room)
+/// A part of a push: the devices of a product in some slots. A device is evaluated for every plan when it is visited, so
+/// plans that are at the same place take one walk together.
+#[derive(Debug)]
+struct Walk {
+    plans: Vec<PlanId>,
+    product: ProductKey,
+    mark: Mark,
+    due: i64,
+    /// The one plan has limits, at which the walk ends.
+    limited: bool,
+}
+
+impl Walk {
+    fn joins(&self, other: &Walk) -> bool {
+        let place = |walk: &Walk| (walk.mark, walk.due);
+        !self.limited && !other.limited && self.product == other.product && place(self) == place(other)
     }
 }
 

@@ -23,7 +23,7 @@ impl Engine {
         let device = store.device(&product, key).await?.id;
         drop(store);
         let begun = with_device!(self, device, |transaction| {
-            let found = transaction.store.hold_package(package).await?;
+            let found = transaction.store.beside().hold_package(package).await?;
             let package = found.ok_or_else(|| StoreError::missing("version package", package.0))?;
             transaction.begin_verification(package).await
         });
@@ -35,12 +35,13 @@ impl DeviceTransaction<'_> {
     async fn begin_verification(&mut self, package: Package) -> Result<Upgrade> {
         let refuse =
             |key: &DeviceKey, reason: String| Err(StoreError::conflict("device", key, reason).into());
-        let open = self.store.open_upgrades(self.device.id).await?;
+        let open = self.store.open_upgrades(self.device.id);
         if let Some(other) = open.iter().find(|upgrade| upgrade.plan.is_none()) {
             let reason = format!("firmware verification {} has this device; wait for its end", other.id.0);
             return refuse(&self.device.key, reason);
         }
-        let kind = self.store.component(&package.content.product, &package.content.component).await?.kind;
+        let kind =
+            self.store.beside().component(&package.content.product, &package.content.component).await?.kind;
         let facts = self.facts(&package, kind);
         if self.device.versions_at.is_some()
             && let Err(blocked) = needed(&facts)
@@ -82,7 +83,7 @@ impl DeviceTransaction<'_> {
             }
             return Ok(());
         }
-        let package = self.store.package(component.package).await?;
+        let package = self.store.package(self.device.id, component.package).await?;
         let facts = self.facts(&package, component.kind);
         if let Err(reason) = needed(&facts) {
             return self.apply(&mut upgrade, None, Input::VerificationBlocked(reason)).await;
@@ -93,7 +94,7 @@ impl DeviceTransaction<'_> {
 
     /// Ends the verifications whose deadline has passed.
     pub(super) async fn end_late_verifications(&mut self) -> Result<()> {
-        for mut upgrade in self.store.open_upgrades(self.device.id).await? {
+        for mut upgrade in self.store.open_upgrades(self.device.id) {
             if upgrade.deadline.is_some_and(|deadline| deadline <= self.now) {
                 self.apply(&mut upgrade, None, Input::DeadlinePassed).await?;
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use sqlx::pool::PoolConnection;
@@ -16,6 +17,7 @@ pub struct Reader {
     pub(super) backend: Backend,
     pub(super) keys: Keyring,
     connection: Source,
+    statements: Arc<AtomicU64>,
 }
 
 /// Where the queries of a reader go.
@@ -25,7 +27,9 @@ enum Source {
 }
 
 impl Reader {
+    /// For one statement.
     pub(super) fn connection(&mut self) -> &mut AnyConnection {
+        self.statements.fetch_add(1, Ordering::Relaxed);
         match &mut self.connection {
             Source::Connection(connection) => connection,
             Source::Transaction(transaction) => transaction,
@@ -112,7 +116,8 @@ impl Store {
     }
 
     fn reader(&self, connection: Source) -> Reader {
-        Reader { backend: self.backend, keys: self.keys.clone(), connection }
+        let (keys, statements) = (self.keys.clone(), Arc::clone(&self.statements));
+        Reader { backend: self.backend, keys, connection, statements }
     }
 
     fn waited(&self, begun: Instant) {

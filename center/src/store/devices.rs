@@ -384,13 +384,6 @@ impl Writer {
         device(&row.ok_or_else(|| StoreError::missing("device", id.0))?)
     }
 
-    /// The device, locked until the end of the transaction; none: another transaction has it now.
-    pub async fn lock_free_device(&mut self, id: DeviceId) -> Result<Option<Device>> {
-        let query = self.locked_if_free("SELECT * FROM devices WHERE id = $1");
-        let row = sqlx::query(query).bind(id.0).fetch_optional(self.connection()).await?;
-        row.as_ref().map(device).transpose()
-    }
-
     /// A new connection from `peer` owns the device; what it reported before is not of this connection.
     pub async fn set_online(
         &mut self,

@@ -97,7 +97,7 @@ impl Reader {
                 if row.int("upgrade_id")? != device.upgrade.id.0 {
                     break;
                 }
-                device.upgrade.components.push(component(row)?);
+                device.upgrade.components.push(component(*row)?);
                 parts.next();
             }
         }

@@ -224,6 +224,18 @@ impl Reader {
         self.all_with_components(&rows).await
     }
 
+    /// The same, each with what cannot be read of it.
+    pub async fn running_plans_of(&mut self, product: &ProductKey) -> Result<Vec<(PlanId, Result<Plan>)>> {
+        let rows = sqlx::query(ACTIVE_PLANS).bind(product.as_str()).fetch_all(self.connection()).await?;
+        self.each_with_components(&rows).await
+    }
+
+    /// The same plans, each with the number of its changes.
+    pub async fn plan_versions(&mut self, product: &ProductKey) -> Result<Vec<(PlanId, i64)>> {
+        let rows = sqlx::query(ACTIVE_PLANS).bind(product.as_str()).fetch_all(self.connection()).await?;
+        rows.iter().map(|row| Ok((PlanId(row.int("id")?), row.int("version")?))).collect()
+    }
+
     /// Every plan that is activated and not over.
     pub async fn running_plans(&mut self) -> Result<Vec<(PlanId, Result<Plan>)>> {
         let rows = sqlx::query(RUNNING_PLANS).fetch_all(self.connection()).await?;

@@ -43,6 +43,36 @@ fn in_range<T: TryFrom<i64>>(column: &str, value: i64) -> Result<T> {
         .map_err(|_| StoreError::Unusable(format!("column {column}: {value} is out of its range")))
 }
 
+/// Columns of a row whose names begin with a prefix: a join has several of one name.
+pub(super) struct Aliased<'r> {
+    pub row: &'r AnyRow,
+    pub prefix: &'static str,
+}
+
+impl<'r> Aliased<'r> {
+    fn get<T: sqlx::Decode<'r, sqlx::Any> + sqlx::Type<sqlx::Any>>(&self, column: &str) -> Result<T> {
+        Ok(self.row.try_get(&*format!("{}{column}", self.prefix))?)
+    }
+}
+
+impl Columns for Aliased<'_> {
+    fn int(&self, column: &'static str) -> Result<i64> {
+        self.get(column)
+    }
+
+    fn maybe_int(&self, column: &'static str) -> Result<Option<i64>> {
+        self.get(column)
+    }
+
+    fn text(&self, column: &'static str) -> Result<String> {
+        self.get(column)
+    }
+
+    fn maybe_text(&self, column: &'static str) -> Result<Option<String>> {
+        self.get(column)
+    }
+}
+
 impl Columns for AnyRow {
     fn int(&self, column: &'static str) -> Result<i64> {
         Ok(self.try_get(column)?)

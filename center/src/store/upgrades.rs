@@ -1,5 +1,7 @@
 //! Upgrades of devices and their components.
 
+use std::collections::HashMap;
+
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
@@ -10,6 +12,10 @@ use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 use crate::rules::{ComponentNo, DeviceId, PackageId, PlanId, UpgradeId};
 
 // Queries of the scheduler and of every connect: a test shows that each has its index.
+pub(super) const COMPONENTS: &str = "SELECT * FROM component_upgrades WHERE upgrade_id IN \
+             (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY upgrade_id, position";
+pub(super) const UPGRADES: &str =
+    "SELECT * FROM upgrades WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY id";
 pub(super) const OPEN_UPGRADES: &str =
     "SELECT * FROM upgrades WHERE device_id = $1 AND ended_at IS NULL ORDER BY id";
 pub(super) const FIND_UPGRADE: &str = "SELECT * FROM upgrades WHERE plan_id = $1 AND device_id = $2";
@@ -19,7 +25,7 @@ pub(super) const PLAN_UPGRADES_IN: &str =
     "SELECT * FROM upgrades WHERE plan_id = $1 AND state = $2 AND id > $3 ORDER BY id LIMIT $4";
 pub(super) const ALL_IN_FLIGHT: &str =
     "SELECT COUNT(*) AS devices FROM upgrades WHERE outstanding = 1 AND state >= ''";
-pub(super) fn upgrade(row: &AnyRow) -> Result<Upgrade> {
+pub(super) fn upgrade(row: &impl Columns) -> Result<Upgrade> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
     Ok(Upgrade {
         id: UpgradeId(row.int("id")?),
@@ -37,7 +43,7 @@ pub(super) fn upgrade(row: &AnyRow) -> Result<Upgrade> {
     })
 }
 
-pub(super) fn component(row: &AnyRow) -> Result<ComponentUpgrade> {
+pub(super) fn component(row: &impl Columns) -> Result<ComponentUpgrade> {
     Ok(ComponentUpgrade {
         component: row.word("component")?,
         kind: row.word("kind")?,
@@ -61,23 +67,26 @@ fn verifies(upgrade: &Upgrade) -> Option<PackageId> {
     upgrade.components.first().filter(|_| upgrade.plan.is_none()).map(|component| component.package)
 }
 
-fn signed(bytes: u64) -> i64 {
+pub(super) fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 impl Reader {
     /// The upgrades of these rows, with their components.
     pub(super) async fn whole_upgrades(&mut self, rows: Vec<AnyRow>) -> Result<Vec<Upgrade>> {
-        let mut upgrades = Vec::with_capacity(rows.len());
+        let mut upgrades = rows.iter().map(upgrade).collect::<Result<Vec<_>>>()?;
+        if upgrades.is_empty() {
+            return Ok(upgrades);
+        }
+        let ids: Vec<i64> = upgrades.iter().map(|upgrade| upgrade.id.0).collect();
+        let rows = sqlx::query(COMPONENTS).bind(serde_json::json!(ids).to_string());
+        let rows = rows.fetch_all(self.connection()).await?;
+        let mut components: HashMap<i64, Vec<ComponentUpgrade>> = HashMap::new();
         for row in &rows {
-            let mut upgrade = upgrade(row)?;
-            let rows =
-                sqlx::query("SELECT * FROM component_upgrades WHERE upgrade_id = $1 ORDER BY position")
-                    .bind(upgrade.id.0)
-                    .fetch_all(self.connection())
-                    .await?;
-            upgrade.components = rows.iter().map(component).collect::<Result<_>>()?;
-            upgrades.push(upgrade);
+            components.entry(row.int("upgrade_id")?).or_default().push(component(row)?);
+        }
+        for upgrade in &mut upgrades {
+            upgrade.components = components.remove(&upgrade.id.0).unwrap_or_default();
         }
         Ok(upgrades)
     }
@@ -89,6 +98,16 @@ impl Reader {
             .fetch_all(self.connection())
             .await?;
         self.whole_upgrades(rows).await?.pop().ok_or_else(|| StoreError::missing("device upgrade", id.0))
+    }
+
+    /// These upgrades, as far as they are there.
+    pub async fn upgrades(&mut self, ids: &[UpgradeId]) -> Result<Vec<Upgrade>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = serde_json::json!(ids.iter().map(|id| id.0).collect::<Vec<_>>()).to_string();
+        let rows = sqlx::query(UPGRADES).bind(ids).fetch_all(self.connection()).await?;
+        self.whole_upgrades(rows).await
     }
 
     /// The upgrade of a device by a plan, if it was offered once.
@@ -159,7 +178,8 @@ impl Reader {
 }
 
 impl Writer {
-    fn touch_upgrade(&mut self, upgrade: &Upgrade) {
+    /// Those who wait for changes of the upgrade are woken after the commit.
+    pub fn touch_upgrade(&mut self, upgrade: &Upgrade) {
         self.touch(Topic::Device(upgrade.device));
         if let Some(plan) = upgrade.plan {
             self.touch(Topic::Figures(plan));
@@ -168,7 +188,14 @@ impl Writer {
 
     /// Adds the upgrade of a device, with its components; the number given in `upgrade` is not used.
     pub async fn create_upgrade(&mut self, mut upgrade: Upgrade) -> Result<Upgrade> {
-        self.touch_upgrade(&upgrade);
+        upgrade.id = self.add_upgrade(&upgrade).await?;
+        self.add_components(&[&upgrade]).await?;
+        Ok(upgrade)
+    }
+
+    /// Adds the upgrade of a device without its components, and gives its number.
+    pub async fn add_upgrade(&mut self, upgrade: &Upgrade) -> Result<UpgradeId> {
+        self.touch_upgrade(upgrade);
         let row = sqlx::query(
             "INSERT INTO upgrades (plan_id, device_id, state, reason, created_at, confirmed_at, next_offer_at, ended_at, \
              outstanding, deadline_at, verifies, cancelled_at) \
@@ -184,78 +211,22 @@ impl Writer {
         .bind(upgrade.ended.map(|at| at.0))
         .bind(i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()))
         .bind(upgrade.deadline.map(|at| at.0))
-        .bind(verifies(&upgrade).map(|package| package.0))
+        .bind(verifies(upgrade).map(|package| package.0))
         .bind(upgrade.cancelled.map(|at| at.0))
         .fetch_one(self.connection())
         .await?;
-        upgrade.id = UpgradeId(row.int("id")?);
-        for (position, component) in (0i64..).zip(&upgrade.components) {
-            sqlx::query(
-                "INSERT INTO component_upgrades (upgrade_id, position, component, kind, package_id, source, target, \
-                 state, reason, failures, fetched, fetched_before, wants_sha256, lease_until, updated_at, proving) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-            )
-            .bind(upgrade.id.0)
-            .bind(position)
-            .bind(component.component.as_str())
-            .bind(component.kind.as_str())
-            .bind(component.package.0)
-            .bind(component.source.as_deref())
-            .bind(component.target.as_str())
-            .bind(component.state.as_str())
-            .bind(component.reason.as_deref())
-            .bind(i64::from(component.failures))
-            .bind(signed(component.fetched))
-            .bind(signed(component.fetched_before))
-            .bind(i64::from(component.wants_sha256))
-            .bind(component.lease_until.map(|at| at.0))
-            .bind(component.updated.0)
-            .bind(i64::from(component.proving))
-            .execute(self.connection())
-            .await?;
-        }
-        Ok(upgrade)
+        Ok(UpgradeId(row.int("id")?))
     }
 
     /// Stores where the upgrade and its components are; plan, device, deadline, packages and targets never change.
     pub async fn save_upgrade(&mut self, upgrade: &Upgrade) -> Result<()> {
         self.touch_upgrade(upgrade);
         // Components before their upgrade, as when a plan ends: two transactions must not wait for each other.
-        for (position, component) in (0i64..).zip(&upgrade.components) {
-            sqlx::query(
-                "UPDATE component_upgrades SET source = $3, state = $4, reason = $5, failures = $6, \
-                 fetched_before = $7, wants_sha256 = $8, lease_until = $9, updated_at = $10, proving = $11 \
-                 WHERE upgrade_id = $1 AND position = $2",
-            )
-            .bind(upgrade.id.0)
-            .bind(position)
-            .bind(component.source.as_deref())
-            .bind(component.state.as_str())
-            .bind(component.reason.as_deref())
-            .bind(i64::from(component.failures))
-            .bind(signed(component.fetched_before))
-            .bind(i64::from(component.wants_sha256))
-            .bind(component.lease_until.map(|at| at.0))
-            .bind(component.updated.0)
-            .bind(i64::from(component.proving))
-            .execute(self.connection())
-            .await?;
-        }
-        sqlx::query(
-            "UPDATE upgrades SET state = $2, reason = $3, confirmed_at = $4, next_offer_at = $5, ended_at = $6, \
-             outstanding = $7, cancelled_at = $8 WHERE id = $1",
-        )
-        .bind(upgrade.id.0)
-        .bind(upgrade.state.as_str())
-        .bind(upgrade.reason.as_deref())
-        .bind(upgrade.confirmed.map(|at| at.0))
-        .bind(upgrade.next_offer.map(|at| at.0))
-        .bind(upgrade.ended.map(|at| at.0))
-        .bind(i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()))
-        .bind(upgrade.cancelled.map(|at| at.0))
-        .execute(self.connection())
-        .await?;
-        Ok(())
+        let components: Vec<_> = (0i64..).zip(&upgrade.components).collect();
+        let components: Vec<_> =
+            components.iter().map(|(position, part)| (upgrade.id, *position, *part)).collect();
+        self.save_components(&components).await?;
+        self.save_upgrades(&[upgrade]).await
     }
 
     /// The device has fetched the component's image up to `bytes`; less than before changes nothing.
