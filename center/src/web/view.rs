@@ -211,7 +211,10 @@ impl View {
     /// How far away a time is: "in 3 h 12 min", "5 min ago".
     pub fn away(&self, at: Millis) -> String {
         if at > self.now {
-            self.f("in {0}", &[&self.span(at - self.now)])
+            // Rounded up: after it, the time has come.
+            let left = (at - self.now).0;
+            let left = if left > 60_000 { (left + 59_999) / 60_000 * 60_000 } else { left };
+            self.f("in {0}", &[&self.span(Millis(left))])
         } else {
             self.f("{0} ago", &[&self.span(self.now - at)])
         }

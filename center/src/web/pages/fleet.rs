@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use maud::{Markup, html};
 
+use super::first_steps::FirstSteps;
 use crate::api::error::ApiError;
 use crate::clock::Millis;
 use crate::rules::plan::PlanState;
@@ -17,7 +18,7 @@ use crate::web::explain::{self, reason};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::live::{self, Parts};
 use crate::web::memo::Waits;
-use crate::web::parts::{bar, empty, legend, plan_state, rate};
+use crate::web::parts::{bar, legend, plan_state, rate};
 use crate::web::view::{View, number};
 
 /// Failure reasons that it names.
@@ -48,12 +49,11 @@ impl InField {
 
 struct Fleet {
     running: Vec<Running>,
-    saved: Vec<Plan>,
     products: Vec<InField>,
     /// None: they are being counted, or are not for the viewer.
     failures: Option<Arc<Failures>>,
     failed_verifications: Vec<(i64, PackageId, DeviceKey)>,
-    has_packages: bool,
+    first_steps: FirstSteps,
 }
 
 impl Fleet {
@@ -91,11 +91,14 @@ impl Fleet {
             failed_verifications.push((id.0, package, key));
         }
         let plans = store.plans(None, 0, 1_000).await?.rows;
-        let saved = plans
-            .into_iter()
-            .filter(|plan| plan.state == PlanState::Saved && view.reaches(&plan.settings.product))
-            .collect();
-        let has_packages = !store.packages(None, 0, 1).await?.rows.is_empty();
+        let plans: Vec<_> = plans.into_iter().filter(|plan| view.reaches(&plan.settings.product)).collect();
+        let has_run = plans.iter().any(|plan| plan.state != PlanState::Saved);
+        let saved = plans.into_iter().find(|plan| plan.state == PlanState::Saved);
+        let has_package = !store.packages(None, 0, 1).await?.rows.is_empty();
+        let mut has_component = false;
+        for (_, _, product) in &asked {
+            has_component = has_component || !store.components(&product.key).await?.is_empty();
+        }
         drop(store);
         let mut products = Vec::with_capacity(asked.len());
         for (counts, versions, product) in asked {
@@ -110,7 +113,10 @@ impl Fleet {
             Some(asked) => asked.by(deadline).await,
             None => None,
         };
-        Ok(Self { running, saved, products, failures, failed_verifications, has_packages })
+        let has_device = products.iter().any(|field| field.devices() > 0);
+        let product = products.first().map(|field| field.product.clone());
+        let first_steps = FirstSteps { product, has_component, has_package, has_device, saved, has_run };
+        Ok(Self { running, products, failures, failed_verifications, first_steps })
     }
 
     fn parts(&self, view: &View) -> Parts {
@@ -174,9 +180,10 @@ impl Fleet {
 
     fn running(&self, view: &View) -> Markup {
         if self.running.is_empty() {
-            return self.next_step(view);
+            return html! { h2 { (view.t("Next step")) } (self.first_steps.show(view)) };
         }
         html! {
+            h2 { (view.t("Running plans")) }
             @for running in &self.running {
                 @let plan = &running.plan;
                 article.running {
@@ -194,43 +201,6 @@ impl Fleet {
                 }
             }
         }
-    }
-
-    /// The way from an empty center to the first upgrade.
-    fn next_step(&self, view: &View) -> Markup {
-        let create = |path: &str, text: &'static str| {
-            html! { @if view.may_operate() { a.button.main href=(path) { (view.t(text)) } } }
-        };
-        let (product, devices) =
-            (self.products.first(), self.products.iter().any(|field| field.devices() > 0));
-        if product.is_none() {
-            return empty(
-                view.t("Start with a product"),
-                view.t("Then components, a version package, and an upgrade plan that brings it to the devices. This page shows the next step until the first plan runs."),
-                create("/products/new", "Create a Product"),
-            );
-        }
-        if !self.has_packages {
-            return empty(
-                view.t("Add a version package"),
-                view.t("The firmware that devices are to get, with the version that it brings."),
-                create("/packages/new", "Add a Version Package"),
-            );
-        }
-        if let Some(plan) = self.saved.first() {
-            return empty(
-                view.t("No plan is active"),
-                &view
-                    .f("Plan {0} is saved; devices hear of it once it is activated.", &[&plan.settings.name]),
-                html! { a.button.main href={ "/plans/" (plan.id.0) } { (view.t("Open the plan")) } },
-            );
-        }
-        let text = if devices {
-            view.t("All is quiet. Create an upgrade plan to bring a version package to many devices.")
-        } else {
-            view.t("No device has connected yet, and no plan is there. A plan may be created before: devices that join later get it too.")
-        };
-        empty(view.t("No plan is active"), text, create("/plans/new", "Create an Upgrade Plan"))
     }
 
     fn in_field(&self, view: &View) -> Markup {
@@ -336,10 +306,7 @@ pub async fn show(State(console): State<Console>, view: View) -> Answer {
     let content = html! {
         div #decisions { (decisions) }
         div.board {
-            section {
-                h2 { (view.t("Running plans")) }
-                div #running { (running) }
-            }
+            section #running { (running) }
             div {
                 @if !fleet.products.is_empty() {
                     section { h2 { (view.t("In the field")) } div #field { (field) } }

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod device;
 pub mod devices;
 mod dry_run;
+mod first_steps;
 pub mod fleet;
 mod history;
 mod log;

@@ -65,6 +65,10 @@ async fn page(
                         None => (view.t("Many devices: they are being counted.")),
                     }
                 }
+                dt { (view.t("Devices connect to")) } dd {
+                    @for port in console.running.ports.iter().filter(|port| port.starts_with("mqtt")) { span.mono { (port) } " " }
+                    span.muted { (view.t("with the product's key and secret")) }
+                }
                 dt { (view.t("Created")) } dd { (view.time(product.created)) }
             }
             section {

@@ -720,4 +720,17 @@ pub const TABLE: &[(&str, &str)] = &[
         "在线且符合条件的设备从下一个 10 分钟时刻起下发：",
     ),
     ("A device is offered it once its end user has confirmed.", "设备的用户确认后才会下发。"),
+    // First steps
+    ("Next step", "下一步"),
+    ("Version package", "版本包"),
+    ("A device connects", "设备连接"),
+    ("Upgrade plan", "升级计划"),
+    ("next", "下一步"),
+    (
+        "A part with a version of its own: the module, or an MCU behind it. Version packages are for components.",
+        "有自己版本的部分：模组，或其后的 MCU。版本包属于组件。",
+    ),
+    ("Open the product", "打开产品"),
+    ("Devices connect to", "设备连接地址"),
+    ("with the product's key and secret", "使用产品标识和密钥"),
 ];
