@@ -123,7 +123,7 @@ impl Console {
     }
 
     fn things() -> Router<Self> {
-        use pages::accounts;
+        use pages::{accounts, device_access};
         Router::new()
             .route("/accounts", get(accounts::list).post(accounts::create))
             .route("/accounts/{account}/role", post(accounts::role))
@@ -141,6 +141,13 @@ impl Console {
             .route("/devices", get(pages::devices::list))
             .route("/products/{pk}/devices/{dk}", get(pages::device::show).post(pages::device::act))
             .route("/products/{pk}/devices/{dk}/live", get(pages::device::live))
+            .route("/products/{pk}/devices/{dk}/forbid", post(device_access::forbid))
+            .route("/products/{pk}/devices/{dk}/allow", post(device_access::allow))
+            .route(
+                "/products/{pk}/devices/{dk}/delete",
+                get(device_access::ask_delete).post(device_access::delete),
+            )
+            .route("/products/{pk}/secret", post(pages::product::replace_secret))
     }
 
     fn packages() -> Router<Self> {

@@ -23,6 +23,8 @@ pub const SAID: &[(&str, &str)] = &[
     ("resumed", "Resumed."),
     ("terminated", "Terminated."),
     ("skipped", "Left out."),
+    ("forbidden", "Forbidden: its connection is closed."),
+    ("allowed", "Allowed again."),
 ];
 
 static CHINESE: LazyLock<HashMap<&'static str, &'static str>> =

@@ -67,7 +67,8 @@ test("a viewer sees everything and can change nothing", async () => {
   const actions = [
     "/plans/new", "/plans/preview", ...["edit", "activate", "suspend", "resume", "terminate", "clone", "delete", "order"].map((word) => `/plans/1/${word}`),
     "/packages/1/verify", "/packages/1/delete", "/products/new", `/products/${PRODUCT}`, `/products/${PRODUCT}/components`,
-    `/products/${PRODUCT}/components/STM32/delete`, `/products/${PRODUCT}/devices/d1`, "/accounts", "/accounts/otto/role",
+    `/products/${PRODUCT}/components/STM32/delete`, `/products/${PRODUCT}/devices/d1`, ...["forbid", "allow", "delete"].map((word) => `/products/${PRODUCT}/devices/d1/${word}`), `/products/${PRODUCT}/secret`,
+    "/accounts", "/accounts/otto/role",
     "/accounts/otto/reset", "/accounts/otto/delete", "/tokens", "/tokens/1/revoke",
   ];
   for (const path of actions) {

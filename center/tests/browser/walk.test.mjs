@@ -178,6 +178,39 @@ test("a plan is edited, suspended, resumed, and terminated only by its name", as
   await page.context().close();
 });
 
+test("a device is forbidden, refused, allowed again, and deleted by its key", async () => {
+  const page = await visit(chrome, center);
+  await signIn(page, center);
+  const gone = center.devices(PRODUCT, SECRET, { key: "860000000000077" });
+  const address = `/products/${PRODUCT}/devices/860000000000077`;
+  await page.goto("/devices");
+  await reloaded(page, async () => (await page.locator("text=860000000000077").count()) > 0);
+  await page.goto(address);
+  await page.waitForSelector("#facts >> text=Online");
+  await page.click("button:text-is('Forbid the device')");
+  assert.match(await text(page, "main"), /the center refuses its connections/);
+  await page.waitForSelector("#facts >> text=Offline");
+  await page.click("button:text-is('Allow it again')");
+  assert.match(await text(page, ".said"), /Allowed again/);
+  gone.kill();
+  await page.waitForSelector("#facts >> text=Offline");
+  await page.click("text=Delete the device");
+  await page.fill("#confirm", "860000000000078");
+  await page.click("text=Delete for good");
+  assert.match(await text(page, ".fault"), /not the device's key/);
+  await page.fill("#confirm", "860000000000077");
+  await page.click("text=Delete for good");
+  await page.waitForURL(/said=deleted/);
+  assert.equal((await page.request.get(address)).status(), 404);
+  await page.goto(`/products/${PRODUCT}`);
+  await page.click("summary:text-is('Replace the secret')");
+  await page.fill("#days", "1");
+  await page.click("button:text-is('Replace the secret')");
+  assert.match(await text(page, ".said dd"), /^\S{16}$/);
+  quiet(page);
+  await page.context().close();
+});
+
 test("Chinese by the browser's language and by the switch", async () => {
   const page = await visit(chrome, center, { locale: "zh-CN" });
   await page.goto("/sign-in");

@@ -8,7 +8,7 @@ use axum::response::Response;
 use jiff::civil;
 use maud::{Markup, html};
 
-use super::log;
+use super::{device_access, log};
 use crate::api::error::ApiError;
 use crate::engine::{Chosen, Order, UserCommand, UserPlan, Why};
 use crate::rules::consent::{Answer as Consent, Appointment, AutoConfirm};
@@ -68,7 +68,7 @@ impl Details {
     }
 
     fn path(&self) -> String {
-        format!("/products/{}/devices/{}", self.device.product, self.device.key)
+        device_access::path(&self.device)
     }
 
     fn parts(&self, view: &View) -> Parts {
@@ -94,6 +94,7 @@ impl Details {
             }
         };
         html! {
+            (device_access::note(view, device))
             dl.facts.columns {
                 div { dt { (view.t("Connection")) } dd {
                     (presence(view, device)) " "
@@ -330,6 +331,7 @@ fn page(view: &View, details: &Details, wrong: Option<(&ApiError, &Fields)>) -> 
                 div #upgrades { (next()) }
             }
             (details.auto_confirm(view))
+            (device_access::section(view, &details.device))
             section {
                 h2 { (view.t("Log")) }
                 div #log { (next()) }

@@ -11,6 +11,9 @@ use crate::web::view::View;
 fn kind_word(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "bootstrap" => "Registered",
+        "forbidden" => "Forbidden",
+        "allowed" => "Allowed again",
+        "taken over" => "Taken over",
         "offer" => "Offer",
         "status" => "Status",
         "decision" => "Decision",

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod device;
+pub mod device_access;
 pub mod devices;
 mod dry_run;
 mod first_steps;

@@ -5,9 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::html;
 
-use super::products::admission;
+use super::products::{admission, new_secret};
 use crate::api::error::ApiError;
-use crate::rules::{ComponentKind, ComponentNo, ProductKey, Title};
+use crate::clock::Millis;
+use crate::rules::{ComponentKind, ComponentNo, ProductKey, ProductSecret, Title};
 use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
@@ -28,7 +29,7 @@ pub fn kind_word(kind: ComponentKind) -> &'static str {
 pub async fn show(State(console): State<Console>, view: View, Path(key): Path<String>) -> Answer {
     let key = ProductKey::new(key)?;
     view.check_reach(&key)?;
-    page(&console, &view, &key, &Fields::default(), None).await
+    page(&console, &view, &key, &Fields::default(), None, None).await
 }
 
 async fn page(
@@ -37,6 +38,7 @@ async fn page(
     key: &ProductKey,
     fields: &Fields,
     error: Option<&ApiError>,
+    fresh: Option<&ProductSecret>,
 ) -> Answer {
     let mut store = console.read().await?;
     let product = store.product(key).await?;
@@ -44,8 +46,11 @@ async fn page(
     drop(store);
     let counts = console.ask_devices(key).by(Waits::Page.deadline()).await;
     let wrong = error.map(|error| refusal::told(view, error));
-    let (in_settings, in_components) =
-        if fields.given("id").is_some() { (None, wrong) } else { (wrong, None) };
+    let (in_settings, in_components, in_secret) = match wrong {
+        wrong if fields.given("id").is_some() => (None, wrong, None),
+        wrong if fields.given("days").is_some() => (None, None, wrong),
+        wrong => (wrong, None, None),
+    };
     let status = error.map_or(StatusCode::OK, ApiError::status);
     let base = format!("/products/{key}");
     let response: Response = Page::new(view, Place::Products, product.name.to_string())
@@ -110,6 +115,26 @@ async fn page(
             }
             @if view.may_operate() {
                 section {
+                    h2 { (view.t("Product secret")) }
+                    @match fresh {
+                        Some(secret) => div.said role="status" {
+                            p { (view.t("The new secret. It is shown here and never again.")) }
+                            dl.facts { dt { (view.t("Product secret")) } dd.mono { (secret.as_str()) } }
+                        }
+                        None => details open[in_secret.is_some()] {
+                            summary { (view.t("Replace the secret")) }
+                            form.card method="post" action={ (base) "/secret" } {
+                                (view.csrf())
+                                p { (view.t("A new secret takes the place of the product's. Devices that have a secret of their own go on; new ones need the new one.")) }
+                                (field(view.t("Days that new devices may still come with the old one"), "days", view.t("0 to 365; 0: not at all."), in_secret, html! {
+                                    input #days type="number" name="days" min="0" max="365" required value=(fields.given("days").unwrap_or("30"));
+                                }))
+                                button { (view.t("Replace the secret")) }
+                            }
+                        }
+                    }
+                }
+                section {
                     h2 { (view.t("Settings")) }
                     form.card method="post" action=(base) {
                         (view.csrf())
@@ -141,7 +166,7 @@ pub async fn edit(
     };
     match edited.await {
         Ok(()) => Ok(done(&format!("/products/{key}"), "saved")),
-        Err(error) => page(&console, &view, &key, &fields, Some(&error)).await,
+        Err(error) => page(&console, &view, &key, &fields, Some(&error), None).await,
     }
 }
 
@@ -161,7 +186,7 @@ pub async fn add_component(
     };
     match added.await {
         Ok(()) => Ok(done(&format!("/products/{key}"), "added")),
-        Err(error) => page(&console, &view, &key, &fields, Some(&error)).await,
+        Err(error) => page(&console, &view, &key, &fields, Some(&error), None).await,
     }
 }
 
@@ -175,4 +200,28 @@ pub async fn delete_component(
     view.check_reach(&key)?;
     console.engine().delete_component(&key, &ComponentNo::new(component)?).await?;
     Ok(done(&format!("/products/{key}"), "deleted"))
+}
+
+/// `POST /products/{pk}/secret`. Its answer shows the new secret, so it is no redirect.
+pub async fn replace_secret(
+    State(console): State<Console>,
+    Path(key): Path<String>,
+    Act { view, fields }: Act,
+) -> Answer {
+    let key = ProductKey::new(key)?;
+    view.check_reach(&key)?;
+    let replaced = async {
+        let given = fields.get("days");
+        let days = given.parse::<i64>().ok().filter(|days| (0..=365).contains(days));
+        let days =
+            days.ok_or_else(|| ApiError::invalid("invalid", "days", given, "a number from 0 to 365"))?;
+        let until = (days > 0).then(|| view.now + Millis::hours(24 * days));
+        let secret = new_secret()?;
+        console.engine().rotate_secret(&key, &secret, until).await?;
+        Ok::<_, ApiError>(secret)
+    };
+    match replaced.await {
+        Ok(secret) => page(&console, &view, &key, &Fields::default(), None, Some(&secret)).await,
+        Err(error) => page(&console, &view, &key, &fields, Some(&error), None).await,
+    }
 }

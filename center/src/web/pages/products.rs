@@ -7,7 +7,7 @@ use base64ct::{Base64, Encoding};
 use maud::{Markup, html};
 
 use crate::api::error::ApiError;
-use crate::rules::{Admission, ProductKey, ProductSecret, Title};
+use crate::rules::{Admission, NameError, ProductKey, ProductSecret, Title};
 use crate::store::Product;
 use crate::web::Console;
 use crate::web::form::{Act, Fields};
@@ -154,13 +154,16 @@ async fn made(console: &Console, fields: &Fields) -> Result<(Product, ProductSec
     let (key, name) = (ProductKey::new(fields.get("key"))?, Title::new(fields.get("name"))?);
     let admission = fields.given("admission").map_or(Ok(Admission::Anyone), str::parse)?;
     let secret = match fields.given("secret") {
-        Some(secret) => secret.to_owned(),
-        // 16 characters, as the vendor's secrets have: the first 16 bytes are a cipher key (QUECTHING.md 4.2).
-        None => Base64::encode_string(&rand::random::<[u8; 12]>()),
+        Some(secret) => ProductSecret::new(secret)?,
+        None => new_secret()?,
     };
-    let secret = ProductSecret::new(secret)?;
     let product = console.engine().create_product(&key, &secret, &name, admission).await?;
     Ok((product, secret))
+}
+
+/// A secret of 16 characters, as the vendor's have: its first 16 bytes are a cipher key.
+pub(super) fn new_secret() -> Result<ProductSecret, NameError> {
+    ProductSecret::new(Base64::encode_string(&rand::random::<[u8; 12]>()))
 }
 
 /// The one page that shows the secret: it is no redirect, because the secret is nowhere to be read again.

@@ -162,6 +162,11 @@ pub const RULES: &[(&str, &str)] = &[
     ("it must not contain the account's name", "不能包含账号名"),
     ("not one character again and again", "不能只是同一个字符的重复"),
     ("it must differ from the one of before", "须与原密码不同"),
+    (
+        "it is connected, and would enter itself again: forbid it first, or switch it off",
+        "设备在线，会再次登记：请先禁止它，或将其关机",
+    ),
+    ("a number from 0 to 365", "须为 0 至 365 的数"),
     ("there is a product with this key already", "已有使用该标识的产品"),
     (
         "it and product key {} begin alike; a key must not be the beginning of another one",
