@@ -223,7 +223,7 @@ impl Harness {
             while let Some(event) = self.agent.next_event() {
                 moved = true;
                 let text = match event.value {
-                    EventValue::None => String::new(),
+                    EventValue::None | EventValue::Ended(_) => String::new(),
                     EventValue::Text(text) => text.as_str().into(),
                     EventValue::Number(number) => format!("#{number}"),
                     EventValue::Received => "received".into(),

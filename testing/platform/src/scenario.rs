@@ -124,8 +124,8 @@ impl Scenario {
 
     fn file_length(&self) -> usize {
         match self.upgrade {
-            Upgrade::Pieces | Upgrade::Marked => 41_500,
-            Upgrade::Whole | Upgrade::Module | Upgrade::Corrupt => 20_001,
+            Upgrade::Pieces | Upgrade::Marked => 44_501,
+            Upgrade::Whole | Upgrade::Module | Upgrade::Corrupt => 23_002,
             Upgrade::Package => PACKAGE.iter().sum(),
             Upgrade::Brief | Upgrade::Loop => SMALL_PIECE * (usize::from(RESTARTS) + 3),
         }
@@ -188,7 +188,8 @@ impl Scenario {
         let (blocks, erase) = match self.upgrade {
             Upgrade::Package => (8, IMAGE_BLOCK as u32),
             Upgrade::Brief | Upgrade::Loop => (1, SMALL_PIECE as u32),
-            _ => (5, IMAGE_BLOCK as u32),
+            Upgrade::Pieces | Upgrade::Marked => (5, IMAGE_BLOCK as u32),
+            Upgrade::Whole | Upgrade::Module | Upgrade::Corrupt => (6, IMAGE_BLOCK as u32),
         };
         let image = Geometry { size: blocks * erase, erase, program, erased };
         let mut journal = Geometry { size: JOURNAL_BLOCK, erase: JOURNAL_BLOCK, program, erased };

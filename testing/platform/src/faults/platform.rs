@@ -167,6 +167,14 @@ impl<P: System> System for Faulty<P> {
         self.inner.rsrp()
     }
 
+    fn position_kinds(&mut self) -> &str {
+        self.inner.position_kinds()
+    }
+
+    fn position(&mut self, kind: &str, out: &mut [u8]) -> usize {
+        self.inner.position(kind, out)
+    }
+
     fn free_space(&mut self) -> Option<u32> {
         self.inner.free_space()
     }
