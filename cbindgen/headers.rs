@@ -103,6 +103,10 @@ fn stale(path: &str, committed: &str, made: &str) -> String {
 fn every_export_has_a_header(room: &Path) -> Outcome {
     for entry in fs::read_dir(room)? {
         let path = entry?.path();
+        if path.is_dir() {
+            every_export_has_a_header(&path)?;
+            continue;
+        }
         let listed =
             HEADERS.iter().any(|header| header.sources.iter().any(|source| path == Path::new(source)));
         if !listed && fs::read_to_string(&path)?.lines().any(|line| line == "#[unsafe(no_mangle)]") {
