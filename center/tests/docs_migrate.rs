@@ -1,5 +1,5 @@
 //! docs/migrate.md, "In ten minutes", followed as a new user would: its application is compiled with its command, against either
-//! header, and run against a center, whose commands are the page's.
+//! header, and run against a center, whose commands are the page's. Then it is started as docs/host.md has it.
 
 mod support;
 
@@ -44,7 +44,11 @@ fn an_application_of_the_vendors_sdk_is_online_in_ten_minutes() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     // The clone, as its two commands leave it; they are the C stage's.
-    assert_eq!(*build, "cmake -S quecota -B quecota/build\ncmake --build quecota/build");
+    assert_eq!(
+        *build,
+        "sudo apt-get install -y gcc make cmake\n\
+         cmake -S quecota -B quecota/build -DQUECOTA_TESTS=OFF\ncmake --build quecota/build"
+    );
     std::fs::create_dir_all(at("quecota")).unwrap();
     std::os::unix::fs::symlink(root.join("include"), at("quecota/include")).unwrap();
     std::os::unix::fs::symlink(built(), at("quecota/build")).unwrap();
@@ -67,16 +71,7 @@ fn an_application_of_the_vendors_sdk_is_online_in_ten_minutes() {
 
     // The page's ports may be taken on this machine.
     let start = start.replace("127.0.0.1:1883", &center.mqtt.to_string());
-    let mut device = Process::start("sh", |command| {
-        command.args(["-c", &format!("exec env {start}")]).current_dir(folder.path());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    });
-    let printed = BufReader::new(device.child().stdout.take().unwrap()).lines();
-    let (to, lines) = channel();
-    std::thread::spawn(move || printed.map_while(Result::ok).try_for_each(|line| to.send(line)));
-    for line in started.lines() {
-        assert_eq!(lines.recv_timeout(TIMEOUT).as_deref(), Ok(line));
-    }
+    let device = started_by(&start, folder.path(), started);
     eventually("what the page shows of the device", || {
         let output = run(show);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -84,6 +79,35 @@ fn an_application_of_the_vendors_sdk_is_online_in_ten_minutes() {
             |wanted: &str| said.lines().any(|line| line.split_whitespace().eq(wanted.split_whitespace()));
         shown.lines().all(has).then_some(())
     });
+    ends(device);
+
+    // Of the other page only the folder is this machine's own, and the application's server.
+    let page = std::fs::read_to_string(root.join("docs/host.md")).unwrap();
+    let start = page.split("```sh\n").nth(1).and_then(|block| block.split("```").next()).unwrap().trim_end();
+    let data = at("lib/pump");
+    let start = start.replace("/var/lib/pump", data.to_str().unwrap());
+    let start = format!("QUECOTA_DEFAULT_SERVER=mqtt://{} {start}", center.mqtt);
+    // Another folder, so the device has no secret yet and authenticates again.
+    ends(started_by(&start, folder.path(), started));
+    assert!(data.join("journal").exists(), "QUECOTA_DIR of docs/host.md is the device's folder");
+}
+
+/// The process of a page's command, which has printed what the page shows.
+fn started_by(command: &str, folder: &Path, shown: &str) -> Process {
+    let mut device = Process::start("sh", |shell| {
+        shell.args(["-c", &format!("exec env {command}")]).current_dir(folder);
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+    });
+    let printed = BufReader::new(device.child().stdout.take().unwrap()).lines();
+    let (to, lines) = channel();
+    std::thread::spawn(move || printed.map_while(Result::ok).try_for_each(|line| to.send(line)));
+    for line in shown.lines() {
+        assert_eq!(lines.recv_timeout(TIMEOUT).as_deref(), Ok(line), "{command}");
+    }
+    device
+}
+
+fn ends(mut device: Process) {
     drop(device.child().stdin.take());
     assert!(device.finish().success());
 }

@@ -1,5 +1,5 @@
 //! docs/port.md, followed as a new user would: its commands are run, and its program is compiled as it stands there and
-//! upgraded by a real center.
+//! upgraded by a real center. Beside it the commands of c-examples/README.md.
 
 mod support;
 
@@ -18,9 +18,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The fenced blocks of the page in this language.
-fn blocks(language: &str) -> Vec<String> {
-    let page = fs::read_to_string(root().join("docs/port.md")).unwrap();
+/// The fenced blocks of a page in this language.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let page = fs::read_to_string(root().join(page)).unwrap();
     let parts: Vec<&str> = page.split("\n```").collect();
     parts
         .chunks(2)
@@ -77,34 +77,70 @@ fn is_upgraded(center: &Center, device: &str) {
     });
 }
 
-#[test]
-fn the_commands_of_the_first_step_build_and_upgrade_the_port_on_the_desk() {
-    let folder = tempfile::tempdir().unwrap();
-    let (center, image) = center(folder.path());
-    // What takes minutes is done already, with the options of the page or this fails.
-    let bin = folder.path().join("bin");
+/// A folder of programs to be found first: what takes minutes is done already, with the options of the page or this fails.
+fn built_before(folder: &Path, packages: &str, cmake: &str) -> PathBuf {
+    let bin = folder.join("bin");
     fs::create_dir(&bin).unwrap();
     let script = |name: &str, text: String| {
         use std::os::unix::fs::PermissionsExt;
         fs::write(bin.join(name), format!("#!/bin/sh\n{text}\n")).unwrap();
         fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     };
-    script(
-        "sudo",
-        "test \"$1 $2\" = 'apt-get install' && dpkg-query -W cmake libmosquitto-dev libcurl4-openssl-dev"
-            .into(),
-    );
-    script(
-        "cmake",
-        format!(
-            "case \"$*\" in\n\
-             '-S quecota -B build -G Ninja -DQUECOTA_FEATURES= -DQUECOTA_TESTS=OFF') ln -s {} build;;\n\
-             '--build build') test -x build/custom_transport;;\n\
-             *) exit 1;;\nesac",
-            built().display()
+    script("sudo", format!("test \"$1 $2\" = 'apt-get install' && dpkg-query -W {packages}"));
+    script("cmake", format!("case \"$*\" in\n{cmake}\n*) exit 1;;\nesac"));
+    bin
+}
+
+#[test]
+fn the_commands_of_the_examples_build_each_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let linux = std::env::var("QUECOTA_EXAMPLES")
+        .expect("QUECOTA_EXAMPLES names the folder of the built c-examples; `cargo xtask test` sets it");
+    let all = |folder: &str, names: &str| {
+        let tests: Vec<String> = names.split(' ').map(|name| format!("test -x {folder}/{name}")).collect();
+        tests.join(" && ")
+    };
+    let bin = built_before(
+        folder.path(),
+        "cmake libmosquitto-dev libcurl4-openssl-dev",
+        &format!(
+            "'-S . -B build -G Ninja -DQUECOTA_TESTS=OFF') ln -s {linux} build;;\n\
+             '-S . -B build-port -G Ninja -DQUECOTA_TESTS=OFF -DQUECOTA_FEATURES=') ln -s {} build-port;;\n\
+             '--build build') {};;\n\
+             '--build build-port') {};;",
+            built().display(),
+            all("build", "minimal sota multi_component business"),
+            all("build-port", "custom_transport fota"),
         ),
     );
-    let blocks = blocks("sh");
+    let commands = blocks("c-examples/README.md", "sh").concat();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-c", &commands]).current_dir(folder.path()).env("PATH", path);
+    let output = shell.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("--server"),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn the_commands_of_the_first_step_build_and_upgrade_the_port_on_the_desk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (center, image) = center(folder.path());
+    let built = built();
+    let bin = built_before(
+        folder.path(),
+        "cmake libmosquitto-dev libcurl4-openssl-dev",
+        &format!(
+            "'-S quecota -B build -G Ninja -DQUECOTA_FEATURES= -DQUECOTA_TESTS=OFF') ln -s {} build;;\n\
+             '--build build') test -x build/custom_transport;;",
+            built.display()
+        ),
+    );
+    let blocks = blocks("docs/port.md", "sh");
     let [build, run, size] = blocks.as_slice() else { panic!("{blocks:?}") };
     assert_eq!(size, "cargo xtask size");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -129,7 +165,7 @@ fn the_commands_of_the_first_step_build_and_upgrade_the_port_on_the_desk() {
 fn the_program_of_the_page_compiles_as_it_stands_there_and_is_upgraded() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("port_page.c");
-    fs::write(&source, blocks("c").join("\n\n")).unwrap();
+    fs::write(&source, blocks("docs/port.md", "c").join("\n\n")).unwrap();
     let program = folder.path().join("board");
     let board = root().join("center/tests/port_page");
     let built = built();

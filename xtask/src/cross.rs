@@ -10,19 +10,16 @@ pub const ARM_LINUX: &str = "armv7-unknown-linux-gnueabihf";
 /// `cmake/toolchain-NAME.cmake`; the others are built every day.
 const BARE_METAL: &[&str] = &["thumbv6m", "armv7a"];
 /// Programs that run under qemu; the tests of headers and packaging say the same on every machine.
-const PROGRAMS: &str =
-    "^(every_function|business_calls|ttlv|strings|drop_in|native_|quick_start|absurd_values|exception)";
+const PROGRAMS: &str = "^(every_function|business_calls|ttlv|strings|drop_in|native_|quick_start|absurd_values|exception|abi_layout|refusals|\
+     callback_during_init|deinit_in_callback|host_process)";
 
-/// All of it.
-pub fn check() -> Outcome {
-    setup::packages(&[setup::LONG])?;
-    arm_linux()?;
+/// Archives for every bare-metal target.
+pub fn bare_metal() -> Outcome {
     for target in BARE_METAL {
         println!("bare metal: {target}");
         build(target)?;
     }
-    big_endian()?;
-    instrumented()
+    Ok(())
 }
 
 fn build(name: &str) -> Outcome<std::path::PathBuf> {
@@ -50,19 +47,19 @@ pub fn arm_linux_program() -> Outcome<u64> {
         .map_err(|error| format!("{}: {error}", stripped.display()))
 }
 
-/// Every function by either header, built, linked and run.
-fn arm_linux() -> Outcome {
-    println!("programs for 32-bit ARM, under qemu");
+/// Programs for 32-bit ARM, among them every function by either header: built, linked and run under qemu.
+pub fn arm_linux() -> Outcome {
+    setup::packages(&[setup::LONG])?;
     setup::rust_target(ARM_LINUX)?;
     let folder = build("armv7-linux")?;
     let ctest = ["--output-on-failure", "--timeout", "600", "--no-tests=error", "-R", PROGRAMS];
     run(Command::new("ctest").current_dir(folder).args(ctest))
 }
 
-/// Codec, journal and digests where the first byte of a number is its highest. Rust's standard library for that machine is built
+/// The core's tests on PowerPC, under qemu: codec, journal and digests where the first byte of a number is its highest. Rust's standard library for that machine is built
 /// from Debian's sources.
-fn big_endian() -> Outcome {
-    println!("the core's tests on big-endian PowerPC, under qemu");
+pub fn big_endian() -> Outcome {
+    setup::packages(&[setup::LONG])?;
     let mut tests = Command::new("/usr/bin/cargo");
     tests.current_dir(root()).env("PATH", "/usr/bin:/bin").env("RUSTC_BOOTSTRAP", "1");
     tests.env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTFLAGS");
@@ -73,9 +70,9 @@ fn big_endian() -> Outcome {
     run(&mut tests)
 }
 
-/// The standard library is not instrumented, this library and its dependencies are.
-fn instrumented() -> Outcome {
-    println!("the library's tests under AddressSanitizer");
+/// The library's own tests under AddressSanitizer. The standard library is not instrumented, this library and its
+/// dependencies are.
+pub fn sanitized() -> Outcome {
     let version = output(Command::new("rustc").arg("-vV"))?;
     let Some(host) = version.lines().find_map(|line| line.strip_prefix("host: ")) else {
         return fail(format!("rustc -vV says no host:\n{version}"));

@@ -2,7 +2,7 @@
 //!
 //! The library is built with a panic handler that calls a function which does not exist, and linked with every export
 //! as a root. Only an image in which no panic can be reached links. (With `-Cpanic=immediate-abort` this could not
-//! fail: DECISIONS.md.) The standard library's `alloc` is not even built.
+//! fail: no panic would call the handler.) The standard library's `alloc` is not even built.
 
 use crate::process::{Outcome, fail, output, root, run};
 use crate::stack::Stack;

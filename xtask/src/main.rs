@@ -39,7 +39,8 @@ cargo xtask demo --faults [TEXT]   the same in a bad world, and with those three
                       drop-link=2%,stall=1%,slow=20kB/s,seed=7
 cargo xtask demo --scale   two centers behind haproxy on one PostgreSQL; one is killed in the middle of a plan
 cargo xtask test      every test: form, Rust, C, servers, bare metal (installs what is missing)
-                      --long adds hours of power cuts and faults; names of stages (form, c, rust, browser, firmware, long) run these alone
+                      --long adds hours of power cuts and faults, and other machines; names of stages (form, c, rust, browser,
+                      firmware; long, armv7, targets, powerpc, sanitized) run these alone
 cargo xtask screenshots   pictures of the console's main pages, into docs/console
 cargo xtask screenshots all   pictures of every page in both languages, light and dark, wide and narrow, into target/screenshots
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes; instructions of

@@ -10,10 +10,28 @@ use std::time::{Duration, Instant};
 /// A named part of the tests.
 type Stage = (&'static str, fn() -> Outcome);
 
+<<<<<<< HEAD
 const STAGES: &[Stage] =
     &[("form", form), ("c", c), ("rust", rust), ("browser", browser::test), ("firmware", firmware::check)];
 /// With `--long`: hours, not minutes.
 const LONG: Stage = ("long", long);
+=======
+const STAGES: &[Stage] = &[
+    ("form", form),
+    ("c", c),
+    ("rust", rust),
+    ("browser", browser::test),
+    ("firmware", || firmware::check(false)),
+];
+/// With `--long`, or by their names: hours, not minutes.
+const LONG: &[Stage] = &[
+    ("long", long),
+    ("armv7", cross::arm_linux),
+    ("targets", cross::bare_metal),
+    ("powerpc", cross::big_endian),
+    ("sanitized", cross::sanitized),
+];
+>>>>>>> b532093 (xtask: other machines are stages of their own; rustdoc without a warning in form; docs: the guides name the packages that they need, and tests run the commands of host.md and of the examples)
 
 /// Lives of the center that its simulation plays with `--long`.
 const CENTER_SEEDS: &str = "5000";
@@ -24,18 +42,26 @@ const FIGURES: &str = "QUECOTA_FIGURES";
 /// Runs the stages and says how long each took. `--long` adds what takes hours.
 pub fn run(words: &[&str]) -> Outcome {
     let (flags, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| **word == "--long");
-    let known: Vec<_> = STAGES.iter().chain([&LONG]).map(|(name, _)| *name).collect();
+    let known: Vec<_> = STAGES.iter().chain(LONG).map(|(name, _)| *name).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(*name)) {
         return fail(format!("`{unknown}` is no stage; there are: {}", known.join(", ")));
     }
+<<<<<<< HEAD
     let is_wanted = |name: &str| match name {
         "long" => !flags.is_empty() || names.contains(&name),
         _ => names.is_empty() || names.contains(&name),
     };
     setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::TARGETS, setup::BOARD, setup::TEST])?;
+=======
+    let mut wanted = names;
+    let rest: [&[Stage]; 2] =
+        [if wanted.is_empty() { STAGES } else { &[] }, if flags.is_empty() { &[] } else { LONG }];
+    wanted.extend(rest.into_iter().flatten().map(|(name, _)| *name));
+    setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::TEST])?;
+>>>>>>> b532093 (xtask: other machines are stages of their own; rustdoc without a warning in form; docs: the guides name the packages that they need, and tests run the commands of host.md and of the examples)
     let mut times = Vec::new();
     let mut failed = Vec::new();
-    for (name, stage) in STAGES.iter().chain([&LONG]).filter(|(name, _)| is_wanted(name)) {
+    for (name, stage) in STAGES.iter().chain(LONG).filter(|(name, _)| wanted.contains(name)) {
         println!("\n=== {name} ===");
         let start = Instant::now();
         let result = stage();
@@ -58,11 +84,14 @@ fn summary(times: &[(&str, Duration, bool)]) {
     println!("stages: {passed} passed, {} failed", times.len() - passed);
 }
 
-/// Formatting, which room uses which, lints, and the C headers, which build.rs compares with the sources.
+/// Formatting, which room uses which, lints, documentation, and the C headers, which build.rs compares with the sources.
 fn form() -> Outcome {
     run_cargo(&["fmt", "--all", "--check"])?;
     run_cargo(&["test", "--quiet", "--locked", "--package", "xtask"])?;
-    run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+    run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    let mut documentation =
+        cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"]);
+    run_command(documentation.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// The library and the examples by CMake, and the C tests.
@@ -90,7 +119,7 @@ fn rust() -> Outcome {
 }
 
 /// The simulator's and the center's tests that take too long for every day, each named as it starts; more lives of the center
-/// than every day has time for; and builds for other machines.
+/// than every day has time for.
 fn long() -> Outcome {
     println!("every test that is marked \"long\"; each says what it does as it ends");
     let figures = Folder::new("figures")?;
@@ -102,9 +131,7 @@ fn long() -> Outcome {
     show(&counted);
     let mut lives = cargo(&["test", "--package", "quecota-center", "--locked", "--test", "simulation"]);
     lives.args(["--", "--nocapture"]).env("QUECOTA_SEEDS", CENTER_SEEDS);
-    let lived = run_command(&mut lives);
-    let crossed = cross::check();
-    outcome.and(lived).and(crossed)
+    outcome.and(run_command(&mut lives))
 }
 
 /// What the tests counted, sorted so that what belongs together stands together.
