@@ -20,7 +20,7 @@ pub mod ql_iot;
 #[cfg(not(any(feature = "host", test)))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // At the gate, an image in which any panic can be reached does not link (DECISIONS, proof of no panic).
+    // At the gate, an image in which any panic can be reached does not link.
     #[cfg(feature = "firmware-gate")]
     {
         unsafe extern "C" {

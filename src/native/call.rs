@@ -10,7 +10,7 @@ use super::device::{Device, live};
 use super::error::{Error, PANIC, QUECOTA_ERROR_NULL, QUECOTA_ERROR_VALUE, code, quecota_error_t};
 use super::handle::quecota_t;
 use super::provider::Port;
-use super::refusal::{Call, Given, native_refused};
+use super::refusal::{CallRule, Given, native_refused};
 use crate::boundary;
 
 /// A closure that uses what it is given; `dyn FnMut` has more in its table of functions.
@@ -56,7 +56,7 @@ impl<'w> Work<'w> {
 #[inline(never)]
 pub unsafe fn call(
     device: *const quecota_t,
-    call: &Call,
+    call: &CallRule,
     given: Given,
     mut work: Work<'_>,
 ) -> quecota_error_t {
@@ -139,7 +139,7 @@ macro_rules! answer_call {
 /// the [`Work`]. What `clears` points to is 0 unless the call writes to it.
 macro_rules! native_call {
     ($way:ident $device:expr, $name:literal, $given:expr, $rule:literal $(clears $out:ident)?, $work:expr) => {{
-        static CALL: $crate::native::Call = $crate::native::Call { name: $name, rule: $rule };
+        static CALL: $crate::native::CallRule = $crate::native::CallRule { name: $name, rule: $rule };
         $(if !$out.is_null() {
             // SAFETY: not NULL; that it may be written is the documented duty of the C caller.
             unsafe { $out.write_bytes(0, 1) };

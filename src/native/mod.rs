@@ -51,7 +51,7 @@ pub use network::*;
 pub use ota::*;
 #[cfg(feature = "host")]
 pub use refusal::before_init;
-pub use refusal::{Call, Given, drop_in_refused, refused};
+pub use refusal::{CallRule, Given, drop_in_refused, refused};
 #[cfg(feature = "host")]
 pub use rust_platform::{DeviceRef, RustPlatform, publish};
 pub use storage_check::*;

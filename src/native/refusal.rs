@@ -20,7 +20,7 @@ const LINE: usize = 256;
 const SHOWN: usize = 48;
 
 /// An export, as the line of a refusal names it.
-pub struct Call {
+pub struct CallRule {
     /// Its name.
     pub name: &'static str,
     /// What is right for its value; empty where the text of the error says it.
@@ -57,7 +57,7 @@ macro_rules! iot_call {
 ///
 /// # Safety
 /// `device` is NULL or memory of a device, and `given` a string with its NUL.
-pub unsafe fn native_refused(device: *const quecota_t, call: &Call, given: Given, code: quecota_error_t) {
+pub unsafe fn native_refused(device: *const quecota_t, call: &CallRule, given: Given, code: quecota_error_t) {
     const SILENT: [i32; 3] = [0, Error::QUECOTA_ERROR_BUSY as i32, Error::QUECOTA_ERROR_REENTRY as i32];
     if !cfg!(feature = "texts") || SILENT.contains(&code) {
         return;

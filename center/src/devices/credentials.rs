@@ -1,4 +1,4 @@
-//! Who may connect: the passwords of QUECTHING.md 4.2 against the store, and the CONNACK rule of DECISIONS.md.
+//! Who may connect: the passwords of QUECTHING.md 4.2 against the store, and which CONNACK they get.
 //!
 //! CONNACK 2 to 5 make a vendor device erase its secret, so they are for what is proven. Trouble of the moment and what we
 //! know nothing of close the connection without a word.

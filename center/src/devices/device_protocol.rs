@@ -20,7 +20,7 @@ use super::log_limiter::LogLimiter;
 use super::registry::Connection;
 use super::session::{MessageHandler, SessionEnd};
 
-/// How the device's frames may come (DECISIONS.md "plain or encrypted").
+/// How the device's frames may come: both ways until the first good encrypted one.
 #[derive(Default)]
 enum UplinkCipher {
     /// The session has no key.

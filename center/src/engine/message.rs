@@ -173,7 +173,7 @@ pub enum Downlink {
     Firmware(FirmwareInfo),
     /// 0x0041: which versions do the module and the MCU components have?
     AskVersions,
-    /// 0x0031: battery, free space and RSRP (DECISIONS.md "battery and RSRP").
+    /// 0x0031: battery, free space and RSRP, for the limits of a plan.
     AskStatus,
     /// 0x00B4 to a quecota device: what this center wants to hear beyond QuecThing.
     Capabilities,

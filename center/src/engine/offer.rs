@@ -16,7 +16,7 @@ use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{Input, Offered, Phase};
 use crate::store::{Plan, PlanId, Upgrade};
 
-/// Time that a device has to answer the question for battery and signal (DECISIONS.md "battery and RSRP"): SDK 2.9 never does.
+/// Time that a device has to answer the question for battery and signal. SDK 2.9 never answers.
 const STATUS_ANSWER: Millis = Millis::seconds(5);
 
 impl DeviceTransaction<'_> {

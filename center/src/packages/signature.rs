@@ -16,7 +16,7 @@ use crate::store::{PackageId, UpgradeId};
 
 /// Most bytes that the vendor's SDK takes for the host of a URL (QUECTHING.md 4.7: fewer than 64).
 pub const HOST_MAX: usize = 63;
-/// Most bytes of a public URL: leaves room for the token in the 1024 bytes that devices keep (DECISIONS).
+/// Most bytes of a public URL: leaves room for the token in the 1024 bytes that devices keep.
 pub const PUBLIC_URL_MAX: usize = 512;
 /// Bytes of a file name that go into the URL. It is there for people who read logs; nothing depends on it.
 const NAME_SHOWN: usize = 64;
@@ -36,7 +36,7 @@ pub struct PublicUrlError {
 }
 
 impl PublicUrl {
-    /// Checks an address against what devices can parse (DECISIONS "public URL", QUECTHING.md 4.7).
+    /// Checks an address against what devices can parse (QUECTHING.md 4.7).
     pub fn parse(value: &str) -> Result<Self, PublicUrlError> {
         let refuse = |rule: String| Err(PublicUrlError { value: value.to_owned(), rule });
         let (rest, secure) = match (value.strip_prefix("http://"), value.strip_prefix("https://")) {

@@ -195,7 +195,7 @@ impl Patience {
 /// quarter more by chance.
 const DEVICE_PAUSE: Millis = Millis::minutes(80);
 
-/// Whether a failure uses up one of the plan's attempts (DECISIONS.md "retries").
+/// Whether a failure uses up one of the plan's attempts.
 pub fn counts(failure: Failure, progress: Progress, patience: Patience) -> bool {
     match failure {
         // An outage of the server must not end the upgrades of a fleet.

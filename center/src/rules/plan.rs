@@ -155,7 +155,7 @@ words! {
 words! {
     /// What a device hears when it asks outside the push period.
     OutsidePeriod, "outside the push period" {
-        /// Nothing (DECISIONS.md).
+        /// Nothing; the log has a line, and `why` explains it.
         Silent = "silent",
         /// The plan.
         Answer = "answer",

@@ -82,7 +82,7 @@ pub enum Presence {
     Offline,
 }
 
-/// Time that a state may last without a report from the device (DECISIONS.md "leases"); none: for ever, because nothing is
+/// Time that a state may last without a report from the device; none: for ever, because nothing is
 /// in flight.
 pub fn lease(state: ComponentState, kind: ComponentKind, presence: Presence) -> Option<Millis> {
     use ComponentState::*;

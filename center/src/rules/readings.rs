@@ -24,8 +24,7 @@ pub fn is_strong_enough(strategy: &Strategy, device: &DeviceFacts<'_>) -> Result
     Ok(())
 }
 
-/// Whether the plan has a limit whose value the device has not reported on this connection: it is asked first
-/// (DECISIONS.md "battery and RSRP").
+/// Whether the plan has a limit whose value the device has not reported on this connection: it is asked first.
 pub fn lacks_status(strategy: &Strategy, device: &DeviceFacts<'_>) -> bool {
     (strategy.min_battery.is_some() && device.battery.is_none())
         || (strategy.min_rsrp.is_some() && device.rsrp.is_none())

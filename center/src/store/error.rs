@@ -32,7 +32,7 @@ pub enum StoreError {
         reason: String,
     },
     /// Trouble of the moment: the database is away, full, locked or overloaded. Trying again may help; a device must not
-    /// take it for a refusal (DECISIONS.md "CONNACK").
+    /// take it for a refusal, after which it erases its secret.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] DatabaseError),
     /// The database refuses this statement with these values, and will refuse it again: a constraint, or a value that its

@@ -1,5 +1,5 @@
 //! The reference model: what plans and devices are, and what may happen to them, in plain values and nothing else.
-//! It is written from DEVELOPER-CENTER.md and DECISIONS.md; it knows nothing of the engine's code.
+//! It is written from what docs/developer-center.md describes; it knows nothing of the engine's code.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -45,7 +45,7 @@ impl Agent<'_> {
         }
     }
 
-    /// After a reboot with a module image applied: at the first subscribe, or 60 s after the start (DECISIONS). One
+    /// After a reboot with a module image applied: at the first subscribe, or 60 s after the start. One
     /// that was interrupted before is judged too, should the module have come to the target some other way.
     pub(super) fn judge_module(&mut self, platform: &mut dyn Platform) {
         let (awaits, runs_target) = (self.machine.awaits_verdict(), self.runs_target());

@@ -108,7 +108,7 @@ impl Agent<'_> {
         }
     }
 
-    /// QUECTHING.md 3.5, as DECISIONS "after a reboot" has it.
+    /// QUECTHING.md 3.5; but in 2 to 8 the plan is offered again, and the download goes on from what is staged.
     fn recover(&mut self, platform: &mut dyn Platform, progress: &journal::Progress) {
         let journal::Progress { image, source, requirements, .. } = *progress;
         self.machine.restore(&Offer { image, source, requirements });

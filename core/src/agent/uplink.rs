@@ -18,7 +18,7 @@ use crate::wire::message::{
 use crate::wire::topic::{self, Leaf};
 use crate::wire::ttlv::{Number, Sign};
 
-/// Info id 11: a platform knows by it that this is no vendor device (DECISIONS "extensions").
+/// Info id 11: a platform knows by it that this is no vendor device, and then adds ids from 8000 up.
 const SDK_VERSION: &str =
     concat!("quecota/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 /// Info ids 13 and 14: versions of the data and the communication protocol that QUECTHING.md 4 describes.

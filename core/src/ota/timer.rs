@@ -27,13 +27,13 @@ pub const MCU_READ: u32 = 60_000;
 pub const APPLY_DELAY: u32 = 5_000;
 /// QUECTHING.md 3.2 "update wait (MCU)".
 pub const MCU_UPDATE: u32 = 20 * 60_000;
-/// Module success without a link: DECISIONS "module upgrade: success decided".
+/// After a start whether a module upgrade succeeded is decided at the first subscribe, or without a link after this long.
 pub const MODULE_VERDICT: u32 = 60_000;
 /// An application may hold a verified module image back from apply for this long. A platform may give a module that is
-/// "updating" an hour (DECISIONS, leases), and its reboot takes some of that.
+/// "updating" an hour, and its reboot takes some of that.
 pub const APPLY_HOLD: u32 = 45 * 60_000;
 /// In all, what an application may put [`MCU_READ`] off by for one piece: below the hour that a platform may give a
-/// downloaded piece (DECISIONS, leases).
+/// downloaded piece.
 pub const READ_MORE: u32 = 50 * 60_000;
 /// In all, what an application may put [`MCU_UPDATE`] off by: with it, two hours. A platform may have given up before;
 /// the version that is reported then still counts.
