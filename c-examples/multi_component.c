@@ -109,6 +109,7 @@ static void on_ota(int32_t code, void *value, uint32_t length)
     quecota_plan_t plan = { .size = sizeof plan };
     quecota_download_t download = { .size = sizeof download };
     quecota_piece_t piece = { .size = sizeof piece };
+    quecota_end_t end = { .size = sizeof end };
 
     switch (code) {
     case QUECOTA_OTA_PLAN:
@@ -127,9 +128,9 @@ static void on_ota(int32_t code, void *value, uint32_t length)
         break;
     case QUECOTA_OTA_SUCCESS:
     case QUECOTA_OTA_FAILED:
-        console_step("%ld component=%s %s", (long)code, current ? current->name : "?",
-                     quecota_failure_text(quecota_ota_failure(device)));
-        if (current) current->has_ended = code == QUECOTA_OTA_SUCCESS ? 1 : -1;
+        if (quecota_parse_end(device, code, &end) != QUECOTA_OK) break;
+        console_step("%ld component=%s %s", (long)code, end.component, quecota_failure_text(end.failure));
+        if (component_of(end.component)) component_of(end.component)->has_ended = end.succeeded ? 1 : -1;
         break;
     default:
         console_step("%ld", (long)code);

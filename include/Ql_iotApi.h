@@ -771,7 +771,7 @@ qbool Ql_iotRst(void);
  */
 qbool Ql_iotClear(void);
 
-/** Refused: the command of the time request is not known. */
+/** Refused: neither the command of the time request nor that of its answer is known. */
 qbool Ql_iotCmdSysNTPReq(void);
 
 /**
@@ -783,16 +783,26 @@ qbool Ql_iotCmdBusLocReportOutside(void *nmeaTtlv);
 /** As Ql_iotCmdBusLocReportOutside(); returns the packet id, which comes back as the value of event 4, or -1. */
 qint32_t Ql_iotCmdBusLocReportOutside_ex(void *nmeaTtlv);
 
-/** Refused: the platform table has no position receiver. */
+/**
+ * Reports what the platform's position receiver gives (0x0122, QoS 1): the last sentence of each kind in `titleTtlv`, a
+ * TTLV list of texts of Ql_iotLocGetSupList(), which stays the caller's; NULL: of all kinds. FALSE where the platform
+ * table has no receiver (`position`), or no sentence now. Event 4 with code 10220 or 10320 follows.
+ */
 qbool Ql_iotCmdBusLocReportInside(void *titleTtlv);
 
-/** Refused with -1: the platform table has no position receiver. */
+/** As Ql_iotCmdBusLocReportInside(); returns the packet id, which comes back as the value of event 4, or -1. */
 qint32_t Ql_iotCmdBusLocReportInside_ex(void *titleTtlv);
 
-/** NULL: the platform table has no position receiver, so no sentences are supported. */
+/**
+ * The kinds of sentences that the platform's position receiver gives, as a TTLV array of texts, to be freed by
+ * Ql_iotTtlvFree(); NULL where the platform table has no receiver.
+ */
 void *Ql_iotLocGetSupList(void);
 
-/** NULL: the platform table has no position receiver. */
+/**
+ * The last sentences of the platform's position receiver as a TTLV array of texts, to be freed by Ql_iotTtlvFree();
+ * `titleTtlv` as for Ql_iotCmdBusLocReportInside(). NULL where that would return FALSE.
+ */
 void *Ql_iotLocGetData(const void *titleTtlv);
 
 /**
@@ -938,7 +948,7 @@ qbool Ql_iotMBCloudRecv(const void *ttlvHead);
 /** Refused with FALSE. */
 qbool Ql_iotMBLocalRecv(quint16_t uart, quint8_t *data, quint32_t len);
 
-/** Refused with FALSE, as SDK 2.9 does: the packet has no topic. */
+/** Refused with FALSE, as SDK 2.9 does: 0x00B5 has no topic there, and its fields are not known. */
 qbool Ql_iotCmdBindcodeReport(quint8_t *bindcode, quint32_t len);
 
 /** Refused with FALSE. */
@@ -962,10 +972,10 @@ qbool Ql_iotConfigSetPsk(const char *psk);
 /** Gives a NULL pointer. */
 void Ql_iotConfigGetPsk(char **psk);
 
-/** Refused with NULL: the library has no cJSON. */
+/** Refused with NULL: the form of the JSON is not known. */
 cJSON *Ql_iotTtlv2Json(const void *ttlvHead);
 
-/** Refused with NULL: the library has no cJSON. */
+/** Refused with NULL: the form of the JSON is not known. */
 void *Ql_iotJson2Ttlv(const cJSON *json);
 
 /** 0: the device authenticates with its product secret, and later with the device secret that it got. FALSE for NULL. */

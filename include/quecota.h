@@ -381,6 +381,16 @@ typedef struct {
      * (QUECOTA_FAILURE_NO_PACKAGES).
      */
     int32_t (*apply_files)(void *ctx, const quecota_staged_file_t *files, uint32_t count);
+    /**
+     * Kinds of NMEA sentences that the position receiver gives, with commas between, such as "GGA,RMC"; at most 8 of
+     * them, of 7 characters at most. Copied at once. NULL: there is no receiver.
+     */
+    const char *(*position_kinds)(void *ctx);
+    /**
+     * Writes the last sentence of `kind`, one of position_kinds(), from "$" to its checksum, without line end, to
+     * `sentence`, which has `room` bytes (82 at least). Returns its length, or 0: there is none now, as NULL.
+     */
+    uint32_t (*position)(void *ctx, const char *kind, char *sentence, uint32_t room);
 } quecota_system_t;
 
 /**
@@ -655,6 +665,8 @@ typedef struct {
     int32_t succeeded;
     /** Why it failed; QUECOTA_FAILURE_NONE if it did not. */
     quecota_failure_t failure;
+    /** Which component. */
+    char component[QUECOTA_COMPONENT_SIZE];
 } quecota_end_t;
 
 /** What a port does next. */
@@ -755,7 +767,8 @@ quecota_error_t quecota_start(quecota_t *device);
 /**
  * One step: timers, one message, one report; then events. Returns the milliseconds that may pass before the next
  * call; call it earlier when the platform's wake() was called. From one task only; called anywhere else, or inside an
- * event callback, or for a device that is NULL or not started, it does nothing and returns 1000.
+ * event callback, or for a device that is NULL or not started, it does nothing and returns 1000. So it does on the Linux
+ * platform, whose own thread polls.
  */
 uint32_t quecota_poll(quecota_t *device);
 

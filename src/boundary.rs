@@ -294,9 +294,11 @@ mod tests {
                 let parameter = parameter.trim();
                 // A call that refuses reads nothing, and a list is looked up by what it is handed to.
                 let refuses = body.contains(&format!("\"{name}\"")) && body.contains("refuse(");
-                let is_list = parameter == "ttlvHead" || parameter == "nmeaTtlv";
+                let is_list = ["ttlvHead", "nmeaTtlv", "titleTtlv"].contains(&parameter);
+                let list_ways =
+                    ["send_list(", "report_outside(", "report_inside(", "read_receiver(", "lists::"];
                 let used = refuses
-                    || is_list && ["send_list(", "report(", "lists::"].iter().any(|way| body.contains(way))
+                    || is_list && list_ways.iter().any(|way| body.contains(way))
                     || ways.iter().any(|way| {
                         [",", ")"].iter().any(|end| body.contains(&format!("{way}{parameter}{end}")))
                     })

@@ -107,6 +107,8 @@ int main(int argc, char *argv[])
     MEMBER(quecota_system_t, run);
     MEMBER(quecota_system_t, stop);
     MEMBER(quecota_system_t, apply_files);
+    MEMBER(quecota_system_t, position_kinds);
+    MEMBER(quecota_system_t, position);
     STRUCT(quecota_platform_t);
     MEMBER(quecota_platform_t, size);
     MEMBER(quecota_platform_t, transport);
@@ -150,6 +152,7 @@ int main(int argc, char *argv[])
     MEMBER(quecota_end_t, size);
     MEMBER(quecota_end_t, succeeded);
     MEMBER(quecota_end_t, failure);
+    MEMBER(quecota_end_t, component);
     STRUCT(quecota_storage_fault_t);
     MEMBER(quecota_storage_fault_t, size);
     MEMBER(quecota_storage_fault_t, area);

@@ -171,6 +171,80 @@ static void what_cannot_be_sent_is_refused_with_a_line(void)
     CHECK_EQUAL(sent[0] - before, accepted);
 }
 
+static const char *kinds = "", *position = "";
+
+static const char *position_kinds(void *ctx)
+{
+    CHECK_EQUAL(((fake_platform_t *)ctx)->locked, 1);
+    return kinds;
+}
+
+static uint32_t last_position(void *ctx, const char *kind, char *sentence, uint32_t room)
+{
+    CHECK_EQUAL(((fake_platform_t *)ctx)->locked, 1);
+    CHECK(room >= 82);
+    return (uint32_t)snprintf(sentence, room, position, kind);
+}
+
+/* Calls the function of both kinds with the titles; each is refused with a line that has `rule`. */
+static void no_position(void *titles, const char *rule)
+{
+    CHECK_EQUAL(Ql_iotCmdBusLocReportInside(titles), FALSE);
+    CHECK(strstr(fake.line, "Ql_iotCmdBusLocReportInside() is refused: ") == fake.line && strstr(fake.line, rule) != NULL);
+    CHECK_EQUAL(Ql_iotCmdBusLocReportInside_ex(titles), -1);
+    CHECK(strstr(fake.line, rule) != NULL);
+    CHECK(Ql_iotLocGetData(titles) == NULL);
+    CHECK(strstr(fake.line, "Ql_iotLocGetData() is refused: ") == fake.line && strstr(fake.line, rule) != NULL);
+}
+
+static void the_platform_s_receiver_says_where_the_device_is(void)
+{
+    void *list, *titles = NULL;
+    qint32_t packet;
+    int before = sent[2];
+    kinds = "GGA,RMC";
+    position = "$GN%s,1*2F";
+    list = Ql_iotLocGetSupList();
+    CHECK_EQUAL(Ql_iotTtlvCountGet(list), 2);
+    CHECK(strcmp(Ql_iotTtlvNodeGetString(Ql_iotTtlvNodeGet(list, 1, NULL, NULL)), "RMC") == 0);
+    CHECK_EQUAL(Ql_iotCmdBusLocReportInside(NULL), TRUE);
+    run();
+    IS_LAST(0x0122, 1, "bus", "\x00\x13\x00\x18$GNGGA,1*2F;$GNRMC,1*2F;");
+    packet = Ql_iotCmdBusLocReportInside_ex(list); /* what is supported, is what may be asked for */
+    CHECK(packet > 0);
+    run();
+    CHECK_EQUAL(fake_last(&fake, 0x0122)->packet, packet);
+    Ql_iotTtlvFree(&list);
+
+    CHECK_EQUAL(Ql_iotTtlvIdAddString(&titles, 1, "rmc"), TRUE);
+    CHECK_EQUAL(Ql_iotCmdBusLocReportInside(titles), TRUE);
+    run();
+    IS_LAST(0x0122, 1, "bus", "\x00\x13\x00\x0C$GNRMC,1*2F;");
+    CHECK_EQUAL(sent[2] - before, 3);
+    list = Ql_iotLocGetData(titles);
+    CHECK_EQUAL(Ql_iotTtlvCountGet(list), 1);
+    CHECK(strcmp(Ql_iotTtlvNodeGetString(Ql_iotTtlvNodeGet(list, 0, NULL, NULL)), "$GNRMC,1*2F") == 0);
+    CHECK_EQUAL(Ql_iotCmdBusLocReportOutside(list), TRUE); /* and what was read may be reported */
+    run();
+    IS_LAST(0x0122, 1, "bus", "\x00\x13\x00\x0C$GNRMC,1*2F;");
+    Ql_iotTtlvFree(&list);
+
+    position = "";
+    no_position(NULL, "no sentence now");
+    position = "$GN%s;";
+    no_position(NULL, "no NMEA sentence");
+    position = "%300s"; /* more than there is room for */
+    CHECK_EQUAL(Ql_iotCmdBusLocReportInside(NULL), FALSE);
+    CHECK_EQUAL(Ql_iotTtlvIdAddString(&titles, 1, "GSV"), TRUE);
+    no_position(titles, "kinds of Ql_iotLocGetSupList()");
+    Ql_iotTtlvFree(&titles);
+    no_position((void *)&fake, "holds no kind");
+    kinds = "1234567,1234567,1234567,1234567,1234567,1234567,1234567,1234567,1";
+    no_position(NULL, "more than 63 characters");
+    kinds = "";
+    no_position(NULL, "no position receiver");
+}
+
 static void packet_ids_come_back(void)
 {
     quint8_t byte = 1;
@@ -232,6 +306,8 @@ static void a_reset_forgets_the_secret_and_a_clear_the_product(void)
 int main(void)
 {
     fake_init(&fake);
+    fake.system.position_kinds = position_kinds;
+    fake.system.position = last_position;
     application_start();
     CHECK(fake.device != NULL);
     Ql_iotConfigSetEventCB(counting);
@@ -243,6 +319,7 @@ int main(void)
     bytes_pass_both_ways();
     values_that_are_no_ttlv_are_refused();
     what_cannot_be_sent_is_refused_with_a_line();
+    the_platform_s_receiver_says_where_the_device_is();
     packet_ids_come_back();
     the_device_tells_of_itself();
     what_waits_when_the_link_is_lost_is_told();

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -92,6 +93,26 @@ static void a_signal_comes_to_the_application(void)
     CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
     CHECK(kill(getpid(), SIGTERM) == 0);
     CHECK_EQUAL(sigtimedwait(&set, NULL, &limit), SIGTERM);
+}
+
+static pthread_t application;
+
+static void never_in_the_application_s_thread(quint32_t event, qint32_t errcode, const void *value, quint32_t valLen)
+{
+    CHECK(!pthread_equal(pthread_self(), application));
+    on_event(event, errcode, value, valLen);
+}
+
+/* The library's thread polls, and nobody else: a poll of the application returns at once, with 1000. */
+static void a_poll_of_the_application_does_nothing(void)
+{
+    application = pthread_self();
+    Ql_iotConfigSetEventCB(never_in_the_application_s_thread);
+    CHECK_EQUAL(Ql_iotInit(), TRUE);
+    CHECK_EQUAL(Ql_iotConfigSetProductinfo("p1demo", "ZGVtby1zZWNyZXQtMDAx"), TRUE);
+    CHECK_EQUAL(Ql_iotConfigSetServer(QIOT_PPROTOCOL_MQTT, "mqtt://127.0.0.1:1"), TRUE);
+    CHECK_EQUAL(Ql_iotConfigSetConnmode(QIOT_CONNMODE_REQ), TRUE);
+    for (int i = 0; i < 100000 || !heard; i++) CHECK_EQUAL(quecota_poll(quecota_default_device()), 1000);
 }
 
 /* No file may be so large: an error, and no SIGXFSZ. */
@@ -191,6 +212,7 @@ int main(void)
     alone("log", a_reader_of_the_log_that_is_gone_ends_nothing);
     alone("network crates", lines_of_the_network_crates_come_to_the_log);
     alone("signals", a_signal_comes_to_the_application);
+    alone("poll", a_poll_of_the_application_does_nothing);
     alone("file size", a_limit_of_the_file_size_is_an_error);
     alone("files", files_are_private);
     alone("fork", a_forked_child_is_refused);

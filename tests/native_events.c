@@ -123,7 +123,13 @@ static void ends(void)
     CHECK_EQUAL(quecota_init(&memory, sizeof memory, &config, &fake.platform, &device), QUECOTA_OK);
     CHECK_EQUAL(quecota_start(device), QUECOTA_OK);
     CHECK_EQUAL(quecota_parse_end(device, QUECOTA_OTA_SUCCESS, &end), QUECOTA_OK);
-    CHECK(end.succeeded != 0 && end.failure == QUECOTA_FAILURE_NONE);
+    CHECK(end.succeeded != 0 && end.failure == QUECOTA_FAILURE_NONE && end.component[0] == 0);
+    /* As an application has it that was compiled before there was a component. */
+    memset(&end, 0x5A, sizeof end);
+    end.size = 12;
+    CHECK_EQUAL(quecota_parse_end(device, QUECOTA_OTA_SUCCESS, &end), QUECOTA_OK);
+    CHECK(end.size == 12 && end.succeeded != 0 && end.component[0] == 0x5A);
+    end.size = sizeof end;
     CHECK_EQUAL(quecota_parse_end(device, QUECOTA_OTA_FAILED, &end), QUECOTA_OK);
     CHECK_EQUAL(end.succeeded, 0);
     CHECK_EQUAL(quecota_parse_end(device, QUECOTA_OTA_UPDATING, &end), QUECOTA_ERROR_VALUE);

@@ -63,6 +63,7 @@ static void on_event(void *ctx, uint32_t event, int32_t code, void *value, uint3
 {
     app_t *app = ctx;
     char *text = value;
+    quecota_end_t end = {.size = sizeof end};
     CHECK(!app->fake->locked);
     CHECK((value == NULL) == (length == 0));
     if (text) {
@@ -99,9 +100,13 @@ static void on_event(void *ctx, uint32_t event, int32_t code, void *value, uint3
         CHECK_EQUAL(quecota_set_mcu_version(app->device, "MCU", "2"), QUECOTA_OK);
         break;
     case QUECOTA_OTA_SUCCESS:
+        CHECK_EQUAL(quecota_parse_end(app->device, code, &end), QUECOTA_OK);
+        CHECK(end.succeeded && strcmp(end.component, "MCU") == 0);
         app->done = 1;
         break;
     case QUECOTA_OTA_FAILED:
+        CHECK_EQUAL(quecota_parse_end(app->device, code, &end), QUECOTA_OK);
+        CHECK(!end.succeeded && strcmp(end.component, "MCU") == 0);
         app->failed = app->done = 1;
         break;
     default:

@@ -308,6 +308,7 @@ static void drop_in_calls(void)
     DROP_IN(Ql_iotConfigGetMcuVersion("MCU", NULL), "MCU", "must not be NULL");
     REFUSED_ON(&drop_in, IS_UNKNOWN, Ql_iotConfigGetMcuVersion("MCU", &version), "MCU", "not known");
     DROP_IN(Ql_iotCmdOtaAction(1), "1", "present OTA state");
+    DROP_IN(Ql_iotCmdBusLocReportInside(NULL), "", "no position receiver");
     DROP_IN(Ql_iotCmdOtaMcuFWDataRead(7, data, 4), "7", "inside the staged piece");
     CHECK_EQUAL(Ql_iotConfigSetProductinfo("p1abcd", "MTIzNDU2Nzg5MGFi"), TRUE);
     CHECK_EQUAL(Ql_iotConfigSetServer(QIOT_PPROTOCOL_MQTT, "mqtt://cloud.example:1883"), TRUE);

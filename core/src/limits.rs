@@ -45,6 +45,10 @@ pub const PACKAGE_FILES: usize = 5;
 pub const PACKAGE_URLS: usize = FIRMWARE_URL;
 /// Receive buffer that the caller provides, at least.
 pub const RECEIVE_BUFFER_MIN: usize = 2048;
+/// Kinds of sentences that a position receiver gives, with the commas between.
+pub const POSITION_KINDS: usize = 63;
+/// Name of such a kind, as `GGA`.
+pub const POSITION_KIND: usize = 7;
 /// Longest uplink frame of the agent, stuffing included.
 pub const SEND_BUFFER: usize = 2048;
 /// A progress record is written once per interval of downloaded bytes.

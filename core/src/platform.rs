@@ -344,6 +344,15 @@ pub trait System {
     fn rsrp(&mut self) -> Option<i16> {
         None
     }
+    /// Kinds of NMEA sentences that the position receiver gives, with commas between, such as `GGA,RMC`; empty: there is
+    /// no receiver. Copied at once.
+    fn position_kinds(&mut self) -> &str {
+        ""
+    }
+    /// Writes the last sentence of a kind to `out`; gives its length, 0: there is none now.
+    fn position(&mut self, _kind: &str, _out: &mut [u8]) -> usize {
+        0
+    }
     /// Bytes that the device reports as free for firmware, when it differs from the image area.
     fn free_space(&mut self) -> Option<u32> {
         None

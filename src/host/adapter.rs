@@ -13,8 +13,8 @@ use super::signal;
 use super::sink::{EventSink, Generation};
 use crate::native::{DeviceRef, RustPlatform};
 
-/// When the thread looks again while the application polls by itself.
-const POLLED_ELSEWHERE: Duration = Duration::from_secs(1);
+/// When the thread looks again after a step that could not be made.
+const NOT_POLLED: Duration = Duration::from_secs(1);
 
 /// A platform in Rust with the thread that polls its device.
 pub(super) struct Adapter<P> {
@@ -75,7 +75,7 @@ impl<P: Platform + Send + 'static> RustPlatform for Adapter<P> {
         let spawned = signal::spawn("quecota", move || {
             let mut wait = Duration::ZERO;
             while inbox.recv_timeout(wait) != Err(RecvTimeoutError::Disconnected) {
-                wait = device.poll().map_or(POLLED_ELSEWHERE, |millis| Duration::from_millis(millis.into()));
+                wait = device.poll().map_or(NOT_POLLED, |millis| Duration::from_millis(millis.into()));
             }
         });
         match spawned {

@@ -396,6 +396,25 @@ impl System for &CPlatform {
         self.number(self.system.rsrp).and_then(|value| i16::try_from(value).ok())
     }
 
+    // What asks for positions is the drop-in API alone; an image without it is spared the way there.
+    #[cfg(feature = "ql-api")]
+    fn position_kinds(&mut self) -> &str {
+        self.text(self.system.position_kinds)
+    }
+
+    #[cfg(feature = "ql-api")]
+    fn position(&mut self, kind: &str, out: &mut [u8]) -> usize {
+        let table = &self.system;
+        let mut kind_room = CStrBuf::<{ limits::POSITION_KIND + 1 }>::EMPTY;
+        let kind = kind_room.hold(kind);
+        let room = length(out);
+        let written = table.position.map_or(0, |position| {
+            // SAFETY: see above.
+            unsafe { position(table.ctx, kind.as_ptr(), out.as_mut_ptr().cast(), room) }
+        });
+        written.min(room) as usize
+    }
+
     fn free_space(&mut self) -> Option<u32> {
         let table = &self.system;
         // SAFETY: see above.

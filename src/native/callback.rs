@@ -35,7 +35,7 @@ impl Callback {
             unsafe { function(ctx, event.event, event.code, value, length) }
         };
         match event.value {
-            EventValue::None => call(core::ptr::null_mut(), 0),
+            EventValue::None | EventValue::Ended(_) => call(core::ptr::null_mut(), 0),
             EventValue::Text(text) => {
                 let mut room = CStrBuf::<{ limits::EVENT_TEXT + 1 }>::EMPTY;
                 let copy = room.hold(&text);

@@ -9,8 +9,10 @@ use core::mem::MaybeUninit;
 
 #[cfg(feature = "http")]
 use quecota_core::agent::Flow;
-use quecota_core::agent::{Agent, Dialect, Resume};
+use quecota_core::agent::{Agent, Dialect, Event, EventValue, Resume};
+use quecota_core::limits;
 use quecota_core::platform::Platform;
+use quecota_core::text::Text;
 
 use super::callback::Callback;
 use super::closure::Does;
@@ -63,6 +65,8 @@ pub struct State {
     /// The task whose poll is delivering events.
     delivering: Option<Task>,
     callback: Callback,
+    /// The component of the upgrade whose end is told, or was told last.
+    ended: Text<{ limits::COMPONENT }>,
     /// The agent.
     pub agent: Agent<'static>,
 }
@@ -114,6 +118,7 @@ impl Device {
             (&raw mut (*state).polling).write(false);
             (&raw mut (*state).delivering).write(None);
             (&raw mut (*state).callback).write(callback);
+            (&raw mut (*state).ended).write(Text::new());
             (&raw mut (*place).provider).write(*provider);
             (&raw mut (*place).held).write(Cell::new(false));
             (&raw mut (*place).alive).write(Cell::new(ALIVE));
@@ -220,6 +225,11 @@ impl Device {
         unsafe { self.provider.run(self.handle()) }
     }
 
+    /// [`Self::poll`] for a task of the application. An error where the platform has a thread that polls.
+    pub fn poll_of_application(&self) -> Result<u32, Error> {
+        if self.provider.polls_by_itself() { Err(QUECOTA_ERROR_REENTRY) } else { self.poll() }
+    }
+
     /// One step, then the events that are there. Returns the milliseconds until the next is due.
     pub fn poll(&self) -> Result<u32, Error> {
         let task = self.provider.task();
@@ -240,6 +250,10 @@ impl Device {
                     (event, callback, (bytes.as_mut_ptr(), bytes.len()))
                 }),
             };
+            if let Some((Event { value: EventValue::Ended(component), .. }, ..)) = &next {
+                // As long as any name of a component.
+                let _ = state.ended.set(component);
+            }
             state.delivering = next.is_some().then_some(task);
             next
         })? {
@@ -248,6 +262,11 @@ impl Device {
             wait = 0;
         }
         Ok(wait)
+    }
+
+    /// The component of the upgrade whose end was told last; empty before the first.
+    pub fn ended(&self) -> Result<Text<{ limits::COMPONENT }>, Error> {
+        self.enter(|state, _| state.ended)
     }
 
     /// Sets the application's slot for events; works before the start, too.
@@ -298,8 +317,8 @@ impl DeviceRef {
         self.device().tell(work).ok()
     }
 
-    /// One step. Returns the milliseconds until the next is due; `None`: another task polls, or the device is not
-    /// started.
+    /// One step of the platform's own thread. Returns the milliseconds until the next is due; `None`: the device cannot
+    /// be polled now.
     pub fn poll(&self) -> Option<u32> {
         self.device().poll().ok()
     }

@@ -1,6 +1,7 @@
 //! OTA events as structs, for C: what an application would else read from their texts.
 
 use core::ffi::{c_char, c_void};
+use core::mem::offset_of;
 
 use quecota_core::limits;
 use quecota_core::wire::event::{PieceEvent, PlanEvent, StartEvent};
@@ -86,6 +87,8 @@ pub struct quecota_end_t {
     pub succeeded: i32,
     /// Why it failed; QUECOTA_FAILURE_NONE if it did not.
     pub failure: quecota_failure_t,
+    /// Which component.
+    pub component: [c_char; QUECOTA_COMPONENT_SIZE],
 }
 
 // SAFETY: repr(C), size first; zeros are valid values.
@@ -106,7 +109,7 @@ unsafe impl Growing for quecota_piece_t {
 // SAFETY: as above.
 unsafe impl Growing for quecota_end_t {
     const NAME: &'static str = "end";
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = offset_of!(quecota_end_t, failure) + size_of::<quecota_failure_t>();
 }
 
 /// Reads the value of a QUECOTA_OTA_PLAN into `*plan`. QUECOTA_ERROR_VALUE: it is no such text, or its names are too long;
@@ -230,17 +233,23 @@ pub unsafe extern "C" fn quecota_parse_end(
 ) -> quecota_error_t {
     boundary!(PANIC, {
         // SAFETY: the C caller's promise about the handle.
-        if unsafe { live(device) }.is_none() {
-            return NULL;
-        }
+        let Some(live) = (unsafe { live(device) }) else { return NULL };
         let succeeded = code == quecota_ota_values::QUECOTA_OTA_SUCCESS as quecota_ota_t;
         if !succeeded && code != quecota_ota_values::QUECOTA_OTA_FAILED as quecota_ota_t {
             return VALUE;
         }
         // SAFETY: the caller's promise about the handle.
         let failure = if succeeded { 0 } else { unsafe { quecota_ota_failure(device) } };
+        let mut ended = quecota_end_t {
+            size: 0,
+            succeeded: succeeded.into(),
+            failure,
+            component: [0; QUECOTA_COMPONENT_SIZE],
+        };
+        // Inside a function of the platform table there is none to be had.
+        let component = live.ended().unwrap_or_default();
         // SAFETY: the C caller's promise about the struct.
-        unsafe { hand_out(end, quecota_end_t { size: 0, succeeded: succeeded.into(), failure }) }
+        if put(&mut ended.component, &component) { unsafe { hand_out(end, ended) } } else { VALUE }
     })
 }
 

@@ -99,7 +99,8 @@ pub unsafe extern "C" fn quecota_start(device: *mut quecota_t) -> quecota_error_
 
 /// One step: timers, one message, one report; then events. Returns the milliseconds that may pass before the next
 /// call; call it earlier when the platform's wake() was called. From one task only; called anywhere else, or inside an
-/// event callback, or for a device that is NULL or not started, it does nothing and returns 1000.
+/// event callback, or for a device that is NULL or not started, it does nothing and returns 1000. So it does on the Linux
+/// platform, whose own thread polls.
 ///
 /// # Safety
 /// As quecota_start().
@@ -107,7 +108,9 @@ pub unsafe extern "C" fn quecota_start(device: *mut quecota_t) -> quecota_error_
 pub unsafe extern "C" fn quecota_poll(device: *mut quecota_t) -> u32 {
     boundary!(NOTHING_TO_POLL, {
         // SAFETY: the C caller's promise about the handle.
-        unsafe { live(device) }.and_then(|device| device.poll().ok()).unwrap_or(NOTHING_TO_POLL)
+        unsafe { live(device) }
+            .and_then(|device| device.poll_of_application().ok())
+            .unwrap_or(NOTHING_TO_POLL)
     })
 }
 

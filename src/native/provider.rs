@@ -102,6 +102,16 @@ impl Provider {
         }
     }
 
+    /// Whether [`Self::run`] has a task of its own poll, and quecota_poll() has nothing to do.
+    pub fn polls_by_itself(&self) -> bool {
+        match self {
+            // The task of a table calls quecota_poll().
+            Provider::C(_) => false,
+            #[cfg(feature = "host")]
+            Provider::Rust(_) => true,
+        }
+    }
+
     /// Ends what [`Self::run`] began; nobody uses the device any more. Called without the lock.
     pub fn stop(&self) {
         match self {

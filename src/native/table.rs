@@ -244,6 +244,14 @@ pub struct quecota_system_t {
     pub apply_files: Option<
         unsafe extern "C" fn(ctx: *mut c_void, files: *const quecota_staged_file_t, count: u32) -> i32,
     >,
+    /// Kinds of NMEA sentences that the position receiver gives, with commas between, such as "GGA,RMC"; at most 8 of
+    /// them, of 7 characters at most. Copied at once. NULL: there is no receiver.
+    pub position_kinds: Option<unsafe extern "C" fn(ctx: *mut c_void) -> *const c_char>,
+    /// Writes the last sentence of `kind`, one of position_kinds(), from "$" to its checksum, without line end, to
+    /// `sentence`, which has `room` bytes (82 at least). Returns its length, or 0: there is none now, as NULL.
+    pub position: Option<
+        unsafe extern "C" fn(ctx: *mut c_void, kind: *const c_char, sentence: *mut c_char, room: u32) -> u32,
+    >,
 }
 
 /// The platform of a device. The structs are copied by quecota_init(); what the `ctx` pointers point to must outlive

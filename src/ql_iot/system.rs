@@ -23,7 +23,7 @@ const _: () = assert!(VALUES >= limits::MCU_LIST + 4 * limits::VERSION + 256);
 
 /// What the device tells of itself.
 #[derive(Clone, Copy)]
-enum About {
+enum ReportKind {
     /// 0x0034.
     Status,
     /// 0x0044.
@@ -43,24 +43,24 @@ unsafe fn ids_of<'a>(ids: *mut u16, size: u32) -> &'a [u16] {
 }
 
 /// Works on the values as they go over the wire; those that the device does not know are left out.
-fn with_values<R>(about: About, ids: &[u16], work: impl FnOnce(&[u8]) -> Option<R>) -> Option<R> {
+fn with_values<R>(kind: ReportKind, ids: &[u16], work: impl FnOnce(&[u8]) -> Option<R>) -> Option<R> {
     let mut values = [0; VALUES];
     let ids = Ids::of(ids);
     let length = device()?
-        .ask(|agent, platform| match about {
-            About::Status => agent.status_values(platform, ids, &mut values),
-            About::Info => agent.info_values(platform, ids, &mut values),
+        .ask(|agent, platform| match kind {
+            ReportKind::Status => agent.status_values(platform, ids, &mut values),
+            ReportKind::Info => agent.info_values(platform, ids, &mut values),
         })
         .ok()??;
     work(values.get(..length)?)
 }
 
-fn report(name: &str, about: About, ids: &[u16]) -> qbool {
-    let command = match about {
-        About::Status => Command::STATUS_REPORT,
-        About::Info => Command::INFO_REPORT,
+fn report(name: &str, kind: ReportKind, ids: &[u16]) -> qbool {
+    let command = match kind {
+        ReportKind::Status => Command::STATUS_REPORT,
+        ReportKind::Info => Command::INFO_REPORT,
     };
-    let has_values = with_values(about, ids, |values| (!values.is_empty()).then_some(()));
+    let has_values = with_values(kind, ids, |values| (!values.is_empty()).then_some(()));
     if has_values.is_none() {
         return refuse(name, "none of the ids has a value here; 1 to 32 ids are right", FALSE);
     }
@@ -72,8 +72,8 @@ fn report(name: &str, about: About, ids: &[u16]) -> qbool {
     qbool::from(sent.is_some())
 }
 
-fn list(about: About, ids: &[u16]) -> *mut c_void {
-    let made = with_values(about, ids, |values| (!values.is_empty()).then(|| lists::from_wire(values)));
+fn list(kind: ReportKind, ids: &[u16]) -> *mut c_void {
+    let made = with_values(kind, ids, |values| (!values.is_empty()).then(|| lists::from_wire(values)));
     made.unwrap_or(null_mut())
 }
 
@@ -86,7 +86,7 @@ fn list(about: About, ids: &[u16]) -> *mut c_void {
 pub unsafe extern "C" fn Ql_iotCmdSysStatusReport(ids: *mut quint16_t, size: quint32_t) -> qbool {
     boundary!(FALSE, {
         // SAFETY: the caller's promise.
-        report("Ql_iotCmdSysStatusReport", About::Status, unsafe { ids_of(ids, size) })
+        report("Ql_iotCmdSysStatusReport", ReportKind::Status, unsafe { ids_of(ids, size) })
     })
 }
 
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn Ql_iotCmdSysStatusReport(ids: *mut quint16_t, size: qui
 pub unsafe extern "C" fn Ql_iotCmdSysDevInfoReport(ids: *mut quint16_t, size: quint32_t) -> qbool {
     boundary!(FALSE, {
         // SAFETY: the caller's promise.
-        report("Ql_iotCmdSysDevInfoReport", About::Info, unsafe { ids_of(ids, size) })
+        report("Ql_iotCmdSysDevInfoReport", ReportKind::Info, unsafe { ids_of(ids, size) })
     })
 }
 
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn Ql_iotCmdSysDevInfoReport(ids: *mut quint16_t, size: qu
 pub unsafe extern "C" fn Ql_iotSysGetDevStatus(ids: *mut quint16_t, size: quint32_t) -> *mut c_void {
     boundary!(null_mut(), {
         // SAFETY: the caller's promise.
-        list(About::Status, unsafe { ids_of(ids, size) })
+        list(ReportKind::Status, unsafe { ids_of(ids, size) })
     })
 }
 
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn Ql_iotSysGetDevStatus(ids: *mut quint16_t, size: quint3
 pub unsafe extern "C" fn Ql_iotSysGetDevInfo(ids: *mut quint16_t, size: quint32_t) -> *mut c_void {
     boundary!(null_mut(), {
         // SAFETY: the caller's promise.
-        list(About::Info, unsafe { ids_of(ids, size) })
+        list(ReportKind::Info, unsafe { ids_of(ids, size) })
     })
 }
 
@@ -148,7 +148,7 @@ pub extern "C" fn Ql_iotClear() -> qbool {
     })
 }
 
-/// Refused: the command of the time request is not known.
+/// Refused: neither the command of the time request nor that of its answer is known.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotCmdSysNTPReq() -> qbool {
     boundary!(FALSE, { refuse("Ql_iotCmdSysNTPReq", "the command of the time request is not known", FALSE) })

@@ -16,7 +16,7 @@ pub struct cJSON {
     _opaque: [u8; 0],
 }
 
-/// Refused with FALSE, as SDK 2.9 does: the packet has no topic.
+/// Refused with FALSE, as SDK 2.9 does: 0x00B5 has no topic there, and its fields are not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotCmdBindcodeReport(bindcode: *mut quint8_t, len: quint32_t) -> qbool {
     boundary!(FALSE, { refuse("Ql_iotCmdBindcodeReport", WHY, FALSE) })
@@ -98,19 +98,21 @@ pub unsafe extern "C" fn Ql_iotConfigGetPsk(psk: *mut *mut c_char) {
     })
 }
 
-/// Refused with NULL: the library has no cJSON.
+/// Refused with NULL: the form of the JSON is not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotTtlv2Json(ttlvHead: *const c_void) -> *mut cJSON {
     boundary!(null_mut(), {
-        refuse("Ql_iotTtlv2Json", "the library has no cJSON; read the list by Ql_iotTtlvNodeGet", null_mut())
+        let why = "the form of the JSON is not known; read the list by Ql_iotTtlvNodeGet";
+        refuse("Ql_iotTtlv2Json", why, null_mut())
     })
 }
 
-/// Refused with NULL: the library has no cJSON.
+/// Refused with NULL: the form of the JSON is not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn Ql_iotJson2Ttlv(json: *const cJSON) -> *mut c_void {
     boundary!(null_mut(), {
-        refuse("Ql_iotJson2Ttlv", "the library has no cJSON; build the list by Ql_iotTtlvIdAdd*", null_mut())
+        let why = "the form of the JSON is not known; build the list by Ql_iotTtlvIdAdd*";
+        refuse("Ql_iotJson2Ttlv", why, null_mut())
     })
 }
 

@@ -95,8 +95,8 @@ impl Agent<'_> {
             OtaEvent::Downloaded if is_mcu => (DOWNLOADED, EventValue::Text(self.piece_text())),
             OtaEvent::Downloaded => (DOWNLOADED, EventValue::None),
             OtaEvent::Updating => (UPDATING, EventValue::None),
-            OtaEvent::Success => (UPDATE_OK, EventValue::None),
-            OtaEvent::Failure => (UPDATE_FAIL, EventValue::None),
+            OtaEvent::Success => (UPDATE_OK, self.ended()),
+            OtaEvent::Failure => (UPDATE_FAIL, self.ended()),
             OtaEvent::Answer => {
                 let Some(value) = self.answer_value(input) else { return };
                 (ANSWER, value)
@@ -133,6 +133,10 @@ impl Agent<'_> {
                 Some(EventValue::Text(Text::of(text).unwrap_or_default()))
             }
         }
+    }
+
+    fn ended(&self) -> EventValue {
+        EventValue::Ended(Text::of(&self.machine.image().component).unwrap_or_default())
     }
 
     fn piece_text(&self) -> Text<{ limits::EVENT_TEXT }> {

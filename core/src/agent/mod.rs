@@ -89,6 +89,8 @@ pub enum EventValue {
     None,
     /// A text of QUECTHING.md 2.
     Text(Text<{ limits::EVENT_TEXT }>),
+    /// NULL, 0, at the end of an upgrade of this component.
+    Ended(Text<{ limits::EVENT_TEXT }>),
     /// A 32-bit number (10707 of the 2.9 dialect, the packet id of a message that was sent in the 2.10 dialect).
     Number(u32),
     /// What [`Agent::received`] gives.

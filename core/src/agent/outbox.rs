@@ -11,6 +11,7 @@ const NONE: u8 = 0;
 const NUMBER: u8 = 1;
 const TEXT: u8 = 2;
 const RECEIVED: u8 = 3;
+const ENDED: u8 = 4;
 
 /// Oldest first.
 pub(super) struct Outbox {
@@ -50,7 +51,7 @@ impl Outbox {
             + match value {
                 EventValue::None | EventValue::Received => 0,
                 EventValue::Number(_) => 4,
-                EventValue::Text(text) => 2 + text.len(),
+                EventValue::Text(text) | EventValue::Ended(text) => 2 + text.len(),
             };
         if size > limits::OUTBOX - self.used.min(limits::OUTBOX) {
             return Err(Full);
@@ -64,8 +65,8 @@ impl Outbox {
                 self.put(NUMBER);
                 self.put_all(&number.to_be_bytes());
             }
-            EventValue::Text(text) => {
-                self.put(TEXT);
+            EventValue::Text(text) | EventValue::Ended(text) => {
+                self.put(if matches!(value, EventValue::Ended(_)) { ENDED } else { TEXT });
                 self.put_all(&(text.len() as u16).to_be_bytes());
                 self.put_all(text.as_bytes());
             }
@@ -78,12 +79,13 @@ impl Outbox {
     pub(super) fn pop(&mut self) -> Option<Event> {
         let event = u32::from(self.take()?);
         let code = i32::from(self.take_u16()?);
-        let value = match self.take()? {
+        let tag = self.take()?;
+        let value = match tag {
             NUMBER => {
                 let (high, low) = (self.take_u16()?, self.take_u16()?);
                 EventValue::Number(u32::from(high) << 16 | u32::from(low))
             }
-            TEXT => {
+            TEXT | ENDED => {
                 let length = usize::from(self.take_u16()?);
                 let mut bytes = [0; limits::EVENT_TEXT];
                 for place in bytes.iter_mut().take(length) {
@@ -91,7 +93,8 @@ impl Outbox {
                 }
                 let text =
                     bytes.get(..length).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("");
-                EventValue::Text(Text::of(text).unwrap_or_default())
+                let text = Text::of(text).unwrap_or_default();
+                if tag == ENDED { EventValue::Ended(text) } else { EventValue::Text(text) }
             }
             RECEIVED => EventValue::Received,
             _ => EventValue::None,
