@@ -56,8 +56,8 @@ pub fn arm_linux() -> Outcome {
     run(Command::new("ctest").current_dir(folder).args(ctest))
 }
 
-/// The core's tests on PowerPC, under qemu: codec, journal and digests where the first byte of a number is its highest. Rust's standard library for that machine is built
-/// from Debian's sources.
+/// The core's tests on PowerPC, under qemu: codec, journal and digests where the first byte of a number is its highest.
+/// Rust's standard library for that machine is built from Debian's sources.
 pub fn big_endian() -> Outcome {
     setup::packages(&[setup::LONG])?;
     let mut tests = Command::new("/usr/bin/cargo");

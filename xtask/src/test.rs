@@ -10,19 +10,8 @@ use std::time::{Duration, Instant};
 /// A named part of the tests.
 type Stage = (&'static str, fn() -> Outcome);
 
-<<<<<<< HEAD
 const STAGES: &[Stage] =
     &[("form", form), ("c", c), ("rust", rust), ("browser", browser::test), ("firmware", firmware::check)];
-/// With `--long`: hours, not minutes.
-const LONG: Stage = ("long", long);
-=======
-const STAGES: &[Stage] = &[
-    ("form", form),
-    ("c", c),
-    ("rust", rust),
-    ("browser", browser::test),
-    ("firmware", || firmware::check(false)),
-];
 /// With `--long`, or by their names: hours, not minutes.
 const LONG: &[Stage] = &[
     ("long", long),
@@ -31,7 +20,6 @@ const LONG: &[Stage] = &[
     ("powerpc", cross::big_endian),
     ("sanitized", cross::sanitized),
 ];
->>>>>>> b532093 (xtask: other machines are stages of their own; rustdoc without a warning in form; docs: the guides name the packages that they need, and tests run the commands of host.md and of the examples)
 
 /// Lives of the center that its simulation plays with `--long`.
 const CENTER_SEEDS: &str = "5000";
@@ -46,19 +34,11 @@ pub fn run(words: &[&str]) -> Outcome {
     if let Some(unknown) = names.iter().find(|name| !known.contains(*name)) {
         return fail(format!("`{unknown}` is no stage; there are: {}", known.join(", ")));
     }
-<<<<<<< HEAD
-    let is_wanted = |name: &str| match name {
-        "long" => !flags.is_empty() || names.contains(&name),
-        _ => names.is_empty() || names.contains(&name),
-    };
-    setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::TARGETS, setup::BOARD, setup::TEST])?;
-=======
     let mut wanted = names;
     let rest: [&[Stage]; 2] =
         [if wanted.is_empty() { STAGES } else { &[] }, if flags.is_empty() { &[] } else { LONG }];
     wanted.extend(rest.into_iter().flatten().map(|(name, _)| *name));
-    setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::TEST])?;
->>>>>>> b532093 (xtask: other machines are stages of their own; rustdoc without a warning in form; docs: the guides name the packages that they need, and tests run the commands of host.md and of the examples)
+    setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::TARGETS, setup::BOARD, setup::TEST])?;
     let mut times = Vec::new();
     let mut failed = Vec::new();
     for (name, stage) in STAGES.iter().chain(LONG).filter(|(name, _)| wanted.contains(name)) {
