@@ -91,7 +91,7 @@ fn an_image_that_staging_holds_survives_a_cut_anywhere() {
 
 #[test]
 fn module_firmware_survives_a_cut_anywhere() {
-    let shapes = [(0xFF, 8), (0x00, 1)];
+    let shapes = [(0xFF, 8), (0x00, 1), (0xFF, 256)];
     expect_whole("module", |sweep| one_cut_anywhere(Upgrade::Module, &shapes, sweep));
 }
 
