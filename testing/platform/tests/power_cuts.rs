@@ -80,7 +80,11 @@ fn an_upgrade_in_pieces_survives_a_cut_anywhere_on_flash_that_erases_to_zeros() 
 #[test]
 fn an_upgrade_in_pieces_with_the_application_s_mark_fetches_at_most_an_interval_again() {
     let shapes = [(0xFF, 4), (0x00, 256)];
-    expect_whole("MCU in 3 pieces with marks", |sweep| one_cut_anywhere(Upgrade::Marked, &shapes, sweep));
+    expect_whole("MCU in 3 pieces with marks", |sweep| {
+        one_cut_anywhere(Upgrade::Marked, &shapes, sweep);
+        sweep.one_cut(Scenario::new(Upgrade::Marked, 0xFF, 1), Grain::MIDDLE_ALL);
+        sweep.one_cut(Scenario::new(Upgrade::Marked, 0x00, 8), Grain::MIDDLE_ALL);
+    });
 }
 
 #[test]
