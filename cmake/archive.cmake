@@ -2,7 +2,7 @@
 # headers, without debug information, and the object of src/ql_iot/init.c. So it links beside another Rust library. In one of the
 # profile firmware nothing of Rust may be left that panics, formats or allocates.
 #
-#   cmake -D CARGO_ARCHIVE=... -D ARCHIVE=... -D INIT=... -D HEADERS=... -D HOST=... -D PROFILE=... -D LD=... -D LD_FLAGS=...
+#   cmake -D CARGO_ARCHIVE=... -D ARCHIVE=... -D INIT=... -D HEADERS=... -D HOST=... -D BARE_METAL=... -D LD=... -D LD_FLAGS=...
 #       -D OBJCOPY=... -D NM=... -D AR=... -P archive.cmake
 #
 # The tools are those of GNU binutils. rustc's bitcode goes, because GNU ar would load an LLVM that cannot read it.
@@ -36,7 +36,7 @@ if(NOT HOST)
     list(APPEND globals --weaken-symbol=malloc --weaken-symbol=free)
 endif()
 run(${OBJCOPY} --remove-section=.llvmbc --remove-section=.llvmcmd ${object})
-if(PROFILE STREQUAL firmware)
+if(BARE_METAL)
     execute_process(COMMAND ${NM} ${object} OUTPUT_VARIABLE symbols RESULT_VARIABLE result)
     if(NOT result EQUAL 0 OR NOT symbols MATCHES quecota_init)
         message(FATAL_ERROR "${NM} ${object} ended with ${result} and shows no symbol of the library")
