@@ -253,6 +253,23 @@ async fn lists_of_all_products_hold_what_is_in_reach_alone() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_scoped_caller_is_full_as_long_as_there_is_more() {
+    let world = World::new().await;
+    let again = json!({ "name": "p2 again" });
+    world.made("/plans/2/clone", again).await;
+    for (path, first, second) in [("/plans", 2, Some(3)), ("/packages", 2, None)] {
+        let (status, page) = world.get("operator of p2", &format!("{path}?limit=1")).await;
+        assert_eq!((status, &page["items"][0]["id"]), (200, &json!(first)), "{path}: {page}");
+        let next = second.map_or(Value::Null, |_| json!(first.to_string()));
+        assert_eq!(page["next"], next, "{path}: {page}");
+        if let Some(second) = second {
+            let (_, page) = world.get("operator of p2", &format!("{path}?limit=1&after={first}")).await;
+            assert_eq!((&page["items"][0]["id"], &page["next"]), (&json!(second), &Value::Null), "{page}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_end_user_sees_their_own_device_and_no_plan_of_others() {
     let world = World::new().await;
     assert_eq!(world.get("end user of d1", "/products/p1/devices/d1/upgrade-plan").await.0, 200);

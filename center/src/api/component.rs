@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::{Body, Named};
-use super::page::Answer;
+use super::extract::{Asked, Body, Named};
+use super::page::{Answer, Part};
 use crate::rules::{ComponentNo, ProductKey};
 use crate::store::Component;
 
@@ -33,14 +33,18 @@ pub(super) struct Changes {
     kind: String,
 }
 
-/// `GET /products/{pk}/components`: all of them.
+/// `GET /products/{pk}/components`: a page of them, by identifier.
 pub(super) async fn list(
     State(api): State<Api>,
     Named(product): Named<ProductKey>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<Answer<Component>>, ApiError> {
+    let limit = part.limit()?;
     let mut store = api.engine.store().read().await?;
     store.product(&product).await?;
-    Ok(Json(Answer { items: store.components(&product).await?, next: None }))
+    let components = store.components(&product).await?.into_iter();
+    let rest = components.filter(|component| component.no.as_str() > part.after_key());
+    Ok(Json(Answer::cut(rest, limit, |component| component.no.to_string())))
 }
 
 /// `POST /products/{pk}/components`: adds a component to a product.

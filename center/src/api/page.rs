@@ -46,6 +46,41 @@ impl Part {
     }
 }
 
+/// A page of what is in the caller's reach, gathered from as many pages of the store as it takes to fill it.
+pub(super) struct Gathered<R> {
+    rows: Vec<R>,
+    limit: usize,
+    next: Option<i64>,
+}
+
+impl<R> Gathered<R> {
+    /// Nothing yet.
+    pub(super) fn up_to(limit: i64) -> Self {
+        Self { rows: Vec::new(), limit: usize::try_from(limit).unwrap_or_default(), next: None }
+    }
+
+    /// Takes what is in reach of a page of the store; says where the next one begins, if it is needed.
+    pub(super) fn take(
+        &mut self,
+        page: Page<R>,
+        is_in_reach: impl Fn(&R) -> bool,
+        number: impl Fn(&R) -> i64,
+    ) -> Option<i64> {
+        for row in page.rows.into_iter().filter(is_in_reach) {
+            if self.rows.len() == self.limit {
+                self.next = self.rows.last().map(number);
+                return None;
+            }
+            self.rows.push(row);
+        }
+        page.next
+    }
+
+    pub(super) fn page(self) -> Page<R> {
+        Page { rows: self.rows, next: self.next }
+    }
+}
+
 /// A page of a list: `next` is the `after` of the next page; null: this is the last one.
 #[derive(Debug, Serialize)]
 pub(super) struct Answer<T> {

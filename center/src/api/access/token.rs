@@ -13,7 +13,7 @@ use crate::access::{AccessError, DeviceName, Principal, ProductScope, Role};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Body, Named};
-use crate::api::page::{Answer, Part};
+use crate::api::page::{Answer, Gathered, Part};
 use crate::clock::Millis;
 use crate::rules::TokenName;
 use crate::store::{AccessToken, Grant};
@@ -156,9 +156,14 @@ pub async fn list(
     Asked(part): Asked<Part>,
 ) -> Result<Json<Answer<Shown>>, ApiError> {
     let caller = caller?;
-    let mut page = api.engine.store().read().await?.access_tokens(part.after()?, part.limit()?).await?;
-    page.rows.retain(|token| is_manager_of(&caller, token));
-    Ok(Json(Answer::of(page, Shown::from)))
+    let limit = part.limit()?;
+    let mut store = api.engine.store().read().await?;
+    let (mut found, mut after) = (Gathered::up_to(limit), Some(part.after()?));
+    while let Some(from) = after {
+        let page = store.access_tokens(from, limit).await?;
+        after = found.take(page, |token| is_manager_of(&caller, token), |token| token.id);
+    }
+    Ok(Json(Answer::of(found.page(), Shown::from)))
 }
 
 /// A token.

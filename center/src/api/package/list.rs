@@ -8,7 +8,7 @@ use crate::access::{AccessError, Principal, ProductScope};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
-use crate::api::page::{Answer, Part};
+use crate::api::page::{Answer, Gathered, Part};
 use crate::rules::ProductKey;
 
 /// A page of the packages of a product, oldest first.
@@ -37,9 +37,13 @@ async fn page(
     part: &Part,
 ) -> Result<Json<Answer<Proved>>, ApiError> {
     let mut store = api.engine.store().read().await?;
-    let mut page = store.packages(product, part.after()?, part.limit()?).await?;
-    page.rows.retain(|package| reach.allows(&package.content.product));
-    let page = Answer::of(page, |package| package);
+    let limit = part.limit()?;
+    let (mut found, mut after) = (Gathered::up_to(limit), Some(part.after()?));
+    while let Some(from) = after {
+        let page = store.packages(product, from, limit).await?;
+        after = found.take(page, |package| reach.allows(&package.content.product), |package| package.id.0);
+    }
+    let page = Answer::of(found.page(), |package| package);
     let mut items = Vec::with_capacity(page.items.len());
     for package in page.items {
         items.push(Proved::of(&mut store, package).await?);

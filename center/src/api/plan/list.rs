@@ -8,7 +8,7 @@ use crate::access::{AccessError, Principal, ProductScope};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
-use crate::api::page::{Answer, Part};
+use crate::api::page::{Answer, Gathered, Part};
 use crate::rules::ProductKey;
 use crate::store::Plan;
 
@@ -53,7 +53,12 @@ async fn page(
     reach: &ProductScope,
     part: &Part,
 ) -> Result<Json<Answer<Plan>>, ApiError> {
-    let mut page = api.engine.store().read().await?.plans(product, part.after()?, part.limit()?).await?;
-    page.rows.retain(|plan| reach.allows(&plan.settings.product));
-    Ok(Json(Answer::of(page, |plan| plan)))
+    let limit = part.limit()?;
+    let mut store = api.engine.store().read().await?;
+    let (mut found, mut after) = (Gathered::up_to(limit), Some(part.after()?));
+    while let Some(from) = after {
+        let page = store.plans(product, from, limit).await?;
+        after = found.take(page, |plan| reach.allows(&plan.settings.product), |plan| plan.id.0);
+    }
+    Ok(Json(Answer::of(found.page(), |plan| plan)))
 }
