@@ -5,7 +5,20 @@
 #include <string.h>
 
 /* The high half of a packet's first byte, with the flags that it must have. */
-enum { CONNECT = 0x10, CONNACK = 0x20, PUBLISH = 0x30, PUBACK = 0x40, PUBREC = 0x50, PUBREL = 0x62, PUBCOMP = 0x70, SUBSCRIBE = 0x82, SUBACK = 0x90, PINGREQ = 0xC0, PINGRESP = 0xD0, DISCONNECT = 0xE0 };
+enum {
+    CONNECT = 0x10,
+    CONNACK = 0x20,
+    PUBLISH = 0x30,
+    PUBACK = 0x40,
+    PUBREC = 0x50,
+    PUBREL = 0x62,
+    PUBCOMP = 0x70,
+    SUBSCRIBE = 0x82,
+    SUBACK = 0x90,
+    PINGREQ = 0xC0,
+    PINGRESP = 0xD0,
+    DISCONNECT = 0xE0
+};
 enum { CLEAN_SESSION = 0x02, HAS_PASSWORD = 0x40, HAS_USER_NAME = 0x80 };
 
 #define TOPIC_SIZE   161  /* with its NUL */

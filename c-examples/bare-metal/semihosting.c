@@ -1,7 +1,16 @@
 #include "semihosting.h"
 
 /* Operations of "Semihosting for AArch32 and AArch64". */
-enum { SYS_OPEN = 0x01, SYS_WRITE0 = 0x04, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS_SEEK = 0x0A, SYS_FLEN = 0x0C, SYS_GET_CMDLINE = 0x15, SYS_EXIT_EXTENDED = 0x20 };
+enum {
+    SYS_OPEN = 0x01,
+    SYS_WRITE0 = 0x04,
+    SYS_WRITE = 0x05,
+    SYS_READ = 0x06,
+    SYS_SEEK = 0x0A,
+    SYS_FLEN = 0x0C,
+    SYS_GET_CMDLINE = 0x15,
+    SYS_EXIT_EXTENDED = 0x20
+};
 enum { MODE_RB = 1, MODE_R_PLUS_B = 3 };
 
 #define APPLICATION_EXIT 0x20026u
@@ -34,7 +43,7 @@ uint32_t host_length(int32_t file)
     return length < 0 ? 0 : (uint32_t)length;
 }
 
-/* What does not fit into the host's answer is counted by both calls as "bytes that are left". */
+/* Both operations answer how many bytes are left, so 0 is success. */
 static int transfer(uint32_t operation, int32_t file, uint32_t offset, const void *data, uint32_t length)
 {
     uint32_t seek[] = { (uint32_t)file, offset };
