@@ -340,6 +340,7 @@ async fn module_firmware_is_judged_with_and_without_the_suffix_of_its_applicatio
         let mut device = center.test_device("d1").await;
         device.request("").await;
         let plan = center.plan(&["app"], choose).await;
+        reboot(&center, &mut device).await;
         let offer = device.report("FW1_A1", "").await;
         assert_eq!(offered(&offer), [("app".to_owned(), target.to_owned())]);
         firmware(&device.status_of("app", Confirmed, Versions::default()).await);

@@ -47,7 +47,8 @@ fn statements(migration: &Migration) -> Vec<String> {
 /// Whether a center that does not know of it goes on working.
 fn only_adds(statement: &str) -> bool {
     let upper = statement.to_uppercase();
-    let adds = ["CREATE TABLE ", "CREATE INDEX ", "CREATE FUNCTION ", "INSERT INTO "];
+    // An index that is gone makes a center slower, not wrong.
+    let adds = ["CREATE TABLE ", "CREATE INDEX ", "DROP INDEX ", "CREATE FUNCTION ", "INSERT INTO "];
     let new_table_only = adds.iter().any(|begin| upper.starts_with(begin));
     let column = upper.contains(" ADD COLUMN ") && (!upper.contains("NOT NULL") || upper.contains("DEFAULT"));
     // It writes a column of its own.

@@ -43,6 +43,20 @@ static struct file *of(int fd)
     return fd >= 0 && fd < DESCRIPTORS && file_of[fd] ? &files[file_of[fd] - 1] : NULL;
 }
 
+static void copy(int in, int out, off_t from, off_t to)
+{
+    static char bytes[1 << 16];
+    while (from < to) {
+        off_t left = to - from;
+        ssize_t count = pread(in, bytes, left < (off_t)sizeof bytes ? (size_t)left : sizeof bytes, from);
+        if (count <= 0)
+            return;
+        if (REAL(pwrite)(out, bytes, (size_t)count, from) != count)
+            abort();
+        from += count;
+    }
+}
+
 static void opened(int fd, const char *name)
 {
     if (fd < 0 || fd >= DESCRIPTORS || !is_ours(name))
@@ -51,14 +65,17 @@ static void opened(int fd, const char *name)
     int place = 0;
     while (place < FILES - 1 && files[place].name[0] && strcmp(files[place].name, name))
         place++;
+    int is_new = !files[place].name[0];
     strcpy(files[place].name, name);
     file_of[fd] = (signed char)(place + 1);
-    char disk[NAME + 8];
-    disk_name(disk, name);
-    /* A name that was made is kept; what is in the file is not. */
-    int made = REAL(open)(disk, O_CREAT | O_WRONLY, 0600);
-    if (made >= 0)
-        REAL(close)(made);
+    if (is_new) {
+        /* What is there at the start is on the disk; so is a name that is made now. */
+        char disk[NAME + 8];
+        disk_name(disk, name);
+        int out = REAL(open)(disk, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+        copy(fd, out, 0, INT64_MAX);
+        REAL(close)(out);
+    }
     pthread_mutex_unlock(&lock);
 }
 
@@ -85,14 +102,7 @@ static void synced(int fd)
     if (file && fstat(fd, &about) == 0) {
         disk_name(disk, file->name);
         int out = REAL(open)(disk, O_CREAT | O_WRONLY, 0600);
-        static char bytes[1 << 16];
-        for (off_t at = file->from; at < file->to && at < about.st_size;) {
-            off_t left = file->to - at;
-            ssize_t count = pread(fd, bytes, left < (off_t)sizeof bytes ? (size_t)left : sizeof bytes, at);
-            if (count <= 0 || REAL(pwrite)(out, bytes, (size_t)count, at) != count)
-                break;
-            at += count;
-        }
+        copy(fd, out, file->from, file->to);
         if (REAL(ftruncate)(out, about.st_size) != 0)
             abort();
         REAL(close)(out);
