@@ -50,6 +50,7 @@ fn a_fleet_survives_its_centers(devices: usize) {
         cluster.start_center(id);
     }
     cluster.product();
+    haproxy.await_all();
     let in_flight = devices / 3;
     let limit = in_flight.to_string();
     let options = ["--max-in-flight", &limit, "--retries", "9"];

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::support::{Process, free_port};
+use crate::support::{Process, eventually, free_port};
 
 /// One of the centers behind it.
 #[derive(Debug, Clone, Copy)]
@@ -33,18 +33,20 @@ impl Haproxy {
         let mut config = "global\n    maxconn 8000\ndefaults\n    mode tcp\n    option redispatch\n    retries 3\n    \
                           timeout connect 5s\n    timeout client 20m\n    timeout server 20m\n    timeout check 2s\n"
             .to_owned();
-        for (name, at, balance) in [("mqtt", mqtt, "leastconn"), ("http", http, "roundrobin")] {
+        // One check decides about both ports of a center.
+        config +=
+            &format!("listen http\n    bind {http}\n    balance roundrobin\n    option httpchk GET /ready\n");
+        for Behind { id, http, .. } in &centers {
             config += &format!(
-                "listen {name}\n    bind {at}\n    balance {balance}\n    option httpchk GET /ready\n"
+                "    server {id} {http} send-proxy-v2 check inter 500 fall 2 rise 1 check-send-proxy \
+                 on-marked-down shutdown-sessions\n"
             );
-            for center in &centers {
-                let (to, port) = (if name == "mqtt" { center.mqtt } else { center.http }, center.http.port());
-                config += &format!(
-                    "    server {} {to} send-proxy-v2 check inter 500 fall 2 rise 1 port {port} check-send-proxy \
-                     on-marked-down shutdown-sessions\n",
-                    center.id
-                );
-            }
+        }
+        config += &format!("listen mqtt\n    bind {mqtt}\n    balance leastconn\n");
+        for Behind { id, mqtt, .. } in &centers {
+            config += &format!(
+                "    server {id} {mqtt} send-proxy-v2 track http/{id} on-marked-down shutdown-sessions\n"
+            );
         }
         for Behind { id, http, own, .. } in &centers {
             config += &format!("listen {id}\n    bind {own}\n    server {id} {http} send-proxy-v2\n");
@@ -55,5 +57,17 @@ impl Haproxy {
             command.args(["-db", "-q", "-f"]).arg(&file);
         });
         Haproxy { _process, mqtt, http, centers }
+    }
+
+    /// Waits until it gives work to each of the centers.
+    pub fn await_all(&self) {
+        for Behind { id, .. } in &self.centers {
+            eventually("haproxy has found every center", || {
+                let agent: ureq::Agent = ureq::Agent::config_builder().max_idle_connections(0).build().into();
+                let mut answer = agent.get(format!("http://{}/ready", self.http)).call().ok()?;
+                let said = answer.body_mut().read_to_string().ok()?;
+                said.contains(&format!("\"center\":\"{id}\"")).then_some(())
+            });
+        }
     }
 }
