@@ -148,9 +148,7 @@ pub fn run() -> Outcome {
     step("what became of it");
     // The last report may still be on its way.
     wait_until(start, "the plan's figures", || {
-        common
-            .ask(&["plan", "show", "Autumn"])
-            .is_ok_and(|said| said.contains(&format!("Upgraded {DEVICES}")))
+        common.ask(&["plan", "show", "Autumn"]).is_ok_and(|said| said.lines().any(is_whole_fleet))
     })?;
     common.say(&["plan", "show", "Autumn"])?;
     common.say(&["plan", "reasons", "Autumn"])?;
@@ -210,6 +208,11 @@ impl Common {
         }
         Ok(())
     }
+}
+
+/// The line of a plan's figures when every device is upgraded.
+fn is_whole_fleet(line: &str) -> bool {
+    line.split_whitespace().eq(["Upgraded", &DEVICES.to_string()])
 }
 
 fn haproxy(mqtt: u16, http: u16, centers: [(u16, u16); 2]) -> String {
