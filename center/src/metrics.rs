@@ -40,6 +40,7 @@ struct Figures {
     in_flight: Gauge,
     downloads: Family<One, Counter>,
     tokens_refused: Counter,
+    webhooks: Family<One, Counter>,
     download_bytes: Counter,
     store_wait: Histogram,
     store_write: Histogram,
@@ -83,6 +84,7 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             downloads: Family::default(),
             tokens_refused: Counter::default(),
+            webhooks: Family::default(),
             download_bytes: Counter::default(),
             store_wait: latency(),
             store_write: latency(),
@@ -123,6 +125,7 @@ impl Default for Metrics {
             ended, "upgrades_ended", "Device upgrades that ended, by result and class of the reason";
             in_flight, "upgrades_in_flight", "Device upgrades that were offered or are at work, of all centers of the database";
             tokens_refused, "tokens_refused", "Requests to the API with a wrong, expired or revoked token";
+            webhooks, "webhook_attempts", "Attempts to tell a webhook, by what became of it; given_up and dropped count messages";
             downloads, "download_requests", "Requests for package files, by HTTP status";
             download_bytes, "download_bytes", "Bytes of package files sent";
             store_wait, "store_wait_seconds", "Time that a query waited for a connection to the database";
@@ -173,6 +176,16 @@ impl Metrics {
     /// A request showed a token that is none of ours.
     pub fn token_refused(&self) {
         self.0.tokens_refused.inc();
+    }
+
+    /// An attempt to tell a webhook ended so.
+    pub(crate) fn webhook(&self, outcome: &'static str) {
+        self.0.webhooks.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// So many messages to webhooks were dropped because too many waited.
+    pub(crate) fn webhooks_dropped(&self, messages: u64) {
+        self.0.webhooks.get_or_create(&[("outcome", "dropped")]).inc_by(messages);
     }
 
     /// Business data came from a device, of this kind.

@@ -58,6 +58,10 @@ pub enum Place<'a> {
     Device(&'a str, &'a str),
     /// A key of download URLs.
     UrlKey,
+    /// A webhook, by its number.
+    Webhook(i64),
+    /// A sign-in that has begun: kept by the browser.
+    SignIn,
 }
 
 impl Place<'_> {
@@ -67,6 +71,8 @@ impl Place<'_> {
             Place::Product(pk) => ["product", pk].join("\0"),
             Place::Device(pk, dk) => ["device", pk, dk].join("\0"),
             Place::UrlKey => "url key".to_owned(),
+            Place::Webhook(id) => ["webhook", &id.to_string()].join("\0"),
+            Place::SignIn => "sign in".to_owned(),
         }
         .into_bytes()
     }
@@ -78,6 +84,8 @@ impl fmt::Display for Place<'_> {
             Place::Product(pk) => write!(f, "product {pk}"),
             Place::Device(pk, dk) => write!(f, "device {dk} of product {pk}"),
             Place::UrlKey => f.write_str("the download URLs"),
+            Place::Webhook(id) => write!(f, "webhook {id}"),
+            Place::SignIn => f.write_str("a sign-in"),
         }
     }
 }

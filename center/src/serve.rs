@@ -17,26 +17,29 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::access::{Access, AccessError, FIRST_ACCOUNT};
-use crate::api::Api;
+use crate::access::single_sign_on::SingleSignOn;
+use crate::access::{Access, AccessError, FIRST_ACCOUNT, Role};
+use crate::api::{Api, UploadLimits};
 use crate::clock::{Clock, Millis};
 use crate::config::{self, ConfigError, DATA_FOLDER, DataFolder};
 use crate::connections::Connections;
-use crate::devices::MqttEndpoint;
+use crate::devices::{MqttEndpoint, NEW_DEVICES};
 use crate::disk::{Disk, DiskError};
 use crate::engine::{Engine, EngineError};
 use crate::http::{self, Port};
 use crate::log::{self, LogWriter};
 use crate::packages::download::Downloads;
 use crate::packages::object_store::{ObjectError, Objects};
-use crate::packages::signature::{Signer, UrlKeys};
+use crate::packages::signature::{PublicUrl, Signer, UrlKeys};
 use crate::peer::{Network, Proxies};
 use crate::proxy_protocol::Balancers;
+use crate::rules::NameError;
 use crate::scheduler::Scheduler;
 use crate::seal::Keyring;
 use crate::store::{Store, StoreError};
 use crate::tls::{Tls, TlsError};
 use crate::web::{Console, Running, without_secrets};
+use crate::webhooks::{Destinations, Sender};
 
 /// Time in which the devices are sent away where several centers share a database.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -49,6 +52,9 @@ const GARBAGE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Several centers may share the folder of a PostgreSQL installation: an upload untouched this long is nobody's.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes of a megabyte.
+const MB: u64 = 1024 * 1024;
 
 /// Connections of HTTP at a time.
 const HTTP_CONNECTIONS: usize = 20_000;
@@ -81,6 +87,10 @@ pub struct ServeOptions {
     /// given several times
     #[arg(long = "trusted-proxy", value_name = "ADDRESS")]
     trusted_proxies: Vec<Network>,
+    /// A network that webhooks may lead to beside the public internet, as 10.0.0.0/8, also by http://; may be given several
+    /// times
+    #[arg(long = "webhook-network", value_name = "NETWORK")]
+    webhook_networks: Vec<Network>,
     /// Connections of HTTP that one address may have at a time; proxies may have any number
     #[arg(long, default_value_t = 256, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     connections_per_address: u16,
@@ -112,6 +122,15 @@ pub struct ServeOptions {
     /// Room that the disk of the data folder must have: with less the center is not ready, nor healthy
     #[arg(long, value_name = "MB", default_value_t = 16)]
     min_free: u64,
+    /// Room that uploads leave on the disk of the packages: with less they are refused, and upgrades go on
+    #[arg(long, value_name = "MB", default_value_t = 256)]
+    upload_reserve: u64,
+    /// Room that the packages of one product may take; without it, all there is
+    #[arg(long, value_name = "MB")]
+    product_quota: Option<u64>,
+    /// Devices that a product takes for the first time in one minute; others are to try again
+    #[arg(long, value_name = "COUNT", default_value_t = NEW_DEVICES, value_parser = clap::value_parser!(u32).range(1..))]
+    new_devices_per_minute: u32,
     /// Name of this center among several that share a PostgreSQL database, the same after a restart; without it, the one in
     /// the file `center.id` of the data folder, made at the first start
     #[arg(long, env = "QUECOTA_CENTER_ID", value_name = "ID", value_parser = config::center_id)]
@@ -122,6 +141,9 @@ pub struct ServeOptions {
     /// Nobody is let in by the file `token`: there are only the accounts and the tokens that they make
     #[arg(long, conflicts_with = "token")]
     no_token_file: bool,
+    /// Single sign-on
+    #[command(flatten)]
+    single_sign_on: SingleSignOnOptions,
     /// Seal keys
     #[command(flatten)]
     seal: SealOptions,
@@ -159,6 +181,58 @@ pub enum LogFormat {
     Text,
     /// A JSON object
     Json,
+}
+
+/// Where people may sign in by OpenID Connect.
+#[derive(Debug, Args)]
+pub struct SingleSignOnOptions {
+    /// An OpenID Connect provider where people may sign in
+    #[arg(long, value_name = "URL", requires = "oidc_client_id")]
+    oidc_issuer: Option<String>,
+    /// What the provider knows this center as
+    #[arg(long, value_name = "ID", requires = "oidc_issuer")]
+    oidc_client_id: Option<String>,
+    /// What this center proves itself to the provider with; without it, by PKCE alone
+    #[arg(
+        long,
+        env = "QUECOTA_OIDC_CLIENT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET",
+        requires = "oidc_issuer"
+    )]
+    oidc_client_secret: Option<String>,
+    /// Claim of the provider that gives the role: a text or a list
+    #[arg(long, value_name = "CLAIM", default_value = "roles")]
+    oidc_role_claim: String,
+    /// A value of that claim and the role that it gives, as ota-admins=administrator; may be given several times. Without
+    /// it, the values are viewer, operator and administrator
+    #[arg(long = "oidc-role", value_name = "VALUE=ROLE", value_parser = value_and_role, requires = "oidc_issuer")]
+    oidc_roles: Vec<(String, Role)>,
+    /// What to ask the provider for; may be given several times
+    #[arg(long = "oidc-scope", value_name = "SCOPE", default_values = ["profile", "email"])]
+    oidc_scopes: Vec<String>,
+    /// Address under which browsers reach the console; without it, the one of --public-url
+    #[arg(long, value_name = "URL")]
+    console_url: Option<String>,
+}
+
+fn value_and_role(text: &str) -> Result<(String, Role), String> {
+    let (value, role) = text.rsplit_once('=').ok_or("a value and a role, as ota-admins=administrator")?;
+    Ok((value.to_owned(), role.parse().map_err(|error: NameError| error.to_string())?))
+}
+
+impl SingleSignOnOptions {
+    fn config(self, public: &PublicUrl) -> Option<SingleSignOn> {
+        Some(SingleSignOn {
+            issuer: self.oidc_issuer?,
+            client_id: self.oidc_client_id?,
+            client_secret: self.oidc_client_secret,
+            console: self.console_url.unwrap_or_else(|| public.to_string()),
+            role_claim: self.oidc_role_claim,
+            roles: self.oidc_roles.into_iter().collect(),
+            scopes: self.oidc_scopes,
+        })
+    }
 }
 
 /// Where the keys are that secrets in the database are sealed with.
@@ -381,6 +455,9 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let engine = Engine::new(store, Clock::system(), signer).owned_by(&owner);
     engine.start().await?;
     let access = Access::new(engine.store().clone(), Clock::system(), &owner, token.as_deref());
+    if let Some(config) = options.single_sign_on.config(&public) {
+        access.allow_single_sign_on(config)?;
+    }
     let lost = access.end_lost_audits().await?;
     if lost > 0 {
         warn!(
@@ -408,8 +485,23 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         presigned: options.presigned,
     };
     let stop = CancellationToken::new();
-    let disk = Disk::of(&options.data, options.min_free.saturating_mul(1024 * 1024));
-    let api = Api::new(engine.clone(), objects, access).until(stop.clone()).watching(disk);
+    let disk = Disk::of(&options.data, options.min_free.saturating_mul(MB));
+    let reserve = match &options.packages {
+        Some(place) if place.contains("://") => None,
+        Some(folder) => Some(PathBuf::from(folder)),
+        None => Some(options.data.clone()),
+    };
+    let destinations = Destinations::new(options.webhook_networks);
+    let sender =
+        Sender::new(engine.store().clone(), Clock::system(), engine.metrics().clone(), destinations.clone());
+    let api = Api::new(engine.clone(), objects, access)
+        .until(stop.clone())
+        .watching(disk)
+        .telling(destinations)
+        .limiting_uploads(UploadLimits {
+            reserve: reserve.map(|folder| Disk::of(&folder, options.upload_reserve.saturating_mul(MB))),
+            quota: options.product_quota.map(|quota| quota.saturating_mul(MB)),
+        });
     let garbage = collect_garbage(api.clone(), stop.clone());
     let announced = [mqtt.said(), http.said()].concat();
     let drain = options.drain.map_or(if lock.is_none() { DRAIN } else { Duration::ZERO }, |seconds| {
@@ -453,7 +545,8 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         parts.spawn(tls.keep_current(stop.clone()));
     }
     parts.spawn(garbage);
-    let endpoint = MqttEndpoint::behind(engine.clone(), balancers, drain);
+    parts.spawn(sender.run(stop.clone()));
+    let endpoint = MqttEndpoint::behind(engine.clone(), balancers, drain, options.new_devices_per_minute);
     let keep_log = (options.keep_log > 0).then(|| Millis::hours(24 * i64::from(options.keep_log)));
     parts.spawn(Scheduler::new(engine, endpoint.clone(), keep_log).run(stop.clone()));
     let until = stop.clone();

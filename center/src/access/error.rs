@@ -67,6 +67,21 @@ pub enum AccessError {
     /// An end user asks for what is not theirs.
     #[error("this token is an end user's: it is for the upgrade plans of its own devices alone")]
     EndUser,
+    /// Nobody signs in by OpenID Connect here.
+    #[error("there is no single sign-on here: whoever runs the center sets it up with --oidc-issuer")]
+    NoSingleSignOn,
+    /// The sign-in was not begun by this browser, or long ago.
+    #[error("the sign-in took too long, or was begun in another browser: begin it again")]
+    SignInOver,
+    /// The OpenID Connect provider refuses, or says nothing that can be used.
+    #[error("the single sign-on provider: {0}")]
+    Provider(String),
+    /// The provider knows them, and gives them no role here.
+    #[error("the single sign-on provider gives you no role here: ask for one in its claim {claim:?}")]
+    NoRole {
+        /// The claim that gives it.
+        claim: String,
+    },
     /// No account can be named so.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -91,7 +106,11 @@ impl AccessError {
             | AccessError::MustChangePassword
             | AccessError::Role { .. }
             | AccessError::Scope { .. }
+            | AccessError::NoRole { .. }
             | AccessError::EndUser => StatusCode::FORBIDDEN,
+            AccessError::NoSingleSignOn => StatusCode::NOT_FOUND,
+            AccessError::SignInOver => StatusCode::BAD_REQUEST,
+            AccessError::Provider(_) => StatusCode::BAD_GATEWAY,
             AccessError::TooManyTries { .. } => StatusCode::TOO_MANY_REQUESTS,
             AccessError::WeakPassword(_) | AccessError::Name(_) => StatusCode::UNPROCESSABLE_ENTITY,
             AccessError::Store(_) | AccessError::Passwords(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -106,7 +125,13 @@ impl AccessError {
             AccessError::WrongPassword => "wrong_password",
             AccessError::Csrf => "csrf",
             AccessError::MustChangePassword => "must_change_password",
-            AccessError::Role { .. } | AccessError::Scope { .. } | AccessError::EndUser => "forbidden",
+            AccessError::Role { .. }
+            | AccessError::Scope { .. }
+            | AccessError::NoRole { .. }
+            | AccessError::EndUser => "forbidden",
+            AccessError::NoSingleSignOn => "not_found",
+            AccessError::SignInOver => "sign_in_over",
+            AccessError::Provider(_) => "provider",
             AccessError::TooManyTries { .. } => "too_many_tries",
             AccessError::WeakPassword(_) => "weak_password",
             AccessError::Name(_) => "invalid",

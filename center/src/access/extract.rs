@@ -4,7 +4,7 @@ use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 
 use super::principal::cookie_of;
-use super::{Access, AccessError, Caller, Principal, Session};
+use super::{Access, AccessError, Caller, Principal, Session, Use};
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller
 where
@@ -43,7 +43,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AccessError> {
         let Some(cookie) = cookie_of(&parts.headers) else { return Err(AccessError::SessionOver) };
-        Access::from_ref(state).session(cookie).await?.ok_or(AccessError::SessionOver)
+        let (access, by) = (Access::from_ref(state), Use::of(&parts.headers));
+        access.session_used(cookie, by).await?.ok_or(AccessError::SessionOver)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Wrong passwords are counted where they come from, never for the account as a whole: nobody can lock somebody else out
-//! from another address.
+//! from another address. The counts are in the database: they hold at every center of it, and over a restart.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::AccessError;
+use super::{Access, AccessError};
 use crate::clock::Millis;
+use crate::rules::AccountName;
+use crate::store::SignInTries;
 
 /// Wrong tries of one account from one address before it has to wait.
 const FREE_TRIES: u32 = 5;
@@ -16,84 +17,14 @@ const WAIT: Millis = Millis::seconds(10);
 /// The longest wait, and the time after which tries are forgotten.
 const WAIT_MAX: Millis = Millis::minutes(15);
 /// Most counts that are kept: 10,000 addresses with a few accounts each.
-const COUNTS: usize = 50_000;
-/// Longest name of an account.
-const NAME_MAX: usize = 64;
+const COUNTS: i64 = 50_000;
 
-/// Whose wrong tries: of an account from an address, or of an address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Origin {
-    address: IpAddr,
-    account: Option<String>,
-}
-
-#[derive(Debug)]
-struct Tries {
-    wrong: u32,
-    last: Millis,
-    until: Millis,
-}
-
-/// The wrong tries of late.
-#[derive(Debug, Default)]
-pub(super) struct Lockout {
-    tries: HashMap<Origin, Tries>,
-}
-
-impl Lockout {
-    /// Whether somebody at this address may try the account now. It counts as a wrong try until [`Lockout::succeeded`]
-    /// takes it back: many tries at the same time are many tries.
-    pub(super) fn admit(&mut self, account: &str, address: IpAddr, now: Millis) -> Result<(), AccessError> {
-        let origins = origins(account, address);
-        let waits = origins.iter().filter_map(|origin| self.tries.get(origin)?.wait(now)).max();
-        if let Some(wait) = waits {
-            let seconds = u64::try_from(wait.0).unwrap_or_default().div_ceil(1000);
-            return Err(AccessError::TooManyTries { seconds });
-        }
-        if self.tries.len() >= COUNTS {
-            self.tries.retain(|_, tries| now <= tries.last + WAIT_MAX);
-        }
-        if self.tries.len() >= COUNTS {
-            // A flood from everywhere. What is forgotten here has to be earned again by as many tries.
-            self.tries.clear();
-        }
-        for (origin, free) in origins.into_iter().zip([FREE_TRIES, FREE_TRIES_OF_ADDRESS]) {
-            let tries = self.tries.entry(origin).or_insert(Tries { wrong: 0, last: now, until: now });
-            if now > tries.last + WAIT_MAX {
-                tries.wrong = 0;
-            }
-            tries.wrong = tries.wrong.saturating_add(1);
-            tries.last = now;
-            if let Some(over) = tries.wrong.checked_sub(free) {
-                let wait = WAIT.0.saturating_mul(1 << over.min(10));
-                tries.until = now + Millis(wait.min(WAIT_MAX.0));
-            }
-        }
-        Ok(())
-    }
-
-    /// The try was right: the account's count at this address begins anew.
-    pub(super) fn succeeded(&mut self, account: &str, address: IpAddr) {
-        let [of_account, of_address] = origins(account, address);
-        self.tries.remove(&of_account);
-        if let Some(tries) = self.tries.get_mut(&of_address) {
-            tries.wrong = tries.wrong.saturating_sub(1);
-            tries.until = tries.last;
-        }
-    }
-}
-
-impl Tries {
-    fn wait(&self, now: Millis) -> Option<Millis> {
-        // A clock that was set back does not make the wait longer than it was.
-        (now < self.until && now >= self.last).then(|| self.until - now)
-    }
-}
-
-fn origins(account: &str, address: IpAddr) -> [Origin; 2] {
+/// Where tries come from, each with its free tries: an account at an address, and the address.
+fn origins(account: &str, address: IpAddr) -> [(String, u32); 2] {
     let address = network(address);
-    let account = account.chars().take(NAME_MAX).collect();
-    [Origin { address, account: Some(account) }, Origin { address, account: None }]
+    // Names that no account can have are one.
+    let account = AccountName::new(account).map_or_else(|_| "?".to_owned(), |name| name.to_string());
+    [(format!("{address} {account}"), FREE_TRIES), (address.to_string(), FREE_TRIES_OF_ADDRESS)]
 }
 
 /// One household has 2^64 addresses of IPv6.
@@ -107,50 +38,144 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+impl SignInTries {
+    fn wait(&self, now: Millis) -> Option<Millis> {
+        // A clock that was set back does not make the wait longer than it was.
+        (now < self.until && now >= self.last).then(|| self.until - now)
+    }
+
+    /// One wrong try more, of an origin that has so many free ones.
+    fn counted(before: Option<Self>, free: u32, now: Millis) -> Self {
+        let before = before.filter(|tries| now <= tries.last + WAIT_MAX);
+        let mut tries = before.unwrap_or(Self { wrong: 0, last: now, until: now });
+        tries.wrong = tries.wrong.saturating_add(1);
+        tries.last = now;
+        if let Some(over) = tries.wrong.checked_sub(free) {
+            let wait = WAIT.0.saturating_mul(1 << over.min(10));
+            tries.until = now + Millis(wait.min(WAIT_MAX.0));
+        }
+        tries
+    }
+}
+
+fn check(found: Option<SignInTries>, now: Millis) -> Result<Option<SignInTries>, AccessError> {
+    match found.and_then(|tries| tries.wait(now)) {
+        None => Ok(found),
+        Some(wait) => {
+            let seconds = u64::try_from(wait.0).unwrap_or_default().div_ceil(1000);
+            Err(AccessError::TooManyTries { seconds })
+        }
+    }
+}
+
+impl Access {
+    /// Whether somebody at this address may try the account now. It counts as a wrong try until [`Access::tried_well`] takes it
+    /// back: many tries at the same time are many tries.
+    pub(super) async fn admit(&self, account: &str, address: IpAddr) -> Result<(), AccessError> {
+        let (origins, now) = (origins(account, address), self.now());
+        let mut reader = self.0.store.read().await?;
+        // Whoever has to wait writes nothing.
+        for (origin, _) in &origins {
+            check(reader.sign_in_tries(origin).await?, now)?;
+        }
+        drop(reader);
+        let mut writer = self.0.store.write().await?;
+        writer.lock_sign_in_tries().await?;
+        for (origin, free) in &origins {
+            let before = check(writer.sign_in_tries(origin).await?, now)?;
+            writer.save_sign_in_tries(origin, SignInTries::counted(before, *free, now)).await?;
+        }
+        // In a flood from everywhere the oldest counts are forgotten: they have to be earned again by as many tries.
+        writer.prune_sign_in_tries(now - WAIT_MAX, COUNTS).await?;
+        Ok(writer.commit().await?)
+    }
+
+    /// The try was right: the account's count at this address begins anew.
+    pub(super) async fn tried_well(&self, account: &str, address: IpAddr) -> Result<(), AccessError> {
+        let [(of_account, _), (of_address, _)] = origins(account, address);
+        let mut writer = self.0.store.write().await?;
+        writer.lock_sign_in_tries().await?;
+        writer.forget_sign_in_tries(&of_account).await?;
+        if let Some(mut tries) = writer.sign_in_tries(&of_address).await? {
+            tries.wrong = tries.wrong.saturating_sub(1);
+            tries.until = tries.last;
+            writer.save_sign_in_tries(&of_address, tries).await?;
+        }
+        Ok(writer.commit().await?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::store::Store;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn wrong_tries_lock_their_own_address_and_nobody_else() {
-        let (mut lockout, thief, owner) = (Lockout::default(), ip("10.0.0.1"), ip("10.0.0.2"));
-        for second in 0..5 {
-            lockout.admit("admin", thief, Millis::seconds(second)).unwrap();
-        }
-        let error = lockout.admit("admin", thief, Millis::seconds(5)).unwrap_err();
-        assert!(matches!(error, AccessError::TooManyTries { seconds: 9 }), "{error}");
-        lockout.admit("admin", owner, Millis::seconds(5)).unwrap();
-        lockout.admit("other", thief, Millis::seconds(5)).unwrap();
-        lockout.admit("admin", thief, Millis::seconds(14)).unwrap();
-        let error = lockout.admit("admin", thief, Millis::seconds(14)).unwrap_err();
-        assert!(matches!(error, AccessError::TooManyTries { seconds: 20 }), "the wait doubles: {error}");
-        lockout.admit("admin", thief, Millis::seconds(14) + WAIT_MAX).unwrap();
+    /// Two centers on one database.
+    async fn two_centers() -> (Access, Access, Clock) {
+        let (store, clock) = (Store::in_memory().await.unwrap(), Clock::manual(Millis(1_700_000_000_000)));
+        let center = |name| Access::new(store.clone(), clock.clone(), name, None);
+        (center("a"), center("b"), clock)
     }
 
-    #[test]
-    fn an_address_that_tries_many_accounts_has_to_wait_with_all_of_them() {
-        let mut lockout = Lockout::default();
+    fn seconds(refused: Result<(), AccessError>) -> u64 {
+        match refused {
+            Err(AccessError::TooManyTries { seconds }) => seconds,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn wrong_tries_lock_their_own_address_at_every_center_and_nobody_else() {
+        let (a, b, clock) = two_centers().await;
+        let (thief, owner) = (ip("10.0.0.1"), ip("10.0.0.2"));
+        for center in [&a, &b, &a, &b, &a] {
+            center.admit("admin", thief).await.unwrap();
+        }
+        assert_eq!(seconds(b.admit("admin", thief).await), 10);
+        b.admit("admin", owner).await.unwrap();
+        b.admit("other", thief).await.unwrap();
+        clock.advance(Millis::seconds(10));
+        a.admit("admin", thief).await.unwrap();
+        assert_eq!(seconds(b.admit("admin", thief).await), 20, "the wait doubles");
+        clock.advance(Millis::seconds(21) + WAIT_MAX);
+        a.admit("admin", thief).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_tries_many_accounts_has_to_wait_with_all_of_them() {
+        let (a, b, _) = two_centers().await;
         for number in 0..FREE_TRIES_OF_ADDRESS {
-            lockout.admit(&format!("name{number}"), ip("2001:db8::1"), Millis(0)).unwrap();
+            a.admit(&format!("name{number}"), ip("2001:db8::1")).await.unwrap();
         }
-        assert!(lockout.admit("fresh", ip("2001:db8::2"), Millis(1)).is_err(), "the same network");
-        lockout.admit("fresh", ip("2001:db8:0:1::1"), Millis(1)).unwrap();
+        assert!(b.admit("fresh", ip("2001:db8::2")).await.is_err(), "the same network");
+        b.admit("fresh", ip("2001:db8:0:1::1")).await.unwrap();
     }
 
-    #[test]
-    fn a_right_password_ends_the_count() {
-        let (mut lockout, address) = (Lockout::default(), ip("10.0.0.1"));
+    #[tokio::test]
+    async fn a_right_password_ends_the_count() {
+        let (a, b, _) = two_centers().await;
+        let address = ip("10.0.0.1");
         for _ in 0..3 * FREE_TRIES_OF_ADDRESS {
-            lockout.admit("admin", address, Millis(0)).unwrap();
-            lockout.succeeded("admin", address);
+            a.admit("admin", address).await.unwrap();
+            b.tried_well("admin", address).await.unwrap();
         }
         for _ in 0..FREE_TRIES {
-            lockout.admit("admin", address, Millis(0)).unwrap();
+            a.admit("admin", address).await.unwrap();
         }
-        assert!(lockout.admit("admin", address, Millis(0)).is_err());
+        assert!(b.admit("admin", address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn names_that_no_account_can_have_are_counted_as_one() {
+        let (a, ..) = two_centers().await;
+        for name in ["\0", "Ä", "a b", &"x".repeat(100_000), ""] {
+            a.admit(name, ip("10.0.0.1")).await.unwrap();
+        }
+        assert!(a.admit("\u{202e}", ip("10.0.0.1")).await.is_err());
     }
 }

@@ -37,12 +37,13 @@ mod extract;
 mod lockout;
 mod password;
 mod principal;
+pub mod single_sign_on;
 mod token;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, header};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, Millis};
@@ -55,9 +56,9 @@ pub use error::AccessError;
 pub use principal::{Caller, EndUser, Principal, Session, Sort};
 pub use token::NewSecret;
 
-use lockout::Lockout;
 use password::Passwords;
 use principal::cookie_of;
+use single_sign_on::Provider;
 
 /// A session without a request for this long is over.
 const IDLE: Millis = Millis::hours(2);
@@ -67,6 +68,22 @@ const ABSOLUTE: Millis = Millis::hours(12);
 const NOTED: Millis = Millis::minutes(1);
 /// Name of the account that is made at the first start.
 pub const FIRST_ACCOUNT: &str = "admin";
+
+/// What uses a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// Somebody who does something.
+    Request,
+    /// A page that keeps itself up to date, whether somebody looks at it or not.
+    Stream,
+}
+
+impl Use {
+    fn of(headers: &HeaderMap) -> Self {
+        let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if accepted.contains("text/event-stream") { Use::Stream } else { Use::Request }
+    }
+}
 
 /// Decides who asks. Clones share everything.
 #[derive(Clone)]
@@ -79,9 +96,10 @@ struct Inner {
     center: String,
     /// Digest of the token in the file `token`, or given at the start.
     file_token: Option<[u8; 32]>,
-    lockout: Mutex<Lockout>,
     refusals: Mutex<Refusals>,
     passwords: Passwords,
+    /// Where people may sign in by OpenID Connect.
+    provider: OnceLock<Arc<Provider>>,
 }
 
 impl Access {
@@ -90,9 +108,10 @@ impl Access {
     #[must_use]
     pub fn new(store: Store, clock: Clock, center: &str, file_token: Option<&str>) -> Self {
         let file_token = file_token.map(|token| Sha256::digest(token.as_bytes()).into());
-        let (lockout, refusals, passwords) = (Mutex::default(), Mutex::default(), Passwords::default());
+        let (refusals, passwords) = (Mutex::default(), Passwords::default());
         let center = center.to_owned();
-        Self(Arc::new(Inner { store, clock, center, file_token, lockout, refusals, passwords }))
+        let provider = OnceLock::new();
+        Self(Arc::new(Inner { store, clock, center, file_token, refusals, passwords, provider }))
     }
 
     /// Makes the first account of all, [`FIRST_ACCOUNT`], an administrator; gives its one-time password. None: there are
@@ -127,8 +146,7 @@ impl Access {
     /// # Errors
     /// [`AccessError::WrongPassword`], also for an account that there is not; [`AccessError::TooManyTries`].
     pub async fn sign_in(&self, name: &str, password: &str, address: IpAddr) -> Result<Session, AccessError> {
-        let now = self.now();
-        self.lockout(|lockout| lockout.admit(name, address, now))?;
+        self.admit(name, address).await?;
         let account = match AccountName::new(name) {
             Ok(name) => self.0.store.read().await?.find_account(&name).await?,
             Err(_) => None,
@@ -137,7 +155,7 @@ impl Access {
         let right = self.0.passwords.verify(password, hash).await?;
         match account {
             Some(account) if right => {
-                self.lockout(|lockout| lockout.succeeded(name, address));
+                self.tried_well(name, address).await?;
                 self.begin_session(account, address).await
             }
             _ => {
@@ -164,18 +182,31 @@ impl Access {
         Ok(session)
     }
 
-    /// The session of a browser that shows this value in its cookie; none: it is over, or never was.
+    /// The session of a browser that shows this value in its cookie; none: it is over, or never was. Its idle time begins
+    /// anew.
     ///
     /// # Errors
     /// The store's.
     pub async fn session(&self, cookie: &str) -> Result<Option<Session>, AccessError> {
+        self.session_used(cookie, Use::Request).await
+    }
+
+    /// The same of a page that looks by itself: its idle time goes on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn watched_session(&self, cookie: &str) -> Result<Option<Session>, AccessError> {
+        self.session_used(cookie, Use::Stream).await
+    }
+
+    async fn session_used(&self, cookie: &str, by: Use) -> Result<Option<Session>, AccessError> {
         let digest = token::digest(cookie);
         let Some(found) = self.0.store.read().await?.find_session(&digest).await? else { return Ok(None) };
         let now = self.now();
         if now > found.seen + IDLE || now > found.begun + ABSOLUTE {
             return Ok(None);
         }
-        if now > found.seen + NOTED {
+        if by == Use::Request && now > found.seen + NOTED {
             let store = self.0.store.clone();
             // Nobody waits for it, and a use that is not noted costs a minute of the idle time.
             tokio::spawn(async move {
@@ -318,7 +349,7 @@ impl Access {
             return self.bearer(shown).await;
         }
         let Some(cookie) = cookie_of(headers) else { return Err(AccessError::NoCredentials) };
-        let session = self.session(cookie).await?.ok_or(AccessError::SessionOver)?;
+        let session = self.session_used(cookie, Use::of(headers)).await?.ok_or(AccessError::SessionOver)?;
         if !method.is_safe() {
             let shown = headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
             session.check_csrf(shown.unwrap_or_default())?;
@@ -339,11 +370,6 @@ impl Access {
 
     fn now(&self) -> Millis {
         self.0.clock.now()
-    }
-
-    fn lockout<T>(&self, use_it: impl FnOnce(&mut Lockout) -> T) -> T {
-        // Whatever a panic left there is a count of tries.
-        use_it(&mut self.0.lockout.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -383,7 +409,7 @@ fn log_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderValue, header};
+    use axum::http::HeaderValue;
 
     use super::*;
     use crate::rules::{ProductKey, TokenName};
@@ -461,6 +487,34 @@ mod tests {
         }
         clock.advance(Millis::hours(1) + Millis::seconds(1));
         assert!(access.session(busy.secret()).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_page_that_keeps_itself_up_to_date_keeps_no_session_alive() {
+        let (access, clock) = access().await;
+        let password = access.first_administrator().await.unwrap().unwrap();
+        let session = access.change_password("admin", &password, "correct horse", HERE).await.unwrap();
+        let mut headers = headers(header::COOKIE, &format!("quecota_session={}", session.secret()));
+        let seen = async || {
+            let digest = token::digest(session.secret());
+            access.0.store.read().await.unwrap().find_session(&digest).await.unwrap().unwrap().seen
+        };
+        let begun = seen().await;
+        clock.advance(Millis::hours(1));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        access.caller(&Method::GET, &headers).await.unwrap();
+        access.watched_session(session.secret()).await.unwrap().unwrap();
+        // Uses are noted by a task of their own.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(seen().await, begun);
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
+        access.caller(&Method::GET, &headers).await.unwrap();
+        while seen().await == begun {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(seen().await, clock.now());
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ use crate::packages::object_store::ObjectError;
 use crate::rules::manual::ActionRefused;
 use crate::rules::names::{self, NameError};
 use crate::store::StoreError;
+use crate::webhooks::DestinationError;
 
 /// Characters of a refused value that an answer repeats: enough to recognise it, never a flood.
 const VALUE_SHOWN: usize = 100;
@@ -233,6 +234,12 @@ impl From<AccessError> for ApiError {
 impl From<NameError> for ApiError {
     fn from(error: NameError) -> Self {
         Self::invalid("invalid", error.what, &error.value, error.rule)
+    }
+}
+
+impl From<DestinationError> for ApiError {
+    fn from(error: DestinationError) -> Self {
+        Self::invalid("invalid", "url", &error.value, error.rule)
     }
 }
 

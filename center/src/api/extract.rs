@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use crate::rules::upgrade::UserAction;
-use crate::rules::{AccountName, ComponentNo, DeviceKey, ProductKey};
+use crate::rules::{AccountName, ComponentNo, DeliveryId, DeviceKey, ProductKey, WebhookId};
 use crate::store::{PackageId, PlanId, UpgradeId};
 
 /// A name or number that stands in a path.
@@ -57,6 +57,18 @@ impl Segment for PlanId {
 impl Segment for PackageId {
     fn read(given: String) -> Result<Self, ApiError> {
         number("version package", &given).map(Self)
+    }
+}
+
+impl Segment for WebhookId {
+    fn read(given: String) -> Result<Self, ApiError> {
+        number("webhook", &given).map(Self)
+    }
+}
+
+impl Segment for DeliveryId {
+    fn read(given: String) -> Result<Self, ApiError> {
+        number("webhook delivery", &given).map(Self)
     }
 }
 

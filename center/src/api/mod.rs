@@ -25,6 +25,7 @@ pub(crate) mod shared;
 mod suggest;
 mod user;
 mod verification;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use self::audited::Things;
 use self::error::ApiError;
 use self::events::Streams;
+use self::plan::body::Turns;
 use self::routes::Requires::{Anywhere, Device, Everywhere, Package, Plan, Product, Verification};
 use self::routes::{BodyLimit, Routes};
 use crate::access::Role::{Administrator, Operator, Viewer};
@@ -44,8 +46,10 @@ use crate::access::{Access, AccessError, Caller};
 use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::packages::object_store::Objects;
+use crate::webhooks::Destinations;
 
 pub(crate) use self::audited::of_pages as audit_pages;
+pub use self::package::limits::UploadLimits;
 pub use self::routes::{Requires, Route};
 
 /// Most bytes of a request that is neither an upload nor a plan with its lists.
@@ -66,6 +70,9 @@ pub struct Api {
     naming: Arc<Mutex<()>>,
     streams: Streams,
     disk: Option<Disk>,
+    destinations: Destinations,
+    turns: Turns,
+    uploads: UploadLimits,
 }
 
 impl Api {
@@ -80,6 +87,9 @@ impl Api {
             naming: Arc::default(),
             streams: Streams::default(),
             disk: None,
+            destinations: Destinations::default(),
+            turns: Turns::default(),
+            uploads: UploadLimits::default(),
         }
     }
 
@@ -104,6 +114,18 @@ impl Api {
     #[must_use]
     pub fn watching(self, disk: Disk) -> Self {
         Self { disk: Some(disk), ..self }
+    }
+
+    /// Uploads are refused beyond these limits.
+    #[must_use]
+    pub fn limiting_uploads(self, uploads: UploadLimits) -> Self {
+        Self { uploads, ..self }
+    }
+
+    /// Webhooks may lead there.
+    #[must_use]
+    pub fn telling(self, destinations: Destinations) -> Self {
+        Self { destinations, ..self }
     }
 
     /// Everything under `/api`, `/metrics`, `/health` and `/ready`.
@@ -149,6 +171,7 @@ impl Api {
         let routes = Self::devices(routes);
         let routes = Self::end_users(routes);
         let routes = Self::packages(routes);
+        let routes = Self::webhooks(routes);
         Self::plans(routes)
     }
 
@@ -351,6 +374,53 @@ impl Api {
                 package::upload::upload,
             )
             .limit(BodyLimit::Bytes(BODY_MAX))
+    }
+
+    /// They send what belongs to any product to anywhere.
+    fn webhooks(routes: Routes) -> Routes {
+        let required = Everywhere(Administrator);
+        routes
+            .get("/webhooks", required, "List the webhooks", webhook::list)
+            .post("/webhooks", required, "Make a webhook", webhook::create)
+            .get("/webhooks/{webhook}", required, "Show a webhook", webhook::show)
+            .patch("/webhooks/{webhook}", required, "Change a webhook, or switch it on or off", webhook::edit)
+            .delete("/webhooks/{webhook}", required, "Delete a webhook", webhook::delete)
+            .post(
+                "/webhooks/{webhook}/secret",
+                required,
+                "Give a webhook another secret",
+                webhook::renew_secret,
+            )
+            .post(
+                "/webhooks/{webhook}/test",
+                required,
+                "Send a message to try a webhook",
+                webhook::delivery::test,
+            )
+            .post(
+                "/webhooks/{webhook}/replay",
+                required,
+                "Send every failed message of a webhook again",
+                webhook::delivery::replay_failed,
+            )
+            .get(
+                "/webhooks/{webhook}/deliveries",
+                required,
+                "List the messages to a webhook, the newest first",
+                webhook::delivery::list,
+            )
+            .get(
+                "/webhooks/{webhook}/deliveries/{delivery}",
+                required,
+                "Show a message to a webhook",
+                webhook::delivery::show,
+            )
+            .post(
+                "/webhooks/{webhook}/deliveries/{delivery}/replay",
+                required,
+                "Send a message again",
+                webhook::delivery::replay,
+            )
     }
 
     fn plans(routes: Routes) -> Routes {

@@ -69,6 +69,11 @@ pub(super) fn next_step(status: StatusCode, code: &str, field: Option<&str>) -> 
             "GET /api/v1/packages/{package}/verifications lists the verifications of a package"
         }
         ("not_found", Some("account")) => "GET /api/v1/accounts lists the accounts",
+        ("not_found", Some("webhook")) => "GET /api/v1/webhooks lists the webhooks",
+        ("not_found", Some("webhook delivery")) => {
+            "GET /api/v1/webhooks/{webhook}/deliveries lists the messages to a webhook"
+        }
+        ("disk_reserve" | "quota", _) => "delete packages that no plan needs, then send it again",
         ("not_found", Some("token")) => "GET /api/v1/tokens lists the tokens",
         ("not_found" | "method", _) => "GET /api/v1/openapi.json describes every path and its methods",
         ("unauthorized", _) => {

@@ -16,6 +16,7 @@ mod refusal;
 mod table;
 mod upgrade;
 mod user;
+mod webhook;
 mod why;
 
 use std::io::{self, Write};
@@ -162,6 +163,16 @@ pub enum Command {
         #[command(subcommand)]
         command: account::Audit,
     },
+    /// Webhooks: who is told by HTTP what happens to plans and devices
+    #[command(arg_required_else_help = true)]
+    Webhook {
+        /// The center
+        #[command(flatten)]
+        connection: Connection,
+        /// What to do
+        #[command(subcommand)]
+        command: webhook::Webhook,
+    },
     /// Say why a device is not upgrading: the condition that holds it back, plan by plan
     #[command(arg_required_else_help = true)]
     Why {
@@ -277,6 +288,7 @@ pub fn run(command: Command) -> Result<(), ClientError> {
         Command::Account { connection, command } => (connection, Box::new(command)),
         Command::Token { connection, command } => (connection, Box::new(command)),
         Command::Audit { connection, command } => (connection, Box::new(command)),
+        Command::Webhook { connection, command } => (connection, Box::new(command)),
         Command::Login { connection, login } => return show(&login.run(&connection)?, connection.output()),
         Command::Logout { connection } => return show(&login::logout(&connection)?, connection.output()),
         Command::Centers { connection, command } => return show(&command.run()?, connection.output()),

@@ -10,8 +10,10 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 use rmqtt_codec::v3::{Connect, ConnectAckReason};
 
+use super::new_devices::NewDevices;
 use crate::clock::Millis;
 use crate::engine::new_secret;
+use crate::rules::webhook::WebhookEvent;
 use crate::rules::{Admission, DeviceKey, DeviceSecret, NameError, ProductKey, ProductSecret, takeover};
 use crate::store::{Device, DeviceId, NewLogEntry, Product, Store, StoreError};
 
@@ -92,6 +94,10 @@ pub(super) enum AdmissionError {
     NotEntered(ProductKey, DeviceKey),
     #[error("device {1} of product {0} is forbidden to connect; `device allow` takes that back")]
     Forbidden(ProductKey, DeviceKey),
+    #[error(
+        "product {0} has had as many new devices in this minute as it may (--new-devices-per-minute); this one is to try again"
+    )]
+    TooManyNew(ProductKey),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -115,6 +121,7 @@ impl AdmissionError {
             | AdmissionError::Name(_)
             | AdmissionError::ForeignClientId(_)
             | AdmissionError::UnusableSecret(..)
+            | AdmissionError::TooManyNew(_)
             | AdmissionError::Store(_) => None,
         }
     }
@@ -124,7 +131,12 @@ impl AdmissionError {
 ///
 /// # Errors
 /// [`AdmissionError`], which knows the answer to give.
-pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Result<Admitted, AdmissionError> {
+pub(super) async fn admit(
+    store: &Store,
+    new_devices: &NewDevices,
+    connect: &Connect,
+    now: Millis,
+) -> Result<Admitted, AdmissionError> {
     let password = connect.password.as_deref().ok_or(AdmissionError::NoPassword)?;
     let password = std::str::from_utf8(password).map_err(|_| AdmissionError::NotText)?;
     match Password::parse(password)? {
@@ -145,7 +157,7 @@ pub(super) async fn admit(store: &Store, connect: &Connect, now: Millis) -> Resu
                     return Err(AdmissionError::UnusableSecret(product.key, error));
                 }
             };
-            let (device, secret) = enter(store, &product, key, &connect.client_id, now).await?;
+            let (device, secret) = enter(store, new_devices, &product, key, &connect.client_id, now).await?;
             Admitted::new(device, secret, AuthMethod::Bootstrap, bootstrap.session, new_secret, now)
         }
         Password::Login(login) => {
@@ -178,6 +190,7 @@ async fn product(store: &Store, key: &str) -> Result<Product, AdmissionError> {
 /// The device of a bootstrap, made if it is new. It gets the same secret each time.
 async fn enter(
     store: &Store,
+    new_devices: &NewDevices,
     product: &Product,
     key: DeviceKey,
     client_id: &str,
@@ -185,6 +198,13 @@ async fn enter(
 ) -> Result<(Device, DeviceSecret), AdmissionError> {
     if client_id != crate::rules::names::client_id(&product.key, &key) {
         return Err(AdmissionError::ForeignClientId(key.to_string()));
+    }
+    let is_known = store.read().await?.find_device(&product.key, &key).await?.is_some();
+    if !is_known
+        && product.admission == Admission::Anyone
+        && !new_devices.take(store, &product.key, now).await?
+    {
+        return Err(AdmissionError::TooManyNew(product.key.clone()));
     }
     let mut writer = store.write().await?;
     let known = writer.find_device(&product.key, &key).await?;
@@ -205,6 +225,10 @@ async fn enter(
         value: serde_json::Value::Null,
     };
     writer.log(entry, now).await?;
+    if !again {
+        let data = serde_json::json!({ "product": product.key, "device": device.key });
+        writer.announce(WebhookEvent::DeviceCreated, product.key.as_str(), &data, now).await?;
+    }
     // The one that it has: a device that bootstraps again gets its old secret.
     let secret = writer.device_secret(&device)?;
     writer.commit().await?;
@@ -254,18 +278,22 @@ mod tests {
         Connect { password, ..Connect::default() }.client_id(client_id.to_owned())
     }
 
+    fn any() -> NewDevices {
+        NewDevices::limited(100)
+    }
+
     fn nonce() -> Nonce {
         Nonce::of([7; Nonce::LEN])
     }
 
     async fn bootstrapped(store: &Store, pk: &str, ps: &str) -> Result<Admitted, AdmissionError> {
         let password = bootstrap(pk, ps, DK, nonce(), Session::Plain).unwrap();
-        admit(store, &connect(CLIENT, &password), NOW).await
+        admit(store, &any(), &connect(CLIENT, &password), NOW).await
     }
 
     async fn logged_in(store: &Store, client: &str, ds: &str) -> Result<Admitted, AdmissionError> {
         let password = login(PS, ds, nonce(), Session::Encrypted).unwrap();
-        admit(store, &connect(client, &password), NOW).await
+        admit(store, &any(), &connect(client, &password), NOW).await
     }
 
     fn code(outcome: Result<Admitted, AdmissionError>) -> Option<u8> {
@@ -300,11 +328,15 @@ mod tests {
         assert_eq!(code(logged_in(&store, "qdp2999", wrong).await), None, "unknown product");
         assert_eq!(code(bootstrapped(&store, "p2", PS).await), None, "unknown product");
         for password in ["", "secret", "9;0000;a;b"] {
-            assert_eq!(code(admit(&store, &connect(CLIENT, password), NOW).await), None, "{password}");
+            assert_eq!(
+                code(admit(&store, &any(), &connect(CLIENT, password), NOW).await),
+                None,
+                "{password}"
+            );
         }
         let foreign = bootstrap(PK, PS, "999", nonce(), Session::Plain).unwrap();
-        assert_eq!(code(admit(&store, &connect(CLIENT, &foreign), NOW).await), None);
-        assert_eq!(code(admit(&store, &Connect::default(), NOW).await), None, "no password");
+        assert_eq!(code(admit(&store, &any(), &connect(CLIENT, &foreign), NOW).await), None);
+        assert_eq!(code(admit(&store, &any(), &Connect::default(), NOW).await), None, "no password");
     }
 
     #[tokio::test]

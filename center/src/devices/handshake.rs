@@ -35,6 +35,8 @@ pub(super) enum HandshakeError {
     Level,
     #[error("malformed CONNECT: {0}")]
     Malformed(DecodeError),
+    #[error("malformed CONNECT: there are bytes behind its last field")]
+    Trailing,
     #[error("socket: {0}")]
     Socket(#[from] std::io::Error),
 }
@@ -92,7 +94,12 @@ async fn read_connect(stream: &mut (impl AsyncRead + Unpin)) -> Result<Handshake
         {
             return Err(HandshakeError::NotMqtt(byte));
         }
+        let before = input.clone();
         if let Some((packet, _)) = codec.decode(&mut input).map_err(HandshakeError::Malformed)? {
+            let whole = before.get(..before.len().saturating_sub(input.len())).unwrap_or_default();
+            if !ends_with_its_last_field(whole) {
+                return Err(HandshakeError::Trailing);
+            }
             let Packet::Connect(connect) = packet else {
                 // The first byte says CONNECT, so the codec makes nothing else of it.
                 return Err(HandshakeError::Malformed(DecodeError::MalformedPacket));
@@ -105,6 +112,22 @@ async fn read_connect(stream: &mut (impl AsyncRead + Unpin)) -> Result<Handshake
             return Ok(Handshake { connect: *connect, codec, rest: input });
         }
     }
+}
+
+/// Whether nothing follows the last field of a whole CONNECT; the codec does not look.
+fn ends_with_its_last_field(packet: &[u8]) -> bool {
+    fn after_field(bytes: &[u8]) -> Option<&[u8]> {
+        let (length, bytes) = bytes.split_first_chunk()?;
+        bytes.get(usize::from(u16::from_be_bytes(*length))..)
+    }
+    let length_bytes = packet.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count() + 1;
+    let header = packet.get(1 + length_bytes..).and_then(after_field);
+    // Level, flags, keep-alive.
+    let Some([_, flags, _, _, fields @ ..]) = header else { return false };
+    // Client id, will topic and message, user name, password.
+    let count = 1 + 2 * (flags >> 2 & 1) + (flags >> 7) + (flags >> 6 & 1);
+    let rest = (0..count).try_fold(fields, |fields, _| after_field(fields));
+    rest.is_some_and(<[u8]>::is_empty)
 }
 
 /// The CONNACK that carries `code`.
@@ -216,6 +239,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_oversized_connect_is_closed_before_it_is_read() {
         let (outcome, answer) = accepted(&connect(4, 0x42, &["qdP1D1", &"x".repeat(1100)])[..5]).await;
+        assert!(matches!(outcome, Err(HandshakeError::Malformed(_))), "{outcome:?}");
+        assert_eq!(answer, b"");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_behind_the_password_close_the_connection_without_an_answer() {
+        let longer = |flags, fields: &[&str], more: &[u8]| {
+            let mut packet = connect(4, flags, fields);
+            packet.extend(more);
+            packet[1] += u8::try_from(more.len()).unwrap();
+            packet
+        };
+        for more in [&b"x"[..], b"\0", b"\0\x01x"] {
+            for (flags, fields) in [(0x42, &["qdP1D1", "secret"][..]), (0xC2, &["qdP1D1", "name", "secret"])]
+            {
+                let (outcome, answer) = accepted(&longer(flags, fields, more)).await;
+                assert!(matches!(outcome, Err(HandshakeError::Trailing)), "{outcome:?}");
+                assert_eq!(answer, b"");
+            }
+        }
+        for (flags, fields) in [(0x02, &["qdP1D1"][..]), (0x46, &["qdP1D1", "topic", "will", "secret"])] {
+            accepted(&connect(4, flags, fields)).await.0.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_id_with_nul_closes_the_connection_without_an_answer() {
+        let (outcome, answer) = accepted(&connect(4, 0x42, &["qdP1\0D1", "secret"])).await;
         assert!(matches!(outcome, Err(HandshakeError::Malformed(_))), "{outcome:?}");
         assert_eq!(answer, b"");
     }

@@ -11,6 +11,7 @@ mod credentials;
 mod device_protocol;
 mod handshake;
 mod log_limiter;
+mod new_devices;
 mod qos2_dedup;
 mod registry;
 mod send_queue;
@@ -41,10 +42,12 @@ use credentials::{AdmissionError, Admitted};
 use device_protocol::DeviceProtocol;
 use handshake::Handshake;
 use log_limiter::LogLimiter;
+use new_devices::NewDevices;
 use registry::{Connection, Registry};
 use send_queue::CloseReason;
 use session::{Session, Topics};
 
+pub use new_devices::NEW_DEVICES;
 pub use timing::Timing;
 
 /// Connections at the same time, those before CONNECT included. Further ones are closed at once; the device tries again.
@@ -76,6 +79,7 @@ pub struct MqttEndpoint {
     balancers: Balancers,
     /// The sessions end spread over this time when the center stops.
     drain: Duration,
+    new_devices: NewDevices,
     /// Ended connections that the engine could not be told of, because the store was unreachable.
     unreported: Mutex<Vec<(DeviceId, SessionId)>>,
 }
@@ -88,8 +92,10 @@ impl MqttEndpoint {
 
     /// As [`MqttEndpoint::new`], behind these balancers, and with sessions that end spread over `drain` when the center
     /// stops: the devices connect elsewhere, and not all at once.
-    pub fn behind(engine: Engine, balancers: Balancers, drain: Duration) -> Arc<Self> {
-        Arc::new(Self { balancers, drain, ..Self::unshared(engine, Timing::default()) })
+    /// A product takes `new_devices` for the first time in one minute.
+    pub fn behind(engine: Engine, balancers: Balancers, drain: Duration, new_devices: u32) -> Arc<Self> {
+        let new_devices = NewDevices::limited(new_devices);
+        Arc::new(Self { balancers, drain, new_devices, ..Self::unshared(engine, Timing::default()) })
     }
 
     /// As [`MqttEndpoint::new`], with other times.
@@ -108,6 +114,7 @@ impl MqttEndpoint {
             admissions: Semaphore::new(ADMISSIONS),
             balancers: Balancers::default(),
             drain: Duration::ZERO,
+            new_devices: NewDevices::limited(NEW_DEVICES),
             unreported: Mutex::default(),
         }
     }
@@ -242,7 +249,8 @@ impl MqttEndpoint {
         };
         let now = self.engine.clock().now();
         // Boxed: its state is freed before the session, which lasts.
-        let admission = Box::pin(credentials::admit(self.engine.store(), &handshake.connect, now));
+        let admission =
+            Box::pin(credentials::admit(self.engine.store(), &self.new_devices, &handshake.connect, now));
         // Many come at once after an outage: each waits for its turn, and the time for the decision begins with that.
         let turn = tokio::select! {
             () = shutdown.cancelled() => return,

@@ -299,6 +299,7 @@ impl DeviceTransaction<'_> {
         } else if *upgrade != before {
             self.store.save_upgrade(before, upgrade);
         }
+        self.announce_upgrade(&before, upgrade).await?;
         for effect in effects {
             self.carry_out(upgrade, plan.as_deref_mut(), effect).await?;
         }

@@ -27,6 +27,7 @@ mod tick;
 mod transaction;
 mod verification;
 mod waiting;
+mod webhooks;
 mod why;
 mod working_set;
 

@@ -1,6 +1,7 @@
 //! What an operator does to upgrade plans.
 
 use super::transaction::{Transaction, transact};
+use super::webhooks::announce_plan;
 use super::{Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
@@ -122,6 +123,7 @@ impl Engine {
         store.save_plan_state(&plan).await?;
         let change = PlanChange { event: PlanEvent::Activate, reason: None, at: now };
         store.add_plan_change(id, &change).await?;
+        announce_plan(store, &plan, PlanEvent::Activate, now).await?;
         for overlap in overlaps {
             store.supersede(PlanId(overlap.plan), &overlap.component, id).await?;
         }
@@ -192,6 +194,7 @@ impl Engine {
             let reason = plan.halted.clone().filter(|_| event == PlanEvent::Halt);
             store.add_plan_change(plan.id, &PlanChange { event, reason, at: now }).await?;
         }
+        announce_plan(store, plan, event, now).await?;
         match event {
             PlanEvent::Terminate => {
                 end_upgrades(store, plan.id, UpgradeState::Failed, TERMINATED, now).await?;

@@ -21,4 +21,8 @@ ids! {
     PlanId,
     /// Number of a device upgrade.
     UpgradeId,
+    /// Number of a webhook.
+    WebhookId,
+    /// Number of a message to a webhook.
+    DeliveryId,
 }

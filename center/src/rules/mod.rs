@@ -72,9 +72,10 @@ pub mod takeover;
 pub mod trigger;
 pub mod upgrade;
 pub mod verification;
+pub mod webhook;
 pub mod window;
 
-pub use ids::{DeviceId, PackageId, PlanId, UpgradeId};
+pub use ids::{DeliveryId, DeviceId, PackageId, PlanId, UpgradeId, WebhookId};
 pub use names::{
     AccountName, ComponentNo, DeviceKey, DeviceSecret, FileName, NameError, ProductKey, ProductSecret,
     Remark, Title, TokenName, Version,

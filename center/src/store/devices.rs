@@ -344,6 +344,28 @@ impl Writer {
         device(&row)
     }
 
+    /// Takes up to `wanted` of the `most` places that a product has for new devices in one minute; gives how many.
+    pub async fn take_new_devices(
+        &mut self,
+        product: &ProductKey,
+        minute: i64,
+        wanted: i64,
+        most: i64,
+    ) -> Result<i64> {
+        let row = sqlx::query(
+            "INSERT INTO new_devices (pk, minute, taken) VALUES ($1, $2, $3) ON CONFLICT (pk) DO UPDATE SET \
+             taken = CASE WHEN new_devices.minute = excluded.minute THEN new_devices.taken ELSE 0 END + excluded.taken, \
+             minute = excluded.minute RETURNING taken",
+        )
+        .bind(product.as_str())
+        .bind(minute)
+        .bind(wanted)
+        .fetch_one(self.connection())
+        .await?;
+        let over = (row.int("taken")? - most).max(0);
+        Ok((wanted - over).max(0))
+    }
+
     /// Enters devices that are not known yet, each with its secret, and says how many that were.
     pub async fn import_devices(
         &mut self,

@@ -33,11 +33,13 @@ mod row;
 mod secrets;
 mod select;
 mod sessions;
+mod sign_in_tries;
 mod snapshot;
 mod upgrades;
 mod url_keys;
 mod verifications;
 mod wakeups;
+mod webhooks;
 mod write_ahead_log;
 
 use std::fmt;
@@ -83,8 +85,10 @@ pub use products::{Component, Product};
 pub use secrets::Resealed;
 pub use select::Span;
 pub use sessions::StoredSession;
+pub use sign_in_tries::SignInTries;
 pub use snapshot::snapshot;
 pub use wakeups::Wakeups;
+pub use webhooks::{Delivery, NewWebhook, Webhook};
 
 use error::is_duplicate;
 use row::Columns;
@@ -406,6 +410,10 @@ mod tests {
             fleet::MODULE_VERSIONS,
             fleet::MCU_VERSIONS,
             fleet::FAILED_VERIFICATIONS,
+            webhooks::DELIVERIES,
+            webhooks::DELIVERIES_IN,
+            webhooks::SURPLUS,
+            sign_in_tries::OLDEST_KEPT,
         ];
         for query in queries {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));

@@ -167,6 +167,18 @@ fn file(row: &AnyRow) -> Result<PackageFile> {
 }
 
 impl Reader {
+    /// Bytes of all files of a product's packages.
+    pub async fn package_bytes(&mut self, product: &ProductKey) -> Result<u64> {
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(package_files.size), 0) AS BIGINT) AS bytes FROM package_files \
+             JOIN packages ON packages.id = package_files.package_id WHERE packages.pk = $1",
+        )
+        .bind(product.as_str())
+        .fetch_one(self.connection())
+        .await?;
+        row.number("bytes")
+    }
+
     /// Packages that bring a component to the same version as this one, with other bytes: a device that has one of them
     /// counts as having this one.
     pub async fn twins_of(&mut self, package: &Package) -> Result<Vec<Package>> {

@@ -4,6 +4,7 @@ use sqlx::Executor;
 use sqlx::any::AnyRow;
 
 use super::url_keys::NEXT_URL_KEY_SEAL;
+use super::webhooks::NEXT_WEBHOOK_SEAL;
 use super::{Backend, Columns, Device, Product, Reader, Result, Store, StoreError, Writer};
 use crate::rules::{DeviceSecret, ProductSecret};
 use crate::seal::{Place, Sealed};
@@ -91,10 +92,26 @@ fn owner(row: &AnyRow) -> Result<(String, String, Sealed)> {
 }
 
 impl Store {
+    /// Seals what a browser keeps while somebody signs in elsewhere: every center of the database opens it.
+    pub fn seal_sign_in(&self, text: &str) -> Result<String> {
+        let sealed = self.keys.seal(Place::SignIn, text)?;
+        let text = sealed.text.replace('+', "-").replace('/', "_");
+        Ok(format!("{}.{text}", sealed.key))
+    }
+
+    /// Opens it; none: no center of the database has sealed it.
+    pub fn open_sign_in(&self, sealed: &str) -> Option<String> {
+        let (key, text) = sealed.split_once('.').filter(|(key, _)| !key.is_empty())?;
+        let text = text.replace('-', "+").replace('_', "/");
+        self.keys.open(Place::SignIn, &Sealed { key: key.to_owned(), text }).ok()
+    }
+
     /// Refuses a database with secrets that none of our keys opens.
     pub(super) async fn check_keys(&self) -> Result<()> {
         let mut reader = self.read().await?;
-        for query in [NEXT_PRODUCT_KEY, NEXT_DEVICE_KEY, NEXT_REPLACED_KEY, NEXT_URL_KEY_SEAL] {
+        for query in
+            [NEXT_PRODUCT_KEY, NEXT_DEVICE_KEY, NEXT_REPLACED_KEY, NEXT_URL_KEY_SEAL, NEXT_WEBHOOK_SEAL]
+        {
             let mut id = String::new();
             loop {
                 let row = sqlx::query(query).bind(id.as_str()).fetch_one(reader.connection()).await?;
@@ -114,6 +131,7 @@ impl Store {
         let mut all = Resealed::default();
         let mut writer = self.write().await?;
         all.former += writer.seal_url_keys().await?;
+        all.former += writer.seal_webhooks().await?;
         writer.commit().await?;
         for (find, update) in [
             (PRODUCTS_BELOW, SEAL_PRODUCT),

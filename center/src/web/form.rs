@@ -1,16 +1,20 @@
 //! Forms: what they bring, and that they come from one of our own pages.
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use http_body_util::Limited;
 
-use super::Console;
 use super::layout::Wrong;
 use super::pages::sign_in;
 use super::view::{Anyone, View};
+use super::{Console, STRANGERS_FORM_MAX};
 use crate::access::{AccessError, Role};
 use crate::api::error::ApiError;
+
+/// Fields that a form has at most; those behind them are left out.
+const FIELDS_MAX: usize = 10_000;
 
 /// The fields of a form, in their order.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +23,7 @@ pub struct Fields(Vec<(String, String)>);
 impl Fields {
     /// The fields of a query or of a form's body.
     pub fn parse(encoded: &[u8]) -> Self {
-        Self(form_urlencoded::parse(encoded).into_owned().collect())
+        Self(form_urlencoded::parse(encoded).into_owned().take(FIELDS_MAX).collect())
     }
 
     /// Fields that were read one by one.
@@ -102,6 +106,11 @@ impl FromRequest<Console> for Act {
         let is_ours = is_ours(&parts.headers);
         let Ok(Anyone(view)) = Anyone::from_request_parts(&mut parts, console).await;
         let refused = |error: ApiError| Wrong::from(error).into_response();
+        // Who has not signed in brings no lists of devices.
+        let body = match &view.signed {
+            Some(_) => body,
+            None => Body::new(Limited::new(body, STRANGERS_FORM_MAX)),
+        };
         let fields = read(Request::from_parts(parts, body), console).await.map_err(refused)?;
         match &view.signed {
             // Nothing that was entered is lost: it is sent once more after the sign-in.

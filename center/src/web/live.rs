@@ -57,7 +57,7 @@ impl<F: Fn() -> Rendering + Send + 'static> Subject for Watched<F> {
 /// Whether the session goes on, and its account may do what it could before.
 async fn is_still_theirs(access: Access, before: Option<Session>) -> Result<bool, ApiError> {
     let Some(before) = before else { return Ok(false) };
-    let now = access.session(before.secret()).await?;
+    let now = access.watched_session(before.secret()).await?;
     Ok(now.is_some_and(|now| now.principal == before.principal))
 }
 

@@ -41,6 +41,9 @@ use self::view::View;
 /// Most bytes of a form; a plan's lists of devices may be pasted into one.
 const FORM_MAX: usize = 80 * 1024 * 1024;
 
+/// The same before a sign-in: a form that is kept over it has up to 1 MB.
+const STRANGERS_FORM_MAX: usize = 4 * 1024 * 1024;
+
 /// What the pages work on.
 #[derive(Clone)]
 pub struct Console {
@@ -113,17 +116,23 @@ impl Console {
 
     /// What can be done without having signed in, and the first page.
     fn entrance() -> Router<Self> {
+        // Whoever has not signed in brings no lists of devices.
+        let small = || DefaultBodyLimit::max(STRANGERS_FORM_MAX);
+        let sign_in = get(pages::sign_in::show).post(pages::sign_in::enter).layer(small());
+        let password = get(pages::password::show).post(pages::password::change).layer(small());
         Router::new()
             .route("/", get(pages::fleet::show))
             .route("/live", get(pages::fleet::live))
-            .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::enter))
-            .route("/sign-out", post(pages::sign_in::leave))
-            .route("/password", get(pages::password::show).post(pages::password::change))
+            .route("/sign-in", sign_in)
+            .route("/sign-in/provider", get(pages::sign_in::depart))
+            .route("/sign-in/callback", get(pages::sign_in::arrive))
+            .route("/sign-out", post(pages::sign_in::leave).layer(small()))
+            .route("/password", password)
             .route("/language", get(pages::sign_in::language))
     }
 
     fn things() -> Router<Self> {
-        use pages::{accounts, device_access};
+        use pages::{accounts, device_access, webhooks};
         Router::new()
             .route("/accounts", get(accounts::list).post(accounts::create))
             .route("/accounts/{account}/role", post(accounts::role))
@@ -131,6 +140,13 @@ impl Console {
             .route("/accounts/{account}/delete", post(accounts::delete))
             .route("/audit", get(pages::audit::show))
             .route("/settings", get(pages::settings::show))
+            .route("/webhooks", get(webhooks::list).post(webhooks::create))
+            .route("/webhooks/{webhook}", get(webhooks::show))
+            .route("/webhooks/{webhook}/test", post(webhooks::test))
+            .route("/webhooks/{webhook}/enabled", post(webhooks::enabled))
+            .route("/webhooks/{webhook}/secret", post(webhooks::secret))
+            .route("/webhooks/{webhook}/delete", post(webhooks::delete))
+            .route("/webhooks/{webhook}/deliveries/{delivery}/replay", post(webhooks::replay))
             .route("/tokens", post(accounts::make_token))
             .route("/tokens/{token}/revoke", post(accounts::revoke))
             .route("/products", get(pages::products::list))

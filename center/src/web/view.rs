@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::{ACCEPT_LANGUAGE, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
@@ -11,7 +11,7 @@ use maud::{Markup, html};
 
 use super::Console;
 use super::texts;
-use crate::access::{Role, Session};
+use crate::access::{Access, Role, Session};
 use crate::api::error::ApiError;
 use crate::clock::Millis;
 use crate::rules::ProductKey;
@@ -94,6 +94,8 @@ pub struct View {
     pub path: String,
     /// Who looks at it; none: nobody has signed in.
     pub signed: Option<Session>,
+    /// Whether people may sign in by OpenID Connect.
+    pub has_single_sign_on: bool,
 }
 
 impl View {
@@ -107,6 +109,7 @@ impl View {
             now: console.engine().clock().now(),
             path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
             signed,
+            has_single_sign_on: Access::from_ref(console).has_single_sign_on(),
         }
     }
 

@@ -186,8 +186,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("center/src/access", &["center/src/store", "center/src/rules", "center/src/clock.rs"]),
     (
+        "center/src/webhooks",
+        &[
+            "center/src/peer.rs",
+            "center/src/store",
+            "center/src/rules",
+            "center/src/clock.rs",
+            "center/src/metrics.rs",
+        ],
+    ),
+    (
         "center/src/api",
         &[
+            "center/src/webhooks",
             "center/src/access",
             "center/src/peer.rs",
             "center/src/disk.rs",
@@ -217,6 +228,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "center/src/serve.rs",
         &[
+            "center/src/webhooks",
             "center/src/connections.rs",
             "center/src/peer.rs",
             "center/src/tls.rs",

@@ -2,6 +2,7 @@
 
 pub mod delete;
 pub mod download;
+pub mod limits;
 pub mod list;
 pub mod show;
 pub mod upload;

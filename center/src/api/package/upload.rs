@@ -11,6 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use tracing::{info, warn};
 
 use super::Detailed;
+use super::limits::Allowance;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::Named;
@@ -58,7 +59,8 @@ pub(crate) async fn add(
     read: Vec<(String, String)>,
     rest: Multipart,
 ) -> Result<Package, ApiError> {
-    let form = Form::receive(read, rest, &api.objects).await?;
+    let mut allowance = api.allowance(&product).await?;
+    let form = Form::receive(read, rest, &api.objects, &mut allowance).await?;
     let (new, staged) = form.package(product)?;
     let mut store = api.engine.store().read().await?;
     let component =
@@ -145,6 +147,7 @@ impl Form {
         read: Vec<(String, String)>,
         mut form: Multipart,
         objects: &Objects,
+        allowance: &mut Allowance<'_>,
     ) -> Result<Self, ApiError> {
         let mut received = Self::default();
         for (name, value) in read {
@@ -153,7 +156,7 @@ impl Form {
         while let Some(field) = in_time(form.next_field()).await?? {
             let name = field.name().unwrap_or_default().to_owned();
             if field.file_name().is_some() || name == "file" {
-                received.take_file(field, objects).await?;
+                received.take_file(field, objects, allowance).await?;
             } else {
                 let value = text(&name, field).await?;
                 received.take_field(&name, value)?;
@@ -191,12 +194,18 @@ impl Form {
         }
     }
 
-    async fn take_file(&mut self, mut field: Field<'_>, objects: &Objects) -> Result<(), ApiError> {
+    async fn take_file(
+        &mut self,
+        mut field: Field<'_>,
+        objects: &Objects,
+        allowance: &mut Allowance<'_>,
+    ) -> Result<(), ApiError> {
         format::check_file_count(self.files.len() + 1)?;
         let name = FileName::new(field.file_name().unwrap_or_default())?;
         let mut incoming = objects.receive().await?;
         while let Some(bytes) = in_time(field.chunk()).await?? {
             format::check_not_too_large(name.as_str(), incoming.size() + bytes.len() as u64)?;
+            allowance.take(bytes.len())?;
             incoming.write(&bytes).await?;
         }
         format::check_not_empty(name.as_str(), incoming.size())?;

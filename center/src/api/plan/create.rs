@@ -6,25 +6,27 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::Drafted;
+use super::body::PlanBody;
 use super::request::{Given, check_end, check_name, check_packages, sample};
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::extract::{Body, Named};
+use crate::api::extract::Named;
 use crate::rules::ProductKey;
 
 /// Saves a plan; nothing reaches a device before it is activated.
 pub async fn create(
     State(api): State<Api>,
     Named(product): Named<ProductKey>,
-    Body(mut given): Body<Value>,
+    given: PlanBody,
 ) -> Result<(StatusCode, Json<Drafted>), ApiError> {
     api.engine.store().read().await?.product(&product).await?;
-    belongs_to(&mut given, &product)?;
-    let new = Given::of(&given, &sample())?;
+    let PlanBody { mut fields, whitelist, blacklist, .. } = given;
+    belongs_to(&mut fields, &product)?;
+    let new = Given::of(&fields, &sample())?;
     check_name(new.settings.name.as_str())?;
     check_end(&new.settings, api.engine.clock().now())?;
     check_packages(&mut api.engine.store().read().await?, &new.settings).await?;
-    let (whitelist, blacklist) = (new.whitelist.unwrap_or_default(), new.blacklist.unwrap_or_default());
+    let (whitelist, blacklist) = (whitelist.unwrap_or_default(), blacklist.unwrap_or_default());
     let plan = api
         .engine
         .create_plan(&new.settings, &whitelist, &blacklist)

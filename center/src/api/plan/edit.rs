@@ -2,13 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::Value;
 
 use super::Drafted;
+use super::body::PlanBody;
 use super::request::{Given, check_end, check_name, check_packages, merge, sample};
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::extract::{Body, Named};
+use crate::api::extract::Named;
 use crate::store::PlanId;
 
 /// Changes the fields that are given, of a plan that is Saved; null takes an optional one away, and a list that is
@@ -16,11 +16,12 @@ use crate::store::PlanId;
 pub async fn edit(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
-    Body(changes): Body<Value>,
+    body: PlanBody,
 ) -> Result<Json<Drafted>, ApiError> {
     let mut store = api.engine.store().read().await?;
     let settings = store.plan(id).await?.settings;
     let before = serde_json::to_value(&settings)?;
+    let PlanBody { fields: changes, whitelist, blacklist, .. } = body;
     let given = Given::of(&merge(&before, &changes), &sample())?;
     if !changes["name"].is_null() {
         check_name(given.settings.name.as_str())?;
@@ -33,9 +34,6 @@ pub async fn edit(
         check_packages(&mut store, &given.settings).await?;
     }
     drop(store);
-    let plan = api
-        .engine
-        .edit_plan(id, &given.settings, given.whitelist.as_deref(), given.blacklist.as_deref())
-        .await?;
+    let plan = api.engine.edit_plan(id, &given.settings, whitelist.as_deref(), blacklist.as_deref()).await?;
     Ok(Json(Drafted::of(&api, plan).await?))
 }

@@ -2,6 +2,7 @@
 
 pub mod activate;
 pub mod blocked;
+pub mod body;
 pub mod copy;
 pub mod create;
 pub mod delete;

@@ -1,29 +1,18 @@
 //! A plan as a request gives it.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::lists::empty;
 use crate::api::error::ApiError;
 use crate::clock::Millis;
-use crate::rules::DeviceKey;
-use crate::rules::plan::{List, PlanSettings};
+use crate::rules::plan::PlanSettings;
 use crate::store::{PackageId, Reader};
 
-/// The plan's fields, with its lists of devices if they were given; null empties a list.
+/// The plan's fields, without its lists of devices.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Given {
     #[serde(flatten)]
     pub(crate) settings: PlanSettings,
-    #[serde(default, deserialize_with = "list")]
-    pub(crate) whitelist: Option<Vec<DeviceKey>>,
-    #[serde(default, deserialize_with = "list")]
-    pub(crate) blacklist: Option<Vec<DeviceKey>>,
-}
-
-/// A list that was given; null: the empty one.
-fn list<'de, D: Deserializer<'de>>(given: D) -> Result<Option<Vec<DeviceKey>>, D::Error> {
-    Ok(Some(Option::deserialize(given)?.unwrap_or_default()))
 }
 
 impl Given {
@@ -35,13 +24,8 @@ impl Given {
             })
         })?;
         let taken = serde_json::to_value(&read.settings)?;
-        if let Some(field) = unknown_field(given, &taken, &["whitelist", "blacklist"]) {
+        if let Some(field) = unknown_field(given, &taken) {
             return Err(ApiError::invalid("unknown_field", "field", &field, "a plan has no such field"));
-        }
-        for (name, list) in [("whitelist", List::White), ("blacklist", List::Black)] {
-            if given[name].as_array().is_some_and(Vec::is_empty) {
-                return Err(empty(list));
-            }
         }
         Ok(read)
     }
@@ -138,17 +122,16 @@ pub(crate) async fn check_packages(store: &mut Reader, settings: &PlanSettings) 
 }
 
 /// The first field that was given and not taken: a misspelt one must not pass for one that was left out.
-fn unknown_field(given: &Value, taken: &Value, beside: &[&str]) -> Option<String> {
+fn unknown_field(given: &Value, taken: &Value) -> Option<String> {
     match (given, taken) {
         (Value::Object(given), Value::Object(taken)) => {
             given.iter().find_map(|(name, value)| match taken.get(name) {
-                Some(taken) => unknown_field(value, taken, &[]).map(|inner| format!("{name}.{inner}")),
-                None if beside.contains(&name.as_str()) => None,
+                Some(taken) => unknown_field(value, taken).map(|inner| format!("{name}.{inner}")),
                 None => Some(name.clone()),
             })
         }
         (Value::Array(given), Value::Array(taken)) => {
-            given.iter().zip(taken).find_map(|(given, taken)| unknown_field(given, taken, &[]))
+            given.iter().zip(taken).find_map(|(given, taken)| unknown_field(given, taken))
         }
         _ => None,
     }

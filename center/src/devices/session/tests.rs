@@ -227,6 +227,16 @@ async fn a_foreign_filter_is_refused_and_a_foreign_uplink_ends_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_topic_with_a_wildcard_or_nul_ends_the_session() {
+    for topic in [&b"q/2/d/qdP1D1/#"[..], b"q/2/d/qdP1D1/+", b"q/2/d/qdP1D1/ota\0"] {
+        let mut bench = Bench::new(60);
+        bench.send(&publish_on(topic, 0b010, 1, "x")).await;
+        let end = bench.end().await;
+        assert!(end.contains("q/2/d/qdP1D1/"), "{end}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_is_counted_from_whole_packets() {
     let mut bench = Bench::new(20);
     let begun = Instant::now();

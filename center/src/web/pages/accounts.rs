@@ -69,7 +69,10 @@ async fn page(
     let (of_account, of_token) = if fields.given("token").is_some() { (None, wrong) } else { (wrong, None) };
     let response: Response = Page::new(view, Place::Accounts, view.t("Accounts and Tokens"))
         .status(error.map_or(StatusCode::OK, ApiError::status))
-        .actions(html! { a.button href="/audit" { (view.t("Audit Log")) } })
+        .actions(html! {
+            a.button href="/webhooks" { (view.t("Webhooks")) }
+            a.button href="/audit" { (view.t("Audit Log")) }
+        })
         .show(html! {
             @if let Some(secret) = secret { (secret) }
             section {

@@ -21,3 +21,4 @@ pub mod product;
 pub mod products;
 pub mod settings;
 pub mod sign_in;
+pub mod webhooks;

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 
+use crate::access::single_sign_on::{Return, no_sign_in_cookie, sign_in_cookie};
 use crate::access::{Access, AccessError, Session};
 use crate::peer::Peer;
 use crate::web::form::{Fields, is_ours};
@@ -64,8 +65,48 @@ pub(in crate::web) fn page(
                 input #password type="password" name="password" required autocomplete="current-password" aria-describedby="password-hint";
             }))
             button.main { (view.t("Sign in")) }
+            @if view.has_single_sign_on {
+                a.button href=(format!("/sign-in/provider?{}", to(then))) { (view.t("Sign in with single sign-on")) }
+            }
         }
     })
+}
+
+fn to(then: &str) -> String {
+    form_urlencoded::Serializer::new(String::new()).append_pair("then", local(then)).finish()
+}
+
+/// `GET /sign-in/provider?then=/`: off to the OpenID Connect provider.
+pub async fn depart(
+    State(access): State<Access>,
+    Anyone(view): Anyone,
+    peer: Peer,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    let then = local(fields.get("then"));
+    match access.begin_single_sign_on(then, peer.secure).await {
+        Ok(departure) => with(Redirect::to(&departure.url).into_response(), departure.cookie),
+        Err(error) => page(&view, then, Some((error.status(), &told(&view, &error), "")), &Fields::default()),
+    }
+}
+
+/// `GET /sign-in/callback?code=...&state=...`: back from the provider.
+pub async fn arrive(
+    State(access): State<Access>,
+    Anyone(view): Anyone,
+    peer: Peer,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    let field = |name| fields.raw(name).to_owned();
+    let returned = Return { code: field("code"), state: field("state"), error: field("error") };
+    let answer = match access.end_single_sign_on(sign_in_cookie(&headers), &returned, peer.address).await {
+        Ok((session, then)) => with(Redirect::to(local(&then)).into_response(), session.cookie(peer.secure)),
+        Err(error) => page(&view, "/", Some((error.status(), &told(&view, &error), "")), &Fields::default()),
+    };
+    with(answer, no_sign_in_cookie(peer.secure))
 }
 
 /// After a sign-in in the middle of a form: it is sent again by a button, so that nothing is done by itself.

@@ -1,0 +1,158 @@
+//! `/webhooks/{webhook}/deliveries`: what was sent to a webhook, what became of it, and sending it again.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::access::{AccessError, Principal};
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::api::extract::{Asked, Named};
+use crate::api::page::{Answer, Part};
+use crate::clock::Millis;
+use crate::rules::webhook::{DeliveryState, WebhookEvent, body};
+use crate::rules::{DeliveryId, WebhookId};
+use crate::store::{Delivery, Webhook};
+
+/// A message to a webhook.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    id: DeliveryId,
+    webhook: WebhookId,
+    /// The header `webhook-id`.
+    message: String,
+    event: WebhookEvent,
+    state: DeliveryState,
+    attempts: i64,
+    created: Millis,
+    /// When it is tried next; null: not any more.
+    next_attempt: Option<Millis>,
+    /// When it was delivered or given up.
+    ended: Option<Millis>,
+    /// What became of each attempt: when, how long it took, and the status or why there was none.
+    log: Vec<Value>,
+}
+
+/// A message with what is sent.
+#[derive(Debug, Serialize)]
+pub struct WithBody {
+    #[serde(flatten)]
+    delivery: Shown,
+    body: Value,
+}
+
+impl From<Delivery> for Shown {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            id: delivery.id,
+            webhook: delivery.webhook,
+            message: delivery.message,
+            event: delivery.event,
+            state: delivery.state,
+            attempts: delivery.attempts,
+            created: delivery.created,
+            next_attempt: (delivery.state == DeliveryState::Waiting).then_some(delivery.due),
+            ended: delivery.ended,
+            log: delivery.log,
+        }
+    }
+}
+
+/// Which messages.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    after: Option<String>,
+    limit: Option<String>,
+    /// `waiting`, `delivered` or `failed`; all if not given.
+    state: Option<String>,
+}
+
+/// A page of a webhook's messages, newest first.
+pub async fn list(
+    State(api): State<Api>,
+    Named(id): Named<WebhookId>,
+    Asked(wanted): Asked<Wanted>,
+) -> Result<Json<Answer<Shown>>, ApiError> {
+    let part = Part::of(wanted.after, wanted.limit);
+    let (after, limit) = (part.after()?, part.limit()?);
+    let state = wanted.state.map(|state| state.parse()).transpose()?;
+    let mut store = api.engine.store().read().await?;
+    store.webhook(id).await?;
+    let page = store.deliveries(id, state, if after > 0 { after } else { i64::MAX }, limit).await?;
+    Ok(Json(Answer::of(page, Shown::from)))
+}
+
+/// A message, with what is sent.
+pub async fn show(
+    State(api): State<Api>,
+    Named((webhook, id)): Named<(WebhookId, DeliveryId)>,
+) -> Result<Json<WithBody>, ApiError> {
+    let delivery = api.engine.store().read().await?.delivery(webhook, id).await?;
+    let body = serde_json::from_str(&delivery.body).unwrap_or_else(|_| Value::from(delivery.body.clone()));
+    Ok(Json(WithBody { delivery: delivery.into(), body }))
+}
+
+/// Nothing is sent to a webhook that is switched off.
+fn check_enabled(webhook: &Webhook) -> Result<(), ApiError> {
+    if webhook.enabled {
+        return Ok(());
+    }
+    let message = format!("webhook {} is switched off: switch it on first", webhook.id.0);
+    Err(ApiError::new(StatusCode::CONFLICT, "conflict", message))
+}
+
+/// Sends a message that says who tries the webhook.
+pub async fn test(
+    State(api): State<Api>,
+    caller: Result<Principal, AccessError>,
+    Named(id): Named<WebhookId>,
+) -> Result<(StatusCode, Json<Shown>), ApiError> {
+    let delivery = try_out(&api, &caller?.to_string(), id).await?;
+    Ok((StatusCode::CREATED, Json(delivery.into())))
+}
+
+/// Sends a message that says who tries the webhook.
+pub(crate) async fn try_out(api: &Api, by: &str, id: WebhookId) -> Result<Delivery, ApiError> {
+    let (now, event) = (api.engine.clock().now(), WebhookEvent::Test);
+    let mut writer = api.engine.store().write().await?;
+    check_enabled(&writer.webhook(id).await?)?;
+    let body = body(event, now, &json!({ "by": by }));
+    let delivery = writer.send_to(id, event, None, &body, now).await?;
+    writer.commit().await?;
+    Ok(delivery)
+}
+
+/// Sends a message again, in whatever state it is: another delivery of the same message.
+pub async fn replay(
+    State(api): State<Api>,
+    Named((webhook, id)): Named<(WebhookId, DeliveryId)>,
+) -> Result<(StatusCode, Json<Shown>), ApiError> {
+    let again = again(&api, webhook, id).await?;
+    Ok((StatusCode::CREATED, Json(again.into())))
+}
+
+/// Sends a message again.
+pub(crate) async fn again(api: &Api, webhook: WebhookId, id: DeliveryId) -> Result<Delivery, ApiError> {
+    let mut writer = api.engine.store().write().await?;
+    check_enabled(&writer.webhook(webhook).await?)?;
+    let first = writer.delivery(webhook, id).await?;
+    let now = api.engine.clock().now();
+    let again = writer.send_to(webhook, first.event, Some(&first.message), &first.body, now).await?;
+    writer.commit().await?;
+    Ok(again)
+}
+
+/// Sends every failed message of a webhook again.
+pub async fn replay_failed(
+    State(api): State<Api>,
+    Named(id): Named<WebhookId>,
+) -> Result<Json<Value>, ApiError> {
+    let mut writer = api.engine.store().write().await?;
+    check_enabled(&writer.webhook(id).await?)?;
+    let replayed = writer.replay_failed(id, api.engine.clock().now()).await?;
+    writer.commit().await?;
+    Ok(Json(json!({ "replayed": replayed })))
+}

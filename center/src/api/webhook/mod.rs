@@ -1,0 +1,225 @@
+//! `/webhooks`: who is told by HTTP what happens.
+
+pub mod delivery;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+
+use super::Api;
+use super::error::ApiError;
+use super::extract::{Asked, Body, Named};
+use super::page::{Answer, Part};
+use crate::access::{AccessError, Principal};
+use crate::clock::Millis;
+use crate::rules::webhook::{WebhookEvent, WebhookSecret};
+use crate::rules::{ProductKey, TokenName, WebhookId};
+use crate::store::{NewWebhook, Reader, Webhook};
+
+/// Webhooks of a center at most.
+const WEBHOOKS_MAX: i64 = 100;
+
+/// A webhook, without its secret.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    id: WebhookId,
+    name: TokenName,
+    url: String,
+    /// What it is told; null: everything.
+    events: Option<Vec<WebhookEvent>>,
+    /// Product key; null: every product.
+    product: Option<ProductKey>,
+    enabled: bool,
+    /// Why the center itself has switched it off.
+    stopped: Option<String>,
+    made_by: String,
+    created: Millis,
+}
+
+impl From<Webhook> for Shown {
+    fn from(webhook: Webhook) -> Self {
+        Self {
+            id: webhook.id,
+            name: webhook.name,
+            url: webhook.url,
+            events: webhook.events,
+            product: webhook.product,
+            enabled: webhook.enabled,
+            stopped: webhook.stopped,
+            made_by: webhook.made_by,
+            created: webhook.created,
+        }
+    }
+}
+
+/// A webhook with its secret: it is shown here and never again.
+#[derive(Serialize)]
+pub struct Fresh {
+    #[serde(flatten)]
+    webhook: Shown,
+    secret: String,
+}
+
+/// A new webhook.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct New {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    /// What it is told; everything if not given.
+    pub(crate) events: Option<Vec<String>>,
+    /// Product key; every product if not given.
+    pub(crate) product: Option<String>,
+}
+
+/// What changes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changes {
+    name: Option<String>,
+    url: Option<String>,
+    /// What it is told; null: everything.
+    #[serde(default, deserialize_with = "given")]
+    events: Option<Option<Vec<String>>>,
+    /// Product key; null: every product.
+    #[serde(default, deserialize_with = "given")]
+    product: Option<Option<String>>,
+    enabled: Option<bool>,
+}
+
+/// A field that is null is not the same as one that is not there.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+fn events(given: Option<Vec<String>>) -> Result<Option<Vec<WebhookEvent>>, ApiError> {
+    let Some(given) = given else { return Ok(None) };
+    let mut events = given.iter().map(|event| event.parse()).collect::<Result<Vec<WebhookEvent>, _>>()?;
+    if events.is_empty() {
+        let rule = "at least one; leave the field out for everything, or switch the webhook off";
+        return Err(ApiError::invalid("missing", "events", "", rule));
+    }
+    events.sort_unstable();
+    events.dedup();
+    Ok(Some(events))
+}
+
+async fn product(store: &mut Reader, given: Option<String>) -> Result<Option<ProductKey>, ApiError> {
+    let Some(given) = given else { return Ok(None) };
+    let key = ProductKey::new(given)?;
+    store.product(&key).await.map_err(ApiError::naming_the_missing)?;
+    Ok(Some(key))
+}
+
+/// A page of the webhooks.
+pub async fn list(State(api): State<Api>, Asked(part): Asked<Part>) -> Result<Json<Answer<Shown>>, ApiError> {
+    let (after, limit) = (part.after()?, part.limit()?);
+    let webhooks = api.engine.store().read().await?.webhooks().await?;
+    let rest = webhooks.into_iter().filter(|webhook| webhook.id.0 > after).map(Shown::from);
+    Ok(Json(Answer::cut(rest, limit, |webhook| webhook.id.0.to_string())))
+}
+
+/// A webhook.
+pub async fn show(State(api): State<Api>, Named(id): Named<WebhookId>) -> Result<Json<Shown>, ApiError> {
+    Ok(Json(api.engine.store().read().await?.webhook(id).await?.into()))
+}
+
+/// Makes a webhook. This answer alone shows its secret.
+pub async fn create(
+    State(api): State<Api>,
+    maker: Result<Principal, AccessError>,
+    Body(new): Body<New>,
+) -> Result<(StatusCode, Json<Fresh>), ApiError> {
+    let (webhook, secret) = make(&api, &maker?.to_string(), new).await?;
+    Ok((StatusCode::CREATED, Json(Fresh { webhook: webhook.into(), secret: secret.shown_once().to_owned() })))
+}
+
+/// Makes a webhook; gives it with its secret.
+pub(crate) async fn make(api: &Api, maker: &str, new: New) -> Result<(Webhook, WebhookSecret), ApiError> {
+    let name = TokenName::new(new.name)?;
+    api.destinations.check(&new.url)?;
+    let (events, secret) = (events(new.events)?, WebhookSecret::of(&rand::random()));
+    let mut writer = api.engine.store().write().await?;
+    let product = product(&mut writer, new.product).await?;
+    let new = NewWebhook {
+        name: &name,
+        url: &new.url,
+        events: events.as_deref(),
+        product: product.as_ref(),
+        secret: &secret,
+        made_by: maker,
+    };
+    let webhook = writer.create_webhook(&new, WEBHOOKS_MAX, api.engine.clock().now()).await?;
+    writer.commit().await?;
+    Ok((webhook, secret))
+}
+
+/// Changes a webhook. One that is switched on again sends what waited.
+pub async fn edit(
+    State(api): State<Api>,
+    Named(id): Named<WebhookId>,
+    Body(changes): Body<Changes>,
+) -> Result<Json<Shown>, ApiError> {
+    let mut writer = api.engine.store().write().await?;
+    let mut webhook = writer.webhook(id).await?;
+    if let Some(name) = changes.name {
+        webhook.name = TokenName::new(name)?;
+    }
+    if let Some(url) = changes.url {
+        api.destinations.check(&url)?;
+        webhook.url = url;
+    }
+    if let Some(given) = changes.events {
+        webhook.events = events(given)?;
+    }
+    if let Some(given) = changes.product {
+        webhook.product = product(&mut writer, given).await?;
+    }
+    if let Some(enabled) = changes.enabled {
+        webhook.enabled = enabled;
+        webhook.stopped = None;
+    }
+    writer.save_webhook(&webhook).await?;
+    writer.commit().await?;
+    Ok(Json(webhook.into()))
+}
+
+/// Gives a webhook another secret, which this answer alone shows. The one of before signs beside it for a day.
+pub async fn renew_secret(
+    State(api): State<Api>,
+    Named(id): Named<WebhookId>,
+) -> Result<Json<Fresh>, ApiError> {
+    let (webhook, secret) = renew(&api, id).await?;
+    Ok(Json(Fresh { webhook: webhook.into(), secret: secret.shown_once().to_owned() }))
+}
+
+/// Gives a webhook another secret.
+pub(crate) async fn renew(api: &Api, id: WebhookId) -> Result<(Webhook, WebhookSecret), ApiError> {
+    let mut writer = api.engine.store().write().await?;
+    let webhook = writer.webhook(id).await?;
+    let former = writer.webhook_secret(&webhook)?;
+    let secret = former.renewed(&rand::random(), api.engine.clock().now());
+    writer.set_webhook_secret(id, &secret).await?;
+    writer.commit().await?;
+    Ok((webhook, secret))
+}
+
+/// Switches a webhook on or off.
+pub(crate) async fn switch(api: &Api, id: WebhookId, enabled: bool) -> Result<(), ApiError> {
+    let mut writer = api.engine.store().write().await?;
+    let mut webhook = writer.webhook(id).await?;
+    webhook.enabled = enabled;
+    webhook.stopped = None;
+    writer.save_webhook(&webhook).await?;
+    Ok(writer.commit().await?)
+}
+
+/// Deletes a webhook with its messages.
+pub async fn delete(State(api): State<Api>, Named(id): Named<WebhookId>) -> Result<Json<Value>, ApiError> {
+    let mut writer = api.engine.store().write().await?;
+    writer.delete_webhook(id).await?;
+    writer.commit().await?;
+    Ok(Json(json!({ "deleted": id })))
+}
