@@ -79,6 +79,8 @@ impl World {
         }
         world.made("/accounts", json!({ "name": "somebody", "role": "viewer" })).await;
         world.made("/packages/1/verifications", json!({ "device": "d1" })).await;
+        world.made("/webhooks", json!({ "name": "chat", "url": "https://example.org/hook" })).await;
+        world.made("/webhooks/1/test", json!({})).await;
         for (name, role, products) in [
             ("viewer", "viewer", None),
             ("operator", "operator", None),
@@ -156,6 +158,8 @@ fn filled(route: &Route) -> String {
         .replace("{verification}", "1")
         .replace("{account}", "somebody")
         .replace("{token}", "1")
+        .replace("{webhook}", "1")
+        .replace("{delivery}", "1")
         .replace("{action}", "confirm");
     assert!(!path.contains('{'), "{path}: name a thing for it here");
     if ["/metrics", "/health", "/ready"].contains(&route.path) { format!("/{path}") } else { path }

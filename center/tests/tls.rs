@@ -109,6 +109,35 @@ fn both_ports_speak_tls_alone_and_take_a_new_certificate_without_a_restart() {
 }
 
 #[test]
+fn a_certificate_whose_files_change_is_taken_without_a_word_to_the_center() {
+    let folder = TempDir::new().unwrap();
+    let first = certificate(folder.path());
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let ports = ["--http", "none", "--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0"];
+    let (cert, key) = (at("cert.pem"), at("key.pem"));
+    let options = [&ports[..], &["--tls-cert", &cert, "--tls-key", &key]].concat();
+    let log = folder.path().join("log");
+    let (_center, lines) = serve(&folder.path().join("data"), &options, Some(log.clone()));
+    let health = format!("{}/health", after(&lines, "https: "));
+    let serves = |pem: &str| agent(pem).get(&health).call().is_ok();
+    assert!(serves(&first));
+
+    // A renewal that is half written: the certificate is there, its key is not.
+    let old_key = fs::read(&key).unwrap();
+    let second = certificate(folder.path());
+    let fresh_key = fs::read(&key).unwrap();
+    fs::write(&key, old_key).unwrap();
+    eventually("a pair that does not fit is noticed", || {
+        fs::read_to_string(&log).unwrap().contains("the certificate of before stays in use").then_some(())
+    });
+    assert!(serves(&first) && !serves(&second));
+
+    fs::write(&key, fresh_key).unwrap();
+    eventually("the new certificate", || serves(&second).then_some(()));
+    assert!(!serves(&first), "the old one is gone");
+}
+
+#[test]
 fn a_certificate_that_cannot_be_used_is_named_at_the_start() {
     let folder = TempDir::new().unwrap();
     certificate(folder.path());

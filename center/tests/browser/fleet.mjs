@@ -32,6 +32,8 @@ export async function fill(center, size = 2) {
   run("package", "add", "--product", OTHER, "--component", "SENSOR_BOARD_REVISION_C", "--name",
     "weather-station-sensor-board-revision-c-2026-11-release-candidate-7-with-a-long-name", "--target",
     "2026.11.28-rc7+build.4711.sha.0123456789abcdef", center.file("sensor-board.bin", 50_000));
+  run("webhook", "create", "chat", "--url", "https://chat.invalid/a-hook-with-a-long-path/0123456789abcdef0123456789abcdef", "--event", "plan.halted", "--event", "device.upgrade_failed");
+  run("webhook", "test", "1");
   // One device tries the first package before the others come.
   const first = { key: "861100000000000", script: "component STM32 1_0_0\noffer upgrade\n" };
   center.devices(PRODUCT, SECRET, first);

@@ -3,7 +3,7 @@
 import { PRODUCT } from "./fleet.mjs";
 
 export const PAGES = [
-  "/", "/password", "/accounts", "/audit", "/settings", "/products", "/products/new", `/products/${PRODUCT}`, "/devices", "/devices?product=p2weather", "/devices?key=none",
+  "/", "/password", "/accounts", "/webhooks", "/webhooks/1", "/audit", "/settings", "/products", "/products/new", `/products/${PRODUCT}`, "/devices", "/devices?product=p2weather", "/devices?key=none",
   `/products/${PRODUCT}/devices/861200000000000`, `/products/${PRODUCT}/devices/861200000000000/delete`, "/products/p2weather/devices/wx-berlin-rooftop-00000000000001",
   "/packages", "/packages/new", "/packages/1", "/packages/4", "/plans", "/plans/new", `/plans/new?product=${PRODUCT}&package=1`,
   "/plans/1", "/plans/1?state=upgrade_failed", "/plans/1/terminate", "/plans/1/clone", "/plans/1/devices/861200000000000",
