@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{StatusCode, header};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -60,9 +59,7 @@ impl FromRequest<Api> for PlanBody {
             // The semaphore is never closed.
             _ => Turns::from_ref(api).0.acquire_owned().await.ok(),
         };
-        let body = Bytes::from_request(request, api)
-            .await
-            .map_err(|rejection: BytesRejection| ApiError::from(rejection))?;
+        let body = Bytes::from_request(request, api).await.map_err(ApiError::from)?;
         let mut read = read(&body)?;
         read._turn = turn;
         Ok(read)
