@@ -17,6 +17,7 @@ use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::parts::{empty, field, maybe, table};
+use crate::web::refusal;
 use crate::web::view::View;
 
 /// Messages of a page.
@@ -94,18 +95,20 @@ fn state(view: &View, webhook: &Webhook) -> Markup {
 }
 
 fn form(view: &View, products: &[Product], fields: &Fields, error: Option<&ApiError>) -> Markup {
-    let wrong = |names: &[&str]| {
-        error.filter(|error| error.field().is_some_and(|field| names.contains(&field))).map(ApiError::message)
+    let wrong = |name: &str| {
+        let found = error.filter(|error| error.field() == Some(name));
+        found.map(|error| refusal::told(view, error))
     };
-    let elsewhere = error.filter(|_| wrong(&["token name", "url"]).is_none()).map(ApiError::message);
+    let elsewhere =
+        error.filter(|error| !error.field().is_some_and(|field| ["token name", "url"].contains(&field)));
     html! {
         form.card method="post" action="/webhooks" {
             (view.csrf())
-            @if let Some(wrong) = elsewhere { p.fault role="alert" { (wrong) } }
-            (field(view.t("What it is for"), "name", view.t("Letters, digits and - _ . @ + :"), wrong(&["token name"]), html! {
+            @if let Some(error) = elsewhere { p.fault role="alert" { (refusal::told(view, error)) } }
+            (field(view.t("What it is for"), "name", view.t("Letters, digits and - _ . @ + :"), wrong("token name"), html! {
                 input #name name="name" required maxlength="64" autocomplete="off" spellcheck="false" value=(fields.get("name"));
             }))
-            (field("URL", "url", view.t("Where messages are posted: https:// and a public address."), wrong(&["url"]), html! {
+            (field("URL", "url", view.t("Where messages are posted: https:// and a public address."), wrong("url"), html! {
                 input #url type="url" name="url" required maxlength="1024" autocomplete="off" value=(fields.get("url"));
             }))
             (field(view.t("Product"), "product", "", None, html! {
@@ -190,7 +193,7 @@ async fn one(
         .status(error.map_or(StatusCode::OK, ApiError::status))
         .show(html! {
             @if let Some(secret) = secret { (once(view, &webhook, secret)) }
-            @if let Some(error) = error { p.fault role="alert" { (error.message()) } }
+            @if let Some(error) = error { p.fault role="alert" { (refusal::told(view, error)) } }
             dl.facts {
                 dt { "URL" } dd.mono { (webhook.url) }
                 dt { (view.t("Product")) } dd { (product(view, &webhook)) }
