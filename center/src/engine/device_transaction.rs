@@ -291,7 +291,7 @@ impl DeviceTransaction<'_> {
         mut plan: Option<&mut Plan>,
         input: Input,
     ) -> Result<()> {
-        let before = upgrade.clone();
+        let (before, state) = (upgrade.clone(), upgrade.state);
         let facts = plan.as_deref().map(Plan::facts);
         let effects = upgrade.apply(input, facts, &self.device.facts(&self.versions), self.now);
         if upgrade.is_new() {
@@ -299,7 +299,7 @@ impl DeviceTransaction<'_> {
         } else if *upgrade != before {
             self.store.save_upgrade(before, upgrade);
         }
-        self.announce_upgrade(&before, upgrade).await?;
+        self.announce_upgrade(state, upgrade).await?;
         for effect in effects {
             self.carry_out(upgrade, plan.as_deref_mut(), effect).await?;
         }

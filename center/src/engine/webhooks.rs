@@ -7,6 +7,7 @@ use super::device_transaction::DeviceTransaction;
 use super::transaction::Transaction;
 use crate::clock::Millis;
 use crate::rules::plan::PlanEvent;
+use crate::rules::progress::UpgradeState;
 use crate::rules::webhook::{WebhookEvent, plan_data};
 use crate::store::{Plan, Upgrade};
 
@@ -24,9 +25,9 @@ pub(super) async fn announce_plan(
 }
 
 impl DeviceTransaction<'_> {
-    /// An upgrade of the device has changed.
-    pub(super) async fn announce_upgrade(&mut self, before: &Upgrade, after: &Upgrade) -> Result<()> {
-        let Some(event) = WebhookEvent::of_upgrade(before.state, after.state) else { return Ok(()) };
+    /// An upgrade of the device, which was in the state `before`, has changed.
+    pub(super) async fn announce_upgrade(&mut self, before: UpgradeState, after: &Upgrade) -> Result<()> {
+        let Some(event) = WebhookEvent::of_upgrade(before, after.state) else { return Ok(()) };
         let components: Vec<_> = after
             .components
             .iter()
