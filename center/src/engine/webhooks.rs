@@ -45,6 +45,6 @@ impl DeviceTransaction<'_> {
             "components": components,
         });
         let product = self.device.product.as_str().to_owned();
-        Ok(self.store.announce(event, &product, &data, self.now).await?)
+        Ok(self.store.beside().announce(event, &product, &data, self.now).await?)
     }
 }
