@@ -24,7 +24,7 @@ fn run(command: Command) -> Result<(), String> {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     }
     match command {
-        Command::Serve(options) => serve::run(options).map_err(|error| error.to_string()),
+        Command::Serve(options) => serve::run(*options).map_err(|error| error.to_string()),
         Command::RotateKey(options) => maintenance::rotate_key(&options).map_err(|error| error.to_string()),
         Command::Backup(options) => maintenance::backup(&options).map_err(|error| error.to_string()),
         Command::Restore(options) => maintenance::restore(&options).map_err(|error| error.to_string()),

@@ -45,7 +45,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the center
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Make a new key for the secrets of a data folder and seal them with it; the center must be stopped
     RotateKey(RotateOptions),
     /// Copy a data folder consistently, also while its center serves
