@@ -5,7 +5,7 @@
 //! fail: no panic would call the handler.) The standard library's `alloc` is not even built.
 
 use crate::process::{Outcome, fail, output, root, run};
-use crate::stack::Stack;
+use crate::stack::{self, Stack};
 use crate::toolchain::Toolchain;
 use crate::{board, cross};
 use std::fs;
@@ -51,8 +51,11 @@ const APPLICATION: [&str; 17] = [
     "quecota_ota_checkpoint",
 ];
 
-/// Cargo features of the image that has everything, and of one that has little.
+/// Cargo features of the archive that has everything.
 const FULL: &str = "full";
+/// Of one without the drop-in API, and so without business messages.
+const NATIVE: &str = "texts,log,lists,extensions,session,http,controls";
+/// Of one that has little.
 const LITE: &str = "session";
 
 /// Calls whose stack is told.
@@ -93,8 +96,9 @@ pub fn check() -> Outcome {
 pub fn sizes(write: bool) -> Outcome {
     let toolchain = &Toolchain::named(TARGET)?;
     let application = APPLICATION.map(str::to_owned).to_vec();
-    let lite = sizes_of(toolchain, &link(toolchain, &toolchain.archive(LITE)?, "lite", &application)?)?;
-    let archive = toolchain.archive(FULL)?;
+    let archive = toolchain.archive(LITE)?;
+    let lite = sizes_of(toolchain, &link(toolchain, &archive, "lite", &application)?)?;
+    let lite_device = size_of_device(toolchain, &archive)?;
     let native = exports("src/native", |file| !OPTIONAL.contains(&file))?;
     let with_optional = exports("src/native", |_| true)?;
     let mut all = with_optional.clone();
@@ -102,13 +106,13 @@ pub fn sizes(write: bool) -> Outcome {
 
     let mut table = format!("{:<49}{:>14}{:>8}{:>8}\n", "", ".text+.rodata", ".data", ".bss");
     let rows = [
-        ("native API", &native),
-        ("with parsed events, storage check", &with_optional),
-        ("native and drop-in API", &all),
-        ("of an application", &application),
+        (FULL, "native and drop-in API", &all),
+        (NATIVE, "native API", &native),
+        (NATIVE, "with parsed events, storage check", &with_optional),
+        (NATIVE, "of an application", &application),
     ];
-    for (name, roots) in rows {
-        let image = link(toolchain, &archive, name, roots)?;
+    for (features, name, roots) in rows {
+        let image = link(toolchain, &toolchain.archive(features)?, name, roots)?;
         forbidden(toolchain, &image, FORBIDDEN)?;
         if roots.len() < all.len() {
             forbidden(toolchain, &image, &[FORBIDDEN_NATIVE])?;
@@ -120,12 +124,15 @@ pub fn sizes(write: bool) -> Outcome {
     let [text, data, bss] = lite;
     table.push_str(&format!(
         "{:<49}{text:>14}{data:>8}{bss:>8}\n",
-        "the same, of the features `session` alone"
+        "the same, of the feature `session` alone"
     ));
+    let archive = toolchain.archive(NATIVE)?;
     table.push_str(&format!("{:<49}{:>14}\n", "a device (quecota_t)", size_of_device(toolchain, &archive)?));
+    table.push_str(&format!("{:<49}{lite_device:>14}\n", "the same, of the feature `session` alone"));
     let image = link(toolchain, &archive, "with parsed events, storage check", &with_optional)?;
     table.push_str(&stack(toolchain, &image)?);
-    println!("libquecota.a on {}, profile firmware, feature `{FULL}`, in bytes:\n{table}", toolchain.triple);
+    println!("libquecota.a on {}, profile firmware, in bytes; the features are", toolchain.triple);
+    println!("{NATIVE}, with the drop-in API {FULL}:\n{table}");
     println!(
         "no panic, no core::fmt, no Rust allocator is in any image, and no malloc without the drop-in API"
     );
@@ -135,7 +142,12 @@ pub fn sizes(write: bool) -> Outcome {
 /// A row for each call that goes deep.
 fn stack(toolchain: &Toolchain, image: &Path) -> Outcome<String> {
     let objdump = |options: &[&str]| output(toolchain.tool("objdump").args(options).arg(image));
-    let mut stack = Stack::of(&objdump(&["-d", "--no-show-raw-insn"])?, &objdump(&["-s", "-j", ".rodata"])?);
+    let code = objdump(&["-d", "--no-show-raw-insn"])?;
+    let demangled = output(toolchain.tool("c++filt").arg("--no-verbose").args(stack::names(&code)))?;
+    let mut stack = Stack::of(&code, &objdump(&["-s", "-j", ".rodata"])?, &demangled);
+    if !stack.has_dispatcher() {
+        return fail("the dispatcher of src/native/call.rs has none of the names that stack.rs knows");
+    }
     let mut rows = String::new();
     for name in DEEP {
         match stack.from(name) {
@@ -176,9 +188,24 @@ fn by_cmake(toolchain: &Toolchain, options: &[&str]) -> Outcome {
     run(Command::new("ctest").current_dir(build).args(["--output-on-failure", "--no-tests=error"]))
 }
 
+/// Every feature alone, and none at all: each must link without a panic, and prints its size.
+fn sizes_of_features() -> Outcome {
+    let toolchain = &Toolchain::named(TARGET)?;
+    let application = APPLICATION.map(str::to_owned).to_vec();
+    println!("{:<28}{:>26}", "one feature alone", "application");
+    for feature in NATIVE.split(',').chain(["ql-api", ""]) {
+        let image = link(toolchain, &toolchain.archive(feature)?, "one feature", &application)?;
+        forbidden(toolchain, &image, FORBIDDEN)?;
+        let name = if feature.is_empty() { "none" } else { feature };
+        println!("{name:<28}{:>26}", sizes_of(toolchain, &image)?[0]);
+    }
+    Ok(())
+}
+
 /// `size --all`: flash for the native API and for an application, on every target that there is a toolchain file for; and a
 /// program for Linux on ARM.
 pub fn sizes_of_all() -> Outcome {
+    sizes_of_features()?;
     let native = exports("src/native", |file| !OPTIONAL.contains(&file))?;
     let application = APPLICATION.map(str::to_owned).to_vec();
     println!("{:<28}{:>12}{:>14}", "text and read-only data", "native API", "application");

@@ -51,7 +51,7 @@ cargo xtask bench center   what a center does in a second for two hundred device
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask deny      licences, sources and known faults of what the programs are built from
 cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md;
-                      --all: flash on every other target, too
+                      --all: with each feature alone and with none, and on every other target, too
 cargo xtask headers   writes the C headers in include/ from the sources
 ";
 

@@ -14,17 +14,37 @@ struct Function {
     calls_by_pointer: bool,
     /// The constants behind it.
     words: Vec<u32>,
+    role: Role,
 }
 
-/// Whether it is the work of an export, which the dispatcher calls and nobody else.
-fn is_work(name: &str) -> bool {
-    let is_closure = name.starts_with("_RNC") && name.contains("6native") && name.contains("quecota_");
-    is_closure || name.contains("6native7closure") || name.contains("6native4call") && name.contains("4Uses")
+/// What a function is to the exports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Role {
+    /// The work of an export, which the dispatcher calls and nobody else.
+    Work,
+    /// Calls such work.
+    Dispatcher,
+    #[default]
+    Other,
 }
 
-/// Whether it calls such work.
-fn is_dispatcher(name: &str) -> bool {
-    name.contains("6native4call") && !is_work(name) || name.contains("9use_agent")
+impl Role {
+    /// By the demangled name.
+    fn of(name: &str) -> Role {
+        let is_closure = name.starts_with("quecota::native::") && name.contains("::quecota_");
+        let is_work = is_closure && name.contains("::{closure#")
+            || name.starts_with("<quecota::native::closure::Does<")
+            || name.contains(" as quecota::native::call::Uses<");
+        let is_of_device = name.starts_with("<quecota::native::device::Device>::");
+        let is_guard = name.ends_with("::use_agent") || name.ends_with("::guarded");
+        if is_work {
+            Role::Work
+        } else if name.starts_with("quecota::native::call::") || is_of_device && is_guard {
+            Role::Dispatcher
+        } else {
+            Role::Other
+        }
+    }
 }
 
 /// The functions of an image.
@@ -36,8 +56,11 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// From `objdump -d --no-show-raw-insn`, and `objdump -s -j .rodata`.
-    pub fn of(code: &str, constants: &str) -> Stack {
+    /// From `objdump -d --no-show-raw-insn`, and `objdump -s -j .rodata`. `demangled` are the names of [`names`] in this order,
+    /// as `c++filt --no-verbose` prints them.
+    pub fn of(code: &str, constants: &str, demangled: &str) -> Stack {
+        let roles: HashMap<&str, Role> = names(code).zip(demangled.lines().map(Role::of)).collect();
+        let role = |name: &str| roles.get(name).copied().unwrap_or_default();
         let mut functions: HashMap<String, Function> = HashMap::new();
         let mut addresses = HashMap::new();
         let mut words = HashSet::new();
@@ -46,7 +69,7 @@ impl Stack {
             if let Some((address, head)) = line.strip_suffix(">:").and_then(|line| line.split_once(" <")) {
                 head.clone_into(&mut name);
                 addresses.insert(u32::from_str_radix(address, 16).unwrap_or(0), name.clone());
-                functions.entry(name.clone()).or_default();
+                functions.entry(name.clone()).or_default().role = role(&name);
                 continue;
             }
             let mut columns = line.split('\t').skip(1);
@@ -78,16 +101,23 @@ impl Stack {
         }
         // A pointer to Thumb code is odd.
         let code = |word: &u32| addresses.get(&word.wrapping_sub(1)).filter(|_| word % 2 == 1);
-        for (name, function) in functions.iter_mut().filter(|(name, _)| !is_dispatcher(name)) {
+        for (name, function) in functions.iter_mut().filter(|(name, _)| role(name) != Role::Dispatcher) {
             // Of a table of functions the fourth word is the first function.
             let in_tables = function.words.iter().filter_map(|word| tables.get(&word.wrapping_add(12)));
-            let work = function.words.iter().chain(in_tables).filter_map(code).filter(|to| is_work(to));
+            let work =
+                function.words.iter().chain(in_tables).filter_map(code).filter(|to| role(to) == Role::Work);
             function.calls.extend(work.filter(|to| *to != name).cloned());
             words.extend(&function.words);
         }
         words.extend(tables.values());
-        let targets = words.iter().filter_map(code).filter(|name| !is_work(name)).cloned().collect();
+        let targets =
+            words.iter().filter_map(code).filter(|name| role(name) != Role::Work).cloned().collect();
         Stack { functions, targets, known: HashMap::new() }
+    }
+
+    /// Whether the dispatcher was found: without it the work of an export would not count.
+    pub fn has_dispatcher(&self) -> bool {
+        [Role::Work, Role::Dispatcher].iter().all(|role| self.functions.values().any(|f| f.role == *role))
     }
 
     /// Bytes from the call of a function on; 0: there is no such function.
@@ -104,22 +134,28 @@ impl Stack {
             return 0;
         };
         let mut callees: Vec<String> = function.calls.iter().cloned().collect();
-        if function.calls_by_pointer && !name.contains("c_platform") && !is_dispatcher(name) {
+        if function.calls_by_pointer && !name.contains("c_platform") && function.role != Role::Dispatcher {
             callees.extend(self.targets.iter().cloned());
         }
         callees.sort();
         let frame = function.frame;
         path.push(name.to_owned());
         // The frames of the dispatcher, which are between an export and its work.
-        let between: u32 = match callees.iter().any(|callee| is_work(callee)) {
-            true => self.functions.iter().filter(|(name, _)| is_dispatcher(name)).map(|(_, f)| f.frame).sum(),
-            false => 0,
-        };
+        let is = |role| move |f: &&Function| f.role == role;
+        let works =
+            callees.iter().filter_map(|callee| self.functions.get(callee)).any(|f| is(Role::Work)(&f));
+        let dispatchers = self.functions.values().filter(is(Role::Dispatcher));
+        let between = if works { dispatchers.map(|f| f.frame).sum() } else { 0 };
         let below = callees.iter().map(|callee| self.deepest(callee, path)).max().unwrap_or(0) + between;
         path.pop();
         self.known.insert(name.to_owned(), frame + below);
         frame + below
     }
+}
+
+/// The functions of `objdump -d`, in its order.
+pub fn names(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().filter_map(|line| Some(line.strip_suffix(">:")?.split_once(" <")?.1))
 }
 
 /// Bytes by which an instruction lowers the stack pointer.
@@ -151,10 +187,23 @@ mod tests {
 
     #[test]
     fn the_deepest_way_counts_and_a_circle_once() {
-        let mut stack = Stack::of(CODE, "");
+        let mut stack = Stack::of(CODE, "", "");
+        assert!(!stack.has_dispatcher());
         assert_eq!((stack.from("low"), stack.from("top"), stack.from("nobody")), (8, 12 + 1220 + 8, 0));
         // The address of by_pointer stands in the constants, odd, little-endian.
         let constants = "Contents of section .rodata:\n 2000 61000000 ffffffff  a.......\n";
-        assert_eq!(Stack::of(CODE, constants).from("top"), 12 + 1220 + 8 + 92);
+        assert_eq!(Stack::of(CODE, constants, "").from("top"), 12 + 1220 + 8 + 92);
+    }
+
+    #[test]
+    fn the_frames_of_the_dispatcher_stand_between_an_export_and_its_work() {
+        let code = "00000010 <export>:\n  10:\tpush\t{r4, lr}\n  12:\tbl\t40 <_call>\n  14:\t.word\t0x00000061\n\
+                    00000040 <_call>:\n  40:\tsub\tsp, #16\n  42:\tblx\tr3\n00000060 <_work>:\n  60:\tsub\tsp, #100\n";
+        let demangled =
+            "export\nquecota::native::call::call\nquecota::native::ota::quecota_ota_read::{closure#0}\n";
+        let mut stack = Stack::of(code, "", demangled);
+        assert!(stack.has_dispatcher());
+        assert_eq!(stack.from("export"), 8 + 16 + 100);
+        assert_eq!(names(code).collect::<Vec<_>>(), ["export", "_call", "_work"]);
     }
 }
