@@ -717,7 +717,7 @@ enum {
     QUECOTA_EVENT_CONNECT = 2,
     /** Subscribed, or why not. */
     QUECOTA_EVENT_SUBSCRIBE = 3,
-    /** A business message was sent (code 10200 to 10250) or not (10300 to 10350). */
+    /** A business message was sent (code 10200 to 10250) or not (10300 to 10350). Only in an archive with the drop-in API, as 5. */
     QUECOTA_EVENT_SEND = 4,
     /**
      * A business message came. Code 10200: bytes for the application (0x0023); 10210: values that the platform sets

@@ -10,6 +10,10 @@
 #[cfg(test)]
 extern crate std;
 
+// First: its macro is used below.
+#[macro_use]
+pub mod text;
+
 pub mod agent;
 pub mod clock;
 pub mod cloud;
@@ -19,5 +23,4 @@ pub mod journal;
 pub mod limits;
 pub mod ota;
 pub mod platform;
-pub mod text;
 pub mod wire;

@@ -41,16 +41,18 @@ pub const OUTBOX: usize = 1024;
 pub const PLAN_LIST: usize = 20;
 /// Files of one module package.
 pub const PACKAGE_FILES: usize = 5;
-/// URLs of the files of one module package together; a list with longer ones is refused.
-pub const PACKAGE_URLS: usize = FIRMWARE_URL;
+/// URLs of the files of one module package together, each with a NUL; a list with longer ones is refused.
+pub const PACKAGE_URLS: usize = FIRMWARE_URL + 1;
 /// Receive buffer that the caller provides, at least.
 pub const RECEIVE_BUFFER_MIN: usize = 2048;
 /// Kinds of sentences that a position receiver gives, with the commas between.
 pub const POSITION_KINDS: usize = 63;
 /// Name of such a kind, as `GGA`.
 pub const POSITION_KIND: usize = 7;
-/// Longest uplink frame of the agent, stuffing included.
-pub const SEND_BUFFER: usize = 2048;
+/// Longest uplink frame of the agent, stuffing included. Without business messages the longest is a status report with both
+/// version texts and a reason at their limits, of which a third may be stuffed.
+pub const SEND_BUFFER: usize = if cfg!(feature = "business") { 2048 } else { 1280 };
+const _: () = assert!(4 * (2 * VERSION + MCU_LIST + COMPONENT + REASON_TEXT + 96) / 3 + 64 <= 1280);
 /// A progress record is written once per interval of downloaded bytes.
 pub const PROGRESS_INTERVAL: u32 = 16 * 1024;
 /// Restarts of the device in one upgrade without a byte or a step more than ever before; one more ends it as a failure.

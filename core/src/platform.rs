@@ -56,6 +56,27 @@ pub struct Range {
     pub length: u32,
 }
 
+/// Where a fetch goes: a URL with a NUL behind it, so that a port in C takes it as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchUrl<'a>(&'a str);
+
+impl<'a> FetchUrl<'a> {
+    /// Of a text that ends with a NUL; `None` for another.
+    pub fn of(with_nul: &'a str) -> Option<Self> {
+        (with_nul.as_bytes().last() == Some(&0)).then_some(FetchUrl(with_nul))
+    }
+
+    /// The URL.
+    pub fn as_str(self) -> &'a str {
+        self.0.get(..self.0.len().saturating_sub(1)).unwrap_or_default()
+    }
+
+    /// With the NUL behind it.
+    pub fn with_nul(self) -> &'a str {
+        self.0
+    }
+}
+
 /// MQTT and HTTP. One connection and one fetch at a time.
 pub trait Transport {
     /// Starts to connect; answered by `Agent::on_link`. Whatever connection was there is closed first.
@@ -68,7 +89,7 @@ pub trait Transport {
     /// publish under way at a time.
     fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos, id: SendId) -> Result<(), Refused>;
     /// Starts `GET url` with `Range`; answered by `Agent::on_fetch_begin`, `_data`..., `_end`.
-    fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused>;
+    fn fetch(&mut self, url: FetchUrl<'_>, range: Range) -> Result<(), Refused>;
     /// Gives the fetch up. Answers that are under way may still come and are ignored by the agent, until the next
     /// `fetch`: from then on only its own answers may come.
     fn fetch_cancel(&mut self);
@@ -215,6 +236,9 @@ pub enum GeometryError {
 }
 
 impl Geometry {
+    /// Of no area.
+    pub const NONE: Geometry = Geometry { size: 0, erase: 0, program: 0, erased: 0 };
+
     /// Largest program size that is served.
     pub const PROGRAM_MAX: usize = 256;
 

@@ -1,5 +1,19 @@
 //! Text of bounded length without a heap.
 
+/// A text for C that a linker can leave out: it ends with two NULs. Strings with one are merged by the compiler, so that an image has
+/// all of the library's or none. `text::without_nuls` is the text for Rust.
+#[macro_export]
+macro_rules! c_words {
+    ($text:literal) => {
+        concat!($text, "\0\0")
+    };
+}
+
+/// A text of `c_words!` without what C needs.
+pub fn without_nuls(text: &'static str) -> &'static str {
+    text.get(..text.len().saturating_sub(2)).unwrap_or_default()
+}
+
 /// A string of at most `N` bytes.
 #[derive(Clone, Copy)]
 pub struct Text<const N: usize> {

@@ -564,7 +564,7 @@ fn read_all(payload: &[u8]) {
                 let again = Frame { payload: &out[..length], ..frame };
                 assert_eq!(Downlink::parse(&again), Ok(message));
             }
-            Err(error) => assert!(!format!("{error}{:?}{}", error.field(), error.reason()).is_empty()),
+            Err(error) => assert!(!format!("{error}{:?}", error.offset()).is_empty()),
         }
         match Uplink::parse(&frame) {
             Ok(message) => {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
-    System, Takes, Transport,
+    Applied, Area, Connect, FetchUrl, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage,
+    StorageError, System, Takes, Transport,
 };
 
 use super::device::{DeviceKeyError, device_key, keep_module, keep_package};
@@ -109,11 +109,11 @@ impl Transport for Host {
         self.connection.as_ref().ok_or(Refused)?.publish(topic, payload, qos, id)
     }
 
-    fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
+    fn fetch(&mut self, url: FetchUrl<'_>, range: Range) -> Result<(), Refused> {
         keep_standard_descriptors();
         let generation = self.fetches.next();
         self.fetch = None;
-        self.fetch = Some(self.fetcher.start(url, range, generation)?);
+        self.fetch = Some(self.fetcher.start(url.as_str(), range, generation)?);
         Ok(())
     }
 
@@ -265,12 +265,13 @@ mod tests {
         let (mut host, sink) = host(dir.path(), &[]);
         let server = Server::start().unwrap();
         server.put("/a", vec![1; 5000]);
+        let url = server.url("/a") + "\0";
         server.behave(ServerBehavior { body: BodyBehavior::StallAfter(100), ..ServerBehavior::default() });
-        host.fetch(&server.url("/a"), Range { start: 0, length: 5000 }).unwrap();
+        host.fetch(FetchUrl::of(&url).unwrap(), Range { start: 0, length: 5000 }).unwrap();
         assert!(matches!(sink.next(), Received::FetchHead(_)));
         assert!(matches!(sink.next(), Received::FetchData(_)));
         server.behave(ServerBehavior::default());
-        host.fetch(&server.url("/a"), Range { start: 100, length: 4900 }).unwrap();
+        host.fetch(FetchUrl::of(&url).unwrap(), Range { start: 100, length: 4900 }).unwrap();
         let (head, body, end) = sink.fetched();
         assert_eq!((head.unwrap().first, body.len(), end), (100, 4900, FetchEnd::Complete));
     }

@@ -7,8 +7,8 @@ use core::ptr;
 use quecota_core::journal::Journal;
 use quecota_core::limits;
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, GeometryError, Level, Qos, Range, Refused, SendId, StagedFile, Storage,
-    StorageError, System, Takes, Transport,
+    Applied, Area, Connect, FetchUrl, Geometry, GeometryError, Level, Qos, Range, Refused, SendId,
+    StagedFile, Storage, StorageError, System, Takes, Transport,
 };
 
 use super::error::{Error, InitError, QUECOTA_ERROR_AREA, QUECOTA_ERROR_PLATFORM};
@@ -278,12 +278,11 @@ impl Transport for &CPlatform {
         }))
     }
 
-    fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
+    fn fetch(&mut self, url: FetchUrl<'_>, range: Range) -> Result<(), Refused> {
         let table = &self.transport;
-        let mut url_room = CStrBuf::<{ limits::FIRMWARE_URL + 1 }>::EMPTY;
-        let url = url_room.hold(url);
+        let url = url.with_nul().as_ptr().cast();
         // SAFETY: see above.
-        started(table.fetch.map(|fetch| unsafe { fetch(table.ctx, url.as_ptr(), range.start, range.length) }))
+        started(table.fetch.map(|fetch| unsafe { fetch(table.ctx, url, range.start, range.length) }))
     }
 
     fn fetch_cancel(&mut self) {

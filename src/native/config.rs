@@ -21,7 +21,7 @@ pub enum quecota_event_values {
     QUECOTA_EVENT_CONNECT = 2,
     /// Subscribed, or why not.
     QUECOTA_EVENT_SUBSCRIBE = 3,
-    /// A business message was sent (code 10200 to 10250) or not (10300 to 10350).
+    /// A business message was sent (code 10200 to 10250) or not (10300 to 10350). Only in an archive with the drop-in API, as 5.
     QUECOTA_EVENT_SEND = 4,
     /// A business message came. Code 10200: bytes for the application (0x0023); 10210: values that the platform sets
     /// (0x0013), as TTLV that was checked; 10211: ids of values that the platform wants (0x0011), two bytes each, big

@@ -86,9 +86,10 @@ struct Polling<'a>(&'a Device);
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
         // Fails only inside a platform function, where no poll can end.
-        let _ = self.0.enter(|state, _| {
+        let _ = self.0.with_state(|state, _| {
             state.polling = false;
             state.delivering = None;
+            Ok(())
         });
     }
 }
@@ -189,6 +190,20 @@ impl Device {
         flow
     }
 
+    /// Uses state and platform with the lock held.
+    fn with_state(
+        &self,
+        mut work: impl FnMut(&mut State, &mut Port<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.guarded(&mut Does::of(&mut work))
+    }
+
+    /// The same, once in the image, whatever the work is.
+    #[inline(never)]
+    fn guarded(&self, work: &mut Does<'_, State>) -> Result<(), Error> {
+        self.use_state(|state, platform| work.work(state, platform))
+    }
+
     /// Uses state and platform with the lock held, for a result.
     pub fn enter<R>(&self, work: impl FnOnce(&mut State, &mut dyn Platform) -> R) -> Result<R, Error> {
         self.use_state(|state, platform| Ok(work(state, platform)))
@@ -213,14 +228,14 @@ impl Device {
 
     /// Loads the journal, then lets the platform's own task run, if it has one.
     pub fn start(&self) -> Result<(), Error> {
-        self.enter(|state, platform| {
+        self.with_state(|state, platform| {
             if state.started {
                 return Err(QUECOTA_ERROR_STARTED);
             }
             state.agent.start(platform);
             state.started = true;
             Ok(())
-        })??;
+        })?;
         // SAFETY: `end` calls `stop` before the memory is given back.
         unsafe { self.provider.run(self.handle()) }
     }
@@ -233,31 +248,17 @@ impl Device {
     /// One step, then the events that are there. Returns the milliseconds until the next is due.
     pub fn poll(&self) -> Result<u32, Error> {
         let task = self.provider.task();
-        let mut wait = self.enter(|state, platform| {
+        let mut wait = 0;
+        self.with_state(|state, platform| {
             if !state.started || state.polling {
                 return Err(QUECOTA_ERROR_STARTED);
             }
             state.polling = true;
-            Ok(state.agent.poll(platform).0)
-        })??;
+            wait = state.agent.poll(platform).0;
+            Ok(())
+        })?;
         let _polling = Polling(self);
-        while let Some((event, callback, received)) = self.enter(|state, _| {
-            let next = match state.callback {
-                Callback::NeverSet => None,
-                callback => state.agent.next_event().map(|event| {
-                    // Stays where it is, and only the application touches it, until the next event is asked for.
-                    let bytes = state.agent.received();
-                    (event, callback, (bytes.as_mut_ptr(), bytes.len()))
-                }),
-            };
-            if let Some((Event { value: EventValue::Ended(component), .. }, ..)) = &next {
-                // As long as any name of a component.
-                let _ = state.ended.set(component);
-            }
-            state.delivering = next.is_some().then_some(task);
-            next
-        })? {
-            callback.deliver(&event, received);
+        while self.deliver(task)? {
             // What the callback called may be due at once.
             wait = 0;
         }
@@ -269,31 +270,65 @@ impl Device {
         self.enter(|state, _| state.ended)
     }
 
+    /// Hands the oldest event to the application, without the lock. `false`: there is none, or no callback was ever set.
+    #[inline(never)] // the event is not on the stack while the agent polls
+    fn deliver(&self, task: Task) -> Result<bool, Error> {
+        let mut event = Event::NONE;
+        let mut to = Callback::NeverSet;
+        let mut received: (*mut u8, usize) = (core::ptr::null_mut(), 0);
+        self.with_state(|state, _| {
+            state.delivering = None;
+            if !matches!(state.callback, Callback::NeverSet) && state.agent.take_event(&mut event) {
+                // By its parts: copied whole it would bring `memmove` along.
+                to = match state.callback {
+                    Callback::On(function, ctx) => Callback::On(function, ctx),
+                    _ => Callback::Off,
+                };
+                state.delivering = Some(task);
+                if let EventValue::Ended(component) = &event.value {
+                    // As long as any name of a component.
+                    let _ = state.ended.set(component);
+                }
+                // Stays where it is, and only the application touches it, until the next event is asked for.
+                let bytes = state.agent.received();
+                received = (bytes.as_mut_ptr(), bytes.len());
+            }
+            Ok(())
+        })?;
+        to.deliver(&event, received);
+        Ok(!matches!(to, Callback::NeverSet))
+    }
+
     /// Sets the application's slot for events; works before the start, too.
     pub fn set_callback(&self, callback: Callback) -> Result<(), Error> {
-        self.enter(|state, _| state.callback = callback)
+        self.with_state(|state, _| {
+            state.callback = callback;
+            Ok(())
+        })
     }
 
     /// Stops the platform's task, closes the connection and marks the memory as free again. Inside an event callback
     /// it is refused, with nothing changed: the poll that called it still needs the memory.
     pub fn end(&self) -> Result<(), Error> {
         let task = self.provider.task();
-        let inside = self.enter(|state, _| state.delivering == Some(task))?;
-        if inside {
-            return Err(QUECOTA_ERROR_REENTRY);
-        }
+        self.with_state(
+            |state, _| {
+                if state.delivering == Some(task) { Err(QUECOTA_ERROR_REENTRY) } else { Ok(()) }
+            },
+        )?;
         self.provider.stop();
-        self.enter(|state, platform| {
+        self.with_state(|state, platform| {
             if state.polling {
                 // Another task polls, against the rule that nobody is in a call of this device.
                 return Err(QUECOTA_ERROR_REENTRY);
             }
             if state.started {
+                let platform: &mut dyn Platform = platform;
                 platform.fetch_cancel();
                 platform.disconnect();
             }
             Ok(())
-        })??;
+        })?;
         self.alive.set(0);
         Ok(())
     }

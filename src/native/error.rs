@@ -1,8 +1,8 @@
 //! What can go wrong with a call, for C.
 
-use core::ffi::CStr;
-
 use quecota_core::agent::CallError;
+use quecota_core::c_words;
+use quecota_core::text::without_nuls;
 
 /// Result of most calls: QUECOTA_OK or what went wrong; quecota_error_text() says it in words. A number keeps its meaning in
 /// every later version, which may add more: no code is ever renumbered or used again.
@@ -103,38 +103,38 @@ impl From<CallError> for Error {
 
 /// The same as text of Rust.
 pub fn error_words(code: quecota_error_t) -> &'static str {
-    text(code).to_str().unwrap_or("") // ASCII, all of them
+    without_nuls(text(code))
 }
 
-/// The text of an error code; "unknown error code" for a number that is none.
-pub fn text(code: quecota_error_t) -> &'static CStr {
+/// The text of an error code, for C; "unknown error code" for a number that is none.
+pub fn text(code: quecota_error_t) -> &'static str {
     if !cfg!(feature = "texts") {
-        return c"";
+        return c_words!("");
     }
     match code {
-        0 => c"no error",
-        1 => c"a pointer is NULL that must not be, or the memory holds no live device",
-        2 => c"the memory is smaller than QUECOTA_SIZE or QUECOTA_HTTP_SIZE",
-        3 => c"the memory is not aligned to QUECOTA_ALIGN",
-        4 => c"the size member of a struct is too small: set it to sizeof the struct",
-        5 => c"a function that the platform must have is NULL",
-        6 => c"the receive buffer is NULL or smaller than QUECOTA_RECEIVE_MIN",
-        7 => c"the sizes of a storage area break the rules of quecota_area_t",
-        8 => c"quecota_start() was not called, or was called twice",
-        9 => c"called from inside a function of the platform table",
-        10 => c"a value is empty, too long or not of the right form",
-        11 => c"only while the connection mode is idle",
-        12 => c"no session with the platform",
-        13 => c"not allowed in the present OTA state",
-        14 => c"product key, product secret or server is not set",
-        15 => c"outside the piece that is staged",
-        16 => c"storage failed, or gave other bytes than were written",
-        17 => c"no room now: poll, then offer it again",
-        18 => c"the caller's buffer is too small",
-        19 => c"the component is not known",
-        20 => c"a bug in this library",
-        21 => c"the device belongs to the process that this one was forked from",
-        _ => c"unknown error code",
+        0 => c_words!("no error"),
+        1 => c_words!("a pointer is NULL that must not be, or the memory holds no live device"),
+        2 => c_words!("the memory is smaller than QUECOTA_SIZE or QUECOTA_HTTP_SIZE"),
+        3 => c_words!("the memory is not aligned to QUECOTA_ALIGN"),
+        4 => c_words!("the size member of a struct is too small: set it to sizeof the struct"),
+        5 => c_words!("a function that the platform must have is NULL"),
+        6 => c_words!("the receive buffer is NULL or smaller than QUECOTA_RECEIVE_MIN"),
+        7 => c_words!("the sizes of a storage area break the rules of quecota_area_t"),
+        8 => c_words!("quecota_start() was not called, or was called twice"),
+        9 => c_words!("called from inside a function of the platform table"),
+        10 => c_words!("a value is empty, too long or not of the right form"),
+        11 => c_words!("only while the connection mode is idle"),
+        12 => c_words!("no session with the platform"),
+        13 => c_words!("not allowed in the present OTA state"),
+        14 => c_words!("product key, product secret or server is not set"),
+        15 => c_words!("outside the piece that is staged"),
+        16 => c_words!("storage failed, or gave other bytes than were written"),
+        17 => c_words!("no room now: poll, then offer it again"),
+        18 => c_words!("the caller's buffer is too small"),
+        19 => c_words!("the component is not known"),
+        20 => c_words!("a bug in this library"),
+        21 => c_words!("the device belongs to the process that this one was forked from"),
+        _ => c_words!("unknown error code"),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Why an upgrade failed, for C.
 
-use core::ffi::{CStr, c_char};
+use core::ffi::c_char;
 
+use quecota_core::c_words;
 use quecota_core::ota::Failure;
 
 use super::call::asked;
@@ -88,23 +89,25 @@ pub unsafe extern "C" fn quecota_ota_failure(device: *mut quecota_t) -> quecota_
 /// What a quecota_failure_t means, in English; never NULL, never to be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn quecota_failure_text(failure: quecota_failure_t) -> *const c_char {
-    boundary!(core::ptr::null(), { text(failure).as_ptr() })
+    boundary!(core::ptr::null(), { text(failure).as_ptr().cast() })
 }
 
-fn text(failure: quecota_failure_t) -> &'static CStr {
+/// For C.
+fn text(failure: quecota_failure_t) -> &'static str {
     if !cfg!(feature = "texts") {
-        return c"";
+        return c_words!("");
     }
     match u16::try_from(failure) {
-        Ok(0) => c"nothing failed",
-        Ok(number) => Failure::of(number).map_or(c"unknown failure", Failure::c_text),
-        Err(_) => c"unknown failure",
+        Ok(0) => c_words!("nothing failed"),
+        Ok(number) => Failure::of(number).map_or(c_words!("unknown failure"), Failure::with_nuls),
+        Err(_) => c_words!("unknown failure"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quecota_core::text::without_nuls;
 
     #[test]
     fn the_header_has_each_failure_of_the_core_by_its_number() {
@@ -122,9 +125,9 @@ mod tests {
             }
             let line = format!("QUECOTA_FAILURE_{upper} = {},", *failure as u16);
             assert!(declared.contains(&line), "{line}");
-            assert_eq!(text(*failure as i32).to_str().unwrap(), failure.text());
+            assert_eq!(without_nuls(text(*failure as i32)), failure.text());
         }
         assert_eq!(declared.matches(" = ").count(), Failure::ALL.len() + 1);
-        assert_eq!((text(0), text(-1)), (c"nothing failed", c"unknown failure"));
+        assert_eq!((text(0), text(-1)), ("nothing failed\0\0", "unknown failure\0\0"));
     }
 }

@@ -27,7 +27,7 @@ pub extern "C" fn quecota_version() -> *const c_char {
 /// What a code of quecota_error_t means, in English; never NULL, never to be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn quecota_error_text(error: quecota_error_t) -> *const c_char {
-    boundary!(core::ptr::null(), { error::text(error).as_ptr() })
+    boundary!(core::ptr::null(), { error::text(error).as_ptr().cast() })
 }
 
 /// Makes a device in `memory`: `size` bytes (QUECOTA_SIZE), aligned to QUECOTA_ALIGN, which belong to it until
@@ -71,6 +71,9 @@ pub unsafe extern "C" fn quecota_init(
 /// # Safety
 /// As [`Provider::of`].
 unsafe fn refused(platform: *const quecota_platform_t, error: InitError) -> quecota_error_t {
+    if !cfg!(feature = "texts") {
+        return error.code as quecota_error_t;
+    }
     let mut line = Text::<INIT_LINE>::new();
     for part in ["quecota_init() is refused: ", error.what, " ", error.rule] {
         // Names and rules are ours, and fit.

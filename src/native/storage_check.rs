@@ -1,8 +1,9 @@
 //! A check of a port's storage that the port itself can run: erases, writes and reads both areas and names the first rule
 //! of quecota_storage_t that does not hold.
 
-use core::ffi::{CStr, c_char};
+use core::ffi::c_char;
 
+use quecota_core::c_words;
 use quecota_core::journal::Journal;
 
 use super::error::{Error, NULL, PANIC, quecota_error_t};
@@ -67,11 +68,17 @@ pub unsafe extern "C" fn quecota_check_storage(
         }
         let result = check(&table);
         if !fault.is_null() {
-            let none =
-                Fault { area: 0, offset: 0, expected: 0, found: 0, rule: c"", code: Error::QUECOTA_OK };
+            let none = Fault {
+                area: 0,
+                offset: 0,
+                expected: 0,
+                found: 0,
+                rule: c_words!(""),
+                code: Error::QUECOTA_OK,
+            };
             let found = result.err();
             let Fault { area, offset, expected, found: read, rule, .. } = found.unwrap_or(none);
-            let rule = if found.is_some() { rule.as_ptr() } else { core::ptr::null() };
+            let rule = if found.is_some() { rule.as_ptr().cast() } else { core::ptr::null() };
             let report = quecota_storage_fault_t { size: 0, area, offset, expected, found: read, rule };
             // SAFETY: the C caller's promise about the struct.
             let handed_out = unsafe { hand_out(fault, report) };
@@ -91,7 +98,7 @@ struct Fault {
     offset: u32,
     expected: u32,
     found: u32,
-    rule: &'static CStr,
+    rule: &'static str,
 }
 
 const IMAGE: quecota_area_id_t = quecota_area_id_values::QUECOTA_AREA_IMAGE as quecota_area_id_t;
@@ -102,7 +109,7 @@ fn check(table: &quecota_storage_t) -> Result<(), Fault> {
         (Flash { table, id: IMAGE, area: table.image }, Flash { table, id: JOURNAL, area: table.journal });
     let sizes = |flash: &Flash<'_>, minimum: u32| {
         let is_valid = flash.area.geometry().check().is_ok() && flash.area.size >= minimum;
-        let rule = c"the sizes of the area must be as quecota_area_t says";
+        let rule = c_words!("the sizes of the area must be as quecota_area_t says");
         let at = Fault { code: Error::QUECOTA_ERROR_AREA, expected: minimum, ..flash.fault(rule, 0) };
         if is_valid { Ok(()) } else { Err(Fault { found: flash.area.size, ..at }) }
     };
@@ -112,12 +119,12 @@ fn check(table: &quecota_storage_t) -> Result<(), Fault> {
     if table.read.is_none() || table.write.is_none() || table.erase.is_none() {
         return Err(Fault {
             code: Error::QUECOTA_ERROR_PLATFORM,
-            ..image.fault(c"read, write and erase must not be NULL", 0)
+            ..image.fault(c_words!("read, write and erase must not be NULL"), 0)
         });
     }
     journal.check()?;
     image.check()?;
-    journal.holds(0, journal.area.size, c"the areas image and journal must share no byte")?;
+    journal.holds(0, journal.area.size, c_words!("the areas image and journal must share no byte"))?;
     image.erase(0, image.area.size)?;
     journal.erase(0, journal.area.size)
 }
@@ -139,13 +146,14 @@ impl Flash<'_> {
     fn check(&self) -> Result<(), Fault> {
         let quecota_area_t { size, erase, program, .. } = self.area;
         self.erase(0, size)?;
-        self.is_erased(0, size, c"erase must leave every byte as `erased` says")?;
+        self.is_erased(0, size, c_words!("erase must leave every byte as `erased` says"))?;
 
         // Unit by unit, to see what a write does beside itself.
-        let beside = c"write must leave the bytes beside it as they are: is `program` the true size?";
+        let beside =
+            c_words!("write must leave the bytes beside it as they are: is `program` the true size?");
         let second = program.saturating_mul(2).min(erase);
         self.write(0, program)?;
-        self.holds(0, program, c"write must store what it is given: is `program` the true size?")?;
+        self.holds(0, program, c_words!("write must store what it is given: is `program` the true size?"))?;
         self.is_erased(program, erase, beside)?;
         if second > program {
             self.write(program, second)?;
@@ -154,7 +162,11 @@ impl Flash<'_> {
         }
         self.write(second, size)?;
         self.sync()?;
-        self.holds(0, size, c"each byte of the area must be a place of its own: is `size` the true size?")?;
+        self.holds(
+            0,
+            size,
+            c_words!("each byte of the area must be a place of its own: is `size` the true size?"),
+        )?;
         self.reads_anywhere()?;
 
         // The block in the middle, or the only one.
@@ -162,13 +174,13 @@ impl Flash<'_> {
         let block = (blocks >> 1).saturating_mul(erase);
         let behind = block.saturating_add(erase);
         self.erase(block, behind)?;
-        self.is_erased(block, behind, c"erase must leave every byte as `erased` says")?;
-        let others = c"erase must leave the blocks beside it as they are: is `erase` the true size?";
+        self.is_erased(block, behind, c_words!("erase must leave every byte as `erased` says"))?;
+        let others = c_words!("erase must leave the blocks beside it as they are: is `erase` the true size?");
         self.holds(0, block, others)?;
         self.holds(behind, size, others)?;
         self.write(block, behind)?;
         self.sync()?;
-        self.holds(0, size, c"a block that was erased again must take what is written")
+        self.holds(0, size, c_words!("a block that was erased again must take what is written"))
     }
 
     /// What the check writes: at each offset another byte than a wrong address, or the other area, would give.
@@ -177,7 +189,7 @@ impl Flash<'_> {
         (place.wrapping_add(1).wrapping_mul(0x9E37_79B1) >> 24) as u8
     }
 
-    fn fault(&self, rule: &'static CStr, offset: u32) -> Fault {
+    fn fault(&self, rule: &'static str, offset: u32) -> Fault {
         let code = Error::QUECOTA_ERROR_STORAGE;
         Fault { code, area: self.id, offset, expected: 0, found: 0, rule }
     }
@@ -186,7 +198,7 @@ impl Flash<'_> {
     fn ok(
         &self,
         result: Option<quecota_storage_result_t>,
-        rule: &'static CStr,
+        rule: &'static str,
         offset: u32,
     ) -> Result<(), Fault> {
         match result {
@@ -200,13 +212,13 @@ impl Flash<'_> {
         // SAFETY: the table's function with its ctx.
         let result =
             self.table.erase.map(|erase| unsafe { erase(ctx, self.id, from, to.saturating_sub(from)) });
-        self.ok(result, c"erase must succeed for blocks inside the area", from)
+        self.ok(result, c_words!("erase must succeed for blocks inside the area"), from)
     }
 
     fn sync(&self) -> Result<(), Fault> {
         // SAFETY: the table's function with its ctx.
         let result = self.table.sync.map(|sync| unsafe { sync(self.table.ctx, self.id) });
-        self.ok(result.or(Some(0)), c"sync must succeed", 0)
+        self.ok(result.or(Some(0)), c_words!("sync must succeed"), 0)
     }
 
     fn read(&self, offset: u32, data: &mut [u8]) -> Result<(), Fault> {
@@ -214,7 +226,7 @@ impl Flash<'_> {
         // SAFETY: the table's function with its ctx; the buffer lives through the call.
         let result =
             self.table.read.map(|read| unsafe { read(ctx, self.id, offset, data.as_mut_ptr(), length) });
-        self.ok(result, c"read must succeed for any bytes inside the area", offset)
+        self.ok(result, c_words!("read must succeed for any bytes inside the area"), offset)
     }
 
     /// Writes the pattern, in units or in whole multiples of them.
@@ -236,17 +248,17 @@ impl Flash<'_> {
             // SAFETY: the table's function with its ctx; the buffer has `length` bytes and lives through the call.
             let result =
                 self.table.write.map(|write| unsafe { write(ctx, self.id, offset, unit.as_ptr(), length) });
-            self.ok(result, c"write must succeed for units inside the area", offset)?;
+            self.ok(result, c_words!("write must succeed for units inside the area"), offset)?;
             offset = offset.saturating_add(length.max(1));
         }
         Ok(())
     }
 
-    fn is_erased(&self, from: u32, to: u32, rule: &'static CStr) -> Result<(), Fault> {
+    fn is_erased(&self, from: u32, to: u32, rule: &'static str) -> Result<(), Fault> {
         self.compare(from, to, |_| self.area.erased, rule)
     }
 
-    fn holds(&self, from: u32, to: u32, rule: &'static CStr) -> Result<(), Fault> {
+    fn holds(&self, from: u32, to: u32, rule: &'static str) -> Result<(), Fault> {
         self.compare(from, to, |at| self.pattern(at), rule)
     }
 
@@ -255,7 +267,7 @@ impl Flash<'_> {
         from: u32,
         to: u32,
         expected: impl Fn(u32) -> u8,
-        rule: &'static CStr,
+        rule: &'static str,
     ) -> Result<(), Fault> {
         let mut buffer = [0; CHUNK];
         let mut offset = from;
@@ -281,7 +293,7 @@ impl Flash<'_> {
 
     /// Odd offsets and lengths, and across blocks.
     fn reads_anywhere(&self) -> Result<(), Fault> {
-        let rule = c"read must give the bytes of any offset and length, not of aligned ones alone";
+        let rule = c_words!("read must give the bytes of any offset and length, not of aligned ones alone");
         let quecota_area_t { size, erase, .. } = self.area;
         for from in [1, 3, erase.saturating_sub(1), size.saturating_sub(7)] {
             self.compare(from, from.saturating_add(3).min(size), |at| self.pattern(at), rule)?;

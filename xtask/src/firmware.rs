@@ -231,11 +231,29 @@ pub fn sizes_of_all() -> Outcome {
 
 /// The functions that a room exports, of the files that are wanted.
 fn exports(room: &str, is_wanted: impl Fn(&str) -> bool) -> Outcome<Vec<String>> {
-    let folder = root().join(room);
     let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(|error| format!("{room}: {error}"))? {
-        let path = entry.map_err(|error| format!("{room}: {error}"))?.path();
-        if !path.file_name().and_then(|name| name.to_str()).is_some_and(&is_wanted) {
+    let mut folders = vec![root().join(room)];
+    while let Some(folder) = folders.pop() {
+        collect_exports(&folder, &is_wanted, &mut folders, &mut names)?;
+    }
+    if names.is_empty() { fail(format!("{room} exports nothing")) } else { Ok(names) }
+}
+
+/// The exports of the files of one folder; the folders in it go to `folders`.
+fn collect_exports(
+    folder: &Path,
+    is_wanted: &impl Fn(&str) -> bool,
+    folders: &mut Vec<PathBuf>,
+    names: &mut Vec<String>,
+) -> Outcome {
+    let unread = |error| format!("{}: {error}", folder.display());
+    for entry in fs::read_dir(folder).map_err(unread)? {
+        let path = entry.map_err(unread)?.path();
+        if path.is_dir() {
+            folders.push(path);
+            continue;
+        }
+        if !path.file_name().and_then(|name| name.to_str()).is_some_and(is_wanted) {
             continue;
         }
         let source = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -244,7 +262,7 @@ fn exports(room: &str, is_wanted: impl Fn(&str) -> bool) -> Outcome<Vec<String>>
             names.push(name.unwrap_or_default().to_owned());
         }
     }
-    if names.is_empty() { fail(format!("{room} exports nothing")) } else { Ok(names) }
+    Ok(())
 }
 
 fn gcc(toolchain: &Toolchain, archive: &Path, image: &Path, roots: &[String]) -> Outcome<Command> {

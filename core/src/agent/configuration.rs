@@ -246,9 +246,10 @@ impl Agent<'_> {
         component: &str,
         version: &str,
     ) -> Result<(), CallError> {
-        let list = with(&self.session.configuration.mcu_list, component, version)?;
+        let mut list = Text::new();
+        change(&self.session.configuration.mcu_list, component, version, &mut list)?;
         if list != self.session.configuration.mcu_list {
-            self.session.configuration.mcu_list = list;
+            self.session.configuration.mcu_list.set(&list)?;
             self.save_configuration(platform);
         }
         Ok(())
@@ -357,13 +358,14 @@ fn whole_url(url: &str) -> Result<Text<{ limits::SERVER_URL }>, CallError> {
     Ok(whole)
 }
 
-/// `list` with this version in the component's place, or behind the others; without it when it is empty.
-fn with(
-    list: &Text<{ limits::MCU_LIST }>,
+/// Writes `list` to `new`, which is empty, with this version in the component's place, or behind the others; without it
+/// when it is empty.
+fn change(
+    list: &str,
     component: &str,
     version: &str,
-) -> Result<Text<{ limits::MCU_LIST }>, CallError> {
-    let mut new = Text::new();
+    new: &mut Text<{ limits::MCU_LIST }>,
+) -> Result<(), CallError> {
     let mut put = |name: &str, version: &str| -> Result<(), TooLong> {
         let between = if new.is_empty() { "" } else { ";" };
         for part in [between, name, ":", version] {
@@ -382,21 +384,26 @@ fn with(
     if !there && !version.is_empty() {
         put(component, version)?;
     }
-    Ok(new)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn with(list: &str, component: &str, version: &str) -> Result<Text<{ limits::MCU_LIST }>, CallError> {
+        let mut new = Text::new();
+        change(list, component, version, &mut new).map(|()| new)
+    }
+
     #[test]
     fn a_component_keeps_its_place_and_an_empty_version_deletes_it() {
-        let list = Text::of("a:1;b:2;c:3").unwrap();
-        assert_eq!(&*with(&list, "b", "9").unwrap(), "a:1;b:9;c:3");
-        assert_eq!(&*with(&list, "a", "").unwrap(), "b:2;c:3");
-        assert_eq!(&*with(&list, "d", "4").unwrap(), "a:1;b:2;c:3;d:4");
-        assert_eq!(&*with(&Text::new(), "d", "").unwrap(), "");
-        assert_eq!(with(&list, &"x".repeat(32), &"y".repeat(64)).map(|list| list.len()), Ok(11 + 98));
+        let list = "a:1;b:2;c:3";
+        assert_eq!(&*with(list, "b", "9").unwrap(), "a:1;b:9;c:3");
+        assert_eq!(&*with(list, "a", "").unwrap(), "b:2;c:3");
+        assert_eq!(&*with(list, "d", "4").unwrap(), "a:1;b:2;c:3;d:4");
+        assert_eq!(&*with("", "d", "").unwrap(), "");
+        assert_eq!(with(list, &"x".repeat(32), &"y".repeat(64)).map(|list| list.len()), Ok(11 + 98));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Carries out the actions of the session, and hands the link's changes to it.
 
+use super::outbox::Value;
 use super::transition::random;
-use super::{Agent, EventValue, Link};
+use super::{Agent, Link};
 use crate::cloud::{Action, Actions};
 use crate::ota::{State, Timer};
 use crate::platform::{Connect, Level, Platform};
+use crate::text::Text;
 use crate::wire::credential::{self, Nonce, Session as Wanted};
 use crate::wire::message::Capabilities;
 use crate::wire::topic;
@@ -31,9 +33,7 @@ impl Agent<'_> {
                     self.link_lost(platform);
                 }
                 Action::Subscribe => self.subscribe(platform),
-                Action::Emit(event, code) => {
-                    self.events.emit(platform, event as u8, code as u16, &EventValue::None)
-                }
+                Action::Emit(event, code) => self.events.emit(platform, event as u8, code, Value::None),
                 Action::Save => self.save_configuration(platform),
                 Action::Online => self.online(platform),
             }
@@ -72,6 +72,7 @@ impl Agent<'_> {
         }
     }
 
+    #[inline(never)] // the password is off the stack when the next action is carried out
     fn try_connect(&mut self, platform: &mut dyn Platform) -> Option<()> {
         let session = &self.session;
         let kept = &session.configuration;
@@ -81,13 +82,15 @@ impl Agent<'_> {
         // Firmware before this one may have had it, and have kept that it was wanted.
         let encrypts = cfg!(feature = "session") && kept.session_encryption;
         let wanted = if encrypts { Wanted::Encrypted } else { Wanted::Plain };
-        let password = if session.is_bootstrapping() {
-            credential::bootstrap(&kept.product_key, &kept.product_secret, &session.device_key, nonce, wanted)
+        let (key, secret) = (&kept.product_key, &kept.product_secret);
+        let mut password = Text::new();
+        let made = if session.is_bootstrapping() {
+            credential::write_bootstrap(key, secret, &session.device_key, nonce, wanted, &mut password)
         } else {
-            credential::login(&kept.product_secret, &kept.device_secret, nonce, wanted)
+            credential::write_login(secret, &kept.device_secret, nonce, wanted, &mut password)
         };
-        let client_id = topic::client_id(&kept.product_key, &session.device_key);
-        let (Ok(password), Ok(client_id)) = (password, client_id) else {
+        let client_id = topic::client_id(key, &session.device_key);
+        let (Ok(()), Ok(client_id)) = (made, client_id) else {
             platform.log(Level::Error, "no credentials can be made: is the product secret shorter than 16?");
             return None;
         };
@@ -118,9 +121,7 @@ impl Agent<'_> {
         for action in actions.iter() {
             match action {
                 Action::Disconnect => platform.disconnect(),
-                Action::Emit(event, code) => {
-                    self.events.emit(platform, event as u8, code as u16, &EventValue::None)
-                }
+                Action::Emit(event, code) => self.events.emit(platform, event as u8, code, Value::None),
                 _ => {}
             }
         }

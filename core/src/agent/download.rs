@@ -1,6 +1,6 @@
 //! The URL packet (0x0113), the fetch and the reads of the application.
 
-use super::transition::room;
+use super::transition::{log_failure, room};
 use super::{Agent, CallError, FetchEnd, FetchHead, Flow};
 use crate::clock::Deadline;
 use crate::digest::{Announced, Verdict};
@@ -100,7 +100,7 @@ impl Agent<'_> {
             && let Err(failure) = self.resume(platform)
         {
             self.download.drop_staging();
-            platform.log(Level::Warn, failure.text());
+            log_failure(platform, Level::Warn, failure);
             self.machine.set_failure(failure);
             return Some(input_of(failure));
         }
@@ -149,13 +149,15 @@ impl Agent<'_> {
                 }
             }
             Proven::Damaged(Piece { start, length }) => {
-                let mut line = Text::<80>::new();
-                // It fits.
-                let _ = line.push("damage in the staged bytes from ");
-                let _ = line.push_number(start.into());
-                let _ = line.push(" to ");
-                let _ = line.push_number(start.saturating_add(length).into());
-                platform.log(Level::Error, line.as_str());
+                if cfg!(feature = "log") {
+                    let mut line = Text::<80>::new();
+                    // It fits.
+                    let _ = line.push("damage in the staged bytes from ");
+                    let _ = line.push_number(start.into());
+                    let _ = line.push(" to ");
+                    let _ = line.push_number(start.saturating_add(length).into());
+                    platform.log(Level::Error, line.as_str());
+                }
                 self.fail(platform, Failure::Damaged, Input::FetchFailed);
             }
         }
@@ -270,7 +272,7 @@ impl Agent<'_> {
         let image = self.machine.image();
         let verdict = self.download.judge(image);
         if verdict == Some(Verdict::Mismatch) {
-            platform.log(Level::Error, Failure::WrongDigest.text());
+            log_failure(platform, Level::Error, Failure::WrongDigest);
             self.machine.set_failure(Failure::WrongDigest);
             return Input::ImageCorrupt;
         }

@@ -1,14 +1,13 @@
 //! Events for the application: what waits for it, and what the OTA events say (QUECTHING.md 2).
 
-use super::outbox::{Full, Outbox};
+use super::outbox::{Full, Outbox, Value};
 use super::{Agent, Dialect, Event, EventValue};
 use crate::clock::Deadline;
 use crate::image::{Image, PlanRequirements};
-use crate::limits;
 use crate::ota::{Input, Offer, OtaEvent};
 use crate::platform::{Level, Platform};
-use crate::text::Text;
-use crate::wire::event::{PieceEvent, PlanEvent, StartEvent};
+use crate::text::TooLong;
+use crate::wire::event::{EventText, PieceEvent, PlanEvent, StartEvent};
 use crate::wire::message::{ComponentKind, Plan, PlanNotify};
 
 /// `QIOT_ATEVENT_TYPE_OTA`.
@@ -40,9 +39,9 @@ impl Events {
         Events { outbox: Outbox::new(), dialect: Dialect::V2_9, full_until: None }
     }
 
-    /// The oldest.
-    pub(super) fn pop(&mut self) -> Option<Event> {
-        self.outbox.pop()
+    /// Takes the oldest out.
+    pub(super) fn pop(&mut self, into: &mut Event) -> bool {
+        self.outbox.pop(into)
     }
 
     /// Whether the events of one step fit.
@@ -57,14 +56,14 @@ impl Events {
 
     /// An application that takes no event for so long takes none at all, and must not stop the device. Whether the event
     /// of a message was among those that are lost.
+    #[inline(never)] // what is lost is off the stack before the rest of a step
     pub(super) fn make_room(&mut self, platform: &mut dyn Platform, now: u32) -> bool {
         let mut had_message = false;
         if self.outbox.has_room() {
             self.full_until = None;
         } else if self.full_until.get_or_insert(Deadline::after(now, TAKE_WAIT)).due(now) {
-            while !self.outbox.has_room()
-                && let Some(lost) = self.outbox.pop()
-            {
+            let mut lost = Event::NONE;
+            while !self.outbox.has_room() && self.outbox.pop(&mut lost) {
                 had_message |= lost.value == EventValue::Received;
                 platform.log(Level::Error, LOST_EVENT);
             }
@@ -74,7 +73,7 @@ impl Events {
 
     /// Appends an event. Inputs wait while the outbox is nearly full, so that one is lost takes an application that calls
     /// and calls and never takes an event.
-    pub(super) fn emit(&mut self, platform: &mut dyn Platform, event: u8, code: u16, value: &EventValue) {
+    pub(super) fn emit(&mut self, platform: &mut dyn Platform, event: u8, code: u16, value: Value<'_>) {
         if let Err(Full) = self.outbox.push(event, code, value) {
             platform.log(Level::Error, LOST_EVENT);
         }
@@ -83,26 +82,27 @@ impl Events {
 
 impl Agent<'_> {
     /// An event of the OTA table.
+    #[inline(never)] // its text is off the stack before the next effect
     pub(super) fn emit_event(&mut self, platform: &mut dyn Platform, event: OtaEvent, input: Input) {
         let is_mcu = self.machine.kind() == ComponentKind::Mcu;
-        let (code, value) = match event {
+        let mut text = EventText::new();
+        // It fits, with every field at its limit.
+        let (code, _written) = match event {
             OtaEvent::Plans => return self.emit_plans(),
-            OtaEvent::Recovered => (TASK_NOTIFY, EventValue::Text(offer_text(self.machine.offer()))),
-            OtaEvent::Start if self.machine.announce() => (DOWNLOADING, EventValue::None),
-            OtaEvent::Start if is_mcu => (START, EventValue::Text(start_text(self.machine.image()))),
-            OtaEvent::Start => (START, EventValue::None),
-            OtaEvent::Downloading => (DOWNLOADING, EventValue::None),
-            OtaEvent::Downloaded if is_mcu => (DOWNLOADED, EventValue::Text(self.piece_text())),
-            OtaEvent::Downloaded => (DOWNLOADED, EventValue::None),
-            OtaEvent::Updating => (UPDATING, EventValue::None),
-            OtaEvent::Success => (UPDATE_OK, self.ended()),
-            OtaEvent::Failure => (UPDATE_FAIL, self.ended()),
-            OtaEvent::Answer => {
-                let Some(value) = self.answer_value(input) else { return };
-                (ANSWER, value)
-            }
+            OtaEvent::Recovered => (TASK_NOTIFY, write_offer(self.machine.offer(), &mut text)),
+            OtaEvent::Start if self.machine.announce() => (DOWNLOADING, Ok(())),
+            OtaEvent::Start if is_mcu => (START, write_start(self.machine.image(), &mut text)),
+            OtaEvent::Start => (START, Ok(())),
+            OtaEvent::Downloading => (DOWNLOADING, Ok(())),
+            OtaEvent::Downloaded if is_mcu => (DOWNLOADED, self.write_piece(&mut text)),
+            OtaEvent::Downloaded => (DOWNLOADED, Ok(())),
+            OtaEvent::Updating => (UPDATING, Ok(())),
+            OtaEvent::Success => return self.emit_end(platform, UPDATE_OK),
+            OtaEvent::Failure => return self.emit_end(platform, UPDATE_FAIL),
+            OtaEvent::Answer => return self.emit_answer(platform, input),
         };
-        self.events.emit(platform, OTA, code, &value);
+        let value = if text.is_empty() { Value::None } else { Value::Text(&text) };
+        self.events.emit(platform, OTA, code, value);
     }
 
     /// 10700 for the plans of the first message, as many as the outbox takes. The message stays until all are emitted.
@@ -111,9 +111,11 @@ impl Agent<'_> {
         let first = self.inbox.next_plan().unwrap_or(0);
         let Ok(notify) = PlanNotify::parse(self.inbox.payload()) else { return };
         let mut next = None;
+        let mut text = EventText::new();
         for (index, plan) in notify.iter().enumerate().skip(first) {
-            let value = EventValue::Text(plan_text(&plan));
-            if self.events.outbox.push(OTA, TASK_NOTIFY, &value).is_err() {
+            let Plan { component, source, target, battery, signal, space, .. } = plan;
+            let _ = PlanEvent { component, source, target, battery, signal, space }.write(&mut text);
+            if self.events.outbox.push(OTA, TASK_NOTIFY, Value::Text(&text)).is_err() {
                 next = Some(index);
                 break;
             }
@@ -123,63 +125,35 @@ impl Agent<'_> {
 
     /// 10707 is emitted for lists only, each dialect in its own form (QUECTHING.md 2). 2.9 says 0 for both answers, and
     /// applications read 0 as "confirmed".
-    fn answer_value(&self, answer: Input) -> Option<EventValue> {
-        match (self.events.dialect, self.machine.listed()) {
-            (_, 0) => None,
-            (Dialect::V2_9, _) => Some(EventValue::Number(0)),
-            (Dialect::V2_10, 1) => None,
-            (Dialect::V2_10, _) => {
-                let text = if answer == Input::Confirm { "1" } else { "0" };
-                Some(EventValue::Text(Text::of(text).unwrap_or_default()))
-            }
-        }
+    fn emit_answer(&mut self, platform: &mut dyn Platform, answer: Input) {
+        let value = match (self.events.dialect, self.machine.listed()) {
+            (_, 0) | (Dialect::V2_10, 1) => return,
+            (Dialect::V2_9, _) => Value::Number(0),
+            (Dialect::V2_10, _) if answer == Input::Confirm => Value::Text("1"),
+            (Dialect::V2_10, _) => Value::Text("0"),
+        };
+        self.events.emit(platform, OTA, ANSWER, value);
     }
 
-    fn ended(&self) -> EventValue {
-        EventValue::Ended(Text::of(&self.machine.image().component).unwrap_or_default())
+    fn emit_end(&mut self, platform: &mut dyn Platform, code: u16) {
+        self.events.emit(platform, OTA, code, Value::Ended(&self.machine.image().component));
     }
 
-    fn piece_text(&self) -> Text<{ limits::EVENT_TEXT }> {
+    fn write_piece(&self, text: &mut EventText) -> Result<(), TooLong> {
         let (image, piece) = (self.machine.image(), self.download.offered_piece());
-        PieceEvent {
-            component: &image.component,
-            total: image.size,
-            start: piece.start,
-            length: piece.length,
-        }
-        .text()
-        .unwrap_or_default()
+        let component = &image.component;
+        PieceEvent { component, total: image.size, start: piece.start, length: piece.length }.write(text)
     }
 }
 
-fn start_text(image: &Image) -> Text<{ limits::EVENT_TEXT }> {
+fn write_start(image: &Image, text: &mut EventText) -> Result<(), TooLong> {
     let Image { component, size, announced, .. } = image;
-    StartEvent {
-        component,
-        size: *size,
-        md5: announced.md5.unwrap_or_default(),
-        crc: announced.crc32.unwrap_or_default(),
-        sha256: announced.sha256,
-    }
-    .text()
-    .unwrap_or_default()
+    let (md5, crc) = (announced.md5.unwrap_or_default(), announced.crc32.unwrap_or_default());
+    StartEvent { component, size: *size, md5, crc, sha256: announced.sha256 }.write(text)
 }
 
-fn offer_text(offer: &Offer) -> Text<{ limits::EVENT_TEXT }> {
+fn write_offer(offer: &Offer, text: &mut EventText) -> Result<(), TooLong> {
     let Offer { image: Image { component, target, .. }, source, requirements } = offer;
     let PlanRequirements { battery, signal, space } = *requirements;
-    PlanEvent { component, source, target, battery, signal, space }.text().unwrap_or_default()
-}
-
-fn plan_text(plan: &Plan<'_>) -> Text<{ limits::EVENT_TEXT }> {
-    PlanEvent {
-        component: plan.component,
-        source: plan.source,
-        target: plan.target,
-        battery: plan.battery,
-        signal: plan.signal,
-        space: plan.space,
-    }
-    .text()
-    .unwrap_or_default() // every field is within its limit, and EVENT_TEXT is made for that
+    PlanEvent { component, source, target, battery, signal, space }.write(text)
 }

@@ -3,8 +3,9 @@
 //! Messages of the application wait in a buffer that it provides, bare and in order; upgrades go first. What the platform
 //! sends stays in the receive buffer until the application has had it.
 
+use super::Agent;
 use super::inbox::move_down;
-use super::{Agent, EventValue};
+use super::outbox::Value;
 use crate::limits;
 use crate::platform::{Level, Platform, Qos};
 use crate::wire::frame::{Command, HEADER, PacketId};
@@ -20,6 +21,9 @@ const RECEIVED_VALUES: u16 = 10210;
 const ASKED_FOR_VALUES: u16 = 10211;
 /// What is added to the code of a message that was sent when it was not.
 const NOT_SENT: u16 = 100;
+
+/// Whether business messages are in the image at all.
+pub(super) const IN_IMAGE: bool = cfg!(feature = "business");
 
 /// Before each payload: its length, the command, the packet id and the QoS.
 const HEAD: usize = 7;
@@ -84,7 +88,7 @@ impl<'b> Messages<'b> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.used == 0
+        !IN_IMAGE || self.used == 0
     }
 
     fn push(&mut self, packet: PacketId, message: &Outgoing<'_>) -> bool {
@@ -104,6 +108,9 @@ impl<'b> Messages<'b> {
 
     /// The first message and its payload.
     pub(super) fn first(&self) -> Option<(Head, &[u8])> {
+        if !IN_IMAGE {
+            return None;
+        }
         let waiting = self.buffer.get(..self.used)?;
         let ([a, b, c, d, e, f, qos], rest) = waiting.split_first_chunk::<HEAD>()?;
         let payload = rest.get(..usize::from(u16::from_be_bytes([*a, *b])))?;
@@ -164,12 +171,12 @@ impl<'b> Agent<'b> {
     /// What became of a message. Older SDKs tell no packet id.
     pub(super) fn emit_sent(&mut self, platform: &mut dyn Platform, head: Head, delivered: bool) {
         let value = match self.events.dialect {
-            super::Dialect::V2_9 => EventValue::None,
-            super::Dialect::V2_10 => EventValue::Number(head.packet.get().into()),
+            super::Dialect::V2_9 => Value::None,
+            super::Dialect::V2_10 => Value::Number(head.packet.get().into()),
         };
         let code = sent_code(head.command);
         let code = if delivered { code } else { code.saturating_add(NOT_SENT) };
-        self.events.emit(platform, SEND, code, &value);
+        self.events.emit(platform, SEND, code, value);
     }
 
     /// Without a session what waits is not sent: one event for each, and each in a step of its own.
@@ -206,7 +213,7 @@ impl<'b> Agent<'b> {
             _ => RECEIVED_BYTES,
         };
         self.inbox.hold(code == ASKED_FOR_VALUES);
-        self.events.emit(platform, RECEIVE, code, &EventValue::Received);
+        self.events.emit(platform, RECEIVE, code, Value::Received);
         true
     }
 

@@ -81,6 +81,11 @@ pub struct Event {
     pub value: EventValue,
 }
 
+impl Event {
+    /// No event yet; [`Agent::take_event`] fills it.
+    pub const NONE: Event = Event { event: 0, code: 0, value: EventValue::None };
+}
+
 /// The value of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant)] // one event is on the stack at a time, and there is no heap
@@ -147,7 +152,7 @@ pub struct Agent<'b> {
 
 impl<'b> Agent<'b> {
     /// `receive` holds whole messages until they are handled: at least [`limits::RECEIVE_BUFFER_MIN`] bytes.
-    #[inline(never)] // so it is made where the caller wants it
+    #[inline(always)] // all parts are constants: it is made where the caller wants it
     pub fn new(receive: &'b mut [u8]) -> Self {
         Agent {
             inbox: Inbox::new(receive),
@@ -169,12 +174,18 @@ impl<'b> Agent<'b> {
 
     /// The next event, oldest first. Deliver it with no lock held, then ask again.
     pub fn next_event(&mut self) -> Option<Event> {
+        let mut event = Event::NONE;
+        self.take_event(&mut event).then_some(event)
+    }
+
+    /// The same, written to `event`. `false`: there is none.
+    pub fn take_event(&mut self, event: &mut Event) -> bool {
         self.inbox.release();
-        let event = self.events.pop()?;
-        if event.value == EventValue::Received {
+        let is_there = self.events.pop(event);
+        if is_there && event.value == EventValue::Received {
             self.inbox.hand_over();
         }
-        Some(event)
+        is_there
     }
 }
 

@@ -5,6 +5,18 @@ use super::{Event, EventValue};
 use crate::limits;
 use crate::text::Text;
 
+/// The value of an event on its way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Value<'v> {
+    None,
+    Number(u32),
+    Text(&'v str),
+    /// See [`EventValue::Ended`].
+    Ended(&'v str),
+    /// See [`EventValue::Received`].
+    Received,
+}
+
 /// Entry: event, code (big endian), value tag, value.
 const HEAD: usize = 4;
 const NONE: u8 = 0;
@@ -42,16 +54,16 @@ impl Outbox {
     }
 
     /// Appends an event. A heartbeat (10702) behind a heartbeat is not appended: nothing is lost by that.
-    pub(super) fn push(&mut self, event: u8, code: u16, value: &EventValue) -> Result<(), Full> {
+    pub(super) fn push(&mut self, event: u8, code: u16, value: Value<'_>) -> Result<(), Full> {
         let is_heartbeat = (event, code) == (OTA, DOWNLOADING);
         if is_heartbeat && self.ends_in_heartbeat && self.used > 0 {
             return Ok(());
         }
         let size = HEAD
             + match value {
-                EventValue::None | EventValue::Received => 0,
-                EventValue::Number(_) => 4,
-                EventValue::Text(text) | EventValue::Ended(text) => 2 + text.len(),
+                Value::None | Value::Received => 0,
+                Value::Number(_) => 4,
+                Value::Text(text) | Value::Ended(text) => 2 + text.len(),
             };
         if size > limits::OUTBOX - self.used.min(limits::OUTBOX) {
             return Err(Full);
@@ -59,14 +71,14 @@ impl Outbox {
         self.put(event);
         self.put_all(&code.to_be_bytes());
         match value {
-            EventValue::None => self.put(NONE),
-            EventValue::Received => self.put(RECEIVED),
-            EventValue::Number(number) => {
+            Value::None => self.put(NONE),
+            Value::Received => self.put(RECEIVED),
+            Value::Number(number) => {
                 self.put(NUMBER);
                 self.put_all(&number.to_be_bytes());
             }
-            EventValue::Text(text) | EventValue::Ended(text) => {
-                self.put(if matches!(value, EventValue::Ended(_)) { ENDED } else { TEXT });
+            Value::Text(text) | Value::Ended(text) => {
+                self.put(if matches!(value, Value::Ended(_)) { ENDED } else { TEXT });
                 self.put_all(&(text.len() as u16).to_be_bytes());
                 self.put_all(text.as_bytes());
             }
@@ -75,31 +87,29 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes the oldest.
-    pub(super) fn pop(&mut self) -> Option<Event> {
-        let event = u32::from(self.take()?);
-        let code = i32::from(self.take_u16()?);
-        let tag = self.take()?;
-        let value = match tag {
+    /// Takes the oldest out, to `into`. `false`: there is none.
+    pub(super) fn pop(&mut self, into: &mut Event) -> bool {
+        if self.used == 0 {
+            return false;
+        }
+        into.event = self.take().into();
+        into.code = self.take_u16().into();
+        // Assigned where it is made: a temporary of this size would be moved.
+        match self.take() {
             NUMBER => {
-                let (high, low) = (self.take_u16()?, self.take_u16()?);
-                EventValue::Number(u32::from(high) << 16 | u32::from(low))
+                let (high, low) = (self.take_u16(), self.take_u16());
+                into.value = EventValue::Number(u32::from(high) << 16 | u32::from(low));
             }
-            TEXT | ENDED => {
-                let length = usize::from(self.take_u16()?);
-                let mut bytes = [0; limits::EVENT_TEXT];
-                for place in bytes.iter_mut().take(length) {
-                    *place = self.take()?;
-                }
-                let text =
-                    bytes.get(..length).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("");
-                let text = Text::of(text).unwrap_or_default();
-                if tag == ENDED { EventValue::Ended(text) } else { EventValue::Text(text) }
-            }
-            RECEIVED => EventValue::Received,
-            _ => EventValue::None,
-        };
-        Some(Event { event, code, value })
+            TEXT => into.value = EventValue::Text(Text::new()),
+            ENDED => into.value = EventValue::Ended(Text::new()),
+            RECEIVED => into.value = EventValue::Received,
+            _ => into.value = EventValue::None,
+        }
+        if let EventValue::Text(text) | EventValue::Ended(text) = &mut into.value {
+            let length = self.take_u16();
+            text.replace(length.into(), &mut |bytes| bytes.fill_with(|| self.take()));
+        }
+        true
     }
 
     fn put_all(&mut self, bytes: &[u8]) {
@@ -116,13 +126,13 @@ impl Outbox {
         }
     }
 
-    fn take_u16(&mut self) -> Option<u16> {
-        Some(u16::from(self.take()?) << 8 | u16::from(self.take()?))
+    fn take_u16(&mut self) -> u16 {
+        u16::from(self.take()) << 8 | u16::from(self.take())
     }
 
-    fn take(&mut self) -> Option<u8> {
-        self.used = self.used.checked_sub(1)?;
-        let byte = self.ring.get(self.first).copied();
+    fn take(&mut self) -> u8 {
+        let byte = self.ring.get(self.first).copied().unwrap_or_default();
+        self.used = self.used.saturating_sub(1);
         self.first = (self.first + 1) % limits::OUTBOX;
         byte
     }
@@ -132,21 +142,30 @@ impl Outbox {
 mod tests {
     use super::*;
 
+    fn pop(outbox: &mut Outbox) -> Option<Event> {
+        let mut event = Event::NONE;
+        outbox.pop(&mut event).then_some(event)
+    }
+
     #[test]
     fn events_come_out_as_they_went_in_across_the_ring_s_end() {
         let mut outbox = Outbox::new();
-        let text = EventValue::Text(Text::of(&"x".repeat(limits::EVENT_TEXT)).unwrap());
+        let words = "x".repeat(limits::EVENT_TEXT);
+        let text = EventValue::Text(Text::of(&words).unwrap());
         for round in 0..50u16 {
-            outbox.push(7, 10700 + round, &text).unwrap();
-            outbox.push(7, 10707, &EventValue::Number(0xDEAD_BEEF)).unwrap();
-            outbox.push(2, 10200, &EventValue::None).unwrap();
-            assert_eq!(outbox.pop(), Some(Event { event: 7, code: i32::from(10700 + round), value: text }));
+            outbox.push(7, 10700 + round, Value::Text(&words)).unwrap();
+            outbox.push(7, 10707, Value::Number(0xDEAD_BEEF)).unwrap();
+            outbox.push(2, 10200, Value::None).unwrap();
             assert_eq!(
-                outbox.pop(),
+                pop(&mut outbox),
+                Some(Event { event: 7, code: i32::from(10700 + round), value: text })
+            );
+            assert_eq!(
+                pop(&mut outbox),
                 Some(Event { event: 7, code: 10707, value: EventValue::Number(0xDEAD_BEEF) })
             );
-            assert_eq!(outbox.pop(), Some(Event { event: 2, code: 10200, value: EventValue::None }));
-            assert_eq!(outbox.pop(), None);
+            assert_eq!(pop(&mut outbox), Some(Event { event: 2, code: 10200, value: EventValue::None }));
+            assert_eq!(pop(&mut outbox), None);
         }
     }
 
@@ -154,12 +173,12 @@ mod tests {
     fn a_full_outbox_refuses_and_keeps_what_it_has() {
         let mut outbox = Outbox::new();
         let mut count = 0u16;
-        while outbox.push(7, count, &EventValue::None).is_ok() {
+        while outbox.push(7, count, Value::None).is_ok() {
             count += 1;
         }
         assert!(!outbox.has_room() && count > 32);
         for code in 0..count {
-            assert_eq!(outbox.pop().unwrap().code, i32::from(code));
+            assert_eq!(pop(&mut outbox).unwrap().code, i32::from(code));
         }
     }
 
@@ -167,21 +186,21 @@ mod tests {
     fn heartbeats_that_nobody_takes_are_one() {
         let mut outbox = Outbox::new();
         for _ in 0..1000 {
-            outbox.push(7, 10702, &EventValue::None).unwrap();
+            outbox.push(7, 10702, Value::None).unwrap();
         }
-        assert!(outbox.pop().is_some());
-        assert_eq!(outbox.pop(), None);
-        outbox.push(7, 10702, &EventValue::None).unwrap();
-        assert!(outbox.pop().is_some());
+        assert!(pop(&mut outbox).is_some());
+        assert_eq!(pop(&mut outbox), None);
+        outbox.push(7, 10702, Value::None).unwrap();
+        assert!(pop(&mut outbox).is_some());
     }
     #[test]
     fn two_components_of_a_list_that_end_alike_are_two_events() {
         let mut outbox = Outbox::new();
         for code in [10705, 10705, 10706, 10706] {
-            outbox.push(7, code, &EventValue::None).unwrap();
+            outbox.push(7, code, Value::None).unwrap();
         }
         let codes: std::vec::Vec<i32> =
-            core::iter::from_fn(|| outbox.pop()).map(|event| event.code).collect();
+            core::iter::from_fn(|| pop(&mut outbox)).map(|event| event.code).collect();
         assert_eq!(codes, [10705, 10705, 10706, 10706]);
     }
 }

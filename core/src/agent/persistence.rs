@@ -96,6 +96,7 @@ impl Recovery {
 
 /// At a start.
 impl Agent<'_> {
+    #[inline(never)] // what is restored is off the stack before the device connects
     pub(super) fn load(&mut self, platform: &mut dyn Platform) {
         let mut progress = None;
         let configuration = &mut self.session.configuration;

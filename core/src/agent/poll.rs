@@ -1,5 +1,6 @@
 //! Start and poll: one poll handles timers, one message and one publish.
 
+use super::messages;
 use super::transition::random;
 use super::{Agent, Wait};
 use crate::ota::{Failure, Input, State, Timer};
@@ -142,7 +143,7 @@ impl Agent<'_> {
                     return self.inbox.defer(true);
                 }
             }
-            Command::DATA_ASK | Command::DATA_WRITE | Command::PASS_DOWN => {
+            Command::DATA_ASK | Command::DATA_WRITE | Command::PASS_DOWN if messages::IN_IMAGE => {
                 if self.receive_message(platform, opened.command, opened.packet) {
                     return;
                 }
@@ -180,7 +181,7 @@ impl Agent<'_> {
             return platform.log(Level::Warn, "a malformed error notice (0x00A3) was dropped");
         };
         // Codes of events are below 2^16.
-        let code = notice.code.min(u16::MAX.into()) as i32;
+        let code = notice.code.min(u16::MAX.into()) as u16;
         let actions = self.session.on_notice(code, now, random);
         self.carry_out(platform, actions);
     }

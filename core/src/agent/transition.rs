@@ -20,7 +20,7 @@ impl Agent<'_> {
 
     /// The same with the reason for a failure.
     pub(super) fn fail(&mut self, platform: &mut dyn Platform, failure: Failure, input: Input) {
-        platform.log(Level::Warn, failure.text());
+        log_failure(platform, Level::Warn, failure);
         self.machine.set_failure(failure);
         self.input(platform, input);
     }
@@ -79,6 +79,13 @@ impl Agent<'_> {
             platform.log(Level::Error, "a status report is lost: too many wait for the platform");
         }
         self.keep_reports(platform, state);
+    }
+}
+
+/// A failure in words. Without the feature `log` they are not in the image.
+pub(super) fn log_failure(platform: &mut dyn Platform, level: Level, failure: Failure) {
+    if cfg!(feature = "log") {
+        platform.log(level, failure.text());
     }
 }
 

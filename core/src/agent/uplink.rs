@@ -1,7 +1,7 @@
 //! What leaves the device: one packet at a time, kept until the peer has it.
 
 use super::Agent;
-use super::messages::Head;
+use super::messages::{self, Head};
 use crate::clock::Deadline;
 use crate::cloud::{Reports, Session};
 use crate::journal::Report;
@@ -36,7 +36,8 @@ enum OutgoingPacket {
     Status,
     InfoAnswer(PacketId, Wanted),
     StatusAnswer(PacketId, Wanted),
-    Report(Report),
+    /// The oldest status report.
+    Report,
     PlanRequest,
     /// 0x00A4: this packet was not what its command says.
     Complaint(PacketId),
@@ -44,6 +45,14 @@ enum OutgoingPacket {
 }
 
 impl OutgoingPacket {
+    /// The application's message, if it is one.
+    fn message(self) -> Option<Head> {
+        match self {
+            OutgoingPacket::Message(head) if messages::IN_IMAGE => Some(head),
+            _ => None,
+        }
+    }
+
     /// QUECTHING.md 4.1 and 4.5.
     fn qos(&self) -> Qos {
         match self {
@@ -52,7 +61,7 @@ impl OutgoingPacket {
             | OutgoingPacket::StatusAnswer(..)
             | OutgoingPacket::Complaint(_) => Qos::AtMostOnce,
             OutgoingPacket::Message(head) => head.qos,
-            OutgoingPacket::Report(_) | OutgoingPacket::PlanRequest => Qos::ExactlyOnce,
+            OutgoingPacket::Report | OutgoingPacket::PlanRequest => Qos::ExactlyOnce,
         }
     }
 }
@@ -144,7 +153,7 @@ impl Uplink {
         self.not_before = None;
         let outgoing = self.sending.take()?.outgoing;
         self.put_back(outgoing);
-        if let OutgoingPacket::Message(head) = outgoing { Some(head) } else { None }
+        outgoing.message()
     }
 
     fn put_back(&mut self, outgoing: OutgoingPacket) {
@@ -155,7 +164,7 @@ impl Uplink {
             // Answers are QoS 0, reports stay in their queue, and the application is told of its message.
             OutgoingPacket::InfoAnswer(..)
             | OutgoingPacket::StatusAnswer(..)
-            | OutgoingPacket::Report(_)
+            | OutgoingPacket::Report
             | OutgoingPacket::Complaint(_)
             | OutgoingPacket::Message(_) => {}
         }
@@ -193,8 +202,8 @@ impl Uplink {
         if let Some(packet) = self.complaint.take() {
             return Some(OutgoingPacket::Complaint(packet));
         }
-        if let Some(report) = reports.send_first() {
-            return Some(OutgoingPacket::Report(report));
+        if reports.send_first() {
+            return Some(OutgoingPacket::Report);
         }
         core::mem::take(&mut self.plan_request).then_some(OutgoingPacket::PlanRequest)
     }
@@ -235,7 +244,7 @@ impl Agent<'_> {
         let sending = Sending { id, outgoing, until: Deadline::after(now, SENT_WAIT) };
         self.uplink.sending = Some(sending);
         let published = self.publish(platform, outgoing, id);
-        if let OutgoingPacket::Message(_) = outgoing {
+        if outgoing.message().is_some() {
             self.messages.pop();
         }
         if published.is_none() {
@@ -252,10 +261,10 @@ impl Agent<'_> {
 
     fn on_ack(&mut self, platform: &mut dyn Platform, sending: Sending, delivered: bool) {
         self.uplink.sending = None;
-        if matches!(sending.outgoing, OutgoingPacket::Report(_)) && self.reports.on_ack(delivered) {
+        if sending.outgoing == OutgoingPacket::Report && self.reports.on_ack(delivered) {
             self.report_arrived(platform);
         }
-        if let OutgoingPacket::Message(head) = sending.outgoing {
+        if let Some(head) = sending.outgoing.message() {
             self.emit_sent(platform, head, delivered);
         }
         if !delivered {
@@ -305,8 +314,8 @@ impl Agent<'_> {
             OutgoingPacket::StatusAnswer(_, asked) => {
                 (Command::STATUS_ANSWER, self.status(platform).emit_wanted(asked, out))
             }
-            OutgoingPacket::Report(ref report) => {
-                (Command::STATUS_EVENT, self.status_event(report).emit(out))
+            OutgoingPacket::Report => {
+                (Command::STATUS_EVENT, self.status_event(self.reports.iter().next()?).emit(out))
             }
             OutgoingPacket::PlanRequest => {
                 (Command::PLAN_REQUEST, PlanRequest { versions: self.versions() }.emit(out))
@@ -314,6 +323,7 @@ impl Agent<'_> {
             OutgoingPacket::Complaint(about) => {
                 (Command::NOTICE_UP, Notice::about(about.get(), Notice::FORMAT).emit(out))
             }
+            OutgoingPacket::Message(_) if !messages::IN_IMAGE => return None,
             // What waits are the ids: a version may have changed since the call.
             OutgoingPacket::Message(Head { command: Command::STATUS_REPORT, .. }) => {
                 (Command::STATUS_REPORT, self.status(platform).emit_wanted(self.wanted()?, out))

@@ -13,8 +13,8 @@ pub struct Reports {
 
 impl Reports {
     /// None.
-    pub fn new() -> Self {
-        Reports::default()
+    pub const fn new() -> Self {
+        Reports { queue: Queue::new(), under_way: false }
     }
 
     /// Where those go that an earlier run left.
@@ -36,12 +36,12 @@ impl Reports {
         if report.state == State::Downloading.number()
             && newest.is_some_and(|newest| is_same(newest, &report))
         {
-            self.remove(self.queue.len().saturating_sub(1));
+            self.queue.remove(self.queue.len().saturating_sub(1));
         }
         let mut dropped = None;
         if self.queue.len() >= limits::STATUS_QUEUE {
             let repeated = (first..self.queue.len()).find(|at| self.is_repeated(*at, &report));
-            dropped = self.remove(repeated.unwrap_or(first)).filter(|_| repeated.is_none());
+            dropped = self.queue.remove(repeated.unwrap_or(first)).filter(|_| repeated.is_none());
         }
         // There is room now.
         let _ = self.queue.push(report);
@@ -61,21 +61,10 @@ impl Reports {
         steps.iter().any(|step| step.number() == report.state) && later.any(|later| is_same(later, report))
     }
 
-    fn remove(&mut self, at: usize) -> Option<Report> {
-        let gone = self.queue.iter().nth(at).copied();
-        let mut index = 0usize;
-        self.queue.retain(|_| {
-            index = index.saturating_add(1);
-            index != at.saturating_add(1)
-        });
-        gone
-    }
-
-    /// The oldest, to be sent now.
-    pub fn send_first(&mut self) -> Option<Report> {
-        let first = *self.queue.first()?;
-        self.under_way = true;
-        Some(first)
+    /// Sends the oldest now, the first of [`Reports::iter`]. `false`: none waits.
+    pub fn send_first(&mut self) -> bool {
+        self.under_way = !self.queue.is_empty();
+        self.under_way
     }
 
     /// The one under way arrived, or did not: then it is sent again. Whether the queue changed.
@@ -178,6 +167,7 @@ mod tests {
         queue.push(report(State::Confirmed));
         queue.send_first();
         queue.on_ack(false);
-        assert_eq!(queue.send_first(), Some(report(State::PlanReceived)));
+        assert!(queue.send_first());
+        assert_eq!(queue.iter().next(), Some(&report(State::PlanReceived)));
     }
 }

@@ -11,19 +11,19 @@ use crate::wire::message::{Provision, Reauthenticate};
 /// Codes of events 1, 2, 3, 6 and 8 (QUECTHING.md 1.4).
 pub mod codes {
     /// Done.
-    pub const SUCCESS: i32 = 10200;
+    pub const SUCCESS: u16 = 10200;
     /// Subscribe refused.
-    pub const SUBSCRIBE_ERROR: i32 = 10300;
+    pub const SUBSCRIBE_ERROR: u16 = 10300;
     /// The platform refuses the credentials.
-    pub const REFUSED: i32 = 10430;
+    pub const REFUSED: u16 = 10430;
     /// MQTT version not served.
-    pub const VERSION_NOT_FOUND: i32 = 10471;
+    pub const VERSION_NOT_FOUND: u16 = 10471;
     /// No network, or the connection closed.
-    pub const NETWORK: i32 = 10474;
+    pub const NETWORK: u16 = 10474;
     /// The platform names another server or other credentials.
-    pub const SERVER_CHANGE: i32 = 10475;
+    pub const SERVER_CHANGE: u16 = 10475;
     /// Bootstrap failed without a more exact word.
-    pub const AUTH_FAILED: i32 = 10500;
+    pub const AUTH_FAILED: u16 = 10500;
 }
 
 /// `QIOT_ATEVENT_TYPE_*` of the session (QUECTHING.md 1.4).
@@ -52,7 +52,7 @@ pub enum Action {
     /// Subscribe to the downlink.
     Subscribe,
     /// Tell the application.
-    Emit(SessionEvent, i32),
+    Emit(SessionEvent, u16),
     /// The device secret changed: write the configuration.
     Save,
     /// The session is up: report what is reported after each subscribe.
@@ -153,9 +153,9 @@ impl Default for Session {
 
 impl Session {
     /// Nothing is configured yet.
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Session {
-            configuration: Configuration::default(),
+            configuration: Configuration::new(),
             device_key: Text::new(),
             default_server: Text::new(),
             user_name: Text::new(),
@@ -303,7 +303,7 @@ impl Session {
         }
     }
 
-    fn fail(&mut self, code: i32, base: u32, now: u32, random: u32) -> Actions {
+    fn fail(&mut self, code: u16, base: u32, now: u32, random: u32) -> Actions {
         let event = if self.bootstrapping { SessionEvent::Auth } else { SessionEvent::Conn };
         self.back_off(base, now, random);
         self.work = if self.bootstrapping { WorkState::AuthenticateFailed } else { WorkState::ConnectFailed };
@@ -443,7 +443,7 @@ impl Session {
     }
 
     /// A 0x00A3: codes 10422..=10432 end the connection (QUECTHING.md 4.2), others are only told.
-    pub fn on_notice(&mut self, code: i32, now: u32, random: u32) -> Actions {
+    pub fn on_notice(&mut self, code: u16, now: u32, random: u32) -> Actions {
         let base = match code {
             10422 | 10426 | 10430 | 10431 => RETRY_LONG,
             10423..=10425 | 10427 => RETRY_MIDDLE,

@@ -51,6 +51,14 @@ pub enum Verdict {
 }
 
 impl Announced {
+    /// Which are announced, as [`Digests::save`] says it.
+    fn flags(&self) -> u8 {
+        let flag = |is_there: bool, flag| if is_there { flag } else { 0 };
+        flag(self.md5.is_some(), HAS_MD5)
+            | flag(self.crc32.is_some(), HAS_CRC32)
+            | flag(self.sha256.is_some(), HAS_SHA256)
+    }
+
     /// Judges the sums of a whole stream. CRC-32 decides only where it stands alone.
     pub fn judge(&self, sums: &Sums) -> Verdict {
         let md5 = self.md5.map(|announced| Some(announced) == sums.md5);
@@ -68,24 +76,33 @@ impl Announced {
 /// The announced digests of a stream, so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digests {
+    /// Which are computed; the state of the others is 0.
+    flags: u8,
     length: u32,
-    md5: Option<[u32; 4]>,
-    crc32: Option<Crc32>,
-    sha256: Option<[u32; 8]>,
+    /// MD5 (4), CRC-32 (1), SHA-256 (8).
+    words: [u32; WORDS],
     /// The first `length % 64` bytes are those that do not fill a block yet; the rest is 0.
     block: [u8; BLOCK],
 }
 
 impl Digests {
+    /// None is computed.
+    pub const NONE: Digests = Digests { flags: 0, length: 0, words: [0; WORDS], block: [0; BLOCK] };
+
     /// Before the first byte; computes what `announced` holds.
+    #[inline(never)]
     pub fn of(announced: &Announced) -> Self {
-        Digests {
-            length: 0,
-            md5: announced.md5.map(|_| MD5_START),
-            crc32: announced.crc32.map(|_| Crc32::new()),
-            sha256: announced.sha256.map(|_| SHA256_START),
-            block: [0; BLOCK],
+        let mut digests = Digests { flags: announced.flags(), ..Self::NONE };
+        for (index, (word, start)) in digests.words.iter_mut().zip(START).enumerate() {
+            if digests.flags & flag_of(index) != 0 {
+                *word = start;
+            }
         }
+        digests
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
     }
 
     /// Bytes hashed so far. Images are smaller than 4 GB (id 2 of 0x0113 is kept in 32 bits).
@@ -95,24 +112,24 @@ impl Digests {
 
     /// The next bytes.
     pub fn update(&mut self, data: &[u8]) {
-        if let Some(crc) = &mut self.crc32 {
+        if self.has(HAS_CRC32) {
+            let mut crc = Crc32::resume(self.words[MD5_WORDS]);
             crc.update(data);
+            self.words[MD5_WORDS] = crc.finish();
         }
-        let held = self.held();
+        let held = self.length as usize % BLOCK;
         self.length = self.length.wrapping_add(data.len() as u32);
-        if self.md5.is_none() && self.sha256.is_none() {
+        if !self.has_block() {
             return;
         }
-
         let (head, data) = data.split_at(data.len().min(BLOCK - held));
         copy(self.block.iter_mut().skip(held), head);
         if held + head.len() < BLOCK {
             return;
         }
-        let full = self.block;
-        self.compress(&[full]);
+        compress(self.flags, &mut self.words, core::slice::from_ref(&self.block));
         let (blocks, rest) = data.as_chunks::<BLOCK>();
-        self.compress(blocks);
+        compress(self.flags, &mut self.words, blocks);
         self.block = [0; BLOCK];
         copy(self.block.iter_mut(), rest);
     }
@@ -120,21 +137,16 @@ impl Digests {
     /// The sums, as if the stream ended here.
     pub fn finish(&self) -> Sums {
         let bits = u64::from(self.length).wrapping_mul(8);
-        let (mut md5, mut sha256) = (self.md5, self.sha256);
-        if let Some(state) = &mut md5 {
-            let (blocks, last) = self.padded(bits.to_le_bytes());
-            md5::compress(state, blocks.as_slice());
-            md5::compress(state, &[last]);
-        }
-        if let Some(state) = &mut sha256 {
-            let (blocks, last) = self.padded(bits.to_be_bytes());
-            sha2::block_api::compress256(state, blocks.as_slice());
-            sha2::block_api::compress256(state, &[last]);
-        }
+        let mut words = self.words;
+        let mut blocks = [[0; BLOCK]; 2];
+        compress(self.flags & HAS_MD5, &mut words, self.padded(bits.to_le_bytes(), &mut blocks));
+        compress(self.flags & HAS_SHA256, &mut words, self.padded(bits.to_be_bytes(), &mut blocks));
+        let [md5 @ .., crc32, _, _, _, _, _, _, _, _] = words;
+        let [_, _, _, _, _, sha256 @ ..] = words;
         Sums {
-            md5: md5.map(|state| bytes_of(state.map(u32::to_le_bytes))),
-            crc32: self.crc32.map(|crc| crc.finish()),
-            sha256: sha256.map(|state| bytes_of(state.map(u32::to_be_bytes))),
+            md5: self.has(HAS_MD5).then(|| bytes_of(md5.map(u32::to_le_bytes))),
+            crc32: self.has(HAS_CRC32).then_some(crc32),
+            sha256: self.has(HAS_SHA256).then(|| bytes_of(sha256.map(u32::to_be_bytes))),
         }
     }
 
@@ -143,92 +155,120 @@ impl Digests {
     /// Flags (bit 0 MD5, 1 CRC-32, 2 SHA-256), length; then, where the flag is set, MD5 (4 words), CRC-32, SHA-256
     /// (8 words), and with MD5 or SHA-256 the `length % 64` bytes that do not fill a block. Numbers little-endian.
     pub fn save(&self, out: &mut [u8; SAVED_MAX]) -> usize {
-        let flags = self.md5.map_or(0, |_| HAS_MD5)
-            | self.crc32.map_or(0, |_| HAS_CRC32)
-            | self.sha256.map_or(0, |_| HAS_SHA256);
-        let held = if flags & (HAS_MD5 | HAS_SHA256) == 0 { 0 } else { self.held() };
         let mut used = 0;
         let mut put = |bytes: &[u8]| {
             copy(out.iter_mut().skip(used), bytes);
             used += bytes.len();
         };
-        put(&[flags]);
+        put(&[self.flags]);
         put(&self.length.to_le_bytes());
-        for word in self.md5.iter().flatten() {
-            put(&word.to_le_bytes());
+        for (index, word) in self.words.iter().enumerate() {
+            if self.has(flag_of(index)) {
+                put(&word.to_le_bytes());
+            }
         }
-        if let Some(crc) = self.crc32 {
-            put(&crc.finish().to_le_bytes());
-        }
-        for word in self.sha256.iter().flatten() {
-            put(&word.to_le_bytes());
-        }
-        put(self.block.get(..held).unwrap_or(&[]));
+        put(self.block.get(..self.held()).unwrap_or(&[]));
         used
     }
 
     /// The state that [`Digests::save`] wrote; `None` if `saved` is not one, to the byte.
     pub fn restore(saved: &[u8]) -> Option<Self> {
-        let (&flags, rest) = saved.split_first()?;
-        if flags & !(HAS_MD5 | HAS_CRC32 | HAS_SHA256) != 0 {
-            return None;
+        let mut digests = Self::NONE;
+        digests.load(saved).then_some(digests)
+    }
+
+    /// As [`Digests::restore`], in the place of what was computed before. `false`: that is gone, and `saved` is no state.
+    pub fn load(&mut self, saved: &[u8]) -> bool {
+        *self = Self::NONE;
+        let Some((&flags, mut rest)) = saved.split_first() else { return false };
+        self.flags = flags & (HAS_MD5 | HAS_CRC32 | HAS_SHA256);
+        let mut take = |to: &mut u32| {
+            let Some((word, behind)) = rest.split_first_chunk() else { return false };
+            *to = u32::from_le_bytes(*word);
+            rest = behind;
+            true
+        };
+        let mut is_whole = flags == self.flags && take(&mut self.length);
+        for (index, word) in self.words.iter_mut().enumerate() {
+            is_whole &= self.flags & flag_of(index) == 0 || take(word);
         }
-        let mut words = Words(rest);
-        let mut digests =
-            Digests { length: words.next()?, md5: None, crc32: None, sha256: None, block: [0; BLOCK] };
-        if flags & HAS_MD5 != 0 {
-            digests.md5 = Some(words.array()?);
-        }
-        if flags & HAS_CRC32 != 0 {
-            digests.crc32 = Some(Crc32::resume(words.next()?));
-        }
-        if flags & HAS_SHA256 != 0 {
-            digests.sha256 = Some(words.array()?);
-        }
-        let held = if flags & (HAS_MD5 | HAS_SHA256) == 0 { 0 } else { digests.held() };
-        if words.0.len() != held {
-            return None;
-        }
-        copy(digests.block.iter_mut(), words.0);
-        Some(digests)
+        copy(self.block.iter_mut(), rest);
+        is_whole && rest.len() == self.held()
     }
 
     /// Whether it computes exactly what `announced` holds.
     pub fn computes(&self, announced: &Announced) -> bool {
-        self.md5.is_some() == announced.md5.is_some()
-            && self.crc32.is_some() == announced.crc32.is_some()
-            && self.sha256.is_some() == announced.sha256.is_some()
+        self.flags == announced.flags()
     }
 
+    /// Whether a digest is computed that takes whole blocks.
+    fn has_block(&self) -> bool {
+        self.has(HAS_MD5 | HAS_SHA256)
+    }
+
+    /// Bytes of the block that is not full yet.
     fn held(&self) -> usize {
-        self.length as usize % BLOCK
+        if self.has_block() { self.length as usize % BLOCK } else { 0 }
     }
 
-    fn compress(&mut self, blocks: &[[u8; BLOCK]]) {
-        if let Some(state) = &mut self.md5 {
-            md5::compress(state, blocks);
-        }
-        if let Some(state) = &mut self.sha256 {
-            sha2::block_api::compress256(state, blocks);
-        }
-    }
-
-    /// The end of the stream: 0x80, zeros, the length in bits at the end of the last block; a block before it where
-    /// the length would not fit.
-    fn padded(&self, bits: [u8; 8]) -> (Option<[u8; BLOCK]>, [u8; BLOCK]) {
+    /// The end of the stream, in `blocks`: 0x80, zeros, the length in bits at the end of the last block; a block before it
+    /// where the length would not fit.
+    fn padded<'b>(&self, bits: [u8; 8], blocks: &'b mut [[u8; BLOCK]; 2]) -> &'b [[u8; BLOCK]] {
         let held = self.held();
-        let mut block = self.block;
-        copy(block.iter_mut().skip(held), &[0x80]);
-        let first = (held >= BLOCK - bits.len()).then_some(block);
-        let mut last = if first.is_some() { [0; BLOCK] } else { block };
-        copy(last.iter_mut().skip(BLOCK - bits.len()), &bits);
-        (first, last)
+        let count = if held < BLOCK - bits.len() { 1 } else { 2 };
+        let bytes = blocks.as_flattened_mut();
+        bytes.fill(0);
+        copy(bytes.iter_mut(), &self.block);
+        copy(bytes.iter_mut().skip(held), &[0x80]);
+        copy(bytes.iter_mut().skip(count * BLOCK - bits.len()), &bits);
+        blocks.get(..count).unwrap_or_default()
     }
 }
 
-const MD5_START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
-const SHA256_START: [u32; 8] =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+/// Takes whole blocks into the states that `flags` names.
+#[inline(never)]
+fn compress(flags: u8, words: &mut [u32; WORDS], blocks: &[[u8; BLOCK]]) {
+    if flags & HAS_MD5 != 0
+        && let Some(md5) = words.first_chunk_mut()
+    {
+        md5::compress(md5, blocks);
+    }
+    if flags & HAS_SHA256 != 0
+        && let Some(sha256) = words.last_chunk_mut()
+    {
+        sha2::block_api::compress256(sha256, blocks);
+    }
+}
+
+/// The digest that a word of the state belongs to.
+fn flag_of(index: usize) -> u8 {
+    match index {
+        0..MD5_WORDS => HAS_MD5,
+        MD5_WORDS => HAS_CRC32,
+        _ => HAS_SHA256,
+    }
+}
+
+/// Words of MD5, and the place of CRC-32 behind them.
+const MD5_WORDS: usize = 4;
+/// Words of all digests.
+const WORDS: usize = MD5_WORDS + 1 + 8;
+/// What MD5, CRC-32 and SHA-256 begin with.
+const START: [u32; WORDS] = [
+    0x6745_2301,
+    0xefcd_ab89,
+    0x98ba_dcfe,
+    0x1032_5476,
+    0,
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
 
 /// Copies without a length check that could panic: the shorter of the two decides.
 fn copy<'t>(to: impl Iterator<Item = &'t mut u8>, from: &[u8]) {
@@ -241,25 +281,6 @@ fn bytes_of<const WORDS: usize, const BYTES: usize>(words: [[u8; 4]; WORDS]) -> 
     let mut bytes = [0; BYTES];
     copy(bytes.iter_mut(), words.as_flattened());
     bytes
-}
-
-/// Little-endian words taken from the front of a saved state.
-struct Words<'s>(&'s [u8]);
-
-impl Words<'_> {
-    fn next(&mut self) -> Option<u32> {
-        let (word, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u32::from_le_bytes(*word))
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u32; N]> {
-        let mut words = [0; N];
-        for word in &mut words {
-            *word = self.next()?;
-        }
-        Some(words)
-    }
 }
 
 /// CRC-32/ISO-HDLC of a stream so far: polynomial 0x04C11DB7 reflected, start and final value all ones.

@@ -257,7 +257,7 @@ impl Journal {
         let (Some(slot), Some(tail)) = (self.slot, tail) else { return Ok(false) };
         let content = match (value, self.positions.progress) {
             (Value::Progress(Some(progress)), Some(Stored { task, crc, .. }))
-                if same(storage, task, |put| progress.encode_task(put))? =>
+                if same(storage, task, &mut |put| progress.encode_task(put))? =>
             {
                 Content::Mark(crc, progress)
             }
@@ -315,17 +315,19 @@ impl Journal {
         let Positions { configuration, progress, reports } = self.positions;
         match value {
             Value::Configuration(value) => match configuration {
-                Some(extent) => same(storage, extent, |put| value.encode(put)),
+                Some(extent) => same(storage, extent, &mut |put| value.encode(put)),
                 None => Ok(false),
             },
             Value::Reports(value) => match reports {
-                Some(extent) => same(storage, extent, |put| value.encode(put)),
+                Some(extent) => same(storage, extent, &mut |put| value.encode(put)),
                 None => Ok(value.is_empty()),
             },
             Value::Progress(None) => Ok(progress.is_none_or(|stored| stored.task.length == 0)),
             Value::Progress(Some(value)) => match progress {
-                Some(Stored { task, mark, .. }) => Ok(same(storage, mark, |put| value.encode_mark(put))?
-                    && same(storage, task, |put| value.encode_task(put))?),
+                Some(Stored { task, mark, .. }) => {
+                    Ok(same(storage, mark, &mut |put| value.encode_mark(put))?
+                        && same(storage, task, &mut |put| value.encode_task(put))?)
+                }
                 None => Ok(false),
             },
         }
@@ -400,19 +402,19 @@ impl Journal {
     /// Reads the values at the positions found. `false`: one made no sense and starts empty.
     fn load(&self, storage: &mut dyn Storage, saved: Places<'_>) -> Result<bool, StorageError> {
         let mut understood = true;
-        *saved.configuration = Configuration::default();
+        saved.configuration.clear();
         *saved.progress = None;
         saved.reports.clear();
         if let Some(extent) = self.positions.configuration {
             let mut reader = Reader::new(storage, extent);
             saved.configuration.decode(&mut reader);
             if !reader.is_sound()? {
-                *saved.configuration = Configuration::default();
+                saved.configuration.clear();
                 understood = false;
             }
         }
         if let Some(stored) = self.positions.progress.filter(|stored| stored.task.length > 0) {
-            let progress = saved.progress.get_or_insert_default();
+            let progress = saved.progress.get_or_insert(Progress::NONE);
             let is_sound = progress.decode_task(&mut Reader::new(storage, stored.task))?
                 && progress.decode_mark(&mut Reader::new(storage, stored.mark))?;
             if !is_sound {
@@ -465,7 +467,8 @@ fn write_record(
     content: &Content<'_>,
 ) -> Result<Option<Record>, StorageError> {
     let length = content.length();
-    let mut writer = RecordWriter::begin(storage, layout, slot, position, content.kind() as u8, length);
+    let mut writer = RecordWriter::new(storage, layout, slot, position);
+    writer.begin(content.kind() as u8, length);
     content.write(&mut writer);
     let crc = writer.finish()?;
     Ok(match scan(storage, layout, slot, position)? {
@@ -505,7 +508,7 @@ impl Value<'_> {
             Value::Reports(value) => value.encode(put),
             Value::Progress(None) => put(&[0, 0]),
             Value::Progress(Some(value)) => {
-                put(&(length_of(|put| value.encode_mark(put)) as u16).to_le_bytes());
+                put(&(length_of(&mut |put| value.encode_mark(put)) as u16).to_le_bytes());
                 value.encode_mark(put);
                 value.encode_task(put);
             }
@@ -526,8 +529,8 @@ impl Content<'_> {
 
     fn length(&self) -> u32 {
         match self {
-            Content::Value(value) => length_of(|put| value.encode(put)),
-            Content::Mark(_, progress) => 4 + length_of(|put| progress.encode_mark(put)),
+            Content::Value(value) => length_of(&mut |put| value.encode(put)),
+            Content::Mark(_, progress) => 4 + length_of(&mut |put| progress.encode_mark(put)),
             Content::Copy(_, extent) => extent.length,
             Content::Joined(stored) => {
                 2u32.saturating_add(stored.mark.length).saturating_add(stored.task.length)
@@ -554,7 +557,8 @@ impl Content<'_> {
     }
 }
 
-fn length_of(encode: impl FnOnce(value::Put<'_>)) -> u32 {
+#[inline(never)] // once in the image
+fn length_of(encode: &mut dyn FnMut(value::Put<'_>)) -> u32 {
     let mut length = 0u32;
     encode(&mut |bytes| length = length.saturating_add(bytes.len() as u32));
     length
@@ -564,7 +568,7 @@ fn length_of(encode: impl FnOnce(value::Put<'_>)) -> u32 {
 fn same(
     storage: &mut dyn Storage,
     extent: Extent,
-    encode: impl FnOnce(value::Put<'_>),
+    encode: &mut dyn FnMut(value::Put<'_>),
 ) -> Result<bool, StorageError> {
     let mut rest = extent;
     let mut outcome = Ok(true);
@@ -576,7 +580,7 @@ fn same(
             outcome = if (here.length as usize) < bytes.len() {
                 Ok(false)
             } else {
-                all(storage, here, |chunk| {
+                all(storage, here, &mut |chunk| {
                     let (begin, end) = expected.split_at_checked(chunk.len()).unwrap_or((expected, &[]));
                     expected = end;
                     begin == chunk

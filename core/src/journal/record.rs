@@ -116,14 +116,14 @@ pub(super) fn scan(
     let footprint = layout.footprint(length);
     if kind != !complement || length > PAYLOAD_MAX || footprint > room {
         let granule = Extent { at, length: layout.granule };
-        let erased = all(storage, granule, |chunk| chunk.iter().all(|byte| *byte == layout.erased))?;
+        let erased = all(storage, granule, &mut |chunk| chunk.iter().all(|byte| *byte == layout.erased))?;
         return Ok(if erased { Scan::Erased } else { Scan::Garbage });
     }
     let end = position.saturating_add(footprint);
     let payload = Extent { at: at.saturating_add(HEAD), length };
     let mut crc = slot.seed(position);
     crc.update(&head);
-    all(storage, payload, |chunk| {
+    all(storage, payload, &mut |chunk| {
         crc.update(chunk);
         true
     })?;
@@ -140,7 +140,7 @@ pub(super) fn scan(
 pub(super) fn all(
     storage: &mut dyn Storage,
     extent: Extent,
-    mut holds: impl FnMut(&[u8]) -> bool,
+    holds: &mut dyn FnMut(&[u8]) -> bool,
 ) -> Result<bool, StorageError> {
     let mut buffer = [0; READ];
     let mut rest = extent;
@@ -169,16 +169,10 @@ pub(super) struct RecordWriter<'s> {
 }
 
 impl<'s> RecordWriter<'s> {
-    /// Begins a record with a payload of `length` bytes.
-    pub fn begin(
-        storage: &'s mut dyn Storage,
-        layout: &Layout,
-        slot: &Slot,
-        position: u32,
-        kind: u8,
-        length: u32,
-    ) -> Self {
-        let mut writer = RecordWriter {
+    /// For a record at `position`; see [`RecordWriter::begin`].
+    #[inline(always)] // its buffer is made where it is used
+    pub fn new(storage: &'s mut dyn Storage, layout: &Layout, slot: &Slot, position: u32) -> Self {
+        RecordWriter {
             storage,
             granule: layout.granule,
             erased: layout.erased,
@@ -187,10 +181,13 @@ impl<'s> RecordWriter<'s> {
             filled: 0,
             buffer: [0; Geometry::PROGRAM_MAX],
             outcome: Ok(()),
-        };
+        }
+    }
+
+    /// Begins with a payload of `length` bytes.
+    pub fn begin(&mut self, kind: u8, length: u32) {
         let [low, high] = (length as u16).to_le_bytes();
-        writer.put(&[kind, !kind, low, high]);
-        writer
+        self.put(&[kind, !kind, low, high]);
     }
 
     /// The next bytes of the payload. Errors wait for [`RecordWriter::finish`].
@@ -213,7 +210,7 @@ impl<'s> RecordWriter<'s> {
     }
 
     /// The CRC and the padding; synced. Returns the record's CRC.
-    pub fn finish(mut self) -> Result<u32, StorageError> {
+    pub fn finish(&mut self) -> Result<u32, StorageError> {
         let crc = self.crc.finish();
         self.collect(&crc.to_le_bytes());
         let padded = ceil_to(self.filled as u32, self.granule) as usize;

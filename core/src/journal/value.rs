@@ -139,8 +139,8 @@ pub struct Reports {
 
 impl Reports {
     /// An empty queue.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Reports { waiting: [Report::NONE; limits::STATUS_QUEUE], count: 0 }
     }
 
     /// The waiting reports, oldest first.
@@ -173,8 +173,14 @@ impl Reports {
 
     /// Takes the oldest out, once the platform has it.
     pub fn pop(&mut self) -> Option<Report> {
-        let first = *self.first()?;
-        let mut rest = self.waiting.as_mut_slice();
+        self.remove(0)
+    }
+
+    /// Takes out the one at `at`, counted from the oldest.
+    #[inline(never)]
+    pub fn remove(&mut self, at: usize) -> Option<Report> {
+        let mut rest = self.waiting.get_mut(at..self.count)?;
+        let gone = *rest.first()?;
         // Not `rotate_left`: it would bring `memmove` along.
         while let [place, behind @ ..] = rest {
             if let Some(next) = behind.first() {
@@ -183,17 +189,7 @@ impl Reports {
             rest = behind;
         }
         self.count -= 1;
-        Some(first)
-    }
-
-    /// Keeps the reports for which `wanted` says so, in order.
-    pub fn retain(&mut self, mut wanted: impl FnMut(&Report) -> bool) {
-        let mut kept = Self::new();
-        for report in self.iter().filter(|report| wanted(report)) {
-            // There is room: at most as many are kept as there were.
-            let _ = kept.push(*report);
-        }
-        *self = kept;
+        Some(gone)
     }
 
     /// Takes all out.
@@ -209,6 +205,19 @@ impl PartialEq for Reports {
 }
 impl Eq for Reports {}
 
+impl Report {
+    /// Of nothing.
+    pub const NONE: Report = Report {
+        state: 0,
+        kind: 0,
+        wants_sha256: false,
+        reason: 0,
+        offset: 0,
+        size: 0,
+        component: Text::new(),
+    };
+}
+
 /// Longest form of a text of `N` bytes.
 const fn text(capacity: usize) -> usize {
     2 + capacity
@@ -220,6 +229,39 @@ fn put_text<const N: usize>(put: Put<'_>, text: &Text<N>) {
 }
 
 impl Configuration {
+    /// Nothing is set.
+    pub const fn new() -> Self {
+        Configuration {
+            product_key: Text::new(),
+            product_secret: Text::new(),
+            device_key: Text::new(),
+            device_secret: Text::new(),
+            hardware_id: Text::new(),
+            server: Text::new(),
+            platform_server: Text::new(),
+            mcu_list: Text::new(),
+            lifetime: 0,
+            session_encryption: false,
+            dialect: 0,
+        }
+    }
+
+    /// Forgets everything, in place: a new one would be on the stack first.
+    pub(super) fn clear(&mut self) {
+        let Configuration { product_key, product_secret, device_key, device_secret, hardware_id, .. } = self;
+        product_key.clear();
+        product_secret.clear();
+        device_key.clear();
+        device_secret.clear();
+        hardware_id.clear();
+        self.server.clear();
+        self.platform_server.clear();
+        self.mcu_list.clear();
+        self.lifetime = 0;
+        self.session_encryption = false;
+        self.dialect = 0;
+    }
+
     pub(super) const ENCODED_MAX: usize = text(limits::PRODUCT_KEY)
         + text(limits::PRODUCT_SECRET)
         + 2 * text(limits::DEVICE_KEY)
@@ -358,25 +400,30 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// Of no image.
+    pub const NONE: Progress = Progress {
+        image: Image::NONE,
+        source: Text::new(),
+        requirements: PlanRequirements { battery: 0, signal: 0, space: 0 },
+        wants_sha256: false,
+        auto_confirm: false,
+        state: 0,
+        attempts: 0,
+        piece: Piece { start: 0, length: 0 },
+        offset: 0,
+        digests: Digests::NONE,
+        own: None,
+        restarts: 0,
+        high_water: 0,
+        listed: 0,
+        remaining: 0,
+    };
+}
+
 impl Default for Progress {
     fn default() -> Self {
-        Progress {
-            image: Image::NONE,
-            source: Text::new(),
-            requirements: PlanRequirements::default(),
-            wants_sha256: false,
-            auto_confirm: false,
-            state: 0,
-            attempts: 0,
-            piece: Piece::default(),
-            offset: 0,
-            digests: Digests::of(&Announced::default()),
-            own: None,
-            restarts: 0,
-            high_water: 0,
-            listed: 0,
-            remaining: 0,
-        }
+        Self::NONE
     }
 }
 

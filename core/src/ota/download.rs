@@ -8,7 +8,7 @@ use super::staging::{Staged, Staging, StagingError};
 use crate::clock::Deadline;
 use crate::digest::{Announced, Digests, Verdict};
 use crate::image::{Image, Piece};
-use crate::platform::{Area, Encoding, FetchHead, Range, StagedFile, Storage, StorageError};
+use crate::platform::{Area, Encoding, FetchHead, FetchUrl, Range, StagedFile, Storage, StorageError};
 use crate::wire::message::{ComponentKind, Content};
 use crate::{journal, limits};
 
@@ -83,8 +83,10 @@ pub struct Download {
     package: Package,
     /// The piece that is staged or being staged.
     piece: Piece,
-    /// How much of the piece is in the image area; `None`: nothing is known of it, so it is resumed first.
-    staging: Option<Staging>,
+    /// How much of the piece is in the image area.
+    staging: Staging,
+    /// Else nothing is known of the piece, so it is resumed first.
+    is_staging: bool,
     /// Of the present file from its first byte to the last one staged; of a file that is proven, to the last one read.
     digests: Digests,
     proof: Proof,
@@ -101,13 +103,14 @@ pub struct Download {
 
 impl Download {
     /// Of nothing.
-    pub fn new() -> Self {
-        let digests = Digests::of(&Announced::default());
+    pub const fn new() -> Self {
+        let digests = Digests::NONE;
         let start = Checkpoint { offset: 0, digests };
         Download {
             package: Package::new(),
-            piece: Piece::default(),
-            staging: None,
+            piece: Piece { start: 0, length: 0 },
+            staging: Staging::new(),
+            is_staging: false,
             digests,
             proof: Proof::Done,
             checkpoint: start,
@@ -133,7 +136,7 @@ impl Download {
 
     /// Forgets everything; the image has no announced digests any more.
     pub fn clear(&mut self, image: &Image) {
-        self.staging = None;
+        self.is_staging = false;
         self.proof = Proof::Done;
         self.high_water = 0;
         self.piece = Piece::default();
@@ -170,7 +173,7 @@ impl Download {
 
     /// Bytes of the image that are staged or were taken.
     pub fn received(&self) -> u32 {
-        match self.staging {
+        match self.staging() {
             Some(staging) => self.piece.start.saturating_add(staging.received()),
             None => self.checkpoint.offset,
         }
@@ -185,6 +188,10 @@ impl Download {
     /// Whether pieces follow the present one.
     pub fn following(&self, image: &Image) -> Following {
         if self.end_of_piece() >= image.size { Following::Nothing } else { Following::Pieces }
+    }
+
+    fn staging(&self) -> Option<&Staging> {
+        self.is_staging.then_some(&self.staging)
     }
 
     fn end_of_piece(&self) -> u32 {
@@ -256,7 +263,8 @@ impl Download {
     /// The image begins again at its first byte, for the application as well.
     fn restart(&mut self, image: &Image, room: u32) {
         self.application = Checkpoint::start_of(image);
-        self.begin_piece(self.application, image, room);
+        self.base = self.application;
+        self.begin_at_base(image, room);
     }
 
     /// What is staged is void: of a package the present file begins again, else the whole image.
@@ -264,18 +272,18 @@ impl Download {
         match self.package.count() {
             0 => self.restart(image, room),
             // The files before this one are verified.
-            _ => self.begin_piece(self.start_of_piece(image), image, room),
+            _ => self.begin_file(self.piece.start, image, room),
         }
     }
 
     /// The piece after the present one becomes the present one.
     pub fn next_piece(&mut self, image: &Image, room: u32) {
-        let digests = match self.package.count() {
-            0 => self.digests,
-            // Each file has its own.
-            _ => Checkpoint::start_of(image).digests,
-        };
-        self.begin_piece(Checkpoint { offset: self.end_of_piece(), digests }, image, room);
+        let offset = self.end_of_piece();
+        if self.package.count() > 0 {
+            return self.begin_file(offset, image, room);
+        }
+        self.base = Checkpoint { offset, digests: self.digests };
+        self.begin_at_base(image, room);
     }
 
     /// The application goes on at its checkpoint, or starts anew without one, so pieces behind it come again. What is
@@ -283,32 +291,31 @@ impl Download {
     pub fn rewind(&mut self, image: &Image, room: u32) {
         if image.kind == ComponentKind::Module {
             // The platform takes all of its bytes at the end: what is staged counts, file by file.
-            self.base = self.start_of_piece(image);
+            self.base = Checkpoint { offset: self.piece.start, ..Checkpoint::start_of(image) };
             return;
         }
-        let Download { application, piece, .. } = *self;
+        let (piece, taken) = (self.piece, self.application.offset);
         let end = self.end_of_piece();
-        let is_taken_whole = application.offset >= end && end < image.size;
+        let is_taken_whole = taken >= end && end < image.size;
         let staged_to = self.checkpoint.offset.max(piece.start);
-        if application.offset < piece.start || application.offset > staged_to || is_taken_whole {
-            let room = if room > 0 { room } else { piece.length };
-            self.begin_piece(application, image, room);
-        } else {
-            self.base = application;
+        self.base = self.application;
+        if taken < piece.start || taken > staged_to || is_taken_whole {
+            self.begin_at_base(image, if room > 0 { room } else { piece.length });
         }
     }
 
-    /// Where the present piece begins, with nothing of its file before it.
-    fn start_of_piece(&self, image: &Image) -> Checkpoint {
-        Checkpoint { offset: self.piece.start, ..Checkpoint::start_of(image) }
+    /// The piece begins at `start`, with nothing of its file before it: digests of a package are those of each file.
+    fn begin_file(&mut self, start: u32, image: &Image, room: u32) {
+        self.base = Checkpoint { offset: start, ..Checkpoint::start_of(image) };
+        self.begin_at_base(image, room);
     }
 
-    /// A piece of at most `room` bytes begins at `checkpoint`. Of a package it is the file that begins there.
-    fn begin_piece(&mut self, checkpoint: Checkpoint, image: &Image, room: u32) {
-        let start = checkpoint.offset;
-        self.staging = None;
-        self.checkpoint = checkpoint;
-        self.base = checkpoint;
+    /// A piece of at most `room` bytes begins at the base. Of a package it is the file that begins there.
+    #[inline(never)]
+    fn begin_at_base(&mut self, image: &Image, room: u32) {
+        let start = self.base.offset;
+        self.is_staging = false;
+        self.checkpoint = self.base;
         self.piece = match self.package.file_at(start) {
             Some(file) => file,
             None => Piece { start, length: image.size.saturating_sub(start).min(room) },
@@ -320,7 +327,7 @@ impl Download {
 impl Download {
     /// Whether the piece must be taken up at the checkpoint before it is fetched.
     pub fn is_to_resume(&self) -> bool {
-        self.staging.is_none()
+        !self.is_staging
     }
 
     /// Takes the piece up at the checkpoint; at its base when that does not fit what is staged, and with at most `room`
@@ -334,7 +341,7 @@ impl Download {
         room: u32,
     ) -> Result<(), StagingError> {
         if image.kind == ComponentKind::Mcu && self.piece.length > storage.geometry(Area::Image).size {
-            self.begin_piece(self.base, image, room);
+            self.begin_at_base(image, room);
         }
         let piece = self.piece;
         if piece.length == 0 {
@@ -343,25 +350,29 @@ impl Download {
         let within = self.checkpoint.offset.saturating_sub(piece.start);
         let file = self.file(image);
         let base = self.package.place(piece.start, erase);
-        let mut staging = Staging::resume_at(storage, base, piece.length, within)?;
+        self.staging.take_up(storage, base, piece.length, within)?;
         let hashed = file.start.saturating_add(self.checkpoint.digests.length());
-        if hashed != self.checkpoint.offset || staging.received() != within {
-            self.begin_piece(self.base, image, piece.length);
-            staging = Staging::resume_at(storage, base, self.piece.length, 0)?;
+        if hashed != self.checkpoint.offset || self.staging.received() != within {
+            self.begin_at_base(image, piece.length);
+            self.staging.take_up(storage, base, self.piece.length, 0)?;
         }
-        self.digests = self.checkpoint.digests;
-        self.staging = Some(staging);
-        if self.proof == Proof::Due {
-            let start = if self.package.count() == 0 { self.base } else { Checkpoint::start_of(image) };
-            self.digests = start.digests;
-            self.proof = Proof::Running(0);
+        self.is_staging = true;
+        if self.proof != Proof::Due {
+            self.digests = self.checkpoint.digests;
+            return Ok(());
+        }
+        self.proof = Proof::Running(0);
+        if self.package.count() == 0 {
+            self.digests = self.base.digests;
+        } else {
+            self.digests = Digests::of(&image.announced);
         }
         Ok(())
     }
 
     /// What flash holds behind the checkpoint is not certain, and before it as little: the piece is to be resumed.
     pub fn drop_staging(&mut self) {
-        self.staging = None;
+        self.is_staging = false;
         self.proof = Proof::Due;
     }
 
@@ -412,7 +423,7 @@ impl Download {
                 Proven::All
             }
             Some(file) => {
-                self.digests = Checkpoint::start_of(image).digests;
+                self.digests = Digests::of(&image.announced);
                 self.proof = Proof::Running(file.start.saturating_add(file.length));
                 Proven::More
             }
@@ -421,22 +432,20 @@ impl Download {
 
     /// `verified`, else the present piece, is damaged: what is before it is whole.
     fn begin_again(&mut self, image: &Image, verified: Option<Piece>) -> Proven {
-        let base = self.base;
-        let (from, damaged) = match verified {
-            Some(file) => (Checkpoint { offset: file.start, ..Checkpoint::start_of(image) }, file),
-            None => {
-                let length = self.checkpoint.offset.saturating_sub(base.offset);
-                (base, Piece { start: base.offset, length })
-            }
-        };
-        self.begin_piece(from, image, self.piece.length);
         self.proof = Proof::Done;
+        let start = self.base.offset;
+        let damaged =
+            verified.unwrap_or(Piece { start, length: self.checkpoint.offset.saturating_sub(start) });
+        match verified {
+            Some(file) => self.begin_file(file.start, image, self.piece.length),
+            None => self.begin_at_base(image, self.piece.length),
+        }
         Proven::Damaged(damaged)
     }
 
     /// Begins to fetch what is missing of the piece; its length. `None`: nothing is.
     pub fn begin_fetch(&mut self, image: &Image) -> Option<u32> {
-        let staged = self.staging.map_or(0, |staging| staging.received());
+        let staged = self.staging().map_or(0, Staging::received);
         let file = self.file(image);
         let range = Range {
             start: self.piece.start.saturating_sub(file.start).saturating_add(staged),
@@ -450,9 +459,9 @@ impl Download {
     }
 
     /// URL and range of the fetch.
-    pub fn request(&self, image: &Image) -> Option<(&str, Range)> {
+    pub fn request(&self, image: &Image) -> Option<(FetchUrl<'_>, Range)> {
         let fetch = self.fetch?;
-        Some((self.package.url(self.file(image).start), fetch.range))
+        Some((self.package.url(self.file(image).start)?, fetch.range))
     }
 
     /// The transport is asked for the fetch at `at`; `None`: it took it.
@@ -530,7 +539,10 @@ impl Download {
         image: &Image,
         data: &[u8],
     ) -> Result<Staged, Failure> {
-        let staging = self.staging.as_mut().ok_or(Failure::Storage)?;
+        if !self.is_staging {
+            return Err(Failure::Storage);
+        }
+        let staging = &mut self.staging;
         let staged = staging.write(storage, data, &mut self.digests)?;
         match staged {
             Staged::All => return Ok(staged),
@@ -552,7 +564,7 @@ impl Download {
 
     /// Whether all of the piece is on flash.
     pub fn is_complete(&self) -> bool {
-        self.staging.is_some_and(|staging| staging.is_complete())
+        self.staging().is_some_and(Staging::is_complete)
     }
 
     /// The verdict over the staged bytes; `None`: it cannot be given before the last piece of the file.
@@ -569,7 +581,7 @@ impl Download {
 impl Download {
     /// Reads the staged piece; `offset` counts from the start of the image. Bytes read, at least 1.
     pub fn read(&self, storage: &mut dyn Storage, offset: u32, out: &mut [u8]) -> Result<usize, ReadError> {
-        let staging = self.staging.ok_or(ReadError::NoPiece)?;
+        let staging = self.staging().ok_or(ReadError::NoPiece)?;
         let within = self.within(offset)?;
         match staging.read(storage, within, out) {
             Ok(0) => Err(ReadError::Range),
@@ -597,22 +609,11 @@ impl Download {
         offset: u32,
         is_staged: bool,
     ) -> Result<(), ReadError> {
-        self.application = if offset == self.base.offset {
-            self.base
-        } else {
-            self.hashed_to(storage, offset, self.staging.filter(|_| is_staged))?
-        };
-        Ok(())
-    }
-
-    /// The digests up to `offset` of the staged piece.
-    fn hashed_to(
-        &self,
-        storage: &mut dyn Storage,
-        offset: u32,
-        staging: Option<Staging>,
-    ) -> Result<Checkpoint, ReadError> {
-        let staging = staging.ok_or(ReadError::Range)?;
+        if offset == self.base.offset {
+            self.application = self.base;
+            return Ok(());
+        }
+        let staging = self.staging().filter(|_| is_staged).ok_or(ReadError::Range)?;
         let start = self.piece.start;
         if offset < self.base.offset || offset > start.saturating_add(staging.written()) {
             return Err(ReadError::Range);
@@ -630,6 +631,7 @@ impl Download {
             digests.update(read);
             at = digests.length();
         }
-        Ok(Checkpoint { offset, digests })
+        self.application = Checkpoint { offset, digests };
+        Ok(())
     }
 }

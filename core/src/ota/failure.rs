@@ -1,9 +1,8 @@
 //! Why upgrades fail: numbers for the journal and the wire, words for people.
 
-use core::ffi::CStr;
-
 use super::staging::StagingError;
 use crate::platform::StorageError;
+use crate::text::without_nuls;
 
 /// Why a download or an upgrade failed. The numbers stay as they are: they are in journals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,36 +99,40 @@ impl Failure {
 
     /// The reason in words.
     pub fn text(self) -> &'static str {
-        self.c_text().to_str().unwrap_or("") // ASCII, all of them
+        without_nuls(self.with_nuls())
     }
 
     /// The reason in words, for C.
-    pub const fn c_text(self) -> &'static CStr {
+    pub const fn with_nuls(self) -> &'static str {
         match self {
-            Failure::NoUrl => c"the platform sent no firmware URL in time",
-            Failure::BadInfo => c"the platform's firmware information is incomplete or not usable",
-            Failure::NoRoom => c"the staging area has no room for the image",
-            Failure::NoAnswer => c"the firmware server does not answer",
-            Failure::HttpStatus => c"the firmware server answered another status than 200 or 206",
-            Failure::WrongRange => c"the firmware server sent another range than was asked for",
-            Failure::Short => c"the firmware body ended early",
-            Failure::Long => c"the firmware body is longer than was asked for",
-            Failure::Stalled => c"the download stalled",
-            Failure::Storage => c"the staging area failed",
-            Failure::WrongDigest => c"the digests of the image are not the announced ones",
-            Failure::PlanGone => c"the plan did not come back after a failed download",
-            Failure::NotRead => c"the application did not read the staged piece in time",
-            Failure::NoVersion => c"the new version was not reported in time",
-            Failure::OtherVersion => c"another version than the target was reported",
-            Failure::ApplyRefused => c"the platform's apply refused the image",
-            Failure::Cancelled => c"the application cancelled the upgrade",
-            Failure::HeldTooLong => c"the application held the module firmware back for too long",
-            Failure::Restarts => c"the device restarted again and again without getting further",
-            Failure::NoPackages => c"the package has several files, and the platform's apply takes one",
-            Failure::TooSlow => c"the download took too long",
-            Failure::UrlTooLong => c"the firmware URL is longer than the device can hold",
-            Failure::Encoded => c"the firmware server sent a compressed body; the file is wanted as it is",
-            Failure::Damaged => c"staged bytes changed; they are fetched again",
+            Failure::NoUrl => c_words!("the platform sent no firmware URL in time"),
+            Failure::BadInfo => c_words!("the platform's firmware information is incomplete or not usable"),
+            Failure::NoRoom => c_words!("the staging area has no room for the image"),
+            Failure::NoAnswer => c_words!("the firmware server does not answer"),
+            Failure::HttpStatus => c_words!("the firmware server answered another status than 200 or 206"),
+            Failure::WrongRange => c_words!("the firmware server sent another range than was asked for"),
+            Failure::Short => c_words!("the firmware body ended early"),
+            Failure::Long => c_words!("the firmware body is longer than was asked for"),
+            Failure::Stalled => c_words!("the download stalled"),
+            Failure::Storage => c_words!("the staging area failed"),
+            Failure::WrongDigest => c_words!("the digests of the image are not the announced ones"),
+            Failure::PlanGone => c_words!("the plan did not come back after a failed download"),
+            Failure::NotRead => c_words!("the application did not read the staged piece in time"),
+            Failure::NoVersion => c_words!("the new version was not reported in time"),
+            Failure::OtherVersion => c_words!("another version than the target was reported"),
+            Failure::ApplyRefused => c_words!("the platform's apply refused the image"),
+            Failure::Cancelled => c_words!("the application cancelled the upgrade"),
+            Failure::HeldTooLong => c_words!("the application held the module firmware back for too long"),
+            Failure::Restarts => c_words!("the device restarted again and again without getting further"),
+            Failure::NoPackages => {
+                c_words!("the package has several files, and the platform's apply takes one")
+            }
+            Failure::TooSlow => c_words!("the download took too long"),
+            Failure::UrlTooLong => c_words!("the firmware URL is longer than the device can hold"),
+            Failure::Encoded => {
+                c_words!("the firmware server sent a compressed body; the file is wanted as it is")
+            }
+            Failure::Damaged => c_words!("staged bytes changed; they are fetched again"),
         }
     }
 }

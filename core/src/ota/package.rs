@@ -7,7 +7,7 @@
 use super::Piece;
 use crate::digest::{Announced, Digests};
 use crate::limits;
-use crate::platform::{StagedFile, ceil_to};
+use crate::platform::{FetchUrl, StagedFile, ceil_to};
 use crate::text::Text;
 use crate::wire::message::{PackageFile, Records};
 
@@ -30,7 +30,7 @@ pub struct Package {
     files: [File; limits::PACKAGE_FILES],
     /// 0: one file, of which the image itself says all.
     count: u8,
-    /// URLs, one behind another.
+    /// URLs, one behind another, each with a NUL.
     urls: Text<{ limits::PACKAGE_URLS }>,
 }
 
@@ -66,7 +66,11 @@ impl Package {
     /// One file.
     pub fn set_url(&mut self, url: &str) -> Result<(), Unusable> {
         self.clear();
-        self.urls.set(url).map_err(|_| Unusable::Urls)
+        self.push_url(url)
+    }
+
+    fn push_url(&mut self, url: &str) -> Result<(), Unusable> {
+        self.urls.push(url).and_then(|()| self.urls.push("\0")).map_err(|_| Unusable::Urls)
     }
 
     /// The files of a list; gives the bytes in all.
@@ -75,7 +79,7 @@ impl Package {
         let mut size = 0u32;
         for (place, file) in files.iter().enumerate() {
             let PackageFile { index, url, size: bytes, md5 } = file;
-            self.urls.push(url).map_err(|_| Unusable::Urls)?;
+            self.push_url(url)?;
             size = size.checked_add(bytes).ok_or(Unusable::Files)?;
             let url_end = u16::try_from(self.urls.len()).map_err(|_| Unusable::Urls)?;
             *self.files.get_mut(place).ok_or(Unusable::Files)? = File { index, size: bytes, md5, url_end };
@@ -128,16 +132,19 @@ impl Package {
     }
 
     /// The URL of the file that begins at `start`; without a list, the URL.
-    pub fn url(&self, start: u32) -> &str {
+    pub fn url(&self, start: u32) -> Option<FetchUrl<'_>> {
+        if self.count == 0 {
+            return FetchUrl::of(&self.urls);
+        }
         let mut from = 0;
         for (begins, file) in self.placed() {
             let end = usize::from(file.url_end);
             if begins == start {
-                return self.urls.get(from..end).unwrap_or_default();
+                return self.urls.get(from..end).and_then(FetchUrl::of);
             }
             from = end;
         }
-        if self.count == 0 { &self.urls } else { "" }
+        None
     }
 
     /// Where in the image area the file is staged that begins at `start` of the image; 0 without a list.
@@ -197,7 +204,7 @@ mod tests {
             [(0, 5000, 0, "http://a/1"), (5000, 4096, 8192, "http://a/22"), (9096, 1, 12288, "http://a/3")]
         {
             assert_eq!(package.file_at(start).unwrap(), Piece { start, length });
-            assert_eq!((package.place(start, 4096), package.url(start)), (place, url));
+            assert_eq!((package.place(start, 4096), package.url(start).unwrap().as_str()), (place, url));
         }
         assert!(package.file_at(1).is_none());
         assert_eq!(package.room(4096), 16384);

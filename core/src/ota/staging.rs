@@ -14,7 +14,7 @@ use crate::limits::PROGRESS_INTERVAL;
 use crate::platform::{Area, Geometry, GeometryError, Storage, StorageError, ceil_to, floor_to};
 
 /// Bytes that are read back in one go.
-const READ_BACK: usize = 256;
+const READ_BACK: usize = 64;
 
 /// Why bytes were not staged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,21 +62,27 @@ pub enum Staged {
 }
 
 /// One piece on its way into the image area.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Staging {
-    geometry: Geometry,
-    /// Where in the area the piece begins: a block boundary.
-    base: u32,
+    flash: Flash,
     /// Bytes of the piece.
     length: u32,
-    /// Bytes on flash, read back and hashed: a program boundary, or the piece's end.
-    written: u32,
-    /// Where the next erase starts: a block boundary.
-    erased_to: u32,
     /// Bytes in `carry`.
     carried: usize,
     /// What does not fill a program unit yet.
     carry: [u8; Geometry::PROGRAM_MAX],
+}
+
+/// The part of the image area that a piece is written to.
+#[derive(Debug, PartialEq, Eq)]
+struct Flash {
+    geometry: Geometry,
+    /// Where in the area the piece begins: a block boundary.
+    base: u32,
+    /// Bytes on flash, read back and hashed: a program boundary, or the piece's end.
+    written: u32,
+    /// Where the next erase starts: a block boundary.
+    erased_to: u32,
 }
 
 impl Staging {
@@ -101,31 +107,49 @@ impl Staging {
         length: u32,
         offset: u32,
     ) -> Result<Self, StagingError> {
+        let mut staging = Self::new();
+        staging.take_up(storage, base, length, offset).map(|()| staging)
+    }
+
+    /// Of no piece.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Staging {
+            flash: Flash { geometry: Geometry::NONE, base: 0, written: 0, erased_to: 0 },
+            length: 0,
+            carried: 0,
+            carry: [0; Geometry::PROGRAM_MAX],
+        }
+    }
+
+    /// As [`Staging::resume_at`], in the place of whatever piece was there.
+    pub fn take_up(
+        &mut self,
+        storage: &mut dyn Storage,
+        base: u32,
+        length: u32,
+        offset: u32,
+    ) -> Result<(), StagingError> {
         let geometry = storage.geometry(Area::Image);
         geometry.check()?;
         if length > geometry.size.saturating_sub(base) {
             return Err(StagingError::PieceTooLong { length, size: geometry.size });
         }
         let written = if offset >= length { length } else { floor_to(offset, geometry.erase) };
-        Ok(Staging {
-            geometry,
-            base,
-            length,
-            written,
-            erased_to: ceil_to(written, geometry.erase),
-            carried: 0,
-            carry: [geometry.erased; Geometry::PROGRAM_MAX],
-        })
+        self.flash = Flash { geometry, base, written, erased_to: ceil_to(written, geometry.erase) };
+        self.length = length;
+        self.carried = 0;
+        Ok(())
     }
 
     /// Bytes of the piece that were taken; the next byte to fetch.
     pub fn received(&self) -> u32 {
-        self.written.saturating_add(self.carried as u32)
+        self.flash.written.saturating_add(self.carried as u32)
     }
 
     /// Bytes of the piece that are on flash.
     pub fn written(&self) -> u32 {
-        self.written
+        self.flash.written
     }
 
     /// Bytes of the piece.
@@ -135,12 +159,12 @@ impl Staging {
 
     /// Whether the whole piece is on flash.
     pub fn is_complete(&self) -> bool {
-        self.written == self.length
+        self.flash.written == self.length
     }
 
     /// Bytes between two checkpoints, and the most that is fetched again after a power cut.
     pub fn checkpoint_interval(&self) -> u32 {
-        self.geometry.erase.max(PROGRESS_INTERVAL)
+        self.flash.geometry.erase.max(PROGRESS_INTERVAL)
     }
 
     /// Takes bytes of `data` up to the next checkpoint or the piece's end, and feeds `digests` with those that reach flash.
@@ -161,7 +185,7 @@ impl Staging {
         let taken = data.len().min(checkpoint.saturating_sub(received) as usize);
         let data = data.get(..taken).unwrap_or(data);
 
-        let unit = self.geometry.program as usize;
+        let unit = self.flash.geometry.program as usize;
         let missing = if self.carried == 0 { 0 } else { unit.saturating_sub(self.carried) };
         let (head, data) = data.split_at_checked(missing).unwrap_or((data, &[]));
         self.carry(head);
@@ -170,7 +194,7 @@ impl Staging {
         }
         let whole = data.len() & !unit.wrapping_sub(1);
         let (whole, rest) = data.split_at_checked(whole).unwrap_or((data, &[]));
-        self.program(storage, whole, whole.len(), digests)?;
+        self.flash.program(storage, whole, whole.len(), digests)?;
         self.carry(rest);
 
         let received = self.received();
@@ -197,11 +221,11 @@ impl Staging {
         offset: u32,
         out: &mut [u8],
     ) -> Result<usize, StagingError> {
-        let there = self.written.saturating_sub(offset) as usize;
+        let there = self.flash.written.saturating_sub(offset) as usize;
         let wanted = out.len().min(there);
         let Some(out) = out.get_mut(..wanted) else { return Ok(0) };
         if !out.is_empty() {
-            storage.read(Area::Image, self.base.saturating_add(offset), out)?;
+            storage.read(Area::Image, self.flash.base.saturating_add(offset), out)?;
         }
         Ok(wanted)
     }
@@ -215,14 +239,17 @@ impl Staging {
 
     /// Writes the carry buffer, padded with the erased value to a whole unit.
     fn flush(&mut self, storage: &mut dyn Storage, digests: &mut Digests) -> Result<(), StagingError> {
-        let carry = self.carry;
         let carried = core::mem::take(&mut self.carried);
-        let padded = ceil_to(carried as u32, self.geometry.program) as usize;
-        self.carry = [self.geometry.erased; Geometry::PROGRAM_MAX];
-        let Some(unit) = carry.get(..padded) else { return Ok(()) };
-        self.program(storage, unit, carried, digests)
+        let padded = ceil_to(carried as u32, self.flash.geometry.program) as usize;
+        let Some(unit) = self.carry.get_mut(..padded) else { return Ok(()) };
+        for place in unit.iter_mut().skip(carried) {
+            *place = self.flash.geometry.erased;
+        }
+        self.flash.program(storage, unit, carried, digests)
     }
+}
 
+impl Flash {
     /// Writes whole units, of which the first `counted` bytes belong to the piece.
     fn program(
         &mut self,

@@ -97,6 +97,20 @@ pub fn bootstrap(
     nonce: Nonce,
     session: Session,
 ) -> Result<Text<{ limits::PASSWORD }>, CredentialError> {
+    let mut password = Text::new();
+    write_bootstrap(product_key, product_secret, device_key, nonce, session, &mut password)?;
+    Ok(password)
+}
+
+/// The same, to `password`, which is empty.
+pub fn write_bootstrap(
+    product_key: &str,
+    product_secret: &str,
+    device_key: &str,
+    nonce: Nonce,
+    session: Session,
+    password: &mut Text<{ limits::PASSWORD }>,
+) -> Result<(), CredentialError> {
     for (part, max) in [(product_key, limits::PRODUCT_KEY), (device_key, limits::DEVICE_KEY)] {
         if part.len() > max {
             return Err(TooLong { len: part.len(), max }.into());
@@ -113,11 +127,10 @@ pub fn bootstrap(
     let room = CredentialError::TooLong(TooLong { len: inner.len(), max: SEALED });
     let length = cipher.encrypt(&mut sealed, inner.len()).map_err(|_| room)?;
     let sealed = sealed.get(..length).ok_or(room)?;
-    let mut password = Text::new();
     for part in ["0;", session.flag(), ";", product_key, ";", &base64::encode::<SEALED_TEXT>(sealed)] {
         password.push(part)?;
     }
-    Ok(password)
+    Ok(())
 }
 
 /// Password of a device that has its secret.
@@ -128,11 +141,23 @@ pub fn login(
     session: Session,
 ) -> Result<Text<{ limits::PASSWORD }>, CredentialError> {
     let mut password = Text::new();
+    write_login(product_secret, device_secret, nonce, session, &mut password)?;
+    Ok(password)
+}
+
+/// The same, to `password`, which is empty.
+pub fn write_login(
+    product_secret: &str,
+    device_secret: &str,
+    nonce: Nonce,
+    session: Session,
+    password: &mut Text<{ limits::PASSWORD }>,
+) -> Result<(), CredentialError> {
     let signature = sign(device_secret, product_secret, nonce.as_str());
     for part in ["1;", session.flag(), ";", nonce.as_str(), ";", &signature] {
         password.push(part)?;
     }
-    Ok(password)
+    Ok(())
 }
 
 /// A password taken apart; nothing in it is verified.

@@ -8,7 +8,8 @@ use crate::{
     text::{Text, TooLong},
 };
 
-type EventText = Text<{ limits::EVENT_TEXT }>;
+/// The longest text of an event fits.
+pub type EventText = Text<{ limits::EVENT_TEXT }>;
 
 /// Not the text of that event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,14 +41,15 @@ pub struct PlanEvent<'a> {
 impl<'a> PlanEvent<'a> {
     /// `"comp","srcVer","tgtVer",battery,signal,space`.
     pub fn text(&self) -> Result<EventText, TooLong> {
-        let mut text = Text::new();
-        push_quoted(&mut text, self.component)?;
-        push_quoted(&mut text, self.source)?;
-        push_quoted(&mut text, self.target)?;
-        push_number(&mut text, self.battery.into())?;
-        push_number(&mut text, self.signal.into())?;
-        push_number(&mut text, self.space.into())?;
-        Ok(text)
+        whole(|text| self.write(text))
+    }
+
+    /// The same, where it is to stand.
+    pub fn write(&self, text: &mut EventText) -> Result<(), TooLong> {
+        let mut writer = Writer::of(text);
+        writer.quoted(self.component).quoted(self.source).quoted(self.target);
+        writer.number(self.battery.into()).number(self.signal.into()).number(self.space.into());
+        writer.outcome
     }
 
     /// Reads that text; borrows from it.
@@ -84,15 +86,18 @@ pub struct StartEvent<'a> {
 impl<'a> StartEvent<'a> {
     /// `"comp",size,"md5",crc`, with SHA-256 also `,"sha256"`.
     pub fn text(&self) -> Result<EventText, TooLong> {
-        let mut text = Text::new();
-        push_quoted(&mut text, self.component)?;
-        push_number(&mut text, self.size.into())?;
-        push_quoted(&mut text, &hex::text(&self.md5))?;
-        push_number(&mut text, self.crc.into())?;
+        whole(|text| self.write(text))
+    }
+
+    /// The same, where it is to stand.
+    pub fn write(&self, text: &mut EventText) -> Result<(), TooLong> {
+        let mut writer = Writer::of(text);
+        writer.quoted(self.component).number(self.size.into());
+        writer.quoted(&hex::text(&self.md5)).number(self.crc.into());
         if let Some(sha256) = &self.sha256 {
-            push_quoted(&mut text, &hex::text(sha256))?;
+            writer.quoted(&hex::text(sha256));
         }
-        Ok(text)
+        writer.outcome
     }
 
     /// Reads that text; borrows from it.
@@ -126,12 +131,15 @@ pub struct PieceEvent<'a> {
 impl<'a> PieceEvent<'a> {
     /// `"comp",total,start,length`.
     pub fn text(&self) -> Result<EventText, TooLong> {
-        let mut text = Text::new();
-        push_quoted(&mut text, self.component)?;
-        push_number(&mut text, self.total.into())?;
-        push_number(&mut text, self.start.into())?;
-        push_number(&mut text, self.length.into())?;
-        Ok(text)
+        whole(|text| self.write(text))
+    }
+
+    /// The same, where it is to stand.
+    pub fn write(&self, text: &mut EventText) -> Result<(), TooLong> {
+        let mut writer = Writer::of(text);
+        writer.quoted(self.component).number(self.total.into());
+        writer.number(self.start.into()).number(self.length.into());
+        writer.outcome
     }
 
     /// Reads that text; borrows from it.
@@ -147,20 +155,54 @@ impl<'a> PieceEvent<'a> {
     }
 }
 
-fn separate(text: &mut EventText) -> Result<(), TooLong> {
-    if text.is_empty() { Ok(()) } else { text.push(",") }
+/// A text that `write` fills.
+fn whole(write: impl FnOnce(&mut EventText) -> Result<(), TooLong>) -> Result<EventText, TooLong> {
+    let mut text = Text::new();
+    write(&mut text)?;
+    Ok(text)
 }
 
-fn push_quoted(text: &mut EventText, field: &str) -> Result<(), TooLong> {
-    separate(text)?;
-    text.push("\"")?;
-    text.push(field)?;
-    text.push("\"")
+/// Writes the fields of an event text, one after another. The first that does not fit is the outcome.
+struct Writer<'t> {
+    text: &'t mut EventText,
+    outcome: Result<(), TooLong>,
 }
 
-fn push_number(text: &mut EventText, number: i64) -> Result<(), TooLong> {
-    separate(text)?;
-    text.push_number(number)
+impl<'t> Writer<'t> {
+    fn of(text: &'t mut EventText) -> Self {
+        text.clear();
+        Writer { text, outcome: Ok(()) }
+    }
+
+    fn push(&mut self, part: &str) {
+        if self.outcome.is_ok() {
+            self.outcome = self.text.push(part);
+        }
+    }
+
+    fn separate(&mut self) {
+        if !self.text.is_empty() {
+            self.push(",");
+        }
+    }
+
+    #[inline(never)]
+    fn quoted(&mut self, field: &str) -> &mut Self {
+        self.separate();
+        self.push("\"");
+        self.push(field);
+        self.push("\"");
+        self
+    }
+
+    #[inline(never)]
+    fn number(&mut self, number: i64) -> &mut Self {
+        self.separate();
+        if self.outcome.is_ok() {
+            self.outcome = self.text.push_number(number);
+        }
+        self
+    }
 }
 
 /// The fields of an event text, one after another. Not with nom, whose slices of text could panic as far as a linker sees,

@@ -7,12 +7,7 @@
 //! LEN and SUM are those of the bare frame. On the wire a 0x55 is stuffed in after each 0xAA that could be taken for
 //! a frame's begin, so a frame in its buffer exists in two forms, *bare* and *stuffed*.
 
-use nom::{
-    IResult, Parser,
-    number::complete::{be_u16, u8 as byte},
-};
-
-use super::{NoRoom, bytes::Bytes};
+use super::NoRoom;
 
 /// Bytes before the payload of a bare frame.
 pub const HEADER: usize = 9;
@@ -300,11 +295,13 @@ impl Header {
             *place = byte;
             have = have.wrapping_add(1);
         }
-        let short = FrameError::Cut { have, needed: HEADER };
         if have < LENGTH_END {
-            return Err(short);
+            return Err(FrameError::Cut { have, needed: HEADER });
         }
-        let (length, announced, id, command) = Header::fields(&header).ok_or(short)?;
+        let [_, _, length @ .., announced, _, _, _, _] = header;
+        let [_, _, _, _, _, id @ .., _, _] = header;
+        let [_, _, _, _, _, _, _, command @ ..] = header;
+        let [length, id, command] = [length, id, command].map(u16::from_be_bytes);
         let body = usize::from(length).checked_sub(AFTER_LENGTH).ok_or(FrameError::Length { length })?;
         let needed = HEADER.saturating_add(body);
         let mut sum = header.iter().skip(AFTER_LENGTH).fold(0u8, |sum, byte| sum.wrapping_add(*byte));
@@ -320,14 +317,6 @@ impl Header {
         }
         let packet = PacketId::new(id).ok_or(FrameError::PacketId { id })?;
         Ok(Header { packet, command: Command(command), bare: needed })
-    }
-
-    /// LEN, SUM, PID and CMD.
-    fn fields(header: &[u8]) -> Option<(u16, u8, u16, u16)> {
-        let mut fields = (be_u16, be_u16, byte, be_u16, be_u16);
-        let parsed: IResult<_, _, ()> = fields.parse(Bytes(header));
-        let (_, (_mark, length, sum, id, command)) = parsed.ok()?;
-        Some((length, sum, id, command))
     }
 }
 

@@ -5,8 +5,6 @@
 //! firmware download answers. Nothing here
 //! allocates or panics: parsing borrows from the input, emitting writes into the caller's buffer.
 
-mod bytes;
-
 pub mod credential;
 pub mod download;
 pub mod event;

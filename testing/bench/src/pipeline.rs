@@ -8,8 +8,8 @@ use quecota_core::agent::{Agent, FetchEnd, FetchHead, Flow, Link, Mode};
 use quecota_core::digest::{Announced, Digests, Sums};
 use quecota_core::limits;
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, Storage, StorageError, System,
-    Transport,
+    Applied, Area, Connect, FetchUrl, Geometry, Level, Qos, Range, Refused, SendId, Storage, StorageError,
+    System, Transport,
 };
 use quecota_core::wire::frame::{self, Command, PacketId};
 use quecota_core::wire::ttlv::Writer;
@@ -204,7 +204,7 @@ impl Transport for Platform {
         Ok(())
     }
 
-    fn fetch(&mut self, _: &str, range: Range) -> Result<(), Refused> {
+    fn fetch(&mut self, _: FetchUrl<'_>, range: Range) -> Result<(), Refused> {
         self.fetch = Some(range);
         Ok(())
     }

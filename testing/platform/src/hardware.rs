@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
-    System, Takes, Transport,
+    Applied, Area, Connect, FetchUrl, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage,
+    StorageError, System, Takes, Transport,
 };
 
 use crate::flash::SimFlash;
@@ -197,8 +197,8 @@ impl Transport for Hardware {
         self.ask(Asked::Publish { topic: topic.into(), payload: payload.into(), qos, id })
     }
 
-    fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
-        self.ask(Asked::Fetch { url: url.into(), range })
+    fn fetch(&mut self, url: FetchUrl<'_>, range: Range) -> Result<(), Refused> {
+        self.ask(Asked::Fetch { url: url.as_str().into(), range })
     }
 
     fn fetch_cancel(&mut self) {}

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
-    System, Takes, Transport,
+    Applied, Area, Connect, FetchUrl, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage,
+    StorageError, System, Takes, Transport,
 };
 
 use crate::flash::SimFlash;
@@ -168,9 +168,9 @@ impl Transport for MockPlatform {
         Ok(())
     }
 
-    fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
+    fn fetch(&mut self, url: FetchUrl<'_>, range: Range) -> Result<(), Refused> {
         self.refused(Refuses::Fetch)?;
-        self.asked.push_back(Asked::Fetch { url: url.into(), range });
+        self.asked.push_back(Asked::Fetch { url: url.as_str().into(), range });
         Ok(())
     }
 

@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core/src/text.rs", &[]),
     ("core/src/clock.rs", &[]),
     ("core/src/digest", &[]),
-    ("core/src/wire", &["core/src/limits.rs", "core/src/text.rs"]),
+    ("core/src/wire", &["core/src/digest", "core/src/limits.rs", "core/src/text.rs"]),
     // The head of a firmware answer, as a transport tells it.
     ("core/src/platform.rs", &["core/src/wire/http"]),
     ("core/src/image.rs", &["core/src/digest", "core/src/wire", "core/src/limits.rs", "core/src/text.rs"]),

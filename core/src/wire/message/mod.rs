@@ -39,18 +39,36 @@ use super::{
 pub struct Field {
     /// Its id on the wire.
     pub id: u16,
-    /// What it is called.
+    /// What it is called. Firmware formats no error, so its image has no names.
+    #[cfg(not(target_os = "none"))]
     pub name: &'static str,
+}
+
+impl Field {
+    #[cfg(not(target_os = "none"))]
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    #[cfg(target_os = "none")]
+    fn name(&self) -> &'static str {
+        ""
+    }
 }
 
 impl core::fmt::Display for Field {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{} (id {})", self.name, self.id)
+        write!(f, "{} (id {})", self.name(), self.id)
     }
 }
 
+#[cfg_attr(target_os = "none", allow(unused_variables))]
 const fn field(id: u16, name: &'static str) -> Field {
-    Field { id, name }
+    Field {
+        id,
+        #[cfg(not(target_os = "none"))]
+        name,
+    }
 }
 
 /// The type that a data point was to have.
@@ -204,44 +222,6 @@ pub enum MessageError {
         /// How many are right.
         max: usize,
     },
-}
-
-impl MessageError {
-    /// What is wrong, for logs where nothing formats; [`Self::field`] says with which data point.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            MessageError::Ttlv(_) => "not TTLV",
-            MessageError::Missing { .. } => "missing",
-            MessageError::Kind { .. } => "of another type",
-            MessageError::NotWhole { .. } => "not a whole number",
-            MessageError::OutOfRange { .. } => "out of range",
-            MessageError::Unknown { .. } => "without a meaning",
-            MessageError::TooLong { .. } => "too long",
-            MessageError::NotText { .. } => "not UTF-8",
-            MessageError::NotHex { .. } => "not hex of the right length",
-            MessageError::Size { .. } => "of the wrong length",
-            MessageError::Count { .. } => "with no element or too many",
-            MessageError::OddIds { .. } => "half an id",
-            MessageError::Command { .. } => "no message of this direction",
-        }
-    }
-
-    /// The data point that is wrong, when it is one.
-    pub fn field(&self) -> Option<Field> {
-        match *self {
-            MessageError::Missing { field, .. }
-            | MessageError::Kind { field, .. }
-            | MessageError::NotWhole { field, .. }
-            | MessageError::OutOfRange { field, .. }
-            | MessageError::Unknown { field, .. }
-            | MessageError::TooLong { field, .. }
-            | MessageError::NotText { field, .. }
-            | MessageError::NotHex { field, .. }
-            | MessageError::Size { field, .. }
-            | MessageError::Count { field, .. } => Some(field),
-            MessageError::Ttlv(_) | MessageError::OddIds { .. } | MessageError::Command { .. } => None,
-        }
-    }
 }
 
 impl MessageError {

@@ -6,15 +6,9 @@
 mod number;
 mod writer;
 
-use nom::{
-    bytes::complete::take,
-    number::complete::{be_u16, u8 as byte},
-};
-
 pub use number::{DECIMALS_MAX, Number, NumberError, Sign};
 pub use writer::{WriteError, Writer};
 
-use super::bytes::Bytes;
 use crate::limits::TTLV_DEPTH;
 
 /// Largest id; 0 is that of array elements.
@@ -372,36 +366,43 @@ impl Fault {
 
 /// Reads a tag and its value, not what is nested in it.
 fn head(input: &[u8]) -> Result<(&[u8], u16, Head<'_>), Fault> {
-    let cut = |part: Part, at: Bytes<'_>| {
-        let left = at.0.len();
-        move |_: nom::Err<()>| Fault::Cut(part, left)
-    };
-    let input = Bytes(input);
-    let (rest, tag) = be_u16(input).map_err(cut(Part::Tag, input))?;
+    let (tag, rest) = be_u16(input, Part::Tag)?;
     // Three bits.
     let kind = (tag & 7) as u8;
-    let (rest, head) = match kind {
-        TYPE_FALSE => (rest, Head::Bool(false)),
-        TYPE_TRUE => (rest, Head::Bool(true)),
+    let (head, rest) = match kind {
+        TYPE_FALSE => (Head::Bool(false), rest),
+        TYPE_TRUE => (Head::Bool(true), rest),
         TYPE_NUMBER => {
-            let (rest, flags) = byte(rest).map_err(cut(Part::Number, rest))?;
+            let (flags, rest) = split(rest, 1, Part::Number)?;
+            let flags = flags.first().copied().unwrap_or_default();
             let size = usize::from(flags & 7).saturating_add(1);
-            let (rest, magnitude) = take(size)(rest).map_err(cut(Part::Number, rest))?;
-            let magnitude = magnitude.0.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
-            (rest, Head::Number(Number::canonical(flags & 0x80 != 0, magnitude, flags >> 3 & DECIMALS_MAX)))
+            let (magnitude, rest) = split(rest, size, Part::Number)?;
+            let magnitude = magnitude.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+            (Head::Number(Number::canonical(flags & 0x80 != 0, magnitude, flags >> 3 & DECIMALS_MAX)), rest)
         }
         TYPE_BYTES => {
-            let (rest, length) = be_u16(rest).map_err(cut(Part::Length, rest))?;
-            let (rest, bytes) = take(length)(rest).map_err(cut(Part::Text, rest))?;
-            (rest, Head::Bytes(bytes.0))
+            let (length, rest) = be_u16(rest, Part::Length)?;
+            let (bytes, rest) = split(rest, length.into(), Part::Text)?;
+            (Head::Bytes(bytes), rest)
         }
         TYPE_LIST => {
-            let (rest, count) = be_u16(rest).map_err(cut(Part::Count, rest))?;
-            (rest, Head::List { count: count.into() })
+            let (count, rest) = be_u16(rest, Part::Count)?;
+            (Head::List { count: count.into() }, rest)
         }
         kind => return Err(Fault::Reserved(kind)),
     };
-    Ok((rest.0, tag >> TYPE_BITS, head))
+    Ok((rest, tag >> TYPE_BITS, head))
+}
+
+/// The first `count` bytes, which are of this part, and what follows them.
+#[inline(never)]
+fn split(input: &[u8], count: usize, part: Part) -> Result<(&[u8], &[u8]), Fault> {
+    input.split_at_checked(count).ok_or(Fault::Cut(part, input.len()))
+}
+
+fn be_u16(input: &[u8], part: Part) -> Result<(u16, &[u8]), Fault> {
+    let (bytes, rest) = split(input, 2, part)?;
+    Ok((bytes.iter().fold(0, |sum, byte| sum << 8 | u16::from(*byte)), rest))
 }
 
 /// What follows `count` elements and all that is nested in them.

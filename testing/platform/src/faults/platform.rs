@@ -1,8 +1,8 @@
 //! Faults in what the agent asks of its platform.
 
 use quecota_core::platform::{
-    Applied, Area, Connect, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage, StorageError,
-    System, Takes, Transport,
+    Applied, Area, Connect, FetchUrl, Geometry, Level, Qos, Range, Refused, SendId, StagedFile, Storage,
+    StorageError, System, Takes, Transport,
 };
 
 use super::random::Random;
@@ -91,7 +91,7 @@ impl<P: Transport> Transport for Faulty<P> {
         self.inner.publish(topic, payload, qos, id)
     }
 
-    fn fetch(&mut self, url: &str, range: Range) -> Result<(), Refused> {
+    fn fetch(&mut self, url: FetchUrl<'_>, range: Range) -> Result<(), Refused> {
         self.may_start()?;
         self.inner.fetch(url, range)
     }
