@@ -54,9 +54,7 @@ impl Refusal {
 fn command(code: &str, field: Option<&str>) -> Option<&'static str> {
     Some(match (code, field) {
         ("not_found", Some("product")) => "`quecota-center product list` shows what there is",
-        ("not_found", Some("component")) => {
-            "`quecota-center component list --product KEY` shows what there is"
-        }
+        ("not_found", Some("component")) => "`quecota-center product show PK` shows its components",
         ("not_found", Some("device")) => {
             "`quecota-center device list --product KEY --key BEGINNING` finds devices"
         }
