@@ -40,7 +40,7 @@ macro_rules! download {
     }};
 }
 
-/// A NUL-terminated C string to `&str`; NULL, longer than [`STRING_MAX`](crate::boundary::STRING_MAX) and no UTF-8
+/// A NUL-terminated C string to `&str`; NULL, longer than [`STRING_MAX`] and no UTF-8
 /// are refused.
 macro_rules! string {
     ($pointer:expr, else $refusal:expr) => {
@@ -60,7 +60,7 @@ macro_rules! optional_string {
 }
 
 /// A NUL-terminated C string to `Result<&str, Error>`: NULL is [`QUECOTA_ERROR_NULL`](crate::native::Error), longer than
-/// [`STRING_MAX`](crate::boundary::STRING_MAX) and no UTF-8 are QUECOTA_ERROR_VALUE.
+/// [`STRING_MAX`] and no UTF-8 are QUECOTA_ERROR_VALUE.
 macro_rules! text {
     ($pointer:expr) => {
         // SAFETY: a pointer that is not NULL points to a NUL-terminated string: the C caller's duty.
@@ -77,7 +77,7 @@ macro_rules! text_or_empty {
 }
 
 /// The bytes of a NUL-terminated C string of any encoding that is not NULL; longer than
-/// [`STRING_MAX`](crate::boundary::STRING_MAX) is refused.
+/// [`STRING_MAX`] is refused.
 macro_rules! raw {
     ($pointer:expr, else $refusal:expr) => {
         // SAFETY: not NULL, and NUL-terminated: the C caller's duty.

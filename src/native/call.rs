@@ -118,14 +118,14 @@ pub unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Error> {
 /// See [`text_or_empty!`].
 ///
 /// # Safety
-/// As [`text`].
+/// As [`text()`].
 #[inline(never)]
 pub unsafe fn text_or_empty<'a>(text: *const c_char) -> Result<&'a str, Error> {
     // SAFETY: the caller's promise.
     if text.is_null() { Ok("") } else { unsafe { self::text(text) } }
 }
 
-/// As [`native_call!`], for a call with an answer of its own, which is `$otherwise` unless the work writes `*$answer`.
+/// As `native_call!`, for a call with an answer of its own, which is `$otherwise` unless the work writes `*$answer`.
 macro_rules! answer_call {
     ($answer:ident = $otherwise:expr, $($call:tt)*) => {{
         let mut answer = $otherwise;

@@ -7,7 +7,7 @@
 //!
 //! [`mod@device`] is one device and its lock. Its [`provider`] is a table of C functions ([`table`], [`c_platform`]) or, on
 //! hosts, Rust ([`rust_platform`]). The exports stand by subject: [`lifecycle`], [`configuration`], [`network`],
-//! [`ota`], [`event`], [`failure`], [`http`], [`storage_check`]; those of a device go through [`call`]. What they refuse leaves a line: [`refusal`].
+//! [`ota`], [`event`], [`failure`], [`http`], [`storage_check`]; those of a device go through [`mod@call`]. What they refuse leaves a line: [`refusal`].
 
 #[macro_use]
 mod refusal;

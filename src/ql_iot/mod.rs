@@ -1,6 +1,6 @@
 //! `Ql_iot*` and `Quos_*`: the drop-in API of existing applications over one process-wide device.
 //!
-//! One file per family of functions: [`config`], [`ota`], [`ttlv`], [`business`], [`system`], [`location`], [`text`], and
+//! One file per family of functions: [`config`], [`ota`], [`ttlv`], [`business`], [`system`], [`location`], [`mod@text`], and
 //! those that are refused: [`gateway`], [`http_ota`], [`modbus`], [`unserved`]. Prototypes, return values and rules are those of
 //! QUECTHING.md 1.2 to 1.6; for oddities of the vendor's library the return value is the same and the effect is safe:
 //! nothing is sent and nothing stored. [`lists`] alone allocates, by the C allocator.

@@ -64,12 +64,16 @@ fn summary(times: &[(&str, Duration, bool)]) {
     println!("stages: {passed} passed, {} failed", times.len() - passed);
 }
 
-/// Formatting, which room uses which, lints, the C headers, which build.rs compares with the sources, and what the
-/// dependencies are.
+/// Formatting, which room uses which, lints, rustdoc's too, the C headers, which build.rs compares with the sources, and what
+/// the dependencies are.
 fn form() -> Outcome {
     run_cargo(&["fmt", "--all", "--check"])?;
     run_cargo(&["test", "--quiet", "--locked", "--package", "xtask"])?;
     run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    let mut docs =
+        cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"]);
+    // Private items are documented too, so links to them lead somewhere.
+    run_command(docs.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))?;
     deny::check()
 }
 

@@ -217,7 +217,7 @@ impl<'b> Agent<'b> {
         true
     }
 
-    /// The value of an event with [`EventValue::Received`], until the next event is taken or the next poll begins: the
+    /// The value of an event with `EventValue::Received`, until the next event is taken or the next poll begins: the
     /// payload with a NUL behind it, which does not count. Of 10211 the payload's ids with the packet id before them, at
     /// an even address. The bytes stay where they are through every call but [`Agent::next_event`] and [`Agent::poll`].
     pub fn received(&mut self) -> &mut [u8] {

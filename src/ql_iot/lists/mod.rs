@@ -270,7 +270,7 @@ fn created(registry: &mut *mut List) -> *mut List {
     list
 }
 
-/// Appends the elements of `parsed`, which is nested no more than [`TTLV_DEPTH`] deep. `false`: no memory for all.
+/// Appends the elements of `parsed`, which is nested no more than `TTLV_DEPTH` deep. `false`: no memory for all.
 ///
 /// # Safety
 /// `list` is alive.
