@@ -162,7 +162,7 @@ fn filled(route: &Route) -> String {
         .replace("{delivery}", "1")
         .replace("{action}", "confirm");
     assert!(!path.contains('{'), "{path}: name a thing for it here");
-    if ["/metrics", "/health", "/ready"].contains(&route.path) { format!("/{path}") } else { path }
+    if route.root.is_empty() { format!("/{path}") } else { path }
 }
 
 /// Role and product of a caller; none: an end user, or nobody.

@@ -595,6 +595,24 @@ async fn under_way(data: &Path) {
 }
 
 #[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("man");
+    let program = env!("CARGO_BIN_EXE_quecota-center");
+    let output = Command::new(program).args(["man", "--to"]).arg(&to).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let page =
+        |name: &str| fs::read_to_string(to.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(page("quecota-center.1").contains("quecota\\-center\\-plan(1)"));
+    assert!(page("quecota-center-plan-create.1").contains("\\-\\-time\\-zone"));
+    let listed = String::from_utf8(Command::new(program).arg("--help").output().unwrap().stdout).unwrap();
+    let commands = listed.lines().skip_while(|line| !line.starts_with("Commands")).skip(1);
+    for name in commands.map_while(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+        page(&format!("quecota-center-{name}.1"));
+    }
+}
+
+#[test]
 fn completions_know_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let program = env!("CARGO_BIN_EXE_quecota-center");

@@ -26,10 +26,11 @@ pub const TEST: &[Package] = &[
     ("pkg-config", "finds the installed library for another project"),
     ("mosquitto", "a broker that is not ours"),
     ("openssl", "makes the certificate of docs/security.md"),
+    ("curl", "runs the commands of docs/api.md"),
     ("libmosquitto-dev", "MQTT of the example with a platform of its own"),
     ("libcurl4-openssl-dev", "HTTP of that example"),
     ("postgresql", "the center's second database"),
-    ("python3-venv", "holds the S3 server of the tests, and what checks the dependencies"),
+    ("python3-venv", "holds the S3 server of the tests, what checks the dependencies, and what tries the API"),
     ("git", "fetches the advisories about them"),
     ("haproxy", "stands before the centers of the tests"),
     ("prometheus", "its promtool reads the files in ops"),
@@ -98,6 +99,14 @@ const S3_SERVER: &[&str] = &["moto[s3]==5.1.14", "flask==3.1.3", "flask-cors==6.
 /// The S3 server's program; installed if it is not there.
 pub fn s3_server() -> Outcome<PathBuf> {
     Ok(python("an S3 server", "s3-server", S3_SERVER)?.join("moto_server"))
+}
+
+/// Python packages that try the API against its description, and make a client of it. 15 seconds and 140 MB, once.
+const API_TOOLS: &[&str] = &["schemathesis==4.32.5", "openapi-python-client==0.29.1"];
+
+/// The folder of the programs that the API's tests need; installed if they are not there.
+pub fn api_tools() -> Outcome<PathBuf> {
+    python("the API's test tools", "api-tools", API_TOOLS)
 }
 
 /// Programs that check what the dependencies are, built by others: 40 MB, where building them takes a quarter of an hour.

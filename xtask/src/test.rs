@@ -24,6 +24,9 @@ const LONG: &[Stage] = &[
 /// Lives of the center that its simulation plays with `--long`.
 const CENTER_SEEDS: &str = "5000";
 
+/// Requests of each operation of the API that schemathesis makes by chance with `--long`.
+const API_EXAMPLES: &str = "100";
+
 /// Names the file in which tests leave a line about what they counted.
 const FIGURES: &str = "QUECOTA_FIGURES";
 
@@ -90,11 +93,13 @@ fn rust() -> Outcome {
     let cluster = Cluster::start()?;
     let s3_server = setup::s3_server()?;
     let oidc_provider = setup::oidc_provider()?;
+    let api_tools = setup::api_tools()?;
     let figures = Folder::new("figures")?;
     let counted = figures.path().join("counted");
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env(FIGURES, &counted);
     tests.env("QUECOTA_TEST_S3", s3_server).env("QUECOTA_TEST_OIDC", oidc_provider);
+    tests.env("QUECOTA_TEST_API_TOOLS", api_tools);
     tests.env("QUECOTA_EXAMPLES", &built).env("QUECOTA_PORT_EXAMPLES", port_examples);
     tests.env("QUECOTA_C_TESTS", built.join("tests"));
     let outcome = run_command(&mut tests);
@@ -115,7 +120,11 @@ fn long() -> Outcome {
     show(&counted);
     let mut lives = cargo(&["test", "--package", "quecota-center", "--locked", "--test", "simulation"]);
     lives.args(["--", "--nocapture"]).env("QUECOTA_SEEDS", CENTER_SEEDS);
-    outcome.and(run_command(&mut lives))
+    let lived = run_command(&mut lives);
+    let mut api = cargo(&["test", "--package", "quecota-center", "--locked", "--test", "schemathesis"]);
+    api.args(["--", "--nocapture"]).env("QUECOTA_API_EXAMPLES", API_EXAMPLES);
+    let described = run_command(api.env("QUECOTA_TEST_API_TOOLS", setup::api_tools()?));
+    outcome.and(lived).and(described)
 }
 
 /// What the tests counted, sorted so that what belongs together stands together.

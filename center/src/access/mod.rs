@@ -57,6 +57,7 @@ pub use principal::{Caller, EndUser, Principal, Session, Sort};
 pub use token::NewSecret;
 
 use password::Passwords;
+pub use principal::COOKIE as SESSION_COOKIE;
 use principal::cookie_of;
 use single_sign_on::Provider;
 

@@ -11,7 +11,8 @@ use crate::rules::{DeviceKey, ProductKey};
 use crate::store::Account;
 
 /// Name of the cookie.
-const COOKIE: &str = "quecota_session";
+/// Name of the cookie of a session.
+pub const COOKIE: &str = "quecota_session";
 
 /// What a principal showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

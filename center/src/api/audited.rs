@@ -31,21 +31,64 @@ pub(super) struct Things(Arc<OnceLock<Known>>);
 struct Known {
     look: TowerToHyperService<Router>,
     paths: BTreeSet<&'static str>,
+    /// Paths of things that may be changed on condition.
+    conditional: BTreeSet<&'static str>,
+}
+
+/// The routes of things: those of `GET` that do not list what has a route of its own.
+fn of_things(routes: &[Route]) -> BTreeSet<&'static str> {
+    let lists: BTreeSet<&str> = routes
+        .iter()
+        .filter_map(|route| route.path.rsplit_once('/'))
+        .filter(|(_, last)| last.starts_with('{') && *last != "{action}")
+        .map(|(above, _)| above)
+        .collect();
+    let shown = routes.iter().filter(|route| route.method == Method::GET).map(|route| route.path);
+    shown.filter(|path| !lists.contains(path)).collect()
+}
+
+/// The route of the thing that a request to `route` is about: itself, or the nearest one above it.
+fn nearest(things: &BTreeSet<&'static str>, route: &str) -> Option<&'static str> {
+    let mut route = route;
+    loop {
+        match things.get(route) {
+            Some(found) => return Some(found),
+            None => route = route.rsplit_once('/')?.0,
+        }
+    }
+}
+
+/// The things that can be changed, of those that are no lists.
+pub(super) fn conditional(routes: &[Route]) -> BTreeSet<&'static str> {
+    let things = of_things(routes);
+    let changes = routes.iter().filter(|route| !route.method.is_safe() && route.requires.role().is_some());
+    let changed = changes.filter_map(|route| nearest(&things, route.path));
+    changed.filter(|path| path.ends_with('}') || path.ends_with("/auto-confirm")).collect()
+}
+
+/// Whether a change by this route can be made on condition.
+pub(super) fn is_conditional(routes: &[Route], route: &Route) -> bool {
+    let thing = nearest(&of_things(routes), route.path);
+    thing.is_some_and(|thing| conditional(routes).contains(thing))
 }
 
 impl Things {
     /// `look` answers the `GET` requests of `routes` to everybody.
     pub(super) fn are(&self, look: Router, routes: &[Route]) {
-        let lists: BTreeSet<&str> = routes
-            .iter()
-            .filter_map(|route| route.path.rsplit_once('/'))
-            .filter(|(_, last)| last.starts_with('{') && *last != "{action}")
-            .map(|(above, _)| above)
-            .collect();
-        let shown = routes.iter().filter(|route| route.method == Method::GET).map(|route| route.path);
-        let paths = shown.filter(|path| !lists.contains(path)).collect();
+        let (paths, conditional) = (of_things(routes), conditional(routes));
         // Each API is put together once.
-        let _ = self.0.set(Known { look: TowerToHyperService::new(look), paths });
+        let _ = self.0.set(Known { look: TowerToHyperService::new(look), paths, conditional });
+    }
+
+    /// Whether this route shows a thing that may be changed on condition.
+    pub(super) fn is_conditional(&self, route: &str) -> bool {
+        self.0.get().is_some_and(|known| known.conditional.contains(route))
+    }
+
+    /// The path of the thing that a change of the route `route` at `path` is about, if it may be made on condition.
+    pub(super) fn conditional(&self, route: &str, path: &str) -> Option<String> {
+        let thing = nearest(&self.0.get()?.paths, route)?;
+        if self.is_conditional(thing) { self.path(route, path) } else { None }
     }
 
     /// The path of the thing that a request to `path`, of the route `route`, is about.
@@ -59,7 +102,7 @@ impl Things {
     }
 
     /// The thing as it is now; none: it is not there.
-    async fn now(&self, path: &str, extensions: &Extensions) -> Option<Value> {
+    pub(super) async fn now(&self, path: &str, extensions: &Extensions) -> Option<Value> {
         let mut request = Request::builder().uri(path).body(Body::empty()).ok()?;
         request.extensions_mut().clone_from(extensions);
         let answer = self.0.get()?.look.call(request).await.ok()?;
@@ -152,7 +195,7 @@ async fn write(audited: Audited, status: StatusCode, answer: Option<Value>, afte
 }
 
 /// The response, and what it says if that is JSON of some reasonable length.
-async fn look_into(response: Response) -> Result<(Response, Option<Value>), ApiError> {
+pub(super) async fn look_into(response: Response) -> Result<(Response, Option<Value>), ApiError> {
     let is_short = response.body().size_hint().upper().is_some_and(|bytes| bytes <= LOOKED_INTO);
     if !is_short {
         return Ok((response, None));

@@ -2,34 +2,36 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::Api;
+use super::answer::{Created, Deleted};
 use super::error::ApiError;
 use super::extract::{Asked, Body, Named};
 use super::page::{Answer, Part};
-use crate::rules::{ComponentNo, ProductKey};
+use crate::rules::{ComponentKind, ComponentNo, ProductKey};
 use crate::store::Component;
 
 /// A new component.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct New {
     /// Identifier, as devices report it.
+    #[schemars(with = "ComponentNo")]
     id: String,
     /// `module` or `mcu`.
     #[serde(rename = "type")]
+    #[schemars(with = "ComponentKind")]
     kind: String,
 }
 
 /// What may change; the identifier is in the devices' firmware.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Changes {
     /// `module` or `mcu`.
     #[serde(rename = "type")]
+    #[schemars(with = "ComponentKind")]
     kind: String,
 }
 
@@ -52,11 +54,11 @@ pub(super) async fn add(
     State(api): State<Api>,
     Named(product): Named<ProductKey>,
     Body(new): Body<New>,
-) -> Result<(StatusCode, Json<Component>), ApiError> {
+) -> Result<Created<Component>, ApiError> {
     ApiError::check_seen("component", &new.id)?;
     let component =
         api.engine.create_component(&product, &ComponentNo::new(new.id)?, new.kind.parse()?).await?;
-    Ok((StatusCode::CREATED, Json(component)))
+    Ok(Created(component))
 }
 
 /// `PATCH /products/{pk}/components/{component}`: changes the type of a component that no package or plan is for.
@@ -72,7 +74,7 @@ pub(super) async fn edit(
 pub(super) async fn delete(
     State(api): State<Api>,
     Named((product, id)): Named<(ProductKey, ComponentNo)>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Deleted<ComponentNo>>, ApiError> {
     api.engine.delete_component(&product, &id).await?;
-    Ok(Json(json!({ "deleted": id })))
+    Ok(Json(Deleted { deleted: id }))
 }

@@ -1,12 +1,19 @@
 //! What a request brings, read before its handler runs: names in the path, the query, a JSON body.
 //! A part that cannot be read is refused with the API's own error.
 
+use std::convert::Infallible;
+use std::marker::PhantomData;
+
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::openapi::operation::{Input, Shape};
 use crate::rules::upgrade::UserAction;
 use crate::rules::{AccountName, ComponentNo, DeliveryId, DeviceKey, ProductKey, WebhookId};
 use crate::store::{PackageId, PlanId, UpgradeId};
@@ -160,5 +167,138 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalBody<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let body = axum::body::Bytes::from_request(request, state).await?;
         Ok(Self(serde_json::from_slice(if body.is_empty() { b"{}" } else { &body })?))
+    }
+}
+
+/// The body of a request as JSON that the handler reads itself, as a `T`.
+pub(super) struct Raw<T>(pub(super) Value, pub(super) PhantomData<T>);
+
+impl<S: Send + Sync, T> FromRequest<S> for Raw<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let Body(value) = Body::from_request(request, state).await?;
+        Ok(Self(value, PhantomData))
+    }
+}
+
+/// Where a stream of events that broke off goes on.
+pub(super) struct LastEventId(pub(super) HeaderMap);
+
+/// In which languages texts are wanted.
+pub(super) struct AcceptLanguage(pub(super) HeaderMap);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.clone()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AcceptLanguage {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.clone()))
+    }
+}
+
+/// A CSV file, whole.
+pub(super) struct CsvText(pub(super) String);
+
+impl<S: Send + Sync> FromRequest<S> for CsvText {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = axum::body::Bytes::from_request(request, state).await?;
+        let text = String::from_utf8(bytes.into());
+        text.map(Self).map_err(|error| {
+            let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            ApiError::invalid("text", "file", &shown, "a CSV file is UTF-8 text")
+        })
+    }
+}
+
+impl Input for CsvText {
+    fn describe(shape: &mut Shape) {
+        csv_body(shape);
+    }
+}
+
+/// A CSV file, read while it comes in.
+pub(super) struct CsvStream(pub(super) axum::body::Body);
+
+impl<S: Send + Sync> FromRequest<S> for CsvStream {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(request.into_body()))
+    }
+}
+
+impl Input for CsvStream {
+    fn describe(shape: &mut Shape) {
+        csv_body(shape);
+    }
+}
+
+fn csv_body(shape: &mut Shape) {
+    let description = "Device keys, one a line, in the first column; what stands behind them does not count.";
+    shape.body("text/csv", true, json!({ "type": "string", "description": description, "minLength": 1 }));
+}
+
+/// The form of a version package; it is read while it comes in.
+pub(super) struct Upload(pub(super) Request);
+
+impl<S: Send + Sync> FromRequest<S> for Upload {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(request))
+    }
+}
+
+impl<A: JsonSchema> Input for Named<A> {
+    fn describe(shape: &mut Shape) {
+        shape.path::<A>();
+    }
+}
+
+impl<T: JsonSchema> Input for Asked<T> {
+    fn describe(shape: &mut Shape) {
+        shape.query::<T>();
+    }
+}
+
+impl<T: JsonSchema> Input for Body<T> {
+    fn describe(shape: &mut Shape) {
+        shape.json_body::<T>(true);
+    }
+}
+
+impl<T: JsonSchema> Input for Raw<T> {
+    fn describe(shape: &mut Shape) {
+        shape.json_body::<T>(true);
+    }
+}
+
+impl<T: JsonSchema> Input for OptionalBody<T> {
+    fn describe(shape: &mut Shape) {
+        shape.json_body::<T>(false);
+    }
+}
+
+impl Input for LastEventId {
+    fn describe(shape: &mut Shape) {
+        let description = "The `id` of the last event that was seen, after a broken connection.";
+        shape.header("Last-Event-ID", description, json!({ "type": "string" }));
+    }
+}
+
+impl Input for AcceptLanguage {
+    fn describe(shape: &mut Shape) {
+        let description = "Languages of the texts, the dearest first (RFC 9110).";
+        shape.header("Accept-Language", description, json!({ "type": "string" }));
     }
 }

@@ -1,15 +1,15 @@
 //! Lets nobody in who may not: what a route requires is checked before its handler sees the request.
 
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Extensions, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::Api;
-use super::audited;
 use super::error::ApiError;
-use super::routes::Requires;
-use super::suggest;
+use super::idempotency::{self, Begun};
+use super::routes::{BodyLimit, Requires};
+use super::{audited, condition, suggest};
 use crate::access::{AccessError, Caller, Principal, Role};
 use crate::peer::Peer;
 use crate::rules::{DeviceKey, ProductKey};
@@ -21,6 +21,7 @@ pub(super) struct Guard {
     pub(super) api: Api,
     pub(super) path: &'static str,
     pub(super) requires: Requires,
+    pub(super) limit: BodyLimit,
 }
 
 /// Middleware of one route: lets a request pass whose caller has what the route requires. What those who run the center
@@ -52,17 +53,53 @@ pub(super) async fn check(
         }
     }
     request.extensions_mut().insert(caller.clone());
-    let Caller::Staff(principal) = &caller else { return Ok(next.run(request).await) };
-    let answer = if request.method().is_safe() {
-        next.run(request).await
-    } else {
-        let action = format!("{} {}", request.method(), guard.path);
-        audited::run(&guard.api, &action, guard.path, principal, request, next).await?
-    };
-    Ok(suggest::added(&guard.api, principal, &names, answer).await)
+    if request.method().is_safe() {
+        let headers = request.headers().clone();
+        let mut answer = next.run(request).await;
+        if guard.api.things.is_conditional(guard.path) {
+            answer = condition::tagged(&headers, answer).await?;
+        }
+        return match &caller {
+            Caller::Staff(principal) => Ok(suggest::added(&guard.api, principal, &names, answer).await),
+            Caller::EndUser(_) => Ok(answer),
+        };
+    }
+    guard.change(&caller, &names, request, next).await
 }
 
 impl Guard {
+    /// Runs a request that changes something.
+    async fn change(
+        &self,
+        caller: &Caller,
+        names: &RawPathParams,
+        request: Request,
+        next: Next,
+    ) -> Result<Response, ApiError> {
+        let thing = self.api.things.conditional(self.path, request.uri().path());
+        let mut known = Extensions::new();
+        known.insert(caller.clone());
+        // Held until the change is made.
+        let _held = condition::check(&self.api, request.headers(), thing.as_deref(), &known).await?;
+        let Caller::Staff(principal) = caller else { return Ok(next.run(request).await) };
+        let begun = if request.method() == Method::POST {
+            idempotency::begin(&self.api, &principal.to_string(), self.limit, request).await?
+        } else {
+            Begun::New(request, None)
+        };
+        let (request, once) = match begun {
+            Begun::New(request, once) => (request, once),
+            Begun::Known(answer) => return Ok(answer),
+        };
+        let action = format!("{} {}", request.method(), self.path);
+        let run = audited::run(&self.api, &action, self.path, principal, request, next).await;
+        let answer = suggest::added(&self.api, principal, names, run.into_response()).await;
+        match once {
+            Some(once) => once.end(answer).await,
+            None => Ok(answer),
+        }
+    }
+
     async fn check_staff(
         &self,
         principal: &Principal,

@@ -2,16 +2,14 @@
 //! is nobody's business but the operator's.
 
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
 
 use super::Api;
+use super::answer::Metrics;
 use super::error::ApiError;
 
 /// The figures now.
-pub async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, ApiError> {
+pub async fn metrics(State(api): State<Api>) -> Result<Metrics, ApiError> {
     let in_flight = api.engine.store().read().await?.count_in_flight().await?;
     let text = api.engine.metrics().text(in_flight).map_err(|error| ApiError::internal(&error))?;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, kind)], text))
+    Ok(Metrics(text))
 }

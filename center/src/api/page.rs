@@ -11,10 +11,13 @@ const LIMIT: i64 = 100;
 const LIMIT_MAX: i64 = 1_000;
 
 /// Which part of a list is asked for: `?after=...&limit=...`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Part {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// Items of a page at most.
+    #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
 
@@ -82,7 +85,8 @@ impl<R> Gathered<R> {
 }
 
 /// A page of a list: `next` is the `after` of the next page; null: this is the last one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub(super) struct Answer<T> {
     pub(super) items: Vec<T>,
     pub(super) next: Option<String>,

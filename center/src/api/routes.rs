@@ -1,14 +1,16 @@
 //! The table of routes. A route cannot be entered without saying what it requires of its caller.
 
+use std::fmt;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, on};
 
 use super::Api;
 use super::guard::{self, Guard};
+use super::openapi::operation::{Operation, Shape};
 use crate::access::Role;
 
 /// What a route requires of its caller. There is no default.
@@ -49,17 +51,81 @@ impl Requires {
     }
 }
 
+impl Requires {
+    /// What the role must reach to, in one word.
+    #[must_use]
+    pub fn reach(self) -> &'static str {
+        match self {
+            Requires::Nothing(_) => "nothing",
+            Requires::Anywhere(_) => "anywhere",
+            Requires::Everywhere(_) => "everywhere",
+            Requires::Product(_) => "product",
+            Requires::Device(_) => "device",
+            Requires::Plan(_) => "plan",
+            Requires::Package(_) => "package",
+            Requires::Verification(_) => "verification",
+        }
+    }
+}
+
+impl fmt::Display for Requires {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (role, reach) = match self {
+            Requires::Nothing(why) => return write!(f, "nothing: {why}"),
+            Requires::Anywhere(role) => (role, ", for whatever products: only these are shown"),
+            Requires::Everywhere(role) => (role, " for every product"),
+            Requires::Product(role) => (role, " for the product"),
+            Requires::Device(role) => {
+                (role, " for the device's product, or an end user's token for the device")
+            }
+            Requires::Plan(role) => (role, " for the plan's product"),
+            Requires::Package(role) => (role, " for the package's product"),
+            Requires::Verification(role) => (role, " for the product of the verified package"),
+        };
+        write!(f, "the role {role}{reach}")
+    }
+}
+
 /// One route, as tests and the API's description see it.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// Its method.
     pub method: Method,
-    /// Its path, with `{names}`, below `/api/v1` unless it begins with `//`.
+    /// What its path is below: `/api/v1`, or nothing.
+    pub root: &'static str,
+    /// Its path, with `{names}`.
     pub path: &'static str,
     /// What it requires.
     pub requires: Requires,
     /// What it does, in one line.
     pub summary: &'static str,
+    /// Says what it takes and answers.
+    pub(super) describe: fn(&mut Shape),
+}
+
+impl Route {
+    /// Its path from the root of the server on.
+    #[must_use]
+    pub fn full_path(&self) -> String {
+        format!("{}{}", self.root, self.path)
+    }
+
+    /// Its name for programs: the words of the summary.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let letters = self.summary.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { ' ' });
+        let letters: String = letters.collect::<String>().to_ascii_lowercase();
+        let words = letters.split_whitespace().filter(|word| !["a", "an", "the"].contains(word));
+        words.collect::<Vec<_>>().join("_")
+    }
+
+    /// The group that it belongs to: the first part of its path.
+    #[must_use]
+    pub fn tag(&self) -> &'static str {
+        let first = self.path.split('/').nth(1).unwrap_or_default();
+        let device = self.path.contains("/devices") && first == "products";
+        if device { "devices" } else { first }
+    }
 }
 
 /// How much a request may bring.
@@ -78,14 +144,15 @@ pub(super) struct Routes {
     /// The `GET` routes without their guards.
     look: Router<Api>,
     listed: Vec<Route>,
+    root: &'static str,
     limit: BodyLimit,
 }
 
 impl Routes {
     /// None yet.
-    pub(super) fn of(api: &Api, limit: BodyLimit) -> Self {
+    pub(super) fn of(api: &Api, root: &'static str, limit: BodyLimit) -> Self {
         let (router, look) = (Router::new(), Router::new());
-        Self { api: api.clone(), router, look, listed: Vec::new(), limit }
+        Self { api: api.clone(), router, look, listed: Vec::new(), root, limit }
     }
 
     /// The same routes; those that follow take bodies up to another limit.
@@ -93,75 +160,29 @@ impl Routes {
         Self { limit, ..self }
     }
 
-    pub(super) fn get<T: 'static>(
-        self,
-        path: &'static str,
-        requires: Requires,
-        summary: &'static str,
-        handler: impl Handler<T, Api>,
-    ) -> Self {
-        self.add(Method::GET, path, requires, summary, on(MethodFilter::GET, handler))
-    }
-
-    pub(super) fn post<T: 'static>(
-        self,
-        path: &'static str,
-        requires: Requires,
-        summary: &'static str,
-        handler: impl Handler<T, Api>,
-    ) -> Self {
-        self.add(Method::POST, path, requires, summary, on(MethodFilter::POST, handler))
-    }
-
-    pub(super) fn put<T: 'static>(
-        self,
-        path: &'static str,
-        requires: Requires,
-        summary: &'static str,
-        handler: impl Handler<T, Api>,
-    ) -> Self {
-        self.add(Method::PUT, path, requires, summary, on(MethodFilter::PUT, handler))
-    }
-
-    pub(super) fn patch<T: 'static>(
-        self,
-        path: &'static str,
-        requires: Requires,
-        summary: &'static str,
-        handler: impl Handler<T, Api>,
-    ) -> Self {
-        self.add(Method::PATCH, path, requires, summary, on(MethodFilter::PATCH, handler))
-    }
-
-    pub(super) fn delete<T: 'static>(
-        self,
-        path: &'static str,
-        requires: Requires,
-        summary: &'static str,
-        handler: impl Handler<T, Api>,
-    ) -> Self {
-        self.add(Method::DELETE, path, requires, summary, on(MethodFilter::DELETE, handler))
-    }
-
-    fn add(
+    /// One more route. Its handler says by its types what it takes and answers.
+    pub(super) fn add<T: 'static, H: Operation<T>>(
         mut self,
-        method: Method,
-        path: &'static str,
+        (method, path): (Method, &'static str),
         requires: Requires,
         summary: &'static str,
-        handler: MethodRouter<Api>,
+        handler: H,
     ) -> Self {
+        // Each method of the table is one of the methods that a router knows.
+        let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+        let handler = on(filter, handler);
         if method == Method::GET {
             self.look = self.look.route(path, handler.clone());
         }
-        let guard = Guard { api: self.api.clone(), path, requires };
+        let guard = Guard { api: self.api.clone(), path, requires, limit: self.limit };
         let limit = match self.limit {
             BodyLimit::Bytes(most) => DefaultBodyLimit::max(most),
             BodyLimit::ByHandler => DefaultBodyLimit::disable(),
         };
         let handler = handler.layer(limit).layer(from_fn_with_state(guard, guard::check));
         self.router = self.router.route(path, handler);
-        self.listed.push(Route { method, path, requires, summary });
+        let describe = H::describe;
+        self.listed.push(Route { method, root: self.root, path, requires, summary, describe });
         self
     }
 

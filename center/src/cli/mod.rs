@@ -19,8 +19,9 @@ mod user;
 mod webhook;
 mod why;
 
+use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -57,6 +58,12 @@ pub enum Command {
         /// The shell
         #[arg(value_enum)]
         shell: Shell,
+    },
+    /// Write the manual pages of all commands into a folder: `man ./quecota-center-plan.1`
+    Man {
+        /// The folder; it is made if it is not there
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
     },
     /// Products: what devices are, with the key and secret that they log in with
     #[command(arg_required_else_help = true)]
@@ -279,6 +286,7 @@ pub fn run(command: Command) -> Result<(), ClientError> {
             clap_complete::generate(shell, &mut Cli::command(), "quecota-center", &mut script);
             return print(&script);
         }
+        Command::Man { to } => return manual(&to),
         Command::Product { connection, command } => (connection, Box::new(command)),
         Command::Component { connection, command } => (connection, Box::new(command)),
         Command::Package { connection, command } => (connection, Box::new(command)),
@@ -296,6 +304,13 @@ pub fn run(command: Command) -> Result<(), ClientError> {
     let client = client::Client::new(&connection)?;
     let answer = request.run(&client)?;
     show(&answer, connection.output())
+}
+
+fn manual(folder: &Path) -> Result<(), ClientError> {
+    let wrong =
+        |error: io::Error| ClientError::File { path: folder.display().to_string(), cause: error.to_string() };
+    fs::create_dir_all(folder).map_err(wrong)?;
+    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder).map_err(wrong)
 }
 
 fn show(answer: &Answer, output: Output) -> Result<(), ClientError> {

@@ -12,7 +12,7 @@ use crate::rules::{DeviceKey, ProductKey};
 use crate::store::{Device, DeviceId, StoreError};
 
 /// Connections of a device that took over one another.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct TakenOver {
     /// How often.
     pub times: i64,

@@ -19,7 +19,7 @@ use crate::rules::{ComponentNo, DeviceKey, Title};
 use crate::store::{Device, PackageId, Plan, PlanId, Reader};
 
 /// What activating a plan now would do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct DryRun {
     /// The time that it holds for.
     pub now: Millis,
@@ -42,7 +42,7 @@ pub struct DryRun {
 }
 
 /// Devices with the same outcome for the same reason.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Forecast {
     /// What would happen to them.
     pub outcome: Outcome,

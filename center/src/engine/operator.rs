@@ -44,7 +44,7 @@ pub enum Chosen {
 }
 
 /// What became of an order.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Ordered {
     /// Devices for which it was done.
     pub done: u64,
@@ -55,7 +55,7 @@ pub struct Ordered {
 }
 
 /// A device that stays as it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Left {
     /// The device.
     pub device: DeviceKey,

@@ -24,7 +24,7 @@ pub struct Why {
 }
 
 /// How many of a plan's devices stand where.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct BlockedDevices {
     /// The time that it holds for.
     pub now: Millis,
@@ -39,7 +39,7 @@ pub struct BlockedDevices {
 }
 
 /// Whose devices a plan's are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Population {
     /// Every device of the product.
@@ -49,7 +49,7 @@ pub enum Population {
 }
 
 /// The devices of which one thing is true.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct BlockedBy {
     /// It, in one word.
     pub condition: &'static str,

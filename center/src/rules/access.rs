@@ -19,8 +19,9 @@ words! {
 }
 
 /// Which products a role reaches to.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 pub enum ProductScope {
     /// These.
     Only(BTreeSet<ProductKey>),
@@ -57,13 +58,30 @@ impl ProductScope {
 }
 
 /// A device by its two names, written `product/device`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct DeviceName {
     /// Product key.
     pub product: ProductKey,
     /// Device key.
     pub device: DeviceKey,
+}
+
+impl schemars::JsonSchema for DeviceName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "DeviceName".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string", "description": "PRODUCT/DEVICE, the two keys.",
+            "pattern": "^[A-Za-z0-9_.:-]{1,32}/[A-Za-z0-9_.:-]{1,32}$",
+        })
+    }
 }
 
 impl std::fmt::Display for DeviceName {

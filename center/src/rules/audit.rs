@@ -11,7 +11,7 @@ use crate::clock::Millis;
 pub const BEGINNING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What was done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Change {
     /// When.
     pub at: Millis,
@@ -32,7 +32,7 @@ pub struct Change {
 }
 
 /// A line of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditLine {
     /// Its number: from 1, without gaps.
     pub id: i64,

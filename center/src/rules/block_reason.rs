@@ -11,7 +11,7 @@ use super::{ComponentNo, ProductKey, Version};
 use crate::clock::Millis;
 
 /// Why an upgrade waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
     /// The device refused.
@@ -21,7 +21,7 @@ pub enum Wait {
 }
 
 /// A firmware verification that is not at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Verifying {
     /// Its number.
     pub verification: i64,
@@ -32,7 +32,7 @@ pub struct Verifying {
 }
 
 /// The condition that blocks a device, with its values.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum BlockReason {
     /// The plan is for another product.

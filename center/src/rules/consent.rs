@@ -15,7 +15,7 @@ words! {
 }
 
 /// A window that the end user appointed, from (inclusive) until (exclusive).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Appointment {
     /// It opens.
     pub from: Millis,
@@ -24,7 +24,7 @@ pub struct Appointment {
 }
 
 /// What the end user said last to a plan for a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// Now.

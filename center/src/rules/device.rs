@@ -8,7 +8,7 @@ use super::{ComponentKind, ComponentNo, DeviceKey, ProductKey};
 use crate::clock::Millis;
 
 /// Version of an MCU component, as its device reported it last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ReportedVersion {
     /// The component.
     pub component: ComponentNo,

@@ -5,8 +5,9 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident,)+) => {
         $(
             $(#[$doc])*
-            #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
             #[serde(transparent)]
+            #[schemars(inline)]
             pub struct $name(pub i64);
         )+
     };

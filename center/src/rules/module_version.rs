@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 /// What a device told of its module's version.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub struct ModuleVersion {
     /// The last one told, with the suffix as far as it is known of this firmware.
     #[serde(rename = "module_version")]

@@ -1,5 +1,6 @@
 //! The names of the field as types: a value that exists obeys its rule.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -19,7 +20,7 @@ pub struct NameError {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -37,7 +38,7 @@ macro_rules! name {
                 }
             }
         }
-        name!(@text $name);
+        name!(@text $name, $rule, $pattern);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +46,7 @@ macro_rules! name {
             }
         }
     };
-    (secret $(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $valid:expr) => {
+    (secret $(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -63,7 +64,7 @@ macro_rules! name {
                 }
             }
         }
-        name!(@text $name);
+        name!(@text $name, $rule, $pattern);
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,7 +72,21 @@ macro_rules! name {
             }
         }
     };
-    (@text $name:ident) => {
+    (@text $name:ident, $rule:literal, $pattern:literal) => {
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "description": $rule, "pattern": $pattern })
+            }
+        }
+
         impl $name {
             /// The value as text.
             pub fn as_str(&self) -> &str {
@@ -123,59 +138,70 @@ const FIELD_ENDS: &[char] = &[';', '"'];
 
 name!(
     /// Product key (PK). Part of the client id and of topics (QUECTHING.md 4.1).
-    ProductKey, "product key", "1 to 32 of the letters and digits and - _ . :", key
+    ProductKey, "product key", "1 to 32 of the letters and digits and - _ . :",
+    "^[A-Za-z0-9_.:-]{1,32}$", key
 );
 name!(
     /// Device key (DK): IMEI, MAC or the application's own.
-    DeviceKey, "device key", "1 to 32 of the letters and digits and - _ . :", key
+    DeviceKey, "device key", "1 to 32 of the letters and digits and - _ . :",
+    "^[A-Za-z0-9_.:-]{1,32}$", key
 );
 name!(
     /// Component identifier; stands before a `:` in MCU lists, so it holds none.
     ComponentNo, "component", "1 to 32 bytes, without : ; \" , and control characters",
+    "^[^\\u0000-\\u001f\\u007f-\\u009f:;\",]{1,32}$",
     |value| characters(value, 1, 32) && value.len() <= 32
         && !value.contains(FIELD_ENDS) && !value.contains([':', ','])
 );
 name!(
     /// Version of a component, as devices report it.
     Version, "version", "1 to 64 bytes, without ; \" and control characters",
+    "^[^\\u0000-\\u001f\\u007f-\\u009f;\"]{1,64}$",
     |value| characters(value, 1, 64) && value.len() <= 64 && !value.contains(FIELD_ENDS)
 );
 name!(
     /// Name of a product, a version package or an upgrade plan.
-    Title, "name", "1 to 100 characters, no control characters", |value| characters(value, 1, 100)
+    Title, "name", "1 to 100 characters, no control characters",
+    "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,100}$", |value| characters(value, 1, 100)
 );
 name!(
     /// Remark on a version package; may be empty.
     Remark, "remark", "at most 200 characters",
+    "^[\\s\\S]{0,200}$",
     |value| value.chars().count() <= 200
 );
 name!(
     /// Name of an uploaded file: decides nothing but its format.
     FileName, "file name",
     "1 to 200 characters without / and \\, ending in .bin .zip .rar .pack .mini_1 .mini_2 .py .tar .tar.gz .s19 .bin_1 or .bin_2",
+    "^[^\\u0000-\\u001f\\u007f-\\u009f/\\\\]{1,200}$",
     |value| characters(value, 1, 200) && !value.contains(['/', '\\'])
         && FILE_FORMATS.iter().any(|end| value.len() > end.len() && value.to_ascii_lowercase().ends_with(end))
 );
 name!(
     /// Name of an account: what a person signs in with.
     AccountName, "account", "1 to 64 of the small letters and digits and - _ . @ +",
+    "^[a-z0-9_.@+-]{1,64}$",
     |value| (1..=64).contains(&value.len())
         && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.@+".contains(&byte))
 );
 name!(
     /// Name of an API token: what it is for.
     TokenName, "token name", "1 to 64 of the letters and digits and - _ . @ + :",
+    "^[A-Za-z0-9_.@+:-]{1,64}$",
     |value| (1..=64).contains(&value.len())
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+:".contains(&byte))
 );
 name!(secret
     /// Product secret (PS). Its first 16 bytes are a cipher key (QUECTHING.md 4.2).
     ProductSecret, "product secret", "16 to 32 printable ASCII characters without blank and ;",
+    "^[!-:<-~]{16,32}$",
     |value| (16..=32).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
 );
 name!(secret
     /// Device secret (DS), made by the center.
     DeviceSecret, "device secret", "1 to 32 letters and digits",
+    "^[A-Za-z0-9]{1,32}$",
     |value| (1..=32).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
 );
 
@@ -280,5 +306,32 @@ mod tests {
         assert_eq!(nearest("P2DEMO", names.into_iter()), Some("p2demo"));
         assert_eq!(nearest("valve", names.into_iter()), None);
         assert_eq!(nearest("p", names.into_iter()), None);
+    }
+
+    /// What the description of the API allows is taken; of letters beyond ASCII there may be fewer, for bytes are counted.
+    #[test]
+    fn what_a_pattern_allows_is_a_name() {
+        use proptest::strategy::{Strategy, ValueTree};
+        fn check<T: schemars::JsonSchema + FromStr<Err = NameError>>() {
+            let schema = T::json_schema(&mut schemars::SchemaGenerator::default());
+            let pattern = schema.get("pattern").and_then(|pattern| pattern.as_str()).unwrap();
+            let inner = pattern.trim_start_matches('^').trim_end_matches('$');
+            let texts = proptest::string::string_regex(inner).unwrap();
+            let mut runner = proptest::test_runner::TestRunner::deterministic();
+            for _ in 0..500 {
+                let text = texts.new_tree(&mut runner).unwrap().current();
+                assert!(text.parse::<T>().is_ok() || !text.is_ascii(), "{text:?} fits {pattern}");
+            }
+        }
+        check::<ProductKey>();
+        check::<DeviceKey>();
+        check::<ComponentNo>();
+        check::<Version>();
+        check::<Title>();
+        check::<Remark>();
+        check::<AccountName>();
+        check::<TokenName>();
+        check::<ProductSecret>();
+        check::<DeviceSecret>();
     }
 }

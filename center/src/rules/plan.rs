@@ -206,33 +206,44 @@ words! {
 }
 
 /// Stop by itself when too many fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(extend("additionalProperties" = false))]
 pub struct Halt {
     /// Suspend when more than this share failed, 0..=99 %.
+    #[schemars(range(max = 99))]
     pub percent: u8,
     /// Not before so many devices have finished, 1 or more.
+    #[schemars(range(min = 1))]
     pub after: u32,
 }
 
 /// How hard a plan tries, and on which devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
+#[schemars(extend("additionalProperties" = false))]
 pub struct Strategy {
     /// Further attempts after a failed one, per component: 0..=10.
+    #[schemars(range(max = 10))]
     pub retries: u8,
     /// Minutes until a refused plan is offered again: 10..=1440.
+    #[schemars(range(min = 10, max = 1440))]
     pub refusal_delay: u16,
     /// Lowest RSRP, dBm: -200..=0.
+    #[schemars(range(min = -200, max = 0))]
     pub min_rsrp: Option<i16>,
     /// Lowest battery, 0..=100 %.
+    #[schemars(range(max = 100))]
     pub min_battery: Option<u8>,
     /// First so many devices, then the rest.
+    #[schemars(range(min = 1))]
     pub first_devices: Option<u32>,
     /// Stop by itself.
     pub halt: Option<Halt>,
     /// Devices that may upgrade at the same time.
+    #[schemars(range(min = 1))]
     pub max_in_flight: Option<u32>,
     /// Offers a minute.
+    #[schemars(range(min = 1))]
     pub max_per_minute: Option<u32>,
 }
 
@@ -252,7 +263,8 @@ impl Default for Strategy {
 }
 
 /// Version package that a plan brings to a component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(extend("additionalProperties" = false))]
 pub struct PlanComponent {
     /// The component.
     pub component: ComponentNo,
@@ -261,7 +273,7 @@ pub struct PlanComponent {
 }
 
 /// Everything that an operator enters, lists of devices aside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlanSettings {
     /// Unique name.
     pub name: Title,
@@ -431,7 +443,7 @@ pub enum PackageFound {
 }
 
 /// Whether the operator agrees that the plan takes the place of others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Supersede {
     /// Refuse if another active plan has the same component.

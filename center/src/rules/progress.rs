@@ -133,7 +133,9 @@ pub enum Ended {
 }
 
 /// Devices of a plan by state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub struct Figures {
     /// No Update Required.
     pub not_required: u64,

@@ -13,13 +13,29 @@ use super::names::NameError;
 use crate::clock::Millis;
 
 /// An IANA time zone, of the data in this program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Zone {
     name: String,
     /// Its clock; UTC's if this program does not know the zone, and nothing is offered by it then.
     clock: TimeZone,
     is_known: bool,
+}
+
+impl schemars::JsonSchema for Zone {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Zone".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string", "description": "IANA time zone.", "examples": ["Europe/Berlin", "UTC"],
+        })
+    }
 }
 
 impl Zone {
@@ -88,9 +104,28 @@ impl From<Zone> for String {
 }
 
 /// A time of day in minutes: 0..=1439, written `02:30`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct TimeOfDay(u16);
+
+impl schemars::JsonSchema for TimeOfDay {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TimeOfDay".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string", "description": "Hours and minutes, 00:00 to 23:59.",
+            "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        })
+    }
+}
 
 impl TimeOfDay {
     /// Minutes since midnight, if there are so many.
@@ -148,7 +183,8 @@ impl From<TimeOfDay> for String {
 }
 
 /// A daily window, from (inclusive) until (exclusive); it crosses midnight when `until` is the earlier one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(extend("additionalProperties" = false))]
 pub struct PushPeriod {
     /// It opens.
     pub from: TimeOfDay,

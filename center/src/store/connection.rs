@@ -87,12 +87,17 @@ impl Store {
     /// Until the value is dropped, no other center gives contents of packages their names or takes them away. Inside one
     /// process the caller takes care of that.
     pub async fn lock_naming(&self) -> Result<Option<Writer>> {
+        self.lock_all("package_files_naming").await
+    }
+
+    /// Holds a lock of all centers; none: there is one center, and the caller takes care.
+    pub(super) async fn lock_all(&self, table: &'static str) -> Result<Option<Writer>> {
         if self.backend == Backend::Sqlite {
             return Ok(None);
         }
         let mut writer = self.write().await?;
         writer.outlast().await?;
-        writer.lock_table("package_files_naming").await?;
+        writer.lock_table(table).await?;
         Ok(Some(writer))
     }
 

@@ -8,9 +8,9 @@ use crate::clock::Millis;
 use crate::rules::consent::{Answer, Appointment, AutoConfirm};
 
 /// An end user's last word to a plan for a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct UserConsent {
-    /// What he said.
+    /// What they said.
     pub answer: Answer,
     /// When.
     pub at: Millis,

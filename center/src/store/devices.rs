@@ -18,7 +18,7 @@ use crate::rules::{DeviceId, DeviceKey, DeviceSecret, ProductKey};
 use crate::seal::{Place, Sealed};
 
 /// A value that a device reported, and when on its present connection; `at` is none for a value of an earlier one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Reading {
     /// The value.
     pub value: i64,
@@ -27,7 +27,7 @@ pub struct Reading {
 }
 
 /// A device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Device {
     /// Number.
     pub id: DeviceId,

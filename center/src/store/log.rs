@@ -8,7 +8,7 @@ use crate::clock::Millis;
 use crate::rules::{ComponentNo, DeviceId, UpgradeId};
 
 /// A line of an upgrade's log.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct LogEntry {
     /// Number, in the order of writing.
     pub id: i64,

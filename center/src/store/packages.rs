@@ -9,7 +9,7 @@ use crate::rules::plan::PlanState;
 use crate::rules::{ComponentNo, FileName, PackageId, PlanId, ProductKey, Remark, Title, Version};
 
 /// Full or delta.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum PackageKind {
     /// Fits on every version.
@@ -32,16 +32,19 @@ impl PackageKind {
 }
 
 /// Digests of a file's content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Digests {
     /// MD5.
     #[serde(serialize_with = "as_hex")]
+    #[schemars(with = "String", regex(pattern = "^[0-9a-f]{32}$"))]
     pub md5: [u8; 16],
     /// CRC-32/ISO-HDLC.
     #[serde(serialize_with = "crc_as_hex")]
+    #[schemars(with = "String", regex(pattern = "^[0-9a-f]{8}$"))]
     pub crc32: u32,
     /// SHA-256.
     #[serde(serialize_with = "as_hex")]
+    #[schemars(with = "String", regex(pattern = "^[0-9a-f]{64}$"))]
     pub sha256: [u8; 32],
 }
 
@@ -57,7 +60,7 @@ fn crc_as_hex<S: Serializer>(crc: &u32, serializer: S) -> std::result::Result<S:
 }
 
 /// A file of a version package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PackageFile {
     /// Its name as uploaded.
     pub name: FileName,
@@ -72,7 +75,7 @@ pub struct PackageFile {
 }
 
 /// What makes a version package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct NewPackage {
     /// Product key.
     pub product: ProductKey,
@@ -92,7 +95,7 @@ pub struct NewPackage {
 }
 
 /// A version package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Package {
     /// Number.
     pub id: PackageId,
@@ -113,7 +116,7 @@ pub(super) const SAME_TARGET: &str = "SELECT id FROM packages WHERE pk = $1 AND 
              AND COALESCE(source, '') = $4 AND id <> $5 ORDER BY id LIMIT 20";
 
 /// A plan that brings a package to one of its components.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PlanWithPackage {
     /// The plan.
     pub id: PlanId,

@@ -13,7 +13,7 @@ pub(super) const PLAN_CHANGES: &str =
 const CHANGES_MAX: i64 = 500;
 
 /// One change in a plan's life.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct PlanChange {
     /// What happened.
     pub event: PlanEvent,

@@ -25,7 +25,7 @@ pub struct PlanDevice {
 }
 
 /// How many devices of a plan are where, and why.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct ReasonCount {
     /// State of the upgrades.
     pub state: UpgradeState,

@@ -13,7 +13,7 @@ use crate::rules::window::{PushPeriod, TimeOfDay, Zone};
 use crate::rules::{ComponentNo, PlanId, ProductKey};
 
 /// An upgrade plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Plan {
     /// Number.
     pub id: PlanId,

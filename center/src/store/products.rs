@@ -9,7 +9,7 @@ use crate::rules::{Admission, ComponentKind, ComponentNo, ProductKey, ProductSec
 use crate::seal::{Place, Sealed};
 
 /// A product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Product {
     /// Product key.
     pub key: ProductKey,
@@ -25,7 +25,7 @@ pub struct Product {
 }
 
 /// A component of a product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Component {
     /// Product key.
     pub product: ProductKey,

@@ -2,22 +2,22 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Value, json};
 
 use super::scope;
 use crate::access::{ProductScope, Role};
 use crate::api::Api;
+use crate::api::answer::{Created, Deleted};
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Body, Named};
 use crate::api::page::{Answer, Part};
 use crate::clock::Millis;
-use crate::rules::AccountName;
+use crate::rules::{AccountName, ProductKey};
 use crate::store::Account;
 
 /// An account, without its password.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Account")]
 pub struct Shown {
     name: AccountName,
     role: Role,
@@ -46,7 +46,8 @@ impl From<Account> for Shown {
 }
 
 /// An account with its one-time password: it is shown here and never again.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "AccountWithPassword")]
 pub struct Fresh {
     #[serde(flatten)]
     account: Shown,
@@ -54,21 +55,26 @@ pub struct Fresh {
 }
 
 /// A new account.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct New {
+    #[schemars(with = "AccountName")]
     name: String,
+    #[schemars(with = "Role")]
     role: String,
     /// Product keys; every product if it is not given.
+    #[schemars(with = "Option<Vec<ProductKey>>")]
     products: Option<Vec<String>>,
 }
 
 /// What changes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Changes {
+    #[schemars(with = "Option<Role>")]
     role: Option<String>,
     /// Product keys; null: every product.
+    #[schemars(with = "Option<Vec<ProductKey>>")]
     #[serde(default, deserialize_with = "given")]
     products: Option<Option<Vec<String>>>,
 }
@@ -93,14 +99,11 @@ pub async fn show(State(api): State<Api>, Named(name): Named<AccountName>) -> Re
 }
 
 /// Makes an account. This answer alone shows its one-time password.
-pub async fn create(
-    State(api): State<Api>,
-    Body(new): Body<New>,
-) -> Result<(StatusCode, Json<Fresh>), ApiError> {
+pub async fn create(State(api): State<Api>, Body(new): Body<New>) -> Result<Created<Fresh>, ApiError> {
     let (name, role) = (AccountName::new(new.name)?, new.role.parse()?);
     let products = scope(&mut api.engine.store().read().await?, new.products).await?;
     let (account, one_time_password) = api.access.create_account(&name, role, &products).await?;
-    Ok((StatusCode::CREATED, Json(Fresh { account: account.into(), one_time_password })))
+    Ok(Created(Fresh { account: account.into(), one_time_password }))
 }
 
 /// Changes role and products. Tokens of the account that would allow more are revoked.
@@ -132,7 +135,7 @@ pub async fn reset_password(
 pub async fn delete(
     State(api): State<Api>,
     Named(name): Named<AccountName>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Deleted<AccountName>>, ApiError> {
     api.access.delete_account(&name).await?;
-    Ok(Json(json!({ "deleted": name })))
+    Ok(Json(Deleted { deleted: name }))
 }

@@ -11,10 +11,13 @@ use crate::api::page::{Answer, Part};
 use crate::rules::audit::AuditLine;
 
 /// Which part of the log, and from which end.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// Items of a page at most.
+    #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]
     limit: Option<String>,
     /// The newest lines first.
     newest: Option<bool>,

@@ -15,7 +15,8 @@ use crate::rules::ProductKey;
 use crate::store::Reader;
 
 /// Somebody who may use the API.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Caller")]
 pub struct Who {
     /// Name of the account or token.
     name: String,

@@ -3,9 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::Who;
 use crate::access::{AccessError, Caller, Principal, Session};
@@ -15,7 +13,7 @@ use crate::api::extract::Body;
 use crate::peer::Peer;
 
 /// What somebody signs in with.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     account: String,
@@ -23,7 +21,7 @@ pub struct SignIn {
 }
 
 /// A password and the one that takes its place.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     account: String,
@@ -32,7 +30,8 @@ pub struct Change {
 }
 
 /// A session that has begun; its cookie is in the answer's `Set-Cookie`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Session")]
 pub struct Begun {
     #[serde(flatten)]
     who: Who,
@@ -40,6 +39,13 @@ pub struct Begun {
     csrf: String,
     /// The password is a one-time one: only `POST /session/password` goes.
     must_change_password: bool,
+}
+
+/// The session is over.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "SessionEnded")]
+pub struct Ended {
+    ended: bool,
 }
 
 type WithCookie = ([(HeaderName, HeaderValue); 2], Json<Begun>);
@@ -86,7 +92,7 @@ pub async fn end(
     caller: Result<Caller, AccessError>,
     session: Result<Session, AccessError>,
     headers: HeaderMap,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<([(HeaderName, HeaderValue); 1], Json<Ended>), ApiError> {
     let session = session?;
     match caller {
         // Whoever has still to change their password may leave.
@@ -97,6 +103,5 @@ pub async fn end(
         caller => drop(caller?),
     }
     api.access.sign_out(session.secret()).await?;
-    let gone: Json<Value> = Json(json!({ "ended": true }));
-    Ok(([(header::SET_COOKIE, Session::no_cookie(peer.secure))], gone))
+    Ok(([(header::SET_COOKIE, Session::no_cookie(peer.secure))], Json(Ended { ended: true })))
 }

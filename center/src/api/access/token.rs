@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::scope;
 use crate::access::{AccessError, DeviceName, Principal, ProductScope, Role};
 use crate::api::Api;
+use crate::api::answer::{Created, Deleted};
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Body, Named};
 use crate::api::page::{Answer, Gathered, Part};
 use crate::clock::Millis;
-use crate::rules::TokenName;
+use crate::rules::{ProductKey, TokenName};
 use crate::store::{AccessToken, Grant};
 
 /// Devices of one end user's token at most.
@@ -24,7 +23,8 @@ const DEVICES_MAX: usize = 1_000;
 const DAYS_MAX: i64 = 3_650;
 
 /// A token, without its secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Token")]
 pub struct Shown {
     id: i64,
     name: TokenName,
@@ -64,7 +64,8 @@ impl From<AccessToken> for Shown {
 }
 
 /// A token with its secret: it is shown here and never again.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "TokenWithSecret")]
 pub struct Fresh {
     #[serde(flatten)]
     token: Shown,
@@ -72,17 +73,22 @@ pub struct Fresh {
 }
 
 /// A new token: of a role, or of an end user's devices.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct New {
+    #[schemars(with = "TokenName")]
     name: String,
     /// Of a program: not more than the maker's own.
+    #[schemars(with = "Option<Role>")]
     role: Option<String>,
     /// Of a program: product keys; the maker's own if it is not given.
+    #[schemars(with = "Option<Vec<ProductKey>>")]
     products: Option<Vec<String>>,
     /// Of an end user: their devices, each as `product/device`.
+    #[schemars(with = "Option<Vec<DeviceName>>", length(min = 1, max = 1000))]
     devices: Option<Vec<String>>,
     /// Days until it expires, 1 to 3650; never if it is not given.
+    #[schemars(range(min = 1, max = 3650))]
     days: Option<i64>,
 }
 
@@ -91,7 +97,7 @@ pub async fn create(
     State(api): State<Api>,
     maker: Result<Principal, AccessError>,
     Body(new): Body<New>,
-) -> Result<(StatusCode, Json<Fresh>), ApiError> {
+) -> Result<Created<Fresh>, ApiError> {
     let maker = maker?;
     let name = TokenName::new(new.name)?;
     let days = new.days.map(|days| {
@@ -129,7 +135,7 @@ pub async fn create(
     };
     let (secret, token) = api.access.create_token(&name, &grant, &maker.to_string(), expires).await?;
     let secret = secret.shown_once().to_owned();
-    Ok((StatusCode::CREATED, Json(Fresh { token: token.into(), secret })))
+    Ok(Created(Fresh { token: token.into(), secret }))
 }
 
 /// The devices of an end user: they are there, and in the maker's reach.
@@ -186,10 +192,10 @@ pub async fn delete(
     State(api): State<Api>,
     caller: Result<Principal, AccessError>,
     Named(id): Named<i64>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Deleted<i64>>, ApiError> {
     managed(&api, &caller?, id).await?;
     api.access.revoke(id).await?;
-    Ok(Json(json!({ "deleted": id })))
+    Ok(Json(Deleted { deleted: id }))
 }
 
 fn is_manager_of(caller: &Principal, token: &AccessToken) -> bool {

@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Value, json};
 
 use super::Described;
 use crate::api::Api;
+use crate::api::answer::Deleted;
 use crate::api::error::ApiError;
 use crate::api::extract::Named;
 use crate::rules::{DeviceKey, ProductKey};
@@ -14,9 +14,9 @@ use crate::rules::{DeviceKey, ProductKey};
 pub async fn delete(
     State(api): State<Api>,
     Named((product, device)): Named<(ProductKey, DeviceKey)>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Deleted<DeviceKey>>, ApiError> {
     api.engine.delete_device(&product, &device).await?;
-    Ok(Json(json!({ "deleted": device })))
+    Ok(Json(Deleted { deleted: device }))
 }
 
 /// Forbids a device to connect (CONNACK 5), and closes its connection.

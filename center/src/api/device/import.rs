@@ -1,7 +1,6 @@
 //! `POST /products/{pk}/devices`: enters devices before they connect, from a CSV file.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use bytes::{Buf, BytesMut};
@@ -10,7 +9,7 @@ use serde::Serialize;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::extract::Named;
+use crate::api::extract::{CsvStream, Named};
 use crate::engine::new_secret;
 use crate::rules::device_list::KeyColumn;
 use crate::rules::{DeviceKey, ProductKey};
@@ -25,7 +24,8 @@ const REPORTED: usize = 1_000;
 const SHOWN: usize = 40;
 
 /// What became of a file.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ImportReport")]
 pub struct Report {
     /// Lines with a key.
     lines: u64,
@@ -40,7 +40,7 @@ pub struct Report {
 }
 
 /// A line that no device was made of.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct BadLine {
     /// Its number, from 1.
     line: usize,
@@ -105,7 +105,7 @@ impl Import {
 pub async fn import(
     State(api): State<Api>,
     Named(product): Named<ProductKey>,
-    body: Body,
+    CsvStream(body): CsvStream,
 ) -> Result<Json<Report>, ApiError> {
     api.engine.store().read().await?.product(&product).await?;
     let mut import = Import {

@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
 use serde::Deserialize;
 
 use super::Described;
+use crate::api::answer::Csv;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
 use crate::api::page::{Answer, Part};
@@ -16,13 +16,17 @@ use crate::rules::{ComponentKind, ComponentNo, ProductKey};
 use crate::store::{DeviceFilter, Reader, Span};
 
 /// Which devices are looked for, and what part of the list. Ranges hold both their ends; times are Unix milliseconds.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// Items of a page at most.
+    #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]
     limit: Option<String>,
     /// What the device key begins with.
     key: Option<String>,
+    #[schemars(with = "Option<ComponentNo>")]
     component: Option<String>,
     /// Version of the component; without one, of the module.
     version: Option<String>,
@@ -115,7 +119,7 @@ pub async fn export(
     State(api): State<Api>,
     Named(product): Named<ProductKey>,
     Asked(wanted): Asked<Wanted>,
-) -> Result<Response, ApiError> {
+) -> Result<Csv, ApiError> {
     let filter = filter(&api, &product, &wanted).await?;
     let name = product.to_string();
     csv::answer(&HEADING, &name, move |place| {
@@ -126,6 +130,7 @@ pub async fn export(
         })
     })
     .await
+    .map(Csv)
 }
 
 /// Rows that are read at a time.

@@ -17,7 +17,8 @@ use crate::rules::progress::Presence;
 use crate::store::{Device, ReportedVersion};
 
 /// A device with the versions of its MCUs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "DeviceWithVersions")]
 pub struct Described {
     #[serde(flatten)]
     device: Device,

@@ -14,7 +14,8 @@ use crate::rules::{ComponentNo, DeviceKey, ProductKey};
 use crate::store::{LogEntry, Reader, Upgrade};
 
 /// An upgrade of a device with everything that was said about it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "UpgradeWithLog")]
 pub struct Logged {
     #[serde(flatten)]
     upgrade: Upgrade,

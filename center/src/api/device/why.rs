@@ -19,7 +19,8 @@ use crate::rules::{DeviceKey, ProductKey, Title};
 use crate::store::PlanId;
 
 /// Where a device stands in every active plan of its product.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "DeviceExplanation")]
 pub struct Explained {
     device: DeviceKey,
     product: ProductKey,
@@ -37,7 +38,8 @@ pub struct Explained {
 }
 
 /// Where it stands in one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PlanExplanation")]
 struct Reason {
     plan: PlanId,
     name: Title,

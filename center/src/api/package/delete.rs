@@ -2,18 +2,21 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Value, json};
 use tracing::info;
 
 use crate::api::Api;
+use crate::api::answer::Deleted;
 use crate::api::error::ApiError;
 use crate::api::extract::Named;
 use crate::store::PackageId;
 
 /// Deletes a package that nothing uses; a content goes with the last package that has it.
-pub async fn delete(State(api): State<Api>, Named(id): Named<PackageId>) -> Result<Json<Value>, ApiError> {
+pub async fn delete(
+    State(api): State<Api>,
+    Named(id): Named<PackageId>,
+) -> Result<Json<Deleted<PackageId>>, ApiError> {
     remove(&api, id).await?;
-    Ok(Json(json!({ "deleted": id })))
+    Ok(Json(Deleted { deleted: id }))
 }
 
 /// Deletes the package and the contents that no other package has.

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::Response;
 
 use crate::api::Api;
+use crate::api::answer::FileBytes;
 use crate::api::error::ApiError;
 use crate::api::extract::Named;
 use crate::packages::download;
@@ -17,8 +18,8 @@ pub async fn download(
     Named((id, file)): Named<(PackageId, usize)>,
     method: Method,
     headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    self::file(&api, id, file, &method, &headers).await
+) -> Result<FileBytes, ApiError> {
+    self::file(&api, id, file, &method, &headers).await.map(FileBytes)
 }
 
 /// Answers with a file of a package, or the part of it that the headers ask for.

@@ -16,7 +16,8 @@ use crate::rules::plan::Verified;
 use crate::store::{Package, PlanWithPackage, Reader};
 
 /// A package with what its firmware verifications say.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PackageWithVerification")]
 pub struct Proved {
     #[serde(flatten)]
     package: Package,
@@ -27,7 +28,8 @@ pub struct Proved {
 }
 
 /// A package with its verifications and the plans that have it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PackageDetails")]
 pub struct Detailed {
     #[serde(flatten)]
     proved: Proved,

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::multipart::{Field, Multipart};
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, State};
 use axum::http::StatusCode;
+use serde_json::json;
 use tokio::sync::OwnedMutexGuard;
 use tracing::{info, warn};
 
 use super::Detailed;
 use super::limits::Allowance;
 use crate::api::Api;
+use crate::api::answer::Created;
 use crate::api::error::ApiError;
-use crate::api::extract::Named;
+use crate::api::extract::{Named, Upload};
+use crate::api::openapi::operation::{Input, Shape};
 use crate::packages::format;
 use crate::packages::object_store::{Objects, Staged};
 use crate::rules::names::version_break;
@@ -27,6 +29,25 @@ const SILENCE: Duration = Duration::from_secs(60);
 const FIELD_MAX: usize = 16 * 1024;
 /// The form's fields beside its files.
 const FIELDS: &str = "component, name, target, source, remark and the files, each as `file`";
+
+impl Input for Upload {
+    fn describe(shape: &mut Shape) {
+        let file = json!({ "type": "string", "format": "binary", "description": "A file's content." });
+        let fields = json!({
+            "type": "object",
+            "required": ["component", "name", "target", "file"],
+            "properties": {
+                "component": shape.form_field::<ComponentNo>(),
+                "name": shape.form_field::<Title>(),
+                "target": shape.form_field::<Version>(),
+                "source": shape.form_field::<Version>(),
+                "remark": shape.form_field::<Remark>(),
+                "file": { "type": "array", "items": file, "minItems": 1 },
+            },
+        });
+        shape.body("multipart/form-data", true, fields);
+    }
+}
 
 /// The form as it comes in. Dropped before its end, the files leave nothing behind.
 #[derive(Default)]
@@ -43,13 +64,13 @@ struct Form {
 pub async fn upload(
     State(api): State<Api>,
     Named(product): Named<ProductKey>,
-    request: Request,
-) -> Result<(StatusCode, Json<Detailed>), ApiError> {
+    Upload(request): Upload,
+) -> Result<Created<Detailed>, ApiError> {
     api.engine.store().read().await?.product(&product).await?;
     let form = Multipart::from_request(request, &()).await?;
     let package = add(&api, product, Vec::new(), form).await?;
     let mut store = api.engine.store().read().await?;
-    Ok((StatusCode::CREATED, Json(Detailed::of(&mut store, package).await?)))
+    Ok(Created(Detailed::of(&mut store, package).await?))
 }
 
 /// Adds the version package that a form brings; its fields before the files may have been `read` already.

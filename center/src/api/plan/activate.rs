@@ -12,7 +12,7 @@ use crate::rules::plan::Supersede;
 use crate::store::PlanId;
 
 /// How a plan is activated; an empty body means the same as `{}`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct How {
     /// `agreed`: it takes the place of active plans with the same components.
@@ -20,7 +20,8 @@ pub struct How {
 }
 
 /// A plan that is active now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ActivatedPlan")]
 pub struct Activated {
     #[serde(flatten)]
     plan: Counted,

@@ -3,17 +3,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{StatusCode, header};
+use schemars::JsonSchema;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lists::empty;
 use crate::api::error::ApiError;
+use crate::api::openapi::operation::{Input, Shape};
 use crate::api::{Api, BODY_MAX};
 use crate::rules::DeviceKey;
 use crate::rules::device_list::{LIST_MAX, ListFault};
@@ -34,15 +37,23 @@ impl Default for Turns {
     }
 }
 
-/// A plan's fields, with the lists of devices that were given; an empty one was given as null.
-pub struct PlanBody {
+/// A plan's fields, with the lists of devices that were given; an empty one was given as null. The API's description calls
+/// it a `T`.
+pub struct PlanBody<T> {
     pub(super) fields: Value,
     pub(super) whitelist: Option<Vec<DeviceKey>>,
     pub(super) blacklist: Option<Vec<DeviceKey>>,
     _turn: Option<OwnedSemaphorePermit>,
+    described: PhantomData<T>,
 }
 
-impl FromRequest<Api> for PlanBody {
+impl<T: JsonSchema> Input for PlanBody<T> {
+    fn describe(shape: &mut Shape) {
+        shape.json_body::<T>(true);
+    }
+}
+
+impl<T> FromRequest<Api> for PlanBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
@@ -72,11 +83,11 @@ impl FromRef<Api> for Turns {
     }
 }
 
-fn read(body: &[u8]) -> Result<PlanBody, ApiError> {
+fn read<T>(body: &[u8]) -> Result<PlanBody<T>, ApiError> {
     let fault = RefCell::new(None);
     let left = Cell::new(VALUES_MAX);
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read = Fields { fault: &fault, left: &left }
+    let read = Fields { fault: &fault, left: &left, described: PhantomData }
         .deserialize(&mut json)
         .and_then(|read| json.end().map(|()| read));
     // What a list breaks is known in more words than the parser has.
@@ -87,27 +98,28 @@ fn read(body: &[u8]) -> Result<PlanBody, ApiError> {
 }
 
 /// The fields of the plan.
-struct Fields<'a> {
+struct Fields<'a, T> {
     fault: &'a RefCell<Option<ApiError>>,
     left: &'a Cell<usize>,
+    described: PhantomData<T>,
 }
 
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = PlanBody;
+impl<'de, T> DeserializeSeed<'de> for Fields<'_, T> {
+    type Value = PlanBody<T>;
 
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<PlanBody, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<PlanBody<T>, D::Error> {
         json.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Fields<'_> {
-    type Value = PlanBody;
+impl<'de, T> Visitor<'de> for Fields<'_, T> {
+    type Value = PlanBody<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with the fields of a plan")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PlanBody, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PlanBody<T>, A::Error> {
         let (mut fields, mut whitelist, mut blacklist) = (Map::new(), None, None);
         while let Some(name) = map.next_key::<String>()? {
             let keys = |list| Keys { list, fault: self.fault };
@@ -120,7 +132,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
                 }
             }
         }
-        Ok(PlanBody { fields: Value::Object(fields), whitelist, blacklist, _turn: None })
+        Ok(PlanBody { fields: Value::Object(fields), whitelist, blacklist, _turn: None, described: PhantomData })
     }
 }
 
@@ -255,6 +267,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn read(body: &[u8]) -> Result<PlanBody<()>, ApiError> {
+        super::read(body)
+    }
 
     fn message(body: &str) -> String {
         read(body.as_bytes()).err().unwrap().message().to_owned()

@@ -1,14 +1,13 @@
 //! `POST /products/{pk}/plans`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::Drafted;
 use super::body::PlanBody;
 use super::request::{Given, check_end, check_name, check_packages, sample};
 use crate::api::Api;
+use crate::api::answer::Created;
 use crate::api::error::ApiError;
 use crate::api::extract::Named;
 use crate::rules::ProductKey;
@@ -17,8 +16,8 @@ use crate::rules::ProductKey;
 pub async fn create(
     State(api): State<Api>,
     Named(product): Named<ProductKey>,
-    given: PlanBody,
-) -> Result<(StatusCode, Json<Drafted>), ApiError> {
+    given: PlanBody<Given>,
+) -> Result<Created<Drafted>, ApiError> {
     api.engine.store().read().await?.product(&product).await?;
     let PlanBody { mut fields, whitelist, blacklist, .. } = given;
     belongs_to(&mut fields, &product)?;
@@ -32,7 +31,7 @@ pub async fn create(
         .create_plan(&new.settings, &whitelist, &blacklist)
         .await
         .map_err(ApiError::naming_the_missing)?;
-    Ok((StatusCode::CREATED, Json(Drafted::of(&api, plan).await?)))
+    Ok(Created(Drafted::of(&api, plan).await?))
 }
 
 /// The path names the product; a body that names one too, as a plan's own answer does, must name the same.

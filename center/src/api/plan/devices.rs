@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
+use crate::api::answer::Csv;
 use crate::api::device::upgrades::Logged;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
@@ -17,12 +18,16 @@ use crate::rules::progress::UpgradeState;
 use crate::store::{PlanDevice, PlanId, ReasonCount, StoreError, Upgrade, UpgradeFilter};
 
 /// Which devices of a plan are looked for, and what part of the list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// Items of a page at most.
+    #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]
     limit: Option<String>,
     /// State of the device's upgrade.
+    #[schemars(with = "Option<UpgradeState>")]
     state: Option<String>,
     /// Why it failed or waits, word for word as in the list.
     reason: Option<String>,
@@ -36,7 +41,8 @@ impl Wanted {
 }
 
 /// A device of a plan, with its components.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PlanDevice")]
 pub struct Listed {
     device_key: DeviceKey,
     #[serde(flatten)]
@@ -44,7 +50,8 @@ pub struct Listed {
 }
 
 /// The same with everything that was said about it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PlanDeviceDetails")]
 pub struct Detailed {
     device_key: DeviceKey,
     #[serde(flatten)]
@@ -126,8 +133,8 @@ pub async fn export(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
     Asked(wanted): Asked<Wanted>,
-) -> Result<Response, ApiError> {
-    export_csv(api, id, wanted.filter()?).await
+) -> Result<Csv, ApiError> {
+    export_csv(api, id, wanted.filter()?).await.map(Csv)
 }
 
 /// The same for a filter.

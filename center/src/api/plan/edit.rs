@@ -5,7 +5,7 @@ use axum::extract::State;
 
 use super::Drafted;
 use super::body::PlanBody;
-use super::request::{Given, check_end, check_name, check_packages, merge, sample};
+use super::request::{Changes, Given, check_end, check_name, check_packages, merge, sample};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::Named;
@@ -16,7 +16,7 @@ use crate::store::PlanId;
 pub async fn edit(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
-    body: PlanBody,
+    body: PlanBody<Changes>,
 ) -> Result<Json<Drafted>, ApiError> {
     let mut store = api.engine.store().read().await?;
     let settings = store.plan(id).await?.settings;

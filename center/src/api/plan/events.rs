@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
 use serde::Serialize;
 
 use crate::api::Api;
+use crate::api::answer::EventStream;
 use crate::api::error::ApiError;
 use crate::api::events::{self, Seen, Subject, answer, last_seen, nothing_left};
-use crate::api::extract::Named;
+use crate::api::extract::{LastEventId, Named};
 use crate::rules::plan::PlanState;
 use crate::rules::progress::Figures;
 use crate::store::{PlanId, Topic};
 
 /// Data of the events `figures` and `end`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct Told {
     plan: PlanId,
     state: PlanState,
@@ -78,8 +77,8 @@ impl Subject for Counts {
 pub async fn events(
     State(api): State<Api>,
     Named(plan): Named<PlanId>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
+    LastEventId(headers): LastEventId,
+) -> Result<EventStream, ApiError> {
     let place = api.streams.enter()?;
     let store = api.engine.store();
     // Watched before the first look, so that no change falls between.
@@ -89,7 +88,7 @@ pub async fn events(
     let counts = Counts { api: api.clone(), plan, told };
     let now = counts.now().await?;
     if is_final(&now) && counts.told == Some(self::id(&now)) {
-        return Ok(nothing_left());
+        return Ok(EventStream(nothing_left()));
     }
-    Ok(answer(place, counts, watches, look_again))
+    Ok(EventStream(answer(place, counts, watches, look_again)))
 }

@@ -23,12 +23,15 @@ pub async fn of_product(
 }
 
 /// Which plans of all products are asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
     /// Only the plan of this name: names are unique.
     name: Option<String>,
+    /// The `next` of the page before.
     after: Option<String>,
+    /// Items of a page at most.
+    #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]
     limit: Option<String>,
 }
 

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::extract::{Asked, Named};
+use crate::api::extract::{Asked, CsvText, Named};
 use crate::api::page::{Answer, Part};
 use crate::rules::DeviceKey;
 use crate::rules::device_list::device_keys;
@@ -26,6 +26,14 @@ pub const PATHS: [(&str, [&str; 3], List); 2] = [
         List::Black,
     ),
 ];
+
+/// A list as it is now.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ListLength")]
+pub struct Length {
+    /// Device keys in it.
+    devices: i64,
+}
 
 /// A page of a list, in the order of keys.
 pub async fn show(
@@ -50,16 +58,16 @@ pub async fn show(
 pub async fn replace(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
-    csv: String,
+    CsvText(csv): CsvText,
     list: List,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Length>, ApiError> {
     let keys = device_keys(&csv)
         .map_err(|fault| ApiError::invalid("invalid", &format!("{list}list"), "", fault.to_string()))?;
     if keys.is_empty() {
         return Err(empty(list));
     }
     let devices = api.engine.replace_list(id, list, &keys).await?;
-    Ok(Json(json!({ "devices": devices })))
+    Ok(Json(Length { devices }))
 }
 
 /// Empties a list: without a whitelist the plan is for every device of its product.
@@ -67,9 +75,9 @@ pub async fn clear(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
     list: List,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Length>, ApiError> {
     let devices = api.engine.replace_list(id, list, &[]).await?;
-    Ok(Json(json!({ "devices": devices })))
+    Ok(Json(Length { devices }))
 }
 
 /// A list without any key: more likely a mistake than a wish.

@@ -27,7 +27,8 @@ use crate::rules::progress::{Figures, Presence};
 use crate::store::{Plan, PlanId};
 
 /// A plan with its figures.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PlanWithFigures")]
 pub struct Counted {
     #[serde(flatten)]
     plan: Plan,
@@ -43,28 +44,31 @@ pub struct Counted {
 }
 
 /// Whose devices a plan is for, and how many they are now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PlanPopulation")]
 struct Meant {
     of: Population,
     devices: i64,
 }
 
 /// How many device keys are in a plan's lists.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PlanListLengths")]
 struct Listed {
     whitelist: i64,
     blacklist: i64,
 }
 
 /// A newer plan takes the place of an older one for a component.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct Superseded {
     component: crate::rules::ComponentNo,
     plan: PlanId,
 }
 
 /// A plan that was saved, with what keeps it from being activated as it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PlanDraft")]
 pub struct Drafted {
     #[serde(flatten)]
     plan: Counted,

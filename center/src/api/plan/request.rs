@@ -1,10 +1,14 @@
 //! A plan as a request gives it.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::error::ApiError;
 use crate::clock::Millis;
+use crate::rules::DeviceKey;
 use crate::rules::plan::PlanSettings;
 use crate::store::{PackageId, Reader};
 
@@ -13,6 +17,38 @@ use crate::store::{PackageId, Reader};
 pub(crate) struct Given {
     #[serde(flatten)]
     pub(crate) settings: PlanSettings,
+}
+
+/// A request has the lists beside the fields; null empties a list.
+impl JsonSchema for Given {
+    fn schema_name() -> Cow<'static, str> {
+        "PlanRequest".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = PlanSettings::json_schema(generator);
+        let list = generator.subschema_for::<Option<Vec<DeviceKey>>>().to_value();
+        for name in ["whitelist", "blacklist"] {
+            schema.ensure_object()["properties"][name] = list.clone();
+        }
+        schema.insert("additionalProperties".into(), false.into());
+        schema
+    }
+}
+
+/// A part of a plan: what is left out stays as it is.
+pub(crate) struct Changes;
+
+impl JsonSchema for Changes {
+    fn schema_name() -> Cow<'static, str> {
+        "PlanChanges".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Given::json_schema(generator);
+        schema.remove("required");
+        schema
+    }
 }
 
 impl Given {

@@ -16,20 +16,23 @@ use crate::store::PlanId;
 const KEYS_MAX: usize = 10_000;
 
 /// Which devices: either their keys, or a filter.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Given {
+    #[schemars(with = "Option<Vec<DeviceKey>>", length(max = 10000))]
     devices: Option<Vec<String>>,
     filter: Option<Filter>,
     /// Why they are left out, at most 200 characters.
+    #[schemars(with = "Option<Remark>")]
     reason: Option<String>,
 }
 
 /// Devices of the plan by what became of them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// Failed ones, if it is not given.
+    #[schemars(with = "Option<UpgradeState>")]
     state: Option<String>,
     /// A text that their reason has in it.
     reason: Option<String>,

@@ -11,11 +11,13 @@ use crate::api::extract::{Body, Named};
 use crate::rules::{ProductKey, Title};
 
 /// What may change; the key and the secret are in the devices.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Changes {
+    #[schemars(with = "Option<Title>")]
     name: Option<String>,
     /// Which devices it takes at their first connect.
+    #[schemars(with = "Option<crate::rules::Admission>")]
     admission: Option<String>,
 }
 

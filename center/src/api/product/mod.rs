@@ -13,7 +13,8 @@ use crate::rules::{NameError, ProductSecret};
 use crate::store::{Component, Product};
 
 /// A product with the secret that was just made for it and goes into its devices: it is shown here and never again.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ProductWithSecret")]
 pub struct Fresh {
     #[serde(flatten)]
     product: Product,
@@ -22,7 +23,8 @@ pub struct Fresh {
 }
 
 /// A product with its components.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ProductWithComponents")]
 pub struct Whole {
     #[serde(flatten)]
     product: Product,

@@ -9,13 +9,14 @@ use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Body, Named};
 use crate::clock::Millis;
-use crate::rules::ProductKey;
+use crate::rules::{ProductKey, ProductSecret};
 
 /// What takes the place of the product's secret.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {
     /// Made if it is not given.
+    #[schemars(with = "Option<ProductSecret>")]
     secret: Option<String>,
     /// Until when new devices may still come with the secret of before; not at all if it is not given.
     bootstrap_until: Option<Millis>,

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use serde::Deserialize;
 
 use super::plan::InLanguage;
@@ -10,7 +9,7 @@ use super::{Shown, check_theirs};
 use crate::access::{AccessError, Caller};
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::extract::{Asked, Named, OptionalBody};
+use crate::api::extract::{AcceptLanguage, Asked, Named, OptionalBody};
 use crate::clock::Millis;
 use crate::engine::UserCommand;
 use crate::rules::consent::Appointment;
@@ -19,7 +18,7 @@ use crate::rules::{DeviceKey, ProductKey};
 use crate::store::PlanId;
 
 /// The body of an action.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Given {
     /// Number of the plan that is meant; without it, the one plan that takes the action.
@@ -60,7 +59,7 @@ pub async fn action(
     caller: Result<Caller, AccessError>,
     Named((product, key, action)): Named<(ProductKey, DeviceKey, UserAction)>,
     Asked(language): Asked<InLanguage>,
-    headers: HeaderMap,
+    AcceptLanguage(headers): AcceptLanguage,
     OptionalBody(given): OptionalBody<Given>,
 ) -> Result<Json<Shown>, ApiError> {
     let wanted = language.wanted(&headers)?;

@@ -11,15 +11,17 @@ use crate::rules::consent::AutoConfirm;
 use crate::rules::{DeviceKey, ProductKey};
 
 /// The setting of a device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "AutoConfirmSetting")]
 pub struct Setting {
     auto_confirm: AutoConfirm,
 }
 
 /// What it is to be.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Given {
+    #[schemars(with = "AutoConfirm")]
     auto_confirm: String,
 }
 

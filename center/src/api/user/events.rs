@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
 use serde::Deserialize;
 
 use super::{Progress, check_theirs};
 use crate::access::{AccessError, Caller};
 use crate::api::Api;
+use crate::api::answer::EventStream;
 use crate::api::error::ApiError;
 use crate::api::events::{Seen, Subject, answer, event, last_seen, nothing_left};
-use crate::api::extract::{Asked, Named};
+use crate::api::extract::{Asked, LastEventId, Named};
 use crate::engine::UserPlan;
 use crate::rules::{DeviceKey, ProductKey};
 use crate::store::{DeviceId, PlanId, Topic, Upgrade};
@@ -21,7 +20,7 @@ use crate::store::{DeviceId, PlanId, Topic, Upgrade};
 const LINES: i64 = 100;
 
 /// Which plan; without it, the one that has the device busy, or the newest that concerns it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Which {
     plan: Option<i64>,
@@ -98,8 +97,8 @@ pub async fn events(
     caller: Result<Caller, AccessError>,
     Named((product, key)): Named<(ProductKey, DeviceKey)>,
     Asked(Which { plan }): Asked<Which>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
+    LastEventId(headers): LastEventId,
+) -> Result<EventStream, ApiError> {
     check_theirs(&api, caller, &product, &key, plan).await?;
     let device = api.engine.store().read().await?.device(&product, &key).await?.id;
     let plan = match plan {
@@ -119,9 +118,9 @@ pub async fn events(
         && is_final(&seen)
         && story.last_line(seen.upgrade.as_ref()).await? <= line
     {
-        return Ok(nothing_left());
+        return Ok(EventStream(nothing_left()));
     }
-    Ok(answer(place, story, watches, look_again))
+    Ok(EventStream(answer(place, story, watches, look_again)))
 }
 
 async fn newest(api: &Api, product: &ProductKey, key: &DeviceKey) -> Result<PlanId, ApiError> {

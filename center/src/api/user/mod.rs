@@ -1,5 +1,5 @@
 //! What the application of a device's end user needs (DEVELOPER-CENTER.md "End user"): the device's plans with their texts
-//! in his language, his word to them, and their progress.
+//! in their language, their answers to them, and their progress.
 
 pub mod action;
 pub mod auto_confirm;
@@ -23,7 +23,8 @@ use crate::rules::{ComponentKind, ComponentNo, DeviceKey, ProductKey, Title, Ver
 use crate::store::{PlanId, UpgradeId};
 
 /// A plan as the end user sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "UserPlan")]
 pub struct Shown {
     plan: PlanId,
     name: Title,
@@ -33,24 +34,26 @@ pub struct Shown {
     start: Option<Millis>,
     end: Option<Millis>,
     push_period: Option<PushPeriod>,
-    /// The upgrade text in the language that suits him best; null: the plan has none.
+    /// The upgrade text in the language that suits them best; null: the plan has none.
     text: Option<Text>,
     components: Vec<Component>,
-    /// What he said last; null: nothing.
+    /// What they said last; null: nothing.
     said: Option<SaidShown>,
-    /// What he may do now.
+    /// What they may do now.
     actions: Vec<UserAction>,
     progress: Progress,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "UserPlanText")]
 struct Text {
     language: String,
     text: String,
 }
 
 /// What the plan brings to a component.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "UserPlanComponent")]
 struct Component {
     component: ComponentNo,
     #[serde(rename = "type")]
@@ -61,7 +64,8 @@ struct Component {
     bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "UserAnswer")]
 struct SaidShown {
     /// `confirm` or `appoint`.
     action: UserAction,
@@ -72,7 +76,8 @@ struct SaidShown {
 }
 
 /// How far a plan is on a device; also the data of the events `progress` and `end`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "UserProgress")]
 pub struct Progress {
     plan: PlanId,
     /// Null: the device was never offered the plan.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Shown;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::extract::{Asked, Named};
+use crate::api::extract::{AcceptLanguage, Asked, Named};
 use crate::clock::Millis;
 use crate::rules::consent::AutoConfirm;
 use crate::rules::language::Wanted;
@@ -16,7 +16,7 @@ use crate::rules::progress::Presence;
 use crate::rules::{DeviceKey, ProductKey};
 
 /// `?language=`; without it, the header `Accept-Language` says.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InLanguage {
     language: Option<String>,
@@ -33,7 +33,8 @@ impl InLanguage {
 }
 
 /// A device with the plans that concern it, the newest activation first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "UserPlans")]
 pub struct Plans {
     product: ProductKey,
     device: DeviceKey,
@@ -48,7 +49,7 @@ pub async fn plan(
     State(api): State<Api>,
     Named((product, key)): Named<(ProductKey, DeviceKey)>,
     Asked(language): Asked<InLanguage>,
-    headers: HeaderMap,
+    AcceptLanguage(headers): AcceptLanguage,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Plans>), ApiError> {
     let wanted = language.wanted(&headers)?;
     let now = api.engine.clock().now();

@@ -14,7 +14,8 @@ use crate::rules::{ComponentNo, DeviceKey, Version};
 use crate::store::{PackageId, Reader, Upgrade, UpgradeId};
 
 /// The verification of a package on one device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "FirmwareVerification")]
 pub struct Verification {
     id: UpgradeId,
     package: Option<PackageId>,

@@ -11,7 +11,8 @@ use crate::api::extract::Named;
 use crate::store::{LogEntry, UpgradeId};
 
 /// A verification with everything that was said about it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "FirmwareVerificationDetails")]
 pub struct Detailed {
     #[serde(flatten)]
     verification: Verification,

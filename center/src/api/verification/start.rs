@@ -1,24 +1,25 @@
 //! `POST /packages/{package}/verifications`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::Verification;
 use crate::api::Api;
+use crate::api::answer::Created;
 use crate::api::error::ApiError;
 use crate::api::extract::{Body, Named};
 use crate::rules::{ComponentNo, DeviceKey};
 use crate::store::PackageId;
 
 /// What to verify the package on.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct On {
     /// Key of a device of the package's product.
+    #[schemars(with = "DeviceKey")]
     device: String,
     /// The component that is meant, if the caller wants it checked.
+    #[schemars(with = "Option<ComponentNo>")]
     component: Option<String>,
 }
 
@@ -27,7 +28,7 @@ pub async fn start(
     State(api): State<Api>,
     Named(id): Named<PackageId>,
     Body(on): Body<On>,
-) -> Result<(StatusCode, Json<Verification>), ApiError> {
+) -> Result<Created<Verification>, ApiError> {
     let key = DeviceKey::new(on.device)?;
     let package = api.engine.store().read().await?.package(id).await?.content;
     if let Some(component) = on.component.map(ComponentNo::new).transpose()?
@@ -38,5 +39,5 @@ pub async fn start(
     }
     let upgrade = api.engine.verify(id, &key).await.map_err(ApiError::naming_the_missing)?;
     let mut store = api.engine.store().read().await?;
-    Ok((StatusCode::CREATED, Json(Verification::of(&mut store, upgrade).await?)))
+    Ok(Created(Verification::of(&mut store, upgrade).await?))
 }

@@ -28,7 +28,7 @@ pub const CANCELLED: &str = "cancelled by user";
 pub const VERIFICATION_TIME: Millis = Millis::minutes(60);
 
 /// The upgrade of one device by one plan, from its first offer on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Upgrade {
     /// Number.
     pub id: UpgradeId,
@@ -130,7 +130,7 @@ impl Phase {
 }
 
 /// The upgrade of one component of one device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ComponentUpgrade {
     /// The component.
     pub component: ComponentNo,
