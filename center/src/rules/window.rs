@@ -13,7 +13,7 @@ use super::names::NameError;
 use crate::clock::Millis;
 
 /// An IANA time zone, of the data in this program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Zone {
     name: String,
