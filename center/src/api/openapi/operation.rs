@@ -99,11 +99,16 @@ impl Shape {
             if let Some(kinds) = property["type"].as_array() {
                 property["type"] = kinds.iter().find(|kind| **kind != "null").cloned().unwrap_or_default();
             }
-            let description = property.as_object_mut().and_then(|fields| fields.remove("description"));
-            self.operation.parameters.push(json!({
-                "name": name, "in": "query", "required": required(name),
-                "description": description, "schema": property,
-            }));
+            if let Some(values) = property.get_mut("enum").and_then(Value::as_array_mut) {
+                values.retain(|value| !value.is_null());
+            }
+            let described = property.as_object_mut().and_then(|fields| fields.remove("description"));
+            let mut parameter =
+                json!({ "name": name, "in": "query", "required": required(name), "schema": property });
+            if let Some(description) = described {
+                parameter["description"] = description;
+            }
+            self.operation.parameters.push(parameter);
         }
         self.operation.problems.extend([400, 422]);
     }
