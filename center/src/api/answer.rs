@@ -81,9 +81,7 @@ impl Output for FileBytes {
         let content = || Some(("application/octet-stream", json!({ "type": "string", "format": "binary" })));
         shape.answer(StatusCode::OK, "The file", content());
         shape.answer(StatusCode::PARTIAL_CONTENT, "The part of it that the header Range asks for", content());
-        shape.answer(StatusCode::NOT_MODIFIED, "The file that If-None-Match names is still the same", None);
-        shape.answer(StatusCode::PRECONDITION_FAILED, "It is not the file that If-Match names", None);
-        shape.answer(StatusCode::RANGE_NOT_SATISFIABLE, "The file has no such part", None);
+        shape.problem(StatusCode::RANGE_NOT_SATISFIABLE);
     }
 }
 

@@ -140,6 +140,13 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// A refusal that only this route has.
+    pub(crate) fn problem(&mut self, status: StatusCode) {
+        self.operation.problems.insert(status.as_u16());
+    }
+}
+
 /// What a handler takes.
 pub trait Input {
     /// Says what of it a request brings; nothing, unless said otherwise.

@@ -1,9 +1,9 @@
 //! `GET /packages/{package}/files/{file}`.
 
 use axum::extract::State;
-use axum::http::header::CONTENT_DISPOSITION;
-use axum::http::{HeaderMap, HeaderValue, Method};
-use axum::response::Response;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_RANGE, RANGE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 
 use crate::api::Api;
 use crate::api::answer::FileBytes;
@@ -19,7 +19,27 @@ pub async fn download(
     method: Method,
     headers: HeaderMap,
 ) -> Result<FileBytes, ApiError> {
-    self::file(&api, id, file, &method, &headers).await.map(FileBytes)
+    let answer = self::file(&api, id, file, &method, &headers).await?;
+    match answer.status() {
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            let range = headers.get(RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
+            let error = ApiError::invalid("range", "Range", range, "the file has no such part");
+            let mut refused = error.with_status(StatusCode::RANGE_NOT_SATISFIABLE).into_response();
+            if let Some(size) = answer.headers().get(CONTENT_RANGE) {
+                refused.headers_mut().insert(CONTENT_RANGE, size.clone());
+            }
+            Ok(FileBytes(refused))
+        }
+        StatusCode::NOT_FOUND => {
+            Err(ApiError::missing("file", &format!("{file} in version package {}", id.0)))
+        }
+        status if status.is_server_error() => Err(ApiError::new(
+            status,
+            "file_unreadable",
+            "the center could not read the file; its log says why",
+        )),
+        _ => Ok(FileBytes(answer)),
+    }
 }
 
 /// Answers with a file of a package, or the part of it that the headers ask for.
