@@ -134,6 +134,28 @@ impl<S: Send + Sync, A: Segment, B: Segment, C: Segment> FromRequestParts<S> for
     }
 }
 
+fn no_nul(field: &str) -> ApiError {
+    ApiError::invalid("invalid", field, "", "a text has no NUL character (U+0000) in it")
+}
+
+/// JSON that is none of what belongs there.
+fn wrong_body(error: serde_json::Error) -> ApiError {
+    let rule = format!("the body is not the JSON that belongs here: {error}");
+    ApiError::invalid("body", "body", "", rule)
+}
+
+/// No text of a body has a NUL in it: a database may not hold it.
+fn check_texts(body: &Value) -> Result<(), ApiError> {
+    match body {
+        Value::String(text) if text.contains('\0') => Err(no_nul("body")),
+        Value::Array(items) => items.iter().try_for_each(check_texts),
+        Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
+            if name.contains('\0') { Err(no_nul("body")) } else { check_texts(value) }
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// The query of a request, `?name=value&...`.
 pub(super) struct Asked<T>(pub(super) T);
 
@@ -141,6 +163,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(no_nul("query"));
+        }
         let Query(asked) = Query::from_request_parts(parts, state).await?;
         Ok(Self(asked))
     }
@@ -153,8 +178,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let Json(body) = Json::from_request(request, state).await?;
-        Ok(Self(body))
+        let Json(body) = Json::<Value>::from_request(request, state).await?;
+        check_texts(&body)?;
+        Ok(Self(serde_json::from_value(body).map_err(wrong_body)?))
     }
 }
 
@@ -166,7 +192,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let body = axum::body::Bytes::from_request(request, state).await?;
-        Ok(Self(serde_json::from_slice(if body.is_empty() { b"{}" } else { &body })?))
+        let body: Value = serde_json::from_slice(if body.is_empty() { b"{}" } else { &body })?;
+        check_texts(&body)?;
+        Ok(Self(serde_json::from_value(body).map_err(wrong_body)?))
     }
 }
 

@@ -278,6 +278,9 @@ pub(crate) async fn text(name: &str, mut field: Field<'_>) -> Result<String, Api
             return Err(ApiError::invalid("field_too_long", name, &shown, rule));
         }
     }
+    if bytes.contains(&0) {
+        return Err(ApiError::invalid("text", name, "", "a text has no NUL character (U+0000) in it"));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
         ApiError::invalid("text", name, &shown, "a field must be UTF-8 text")
