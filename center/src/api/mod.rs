@@ -568,8 +568,10 @@ async fn nowhere(caller: Result<Caller, AccessError>, uri: Uri) -> ApiError {
     }
 }
 
-/// The methods of a path are no secret: the description says them.
-async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+async fn wrong_method(caller: Result<Caller, AccessError>, method: Method, uri: Uri) -> ApiError {
+    if let Err(error) = caller {
+        return error.into();
+    }
     let message = format!("{} does not take {method}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", message)
 }
