@@ -103,6 +103,7 @@ fn every_answer_is_a_described_one_on_postgresql() {
     let postgres = Postgres::start();
     let center = Center::start_with(&folder.path().join("center"), |command| {
         command.args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--database", &postgres.url()]);
+        command.env("QUECOTA_SEAL_KEY", "5a".repeat(32));
     });
     let found = run(&center, "PostgreSQL");
     assert!(found.is_empty(), "{}", found.join("\n"));

@@ -221,7 +221,7 @@ fn what_is_refused_names_the_value_and_the_rule() {
         ),
         ("appoint", json!({ "from": now }), 422, "until: an appointment names its window"),
         ("confirm", json!({ "plan": 9 }), 404, "upgrade plan 9"),
-        ("confirm", json!({ "plann": 1 }), 400, "unknown field `plann`"),
+        ("confirm", json!({ "plann": 1 }), 422, "unknown field `plann`"),
         ("retry", json!({}), 409, "only a failed upgrade is retried"),
     ] {
         let answer = bench.post(&format!("upgrade-plan/{word}"), &body);
