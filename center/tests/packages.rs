@@ -39,7 +39,10 @@ impl Bench {
     }
 
     fn in_folder(folder: TempDir) -> Self {
-        let center = Center::start(&folder.path().join("center"));
+        // The disk is full when it is, not some hundred megabytes before.
+        let center = Center::start_with(&folder.path().join("center"), |command| {
+            command.args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--upload-reserve", "0"]);
+        });
         center.says(&["product", "create", "--key", PRODUCT, "--name", "Test"]);
         center.says(&["component", "add", PRODUCT, "STM32", "--type", "mcu"]);
         center.says(&["component", "add", PRODUCT, "MODULE", "--type", "module"]);

@@ -30,7 +30,10 @@ pub const TEST: &[Package] = &[
     ("libmosquitto-dev", "MQTT of the example with a platform of its own"),
     ("libcurl4-openssl-dev", "HTTP of that example"),
     ("postgresql", "the center's second database"),
-    ("python3-venv", "holds the S3 server of the tests, what checks the dependencies, and what tries the API"),
+    (
+        "python3-venv",
+        "holds the S3 server of the tests, what checks the dependencies, and what makes a client",
+    ),
     ("git", "fetches the advisories about them"),
     ("haproxy", "stands before the centers of the tests"),
     ("prometheus", "its promtool reads the files in ops"),
@@ -101,12 +104,12 @@ pub fn s3_server() -> Outcome<PathBuf> {
     Ok(python("an S3 server", "s3-server", S3_SERVER)?.join("moto_server"))
 }
 
-/// Python packages that try the API against its description, and make a client of it. 15 seconds and 140 MB, once.
-const API_TOOLS: &[&str] = &["schemathesis==4.32.5", "openapi-python-client==0.29.1"];
+/// The Python package that makes a client of the API's description.
+const API_TOOLS: &[&str] = &["openapi-python-client==0.29.1"];
 
-/// The folder of the programs that the API's tests need; installed if they are not there.
+/// The folder of the programs that the API's test needs; installed if they are not there.
 pub fn api_tools() -> Outcome<PathBuf> {
-    python("the API's test tools", "api-tools", API_TOOLS)
+    python("a generator of clients", "api-tools", API_TOOLS)
 }
 
 /// Programs that check what the dependencies are, built by others: 40 MB, where building them takes a quarter of an hour.

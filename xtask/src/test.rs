@@ -24,9 +24,6 @@ const LONG: &[Stage] = &[
 /// Lives of the center that its simulation plays with `--long`.
 const CENTER_SEEDS: &str = "5000";
 
-/// Requests of each operation of the API that schemathesis makes by chance with `--long`.
-const API_EXAMPLES: &str = "100";
-
 /// Names the file in which tests leave a line about what they counted.
 const FIGURES: &str = "QUECOTA_FIGURES";
 
@@ -120,11 +117,7 @@ fn long() -> Outcome {
     show(&counted);
     let mut lives = cargo(&["test", "--package", "quecota-center", "--locked", "--test", "simulation"]);
     lives.args(["--", "--nocapture"]).env("QUECOTA_SEEDS", CENTER_SEEDS);
-    let lived = run_command(&mut lives);
-    let mut api = cargo(&["test", "--package", "quecota-center", "--locked", "--test", "schemathesis"]);
-    api.args(["--", "--nocapture"]).env("QUECOTA_API_EXAMPLES", API_EXAMPLES);
-    let described = run_command(api.env("QUECOTA_TEST_API_TOOLS", setup::api_tools()?));
-    outcome.and(lived).and(described)
+    outcome.and(run_command(&mut lives))
 }
 
 /// What the tests counted, sorted so that what belongs together stands together.

@@ -2,7 +2,6 @@
 //! A part that cannot be read is refused with the API's own error.
 
 use std::convert::Infallible;
-use std::marker::PhantomData;
 
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -145,7 +144,7 @@ fn wrong_body(error: serde_json::Error) -> ApiError {
 }
 
 /// No text of a body has a NUL in it: a database may not hold it.
-fn check_texts(body: &Value) -> Result<(), ApiError> {
+pub(super) fn check_texts(body: &Value) -> Result<(), ApiError> {
     match body {
         Value::String(text) if text.contains('\0') => Err(no_nul("body")),
         Value::Array(items) => items.iter().try_for_each(check_texts),
@@ -195,18 +194,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalBody<T> {
         let body: Value = serde_json::from_slice(if body.is_empty() { b"{}" } else { &body })?;
         check_texts(&body)?;
         Ok(Self(serde_json::from_value(body).map_err(wrong_body)?))
-    }
-}
-
-/// The body of a request as JSON that the handler reads itself, as a `T`.
-pub(super) struct Raw<T>(pub(super) Value, pub(super) PhantomData<T>);
-
-impl<S: Send + Sync, T> FromRequest<S> for Raw<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let Body(value) = Body::from_request(request, state).await?;
-        Ok(Self(value, PhantomData))
     }
 }
 
@@ -300,12 +287,6 @@ impl<T: JsonSchema> Input for Asked<T> {
 }
 
 impl<T: JsonSchema> Input for Body<T> {
-    fn describe(shape: &mut Shape) {
-        shape.json_body::<T>(true);
-    }
-}
-
-impl<T: JsonSchema> Input for Raw<T> {
     fn describe(shape: &mut Shape) {
         shape.json_body::<T>(true);
     }

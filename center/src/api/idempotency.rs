@@ -35,7 +35,7 @@ pub(super) struct Once {
 /// What is to be done with a request.
 pub(super) enum Begun {
     /// It has no key, or is new.
-    New(Request, Option<Once>),
+    New(Request, Option<Box<Once>>),
     /// It was answered before.
     Known(Response),
 }
@@ -67,7 +67,8 @@ pub(super) async fn begin(
     let known = writer.begin_request(&digest, &fingerprint, now).await?;
     writer.commit().await?;
     let Some(known) = known else {
-        return Ok(Begun::New(request, Some(Once { api: api.clone(), digest, seal: sealed_at(now) })));
+        let once = Once { api: api.clone(), digest, seal: sealed_at(now) };
+        return Ok(Begun::New(request, Some(Box::new(once))));
     };
     if known.fingerprint != fingerprint {
         let rule = "this key was sent with another request: a new request needs a new key";

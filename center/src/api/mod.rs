@@ -433,34 +433,45 @@ impl Api {
             .add((GET, "/webhooks"), required, "List the webhooks", webhook::list)
             .add((POST, "/webhooks"), required, "Make a webhook", webhook::create)
             .add((GET, "/webhooks/{webhook}"), required, "Show a webhook", webhook::show)
-            .add((PATCH, "/webhooks/{webhook}"), required, "Change a webhook, or switch it on or off", webhook::edit)
+            .add(
+                (PATCH, "/webhooks/{webhook}"),
+                required,
+                "Change a webhook, or switch it on or off",
+                webhook::edit,
+            )
             .add((DELETE, "/webhooks/{webhook}"), required, "Delete a webhook", webhook::delete)
-            .add((POST, "/webhooks/{webhook}/secret"),
+            .add(
+                (POST, "/webhooks/{webhook}/secret"),
                 required,
                 "Give a webhook another secret",
                 webhook::renew_secret,
             )
-            .add((POST, "/webhooks/{webhook}/test"),
+            .add(
+                (POST, "/webhooks/{webhook}/test"),
                 required,
                 "Send a message to try a webhook",
                 webhook::delivery::test,
             )
-            .add((POST, "/webhooks/{webhook}/replay"),
+            .add(
+                (POST, "/webhooks/{webhook}/replay"),
                 required,
                 "Send every failed message of a webhook again",
                 webhook::delivery::replay_failed,
             )
-            .add((GET, "/webhooks/{webhook}/deliveries"),
+            .add(
+                (GET, "/webhooks/{webhook}/deliveries"),
                 required,
                 "List the messages to a webhook, the newest first",
                 webhook::delivery::list,
             )
-            .add((GET, "/webhooks/{webhook}/deliveries/{delivery}"),
+            .add(
+                (GET, "/webhooks/{webhook}/deliveries/{delivery}"),
                 required,
                 "Show a message to a webhook",
                 webhook::delivery::show,
             )
-            .add((POST, "/webhooks/{webhook}/deliveries/{delivery}/replay"),
+            .add(
+                (POST, "/webhooks/{webhook}/deliveries/{delivery}/replay"),
                 required,
                 "Send a message again",
                 webhook::delivery::replay,

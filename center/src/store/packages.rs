@@ -1,5 +1,7 @@
 //! Version packages and their files.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize, Serializer};
 use sqlx::any::AnyRow;
 
@@ -9,7 +11,7 @@ use crate::rules::plan::PlanState;
 use crate::rules::{ComponentNo, FileName, PackageId, PlanId, ProductKey, Remark, Title, Version};
 
 /// Full or delta.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum PackageKind {
     /// Fits on every version.
@@ -19,6 +21,30 @@ pub enum PackageKind {
         /// The version that it fits on.
         source: Version,
     },
+}
+
+/// One object, not a union: generators of clients lose the fields beside a union.
+impl schemars::JsonSchema for PackageKind {
+    fn schema_name() -> Cow<'static, str> {
+        "PackageKind".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut source = generator.subschema_for::<Version>();
+        source.insert("description".into(), "Of a delta package: the one version that it fits on.".into());
+        schemars::json_schema!({
+            "type": "object",
+            "properties": {
+                "type": { "type": "string", "enum": ["full", "delta"], "description": "Full or delta." },
+                "source": source,
+            },
+            "required": ["type"],
+        })
+    }
 }
 
 impl PackageKind {

@@ -50,7 +50,7 @@ def main():
     }
     plan = done(save_plan.sync_detailed(PRODUCT, client=client, body=SavePlanBody.from_dict(settings)))
     active = done(activate_plan.sync_detailed(plan.id, client=client))
-    assert active.state.value == "active", active
+    assert active.state.value == "activated", active
     missing = show_product.sync_detailed("p1pytho", client=client)
     assert isinstance(missing.parsed, Problem) and missing.parsed.next_ == f"did you mean {PRODUCT}?", missing
     print("ready", flush=True)

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lists::empty;
 use crate::api::error::ApiError;
+use crate::api::extract::check_texts;
 use crate::api::openapi::operation::{Input, Shape};
 use crate::api::{Api, BODY_MAX};
 use crate::rules::DeviceKey;
@@ -72,6 +73,7 @@ impl<T> FromRequest<Api> for PlanBody<T> {
         };
         let body = Bytes::from_request(request, api).await.map_err(ApiError::from)?;
         let mut read = read(&body)?;
+        check_texts(&read.fields)?;
         read._turn = turn;
         Ok(read)
     }
@@ -132,7 +134,13 @@ impl<'de, T> Visitor<'de> for Fields<'_, T> {
                 }
             }
         }
-        Ok(PlanBody { fields: Value::Object(fields), whitelist, blacklist, _turn: None, described: PhantomData })
+        Ok(PlanBody {
+            fields: Value::Object(fields),
+            whitelist,
+            blacklist,
+            _turn: None,
+            described: PhantomData,
+        })
     }
 }
 
@@ -282,7 +290,7 @@ mod tests {
         let read = read(body.as_bytes()).unwrap();
         assert_eq!(read.fields, json!({ "name": "A", "strategy": { "x": [1, -1, 0.5, null, true] } }));
         assert_eq!((read.whitelist.unwrap().len(), read.blacklist.unwrap().len()), (2, 0));
-        assert!(super::read(b"{}").unwrap().whitelist.is_none());
+        assert!(super::read::<()>(b"{}").unwrap().whitelist.is_none());
     }
 
     #[test]

@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::access::{AccessError, Principal};
 use crate::api::Api;
+use crate::api::answer::Created;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
 use crate::api::page::{Answer, Part};
@@ -17,7 +18,8 @@ use crate::rules::{DeliveryId, WebhookId};
 use crate::store::{Delivery, Webhook};
 
 /// A message to a webhook.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Delivery")]
 pub struct Shown {
     id: DeliveryId,
     webhook: WebhookId,
@@ -32,14 +34,17 @@ pub struct Shown {
     /// When it was delivered or given up.
     ended: Option<Millis>,
     /// What became of each attempt: when, how long it took, and the status or why there was none.
+    #[schemars(with = "Vec<Map<String, Value>>")]
     log: Vec<Value>,
 }
 
 /// A message with what is sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "DeliveryWithBody")]
 pub struct WithBody {
     #[serde(flatten)]
     delivery: Shown,
+    #[schemars(with = "Map<String, Value>")]
     body: Value,
 }
 
@@ -61,12 +66,16 @@ impl From<Delivery> for Shown {
 }
 
 /// Which messages.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// Items of a page at most.
+    #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]
     limit: Option<String>,
-    /// `waiting`, `delivered` or `failed`; all if not given.
+    /// All if not given.
+    #[schemars(with = "Option<DeliveryState>")]
     state: Option<String>,
 }
 
@@ -109,9 +118,9 @@ pub async fn test(
     State(api): State<Api>,
     caller: Result<Principal, AccessError>,
     Named(id): Named<WebhookId>,
-) -> Result<(StatusCode, Json<Shown>), ApiError> {
+) -> Result<Created<Shown>, ApiError> {
     let delivery = try_out(&api, &caller?.to_string(), id).await?;
-    Ok((StatusCode::CREATED, Json(delivery.into())))
+    Ok(Created(delivery.into()))
 }
 
 /// Sends a message that says who tries the webhook.
@@ -129,9 +138,9 @@ pub(crate) async fn try_out(api: &Api, by: &str, id: WebhookId) -> Result<Delive
 pub async fn replay(
     State(api): State<Api>,
     Named((webhook, id)): Named<(WebhookId, DeliveryId)>,
-) -> Result<(StatusCode, Json<Shown>), ApiError> {
+) -> Result<Created<Shown>, ApiError> {
     let again = again(&api, webhook, id).await?;
-    Ok((StatusCode::CREATED, Json(again.into())))
+    Ok(Created(again.into()))
 }
 
 /// Sends a message again.
@@ -145,14 +154,20 @@ pub(crate) async fn again(api: &Api, webhook: WebhookId, id: DeliveryId) -> Resu
     Ok(again)
 }
 
+/// How many messages are sent again.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub struct Replayed {
+    replayed: u64,
+}
+
 /// Sends every failed message of a webhook again.
 pub async fn replay_failed(
     State(api): State<Api>,
     Named(id): Named<WebhookId>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Replayed>, ApiError> {
     let mut writer = api.engine.store().write().await?;
     check_enabled(&writer.webhook(id).await?)?;
     let replayed = writer.replay_failed(id, api.engine.clock().now()).await?;
     writer.commit().await?;
-    Ok(Json(json!({ "replayed": replayed })))
+    Ok(Json(Replayed { replayed }))
 }

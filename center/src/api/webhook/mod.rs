@@ -4,11 +4,10 @@ pub mod delivery;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Value, json};
 
 use super::Api;
+use super::answer::{Created, Deleted};
 use super::error::ApiError;
 use super::extract::{Asked, Body, Named};
 use super::page::{Answer, Part};
@@ -22,7 +21,8 @@ use crate::store::{NewWebhook, Reader, Webhook};
 const WEBHOOKS_MAX: i64 = 100;
 
 /// A webhook, without its secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Webhook")]
 pub struct Shown {
     id: WebhookId,
     name: TokenName,
@@ -55,7 +55,8 @@ impl From<Webhook> for Shown {
 }
 
 /// A webhook with its secret: it is shown here and never again.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "WebhookWithSecret")]
 pub struct Fresh {
     #[serde(flatten)]
     webhook: Shown,
@@ -63,28 +64,34 @@ pub struct Fresh {
 }
 
 /// A new webhook.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct New {
+    #[schemars(with = "TokenName")]
     pub(crate) name: String,
     pub(crate) url: String,
     /// What it is told; everything if not given.
+    #[schemars(with = "Option<Vec<WebhookEvent>>", length(min = 1))]
     pub(crate) events: Option<Vec<String>>,
     /// Product key; every product if not given.
+    #[schemars(with = "Option<ProductKey>")]
     pub(crate) product: Option<String>,
 }
 
 /// What changes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Changes {
+    #[schemars(with = "Option<TokenName>")]
     name: Option<String>,
     url: Option<String>,
     /// What it is told; null: everything.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<Vec<WebhookEvent>>", length(min = 1))]
     events: Option<Option<Vec<String>>>,
     /// Product key; null: every product.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<ProductKey>")]
     product: Option<Option<String>>,
     enabled: Option<bool>,
 }
@@ -131,9 +138,9 @@ pub async fn create(
     State(api): State<Api>,
     maker: Result<Principal, AccessError>,
     Body(new): Body<New>,
-) -> Result<(StatusCode, Json<Fresh>), ApiError> {
+) -> Result<Created<Fresh>, ApiError> {
     let (webhook, secret) = make(&api, &maker?.to_string(), new).await?;
-    Ok((StatusCode::CREATED, Json(Fresh { webhook: webhook.into(), secret: secret.shown_once().to_owned() })))
+    Ok(Created(Fresh { webhook: webhook.into(), secret: secret.shown_once().to_owned() }))
 }
 
 /// Makes a webhook; gives it with its secret.
@@ -217,9 +224,12 @@ pub(crate) async fn switch(api: &Api, id: WebhookId, enabled: bool) -> Result<()
 }
 
 /// Deletes a webhook with its messages.
-pub async fn delete(State(api): State<Api>, Named(id): Named<WebhookId>) -> Result<Json<Value>, ApiError> {
+pub async fn delete(
+    State(api): State<Api>,
+    Named(id): Named<WebhookId>,
+) -> Result<Json<Deleted<WebhookId>>, ApiError> {
     let mut writer = api.engine.store().write().await?;
     writer.delete_webhook(id).await?;
     writer.commit().await?;
-    Ok(Json(json!({ "deleted": id })))
+    Ok(Json(Deleted { deleted: id }))
 }
