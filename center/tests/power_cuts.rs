@@ -94,6 +94,10 @@ impl Bench {
             if let Some(shim) = &self.shim {
                 command.env("LD_PRELOAD", shim);
             }
+            if self.is_mounted() {
+                // Smaller than what is kept free for upgrades.
+                command.args(["--upload-reserve", "0"]);
+            }
             command.stderr(log);
         }));
     }
