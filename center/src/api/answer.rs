@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use super::openapi::operation::{Output, Shape};
+use super::openapi::operation::{Describer, Output};
 
 /// Something new, as it is now.
 pub(super) struct Created<T>(pub(super) T);
@@ -19,9 +19,9 @@ impl<T: Serialize> IntoResponse for Created<T> {
 }
 
 impl<T: JsonSchema> Output for Created<T> {
-    fn describe(shape: &mut Shape) {
-        let schema = shape.answer_schema::<T>().to_value();
-        shape.answer(StatusCode::CREATED, "Made", Some(("application/json", schema)));
+    fn describe(describer: &mut Describer) {
+        let schema = describer.answer_schema::<T>().to_value();
+        describer.answer(StatusCode::CREATED, "Made", Some(("application/json", schema)));
     }
 }
 
@@ -51,8 +51,8 @@ impl IntoResponse for Csv {
 }
 
 impl Output for Csv {
-    fn describe(shape: &mut Shape) {
-        shape.answer(StatusCode::OK, "The rows", Some(("text/csv", json!({ "type": "string" }))));
+    fn describe(describer: &mut Describer) {
+        describer.answer(StatusCode::OK, "The rows", Some(("text/csv", json!({ "type": "string" }))));
     }
 }
 
@@ -63,10 +63,14 @@ impl IntoResponse for EventStream {
 }
 
 impl Output for EventStream {
-    fn describe(shape: &mut Shape) {
+    fn describe(describer: &mut Describer) {
         let stream = Some(("text/event-stream", json!({ "type": "string" })));
-        shape.answer(StatusCode::OK, "A stream of events (HTML Living Standard, 9.2), until its end", stream);
-        shape.answer(StatusCode::NO_CONTENT, "Nothing is left to tell: do not connect again", None);
+        describer.answer(
+            StatusCode::OK,
+            "A stream of events (HTML Living Standard, 9.2), until its end",
+            stream,
+        );
+        describer.answer(StatusCode::NO_CONTENT, "Nothing is left to tell: do not connect again", None);
     }
 }
 
@@ -77,11 +81,15 @@ impl IntoResponse for FileBytes {
 }
 
 impl Output for FileBytes {
-    fn describe(shape: &mut Shape) {
+    fn describe(describer: &mut Describer) {
         let content = || Some(("application/octet-stream", json!({ "type": "string", "format": "binary" })));
-        shape.answer(StatusCode::OK, "The file", content());
-        shape.answer(StatusCode::PARTIAL_CONTENT, "The part of it that the header Range asks for", content());
-        shape.problem(StatusCode::RANGE_NOT_SATISFIABLE);
+        describer.answer(StatusCode::OK, "The file", content());
+        describer.answer(
+            StatusCode::PARTIAL_CONTENT,
+            "The part of it that the header Range asks for",
+            content(),
+        );
+        describer.problem(StatusCode::RANGE_NOT_SATISFIABLE);
     }
 }
 
@@ -92,9 +100,9 @@ impl IntoResponse for Metrics {
 }
 
 impl Output for Metrics {
-    fn describe(shape: &mut Shape) {
+    fn describe(describer: &mut Describer) {
         let text = ("application/openmetrics-text", json!({ "type": "string" }));
-        shape.answer(StatusCode::OK, "The figures, as OpenMetrics text", Some(text));
+        describer.answer(StatusCode::OK, "The figures, as OpenMetrics text", Some(text));
     }
 }
 
@@ -110,8 +118,8 @@ impl IntoResponse for Description {
 }
 
 impl Output for Description {
-    fn describe(shape: &mut Shape) {
+    fn describe(describer: &mut Describer) {
         let schema = ("application/json", json!({ "type": "object" }));
-        shape.answer(StatusCode::OK, "The description, OpenAPI 3.1", Some(schema));
+        describer.answer(StatusCode::OK, "The description, OpenAPI 3.1", Some(schema));
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::openapi::operation::{Input, Shape};
+use super::openapi::operation::{Describer, Input};
 use crate::rules::upgrade::UserAction;
 use crate::rules::{AccountName, ComponentNo, DeliveryId, DeviceKey, ProductKey, WebhookId};
 use crate::store::{PackageId, PlanId, UpgradeId};
@@ -236,8 +236,8 @@ impl<S: Send + Sync> FromRequest<S> for CsvText {
 }
 
 impl Input for CsvText {
-    fn describe(shape: &mut Shape) {
-        csv_body(shape);
+    fn describe(describer: &mut Describer) {
+        csv_body(describer);
     }
 }
 
@@ -253,14 +253,14 @@ impl<S: Send + Sync> FromRequest<S> for CsvStream {
 }
 
 impl Input for CsvStream {
-    fn describe(shape: &mut Shape) {
-        csv_body(shape);
+    fn describe(describer: &mut Describer) {
+        csv_body(describer);
     }
 }
 
-fn csv_body(shape: &mut Shape) {
+fn csv_body(describer: &mut Describer) {
     let description = "Device keys, one a line, in the first column; what stands behind them does not count.";
-    shape.body("text/csv", true, json!({ "type": "string", "description": description, "minLength": 1 }));
+    describer.body("text/csv", true, json!({ "type": "string", "description": description, "minLength": 1 }));
 }
 
 /// The form of a version package; it is read while it comes in.
@@ -275,39 +275,39 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
 }
 
 impl<A: JsonSchema> Input for Named<A> {
-    fn describe(shape: &mut Shape) {
-        shape.path::<A>();
+    fn describe(describer: &mut Describer) {
+        describer.path::<A>();
     }
 }
 
 impl<T: JsonSchema> Input for Asked<T> {
-    fn describe(shape: &mut Shape) {
-        shape.query::<T>();
+    fn describe(describer: &mut Describer) {
+        describer.query::<T>();
     }
 }
 
 impl<T: JsonSchema> Input for Body<T> {
-    fn describe(shape: &mut Shape) {
-        shape.json_body::<T>(true);
+    fn describe(describer: &mut Describer) {
+        describer.json_body::<T>(true);
     }
 }
 
 impl<T: JsonSchema> Input for OptionalBody<T> {
-    fn describe(shape: &mut Shape) {
-        shape.json_body::<T>(false);
+    fn describe(describer: &mut Describer) {
+        describer.json_body::<T>(false);
     }
 }
 
 impl Input for LastEventId {
-    fn describe(shape: &mut Shape) {
+    fn describe(describer: &mut Describer) {
         let description = "The `id` of the last event that was seen, after a broken connection.";
-        shape.header("Last-Event-ID", description, json!({ "type": "string" }));
+        describer.header("Last-Event-ID", description, json!({ "type": "string" }));
     }
 }
 
 impl Input for AcceptLanguage {
-    fn describe(shape: &mut Shape) {
+    fn describe(describer: &mut Describer) {
         let description = "Languages of the texts, the dearest first (RFC 9110).";
-        shape.header("Accept-Language", description, json!({ "type": "string" }));
+        describer.header("Accept-Language", description, json!({ "type": "string" }));
     }
 }

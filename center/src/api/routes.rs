@@ -10,7 +10,7 @@ use axum::routing::{MethodFilter, on};
 
 use super::Api;
 use super::guard::{self, Guard};
-use super::openapi::operation::{Operation, Shape};
+use super::openapi::operation::{Describer, Operation};
 use crate::access::Role;
 
 /// What a route requires of its caller. There is no default.
@@ -100,7 +100,7 @@ pub struct Route {
     /// What it does, in one line.
     pub summary: &'static str,
     /// Says what it takes and answers.
-    pub(super) describe: fn(&mut Shape),
+    pub(super) describe: fn(&mut Describer),
 }
 
 impl Route {

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
-use self::operation::{Described, Shape};
+use self::operation::{Described, Describer};
 use super::answer::Description;
 use super::error::ApiError;
 use super::idempotency::KEY_MAX;
@@ -25,12 +25,12 @@ the next. Times are milliseconds since 1970 (UTC). What is refused is answered w
 
 /// The document for these routes.
 pub(super) fn document(routes: &[Route]) -> Value {
-    let mut shape = Shape::new();
-    let problem = shape.answer_schema::<Problem>().to_value();
+    let mut describer = Describer::new();
+    let problem = describer.answer_schema::<Problem>().to_value();
     let mut paths = Map::new();
     for route in routes {
-        (route.describe)(&mut shape);
-        let described = shape.take();
+        (route.describe)(&mut describer);
+        let described = describer.take();
         let path = paths.entry(route.full_path()).or_insert_with(|| json!({}));
         let is_conditional = audited::is_conditional(routes, route);
         let is_tagged = route.method == Method::GET && audited::conditional(routes).contains(route.path);
@@ -49,7 +49,7 @@ pub(super) fn document(routes: &[Route]) -> Value {
         "security": [{ "token": [] }, { "session": [] }],
         "paths": paths,
         "components": {
-            "schemas": shape.definitions(),
+            "schemas": describer.definitions(),
             "securitySchemes": {
                 "token": {
                     "type": "http", "scheme": "bearer",

@@ -14,7 +14,7 @@ use crate::api::Api;
 use crate::peer::Peer;
 
 /// Describes one route after the other; the schemas of what they answer have names, and are shared.
-pub struct Shape {
+pub struct Describer {
     answers: SchemaGenerator,
     requests: SchemaGenerator,
     pub(super) operation: Described,
@@ -34,7 +34,7 @@ pub(super) struct Described {
     pub(super) problems: BTreeSet<u16>,
 }
 
-impl Shape {
+impl Describer {
     pub(super) fn new() -> Self {
         let settings = |contract: Contract, inline: bool| {
             let settings = SchemaSettings::draft2020_12().with(|settings| {
@@ -140,7 +140,7 @@ impl Shape {
     }
 }
 
-impl Shape {
+impl Describer {
     /// A refusal that only this route has.
     pub(crate) fn problem(&mut self, status: StatusCode) {
         self.operation.problems.insert(status.as_u16());
@@ -150,7 +150,7 @@ impl Shape {
 /// What a handler takes.
 pub trait Input {
     /// Says what of it a request brings; nothing, unless said otherwise.
-    fn describe(_shape: &mut Shape) {}
+    fn describe(_shape: &mut Describer) {}
 }
 
 impl Input for State<Api> {}
@@ -162,33 +162,33 @@ impl<T, E> Input for Result<T, E> {}
 /// What a handler answers if all goes well.
 pub trait Output {
     /// Says what it is.
-    fn describe(shape: &mut Shape);
+    fn describe(describer: &mut Describer);
 }
 
 impl<T: JsonSchema> Output for Json<T> {
-    fn describe(shape: &mut Shape) {
-        let schema = shape.answer_schema::<T>().to_value();
-        shape.answer(StatusCode::OK, "Done, or what was asked for", Some(("application/json", schema)));
+    fn describe(describer: &mut Describer) {
+        let schema = describer.answer_schema::<T>().to_value();
+        describer.answer(StatusCode::OK, "Done, or what was asked for", Some(("application/json", schema)));
     }
 }
 
 impl<T: Output, E> Output for Result<T, E> {
-    fn describe(shape: &mut Shape) {
-        T::describe(shape);
+    fn describe(describer: &mut Describer) {
+        T::describe(describer);
     }
 }
 
 /// An answer with headers beside it.
 impl<T: Output, V, const N: usize> Output for ([(HeaderName, V); N], T) {
-    fn describe(shape: &mut Shape) {
-        T::describe(shape);
+    fn describe(describer: &mut Describer) {
+        T::describe(describer);
     }
 }
 
 /// A handler that can be described. `T` are the types that it takes, with axum's mark before them.
 pub trait Operation<T>: Handler<T, Api> {
     /// Says what it takes and answers.
-    fn describe(shape: &mut Shape);
+    fn describe(describer: &mut Describer);
 }
 
 macro_rules! operation {
@@ -200,9 +200,9 @@ macro_rules! operation {
             Answered: Output,
             $($input: Input,)*
         {
-            fn describe(shape: &mut Shape) {
-                $($input::describe(shape);)*
-                Answered::describe(shape);
+            fn describe(describer: &mut Describer) {
+                $($input::describe(describer);)*
+                Answered::describe(describer);
             }
         }
     };

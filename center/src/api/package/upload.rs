@@ -16,7 +16,7 @@ use crate::api::Api;
 use crate::api::answer::Created;
 use crate::api::error::ApiError;
 use crate::api::extract::{Named, Upload};
-use crate::api::openapi::operation::{Input, Shape};
+use crate::api::openapi::operation::{Describer, Input};
 use crate::packages::format;
 use crate::packages::object_store::{Objects, Staged};
 use crate::rules::names::version_break;
@@ -31,21 +31,21 @@ const FIELD_MAX: usize = 16 * 1024;
 const FIELDS: &str = "component, name, target, source, remark and the files, each as `file`";
 
 impl Input for Upload {
-    fn describe(shape: &mut Shape) {
+    fn describe(describer: &mut Describer) {
         let file = json!({ "type": "string", "format": "binary", "description": "A file's content." });
         let fields = json!({
             "type": "object",
             "required": ["component", "name", "target", "file"],
             "properties": {
-                "component": shape.form_field::<ComponentNo>(),
-                "name": shape.form_field::<Title>(),
-                "target": shape.form_field::<Version>(),
-                "source": shape.form_field::<Version>(),
-                "remark": shape.form_field::<Remark>(),
+                "component": describer.form_field::<ComponentNo>(),
+                "name": describer.form_field::<Title>(),
+                "target": describer.form_field::<Version>(),
+                "source": describer.form_field::<Version>(),
+                "remark": describer.form_field::<Remark>(),
                 "file": { "type": "array", "items": file, "minItems": 1 },
             },
         });
-        shape.body("multipart/form-data", true, fields);
+        describer.body("multipart/form-data", true, fields);
     }
 }
 

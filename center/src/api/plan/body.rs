@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::lists::empty;
 use crate::api::error::ApiError;
 use crate::api::extract::check_texts;
-use crate::api::openapi::operation::{Input, Shape};
+use crate::api::openapi::operation::{Describer, Input};
 use crate::api::{Api, BODY_MAX};
 use crate::rules::DeviceKey;
 use crate::rules::device_list::{LIST_MAX, ListFault};
@@ -49,8 +49,8 @@ pub struct PlanBody<T> {
 }
 
 impl<T: JsonSchema> Input for PlanBody<T> {
-    fn describe(shape: &mut Shape) {
-        shape.json_body::<T>(true);
+    fn describe(describer: &mut Describer) {
+        describer.json_body::<T>(true);
     }
 }
 
