@@ -27,6 +27,7 @@ mod tick;
 mod transaction;
 mod verification;
 mod waiting;
+mod webhook_settings;
 mod webhooks;
 mod why;
 mod working_set;
@@ -63,6 +64,7 @@ pub use message::{
 pub use operator::{Chosen, Left, Order, Ordered};
 pub use packages::twin_warning;
 pub use tick::Ticked;
+pub use webhook_settings::WebhookChanges;
 pub use why::{BlockedBy, BlockedDevices, Population, Why};
 
 /// Names one connection of one device: a later connection of the same device has another one.

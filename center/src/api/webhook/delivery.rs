@@ -2,9 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::access::{AccessError, Principal};
 use crate::api::Api;
@@ -13,9 +12,9 @@ use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
 use crate::api::page::{Answer, Part};
 use crate::clock::Millis;
-use crate::rules::webhook::{DeliveryState, WebhookEvent, body};
+use crate::rules::webhook::{DeliveryState, WebhookEvent};
 use crate::rules::{DeliveryId, WebhookId};
-use crate::store::{Delivery, Webhook};
+use crate::store::Delivery;
 
 /// A message to a webhook.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -104,34 +103,14 @@ pub async fn show(
     Ok(Json(WithBody { delivery: delivery.into(), body }))
 }
 
-/// Nothing is sent to a webhook that is switched off.
-fn check_enabled(webhook: &Webhook) -> Result<(), ApiError> {
-    if webhook.enabled {
-        return Ok(());
-    }
-    let message = format!("webhook {} is switched off: switch it on first", webhook.id.0);
-    Err(ApiError::new(StatusCode::CONFLICT, "conflict", message))
-}
-
 /// Sends a message that says who tries the webhook.
 pub async fn test(
     State(api): State<Api>,
     caller: Result<Principal, AccessError>,
     Named(id): Named<WebhookId>,
 ) -> Result<Created<Shown>, ApiError> {
-    let delivery = try_out(&api, &caller?.to_string(), id).await?;
+    let delivery = api.engine.test_webhook(id, &caller?.to_string()).await?;
     Ok(Created(delivery.into()))
-}
-
-/// Sends a message that says who tries the webhook.
-pub(crate) async fn try_out(api: &Api, by: &str, id: WebhookId) -> Result<Delivery, ApiError> {
-    let (now, event) = (api.engine.clock().now(), WebhookEvent::Test);
-    let mut writer = api.engine.store().write().await?;
-    check_enabled(&writer.webhook(id).await?)?;
-    let body = body(event, now, &json!({ "by": by }));
-    let delivery = writer.send_to(id, event, None, &body, now).await?;
-    writer.commit().await?;
-    Ok(delivery)
 }
 
 /// Sends a message again, in whatever state it is: another delivery of the same message.
@@ -139,19 +118,8 @@ pub async fn replay(
     State(api): State<Api>,
     Named((webhook, id)): Named<(WebhookId, DeliveryId)>,
 ) -> Result<Created<Shown>, ApiError> {
-    let again = again(&api, webhook, id).await?;
+    let again = api.engine.replay_delivery(webhook, id).await?;
     Ok(Created(again.into()))
-}
-
-/// Sends a message again.
-pub(crate) async fn again(api: &Api, webhook: WebhookId, id: DeliveryId) -> Result<Delivery, ApiError> {
-    let mut writer = api.engine.store().write().await?;
-    check_enabled(&writer.webhook(webhook).await?)?;
-    let first = writer.delivery(webhook, id).await?;
-    let now = api.engine.clock().now();
-    let again = writer.send_to(webhook, first.event, Some(&first.message), &first.body, now).await?;
-    writer.commit().await?;
-    Ok(again)
 }
 
 /// How many messages are sent again.
@@ -165,9 +133,6 @@ pub async fn replay_failed(
     State(api): State<Api>,
     Named(id): Named<WebhookId>,
 ) -> Result<Json<Replayed>, ApiError> {
-    let mut writer = api.engine.store().write().await?;
-    check_enabled(&writer.webhook(id).await?)?;
-    let replayed = writer.replay_failed(id, api.engine.clock().now()).await?;
-    writer.commit().await?;
+    let replayed = api.engine.replay_failed_deliveries(id).await?;
     Ok(Json(Replayed { replayed }))
 }

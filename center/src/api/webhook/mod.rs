@@ -13,12 +13,10 @@ use super::extract::{Asked, Body, Named};
 use super::page::{Answer, Part};
 use crate::access::{AccessError, Principal};
 use crate::clock::Millis;
+use crate::engine::WebhookChanges;
 use crate::rules::webhook::{WebhookEvent, WebhookSecret};
 use crate::rules::{ProductKey, TokenName, WebhookId};
-use crate::store::{NewWebhook, Reader, Webhook};
-
-/// Webhooks of a center at most.
-const WEBHOOKS_MAX: i64 = 100;
+use crate::store::{NewWebhook, Webhook};
 
 /// A webhook, without its secret.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -113,10 +111,10 @@ fn events(given: Option<Vec<String>>) -> Result<Option<Vec<WebhookEvent>>, ApiEr
     Ok(Some(events))
 }
 
-async fn product(store: &mut Reader, given: Option<String>) -> Result<Option<ProductKey>, ApiError> {
+async fn product(api: &Api, given: Option<String>) -> Result<Option<ProductKey>, ApiError> {
     let Some(given) = given else { return Ok(None) };
     let key = ProductKey::new(given)?;
-    store.product(&key).await.map_err(ApiError::naming_the_missing)?;
+    api.engine.store().read().await?.product(&key).await.map_err(ApiError::naming_the_missing)?;
     Ok(Some(key))
 }
 
@@ -148,8 +146,7 @@ pub(crate) async fn make(api: &Api, maker: &str, new: New) -> Result<(Webhook, W
     let name = TokenName::new(new.name)?;
     api.destinations.check(&new.url)?;
     let (events, secret) = (events(new.events)?, WebhookSecret::of(&rand::random()));
-    let mut writer = api.engine.store().write().await?;
-    let product = product(&mut writer, new.product).await?;
+    let product = product(api, new.product).await?;
     let new = NewWebhook {
         name: &name,
         url: &new.url,
@@ -158,8 +155,7 @@ pub(crate) async fn make(api: &Api, maker: &str, new: New) -> Result<(Webhook, W
         secret: &secret,
         made_by: maker,
     };
-    let webhook = writer.create_webhook(&new, WEBHOOKS_MAX, api.engine.clock().now()).await?;
-    writer.commit().await?;
+    let webhook = api.engine.create_webhook(&new).await?;
     Ok((webhook, secret))
 }
 
@@ -169,27 +165,17 @@ pub async fn edit(
     Named(id): Named<WebhookId>,
     Body(changes): Body<Changes>,
 ) -> Result<Json<Shown>, ApiError> {
-    let mut writer = api.engine.store().write().await?;
-    let mut webhook = writer.webhook(id).await?;
-    if let Some(name) = changes.name {
-        webhook.name = TokenName::new(name)?;
+    let mut change =
+        WebhookChanges { url: changes.url, enabled: changes.enabled, ..WebhookChanges::default() };
+    change.name = changes.name.map(TokenName::new).transpose()?;
+    if let Some(url) = &change.url {
+        api.destinations.check(url)?;
     }
-    if let Some(url) = changes.url {
-        api.destinations.check(&url)?;
-        webhook.url = url;
-    }
-    if let Some(given) = changes.events {
-        webhook.events = events(given)?;
-    }
+    change.events = changes.events.map(events).transpose()?;
     if let Some(given) = changes.product {
-        webhook.product = product(&mut writer, given).await?;
+        change.product = Some(product(&api, given).await?);
     }
-    if let Some(enabled) = changes.enabled {
-        webhook.enabled = enabled;
-        webhook.stopped = None;
-    }
-    writer.save_webhook(&webhook).await?;
-    writer.commit().await?;
+    let webhook = api.engine.edit_webhook(id, &change).await?;
     Ok(Json(webhook.into()))
 }
 
@@ -198,29 +184,8 @@ pub async fn renew_secret(
     State(api): State<Api>,
     Named(id): Named<WebhookId>,
 ) -> Result<Json<Fresh>, ApiError> {
-    let (webhook, secret) = renew(&api, id).await?;
+    let (webhook, secret) = api.engine.renew_webhook_secret(id).await?;
     Ok(Json(Fresh { webhook: webhook.into(), secret: secret.shown_once().to_owned() }))
-}
-
-/// Gives a webhook another secret.
-pub(crate) async fn renew(api: &Api, id: WebhookId) -> Result<(Webhook, WebhookSecret), ApiError> {
-    let mut writer = api.engine.store().write().await?;
-    let webhook = writer.webhook(id).await?;
-    let former = writer.webhook_secret(&webhook)?;
-    let secret = former.renewed(&rand::random(), api.engine.clock().now());
-    writer.set_webhook_secret(id, &secret).await?;
-    writer.commit().await?;
-    Ok((webhook, secret))
-}
-
-/// Switches a webhook on or off.
-pub(crate) async fn switch(api: &Api, id: WebhookId, enabled: bool) -> Result<(), ApiError> {
-    let mut writer = api.engine.store().write().await?;
-    let mut webhook = writer.webhook(id).await?;
-    webhook.enabled = enabled;
-    webhook.stopped = None;
-    writer.save_webhook(&webhook).await?;
-    Ok(writer.commit().await?)
 }
 
 /// Deletes a webhook with its messages.
@@ -228,8 +193,6 @@ pub async fn delete(
     State(api): State<Api>,
     Named(id): Named<WebhookId>,
 ) -> Result<Json<Deleted<WebhookId>>, ApiError> {
-    let mut writer = api.engine.store().write().await?;
-    writer.delete_webhook(id).await?;
-    writer.commit().await?;
+    api.engine.delete_webhook(id).await?;
     Ok(Json(Deleted { deleted: id }))
 }

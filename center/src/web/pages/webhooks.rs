@@ -7,9 +7,8 @@ use maud::{Markup, html};
 use super::accounts::check;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::shared::{
-    GivenWebhook, make_webhook, renew_webhook_secret, replay_delivery, switch_webhook, test_webhook,
-};
+use crate::api::shared::{GivenWebhook, make_webhook};
+use crate::engine::WebhookChanges;
 use crate::rules::webhook::{DeliveryState, WebhookEvent};
 use crate::rules::{DeliveryId, WebhookId};
 use crate::store::{Delivery, Product, Webhook};
@@ -272,7 +271,7 @@ fn last(delivery: &Delivery) -> Option<String> {
 pub async fn test(State(console): State<Console>, Path(id): Path<i64>, Act { view, .. }: Act) -> Answer {
     check(&view)?;
     let by = view.signed.as_ref().map(|signed| signed.principal.to_string()).unwrap_or_default();
-    match test_webhook(api(&console), &by, WebhookId(id)).await {
+    match console.engine().test_webhook(WebhookId(id), &by).await.map_err(ApiError::from) {
         Ok(_) => Ok(done(&format!("/webhooks/{id}"), "begun")),
         Err(error) => one(&console, &view, WebhookId(id), Some(&error), None).await,
     }
@@ -285,23 +284,23 @@ pub async fn enabled(
     Act { view, fields }: Act,
 ) -> Answer {
     check(&view)?;
-    switch_webhook(api(&console), WebhookId(id), fields.get("enabled") == "yes").await?;
+    let enabled = Some(fields.get("enabled") == "yes");
+    let change = WebhookChanges { enabled, ..WebhookChanges::default() };
+    console.engine().edit_webhook(WebhookId(id), &change).await?;
     Ok(done(&format!("/webhooks/{id}"), "saved"))
 }
 
 /// `POST /webhooks/{webhook}/secret`. Its answer shows the secret, so it is no redirect.
 pub async fn secret(State(console): State<Console>, Path(id): Path<i64>, Act { view, .. }: Act) -> Answer {
     check(&view)?;
-    let (_, secret) = renew_webhook_secret(api(&console), WebhookId(id)).await?;
+    let (_, secret) = console.engine().renew_webhook_secret(WebhookId(id)).await?;
     one(&console, &view, WebhookId(id), None, Some(secret.shown_once())).await
 }
 
 /// `POST /webhooks/{webhook}/delete`.
 pub async fn delete(State(console): State<Console>, Path(id): Path<i64>, Act { view, .. }: Act) -> Answer {
     check(&view)?;
-    let mut writer = console.engine().store().write().await?;
-    writer.delete_webhook(WebhookId(id)).await?;
-    writer.commit().await?;
+    console.engine().delete_webhook(WebhookId(id)).await?;
     Ok(done("/webhooks", "deleted"))
 }
 
@@ -312,7 +311,8 @@ pub async fn replay(
     Act { view, .. }: Act,
 ) -> Answer {
     check(&view)?;
-    match replay_delivery(api(&console), WebhookId(id), DeliveryId(delivery)).await {
+    let again = console.engine().replay_delivery(WebhookId(id), DeliveryId(delivery)).await;
+    match again.map_err(ApiError::from) {
         Ok(_) => Ok(done(&format!("/webhooks/{id}"), "begun")),
         Err(error) => one(&console, &view, WebhookId(id), Some(&error), None).await,
     }
