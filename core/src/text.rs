@@ -99,6 +99,14 @@ impl<const N: usize> Text<N> {
         }
     }
 
+    /// Takes out what is between two places; one within a character changes nothing.
+    pub fn remove(&mut self, from: usize, to: usize) {
+        let text = self.as_str();
+        if from <= to && text.is_char_boundary(from) && text.is_char_boundary(to) {
+            self.len = close_gap(&mut self.bytes, self.len, from, to);
+        }
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
         self.len = 0;
@@ -117,6 +125,18 @@ fn append(bytes: &mut [u8], len: usize, text: &str) -> Result<usize, TooLong> {
         *to = *from;
     }
     Ok(end)
+}
+
+/// Moves the bytes from `to` on to `from`. Returns how many there are then.
+#[inline(never)]
+fn close_gap(bytes: &mut [u8], len: usize, from: usize, to: usize) -> usize {
+    for (place, at) in (to..len).enumerate() {
+        let byte = bytes.get(at).copied().unwrap_or_default();
+        if let Some(place) = bytes.get_mut(from.saturating_add(place)) {
+            *place = byte;
+        }
+    }
+    len.saturating_sub(to.saturating_sub(from))
 }
 
 /// See [`Text::replace`]. Once in the image, not once for each size.

@@ -43,15 +43,14 @@ impl<const N: usize> Download<N> {
     }
 
     /// For [`Self::begin`].
-    #[inline(never)] // so it is made where the caller wants it
+    #[inline(always)] // so it is made where the caller wants it
     pub fn of_nothing() -> Self {
-        let connection = Connection::KeepAlive;
         Download {
-            url: Text::new(),
+            url: const { Text::new() },
             start: 0,
             length: 0,
             redirects: 0,
-            connection,
+            connection: Connection::KeepAlive,
             response: Response::new(),
         }
     }
@@ -111,17 +110,17 @@ impl<const N: usize> Download<N> {
         if to.is_empty() {
             return Err(HttpError::Redirect);
         }
-        let next = resolve(&self.url, to)?;
-        let target = Url::parse(&next).map_err(|_| HttpError::Redirect)?;
+        let before = self.url()?.scheme;
+        resolve(&mut self.url, to)?;
+        let target = self.url().map_err(|_| HttpError::Redirect)?;
         // What was asked for under TLS is not fetched without.
-        if self.url()?.scheme == Scheme::Tls && target.scheme == Scheme::Plain {
+        if before == Scheme::Tls && target.scheme == Scheme::Plain {
             return Err(HttpError::LeavesTls);
         }
         if self.redirects >= REDIRECTS {
             return Err(HttpError::Redirects);
         }
         self.redirects = self.redirects.saturating_add(1);
-        self.url = next;
         self.response.reset();
         Ok(())
     }

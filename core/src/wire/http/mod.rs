@@ -50,15 +50,32 @@ pub enum HttpError {
     /// Headers longer than [`HEAD`], or a URL longer than is held.
     #[error("the head, or a URL, is too long")]
     TooLong,
-    /// A header that is read has a value that cannot be right; its name.
+    /// A header that is read has a value that cannot be right.
     #[error("the header {0} has a value that cannot be right")]
-    Header(&'static str),
+    Header(WrongHeader),
     /// A chunk size that is no hexadecimal number, or a chunk without its end.
     #[error("the chunked body is malformed")]
     Chunk,
     /// The peer closed before the response was complete.
     #[error("the peer closed before the response was complete")]
     Closed,
+}
+
+/// Which header is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WrongHeader {
+    /// A line that is none.
+    #[error("without a colon")]
+    NoHeader,
+    /// No number, or another than before.
+    #[error("Content-Length")]
+    ContentLength,
+    /// Not `bytes first-last/total`, or another length than the body's.
+    #[error("Content-Range")]
+    ContentRange,
+    /// Something else than `chunked`.
+    #[error("Transfer-Encoding")]
+    TransferEncoding,
 }
 
 /// `text` before and from `at` on.

@@ -4,7 +4,7 @@
 //! one response at a time. Of a line the parser keeps what it needs, so a header of no interest may be of any length.
 
 use super::head::{content_range, status};
-use super::{Connection, ContentRange, Encoding, Head, HttpError, cut};
+use super::{Connection, ContentRange, Encoding, Head, HttpError, WrongHeader, cut};
 use crate::limits;
 use crate::text::Text;
 use crate::wire::{decimal, hex, parts};
@@ -86,12 +86,12 @@ impl<const N: usize> Response<N> {
     pub const fn new() -> Self {
         Response {
             reading: Reading::Status,
-            line: Text::new(),
+            line: const { Text::new() },
             goes: Line::Kept,
             head_bytes: 0,
             head: NO_HEAD,
             chunked: false,
-            location: Text::new(),
+            location: const { Text::new() },
             location_fits: true,
         }
     }
@@ -152,8 +152,8 @@ impl<const N: usize> Response<N> {
                     if !whole {
                         return Ok((used, Part::More));
                     }
-                    if let Some(head) = self.line_read()? {
-                        return Ok((used, Part::Head(head)));
+                    if self.line_read()? {
+                        return Ok((used, Part::Head(self.head)));
                     }
                 }
             }
@@ -206,8 +206,9 @@ impl<const N: usize> Response<N> {
         }
     }
 
-    /// Acts on the line that is whole; the head, when it was its last one.
-    fn line_read(&mut self) -> Result<Option<Head>, HttpError> {
+    /// Acts on the line that is whole; whether it was the last one of the head.
+    #[inline(never)] // its line is off the stack before the body is handed on
+    fn line_read(&mut self) -> Result<bool, HttpError> {
         let line = core::mem::take(&mut self.line);
         let goes = core::mem::replace(&mut self.goes, Line::Kept);
         let line = line.strip_suffix("\r").unwrap_or(&line);
@@ -232,14 +233,14 @@ impl<const N: usize> Response<N> {
             Reading::Trailers if line.is_empty() => self.reading = Reading::Done,
             _ => {}
         }
-        Ok(None)
+        Ok(false)
     }
 
-    fn head_read(&mut self) -> Result<Option<Head>, HttpError> {
+    fn head_read(&mut self) -> Result<bool, HttpError> {
         if (100..200).contains(&self.head.status) {
             // An interim response, such as 103 Early Hints: the real one follows.
             self.next_head();
-            return Ok(None);
+            return Ok(false);
         }
         let Head { status, length, range, .. } = self.head;
         self.reading = match (status, self.chunked, length) {
@@ -256,32 +257,33 @@ impl<const N: usize> Response<N> {
         };
         let differs = |range: ContentRange| self.head.length.is_some_and(|length| length != range.length());
         if status == 206 && range.is_some_and(differs) {
-            return Err(HttpError::Header("Content-Range"));
+            return Err(HttpError::Header(WrongHeader::ContentRange));
         }
-        Ok(Some(self.head))
+        Ok(true)
     }
 
     fn header(&mut self, line: &str, goes: Line) -> Result<(), HttpError> {
         let Some((name, value)) = cut(line, b':') else {
             // A name that is longer than a line is kept of none that is read; a fold belongs to the line before.
             let is_of_no_interest = goes == Line::Cut || line.starts_with([' ', '\t']);
-            return if is_of_no_interest { Ok(()) } else { Err(HttpError::Header("without a colon")) };
+            return if is_of_no_interest { Ok(()) } else { Err(HttpError::Header(WrongHeader::NoHeader)) };
         };
         let (name, value) = (name.trim_ascii(), value.trim_ascii());
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         let is_whole = goes == Line::Kept;
         if is("content-length") {
-            let length = decimal(value).filter(|_| is_whole).ok_or(HttpError::Header("Content-Length"))?;
+            let length =
+                decimal(value).filter(|_| is_whole).ok_or(HttpError::Header(WrongHeader::ContentLength))?;
             if self.head.length.is_some_and(|before| before != length) {
-                return Err(HttpError::Header("Content-Length"));
+                return Err(HttpError::Header(WrongHeader::ContentLength));
             }
             self.head.length = Some(length);
         } else if is("content-range") {
             let range = content_range(value).filter(|_| is_whole);
-            self.head.range = range.ok_or(HttpError::Header("Content-Range"))?;
+            self.head.range = range.ok_or(HttpError::Header(WrongHeader::ContentRange))?;
         } else if is("transfer-encoding") {
             if !value.eq_ignore_ascii_case("chunked") {
-                return Err(HttpError::Header("Transfer-Encoding"));
+                return Err(HttpError::Header(WrongHeader::TransferEncoding));
             }
             self.chunked = true;
         } else if is("content-encoding") {
@@ -414,20 +416,23 @@ mod tests {
         assert_eq!(wrong("SSH-2.0\r\n"), HttpError::StatusLine);
         assert_eq!(wrong("HTTP/2 200\r\n"), HttpError::StatusLine);
         assert_eq!(wrong("HTTP/1.1 2000 OK\r\n"), HttpError::StatusLine);
-        assert_eq!(wrong("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n"), HttpError::Header("Content-Length"));
+        assert_eq!(
+            wrong("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n"),
+            HttpError::Header(WrongHeader::ContentLength)
+        );
         let two = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n";
-        assert_eq!(wrong(two), HttpError::Header("Content-Length"));
+        assert_eq!(wrong(two), HttpError::Header(WrongHeader::ContentLength));
         assert_eq!(
             wrong("HTTP/1.1 206 OK\r\nContent-Range: bytes 9-3/10\r\n"),
-            HttpError::Header("Content-Range")
+            HttpError::Header(WrongHeader::ContentRange)
         );
         assert_eq!(
             wrong("HTTP/1.1 206 OK\r\nContent-Range: bytes 0-10/10\r\n"),
-            HttpError::Header("Content-Range")
+            HttpError::Header(WrongHeader::ContentRange)
         );
         assert_eq!(
             wrong("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n"),
-            HttpError::Header("Transfer-Encoding")
+            HttpError::Header(WrongHeader::TransferEncoding)
         );
         assert_eq!(wrong("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), HttpError::Chunk);
         assert_eq!(
@@ -439,10 +444,14 @@ mod tests {
         let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(HEAD / 40 + 1);
         assert_eq!(wrong(&interim), HttpError::TooLong);
         let hidden = std::format!("HTTP/1.1 200 OK\r\nContent-Length:{}15\r\n", " ".repeat(LINE - 16));
-        assert_eq!(wrong(&hidden), HttpError::Header("Content-Length"), "of which the 5 was cut off");
+        assert_eq!(
+            wrong(&hidden),
+            HttpError::Header(WrongHeader::ContentLength),
+            "of which the 5 was cut off"
+        );
         assert_eq!(
             wrong("HTTP/1.1 206 P\r\nContent-Length: 4\r\nContent-Range: bytes 0-4/9\r\n\r\n"),
-            HttpError::Header("Content-Range")
+            HttpError::Header(WrongHeader::ContentRange)
         );
     }
 

@@ -82,63 +82,55 @@ impl<'a> UrlReference<'a> {
     }
 }
 
-/// Writes where `reference`, a Location, leads to from `base` (RFC 3986, 5.2).
-pub fn resolve<const N: usize>(base: &str, reference: &str) -> Result<Text<N>, HttpError> {
-    let (base, to) = (UrlReference::split(base), UrlReference::split(reference));
-    let mut url = Text::<N>::new();
-    let mut push =
-        |parts: &[&str]| parts.iter().try_for_each(|part| url.push(part)).map_err(|_| HttpError::TooLong);
-    let is_absolute = !to.scheme.is_empty() || !to.authority.is_empty();
-    push(&[
-        if to.scheme.is_empty() { base.scheme } else { to.scheme },
-        if is_absolute { to.authority } else { base.authority },
-    ])?;
-    if !is_absolute && to.path.is_empty() {
-        push(&[base.path, if to.query.is_empty() { base.query } else { to.query }])?;
-        return Ok(url);
-    }
-    let root = url.len();
-    if !is_absolute && !to.path.starts_with("/") {
-        let folder = cut_last(base.path, b'/').map_or("", |(folder, _)| folder);
-        push_segments(&mut url, root, folder)?;
-        push_relative_segments(&mut url, root, to.path)?;
-    } else {
-        push_segments(&mut url, root, to.path)?;
-    }
-    url.push(to.query).map_err(|_| HttpError::TooLong)?;
-    Ok(url)
-}
-
-/// Appends a path that is empty or begins with `/`; see [`push_relative_segments`].
-fn push_segments<const N: usize>(url: &mut Text<N>, root: usize, path: &str) -> Result<(), HttpError> {
-    match path.strip_prefix("/") {
-        Some(relative) => push_relative_segments(url, root, relative),
-        None => Ok(()),
-    }
-}
-
-/// Appends the segments of a path; `.` and `..` are carried out, never above `root`, where the path begins.
-fn push_relative_segments<const N: usize>(
-    url: &mut Text<N>,
-    root: usize,
-    path: &str,
-) -> Result<(), HttpError> {
-    let mut segments = parts(path, b'/').peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
-        match segment {
-            "." | ".." => {
-                if segment == ".." {
-                    let path = url.get(root..).unwrap_or("");
-                    let parent = path.bytes().rposition(|byte| byte == b'/').unwrap_or(0);
-                    url.truncate(root.saturating_add(parent));
-                }
-                if is_last {
-                    url.push("/").map_err(|_| HttpError::TooLong)?;
-                }
-            }
-            _ => url.push("/").and_then(|()| url.push(segment)).map_err(|_| HttpError::TooLong)?,
+/// Makes of `url` where `reference`, a Location, leads to from it (RFC 3986, 5.2). After an error it is of no use.
+pub fn resolve<const N: usize>(url: &mut Text<N>, reference: &str) -> Result<(), HttpError> {
+    let (base, to) = (UrlReference::split(url), UrlReference::split(reference));
+    let path = base.scheme.len().saturating_add(base.authority.len());
+    let query = path.saturating_add(base.path.len());
+    let folder = cut_last(base.path, b'/').map_or(path, |(folder, _)| path.saturating_add(folder.len()));
+    // What stays of the base, and what is between it and the reference.
+    let (kept, between) = match to {
+        UrlReference { scheme: "", authority: "", path: "", query: "" } => {
+            (query.saturating_add(base.query.len()), "")
         }
+        UrlReference { scheme: "", authority: "", path: "", .. } => (query, ""),
+        UrlReference { scheme: "", authority: "", path: to, .. } if to.starts_with('/') => (path, ""),
+        UrlReference { scheme: "", authority: "", .. } => (folder, "/"),
+        UrlReference { scheme: "", .. } => (base.scheme.len(), ""),
+        _ => (0, ""),
+    };
+    let root = path.min(kept).saturating_add(to.scheme.len()).saturating_add(to.authority.len());
+    url.truncate(kept);
+    let mut push = |part| url.push(part).map_err(|_| HttpError::TooLong);
+    [to.scheme, to.authority, between, to.path].into_iter().try_for_each(&mut push)?;
+    if !to.path.is_empty() {
+        remove_dot_segments(url, root)?;
+    }
+    url.push(to.query).map_err(|_| HttpError::TooLong)
+}
+
+/// Carries `.` and `..` out in the path that begins at `root` of the URL and goes to its end, never above `root`.
+fn remove_dot_segments<const N: usize>(url: &mut Text<N>, root: usize) -> Result<(), HttpError> {
+    let mut at = root;
+    while let Some(segment) = url.get(at..).and_then(|path| parts(path.strip_prefix('/')?, b'/').next()) {
+        let end = at.saturating_add(1).saturating_add(segment.len());
+        let from = match segment {
+            "." => at,
+            ".." => {
+                let before = url.get(root..at).unwrap_or("");
+                root.saturating_add(before.bytes().rposition(|byte| byte == b'/').unwrap_or(0))
+            }
+            _ => {
+                at = end;
+                continue;
+            }
+        };
+        if end == url.len() {
+            url.truncate(from);
+            return url.push("/").map_err(|_| HttpError::TooLong);
+        }
+        url.remove(from, end);
+        at = from;
     }
     Ok(())
 }
@@ -227,6 +219,11 @@ mod tests {
         }
     }
 
+    fn resolved(base: &str, reference: &str) -> Result<std::string::String, HttpError> {
+        let mut url = Text::<64>::of(base).unwrap();
+        resolve(&mut url, reference).map(|()| url.as_str().into())
+    }
+
     #[test]
     fn references_are_resolved_as_rfc_3986_has_it() {
         let base = "http://a/b/c/d;p?q";
@@ -256,9 +253,10 @@ mod tests {
             ("g;x=1/../y", "http://a/b/c/y"),
             ("https://h/x/../y?z", "https://h/y?z"),
         ] {
-            assert_eq!(resolve::<64>(base, reference).as_deref(), Ok(wanted), "{reference:?}");
+            assert_eq!(resolved(base, reference), Ok(wanted.into()), "{reference:?}");
         }
-        assert_eq!(resolve::<64>("http://u:p@a?q", "x").as_deref(), Ok("http://u:p@a/x"));
-        assert_eq!(resolve::<16>(base, "/0123456789"), Err(HttpError::TooLong));
+        assert_eq!(resolved("http://u:p@a?q", "x"), Ok("http://u:p@a/x".into()));
+        assert_eq!(resolved("http://a/b/../c/./d", "../g"), Ok("http://a/g".into()));
+        assert_eq!(resolved(base, &"/0123456789".repeat(6)), Err(HttpError::TooLong));
     }
 }
