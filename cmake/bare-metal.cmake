@@ -23,6 +23,17 @@ set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(QUECOTA_CARGO ${CMAKE_COMMAND} -E env --unset=RUSTC --unset=RUSTUP_TOOLCHAIN --unset=RUSTFLAGS
     --unset=CARGO_ENCODED_RUSTFLAGS RUSTC_BOOTSTRAP=1 PATH=/usr/bin:/bin /usr/bin/cargo
     CACHE STRING "command that runs cargo; a list, so that it may set variables by `env`")
-set(QUECOTA_CARGO_ARGUMENTS -Zbuild-std=core CACHE STRING "more arguments for cargo build")
-set(QUECOTA_TARGET ${TRIPLE} CACHE STRING "target triple; empty: this machine")
+set(QUECOTA_CARGO_ARGUMENTS -Zbuild-std=core -Zjson-target-spec CACHE STRING "more arguments for cargo build")
+
+# Rust describes these targets with a frame pointer in every function, which takes a register and flash, and nothing reads it. So
+# cargo gets the description without.
+if(NOT QUECOTA_TARGET)
+    execute_process(
+        COMMAND ${CMAKE_COMMAND} -E env --unset=RUSTUP_TOOLCHAIN RUSTC_BOOTSTRAP=1 /usr/bin/rustc -Zunstable-options
+            --print target-spec-json --target ${TRIPLE}
+        OUTPUT_VARIABLE description COMMAND_ERROR_IS_FATAL ANY)
+    string(REPLACE "\"frame-pointer\": \"always\"" "\"frame-pointer\": \"may-omit\"" description "${description}")
+    file(WRITE ${CMAKE_BINARY_DIR}/${TRIPLE}.json "${description}")
+endif()
+set(QUECOTA_TARGET ${CMAKE_BINARY_DIR}/${TRIPLE}.json CACHE STRING "target triple or its description; empty: this machine")
 set(QUECOTA_LD_FLAGS "${EMULATION}" CACHE STRING "more arguments for ld, which makes one object of the library")

@@ -1,7 +1,7 @@
 //! A target without an operating system, as its file `cmake/toolchain-NAME.cmake` describes it: Rust's target, the C compiler and
 //! its flags. So what is built here is built with the flags that the file gives to its users.
 
-use crate::process::{Outcome, fail, root, run};
+use crate::process::{Outcome, fail, output, root, run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -67,12 +67,26 @@ impl Toolchain {
             .env_remove("RUSTFLAGS")
             .args(["build", "--locked", "--package", package, "--lib", "--profile", "firmware"])
             .arg(format!("-Zbuild-std={parts}"))
-            .args(["--target", &self.triple, "--target-dir"])
+            .args(["-Zjson-target-spec", "--target"])
+            .arg(self.description()?)
+            .arg("--target-dir")
             .arg(&folder)
             .args(options);
         run(&mut cargo)?;
         let name = format!("lib{}.a", package.replace('-', "_"));
         Ok(folder.join(&self.triple).join("firmware").join(name))
+    }
+
+    /// Rust's description of the target without a frame pointer in every function, as `cmake/bare-metal.cmake` makes it.
+    fn description(&self) -> Outcome<PathBuf> {
+        let mut rustc = Command::new("/usr/bin/rustc");
+        rustc.env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
+        rustc.args(["-Zunstable-options", "--print", "target-spec-json", "--target", &self.triple]);
+        let always = output(&mut rustc)?;
+        let described = always.replace(r#""frame-pointer": "always""#, r#""frame-pointer": "may-omit""#);
+        let path = target_dir().join(format!("{}.json", self.triple));
+        let written = std::fs::create_dir_all(target_dir()).and_then(|()| std::fs::write(&path, described));
+        written.map(|()| path.clone()).map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// A firmware project by CMake, with the target's file; gives the folder.
