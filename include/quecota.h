@@ -24,6 +24,14 @@
 #define QUECOTA_VERSION_PATCH 0
 #define QUECOTA_VERSION "0.1.0"
 
+/* An archive without the feature long-urls takes less memory: then QUECOTA_SHORT_URLS is defined, as CMake's target does. */
+#ifndef QUECOTA_SHORT_URLS
+#define QUECOTA_LONG_URLS
+#endif
+#if UINTPTR_MAX == 0xFFFFFFFFu
+#define QUECOTA_32_BIT
+#endif
+
 /* A device. Opaque; it lives in memory of the caller. */
 typedef struct quecota quecota_t;
 
@@ -39,8 +47,20 @@ typedef struct quecota_http quecota_http_t;
 /** Smallest receive buffer, in bytes. */
 #define QUECOTA_RECEIVE_MIN 2048
 
+#if (defined(QUECOTA_32_BIT) && defined(QUECOTA_LONG_URLS))
+/** Bytes of memory that quecota_init() needs for one device. */
+#define QUECOTA_SIZE 6848
+#endif
+
+#if (defined(QUECOTA_32_BIT) && !defined(QUECOTA_LONG_URLS))
+/** Bytes of memory that quecota_init() needs for one device. */
+#define QUECOTA_SIZE 5248
+#endif
+
+#if !defined(QUECOTA_32_BIT)
 /** Bytes of memory that quecota_init() needs for one device. */
 #define QUECOTA_SIZE 8192
+#endif
 
 /** Alignment of that memory. */
 #define QUECOTA_ALIGN 8
@@ -51,11 +71,25 @@ typedef struct quecota_http quecota_http_t;
 /** Bytes of a component's version, with its NUL. */
 #define QUECOTA_VERSION_SIZE 65
 
+#if defined(QUECOTA_LONG_URLS)
 /** Bytes of memory for one download. */
 #define QUECOTA_HTTP_SIZE 4480
+#endif
 
+#if !defined(QUECOTA_LONG_URLS)
+/** Bytes of memory for one download. */
+#define QUECOTA_HTTP_SIZE 1408
+#endif
+
+#if defined(QUECOTA_LONG_URLS)
 /** Bytes that are enough for every request. */
 #define QUECOTA_HTTP_REQUEST_SIZE 2560
+#endif
+
+#if !defined(QUECOTA_LONG_URLS)
+/** Bytes that are enough for every request. */
+#define QUECOTA_HTTP_REQUEST_SIZE 1024
+#endif
 
 /**
  * Result of most calls: QUECOTA_OK or what went wrong; quecota_error_text() says it in words. A number keeps its meaning in

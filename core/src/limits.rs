@@ -18,7 +18,7 @@ pub const USER_NAME: usize = 64;
 pub const SERVER_URL: usize = 64;
 /// Firmware URL: what the smallest receive buffer takes. Servers that sign with temporary credentials make URLs of up
 /// to some 1900 bytes.
-pub const FIRMWARE_URL: usize = RECEIVE_BUFFER_MIN;
+pub const FIRMWARE_URL: usize = if cfg!(feature = "long-urls") { RECEIVE_BUFFER_MIN } else { 512 };
 /// Longest topic: prefix, client id, leaf and a peer.
 pub const TOPIC: usize = 160;
 /// Component identifier (QUECTHING.md 3.2).
@@ -35,12 +35,12 @@ pub const EVENT_TEXT: usize = 256;
 pub const REASON_TEXT: usize = 128;
 /// Status reports that wait while offline.
 pub const STATUS_QUEUE: usize = 16;
-/// Bytes of events that wait for the application: a longest text and some fifty without value, or any mix.
-pub const OUTBOX: usize = 1024;
+/// Bytes of events that wait for the application: a longest text and some eighty without value, or any mix.
+pub const OUTBOX: usize = 640;
 /// Plans in one list; a longer list is refused whole (QUECTHING.md 3.2).
 pub const PLAN_LIST: usize = 20;
-/// Files of one module package.
-pub const PACKAGE_FILES: usize = 5;
+/// Files of one module package; without `lists` there is none.
+pub const PACKAGE_FILES: usize = if cfg!(feature = "lists") { 5 } else { 0 };
 /// URLs of the files of one module package together, each with a NUL; a list with longer ones is refused.
 pub const PACKAGE_URLS: usize = FIRMWARE_URL + 1;
 /// Receive buffer that the caller provides, at least.

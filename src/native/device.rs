@@ -24,6 +24,13 @@ use super::provider::{Port, Provider, Task};
 use super::rust_platform::DeviceRef;
 
 /// Bytes of memory that quecota_init() needs for one device.
+#[cfg(all(target_pointer_width = "32", feature = "long-urls"))]
+pub const QUECOTA_SIZE: usize = 6848;
+/// Bytes of memory that quecota_init() needs for one device.
+#[cfg(all(target_pointer_width = "32", not(feature = "long-urls")))]
+pub const QUECOTA_SIZE: usize = 5248;
+/// Bytes of memory that quecota_init() needs for one device.
+#[cfg(not(target_pointer_width = "32"))]
 pub const QUECOTA_SIZE: usize = 8192;
 /// Alignment of that memory.
 pub const QUECOTA_ALIGN: usize = 8;

@@ -19,9 +19,17 @@ use super::provider::Port;
 use super::refusal::Given;
 
 /// Bytes of memory for one download.
+#[cfg(feature = "long-urls")]
 pub const QUECOTA_HTTP_SIZE: usize = 4480;
+/// Bytes of memory for one download.
+#[cfg(not(feature = "long-urls"))]
+pub const QUECOTA_HTTP_SIZE: usize = 1408;
 /// Bytes that are enough for every request.
+#[cfg(feature = "long-urls")]
 pub const QUECOTA_HTTP_REQUEST_SIZE: usize = 2560;
+/// Bytes that are enough for every request.
+#[cfg(not(feature = "long-urls"))]
+pub const QUECOTA_HTTP_REQUEST_SIZE: usize = 1024;
 
 const _: () = assert!(size_of::<quecota_http_t>() <= QUECOTA_HTTP_SIZE, "QUECOTA_HTTP_SIZE is too small");
 const _: () = assert!(align_of::<quecota_http_t>() <= QUECOTA_ALIGN);
@@ -76,7 +84,7 @@ pub unsafe extern "C" fn quecota_http_begin(
     length: u32,
     http: *mut *mut quecota_http_t,
 ) -> quecota_error_t {
-    native_call!(Alone core::ptr::null(), "quecota_http_begin", Given::Nothing, "the URL must be http:// or https:// of at most 1024 characters, length at least 1" clears http, move |()| {
+    native_call!(Alone core::ptr::null(), "quecota_http_begin", Given::Nothing, "the URL must be http:// or https:// of at most 2048 characters, length at least 1" clears http, move |()| {
         let url = text!(url)?;
         if memory.is_null() {
             return Err(QUECOTA_ERROR_NULL);

@@ -11,6 +11,9 @@ const BLOCK: usize = 64;
 /// Longest saved form of [`Digests`]: flags, length, MD5, CRC-32, SHA-256, and a block that is not complete.
 pub const SAVED_MAX: usize = 1 + 4 + 16 + 4 + 32 + (BLOCK - 1);
 
+/// Whether SHA-256 of images is in the image at all. What is announced of it does not count otherwise.
+const IS_SHA256_IN_IMAGE: bool = cfg!(feature = "sha256");
+
 const HAS_MD5: u8 = 1;
 const HAS_CRC32: u8 = 2;
 const HAS_SHA256: u8 = 4;
@@ -56,13 +59,14 @@ impl Announced {
         let flag = |is_there: bool, flag| if is_there { flag } else { 0 };
         flag(self.md5.is_some(), HAS_MD5)
             | flag(self.crc32.is_some(), HAS_CRC32)
-            | flag(self.sha256.is_some(), HAS_SHA256)
+            | flag(IS_SHA256_IN_IMAGE && self.sha256.is_some(), HAS_SHA256)
     }
 
     /// Judges the sums of a whole stream. CRC-32 decides only where it stands alone.
     pub fn judge(&self, sums: &Sums) -> Verdict {
         let md5 = self.md5.map(|announced| Some(announced) == sums.md5);
-        let sha256 = self.sha256.map(|announced| Some(announced) == sums.sha256);
+        let sha256 =
+            self.sha256.filter(|_| IS_SHA256_IN_IMAGE).map(|announced| Some(announced) == sums.sha256);
         let crc32 = self.crc32.map(|announced| Some(announced) == sums.crc32);
         match (md5, sha256, crc32) {
             (None, None, None) => Verdict::NothingAnnounced,
@@ -150,16 +154,11 @@ impl Digests {
         }
     }
 
-    /// Writes the state between two bytes to `out` and returns how much of it is used.
+    /// Gives the state between two bytes to `put`, part by part; at most [`SAVED_MAX`] bytes, and [`Digests::saved_length`] in all.
     ///
     /// Flags (bit 0 MD5, 1 CRC-32, 2 SHA-256), length; then, where the flag is set, MD5 (4 words), CRC-32, SHA-256
     /// (8 words), and with MD5 or SHA-256 the `length % 64` bytes that do not fill a block. Numbers little-endian.
-    pub fn save(&self, out: &mut [u8; SAVED_MAX]) -> usize {
-        let mut used = 0;
-        let mut put = |bytes: &[u8]| {
-            copy(out.iter_mut().skip(used), bytes);
-            used += bytes.len();
-        };
+    pub fn save(&self, put: &mut dyn FnMut(&[u8])) {
         put(&[self.flags]);
         put(&self.length.to_le_bytes());
         for (index, word) in self.words.iter().enumerate() {
@@ -168,18 +167,18 @@ impl Digests {
             }
         }
         put(self.block.get(..self.held()).unwrap_or(&[]));
-        used
     }
 
-    /// The state that [`Digests::save`] wrote; `None` if `saved` is not one, to the byte.
-    pub fn restore(saved: &[u8]) -> Option<Self> {
-        let mut digests = Self::NONE;
-        digests.load(saved).then_some(digests)
+    /// Bytes that [`Digests::save`] gives.
+    pub fn saved_length(&self) -> usize {
+        let of = |flag, bytes| if self.has(flag) { bytes } else { 0 };
+        1 + 4 + of(HAS_MD5, 16) + of(HAS_CRC32, 4) + of(HAS_SHA256, 32) + self.held()
     }
 
-    /// As [`Digests::restore`], in the place of what was computed before. `false`: that is gone, and `saved` is no state.
+    /// Takes the state that [`Digests::save`] gave. `false`: `saved` is not one, to the byte, and what was computed before is
+    /// gone.
     pub fn load(&mut self, saved: &[u8]) -> bool {
-        *self = Self::NONE;
+        *self = const { Self::NONE };
         let Some((&flags, mut rest)) = saved.split_first() else { return false };
         self.flags = flags & (HAS_MD5 | HAS_CRC32 | HAS_SHA256);
         let mut take = |to: &mut u32| {
@@ -233,7 +232,8 @@ fn compress(flags: u8, words: &mut [u32; WORDS], blocks: &[[u8; BLOCK]]) {
     {
         md5::compress(md5, blocks);
     }
-    if flags & HAS_SHA256 != 0
+    if IS_SHA256_IN_IMAGE
+        && flags & HAS_SHA256 != 0
         && let Some(sha256) = words.last_chunk_mut()
     {
         sha2::block_api::compress256(sha256, blocks);
@@ -368,6 +368,19 @@ mod tests {
         (0..count).map(|i| (i * 7 + i / 251) as u8).collect()
     }
 
+    fn saved(digests: &Digests) -> Vec<u8> {
+        let mut saved = Vec::new();
+        digests.save(&mut |part| saved.extend_from_slice(part));
+        assert_eq!(saved.len(), digests.saved_length());
+        assert!(saved.len() <= SAVED_MAX);
+        saved
+    }
+
+    fn restored(saved: &[u8]) -> Option<Digests> {
+        let mut digests = Digests::of(&EVERYTHING);
+        digests.load(saved).then_some(digests)
+    }
+
     #[test]
     fn standard_vectors_come_out() {
         let mut digests = Digests::of(&EVERYTHING);
@@ -398,9 +411,7 @@ mod tests {
         for cut in 0..=data.len() {
             let mut before = Digests::of(&EVERYTHING);
             before.update(&data[..cut]);
-            let mut saved = [0xa5; SAVED_MAX];
-            let used = before.save(&mut saved);
-            let mut after = Digests::restore(&saved[..used]).unwrap();
+            let mut after = restored(&saved(&before)).unwrap();
             assert_eq!(after, before, "cut at {cut}");
             after.update(&data[cut..]);
             assert_eq!(after.finish(), expected, "cut at {cut}");
@@ -413,8 +424,7 @@ mod tests {
         let mut digests = Digests::of(&only_crc);
         digests.update(&bytes(70));
         assert_eq!(digests.finish(), Sums { crc32: Some(by_nibbles(0, &bytes(70))), ..Sums::default() });
-        let mut saved = [0; SAVED_MAX];
-        assert_eq!(digests.save(&mut saved), 1 + 4 + 4);
+        assert_eq!(saved(&digests).len(), 1 + 4 + 4);
         assert!(digests.computes(&only_crc) && !digests.computes(&EVERYTHING));
     }
 
@@ -422,12 +432,11 @@ mod tests {
     fn a_saved_state_of_the_wrong_length_is_none() {
         let mut digests = Digests::of(&EVERYTHING);
         digests.update(&bytes(100));
-        let mut saved = [0; SAVED_MAX];
-        let used = digests.save(&mut saved);
-        assert!(Digests::restore(&saved[..used - 1]).is_none());
-        assert!(Digests::restore(&saved[..used + 1]).is_none());
-        assert!(Digests::restore(&[]).is_none());
-        assert!(Digests::restore(&[8, 0, 0, 0, 0]).is_none());
+        let saved = saved(&digests);
+        assert!(restored(&saved[..saved.len() - 1]).is_none());
+        assert!(restored(&[&saved[..], &[0]].concat()).is_none());
+        assert!(restored(&[]).is_none());
+        assert!(restored(&[8, 0, 0, 0, 0]).is_none());
     }
 
     #[test]
@@ -460,7 +469,7 @@ mod tests {
 
         #[test]
         fn restoring_never_panics(saved in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Some(digests) = Digests::restore(&saved) {
+            if let Some(digests) = restored(&saved) {
                 let _ = digests.finish();
             }
         }
