@@ -30,9 +30,9 @@ impl Image {
         announced: Announced { md5: None, crc32: None, sha256: None },
     };
 
-    /// Whether both are the same version of the same component, whatever their bytes.
-    pub fn is_of(&self, other: &Image) -> bool {
-        self.kind == other.kind && self.component == other.component && self.target == other.target
+    /// Whether it is this version of this component, whatever its bytes.
+    pub fn is(&self, kind: ComponentKind, component: &str, target: &str) -> bool {
+        self.kind == kind && self.component.as_str() == component && self.target.as_str() == target
     }
 }
 

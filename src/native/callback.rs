@@ -34,16 +34,19 @@ impl Callback {
             // SAFETY: the application's function with its ctx; the value below lives through the call.
             unsafe { function(ctx, event.event, event.code, value, length) }
         };
-        match event.value {
+        match &event.value {
             EventValue::None | EventValue::Ended(_) => call(core::ptr::null_mut(), 0),
             EventValue::Text(text) => {
                 let mut room = CStrBuf::<{ limits::EVENT_TEXT + 1 }>::EMPTY;
-                let copy = room.hold(&text);
+                let copy = room.hold(text);
                 let length = copy.length();
                 call(copy.as_mut_ptr().cast(), length);
             }
             EventValue::Received => call(received.0.cast(), received.1),
-            EventValue::Number(mut number) => call((&raw mut number).cast(), size_of::<u32>()),
+            EventValue::Number(number) => {
+                let mut number = *number;
+                call((&raw mut number).cast(), size_of::<u32>());
+            }
         }
     }
 }

@@ -70,6 +70,7 @@ pub unsafe extern "C" fn quecota_init(
 ///
 /// # Safety
 /// As [`Provider::of`].
+#[inline(never)] // its line is not on the stack while a device is made
 unsafe fn refused(platform: *const quecota_platform_t, error: InitError) -> quecota_error_t {
     if !cfg!(feature = "texts") {
         return error.code as quecota_error_t;

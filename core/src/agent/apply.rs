@@ -20,6 +20,7 @@ impl Apply {
 
 impl Agent<'_> {
     /// 5 s after the module image was verified.
+    #[inline(never)] // its list of files is off the stack before the next effect
     pub(super) fn apply(&mut self, platform: &mut dyn Platform) -> Option<Input> {
         self.keep_waiting_reports(platform);
         let applied = match self.download.files() {

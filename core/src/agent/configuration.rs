@@ -139,17 +139,17 @@ impl Agent<'_> {
 
     /// The platform's address where the application sets none: of the build or of the host.
     pub fn set_default_server(&mut self, url: &str) -> Result<(), CallError> {
-        self.session.default_server = whole_url(url)?;
-        Ok(())
+        write_url(url, &mut self.session.default_server)
     }
 
     /// Idle only; `mqtt://host:port`, `mqtts://...` or `host:port`; a change clears the device secret.
     pub fn set_server(&mut self, platform: &mut dyn Platform, url: &str) -> Result<(), CallError> {
         self.is_idle()?;
-        let url = whole_url(url)?;
+        let mut whole = Text::new();
+        write_url(url, &mut whole)?;
         let kept = &mut self.session.configuration;
-        if kept.server != url {
-            kept.server = url;
+        if kept.server != whole {
+            kept.server.set(&whole)?;
             kept.device_secret.clear();
             kept.platform_server.clear();
             self.save_configuration(platform);
@@ -280,8 +280,8 @@ impl Agent<'_> {
         }
         self.save_configuration(platform);
         let now = platform.millis();
-        let actions = self.session.set_mode(mode, now);
-        self.carry_out(platform, actions);
+        self.session.set_mode(mode, now);
+        self.carry_out(platform);
         Ok(())
     }
 
@@ -337,8 +337,8 @@ impl Agent<'_> {
     }
 }
 
-/// With scheme and port.
-fn whole_url(url: &str) -> Result<Text<{ limits::SERVER_URL }>, CallError> {
+/// Writes it with scheme and port. A wrong one changes nothing.
+fn write_url(url: &str, out: &mut Text<{ limits::SERVER_URL }>) -> Result<(), CallError> {
     let (scheme, port, rest) = if let Some(rest) = url.strip_prefix(MQTTS) {
         (MQTTS, "8883", rest)
     } else {
@@ -351,11 +351,12 @@ fn whole_url(url: &str) -> Result<Text<{ limits::SERVER_URL }>, CallError> {
     if host.is_empty() || host.bytes().any(|byte| byte == b'/') || wire::port(port).is_none() {
         return Err(CallError::Value);
     }
-    let mut whole = Text::new();
-    for part in [scheme, host, ":", port] {
-        whole.push(part)?;
+    let parts = [scheme, host, ":", port];
+    if parts.iter().map(|part| part.len()).sum::<usize>() > limits::SERVER_URL {
+        return Err(CallError::Value);
     }
-    Ok(whole)
+    out.clear();
+    parts.into_iter().try_for_each(|part| out.push(part)).map_err(CallError::from)
 }
 
 /// Writes `list` to `new`, which is empty, with this version in the component's place, or behind the others; without it
@@ -406,6 +407,8 @@ mod tests {
         assert_eq!(with(list, &"x".repeat(32), &"y".repeat(64)).map(|list| list.len()), Ok(11 + 98));
     }
 
+    const LONG: &str = "a-host-with-a-name-that-leaves-no-room-for-the-scheme-and-the.port";
+
     #[test]
     fn urls_get_scheme_and_port_and_others_are_refused() {
         for (given, whole) in [
@@ -413,10 +416,14 @@ mod tests {
             ("127.0.0.1:2000", "mqtt://127.0.0.1:2000"),
             ("mqtts://iot.example.com", "mqtts://iot.example.com:8883"),
         ] {
-            assert_eq!(&*whole_url(given).unwrap(), whole);
+            let mut url = Text::new();
+            write_url(given, &mut url).unwrap();
+            assert_eq!(&*url, whole);
         }
-        for wrong in ["", "mqtt://", "http://a.b:80", "host:0", "host:99999", "host:", "coap://a.b"] {
-            assert_eq!(whole_url(wrong), Err(CallError::Value), "{wrong}");
+        for wrong in ["", "mqtt://", "http://a.b:80", "host:0", "host:99999", "host:", "coap://a.b", LONG] {
+            let mut url = Text::of("as before").unwrap();
+            assert_eq!(write_url(wrong, &mut url), Err(CallError::Value), "{wrong}");
+            assert_eq!(&*url, "as before");
         }
     }
 }

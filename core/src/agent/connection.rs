@@ -3,7 +3,7 @@
 use super::outbox::Value;
 use super::transition::random;
 use super::{Agent, Link};
-use crate::cloud::{Action, Actions};
+use crate::cloud::Action;
 use crate::ota::{State, Timer};
 use crate::platform::{Connect, Level, Platform};
 use crate::text::Text;
@@ -17,15 +17,16 @@ impl Agent<'_> {
         let now = platform.millis();
         let random = random(platform);
         let was_online = self.session.is_online();
-        let actions = self.session.on_link(link, now, random);
+        self.session.on_link(link, now, random);
         if was_online && !self.session.is_online() {
             self.link_lost(platform);
         }
-        self.carry_out(platform, actions);
+        self.carry_out(platform);
     }
 
-    pub(super) fn carry_out(&mut self, platform: &mut dyn Platform, actions: Actions) {
-        for action in actions.iter() {
+    /// Does what the session wants, and what it wants then.
+    pub(super) fn carry_out(&mut self, platform: &mut dyn Platform) {
+        while let Some(action) = self.session.next_action() {
             match action {
                 Action::Connect => self.connect(platform),
                 Action::Disconnect => {
@@ -104,6 +105,7 @@ impl Agent<'_> {
         platform.connect(&to).ok()
     }
 
+    #[inline(never)] // as above: the topics
     fn subscribe(&mut self, platform: &mut dyn Platform) {
         let client_id = topic::client_id(&self.session.configuration.product_key, &self.session.device_key);
         let filter = client_id.and_then(|client_id| topic::down_filter(&client_id));
@@ -116,15 +118,7 @@ impl Agent<'_> {
     fn refused(&mut self, platform: &mut dyn Platform) {
         let now = platform.millis();
         let random = random(platform);
-        let actions = self.session.refused(now, random);
-        // At most one level deeper: a refusal asks neither to connect nor to subscribe.
-        for action in actions.iter() {
-            match action {
-                Action::Disconnect => platform.disconnect(),
-                Action::Emit(event, code) => self.events.emit(platform, event as u8, code, Value::None),
-                _ => {}
-            }
-        }
+        self.session.refused(now, random);
     }
 }
 

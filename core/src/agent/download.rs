@@ -3,8 +3,8 @@
 use super::transition::{log_failure, room};
 use super::{Agent, CallError, FetchEnd, FetchHead, Flow};
 use crate::clock::Deadline;
-use crate::digest::{Announced, Verdict};
-use crate::image::{Image, Piece};
+use crate::digest::Verdict;
+use crate::image::Piece;
 use crate::ota::download::{Proven, ReadError};
 use crate::ota::package::Unusable;
 use crate::ota::staging::Staged;
@@ -43,50 +43,43 @@ impl Agent<'_> {
                 return is_waited_for.then_some(Err(failure));
             }
         };
-        let named = (info.component, info.target, info.kind);
-        let plan = self.machine.image();
-        if self.machine.listed() == 0 && named != (plan.component.as_str(), plan.target.as_str(), plan.kind) {
+        let FirmwareInfo { component, target, kind, content, .. } = &info;
+        let is_planned = self.machine.image().is(*kind, component, target);
+        if self.machine.listed() == 0 && !is_planned {
             // Of another plan than the one that was confirmed.
             platform.log(Level::Warn, "firmware information for another component or version was dropped");
             return None;
         }
-        let image = Image {
-            component: Text::of(info.component).unwrap_or_default(),
-            kind: info.kind,
-            target: Text::of(info.target).unwrap_or_default(),
-            size: 0,
-            announced: Announced::default(),
-        };
-        Some(match self.download.set_content(&info.content, image.kind) {
-            Ok((size, announced)) => self.take_image(platform, Image { size, announced, ..image }),
+        // Of a list a file that cannot be used is this component's failure, not that of the one before.
+        let is_other = self.machine.name_image(*kind, component, target);
+        Some(match self.download.set_content(content, *kind) {
+            Ok((size, announced)) if self.machine.set_file(size, &announced) || is_other => {
+                self.begin_image(platform)
+            }
+            Ok(_) => Ok(()),
             Err(unusable) => {
-                // Of a list it is this component that fails, not the one before.
-                self.machine.set_image(image);
+                self.machine.clear_image();
                 Err(if unusable == Unusable::Urls { Failure::UrlTooLong } else { Failure::BadInfo })
             }
         })
     }
 
-    /// The image is downloaded from now on: on from what is staged when that is of the same image, else anew.
-    fn take_image(&mut self, platform: &mut dyn Platform, image: Image) -> Result<(), Failure> {
-        if *self.machine.image() == image {
-            return Ok(());
-        }
-        self.machine.set_image(image);
+    /// Another image than before is downloaded from now on.
+    fn begin_image(&mut self, platform: &mut dyn Platform) -> Result<(), Failure> {
+        let image = self.machine.image();
+        let area = room(platform);
         let room = match image.kind {
-            ComponentKind::Module => {
-                platform.module_space().map_or(room(platform), |free| free.min(room(platform)))
-            }
-            ComponentKind::Mcu => room(platform),
+            ComponentKind::Module => platform.module_space().map_or(area, |free| free.min(area)),
+            ComponentKind::Mcu => area,
         };
-        let needed = self.download.footprint(&image, platform.geometry(Area::Image).erase);
+        let needed = self.download.footprint(image, platform.geometry(Area::Image).erase);
         if self.download.files() > 1 && platform.takes() == Takes::OneFile {
             return Err(Failure::NoPackages);
         }
         if room == 0 || (image.kind == ComponentKind::Module && needed > u64::from(room)) {
             return Err(Failure::NoRoom);
         }
-        self.download.begin(&image, room);
+        self.download.begin(image, room);
         self.boot_loop.reset();
         Ok(())
     }
@@ -134,6 +127,7 @@ impl Agent<'_> {
     }
 
     /// What was staged before a restart is read back, a little with each poll, before anything is fetched or offered.
+    #[inline(never)] // its buffer is off the stack before the rest of a step
     pub(super) fn prove(&mut self, platform: &mut dyn Platform, now: u32) {
         if !self.download.is_proving() || self.machine.state() != State::DownloadStart {
             return;

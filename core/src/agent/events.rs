@@ -28,15 +28,15 @@ const LOST_EVENT: &str = "an event is lost: the application takes none";
 
 /// Events that wait for the application.
 pub(super) struct Events {
-    outbox: Outbox,
     pub(super) dialect: Dialect,
     /// The outbox is full; the application has until then to take something.
     full_until: Option<Deadline>,
+    outbox: Outbox,
 }
 
 impl Events {
     pub(super) const fn new() -> Self {
-        Events { outbox: Outbox::new(), dialect: Dialect::V2_9, full_until: None }
+        Events { dialect: Dialect::V2_9, full_until: None, outbox: Outbox::new() }
     }
 
     /// Takes the oldest out.
@@ -82,27 +82,36 @@ impl Events {
 
 impl Agent<'_> {
     /// An event of the OTA table.
-    #[inline(never)] // its text is off the stack before the next effect
     pub(super) fn emit_event(&mut self, platform: &mut dyn Platform, event: OtaEvent, input: Input) {
         let is_mcu = self.machine.kind() == ComponentKind::Mcu;
-        let mut text = EventText::new();
-        // It fits, with every field at its limit.
-        let (code, _written) = match event {
+        let code = match event {
             OtaEvent::Plans => return self.emit_plans(),
-            OtaEvent::Recovered => (TASK_NOTIFY, write_offer(self.machine.offer(), &mut text)),
-            OtaEvent::Start if self.machine.announce() => (DOWNLOADING, Ok(())),
-            OtaEvent::Start if is_mcu => (START, write_start(self.machine.image(), &mut text)),
-            OtaEvent::Start => (START, Ok(())),
-            OtaEvent::Downloading => (DOWNLOADING, Ok(())),
-            OtaEvent::Downloaded if is_mcu => (DOWNLOADED, self.write_piece(&mut text)),
-            OtaEvent::Downloaded => (DOWNLOADED, Ok(())),
-            OtaEvent::Updating => (UPDATING, Ok(())),
+            OtaEvent::Recovered => return self.emit_text(platform, TASK_NOTIFY, Self::write_offer),
+            OtaEvent::Start if self.machine.announce() => DOWNLOADING,
+            OtaEvent::Start if is_mcu => return self.emit_text(platform, START, Self::write_start),
+            OtaEvent::Start => START,
+            OtaEvent::Downloading => DOWNLOADING,
+            OtaEvent::Downloaded if is_mcu => return self.emit_text(platform, DOWNLOADED, Self::write_piece),
+            OtaEvent::Downloaded => DOWNLOADED,
+            OtaEvent::Updating => UPDATING,
             OtaEvent::Success => return self.emit_end(platform, UPDATE_OK),
             OtaEvent::Failure => return self.emit_end(platform, UPDATE_FAIL),
             OtaEvent::Answer => return self.emit_answer(platform, input),
         };
-        let value = if text.is_empty() { Value::None } else { Value::Text(&text) };
-        self.events.emit(platform, OTA, code, value);
+        self.events.emit(platform, OTA, code, Value::None);
+    }
+
+    #[inline(never)] // its text is off the stack before the next effect
+    fn emit_text(
+        &mut self,
+        platform: &mut dyn Platform,
+        code: u16,
+        write: fn(&Self, &mut EventText) -> Result<(), TooLong>,
+    ) {
+        let mut text = EventText::new();
+        // It fits, with every field at its limit.
+        let _ = write(self, &mut text);
+        self.events.emit(platform, OTA, code, Value::Text(&text));
     }
 
     /// 10700 for the plans of the first message, as many as the outbox takes. The message stays until all are emitted.
@@ -139,21 +148,21 @@ impl Agent<'_> {
         self.events.emit(platform, OTA, code, Value::Ended(&self.machine.image().component));
     }
 
+    fn write_offer(&self, text: &mut EventText) -> Result<(), TooLong> {
+        let Offer { image: Image { component, target, .. }, source, requirements } = self.machine.offer();
+        let PlanRequirements { battery, signal, space } = *requirements;
+        PlanEvent { component, source, target, battery, signal, space }.write(text)
+    }
+
+    fn write_start(&self, text: &mut EventText) -> Result<(), TooLong> {
+        let Image { component, size, announced, .. } = self.machine.image();
+        let (md5, crc) = (announced.md5.unwrap_or_default(), announced.crc32.unwrap_or_default());
+        StartEvent { component, size: *size, md5, crc, sha256: announced.sha256 }.write(text)
+    }
+
     fn write_piece(&self, text: &mut EventText) -> Result<(), TooLong> {
         let (image, piece) = (self.machine.image(), self.download.offered_piece());
         let component = &image.component;
         PieceEvent { component, total: image.size, start: piece.start, length: piece.length }.write(text)
     }
-}
-
-fn write_start(image: &Image, text: &mut EventText) -> Result<(), TooLong> {
-    let Image { component, size, announced, .. } = image;
-    let (md5, crc) = (announced.md5.unwrap_or_default(), announced.crc32.unwrap_or_default());
-    StartEvent { component, size: *size, md5, crc, sha256: announced.sha256 }.write(text)
-}
-
-fn write_offer(offer: &Offer, text: &mut EventText) -> Result<(), TooLong> {
-    let Offer { image: Image { component, target, .. }, source, requirements } = offer;
-    let PlanRequirements { battery, signal, space } = *requirements;
-    PlanEvent { component, source, target, battery, signal, space }.write(text)
 }

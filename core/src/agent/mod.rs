@@ -102,73 +102,76 @@ pub enum EventValue {
     Received,
 }
 
-/// Why an application's call had no effect.
+/// Why an application's call had no effect. The numbers are those of the C API, so that nothing has to translate them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[repr(u8)]
 pub enum CallError {
-    /// The connection mode must be idle for this.
-    #[error("only while the connection mode is idle")]
-    NotIdle,
     /// Empty, too long, or not of the right form.
     #[error("the value is empty, too long or not of the right form")]
-    Value,
+    Value = 10,
+    /// The connection mode must be idle for this.
+    #[error("only while the connection mode is idle")]
+    NotIdle = 11,
     /// No session with the platform.
     #[error("not connected to the platform")]
-    Offline,
+    Offline = 12,
     /// The OTA state does not allow it.
     #[error("not allowed in the present OTA state")]
-    State,
+    State = 13,
     /// Product key, secret or server are not set.
     #[error("product key, product secret or server is not set")]
-    Incomplete,
+    Incomplete = 14,
     /// Outside the piece that is staged.
     #[error("outside the staged piece")]
-    Range,
+    Range = 15,
     /// Storage failed, or gave other bytes than were written.
     #[error("storage failed, or gave other bytes than were written")]
-    Storage,
+    Storage = 16,
 }
 
 /// Milliseconds until the next poll is due; 0: at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wait(pub u32);
 
-/// One device.
+/// One device. In this order what is used often is near its start, which takes less code.
+#[repr(C)]
 pub struct Agent<'b> {
-    inbox: Inbox<'b>,
-    messages: Messages<'b>,
-    events: Events,
-    session: Session,
-    identity: Identity,
     machine: Machine,
-    download: Download,
+    uplink: Uplink,
     apply: Apply,
+    recovery: Recovery,
     auto_confirm: AutoConfirm,
     boot_loop: BootLoop,
-    recovery: Recovery,
+    inbox: Inbox<'b>,
+    messages: Messages<'b>,
     persistence: Persistence,
+    session: Session,
+    download: Download,
+    events: Events,
+    identity: Identity,
     reports: Reports,
-    uplink: Uplink,
 }
 
 impl<'b> Agent<'b> {
     /// `receive` holds whole messages until they are handled: at least [`limits::RECEIVE_BUFFER_MIN`] bytes.
-    #[inline(always)] // all parts are constants: it is made where the caller wants it
+    // The large parts are constants of zeros, so they are zeroed where the caller wants them and are never on the stack.
+    #[inline(always)]
     pub fn new(receive: &'b mut [u8]) -> Self {
         Agent {
-            inbox: Inbox::new(receive),
-            messages: Messages::new(),
-            events: Events::new(),
-            session: Session::new(),
-            identity: Identity::new(),
-            machine: Machine::new(),
-            download: Download::new(),
+            machine: const { Machine::new() },
+            uplink: Uplink::new(),
             apply: Apply::new(),
+            recovery: Recovery::new(),
             auto_confirm: AutoConfirm::new(),
             boot_loop: BootLoop::new(),
-            recovery: Recovery::new(),
+            inbox: Inbox::new(receive),
+            messages: Messages::new(),
             persistence: Persistence::new(),
-            reports: Reports::new(),
-            uplink: Uplink::new(),
+            session: Session::new(),
+            download: const { Download::new() },
+            events: const { Events::new() },
+            identity: const { Identity::new() },
+            reports: const { Reports::new() },
         }
     }
 

@@ -26,12 +26,13 @@ const RECEIVED: u8 = 3;
 const ENDED: u8 = 4;
 
 /// Oldest first.
+#[repr(C)] // the ring at the end
 pub(super) struct Outbox {
-    ring: [u8; limits::OUTBOX],
     first: usize,
     used: usize,
     /// The newest entry is a heartbeat.
     ends_in_heartbeat: bool,
+    ring: [u8; limits::OUTBOX],
 }
 
 /// The outbox is full: the application takes no events.
@@ -40,7 +41,7 @@ pub(super) struct Full;
 
 impl Outbox {
     pub(super) const fn new() -> Self {
-        Outbox { ring: [0; limits::OUTBOX], first: 0, used: 0, ends_in_heartbeat: false }
+        Outbox { first: 0, used: 0, ends_in_heartbeat: false, ring: [0; limits::OUTBOX] }
     }
 
     /// Whether the events of one step fit: a longest text and a few without value.

@@ -60,7 +60,7 @@ impl Persistence {
     fn save_progress(
         &mut self,
         platform: &mut dyn Platform,
-        progress: Option<&journal::Progress>,
+        progress: Option<journal::ProgressRef<'_>>,
     ) -> Result<(), NotSaved> {
         // Without a journal it was said at the start.
         let journal = self.journal.as_mut().ok_or(NotSaved)?;
@@ -111,8 +111,7 @@ impl Agent<'_> {
 
     /// QUECTHING.md 3.5; but in 2 to 8 the plan is offered again, and the download goes on from what is staged.
     fn recover(&mut self, platform: &mut dyn Platform, progress: &journal::Progress) {
-        let journal::Progress { image, source, requirements, .. } = *progress;
-        self.machine.restore(&Offer { image, source, requirements });
+        self.machine.restore(progress);
         self.download.restore(progress);
         self.uplink.wants_sha256 = progress.wants_sha256;
         self.auto_confirm.set(progress.auto_confirm);
@@ -204,8 +203,8 @@ impl Agent<'_> {
         };
         let (offset, digests) = self.download.checkpoint();
         let progress = journal::Progress {
-            image: *image,
-            source: *source,
+            image,
+            source,
             requirements: *requirements,
             wants_sha256: self.uplink.wants_sha256,
             auto_confirm: self.auto_confirm.is_set(),
@@ -213,15 +212,15 @@ impl Agent<'_> {
             attempts: self.machine.failures(),
             piece: self.download.piece(),
             offset,
-            digests: *digests,
+            digests,
             own: self.download.application_digests(),
             restarts: self.boot_loop.restarts(),
             high_water: self.download.high_water(),
             listed: self.machine.listed(),
             remaining: self.machine.remaining(),
         };
-        let progress = (state != State::NoPlan || progress.remaining > 0).then_some(&progress);
-        self.persistence.save_progress(platform, progress)
+        let is_there = state != State::NoPlan || progress.remaining > 0;
+        self.persistence.save_progress(platform, is_there.then_some(progress))
     }
 
     /// The upgrade is over. Of a list, what is still to come is kept.

@@ -3,17 +3,15 @@
 use super::auto_confirm::is_auto_confirmed;
 use super::transition::room;
 use super::{Agent, CallError};
-use crate::digest::Announced;
-use crate::image::{Image, PlanRequirements};
-use crate::ota::{Input, Offer};
+use crate::ota::Input;
 use crate::platform::{Level, Platform};
-use crate::text::Text;
-use crate::wire::message::{Plan, PlanNotify, Plans};
+use crate::wire::message::{PlanNotify, Plans};
 
 impl Agent<'_> {
-    /// Asks the platform for a plan (0x0115). Mode 1 also asks for SHA-256.
+    /// Asks the platform for a plan (0x0115). Mode 1 also asks for SHA-256; without the feature
+    /// `sha256` it is no value.
     pub fn ota_request(&mut self, mode: u32) -> Result<(), CallError> {
-        if mode > 1 {
+        if mode > u32::from(cfg!(feature = "sha256")) {
             return Err(CallError::Value);
         }
         if !self.session.is_online() {
@@ -53,13 +51,12 @@ impl Agent<'_> {
             Plans::List(plans) => plans.len() as u8,
         };
         // The last one is what is reported, as the vendor's does.
-        let interrupted = notify.iter().find(|plan| self.machine.is_interrupted(&image_of(plan)));
+        let interrupted = notify.iter().find(|plan| self.machine.is_interrupted(plan));
         let Some(plan) = interrupted.or(notify.iter().last()) else { return };
         let is_auto_confirmed = is_auto_confirmed(&notify);
-        let offer = offer_of(&plan);
-        let is_same_image = self.machine.image().is_of(&offer.image);
+        let is_same_image = self.machine.image().is(plan.kind, plan.component, plan.target);
         let is_single = self.machine.listed() == 0;
-        let Some(input) = self.machine.take_offer(&offer, listed) else {
+        let Some(input) = self.machine.take_offer(&plan, listed) else {
             if is_single && !is_same_image {
                 self.uplink.ask_at_end();
             }
@@ -78,25 +75,5 @@ impl Agent<'_> {
             }
         }
         self.input(platform, input);
-    }
-}
-
-fn offer_of(plan: &Plan<'_>) -> Offer {
-    Offer {
-        image: image_of(plan),
-        // A source version that is too long for us is none that we report, so nothing is compared with it.
-        source: Text::of(plan.source).unwrap_or_default(),
-        requirements: PlanRequirements { battery: plan.battery, signal: plan.signal, space: plan.space },
-    }
-}
-
-fn image_of(plan: &Plan<'_>) -> Image {
-    // Their lengths were checked when the plan was read.
-    Image {
-        component: Text::of(plan.component).unwrap_or_default(),
-        kind: plan.kind,
-        target: Text::of(plan.target).unwrap_or_default(),
-        size: 0,
-        announced: Announced::default(),
     }
 }

@@ -22,8 +22,8 @@ impl Agent<'_> {
         self.inbox.release();
         if self.session.left(now) == Some(0) {
             let random = random(platform);
-            let actions = self.session.tick(now, random);
-            self.carry_out(platform, actions);
+            self.session.tick(now, random);
+            self.carry_out(platform);
         }
         if self.events.make_room(platform, now) {
             self.inbox.hand_over();
@@ -170,10 +170,11 @@ impl Agent<'_> {
         if let Some(capabilities) = provision.capabilities {
             self.uplink.capabilities = capabilities;
         }
-        let actions = self.session.on_provision(&provision, now, random);
-        self.carry_out(platform, actions);
+        self.session.on_provision(&provision, now, random);
+        self.carry_out(platform);
     }
 
+    #[inline(never)]
     fn on_notice(&mut self, platform: &mut dyn Platform) {
         let now = platform.millis();
         let random = random(platform);
@@ -182,7 +183,7 @@ impl Agent<'_> {
         };
         // Codes of events are below 2^16.
         let code = notice.code.min(u16::MAX.into()) as u16;
-        let actions = self.session.on_notice(code, now, random);
-        self.carry_out(platform, actions);
+        self.session.on_notice(code, now, random);
+        self.carry_out(platform);
     }
 }

@@ -5,7 +5,7 @@ mod report;
 mod session;
 
 pub use report::Reports;
-pub use session::{Action, Actions, Session, SessionEvent, codes};
+pub use session::{Action, Session, SessionEvent, codes};
 
 /// Connection mode as the application sets it (`QIot_connMode_e`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

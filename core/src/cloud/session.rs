@@ -59,35 +59,6 @@ pub enum Action {
     Online,
 }
 
-/// Actions in the order in which they are to be carried out.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Actions {
-    items: [Option<Action>; Actions::MOST],
-    used: usize,
-}
-
-impl Actions {
-    /// No input gives more.
-    const MOST: usize = 8;
-
-    fn push(&mut self, action: Action) {
-        if let Some(slot) = self.items.get_mut(self.used) {
-            *slot = Some(action);
-            self.used += 1;
-        }
-    }
-
-    fn with(mut self, action: Action) -> Self {
-        self.push(action);
-        self
-    }
-
-    /// The actions.
-    pub fn iter(&self) -> impl Iterator<Item = Action> + use<> {
-        self.items.into_iter().flatten()
-    }
-}
-
 /// Keep-alive unless it is set, seconds (QUECTHING.md 1.2).
 const LIFETIME: u16 = 120;
 /// CONNECT sent and nothing came: name lookup, TCP, TLS and MQTT resends of QUECTHING.md 4.1 have had their time.
@@ -121,29 +92,38 @@ enum Phase {
     Online,
 }
 
-/// One device's session.
+/// One device's session. In this order small members are near its start, which takes less code.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct Session {
-    /// What is kept over a reboot.
-    pub configuration: Configuration,
-    /// Device key: the application's, else the hardware id.
-    pub device_key: Text<{ limits::DEVICE_KEY }>,
-    /// The platform's address where the application sets none; empty: there is none. Not kept over a reboot.
-    pub default_server: Text<{ limits::SERVER_URL }>,
-    /// MQTT user name; empty: none.
-    pub user_name: Text<{ limits::USER_NAME }>,
     mode: Mode,
     work: WorkState,
     phase: Phase,
     /// This connection began without a device secret.
     bootstrapping: bool,
-    key: Option<[u8; limits::SESSION_KEY]>,
     failures: u16,
-    /// A server that the platform named and that did not work yet (0x00B4 id 1), and how often it failed.
-    given_server: Text<{ limits::SERVER_URL }>,
+    /// How often `given_server` failed.
     given_failures: u8,
+    /// The next action of those that wait.
+    next: u8,
     timer: Option<Deadline>,
+    /// What the agent is to do, and has not done yet.
+    actions: [Option<Action>; ACTIONS],
+    key: Option<[u8; limits::SESSION_KEY]>,
+    /// Device key: the application's, else the hardware id.
+    pub device_key: Text<{ limits::DEVICE_KEY }>,
+    /// A server that the platform named and that did not work yet (0x00B4 id 1).
+    given_server: Text<{ limits::SERVER_URL }>,
+    /// The platform's address where the application sets none; empty: there is none. Not kept over a reboot.
+    pub default_server: Text<{ limits::SERVER_URL }>,
+    /// MQTT user name; empty: none.
+    pub user_name: Text<{ limits::USER_NAME }>,
+    /// What is kept over a reboot.
+    pub configuration: Configuration,
 }
+
+/// Actions that wait at most: no input gives more.
+const ACTIONS: usize = 8;
 
 impl Default for Session {
     fn default() -> Self {
@@ -168,7 +148,26 @@ impl Session {
             given_server: Text::new(),
             given_failures: 0,
             timer: None,
+            actions: [None; ACTIONS],
+            next: 0,
         }
+    }
+
+    /// What the agent is to do next, in the order in which the session asked for it.
+    pub fn next_action(&mut self) -> Option<Action> {
+        let action = self.actions.get_mut(usize::from(self.next)).and_then(Option::take);
+        self.next = if action.is_some() { self.next.saturating_add(1) } else { 0 };
+        action
+    }
+
+    fn act(&mut self, action: Action) {
+        if let Some(free) = self.actions.iter_mut().skip(self.next.into()).find(|action| action.is_none()) {
+            *free = Some(action);
+        }
+    }
+
+    fn emit(&mut self, event: SessionEvent, code: u16) {
+        self.act(Action::Emit(event, code));
     }
 
     /// The configuration is loaded.
@@ -220,10 +219,9 @@ impl Session {
     }
 
     /// The application connects or leaves; the same mode again does nothing.
-    pub fn set_mode(&mut self, mode: Mode, now: u32) -> Actions {
-        let actions = Actions::default();
+    pub fn set_mode(&mut self, mode: Mode, now: u32) {
         if mode == self.mode {
-            return actions;
+            return;
         }
         self.mode = mode;
         self.failures = 0;
@@ -234,27 +232,28 @@ impl Session {
                 self.work = WorkState::Disconnected;
                 self.timer = None;
                 self.key = None;
-                actions.with(Action::Disconnect).with(Action::Emit(SessionEvent::Logout, codes::SUCCESS))
+                self.act(Action::Disconnect);
+                self.emit(SessionEvent::Logout, codes::SUCCESS);
             }
         }
     }
 
-    fn connect(&mut self, now: u32) -> Actions {
+    fn connect(&mut self, now: u32) {
         self.bootstrapping = self.configuration.device_secret.is_empty();
         self.phase = Phase::Connecting;
         self.work = if self.bootstrapping { WorkState::Authenticating } else { WorkState::Connecting };
         self.key = None;
         self.timer = Some(Deadline::after(now, LINK_WAIT));
-        Actions::default().with(Action::Connect)
+        self.act(Action::Connect);
     }
 
     /// The platform could not start to connect or to subscribe.
-    pub fn refused(&mut self, now: u32, random: u32) -> Actions {
-        self.on_link(Link::Lost, now, random)
+    pub fn refused(&mut self, now: u32, random: u32) {
+        self.on_link(Link::Lost, now, random);
     }
 
     /// The link changed. `random` is for the jitter.
-    pub fn on_link(&mut self, link: Link, now: u32, random: u32) -> Actions {
+    pub fn on_link(&mut self, link: Link, now: u32, random: u32) {
         match (self.phase, link) {
             (Phase::Connecting, Link::Connected) => {
                 self.phase = Phase::Subscribing;
@@ -262,40 +261,38 @@ impl Session {
                     self.work = WorkState::Connected;
                 }
                 self.timer = Some(Deadline::after(now, SUBSCRIBE_WAIT));
-                Actions::default().with(Action::Subscribe)
+                self.act(Action::Subscribe);
             }
             (Phase::Connecting, Link::Refused(code)) => self.login_refused(code, now, random),
             (Phase::Subscribing, Link::Subscribed) if self.configuration.device_secret.is_empty() => {
                 self.phase = Phase::AwaitingSecret;
                 self.timer = Some(Deadline::after(now, PROVISION_WAIT));
-                Actions::default()
             }
             (Phase::Subscribing, Link::Subscribed) => self.online(now),
             (Phase::Subscribing, Link::SubscribeRefused) => {
                 self.back_off(RETRY_SHORT, now, random);
                 self.work = WorkState::SubscribeFailed;
-                Actions::default()
-                    .with(Action::Disconnect)
-                    .with(Action::Emit(SessionEvent::Subscribe, codes::SUBSCRIBE_ERROR))
+                self.act(Action::Disconnect);
+                self.emit(SessionEvent::Subscribe, codes::SUBSCRIBE_ERROR);
             }
-            (Phase::Idle | Phase::Backoff, _) => Actions::default(),
+            (Phase::Idle | Phase::Backoff, _) => {}
             (_, Link::Lost | Link::Refused(_) | Link::SubscribeRefused) => {
                 let code = if self.bootstrapping { codes::AUTH_FAILED } else { codes::NETWORK };
-                self.fail(code, RETRY_SHORT, now, random)
+                self.fail(code, RETRY_SHORT, now, random);
             }
-            _ => Actions::default(),
+            _ => {}
         }
     }
 
     /// CONNACK 1..=5. Only a proven wrong signature (4) costs the secret; the vendor's gives it away for every code
     /// (3.6 row 16, QUECTHING.md 4.2).
-    fn login_refused(&mut self, code: u8, now: u32, random: u32) -> Actions {
+    fn login_refused(&mut self, code: u8, now: u32, random: u32) {
         match code {
             1 => self.fail(codes::VERSION_NOT_FOUND, RETRY_LONG, now, random),
             4 if !self.bootstrapping => {
                 self.configuration.device_secret.clear();
-                let actions = self.fail(codes::REFUSED, RETRY_SHORT, now, random);
-                actions.with(Action::Save)
+                self.fail(codes::REFUSED, RETRY_SHORT, now, random);
+                self.act(Action::Save);
             }
             4 => self.fail(codes::REFUSED, RETRY_MIDDLE, now, random),
             2 | 5 => self.fail(codes::REFUSED, RETRY_LONG, now, random),
@@ -303,11 +300,12 @@ impl Session {
         }
     }
 
-    fn fail(&mut self, code: u16, base: u32, now: u32, random: u32) -> Actions {
+    fn fail(&mut self, code: u16, base: u32, now: u32, random: u32) {
         let event = if self.bootstrapping { SessionEvent::Auth } else { SessionEvent::Conn };
         self.back_off(base, now, random);
         self.work = if self.bootstrapping { WorkState::AuthenticateFailed } else { WorkState::ConnectFailed };
-        Actions::default().with(Action::Disconnect).with(Action::Emit(event, code))
+        self.act(Action::Disconnect);
+        self.emit(event, code);
     }
 
     fn back_off(&mut self, base: u32, now: u32, random: u32) {
@@ -324,49 +322,45 @@ impl Session {
         self.timer = Some(Deadline::after(now, delay));
     }
 
-    fn online(&mut self, now: u32) -> Actions {
+    fn online(&mut self, now: u32) {
         self.phase = Phase::Online;
         self.work = WorkState::Subscribed;
         let wait = if self.may_send() { LASTED } else { PROVISION_WAIT };
         self.timer = Some(Deadline::after(now, wait));
-        let mut actions = Actions::default();
         if !self.given_server.is_empty() {
-            self.configuration.platform_server = core::mem::take(&mut self.given_server);
-            actions.push(Action::Save);
+            // As long as the other.
+            let _ = self.configuration.platform_server.set(&self.given_server);
+            self.given_server.clear();
+            self.act(Action::Save);
         }
         if core::mem::take(&mut self.bootstrapping) {
-            actions.push(Action::Emit(SessionEvent::Auth, codes::SUCCESS));
+            self.emit(SessionEvent::Auth, codes::SUCCESS);
         }
-        actions
-            .with(Action::Emit(SessionEvent::Conn, codes::SUCCESS))
-            .with(Action::Emit(SessionEvent::Subscribe, codes::SUCCESS))
-            .with(Action::Online)
+        self.emit(SessionEvent::Conn, codes::SUCCESS);
+        self.emit(SessionEvent::Subscribe, codes::SUCCESS);
+        self.act(Action::Online);
     }
 
     /// A deadline may have come.
-    pub fn tick(&mut self, now: u32, random: u32) -> Actions {
+    pub fn tick(&mut self, now: u32, random: u32) {
         if !self.timer.is_some_and(|at| at.due(now)) {
-            return Actions::default();
+            return;
         }
         self.timer = None;
         match self.phase {
-            Phase::Idle => Actions::default(),
+            Phase::Idle => {}
             Phase::Backoff => self.connect(now),
-            Phase::Online if self.may_send() => {
-                self.failures = 0;
-                Actions::default()
-            }
+            Phase::Online if self.may_send() => self.failures = 0,
             Phase::Connecting | Phase::Subscribing | Phase::AwaitingSecret | Phase::Online => {
-                self.on_link(Link::Lost, now, random)
+                self.on_link(Link::Lost, now, random);
             }
         }
     }
 
     /// A 0x00B4.
-    pub fn on_provision(&mut self, provision: &Provision<'_>, now: u32, random: u32) -> Actions {
-        let mut actions = Actions::default();
+    pub fn on_provision(&mut self, provision: &Provision<'_>, now: u32, random: u32) {
         if !matches!(self.phase, Phase::Subscribing | Phase::AwaitingSecret | Phase::Online) {
-            return actions;
+            return;
         }
         if self.configuration.session_encryption && provision.session_key.is_some() {
             self.key = provision.session_key;
@@ -380,23 +374,21 @@ impl Session {
             && secret != self.configuration.device_secret.as_str()
             && self.configuration.device_secret.set(secret).is_ok()
         {
-            actions.push(Action::Save);
+            self.act(Action::Save);
             if self.phase == Phase::AwaitingSecret {
-                for action in self.online(now).iter() {
-                    actions.push(action);
-                }
+                self.online(now);
             }
         }
         if provision.reconnects() {
             self.change(provision);
             self.back_off(RETRY_SHORT, now, random);
             self.work = WorkState::Disconnected;
-            actions = Actions::default()
-                .with(Action::Save)
-                .with(Action::Disconnect)
-                .with(Action::Emit(SessionEvent::Conn, codes::SERVER_CHANGE));
+            // Nothing else of this packet counts: the device comes again.
+            self.actions = [None; ACTIONS];
+            self.act(Action::Save);
+            self.act(Action::Disconnect);
+            self.emit(SessionEvent::Conn, codes::SERVER_CHANGE);
         }
-        actions
     }
 
     /// Takes over what makes the device come again (ids 1, 7, 8, 9, 10).
@@ -419,15 +411,14 @@ impl Session {
             let own = if kept.server.is_empty() { &self.default_server } else { &kept.server };
             let scheme = if own.starts_with("mqtts://") { "mqtts://" } else { "mqtt://" };
             let host = if dns.domain.is_empty() { dns.ip } else { dns.domain };
-            let mut url = Text::new();
+            let mut url = Text::<{ limits::SERVER_URL }>::new();
             let port = i64::from(dns.port.unwrap_or(1883));
             let whole = url
                 .push(scheme)
                 .and_then(|()| url.push(host))
                 .and_then(|()| url.push(":"))
                 .and_then(|()| url.push_number(port));
-            if whole.is_ok() && !host.is_empty() {
-                self.given_server = url;
+            if whole.is_ok() && !host.is_empty() && self.given_server.set(&url).is_ok() {
                 self.given_failures = 0;
             }
         }
@@ -443,18 +434,19 @@ impl Session {
     }
 
     /// A 0x00A3: codes 10422..=10432 end the connection (QUECTHING.md 4.2), others are only told.
-    pub fn on_notice(&mut self, code: u16, now: u32, random: u32) -> Actions {
+    pub fn on_notice(&mut self, code: u16, now: u32, random: u32) {
         let base = match code {
             10422 | 10426 | 10430 | 10431 => RETRY_LONG,
             10423..=10425 | 10427 => RETRY_MIDDLE,
             10432 => RETRY_SHORT,
-            _ => return Actions::default().with(Action::Emit(SessionEvent::Server, code)),
+            _ => return self.emit(SessionEvent::Server, code),
         };
         if matches!(self.phase, Phase::Idle | Phase::Backoff) {
-            return Actions::default();
+            return;
         }
         self.back_off(base, now, random);
         self.work = WorkState::AuthenticateFailed;
-        Actions::default().with(Action::Disconnect).with(Action::Emit(SessionEvent::Auth, code))
+        self.act(Action::Disconnect);
+        self.emit(SessionEvent::Auth, code);
     }
 }

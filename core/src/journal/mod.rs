@@ -11,7 +11,7 @@
 mod record;
 mod value;
 
-pub use value::{Configuration, Places, Progress, QueueFull, Report, Reports, Saved};
+pub use value::{Configuration, Places, Progress, ProgressRef, QueueFull, Report, Reports, Saved};
 
 use crate::digest::Crc32;
 use crate::platform::{Area, Geometry, GeometryError, Storage, StorageError, ceil_to};
@@ -120,20 +120,14 @@ struct Positions {
     reports: Option<Extent>,
 }
 
-/// What is to be saved.
-#[derive(Clone, Copy)]
-enum Value<'v> {
-    Configuration(&'v Configuration),
-    Progress(Option<&'v Progress>),
-    Reports(&'v Reports),
-}
-
 /// What a record is to hold.
 #[derive(Clone, Copy)]
 enum Content<'v> {
-    Value(Value<'v>),
+    Configuration(&'v Configuration),
+    Progress(Option<&'v ProgressRef<'v>>),
+    Reports(&'v Reports),
     /// The moving part, for the task with this CRC.
-    Mark(u32, &'v Progress),
+    Mark(u32, &'v ProgressRef<'v>),
     /// Bytes that are on flash already.
     Copy(Kind, Extent),
     /// A task made of a mark and of what stays.
@@ -205,9 +199,9 @@ impl Journal {
     pub fn save_progress(
         &mut self,
         storage: &mut dyn Storage,
-        progress: Option<&Progress>,
+        progress: Option<ProgressRef<'_>>,
     ) -> Result<Outcome, JournalError> {
-        self.save(storage, Value::Progress(progress))
+        self.save(storage, Content::Progress(progress.as_ref()))
     }
 
     /// Saves the configuration.
@@ -216,7 +210,7 @@ impl Journal {
         storage: &mut dyn Storage,
         configuration: &Configuration,
     ) -> Result<Outcome, JournalError> {
-        self.save(storage, Value::Configuration(configuration))
+        self.save(storage, Content::Configuration(configuration))
     }
 
     /// Saves the unsent status reports. Before the progress that they tell of: a report sent twice is harmless.
@@ -225,10 +219,10 @@ impl Journal {
         storage: &mut dyn Storage,
         reports: &Reports,
     ) -> Result<Outcome, JournalError> {
-        self.save(storage, Value::Reports(reports))
+        self.save(storage, Content::Reports(reports))
     }
 
-    fn save(&mut self, storage: &mut dyn Storage, value: Value<'_>) -> Result<Outcome, JournalError> {
+    fn save(&mut self, storage: &mut dyn Storage, value: Content<'_>) -> Result<Outcome, JournalError> {
         let doubted = match self.doubt {
             Doubt::Nothing => false,
             Doubt::Of(kind) => kind == value.kind(),
@@ -252,16 +246,16 @@ impl Journal {
         &mut self,
         storage: &mut dyn Storage,
         tail: Option<u32>,
-        value: Value<'_>,
+        value: Content<'_>,
     ) -> Result<bool, JournalError> {
         let (Some(slot), Some(tail)) = (self.slot, tail) else { return Ok(false) };
         let content = match (value, self.positions.progress) {
-            (Value::Progress(Some(progress)), Some(Stored { task, crc, .. }))
+            (Content::Progress(Some(progress)), Some(Stored { task, crc, .. }))
                 if same(storage, task, &mut |put| progress.encode_task(put))? =>
             {
                 Content::Mark(crc, progress)
             }
-            _ => Content::Value(value),
+            _ => value,
         };
         let layout = self.layout;
         let needed = layout.footprint(content.length()).saturating_add(layout.footprint(0));
@@ -278,7 +272,7 @@ impl Journal {
     }
 
     /// Erases the other slot and moves what is current there, with `value` in its place.
-    fn switch(&mut self, storage: &mut dyn Storage, value: Value<'_>) -> Result<(), JournalError> {
+    fn switch(&mut self, storage: &mut dyn Storage, value: Content<'_>) -> Result<(), JournalError> {
         let layout = self.layout;
         let start = match self.slot {
             Some(Slot { start: 0, .. }) => layout.slot,
@@ -311,23 +305,19 @@ impl Journal {
     }
 
     /// Whether `value` is what the newest record holds.
-    fn holds(&self, storage: &mut dyn Storage, value: &Value<'_>) -> Result<bool, StorageError> {
+    fn holds(&self, storage: &mut dyn Storage, value: &Content<'_>) -> Result<bool, StorageError> {
         let Positions { configuration, progress, reports } = self.positions;
-        match value {
-            Value::Configuration(value) => match configuration {
+        match (value, progress) {
+            (Content::Progress(Some(value)), Some(Stored { task, mark, .. })) => {
+                Ok(same(storage, mark, &mut |put| value.encode_mark(put))?
+                    && same(storage, task, &mut |put| value.encode_task(put))?)
+            }
+            (Content::Progress(value), stored) => {
+                Ok(value.is_none() && stored.is_none_or(|stored| stored.task.length == 0))
+            }
+            (Content::Reports(value), _) if reports.is_none() => Ok(value.is_empty()),
+            _ => match if value.kind() == Kind::Reports { reports } else { configuration } {
                 Some(extent) => same(storage, extent, &mut |put| value.encode(put)),
-                None => Ok(false),
-            },
-            Value::Reports(value) => match reports {
-                Some(extent) => same(storage, extent, &mut |put| value.encode(put)),
-                None => Ok(value.is_empty()),
-            },
-            Value::Progress(None) => Ok(progress.is_none_or(|stored| stored.task.length == 0)),
-            Value::Progress(Some(value)) => match progress {
-                Some(Stored { task, mark, .. }) => {
-                    Ok(same(storage, mark, &mut |put| value.encode_mark(put))?
-                        && same(storage, task, &mut |put| value.encode_task(put))?)
-                }
                 None => Ok(false),
             },
         }
@@ -414,7 +404,7 @@ impl Journal {
             }
         }
         if let Some(stored) = self.positions.progress.filter(|stored| stored.task.length > 0) {
-            let progress = saved.progress.get_or_insert(Progress::NONE);
+            let progress = saved.progress.get_or_insert(const { Progress::NONE });
             let is_sound = progress.decode_task(&mut Reader::new(storage, stored.task))?
                 && progress.decode_mark(&mut Reader::new(storage, stored.mark))?;
             if !is_sound {
@@ -467,9 +457,11 @@ fn write_record(
     content: &Content<'_>,
 ) -> Result<Option<Record>, StorageError> {
     let length = content.length();
-    let mut writer = RecordWriter::new(storage, layout, slot, position);
+    let at = slot.start.saturating_add(position);
+    let mut writer = RecordWriter::new(storage, layout, at, slot.seed(position));
     writer.begin(content.kind() as u8, length);
-    content.write(&mut writer);
+    content.encode(&mut |bytes| writer.put(bytes));
+    content.copied().into_iter().for_each(|extent| writer.copy(extent));
     let crc = writer.finish()?;
     Ok(match scan(storage, layout, slot, position)? {
         Scan::Record(record) if record.crc == crc => Some(record),
@@ -479,81 +471,63 @@ fn write_record(
 
 impl Positions {
     /// All values for a new slot: `value`, and those that are on flash already.
-    fn with<'v>(&self, value: Value<'v>) -> [Option<Content<'v>>; 3] {
+    fn with<'v>(&self, value: Content<'v>) -> [Option<Content<'v>>; 3] {
         let copy = |kind, extent: Option<Extent>| extent.map(|extent| Content::Copy(kind, extent));
-        let configuration = copy(Kind::Configuration, self.configuration);
-        let progress = self.progress.map(Content::Joined);
-        let reports = copy(Kind::Reports, self.reports);
-        let new = Some(Content::Value(value));
-        match value {
-            Value::Configuration(_) => [new, progress, reports],
-            Value::Progress(_) => [configuration, new, reports],
-            Value::Reports(_) => [configuration, progress, new],
-        }
-    }
-}
-
-impl Value<'_> {
-    fn kind(&self) -> Kind {
-        match self {
-            Value::Configuration(_) => Kind::Configuration,
-            Value::Progress(_) => Kind::Task,
-            Value::Reports(_) => Kind::Reports,
-        }
-    }
-
-    fn encode(&self, put: value::Put<'_>) {
-        match self {
-            Value::Configuration(value) => value.encode(put),
-            Value::Reports(value) => value.encode(put),
-            Value::Progress(None) => put(&[0, 0]),
-            Value::Progress(Some(value)) => {
-                put(&(length_of(&mut |put| value.encode_mark(put)) as u16).to_le_bytes());
-                value.encode_mark(put);
-                value.encode_task(put);
-            }
-        }
+        let current = [
+            copy(Kind::Configuration, self.configuration),
+            self.progress.map(Content::Joined),
+            copy(Kind::Reports, self.reports),
+        ];
+        let mut kinds = [Kind::Configuration, Kind::Task, Kind::Reports].into_iter();
+        current.map(|current| if kinds.next() == Some(value.kind()) { Some(value) } else { current })
     }
 }
 
 impl Content<'_> {
     fn kind(&self) -> Kind {
         match self {
-            Content::Value(value) => value.kind(),
-            Content::Joined(_) => Kind::Task,
+            Content::Configuration(_) => Kind::Configuration,
+            Content::Progress(_) | Content::Joined(_) => Kind::Task,
+            Content::Reports(_) => Kind::Reports,
             Content::Mark(..) => Kind::Mark,
             Content::Copy(kind, _) => *kind,
             Content::Seal => Kind::Seal,
         }
     }
 
-    fn length(&self) -> u32 {
+    /// The bytes that are not on flash already.
+    fn encode(&self, put: value::Put<'_>) {
         match self {
-            Content::Value(value) => length_of(&mut |put| value.encode(put)),
-            Content::Mark(_, progress) => 4 + length_of(&mut |put| progress.encode_mark(put)),
-            Content::Copy(_, extent) => extent.length,
-            Content::Joined(stored) => {
-                2u32.saturating_add(stored.mark.length).saturating_add(stored.task.length)
+            Content::Configuration(value) => value.encode(put),
+            Content::Reports(value) => value.encode(put),
+            Content::Progress(None) => put(&[0, 0]),
+            Content::Progress(Some(value)) => {
+                put(&(length_of(&mut |put| value.encode_mark(put)) as u16).to_le_bytes());
+                value.encode_mark(put);
+                value.encode_task(put);
             }
-            Content::Seal => 0,
+            Content::Mark(crc, progress) => {
+                put(&crc.to_le_bytes());
+                progress.encode_mark(put);
+            }
+            Content::Joined(stored) => put(&(stored.mark.length as u16).to_le_bytes()),
+            Content::Copy(..) | Content::Seal => {}
         }
     }
 
-    fn write(&self, writer: &mut RecordWriter<'_>) {
+    /// The bytes behind those that are on flash already.
+    fn copied(&self) -> [Extent; 2] {
         match self {
-            Content::Value(value) => value.encode(&mut |bytes| writer.put(bytes)),
-            Content::Mark(crc, progress) => {
-                writer.put(&crc.to_le_bytes());
-                progress.encode_mark(&mut |bytes| writer.put(bytes));
-            }
-            Content::Copy(_, extent) => writer.copy(*extent),
-            Content::Joined(Stored { task, mark, .. }) => {
-                writer.put(&(mark.length as u16).to_le_bytes());
-                writer.copy(*mark);
-                writer.copy(*task);
-            }
-            Content::Seal => {}
+            Content::Copy(_, extent) => [*extent, Extent::default()],
+            Content::Joined(Stored { task, mark, .. }) => [*mark, *task],
+            _ => [Extent::default(); 2],
         }
+    }
+
+    fn length(&self) -> u32 {
+        let [first, second] = self.copied();
+        let encoded = length_of(&mut |put| self.encode(put));
+        encoded.saturating_add(first.length).saturating_add(second.length)
     }
 }
 
@@ -629,72 +603,49 @@ fn header_size(layout: &Layout) -> u32 {
     ceil_to(HEADER as u32, layout.granule)
 }
 
-fn header_bytes(layout: &Layout, slot: &Slot, base: u32) -> [u8; HEADER] {
-    let mut bytes = [0; HEADER];
-    let mut used = 0;
-    let mut put = |part: [u8; 4]| {
-        for (place, byte) in bytes.iter_mut().skip(used).zip(part) {
-            *place = byte;
-        }
-        used += part.len();
-    };
-    let parts = [
+/// The header but for its CRC-32; these bytes keep their places in every version.
+fn header(layout: &Layout, slot: &Slot, base: u32) -> [[u8; 4]; HEADER / 4 - 1] {
+    [
         MAGIC,
         [VERSION, layout.granule.trailing_zeros() as u8, 0, 0],
         layout.slot.to_le_bytes(),
         slot.sequence.to_le_bytes(),
         base.to_le_bytes(),
-    ];
-    let mut crc = Crc32::new();
-    for part in parts {
-        crc.update(&part);
-        put(part);
-    }
-    put(crc.finish().to_le_bytes());
-    bytes
+    ]
 }
 
+#[inline(never)] // its buffer is off the stack before a record is written
 fn write_header(
     storage: &mut dyn Storage,
     layout: &Layout,
     slot: &Slot,
     base: u32,
 ) -> Result<(), JournalError> {
-    let header = header_bytes(layout, slot, base);
-    let mut unit = [layout.erased; Geometry::PROGRAM_MAX];
-    for (place, byte) in unit.iter_mut().zip(header) {
-        *place = byte;
+    let mut writer = RecordWriter::new(storage, layout, slot.start, Crc32::new());
+    writer.put(header(layout, slot, base).as_flattened());
+    writer.finish()?;
+    match read_header(storage, layout, slot.start)? {
+        Header::Valid { slot: written, base: end } if written == *slot && end == base => Ok(()),
+        _ => Err(JournalError::ReadBack),
     }
-    let unit = unit.get(..header_size(layout) as usize).unwrap_or(&unit);
-    storage.write(Area::Journal, slot.start, unit)?;
-    storage.sync(Area::Journal)?;
-    let mut back = [0; HEADER];
-    storage.read(Area::Journal, slot.start, &mut back)?;
-    if back == header { Ok(()) } else { Err(JournalError::ReadBack) }
 }
 
 fn read_header(storage: &mut dyn Storage, layout: &Layout, start: u32) -> Result<Header, StorageError> {
-    let mut bytes = [0; HEADER];
-    storage.read(Area::Journal, start, &mut bytes)?;
-    if bytes.iter().all(|byte| *byte == layout.erased) {
+    let mut words = [[0; 4]; HEADER / 4];
+    storage.read(Area::Journal, start, words.as_flattened_mut())?;
+    if words.as_flattened().iter().all(|byte| *byte == layout.erased) {
         return Ok(Header::Erased);
     }
-    // Words of the header, little-endian; the layout of these 24 bytes is the same in every version.
-    let mut words = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
-    let (Some(_), Some(_), Some(_), Some(sequence), Some(base), Some(crc)) =
-        (words.next(), words.next(), words.next(), words.next(), words.next(), words.next())
-    else {
-        return Ok(Header::Garbage);
-    };
-    let [magic @ .., _, _, _, _] = &bytes;
+    let [before @ .., crc] = &words;
+    let [magic, [version, ..], _, sequence, base] = *before;
     let mut computed = Crc32::new();
-    computed.update(magic);
-    let [m0, m1, m2, m3, version, ..] = bytes;
-    if computed.finish() != crc || [m0, m1, m2, m3] != MAGIC {
+    computed.update(before.as_flattened());
+    if computed.finish().to_le_bytes() != *crc || magic != MAGIC {
         return Ok(Header::Garbage);
     }
+    let [sequence, base] = [sequence, base].map(u32::from_le_bytes);
     let slot = Slot { start, sequence };
-    let known = bytes == header_bytes(layout, &slot, base);
+    let known = *before == header(layout, &slot, base);
     let sound = base >= header_size(layout) && base < layout.slot && ceil_to(base, layout.granule) == base;
     Ok(if known && sound { Header::Valid { slot, base } } else { Header::Foreign { version, sequence } })
 }

@@ -55,7 +55,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn seed(&self, position: u32) -> Crc32 {
+    /// What the CRC of a record at `position` begins with.
+    pub fn seed(&self, position: u32) -> Crc32 {
         let mut crc = Crc32::new();
         crc.update(&self.sequence.to_le_bytes());
         crc.update(&position.to_le_bytes());
@@ -156,7 +157,7 @@ pub(super) fn all(
     Ok(true)
 }
 
-/// Writes one record, lowest address first.
+/// Writes one record or a header, lowest address first.
 pub(super) struct RecordWriter<'s> {
     storage: &'s mut dyn Storage,
     granule: u32,
@@ -169,28 +170,28 @@ pub(super) struct RecordWriter<'s> {
 }
 
 impl<'s> RecordWriter<'s> {
-    /// For a record at `position`; see [`RecordWriter::begin`].
+    /// At `at` of the area; the CRC goes on from `crc`.
     #[inline(always)] // its buffer is made where it is used
-    pub fn new(storage: &'s mut dyn Storage, layout: &Layout, slot: &Slot, position: u32) -> Self {
+    pub fn new(storage: &'s mut dyn Storage, layout: &Layout, at: u32, crc: Crc32) -> Self {
         RecordWriter {
             storage,
             granule: layout.granule,
             erased: layout.erased,
-            at: slot.start.saturating_add(position),
-            crc: slot.seed(position),
+            at,
+            crc,
             filled: 0,
             buffer: [0; Geometry::PROGRAM_MAX],
             outcome: Ok(()),
         }
     }
 
-    /// Begins with a payload of `length` bytes.
+    /// Begins a record with a payload of `length` bytes.
     pub fn begin(&mut self, kind: u8, length: u32) {
         let [low, high] = (length as u16).to_le_bytes();
         self.put(&[kind, !kind, low, high]);
     }
 
-    /// The next bytes of the payload. Errors wait for [`RecordWriter::finish`].
+    /// The next bytes. Errors wait for [`RecordWriter::finish`].
     pub fn put(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
         self.collect(bytes);

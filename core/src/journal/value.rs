@@ -72,11 +72,11 @@ pub struct Configuration {
 
 /// How far an upgrade is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct Progress<I = Image, S = Text<{ limits::VERSION }>, D = Digests> {
     /// Of which image: bytes are kept across a reboot, a new plan or a new URL only while all of it stays the same.
-    pub image: Image,
+    pub image: I,
     /// Version before, as the plan has it; may be empty.
-    pub source: Text<{ limits::VERSION }>,
+    pub source: S,
     /// What the plan demands; the application may scan at it again after a reboot.
     pub requirements: PlanRequirements,
     /// The application asked for SHA-256 (mode 1 of the request).
@@ -92,9 +92,9 @@ pub struct Progress {
     /// Bytes of the image up to which everything is staged and synced, counted from the image's start.
     pub offset: u32,
     /// Digests of the image up to their own length, which is `offset` while downloading.
-    pub digests: Digests,
+    pub digests: D,
     /// Digests up to the application's own mark, which is their length; `None`: it gave none.
-    pub own: Option<Digests>,
+    pub own: Option<D>,
     /// Restarts since the upgrade got further.
     pub restarts: u8,
     /// Bytes of the image that were staged at best, whatever was lost since.
@@ -105,6 +105,9 @@ pub struct Progress {
     /// before has ended.
     pub remaining: u8,
 }
+
+/// The same as it is saved: what is large stays where it is.
+pub type ProgressRef<'p> = Progress<&'p Image, &'p Text<{ limits::VERSION }>, &'p Digests>;
 
 /// One status report (0x0114) that was not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -223,9 +226,10 @@ const fn text(capacity: usize) -> usize {
     2 + capacity
 }
 
-fn put_text<const N: usize>(put: Put<'_>, text: &Text<N>) {
-    put(&(text.as_str().len() as u16).to_le_bytes());
-    put(text.as_str().as_bytes());
+#[inline(never)]
+fn put_text(put: Put<'_>, text: &str) {
+    put(&(text.len() as u16).to_le_bytes());
+    put(text.as_bytes());
 }
 
 impl Configuration {
@@ -248,18 +252,7 @@ impl Configuration {
 
     /// Forgets everything, in place: a new one would be on the stack first.
     pub(super) fn clear(&mut self) {
-        let Configuration { product_key, product_secret, device_key, device_secret, hardware_id, .. } = self;
-        product_key.clear();
-        product_secret.clear();
-        device_key.clear();
-        device_secret.clear();
-        hardware_id.clear();
-        self.server.clear();
-        self.platform_server.clear();
-        self.mcu_list.clear();
-        self.lifetime = 0;
-        self.session_encryption = false;
-        self.dialect = 0;
+        *self = const { Self::new() };
     }
 
     pub(super) const ENCODED_MAX: usize = text(limits::PRODUCT_KEY)
@@ -304,6 +297,50 @@ const ANNOUNCED_MD5: u8 = 1;
 const ANNOUNCED_CRC32: u8 = 2;
 const ANNOUNCED_SHA256: u8 = 4;
 
+impl ProgressRef<'_> {
+    pub(super) fn encode_task(&self, put: Put<'_>) {
+        let Image { component, kind, target, size, announced: Announced { md5, crc32, sha256 } } = self.image;
+        put_text(put, component);
+        put_text(put, target);
+        put(&[kind.number()]);
+        put(&size.to_le_bytes());
+        let flags = [
+            (md5.is_some(), ANNOUNCED_MD5),
+            (crc32.is_some(), ANNOUNCED_CRC32),
+            (sha256.is_some(), ANNOUNCED_SHA256),
+        ];
+        let flags = flags.iter().filter(|(is_there, _)| *is_there).fold(0, |flags, (_, flag)| flags | flag);
+        put(&[u8::from(self.wants_sha256), flags]);
+        if let Some(md5) = md5 {
+            put(md5);
+        }
+        if let Some(crc32) = crc32 {
+            put(&crc32.to_le_bytes());
+        }
+        if let Some(sha256) = sha256 {
+            put(sha256);
+        }
+        put_text(put, self.source);
+        let PlanRequirements { battery, signal, space } = self.requirements;
+        for number in [battery, signal.cast_unsigned(), space] {
+            put(&number.to_le_bytes());
+        }
+        put(&[u8::from(self.auto_confirm)]);
+    }
+
+    pub(super) fn encode_mark(&self, put: Put<'_>) {
+        put(&[self.state, self.attempts]);
+        for number in [self.piece.start, self.piece.length, self.offset] {
+            put(&number.to_le_bytes());
+        }
+        put_digests(put, Some(self.digests));
+        put_digests(put, self.own);
+        put(&[self.restarts]);
+        put(&self.high_water.to_le_bytes());
+        put(&[self.listed, self.remaining]);
+    }
+}
+
 impl Progress {
     /// Longest form of what stays the same during an upgrade.
     pub(super) const TASK_MAX: usize =
@@ -311,39 +348,25 @@ impl Progress {
     /// Longest form of what moves.
     pub(super) const MARK_MAX: usize = 1 + 1 + 4 + 4 + 4 + 2 * (1 + SAVED_MAX) + 1 + 4 + 1 + 1;
 
-    pub(super) fn encode_task(&self, put: Put<'_>) {
-        let Announced { md5, crc32, sha256 } = self.image.announced;
-        put_text(put, &self.image.component);
-        put_text(put, &self.image.target);
-        put(&[self.image.kind.number()]);
-        put(&self.image.size.to_le_bytes());
-        put(&[u8::from(self.wants_sha256)]);
-        put(&[md5.map_or(0, |_| ANNOUNCED_MD5)
-            | crc32.map_or(0, |_| ANNOUNCED_CRC32)
-            | sha256.map_or(0, |_| ANNOUNCED_SHA256)]);
-        md5.inspect(|md5| put(md5));
-        crc32.inspect(|crc32| put(&crc32.to_le_bytes()));
-        sha256.inspect(|sha256| put(sha256));
-        put_text(put, &self.source);
-        put(&self.requirements.battery.to_le_bytes());
-        put(&self.requirements.signal.to_le_bytes());
-        put(&self.requirements.space.to_le_bytes());
-        put(&[u8::from(self.auto_confirm)]);
-    }
-
-    pub(super) fn encode_mark(&self, put: Put<'_>) {
-        put(&[self.state, self.attempts]);
-        put(&self.piece.start.to_le_bytes());
-        put(&self.piece.length.to_le_bytes());
-        put(&self.offset.to_le_bytes());
-        put_digests(put, &self.digests);
-        match &self.own {
-            Some(own) => put_digests(put, own),
-            None => put(&[0]),
+    /// For [`Journal::save_progress`](super::Journal::save_progress).
+    pub fn borrowed(&self) -> ProgressRef<'_> {
+        Progress {
+            image: &self.image,
+            source: &self.source,
+            requirements: self.requirements,
+            wants_sha256: self.wants_sha256,
+            auto_confirm: self.auto_confirm,
+            state: self.state,
+            attempts: self.attempts,
+            piece: self.piece,
+            offset: self.offset,
+            digests: &self.digests,
+            own: self.own.as_ref(),
+            restarts: self.restarts,
+            high_water: self.high_water,
+            listed: self.listed,
+            remaining: self.remaining,
         }
-        put(&[self.restarts]);
-        put(&self.high_water.to_le_bytes());
-        put(&[self.listed, self.remaining]);
     }
 
     /// Reads what stays the same. Whether all of it makes sense, and so for the next.
@@ -385,12 +408,16 @@ impl Progress {
         from.u32(&mut self.piece.start);
         from.u32(&mut self.piece.length);
         from.u32(&mut self.offset);
-        let digests = digests(from).filter(|digests| digests.computes(&self.image.announced));
-        from.check(digests.map(|read| self.digests = read).is_some());
+        let announced = &self.image.announced;
+        let is_right = load_digests(from, &mut self.digests) && self.digests.computes(announced);
+        from.check(is_right);
         let is_sound = from.is_sound()?;
         // Of no length: the application gave no mark. What follows may be missing, as this format first had it.
-        let own = self::digests(from);
-        self.own = own.filter(|own| own.computes(&self.image.announced) && own.length() <= self.image.size);
+        let own = self.own.get_or_insert(Digests::NONE);
+        let is_given = load_digests(from, own) && own.computes(announced) && own.length() <= self.image.size;
+        if !is_given {
+            self.own = None;
+        }
         self.high_water = self.offset;
         from.u8(&mut self.restarts);
         from.u32(&mut self.high_water);
@@ -427,20 +454,24 @@ impl Default for Progress {
     }
 }
 
-fn put_digests(put: Put<'_>, digests: &Digests) {
-    let mut saved = [0; SAVED_MAX];
-    let used = digests.save(&mut saved);
-    put(&[used as u8]);
-    put(saved.get(..used).unwrap_or(&saved));
+/// A state behind its length, which is 0 where there is none.
+#[inline(never)]
+fn put_digests(put: Put<'_>, digests: Option<&Digests>) {
+    put(&[digests.map_or(0, |digests| digests.saved_length() as u8)]);
+    if let Some(digests) = digests {
+        digests.save(put);
+    }
 }
 
-fn digests(from: &mut Reader<'_>) -> Option<Digests> {
+/// Reads a state behind its length. Whether it is one.
+#[inline(never)]
+fn load_digests(from: &mut Reader<'_>, to: &mut Digests) -> bool {
     let mut used = 0;
     from.u8(&mut used);
     let mut saved = [0; SAVED_MAX];
-    let saved = saved.get_mut(..used.into())?;
+    let Some(saved) = saved.get_mut(..used.into()) else { return false };
     from.fill(saved);
-    Digests::restore(saved)
+    to.load(saved)
 }
 
 const REPORT_WANTS_SHA256: u8 = 1;

@@ -33,7 +33,7 @@ impl Checkpoint {
 /// A fetch that was asked for.
 #[derive(Debug, Clone, Copy)]
 struct Fetch {
-    /// What was asked for; once the head is there, what of it the answer brings.
+    /// What was asked for; once the head is there, what of it the answer brings. Of no bytes: there is no fetch.
     range: Range,
     /// Bytes that came.
     received: u32,
@@ -41,6 +41,11 @@ struct Fetch {
     is_answered: bool,
     /// When the transport is asked again: it was busy.
     retry_at: Option<Deadline>,
+}
+
+impl Fetch {
+    const NONE: Fetch =
+        Fetch { range: Range { start: 0, length: 0 }, received: 0, is_answered: false, retry_at: None };
 }
 
 /// Whether what is staged was read back since the device started, or since its storage last failed.
@@ -77,28 +82,29 @@ pub enum ReadError {
     Storage,
 }
 
-/// The download of one device.
+/// The download of one device. In this order small members are near its start, which takes less code.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Download {
-    package: Package,
     /// The piece that is staged or being staged.
     piece: Piece,
-    /// How much of the piece is in the image area.
-    staging: Staging,
+    /// Bytes of the image that were staged at best, whatever was lost since.
+    high_water: u32,
+    fetch: Fetch,
+    proof: Proof,
     /// Else nothing is known of the piece, so it is resumed first.
     is_staging: bool,
+    /// How much of the piece is in the image area.
+    staging: Staging,
     /// Of the present file from its first byte to the last one staged; of a file that is proven, to the last one read.
     digests: Digests,
-    proof: Proof,
     /// Where the image goes on after a reboot or a storage error.
     checkpoint: Checkpoint,
     /// From where on the application takes the present piece: its start, or the application's checkpoint within it.
     base: Checkpoint,
     /// The application has all bytes before it in its own flash. At 0: it gave no checkpoint.
     application: Checkpoint,
-    /// Bytes of the image that were staged at best, whatever was lost since.
-    high_water: u32,
-    fetch: Option<Fetch>,
+    package: Package,
 }
 
 impl Download {
@@ -117,7 +123,7 @@ impl Download {
             base: start,
             application: start,
             high_water: 0,
-            fetch: None,
+            fetch: Fetch::NONE,
         }
     }
 
@@ -157,8 +163,8 @@ impl Download {
     }
 
     /// Digests up to the application's checkpoint; `None`: it gave none.
-    pub fn application_digests(&self) -> Option<Digests> {
-        (self.application.offset > 0).then_some(self.application.digests)
+    pub fn application_digests(&self) -> Option<&Digests> {
+        (self.application.offset > 0).then_some(&self.application.digests)
     }
 
     /// The application's checkpoint; 0: none.
@@ -454,53 +460,54 @@ impl Download {
         if range.length == 0 {
             return None;
         }
-        self.fetch = Some(Fetch { range, received: 0, is_answered: false, retry_at: None });
+        self.fetch = Fetch { range, ..Fetch::NONE };
         Some(range.length)
     }
 
     /// URL and range of the fetch.
     pub fn request(&self, image: &Image) -> Option<(FetchUrl<'_>, Range)> {
-        let fetch = self.fetch?;
-        Some((self.package.url(self.file(image).start)?, fetch.range))
+        let url = self.package.url(self.file(image).start).filter(|_| self.is_fetching())?;
+        Some((url, self.fetch.range))
     }
 
     /// The transport is asked for the fetch at `at`; `None`: it took it.
     pub fn retry_fetch(&mut self, at: Option<Deadline>) {
-        if let Some(fetch) = &mut self.fetch {
-            fetch.retry_at = at;
-        }
+        self.fetch.retry_at = at.filter(|_| self.is_fetching());
     }
 
     /// When the transport is asked again.
     pub fn retry_at(&self) -> Option<Deadline> {
-        self.fetch.and_then(|fetch| fetch.retry_at)
+        self.fetch.retry_at
     }
 
     /// Whether a fetch was asked for, also when the transport was busy.
     pub fn is_fetching(&self) -> bool {
-        self.fetch.is_some()
+        self.fetch.range.length > 0
     }
 
     /// The fetch is over or given up.
     pub fn end_fetch(&mut self) {
-        self.fetch = None;
+        self.fetch = Fetch::NONE;
     }
 
     /// Whether the head of the fetch came.
     pub fn is_answered(&self) -> bool {
-        self.fetch.is_some_and(|fetch| fetch.is_answered)
+        self.fetch.is_answered
     }
 
     /// Whether all came that the head said, which may be less than was asked for.
     pub fn is_range_complete(&self) -> bool {
-        self.fetch.is_some_and(|fetch| fetch.is_answered && fetch.received == fetch.range.length)
+        self.fetch.is_answered && self.fetch.received == self.fetch.range.length
     }
 
     /// Takes a head that fits what was asked for: a range answered otherwise is an error, never wrong bytes. A 206 may
     /// bring fewer bytes than asked for, from the right start; a 200 brings the whole file, or nothing of it is taken.
     pub fn accept_head(&mut self, image: &Image, head: &FetchHead) -> Result<(), Failure> {
         let file = self.file(image).length;
-        let Some(fetch) = &mut self.fetch else { return Err(Failure::NoAnswer) };
+        if !self.is_fetching() {
+            return Err(Failure::NoAnswer);
+        }
+        let fetch = &mut self.fetch;
         if !matches!(head.status, 200 | 206) {
             return Err(Failure::HttpStatus);
         }
@@ -524,7 +531,7 @@ impl Download {
     /// Counts bytes of the body that came: how far the image has come in all.
     pub fn count(&mut self, image: &Image, length: usize) -> Result<u32, Failure> {
         let file = self.file(image);
-        let fetch = self.fetch.as_mut().ok_or(Failure::Long)?;
+        let fetch = &mut self.fetch;
         if length > fetch.range.length.saturating_sub(fetch.received) as usize {
             return Err(Failure::Long);
         }

@@ -5,10 +5,11 @@ use super::failure::Failure;
 use super::table::{self, Effect, Input, Row, State};
 use super::timer::{self, Timer, Timers};
 use crate::clock::{Deadline, backoff};
+use crate::digest::Announced;
 use crate::image::{Image, PlanRequirements};
-use crate::limits;
 use crate::text::Text;
-use crate::wire::message::ComponentKind;
+use crate::wire::message::{ComponentKind, Plan};
+use crate::{journal, limits};
 
 /// A call that the state does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +25,15 @@ pub struct Offer {
     pub source: Text<{ limits::VERSION }>,
     /// The limits that the application checks.
     pub requirements: PlanRequirements,
+}
+
+impl Offer {
+    /// Of nothing.
+    const NONE: Offer = Offer {
+        image: Image::NONE,
+        source: Text::new(),
+        requirements: PlanRequirements { battery: 0, signal: 0, space: 0 },
+    };
 }
 
 /// Whether pieces of the image follow the staged one.
@@ -80,25 +90,26 @@ struct MoreTime {
 /// One device's upgrade. More failures in a row than `FAILURES`, or of the device than `DEVICE_FAILURES`, end it; a model
 /// that walks every state has fewer.
 #[derive(Debug, Clone, Copy)]
+#[repr(C)] // small members are near its start, which takes less code
 pub struct Machine<
     const FAILURES: u8 = { timer::DOWNLOAD_FAILURES },
     const DEVICE_FAILURES: u8 = { timer::DEVICE_FAILURES },
 > {
     state: State,
-    /// What is upgraded; of the last plan of a list before the URLs come.
-    offer: Offer,
-    list: List,
-    retries: Retries,
-    more_time: MoreTime,
-    /// Bytes that the fetch under way asked for.
-    fetch_length: u32,
-    /// Why the last thing that failed did.
-    failure: Option<Failure>,
     /// 10701 was emitted for this image.
     is_announced: bool,
     /// The state came from the journal.
     is_recovered: bool,
+    list: List,
+    /// Why the last thing that failed did.
+    failure: Option<Failure>,
+    retries: Retries,
+    more_time: MoreTime,
+    /// Bytes that the fetch under way asked for.
+    fetch_length: u32,
     timers: Timers,
+    /// What is upgraded; of the last plan of a list before the URLs come.
+    offer: Offer,
 }
 
 impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Default for Machine<FAILURES, DEVICE_FAILURES> {
@@ -112,11 +123,7 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
     pub const fn new() -> Self {
         Machine {
             state: State::NoPlan,
-            offer: Offer {
-                image: Image::NONE,
-                source: Text::new(),
-                requirements: PlanRequirements { battery: 0, signal: 0, space: 0 },
-            },
+            offer: Offer::NONE,
             list: List { listed: 0, awaited: 0, offered: 0 },
             retries: Retries::NONE,
             more_time: MoreTime { asked: 0, granted: 0 },
@@ -155,7 +162,7 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
 
     /// How many plans came in one list (id 28); 0: a single plan.
     pub fn listed(&self) -> u8 {
-        self.list.listed
+        if cfg!(feature = "lists") { self.list.listed } else { 0 }
     }
 
     /// The state.
@@ -355,8 +362,10 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
     }
 
     /// Takes over what an earlier run was offered; [`Machine::recover`] follows, unless that is over.
-    pub fn restore(&mut self, offer: &Offer) {
-        self.offer = *offer;
+    pub fn restore(&mut self, progress: &journal::Progress) {
+        self.offer.image = progress.image;
+        self.offer.source = progress.source;
+        self.offer.requirements = progress.requirements;
     }
 
     /// After a reboot: a state that was in the journal, with its timers; of a list (0: none) that had `remaining`
@@ -380,11 +389,11 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
     }
 
     /// Takes a well-formed plan, or the last one of a list of `listed`: which input it is. `None`: another upgrade is
-    /// under way, or it is the plan of a download that failed, and comes before the pause is over. A changed plan takes the place of what was there; of an image that stays the same, so do size and
-    /// digests.
-    pub fn take_offer(&mut self, offer: &Offer, listed: u8) -> Option<Input> {
+    /// under way, or it is the plan of a download that failed, and comes before the pause is over. A changed plan takes the place
+    /// of what was there; of an image that stays the same, so do size and digests.
+    pub fn take_offer(&mut self, plan: &Plan<'_>, listed: u8) -> Option<Input> {
         let offered = listed.max(1);
-        if self.is_interrupted(&offer.image) {
+        if self.is_interrupted(plan) {
             if self.pauses() {
                 return None; // it is asked for again
             }
@@ -394,27 +403,51 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
         if !matches!(self.state, State::NoPlan | State::PlanReceived | State::DownloadError) {
             return None;
         }
-        if !self.offer.image.is_of(&offer.image) {
-            self.offer.image = offer.image;
+        if self.name_image(plan.kind, plan.component, plan.target) {
+            self.clear_image();
         }
-        self.offer.source = offer.source;
-        self.offer.requirements = offer.requirements;
+        let Offer { source, requirements, .. } = &mut self.offer;
+        if source.set(plan.source).is_err() {
+            // One that is too long for us is none that we report, so nothing is compared with it.
+            source.clear();
+        }
+        *requirements = PlanRequirements { battery: plan.battery, signal: plan.signal, space: plan.space };
         self.list = List { listed, awaited: 0, offered };
         self.retries = Retries::NONE;
         self.is_announced = false;
         Some(Input::Plan)
     }
 
-    /// The image that the URL packet names.
-    pub fn set_image(&mut self, image: Image) {
-        self.offer.image = image;
-        self.is_announced = false;
+    /// The image is this version of this component. Whether it was another before.
+    pub fn name_image(&mut self, kind: ComponentKind, component: &str, target: &str) -> bool {
+        let image = &mut self.offer.image;
+        let is_other = !image.is(kind, component, target);
+        if is_other {
+            image.kind = kind;
+            // Their lengths were checked when the message was read.
+            let _ = image.component.set(component);
+            let _ = image.target.set(target);
+            self.is_announced = false;
+        }
+        is_other
+    }
+
+    /// The file of the image, as the URL packet names it. Whether it was another before.
+    pub fn set_file(&mut self, size: u32, announced: &Announced) -> bool {
+        let image = &mut self.offer.image;
+        let is_other = image.size != size || image.announced != *announced;
+        if is_other {
+            image.size = size;
+            image.announced = *announced;
+            self.is_announced = false;
+        }
+        is_other
     }
 
     /// The upgrade is over: size and digests are unknown again.
     pub fn clear_image(&mut self) {
         self.offer.image.size = 0;
-        self.offer.image.announced = Default::default();
+        self.offer.image.announced = Announced::default();
     }
 
     /// Whether 10701 was emitted for this image before; from now on it was.
@@ -444,8 +477,8 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
     }
 
     /// Whether the download of this component and version failed and waits for its plan.
-    pub fn is_interrupted(&self, offer: &Image) -> bool {
-        self.state == State::DownloadError && self.offer.image.is_of(offer)
+    pub fn is_interrupted(&self, plan: &Plan<'_>) -> bool {
+        self.state == State::DownloadError && self.offer.image.is(plan.kind, plan.component, plan.target)
     }
 
     /// Whether a module image was handed over before the reboot, and nobody has looked at the version since.

@@ -26,10 +26,10 @@ const NO_FILE: File = File { index: 0, size: 0, md5: [0; 16], url_end: 0 };
 /// Where the bytes of an image come from.
 #[derive(Debug, Clone, Copy)]
 pub struct Package {
-    /// Of several files; those behind `count` are unused.
-    files: [File; limits::PACKAGE_FILES],
     /// 0: one file, of which the image itself says all.
     count: u8,
+    /// Of several files; those behind `count` are unused.
+    files: [File; limits::PACKAGE_FILES],
     /// URLs, one behind another, each with a NUL.
     urls: Text<{ limits::PACKAGE_URLS }>,
 }
@@ -54,7 +54,7 @@ impl Default for Package {
 impl Package {
     /// Nothing.
     pub const fn new() -> Self {
-        Package { files: [NO_FILE; limits::PACKAGE_FILES], count: 0, urls: Text::new() }
+        Package { count: 0, files: [NO_FILE; limits::PACKAGE_FILES], urls: Text::new() }
     }
 
     /// Forgets everything.
@@ -90,7 +90,7 @@ impl Package {
 
     /// How many files the list has; 0: it is no list.
     pub fn count(&self) -> usize {
-        usize::from(self.count)
+        usize::from(self.count).min(limits::PACKAGE_FILES)
     }
 
     fn files(&self) -> impl Iterator<Item = &File> {
@@ -133,7 +133,7 @@ impl Package {
 
     /// The URL of the file that begins at `start`; without a list, the URL.
     pub fn url(&self, start: u32) -> Option<FetchUrl<'_>> {
-        if self.count == 0 {
+        if self.count() == 0 {
             return FetchUrl::of(&self.urls);
         }
         let mut from = 0;

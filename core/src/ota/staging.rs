@@ -61,8 +61,9 @@ pub enum Staged {
     Complete(usize),
 }
 
-/// One piece on its way into the image area.
+/// One piece on its way into the image area. In this order its small members are near its start.
 #[derive(Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Staging {
     flash: Flash,
     /// Bytes of the piece.

@@ -102,7 +102,8 @@ pub extern "C" fn bench_journal_records(rounds: u32) -> u32 {
     for _ in 0..rounds {
         progress.offset = progress.offset.wrapping_add(16 * 1024);
         progress.high_water = progress.offset;
-        if journal.save_progress(&mut platform, Some(black_box(&progress))) != Ok(Outcome::Written) {
+        if journal.save_progress(&mut platform, Some(black_box(&progress).borrowed())) != Ok(Outcome::Written)
+        {
             return 0;
         }
     }

@@ -95,7 +95,7 @@ fn save(device: &mut Device, order: u8, number: u8) {
     let result = match order % 8 {
         2 => {
             saved.progress = (number != 0).then(|| progress(number));
-            journal.save_progress(flash, saved.progress.as_ref())
+            journal.save_progress(flash, saved.progress.as_ref().map(Progress::borrowed))
         }
         3 => {
             saved.configuration = configuration(number);

@@ -105,7 +105,7 @@ fn a_geometry_that_flash_cannot_have_is_refused() {
 fn works_on(mut flash: SimFlash) {
     let (mut journal, ..) = open(&mut flash);
     journal.save_configuration(&mut flash, &configuration(5)).unwrap();
-    journal.save_progress(&mut flash, Some(&progress(5, 16384))).unwrap();
+    journal.save_progress(&mut flash, Some(progress(5, 16384).borrowed())).unwrap();
     journal.save_reports(&mut flash, &Reports::new()).unwrap();
     let (_, opening, saved) = open(&mut flash);
     assert_eq!(opening, Opening::Restored);

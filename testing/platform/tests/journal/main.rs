@@ -117,7 +117,9 @@ impl Save {
     fn run(&self, journal: &mut Journal, flash: &mut SimFlash) -> Result<Outcome, JournalError> {
         match self {
             Save::Configuration(value) => journal.save_configuration(flash, value),
-            Save::Progress(value) => journal.save_progress(flash, value.as_ref().as_ref()),
+            Save::Progress(value) => {
+                journal.save_progress(flash, value.as_ref().as_ref().map(Progress::borrowed))
+            }
             Save::Reports(value) => journal.save_reports(flash, value),
         }
     }
@@ -350,7 +352,9 @@ fn what_was_saved_is_there_after_a_reboot() {
             journal.save_reports(&mut flash, &expected.reports).unwrap();
             for offset in (0..50).map(|i| i * 16384) {
                 expected.progress = Some(progress(3, offset));
-                journal.save_progress(&mut flash, expected.progress.as_ref()).unwrap();
+                journal
+                    .save_progress(&mut flash, expected.progress.as_ref().map(Progress::borrowed))
+                    .unwrap();
                 let (_, opening, saved) = open(&mut flash);
                 assert_eq!((opening, saved), (Opening::Restored, expected.clone()));
             }
@@ -365,11 +369,11 @@ fn saving_the_same_again_writes_nothing() {
     let (mut journal, ..) = open(&mut flash);
     assert_eq!(journal.save_progress(&mut flash, None), Ok(Outcome::Unchanged));
     journal.save_configuration(&mut flash, &configuration(1)).unwrap();
-    journal.save_progress(&mut flash, Some(&progress(1, 100))).unwrap();
-    journal.save_progress(&mut flash, Some(&progress(1, 200))).unwrap();
+    journal.save_progress(&mut flash, Some(progress(1, 100).borrowed())).unwrap();
+    journal.save_progress(&mut flash, Some(progress(1, 200).borrowed())).unwrap();
     let before = flash.counters();
     assert_eq!(journal.save_configuration(&mut flash, &configuration(1)), Ok(Outcome::Unchanged));
-    assert_eq!(journal.save_progress(&mut flash, Some(&progress(1, 200))), Ok(Outcome::Unchanged));
+    assert_eq!(journal.save_progress(&mut flash, Some(progress(1, 200).borrowed())), Ok(Outcome::Unchanged));
     assert_eq!(journal.save_reports(&mut flash, &Default::default()), Ok(Outcome::Unchanged));
     assert_eq!(flash.counters(), before);
 }
@@ -379,16 +383,19 @@ fn only_what_was_saved_last_is_made_sure_after_a_reboot_and_only_once() {
     let mut flash = flash(8, 0xff);
     let (mut journal, ..) = open(&mut flash);
     journal.save_configuration(&mut flash, &configuration(1)).unwrap();
-    journal.save_progress(&mut flash, Some(&progress(1, 100))).unwrap();
+    journal.save_progress(&mut flash, Some(progress(1, 100).borrowed())).unwrap();
 
     let (mut journal, ..) = open(&mut flash);
     assert_eq!(journal.save_configuration(&mut flash, &configuration(1)), Ok(Outcome::Unchanged));
-    assert_eq!(journal.save_progress(&mut flash, Some(&progress(1, 100))), Ok(Outcome::Written));
+    assert_eq!(journal.save_progress(&mut flash, Some(progress(1, 100).borrowed())), Ok(Outcome::Written));
     for _ in 0..3 {
         let before = flash.counters();
         let (mut journal, ..) = open(&mut flash);
         assert_eq!(journal.save_configuration(&mut flash, &configuration(1)), Ok(Outcome::Unchanged));
-        assert_eq!(journal.save_progress(&mut flash, Some(&progress(1, 100))), Ok(Outcome::Unchanged));
+        assert_eq!(
+            journal.save_progress(&mut flash, Some(progress(1, 100).borrowed())),
+            Ok(Outcome::Unchanged)
+        );
         assert_eq!(flash.counters(), before);
     }
 }
@@ -439,7 +446,7 @@ fn the_longest_values_fit_the_smallest_journal() {
         while longest.reports.push(Report { component, ..report(5) }).is_ok() {}
         for _ in 0..3 {
             journal.save_configuration(&mut flash, &longest.configuration).unwrap();
-            journal.save_progress(&mut flash, longest.progress.as_ref()).unwrap();
+            journal.save_progress(&mut flash, longest.progress.as_ref().map(Progress::borrowed)).unwrap();
             journal.save_reports(&mut flash, &longest.reports).unwrap();
             let (reopened, opening, saved) = open(&mut flash);
             assert_eq!((opening, &saved), (Opening::Restored, &longest));
@@ -462,7 +469,7 @@ fn a_megabyte_at_the_usual_interval_wears_as_the_format_page_says() {
         for offset in (16_384..=16 << 20).step_by(16_384) {
             progress.offset = offset;
             progress.digests.update(&[7; 16_384]);
-            journal.save_progress(&mut flash, Some(&progress)).unwrap();
+            journal.save_progress(&mut flash, Some(progress.borrowed())).unwrap();
         }
         let wear = flash.counters().blocks_erased - before;
         assert_eq!(wear, erases, "program {program}");

@@ -343,7 +343,7 @@ fn may_follow(one: u8, other: u8) -> bool {
                 _ => None,
             })
             .collect();
-        let from = row.from.iter().any(|from| from.number() == one || (ended && *from == State::NoPlan));
+        let from = row.from.iter().any(|from| from.number() == one || (ended && from == State::NoPlan));
         (from && reports.first() == Some(&other)) || reports.windows(2).any(|pair| pair == [one, other])
     })
 }

@@ -167,7 +167,7 @@ impl Node {
                     return None;
                 }
                 if self.machine.image().size == 0 {
-                    self.machine.set_image(Image { size: SIZE, ..*self.machine.image() });
+                    self.machine.set_file(SIZE, &Default::default());
                     self.restart();
                 }
                 (Input::FirmwareInfo, Apply::Takes)
@@ -239,17 +239,10 @@ impl Node {
 
     /// As the agent does with a plan.
     fn offer(&mut self, target: &str, listed: u8) -> Option<Input> {
-        let image = Image {
-            component: Text::of("C").unwrap(),
-            kind: self.kind,
-            target: Text::of(target).unwrap(),
-            size: 0,
-            announced: Default::default(),
-        };
-        let source = Text::of("1").unwrap();
-        let offer = Offer { image, source, requirements: PlanRequirements::default() };
-        let is_same_image = self.machine.image().is_of(&image);
-        let input = self.machine.take_offer(&offer, listed)?;
+        let plan =
+            Plan { component: "C", source: "1", target, kind: self.kind, battery: 0, space: 0, signal: 0 };
+        let is_same_image = self.machine.image().is(plan.kind, plan.component, plan.target);
+        let input = self.machine.take_offer(&plan, listed)?;
         if input == Input::Plan && !is_same_image {
             self.clear();
         }
@@ -300,10 +293,10 @@ impl Node {
             State::NoPlan => State::NoPlan,
             _ => State::PlanReceived,
         };
-        let offer = *self.machine.offer();
+        let Offer { image, source, requirements } = *self.machine.offer();
         let (listed, remaining) = (self.machine.listed(), self.machine.remaining());
         self.machine = Machine::new();
-        self.machine.restore(&offer);
+        self.machine.restore(&Progress { image, source, requirements, ..Progress::NONE });
         self.fetch = None;
         // Of a list, when the one before has ended.
         let is_between = before == State::NoPlan && remaining > 0;

@@ -5,12 +5,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use quecota_core::image::{Image, Piece, PlanRequirements};
+use quecota_core::image::Piece;
+use quecota_core::journal::Progress;
 use quecota_core::ota::table::{EXHAUSTED, TABLE};
 use quecota_core::ota::{Effect, Failure, Following, Input, Offer, OtaEvent, Row, State, Timer};
 use quecota_core::platform::Range;
-use quecota_core::text::Text;
-use quecota_core::wire::message::ComponentKind;
+use quecota_core::wire::message::{ComponentKind, Plan};
 use test_platform::report;
 
 /// What the application was told of the present upgrade. 10700, then 10701, then 10703, then 10704, then the end.
