@@ -3,17 +3,31 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+mod access;
+mod devices;
+mod fleet;
 pub mod forms;
-mod table;
+mod general;
+mod packages;
+mod plans;
+mod states;
 
-use table::TABLE;
+const TABLES: &[&[(&str, &str)]] = &[
+    general::TEXTS,
+    states::TEXTS,
+    fleet::TEXTS,
+    devices::TEXTS,
+    packages::TEXTS,
+    plans::TEXTS,
+    access::TEXTS,
+];
 
 /// What a page says of the action that has led to it, by its name in the address.
 pub const SAID: &[(&str, &str)] = &[
     ("saved", "Saved."),
     ("added", "Added."),
     ("deleted", "Deleted."),
-    ("begun", "Begun."),
+    ("begun", "Started."),
     ("confirmed", "Confirmed: the device upgrades as soon as all else agrees."),
     ("cancelled", "Cancelled."),
     ("retried", "It is tried again: at once if the device is online, else when it connects."),
@@ -28,7 +42,7 @@ pub const SAID: &[(&str, &str)] = &[
 ];
 
 static CHINESE: LazyLock<HashMap<&'static str, &'static str>> =
-    LazyLock::new(|| TABLE.iter().copied().collect());
+    LazyLock::new(|| TABLES.iter().copied().flatten().copied().collect());
 
 /// The Chinese for an English text.
 pub fn chinese(english: &'static str) -> &'static str {
@@ -36,7 +50,7 @@ pub fn chinese(english: &'static str) -> &'static str {
         return english;
     }
     let found = CHINESE.get(english).copied();
-    debug_assert!(found.is_some(), "no Chinese for {english:?}: add it to the table of texts");
+    debug_assert!(found.is_some(), "no Chinese for {english:?}: add it to the texts");
     found.unwrap_or(english)
 }
 
@@ -87,15 +101,16 @@ mod tests {
         let mut found = Vec::new();
         literals(&source.join("web"), &mut found);
         literals(&source.join("rules"), &mut found);
-        let known: BTreeSet<&str> = TABLE.iter().map(|(english, _)| *english).collect();
-        assert_eq!(known.len(), TABLE.len(), "an English text stands twice");
+        let texts: Vec<(&str, &str)> = TABLES.iter().copied().flatten().copied().collect();
+        let known: BTreeSet<&str> = texts.iter().map(|(english, _)| *english).collect();
+        assert_eq!(known.len(), texts.len(), "an English text stands twice");
         let missing: Vec<_> =
             found.iter().filter(|(asked, text)| *asked && !known.contains(text.as_str())).collect();
         assert!(missing.is_empty(), "not in the table: {missing:#?}");
         let on_pages: BTreeSet<&str> = found.iter().map(|(_, text)| text.as_str()).collect();
         let idle: Vec<_> = known.iter().filter(|english| !on_pages.contains(*english)).collect();
         assert!(idle.is_empty(), "on no page: {idle:#?}");
-        for (english, chinese) in TABLE {
+        for (english, chinese) in texts {
             assert!(!chinese.trim().is_empty(), "{english}");
             for value in ["{0}", "{1}", "{2}"] {
                 assert_eq!(english.contains(value), chinese.contains(value), "{english}: {value}");

@@ -1,0 +1,57 @@
+//! The fleet and the first steps.
+
+pub const TEXTS: &[(&str, &str)] = &[
+    // Fleet
+    ("Needs a decision", "需要处理"),
+    ("suspended itself:", "已自动暂停："),
+    ("is suspended: resume or terminate it.", "已暂停：请恢复或终止。"),
+    ("of version package {0} on device {1}", "（版本包 {0}，设备 {1}）"),
+    ("Fell back", "版本回退"),
+    ("{0} devices reported an older version after they had succeeded", "{0} 台设备成功后又上报旧版本"),
+    ("Running plans", "进行中的计划"),
+    ("Success rate", "成功率"),
+    ("ends", "结束于"),
+    ("activated", "激活于"),
+    ("Start with a product", "先创建产品"),
+    (
+        "Then components, a version package, and an upgrade plan that brings it to the devices. This page shows the next step until the first plan runs.",
+        "然后添加组件、版本包和把它下发给设备的升级计划。在第一个计划运行之前，本页会提示下一步。",
+    ),
+    ("Add a version package", "添加版本包"),
+    ("The firmware that devices are to get, with the version that it brings.", "设备要获得的固件及其版本。"),
+    ("No plan is active", "没有运行中的计划"),
+    ("Plan {0} is saved; devices hear of it once it is activated.", "计划 {0} 已保存，激活后设备才会收到。"),
+    ("Open the plan", "打开计划"),
+    (
+        "All is quiet. Create an upgrade plan to bring a version package to many devices.",
+        "一切正常。创建升级计划，把版本包下发给多台设备。",
+    ),
+    (
+        "No device has connected yet, and no plan is there. A plan may be created before: devices that join later get it too.",
+        "还没有设备连接，也没有计划。可以提前创建计划：之后加入的设备也会收到。",
+    ),
+    ("devices", "台设备"),
+    ("online", "台在线"),
+    ("In the field", "现场"),
+    ("Failures", "失败"),
+    ("No upgrade failed in the last seven days.", "最近七天没有升级失败。"),
+    ("Last seven days", "最近七天"),
+    ("no reason", "无原因"),
+    ("by day, oldest first: {0}", "按天，从早到晚：{0}"),
+    ("Why devices wait", "设备等待的原因"),
+    ("device", "台设备"),
+    ("Give one of them a key of its own, or forbid this one.", "请为其中一台换用自己的标识，或禁止该标识。"),
+    // First steps
+    ("Next step", "下一步"),
+    ("Version package", "版本包"),
+    ("A device connects", "设备连接"),
+    ("Upgrade plan", "升级计划"),
+    ("next", "下一步"),
+    (
+        "A part with a version of its own: the module, or an MCU behind it. Version packages are for components.",
+        "有自己版本的部分：模组，或其后的 MCU。版本包属于组件。",
+    ),
+    ("Open the product", "打开产品"),
+    ("Devices connect to", "设备连接地址"),
+    ("with the product's key and secret", "使用产品标识和密钥"),
+];
