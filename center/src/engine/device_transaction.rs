@@ -188,6 +188,9 @@ impl DeviceTransaction<'_> {
         let device = &mut self.device;
         device.session = Some(session.to_string());
         device.center = Some(self.engine.owner.to_string());
+        if let Some(since) = device.online_since {
+            device.past_connections.add(since, device.offline_since.unwrap_or(self.now));
+        }
         (device.online_since, device.offline_since) = (Some(self.now), None);
         device.last_seen = Some(self.now);
         // What it reported before is not of this connection.

@@ -60,6 +60,7 @@ pub mod applicability;
 pub mod audit;
 pub mod block_reason;
 pub mod component_fsm;
+pub mod connections;
 pub mod consent;
 pub mod device;
 pub mod device_list;

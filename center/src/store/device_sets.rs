@@ -43,7 +43,7 @@ impl DeviceChange {
             ..match self {
                 DeviceChange::Heard => 2,
                 DeviceChange::Reported => 16,
-                DeviceChange::Connection => 24,
+                DeviceChange::Connection => 25,
             },
         )
         .unwrap_or(all)
@@ -60,7 +60,7 @@ enum Kind {
 use Kind::{Int, Text};
 
 /// Columns of a device that change, in the order of [`DeviceChange`].
-const DEVICE_COLUMNS: [(&str, Kind); 24] = [
+const DEVICE_COLUMNS: [(&str, Kind); 25] = [
     ("last_seen", Int),
     ("last_uplink", Text),
     ("model", Text),
@@ -85,6 +85,7 @@ const DEVICE_COLUMNS: [(&str, Kind); 24] = [
     ("peer_before", Text),
     ("takeovers", Int),
     ("takeovers_since", Int),
+    ("past_connections", Text),
 ];
 
 const UPGRADE_COLUMNS: [(&str, Kind); 7] = [
@@ -317,6 +318,7 @@ fn value_of(device: &Device, column: &str) -> Value {
         "peer_before" => device.peer_before.as_deref().into(),
         "takeovers" => device.takeovers.times.into(),
         "takeovers_since" => at(device.takeovers.since).into(),
+        "past_connections" => device.past_connections.to_string().into(),
         _ => Value::Null,
     }
 }

@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::{Columns, PAGE_MAX, Page, Reader, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
+use crate::rules::connections::PastConnections;
 use crate::rules::consent::AutoConfirm;
 use crate::rules::device::{DeviceFacts, Knowledge, ReportedVersion};
 use crate::rules::module_version::ModuleVersion;
@@ -54,6 +55,9 @@ pub struct Device {
     /// The address of the connection that this one took over.
     #[serde(skip)]
     pub peer_before: Option<String>,
+    /// Its connections before the last one.
+    #[serde(skip)]
+    pub past_connections: PastConnections,
     /// How often its connections were taken over.
     #[serde(skip)]
     pub takeovers: Takeovers,
@@ -148,6 +152,7 @@ pub(super) fn device(row: &AnyRow) -> Result<Device> {
         forbidden: time("forbidden_at")?,
         peer: row.maybe_text("peer")?,
         peer_before: row.maybe_text("peer_before")?,
+        past_connections: row.maybe_word("past_connections")?.unwrap_or_default(),
         takeovers: Takeovers { times: row.int("takeovers")?, since: time("takeovers_since")? },
         session: row.maybe_text("session")?,
         center: row.maybe_text("center")?,

@@ -1,7 +1,9 @@
 //! The fleet as a whole: what the console's first page counts.
 
+use super::devices::{Device, device};
 use super::{Columns, Reader, Result};
 use crate::clock::Millis;
+use crate::rules::takeover;
 use crate::rules::{ComponentNo, ProductKey, UpgradeId};
 
 // A test shows that each has its index.
@@ -14,6 +16,12 @@ pub(super) const MCU_VERSIONS: &str = "SELECT reported.version AS version, COUNT
              WHERE reported.component = $3 AND devices.pk = $1 GROUP BY reported.version ORDER BY devices DESC LIMIT $2";
 pub(super) const FAILED_VERIFICATIONS: &str = "SELECT id FROM upgrades WHERE verifies IS NOT NULL AND id > 0 \
              AND state = 'upgrade_failed' AND ended_at >= $1 ORDER BY ended_at DESC LIMIT $2";
+
+pub(super) const FAILED_FOR: &str = "SELECT id FROM upgrades \
+             WHERE state = 'upgrade_failed' AND ended_at >= $1 AND reason = $2 ORDER BY ended_at DESC LIMIT $3";
+pub(super) const TAKEN_OVER: &str = "SELECT * FROM devices WHERE takeovers >= 5 AND takeovers_since > $1 ORDER BY takeovers_since DESC LIMIT $2";
+// The index holds these devices alone.
+const _: () = assert!(takeover::MANY == 5);
 
 /// Devices that failed for a reason, in one part of a span of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,5 +83,18 @@ impl Reader {
         let rows =
             sqlx::query(FAILED_VERIFICATIONS).bind(from.0).bind(limit).fetch_all(self.connection()).await?;
         rows.iter().map(|row| row.int("id").map(UpgradeId)).collect()
+    }
+
+    /// Upgrades that failed for this reason since `from`, the newest first.
+    pub async fn failed_for(&mut self, reason: &str, from: Millis, limit: i64) -> Result<Vec<UpgradeId>> {
+        let query = sqlx::query(FAILED_FOR).bind(from.0).bind(reason).bind(limit);
+        let rows = query.fetch_all(self.connection()).await?;
+        rows.iter().map(|row| row.int("id").map(UpgradeId)).collect()
+    }
+
+    /// Devices of whose connections many have taken over one another since `from`, the newest first.
+    pub async fn devices_taken_over(&mut self, from: Millis, limit: i64) -> Result<Vec<Device>> {
+        let rows = sqlx::query(TAKEN_OVER).bind(from.0).bind(limit).fetch_all(self.connection()).await?;
+        rows.iter().map(device).collect()
     }
 }

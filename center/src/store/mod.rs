@@ -412,6 +412,8 @@ mod tests {
             fleet::MODULE_VERSIONS,
             fleet::MCU_VERSIONS,
             fleet::FAILED_VERIFICATIONS,
+            fleet::FAILED_FOR,
+            fleet::TAKEN_OVER,
             webhooks::DELIVERIES,
             webhooks::DELIVERIES_IN,
             webhooks::SURPLUS,
