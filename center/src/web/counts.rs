@@ -7,13 +7,15 @@ use crate::clock::Millis;
 use crate::engine::BlockedDevices;
 use crate::rules::plan::{List, PlanState, TERMINATED_UNREACHED};
 use crate::rules::progress::{Figures, Presence, UpgradeState};
-use crate::rules::{ComponentKind, ProductKey};
+use crate::rules::{ComponentKind, DeviceKey, ProductKey};
 use crate::store::{FailureCount, Plan, PlanChange, PlanHistory, PlanId, ReasonCount, VersionCount};
 
 /// Parts of a plan's time that its history has.
 pub const HISTORY_PARTS: i64 = 60;
 /// Days of failures.
 pub const DAYS: i64 = 7;
+/// Devices that fell back that are named.
+const FALLEN: usize = 3;
 /// Versions of a component that are named.
 const VERSIONS: i64 = 5;
 
@@ -28,6 +30,8 @@ pub struct PlanFigures {
     pub figures: Figures,
     /// How many devices it is for.
     pub population: u64,
+    /// Devices on its whitelist and on its blacklist.
+    pub listed: [u64; 2],
 }
 
 impl PlanFigures {
@@ -35,13 +39,15 @@ impl PlanFigures {
     pub async fn of(console: Console, plan: Plan) -> Result<Self, ApiError> {
         let mut store = console.read().await?;
         let figures = store.plan_figures(plan.id).await?;
-        let mut population = store.count_listed(plan.id, List::White).await?;
+        let white = store.count_listed(plan.id, List::White).await?;
+        let black = store.count_listed(plan.id, List::Black).await?;
+        let mut population = white;
         if population == 0 {
             for presence in [Presence::Online, Presence::Offline] {
                 population += store.count_devices(&plan.settings.product, presence).await?;
             }
         }
-        Ok(Self { figures, population: count(population) })
+        Ok(Self { figures, population: count(population), listed: [count(white), count(black)] })
     }
 
     /// Those that it has not been offered to.
@@ -163,19 +169,44 @@ impl Counted for Versions {
 
 /// Failures of the last days.
 #[derive(Debug)]
-pub struct Failures(pub Vec<FailureCount>);
+pub struct Failures {
+    /// By reason and day.
+    pub counts: Vec<FailureCount>,
+    /// Some of the devices that fell back to an older version after their success, each with its plan.
+    pub fallen: Vec<(PlanId, DeviceKey)>,
+}
 
 impl Failures {
     async fn of(console: Console) -> Result<Self, ApiError> {
         let from = console.engine().clock().now() - Millis::hours(24 * DAYS);
-        Ok(Self(console.read().await?.failures_since(from, Millis::hours(24)).await?))
+        let mut store = console.read().await?;
+        let counts = store.failures_since(from, Millis::hours(24)).await?;
+        let mut reasons: Vec<&str> = counts.iter().filter_map(fell_back).collect();
+        reasons.dedup();
+        let mut fallen = Vec::new();
+        for reason in reasons.into_iter().take(FALLEN) {
+            for id in store.failed_for(reason, from, FALLEN as i64).await? {
+                let upgrade = store.upgrade(id).await?;
+                if let Some(plan) = upgrade.plan {
+                    fallen.push((plan, store.device_by_id(upgrade.device).await?.key));
+                }
+            }
+        }
+        fallen.truncate(FALLEN);
+        Ok(Self { counts, fallen })
     }
 }
 
 impl Counted for Failures {
     fn rows(&self) -> u64 {
-        self.0.iter().map(|failure| count(failure.devices)).sum()
+        self.counts.iter().map(|failure| count(failure.devices)).sum()
     }
+}
+
+/// The reason, if it is that a device reported an older version after its success.
+pub fn fell_back(failure: &FailureCount) -> Option<&str> {
+    let reason = failure.reason.as_deref()?;
+    (reason.starts_with("reported ") && reason.ends_with("after success")).then_some(reason)
 }
 
 impl Console {

@@ -19,8 +19,8 @@ pub fn sentence(view: &View, status: &DeviceStatus, zone: &Zone) -> String {
         Lang::En => match status {
             // States by the names that they have elsewhere on the page.
             DeviceStatus::Blocked(BlockReason::Finished { state, reason }) => {
-                let why = reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-                format!("The device is at its end in this plan: {}{why}", upgrade_word(*state))
+                let why = reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                format!("The device has finished this plan: {}{why}", upgrade_word(*state))
             }
             DeviceStatus::Blocked(BlockReason::PlanState { state, halted: None }) => {
                 format!("The plan is {}", plan_word(*state))
@@ -33,21 +33,22 @@ pub fn sentence(view: &View, status: &DeviceStatus, zone: &Zone) -> String {
 
 /// The whole answer about one plan: sentence, time and what changes it.
 pub fn answer(view: &View, status: &DeviceStatus, zone: &Zone, last_attempt: Option<&str>) -> Markup {
+    let has_finished = matches!(status, DeviceStatus::Blocked(BlockReason::Finished { .. }));
     html! {
         p.why { (sentence(view, status, zone)) }
         dl.facts {
-            dt { (view.t("May change")) }
-            dd {
-                @match status.may_change() {
-                    Some(at) => { (view.time_in(zone, at)) ", " b { (view.away(at)) } }
-                    None => { (view.t("at no certain time, only by an event")) }
+            @if !has_finished {
+                dt { (view.t("May change")) }
+                dd {
+                    @match status.may_change() {
+                        Some(at) => { (view.time_in(zone, at)) ", " b { (view.away(at)) } }
+                        None => { (view.t("at no certain time, only by an event")) }
+                    }
                 }
             }
             dt { (view.t("Changes with")) }
             dd { (view.t(status.changes_with())) }
-            @if let Some(last) = last_attempt
-                && !matches!(status, DeviceStatus::Blocked(BlockReason::Finished { .. }))
-            {
+            @if let Some(last) = last_attempt && !has_finished {
                 dt { (view.t("Last attempt")) }
                 dd { (reason(view, last)) }
             }
@@ -76,7 +77,7 @@ pub fn plan(view: &View, plan: &Plan) -> Markup {
             }
             _ if settings.push == Push::OnRequest => ("A device is offered it when it asks.", None),
             _ => (
-                "Devices that are online and due are offered it from the next 10-minute mark on,",
+                "Due devices that are online are offered it from the next 10-minute mark on:",
                 Some(zone.next_mark(now)),
             ),
         },
@@ -257,8 +258,8 @@ const REASONS: &[(&str, &str)] = &[
 
 /// A reason of the log in the language of the page; one that the table does not have stays as it is.
 pub fn reason(view: &View, text: &str) -> String {
-    if view.lang == Lang::En {
-        return text.to_owned();
-    }
-    forms::chinese(REASONS, text).unwrap_or_else(|| text.to_owned())
+    let chinese = (view.lang == Lang::Zh).then(|| forms::chinese(REASONS, text)).flatten();
+    let text = chinese.as_deref().unwrap_or(text);
+    let words = text.split(' ').map(|word| view.moment(word).unwrap_or_else(|| word.to_owned()));
+    words.collect::<Vec<_>>().join(" ")
 }

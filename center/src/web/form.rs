@@ -119,9 +119,20 @@ impl FromRequest<Console> for Act {
             Some(signed) if signed.must_change_password => {
                 return Err(refused(AccessError::MustChangePassword.into()));
             }
-            Some(_) => {}
+            Some(signed) => {
+                signed.principal.require(Role::Operator).map_err(|error| refused(error.into()))?;
+                match signed.check_csrf(fields.raw("csrf")) {
+                    Ok(()) => {}
+                    // Somebody has signed in again beside a form that they had begun.
+                    Err(error) if is_ours => {
+                        let mut page = sign_in::once_more(&view, &view.path, &fields.without("csrf"));
+                        *page.status_mut() = error.status();
+                        return Err(page);
+                    }
+                    Err(error) => return Err(refused(error.into())),
+                }
+            }
         }
-        check(&view, fields.raw("csrf"), Role::Operator).map_err(refused)?;
         Ok(Act { view, fields })
     }
 }

@@ -1,6 +1,8 @@
 //! Pieces that many pages are made of.
 
-use maud::{Markup, html};
+use std::collections::BTreeSet;
+
+use maud::{Markup, PreEscaped, html};
 
 use super::counts::PlanFigures;
 use super::view::{View, number};
@@ -10,7 +12,7 @@ use crate::rules::verification::VerificationState;
 use crate::store::Device;
 
 /// A state as a word with a colour; the word is enough.
-fn badge(view: &View, kind: &str, word: &'static str) -> Markup {
+pub fn badge(view: &View, kind: &str, word: &'static str) -> Markup {
     html! { span class={ "badge is-" (kind) } { (view.t(word)) } }
 }
 
@@ -188,7 +190,7 @@ pub fn fetched(view: &View, fetched: u64, whole: Option<u64>) -> Markup {
     let percent = (u128::from(fetched.min(whole)) * 100 / u128::from(whole)).to_string();
     html! {
         progress value=(fetched.min(whole)) max=(whole) aria-label=(view.t("Bytes fetched")) { (percent) " %" }
-        " " span.small { (percent) " % " span.muted { (super::view::bytes(fetched)) " / " (super::view::bytes(whole)) } }
+        " " span.small { (percent) "\u{a0}% " span.muted { (super::view::bytes(fetched)) " / " (super::view::bytes(whole)) } }
     }
 }
 
@@ -205,16 +207,50 @@ pub fn empty(title: &str, text: &str, action: Markup) -> Markup {
     html! { div.empty { h2 { (title) } p { (text) } (action) } }
 }
 
-/// A table that scrolls by itself where it is too wide.
+/// A table that scrolls by itself where it is too wide; on a narrow screen its rows are cards.
 pub fn table(label: &str, heads: &[&str], rows: Markup) -> Markup {
+    let (rows, numbers) = headed(heads, rows);
     html! {
         div.table role="region" aria-label=(label) tabindex="0" {
             table {
-                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                thead { tr { @for (column, head) in heads.iter().enumerate() { th .number[numbers.contains(&column)] scope="col" { (head) } } } }
                 tbody { (rows) }
             }
         }
     }
+}
+
+/// The same rows, each cell with the head of its column, which the style sheet shows in a card; and the columns of numbers.
+fn headed(heads: &[&str], rows: Markup) -> (Markup, BTreeSet<usize>) {
+    let rows = rows.into_string();
+    let mut marked = String::with_capacity(rows.len() * 2);
+    let mut columns = heads.iter().enumerate();
+    let mut numbers = BTreeSet::new();
+    // In a text or an attribute this sign is escaped.
+    for (index, piece) in rows.split('<').enumerate() {
+        if index > 0 {
+            marked.push('<');
+        }
+        let is_cell = piece.starts_with("td") || piece.starts_with("th");
+        if piece.starts_with("tr") {
+            columns = heads.iter().enumerate();
+        }
+        match is_cell.then(|| columns.next()).flatten() {
+            Some((column, head)) => {
+                let (tag, rest) = piece.split_at(2);
+                if rest.starts_with(" class=\"number\"") {
+                    numbers.insert(column);
+                }
+                marked.push_str(tag);
+                marked.push_str(" data-head=\"");
+                marked.push_str(&html! { (head) }.into_string());
+                marked.push('"');
+                marked.push_str(rest);
+            }
+            None => marked.push_str(piece),
+        }
+    }
+    (PreEscaped(marked), numbers)
 }
 
 /// The link to the next page of a list.
@@ -247,5 +283,55 @@ pub fn post_button(view: &View, to: &str, class: &str, word: &'static str, of: &
             (view.csrf())
             button class=(class) { (view.t(word)) @if !of.is_empty() { span.hidden { " " (of) } } }
         }
+    }
+}
+
+/// What nobody can read again, such as a secret that was just made.
+pub fn once(view: &View, title: &'static str, name: &str, secret: &str) -> Markup {
+    html! {
+        div.said role="status" {
+            p { b { (view.t(title)) } " " (view.t("It is shown here and never again.")) }
+            dl.facts { dt { (name) } dd.mono { (secret) } }
+        }
+    }
+}
+
+/// A form that is unfolded to be used, or because something is wrong with it.
+pub fn folded_form(view: &View, summary: &'static str, is_open: bool, to: &str, content: Markup) -> Markup {
+    html! {
+        details open[is_open] {
+            summary { (view.t(summary)) }
+            form.card method="post" action=(to) { (view.csrf()) (content) }
+        }
+    }
+}
+
+/// The input of a name that programs use: nothing completes or corrects it.
+pub fn identifier(name: &str, longest: u32, value: &str) -> Markup {
+    html! {
+        input id=(name) name=(name) required maxlength=(longest) autocomplete="off" autocapitalize="none" spellcheck="false" value=(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cell_has_the_head_of_its_column_and_columns_of_numbers_are_known() {
+        let rows = html! {
+            @for name in ["a <td> in a text", "b"] {
+                tr { th scope="row" { (name) } td { span title="<th>" { "x" } } td.number { "1" } }
+            }
+        };
+        let (rows, numbers) = headed(&["Name", "\"Said\"", "Count"], rows);
+        let row = |name: &str| {
+            format!(
+                "<tr><th data-head=\"Name\" scope=\"row\">{name}</th><td data-head=\"&quot;Said&quot;\">\
+                 <span title=\"&lt;th&gt;\">x</span></td><td data-head=\"Count\" class=\"number\">1</td></tr>"
+            )
+        };
+        assert_eq!(rows.into_string(), row("a &lt;td&gt; in a text") + &row("b"));
+        assert_eq!(numbers, BTreeSet::from([2]));
     }
 }

@@ -8,10 +8,12 @@ use crate::api::error::ApiError;
 
 /// The sentence of an error.
 pub fn told(view: &View, error: &ApiError) -> String {
-    match view.lang {
+    let text = match view.lang {
         Lang::En => error.message().to_owned(),
         Lang::Zh => chinese(error).unwrap_or_else(|| error.message().to_owned()),
-    }
+    };
+    // Bad lines of a list stand below one another.
+    text.replace("; line ", ";\nline ").replace("；第", "；\n第")
 }
 
 /// Every reason, where there are several.

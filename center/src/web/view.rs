@@ -193,6 +193,12 @@ impl View {
         html! { time datetime=(at) title=(self.zone.name()) { (self.zone.clock(at, CLOCK_OF_LOGS)) } }
     }
 
+    /// A point in time as texts of the engine have it, such as `2026-11-28T09:12:57.013Z`; none: it is another word.
+    pub fn moment(&self, word: &str) -> Option<String> {
+        let at: jiff::Timestamp = word.parse().ok()?;
+        Some(self.zone.clock(Millis(at.as_millisecond()), CLOCK))
+    }
+
     /// A point in time that may not be there.
     pub fn maybe_time(&self, at: Option<Millis>) -> Markup {
         match at {

@@ -37,9 +37,24 @@ if (form) {
     check();
   });
 
-  form.addEventListener("submit", (event) => {
+  // Whether the session goes on; who has signed in again beside this page goes on with it.
+  async function isSignedIn() {
+    const answer = await fetch(location.href);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const token = page.querySelector("[data-upload] [name=csrf]");
+    if (token) form.querySelector("[name=csrf]").value = token.value;
+    return token !== null;
+  }
+
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (!check()) { input.focus(); return; }
+    if (!(await isSignedIn().catch(() => true))) {
+      fault.textContent = form.dataset.signedOut;
+      const link = Object.assign(document.createElement("a"), { href: "/sign-in", target: "_blank", textContent: form.dataset.signIn });
+      fault.append(" ", link);
+      return;
+    }
     for (const old of form.querySelectorAll(".fault:not(#file-fault)")) old.remove();
     const [bar, words] = [progress.querySelector("progress"), progress.querySelector("span")];
     const request = new XMLHttpRequest();

@@ -13,7 +13,7 @@ use crate::store::{AccessToken, Account, Grant, Product};
 use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
-use crate::web::parts::{field, post_button, table};
+use crate::web::parts::{field, folded_form, identifier, once, post_button, table};
 use crate::web::refusal;
 use crate::web::view::View;
 
@@ -79,38 +79,26 @@ async fn page(
                 h2 { (view.t("Accounts")) }
                 p.muted { (view.t("A viewer looks; an operator changes products, packages, plans and devices; an administrator does all.")) }
                 (accounts(view, &all))
-                details open[of_account.is_some()] {
-                    summary { (view.t("Add an account")) }
-                    form.card method="post" action="/accounts" {
-                        (view.csrf())
-                        (field(view.t("Account"), "name", view.t("Small letters, digits and - _ . @ +"), of_account, html! {
-                            input #name name="name" required maxlength="64" autocomplete="off" autocapitalize="none" spellcheck="false" value=(fields.get("name"));
-                        }))
-                        (roles(view, "role", fields))
-                        (scope(view, "account-product", &all.products, fields))
-                        button.main { (view.t("Add the account")) }
-                    }
-                }
+                (folded_form(view, "Add an account", of_account.is_some(), "/accounts", html! {
+                    (field(view.t("Account"), "name", view.t("Small letters, digits and - _ . @ +"), of_account, identifier("name", 64, fields.get("name"))))
+                    (roles(view, "role", fields))
+                    (scope(view, "account-product", &all.products, fields))
+                    button.main { (view.t("Add the account")) }
+                }))
             }
             section {
                 h2 { (view.t("API tokens")) }
                 p.muted { (view.t("What programs show: each has a role of its own, and can be revoked alone.")) }
                 (tokens(view, &all))
-                details open[of_token.is_some()] {
-                    summary { (view.t("Make a token")) }
-                    form.card method="post" action="/tokens" {
-                        (view.csrf())
-                        (field(view.t("What it is for"), "token", view.t("Letters, digits and - _ . @ + :"), of_token, html! {
-                            input #token name="token" required maxlength="64" autocomplete="off" spellcheck="false" value=(fields.get("token"));
-                        }))
-                        (roles(view, "token_role", fields))
-                        (field(view.t("Days until it expires"), "days", view.t("1 to 3650; empty: until it is revoked."), None, html! {
-                            input #days type="number" name="days" min="1" max="3650" value=(fields.get("days"));
-                        }))
-                        (scope(view, "token-product", &all.products, fields))
-                        button.main { (view.t("Make the token")) }
-                    }
-                }
+                (folded_form(view, "Make a token", of_token.is_some(), "/tokens", html! {
+                    (field(view.t("What it is for"), "token", view.t("Letters, digits and - _ . @ + :"), of_token, identifier("token", 64, fields.get("token"))))
+                    (roles(view, "token_role", fields))
+                    (field(view.t("Days until it expires"), "days", view.t("1 to 3650; empty: until it is revoked."), None, html! {
+                        input #days type="number" name="days" min="1" max="3650" value=(fields.get("days"));
+                    }))
+                    (scope(view, "token-product", &all.products, fields))
+                    button.main { (view.t("Make the token")) }
+                }))
             }
         });
     Ok(response)
@@ -241,16 +229,6 @@ fn tokens(view: &View, all: &Everybody) -> Markup {
     )
 }
 
-/// What is shown once.
-fn once(view: &View, title: &str, name: &str, secret: &str) -> Markup {
-    html! {
-        div.said role="status" {
-            p { b { (title) } " " (view.t("It is shown here and never again.")) }
-            dl.facts { dt { (name) } dd.mono { (secret) } }
-        }
-    }
-}
-
 async fn chosen(console: &Console, fields: &Fields, name: &str) -> Result<ProductScope, ApiError> {
     let keys = fields.all(name).map(ProductKey::new).collect::<Result<std::collections::BTreeSet<_>, _>>()?;
     let mut store = console.read().await?;
@@ -274,8 +252,7 @@ pub async fn create(
     };
     match made.await {
         Ok((account, password)) => {
-            let shown =
-                once(&view, view.t("The account's one-time password."), account.name.as_str(), &password);
+            let shown = once(&view, "The account's one-time password.", account.name.as_str(), &password);
             page(&console, &view, &Fields::default(), None, Some(shown)).await
         }
         Err(error) => page(&console, &view, &fields, Some(&error), None).await,
@@ -312,7 +289,7 @@ pub async fn reset(
     check(&view)?;
     let name = AccountName::new(name)?;
     let password = access.reset_password(&name).await?;
-    let shown = once(&view, view.t("The account's one-time password."), name.as_str(), &password);
+    let shown = once(&view, "The account's one-time password.", name.as_str(), &password);
     page(&console, &view, &Fields::default(), None, Some(shown)).await
 }
 
@@ -351,7 +328,7 @@ pub async fn make_token(
     };
     match made.await {
         Ok((secret, token)) => {
-            let shown = once(&view, view.t("The token's secret."), token.name.as_str(), secret.shown_once());
+            let shown = once(&view, "The token's secret.", token.name.as_str(), secret.shown_once());
             page(&console, &view, &Fields::default(), None, Some(shown)).await
         }
         Err(error) => page(&console, &view, &fields, Some(&error), None).await,

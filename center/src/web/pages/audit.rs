@@ -51,7 +51,7 @@ fn row(view: &View, line: &AuditLine) -> Markup {
     let change = &line.change;
     html! {
         tr {
-            th scope="row" { (line.id) }
+            th.id scope="row" { (line.id) }
             td { (view.second(change.at)) }
             td { (change.actor) }
             td.mono { (change.address) }

@@ -76,6 +76,7 @@ impl Details {
             ("facts", self.facts(view)),
             ("why", self.why(view)),
             ("upgrades", self.history(view)),
+            ("connections", self.connections(view)),
             ("log", log::lines(view, &self.log)),
         ]
     }
@@ -278,6 +279,30 @@ impl Details {
         )
     }
 
+    /// When the device was online, the newest connection first.
+    fn connections(&self, view: &View) -> Markup {
+        let device = &self.device;
+        let past = device.past_connections.iter().rev().map(|past| (past.from, Some(past.until)));
+        let last = device.online_since.map(|since| (since, device.offline_since));
+        let connections: Vec<_> = last.into_iter().chain(past).collect();
+        if connections.is_empty() {
+            return html! { p.muted { (view.t("The device has not connected yet.")) } };
+        }
+        table(
+            view.t("Online history"),
+            &[view.t("Online from"), view.t("Until"), view.t("For how long")],
+            html! {
+                @for (from, until) in connections {
+                    tr {
+                        th scope="row" { (view.second(from)) }
+                        td { @match until { Some(until) => (view.second(until)), None => (presence(view, device)) } }
+                        td.number { (view.span(until.unwrap_or(view.now) - from)) }
+                    }
+                }
+            },
+        )
+    }
+
     fn auto_confirm(&self, view: &View) -> Markup {
         let is_on = self.device.auto_confirm == AutoConfirm::On;
         html! {
@@ -329,6 +354,10 @@ fn page(view: &View, details: &Details, wrong: Option<(&ApiError, &Fields)>) -> 
             section {
                 h2 { (view.t("Upgrade history")) }
                 div #upgrades { (next()) }
+            }
+            section {
+                h2 { (view.t("Online history")) }
+                div #connections { (next()) }
             }
             (details.auto_confirm(view))
             (device_access::section(view, &details.device))

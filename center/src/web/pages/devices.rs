@@ -136,7 +136,7 @@ pub async fn list(State(console): State<Console>, view: View, RawQuery(given): R
                 }
             }
             div.field.short {
-                label for="battery_max" { (view.t("Battery at most, %")) }
+                label for="battery_max" { (view.t("Battery up to, %")) }
                 input #battery_max name="battery_max" inputmode="numeric" value=(fields.get("battery_max"));
             }
             button { (view.t("Search")) }

@@ -31,7 +31,7 @@ pub fn panel(view: &View, run: &DryRun, zone: &Zone) -> Markup {
     };
     let (now, later) = (sum(&[Outcome::Offered]), sum(&[Outcome::WhenOnline]));
     html! {
-        p.lead { b { (number(now)) } " " (view.t("devices are offered it now")) ", " b { (number(later)) } " " (view.t("when they connect")) }
+        p.lead { b { (number(now)) } " " (view.t(if now == 1 { "device is offered it now" } else { "devices are offered it now" })) ", " b { (number(later)) } " " (view.t("when they connect")) }
         p.muted {
             (view.f("of {0} devices", &[&number(run.devices)]))
             @if run.examined < run.devices { "; " (view.f("an estimate from {0} of them", &[&number(run.examined)])) }

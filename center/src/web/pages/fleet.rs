@@ -9,11 +9,13 @@ use maud::{Markup, html};
 use super::first_steps::FirstSteps;
 use crate::api::error::ApiError;
 use crate::clock::Millis;
+use crate::engine::TakenOver;
+use crate::rules::device_status::DeviceStatus;
 use crate::rules::plan::PlanState;
-use crate::rules::{DeviceKey, PackageId};
-use crate::store::{Plan, Product, Topic};
+use crate::rules::{DeviceKey, PackageId, takeover};
+use crate::store::{Device, Plan, Product, Topic};
 use crate::web::Console;
-use crate::web::counts::{DAYS, DeviceCounts, Failures, PlanFigures, Versions};
+use crate::web::counts::{self, DAYS, DeviceCounts, Failures, PlanCounts, PlanFigures, Versions};
 use crate::web::explain::{self, reason};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::live::{self, Parts};
@@ -23,12 +25,20 @@ use crate::web::view::{View, number};
 
 /// Failure reasons that it names.
 const REASONS: usize = 6;
+/// Plans of which it says why their devices wait; of the others their own pages do.
+const EXPLAINED: usize = 5;
+/// Reasons to wait that it names of a plan.
+const WAITS: usize = 3;
+/// Things of one kind that it names among the decisions.
+const NAMED: i64 = 5;
 
 /// A plan that is active.
 struct Running {
     plan: Plan,
     /// None: they are being counted.
     figures: Option<Arc<PlanFigures>>,
+    /// Why its devices wait; none: it is being counted, or stands on the plan's page alone.
+    counts: Option<Arc<PlanCounts>>,
 }
 
 /// A product with what its devices run.
@@ -53,6 +63,8 @@ struct Fleet {
     /// None: they are being counted, or are not for the viewer.
     failures: Option<Arc<Failures>>,
     failed_verifications: Vec<(i64, PackageId, DeviceKey)>,
+    /// Devices that are perhaps two with one key.
+    doubles: Vec<(Device, TakenOver)>,
     first_steps: FirstSteps,
 }
 
@@ -72,13 +84,14 @@ impl Fleet {
             // One that cannot be used stands in the process log, and hides no other.
             let Ok(plan) = plan else { continue };
             if view.reaches(&plan.settings.product) {
-                active.push((console.ask_figures(&plan), plan));
+                let counts = (active.len() < EXPLAINED).then(|| console.ask_plan(&plan));
+                active.push((console.ask_figures(&plan), counts, plan));
             }
         }
         // They are counted over all products: not for those who may not see all of them.
         let failures = view.reaches_all().then(|| console.ask_failures());
         let mut failed_verifications = Vec::new();
-        for id in store.failed_verifications(now - Millis::hours(24 * DAYS), 5).await? {
+        for id in store.failed_verifications(now - Millis::hours(24 * DAYS), NAMED).await? {
             let upgrade = store.upgrade(id).await?;
             let Some(package) = upgrade.components.first().map(|component| component.package) else {
                 continue;
@@ -89,6 +102,12 @@ impl Fleet {
             }
             let key = device.key;
             failed_verifications.push((id.0, package, key));
+        }
+        let mut doubles = Vec::new();
+        for device in store.devices_taken_over(now - takeover::WINDOW, NAMED).await? {
+            if let Some(taken) = TakenOver::of(&device, now).filter(|_| view.reaches(&device.product)) {
+                doubles.push((device, taken));
+            }
         }
         let plans = store.plans(None, 0, 1_000).await?.rows;
         let plans: Vec<_> = plans.into_iter().filter(|plan| view.reaches(&plan.settings.product)).collect();
@@ -106,8 +125,13 @@ impl Fleet {
             products.push(InField { product, counts, versions });
         }
         let mut running = Vec::with_capacity(active.len());
-        for (figures, plan) in active {
-            running.push(Running { plan, figures: figures.by(deadline).await });
+        for (figures, counts, plan) in active {
+            let figures = figures.by(deadline).await;
+            let counts = match counts {
+                Some(asked) => asked.by(deadline).await,
+                None => None,
+            };
+            running.push(Running { plan, figures, counts });
         }
         let failures = match failures {
             Some(asked) => asked.by(deadline).await,
@@ -116,7 +140,7 @@ impl Fleet {
         let has_device = products.iter().any(|field| field.devices() > 0);
         let product = products.first().map(|field| field.product.clone());
         let first_steps = FirstSteps { product, has_component, has_package, has_device, saved, has_run };
-        Ok(Self { running, products, failures, failed_verifications, first_steps })
+        Ok(Self { running, products, failures, failed_verifications, doubles, first_steps })
     }
 
     fn parts(&self, view: &View) -> Parts {
@@ -151,22 +175,27 @@ impl Fleet {
                 (view.f("of version package {0} on device {1}", &[&package.0, device]))
             }
         }));
-        let fallen: i64 = self
-            .failures
-            .iter()
-            .flat_map(|counts| &counts.0)
-            .filter(|count| {
-                count.reason.as_deref().is_some_and(|reason| {
-                    reason.starts_with("reported ") && reason.ends_with("after success")
-                })
-            })
-            .map(|count| count.devices)
-            .sum();
-        if fallen > 0 {
-            cards.push(html! {
-                span.badge.is-bad { (view.t("Fell back")) } " "
-                (view.f("{0} devices reported an older version after they had succeeded", &[&number(fallen)]))
-            });
+        cards.extend(self.doubles.iter().map(|(device, taken)| {
+            html! {
+                span.badge.is-held { (view.t("Two devices with one key?")) } " "
+                a.mono href={ "/products/" (device.product) "/devices/" (device.key) } { (device.key) } ": "
+                (view.f("{0} connections took over one another.", &[&number(taken.times)])) " "
+                (view.t("Give one of them a key of its own, or forbid this one."))
+            }
+        }));
+        if let Some(failures) = &self.failures {
+            let fallen = failures.counts.iter().filter(|count| counts::fell_back(count).is_some());
+            let fallen: i64 = fallen.map(|count| count.devices).sum();
+            if fallen > 0 {
+                cards.push(html! {
+                    span.badge.is-bad { (view.t("Fell back")) } " "
+                    (view.f("{0} devices reported an older version after they had succeeded", &[&number(fallen)])) ": "
+                    @for (index, (plan, key)) in failures.fallen.iter().enumerate() {
+                        @if index > 0 { ", " }
+                        a.mono href={ "/plans/" (plan.0) "/devices/" (key) } { (key) }
+                    }
+                });
+            }
         }
         html! {
             @if !cards.is_empty() {
@@ -193,6 +222,7 @@ impl Fleet {
                         None => p.muted { (view.t("Many devices: they are being counted.")) }
                     }
                     (explain::plan(view, plan))
+                    (waits(view, running))
                     p.muted {
                         (view.t("Success rate")) " " b { (rate(running.figures.as_ref().and_then(|counted| counted.figures.success_rate()))) }
                         @if let Some(end) = plan.settings.end { " \u{b7} " (view.t("ends")) " " (view.away(end)) }
@@ -211,7 +241,7 @@ impl Fleet {
                     p {
                         @match &field.counts {
                             Some(counts) => {
-                                a href={ "/devices?product=" (field.product.key) } { b { (number(counts.devices)) } " " (view.t("devices")) } ", "
+                                a href={ "/devices?product=" (field.product.key) } { b { (number(counts.devices)) } " " (view.t(if counts.devices == 1 { "device" } else { "devices" })) } ", "
                                 a href={ "/devices?online=yes&product=" (field.product.key) } { b { (number(counts.online)) } " " (view.t("online")) }
                             }
                             None => span.muted { (view.t("Many devices: they are being counted.")) }
@@ -239,7 +269,7 @@ impl Fleet {
 
     fn failures(&self, view: &View) -> Markup {
         let mut reasons: BTreeMap<&str, [i64; DAYS as usize]> = BTreeMap::new();
-        for count in self.failures.iter().flat_map(|counts| &counts.0) {
+        for count in self.failures.iter().flat_map(|failures| &failures.counts) {
             let days = reasons.entry(count.reason.as_deref().unwrap_or("")).or_default();
             if let Some(day) =
                 usize::try_from(count.part).ok().and_then(|part| days.get_mut(part.min(DAYS as usize - 1)))
@@ -263,6 +293,37 @@ impl Fleet {
                                 th scope="row" { @if text.is_empty() { (view.t("no reason")) } @else { (reason(view, text)) } }
                                 td { (spark(view, days, most)) }
                                 td.number { (number(*sum)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Why most of a plan's devices wait, and until when.
+fn waits(view: &View, running: &Running) -> Markup {
+    // A suspended plan is among the decisions: until then all wait for that.
+    let is_offered = running.plan.state != PlanState::Suspended;
+    let counts = running.counts.as_ref().filter(|_| is_offered);
+    let blocked = counts.and_then(|counts| counts.blocked.as_ref());
+    // They wait for nothing.
+    let is_wait = |condition: &str| !["finished", "under_way", "at_target"].contains(&condition);
+    let conditions = blocked.iter().flat_map(|blocked| &blocked.conditions);
+    let waits: Vec<_> = conditions.filter(|each| is_wait(each.condition)).take(WAITS).collect();
+    let zone = &running.plan.settings.time_zone;
+    html! {
+        @if !waits.is_empty() {
+            ul.waits aria-label=(view.t("Why devices wait")) {
+                @for each in waits {
+                    li {
+                        b { (number(each.devices)) }
+                        span {
+                            (explain::condition(view, each.condition)) " "
+                            @match each.status.as_ref().and_then(DeviceStatus::may_change) {
+                                Some(at) => span.muted { (view.time_in(zone, at)) ", " (view.away(at)) },
+                                None => span.muted { (view.t("by an event")) },
                             }
                         }
                     }

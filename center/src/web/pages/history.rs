@@ -55,6 +55,7 @@ pub fn chart(view: &View, plan: &Plan, history: &PlanHistory, changes: &[PlanCha
         section {
             h2 { (view.t("Devices over time")) }
             figure.history {
+                div.span { span { b { (number(most)) } " " (view.t(if most == 1 { "device" } else { "devices" })) } }
                 svg viewBox=(format!("0 0 {WIDTH} {}", HEIGHT + 6.0)) preserveAspectRatio="none" role="img" aria-label=(words.join(", ")) {
                     @for quarter in 0..=4 {
                         @let y = HEIGHT * f64::from(quarter) / 4.0 + 3.0;

@@ -3,9 +3,13 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
+use crate::clock::Millis;
+use crate::rules::trigger::Trigger;
+use crate::rules::upgrade::UserAction;
 use crate::store::LogEntry;
 use crate::web::explain::reason;
-use crate::web::view::View;
+use crate::web::parts::component_word;
+use crate::web::view::{View, bytes};
 
 /// What kinds of lines are called.
 fn kind_word(kind: &str) -> Option<&'static str> {
@@ -56,6 +60,9 @@ pub fn lines(view: &View, log: &[LogEntry]) -> Markup {
     }
 }
 
+/// Values that stand before the others of a line.
+const FIRST: [&str; 3] = ["state", "action", "version"];
+
 /// What a status says, in the words of the component's states.
 fn status_word(status: i64) -> Option<&'static str> {
     Some(match status {
@@ -80,10 +87,105 @@ fn words(view: &View, value: &Value) -> Markup {
     let rest = fields
         .iter()
         .filter(|(name, value)| sentence.is_none_or(|(said, _)| said != name.as_str()) && !value.is_null());
+    let mut rest: Vec<_> = rest.collect();
+    // What it came to before what it follows from.
+    rest.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
     html! {
         @if let Some(word) = fields.get("status").and_then(Value::as_i64).and_then(status_word) { (view.t(word)) ": " }
         @if let Some((_, text)) = sentence { (reason(view, text)) " " }
-        @for (name, value) in rest { span.value { (name) " " b { (plain(value)) } } " " }
+        @for (name, value) in rest { (named(view, name, value)) " " }
+    }
+}
+
+/// One value with its name, as people read it.
+fn named(view: &View, name: &str, value: &Value) -> Markup {
+    let text = |name: &str| value[name].as_str().unwrap_or_default();
+    match (name, value.as_i64()) {
+        ("components", _) => {
+            html! { @for part in value.as_array().into_iter().flatten() { (offered(part)) " " } }
+        }
+        ("files", _) => html! { @for file in value.as_array().into_iter().flatten() { (sent(file)) " " } },
+        ("plan", Some(plan)) => html! { a href={ "/plans/" (plan) } { (view.t("Plan")) " " (plan) } },
+        ("package", Some(package)) => {
+            html! { a href={ "/packages/" (package) } { (view.f("version package {0}", &[&package])) } }
+        }
+        ("bytes", Some(count)) => html! { span.value { b { (bytes(u64::try_from(count).unwrap_or(0))) } } },
+        ("next", Some(at)) => {
+            html! { span.value { (view.t("next attempt")) " " b { (view.second(Millis(at))) } } }
+        }
+        ("window", _) => match (value["from"].as_i64(), value["until"].as_i64()) {
+            (Some(from), Some(until)) => {
+                html! { b { (view.time(Millis(from))) " \u{2013} " (view.time(Millis(until))) } }
+            }
+            _ => html! { b { (text("from")) " \u{2013} " (text("until")) } },
+        },
+        ("action", _) => {
+            let action = value.as_str().unwrap_or_default();
+            html! { b { (action_word(action).map_or(action, |word| view.t(word))) } }
+        }
+        // What counts is the rule.
+        ("counted", _) if value == &Value::Bool(true) => html! {},
+        ("counted", _) => html! { span.value { (view.t("not counted as an attempt")) } },
+        _ => {
+            let word = match name {
+                "why" => view.t("because of"),
+                "failures" => view.t("failed attempts"),
+                "retries" => view.t("retries allowed"),
+                "version" => view.t("version"),
+                "target" => view.t("target version"),
+                "evidence" => view.t("as shown by"),
+                "state" => "",
+                other => other,
+            };
+            let shown = match value.as_str() {
+                Some(state) if name == "state" => {
+                    state.parse().map_or(state.to_owned(), |state| view.t(component_word(state)).to_owned())
+                }
+                Some(text) if name == "why" => view.t(trigger_word(text)).to_owned(),
+                Some(text) => reason(view, text),
+                None => plain(value),
+            };
+            html! { span.value { (word) " " b { (shown) } } }
+        }
+    }
+}
+
+/// What an end user did, or an operator for them.
+fn action_word(action: &str) -> Option<&'static str> {
+    Some(match action.parse().ok()? {
+        UserAction::Confirm => "Confirm the upgrade",
+        UserAction::Appoint => "Appoint a time",
+        UserAction::Cancel => "Cancel the upgrade",
+        UserAction::Retry => "Try again",
+    })
+}
+
+/// What led to an offer.
+fn trigger_word(why: &str) -> &'static str {
+    match (why.parse(), why) {
+        (Ok(Trigger::Request), _) => "the device asked",
+        (Ok(Trigger::Online), _) => "the device came online",
+        (Ok(Trigger::Mark), _) => "a 10-minute mark",
+        (Ok(Trigger::Retry), _) => "its pause is over",
+        (Ok(Trigger::Consent), _) => "the end user agreed",
+        (Err(_), "next component") => "the component before it is done",
+        (Err(_), "again") => "the device came back",
+        (Err(_), _) => "Firmware Verification",
+    }
+}
+
+/// A component of an offer.
+fn offered(part: &Value) -> Markup {
+    let text = |name: &str| part[name].as_str().unwrap_or_default();
+    html! { b { (text("component")) } " " span.mono { (text("source")) " \u{2192} " (text("target")) } }
+}
+
+/// A file that was sent.
+fn sent(file: &Value) -> Markup {
+    let text = |name: &str| file[name].as_str().unwrap_or_default();
+    html! {
+        b { (text("name")) } " " (bytes(file["size"].as_u64().unwrap_or(0))) " "
+        span.value { "MD5 " span.mono { (text("md5")) } }
     }
 }
 

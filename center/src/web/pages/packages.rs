@@ -2,6 +2,7 @@
 
 use axum::extract::{Multipart, Path, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Redirect};
 use maud::{Markup, html};
 
 use super::devices::product_choice;
@@ -22,7 +23,7 @@ use crate::web::parts::{
     empty, field, maybe, next_page, plan_state, post_button, table, verification_state, verified,
 };
 use crate::web::refusal;
-use crate::web::view::{View, bytes, number};
+use crate::web::view::{Anyone, View, bytes, number};
 
 /// Packages of a page.
 const ROWS: i64 = 50;
@@ -79,8 +80,8 @@ pub async fn list(State(console): State<Console>, view: View, RawQuery(query): R
                     }
                 }
                 div.field {
-                    label for="search" { (view.t("Name, version, component or remark")) }
-                    input #search type="search" name="search" value=(fields.get("search"));
+                    label for="search" { (view.t("Search words")) }
+                    input #search type="search" name="search" placeholder=(view.t("name, version, component or remark")) value=(fields.get("search"));
                 }
                 button { (view.t("Search")) }
             }
@@ -218,6 +219,7 @@ fn upload_form(
             data-too-large=(view.t("{0} is larger than 100 MB.")) data-too-many=(view.t("At most 5 files."))
             data-empty=(view.t("{0} is empty.")) data-format=(view.t("{0} has none of the formats below."))
             data-sending=(view.t("{0} % sent")) data-storing=(view.t("Sent; the center stores it\u{2026}"))
+            data-signed-out=(view.t("Your session is over. Sign in again; what you entered is kept.")) data-sign-in=(view.t("Sign in"))
             data-broken=(view.t("The connection broke. Nothing was kept; send it again.")) {
             (view.csrf())
             @if let Some(error) = other { p.fault role="alert" { (refusal::told(view, error)) } }
@@ -267,12 +269,11 @@ const TEXTS_MAX: usize = 20;
 /// `POST /packages/new/{pk}`: the texts of the form first, then its files.
 pub async fn create(
     State(console): State<Console>,
-    view: View,
+    Anyone(view): Anyone,
     Path(product): Path<String>,
     mut form_data: Multipart,
 ) -> Answer {
     let product = ProductKey::new(product)?;
-    view.check_reach(&product)?;
     let mut texts = Vec::new();
     while let Some(field) = form_data.next_field().await.map_err(ApiError::from)? {
         let name = field.name().unwrap_or_default().to_owned();
@@ -283,6 +284,14 @@ pub async fn create(
         texts.push((name, value));
     }
     let mut fields = Fields::from_pairs(texts);
+    let Some(_) = view.signed.as_ref().filter(|signed| !signed.must_change_password) else {
+        // The texts are in the form again after the sign-in; files are what a browser does not choose by itself.
+        fields.set("product", product.as_str());
+        let then = format!("/packages/new?{}", fields.without("csrf").encode());
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("then", &then).finish();
+        return Ok(Redirect::to(&format!("/sign-in?{query}")).into_response());
+    };
+    view.check_reach(&product)?;
     check(&view, fields.raw("csrf"), Role::Operator)?;
     match added(&console, &product, &fields, form_data).await {
         Ok(package) => Ok(done(&format!("/packages/{}", package.id.0), "added")),
@@ -424,7 +433,7 @@ async fn details(
 fn run(view: &View, upgrade: &crate::store::Upgrade, device: &DeviceKey) -> Markup {
     html! {
         tr {
-            th scope="row" { a href={ "/verifications/" (upgrade.id.0) } { (upgrade.id.0) } }
+            th.id scope="row" { a href={ "/verifications/" (upgrade.id.0) } { (upgrade.id.0) } }
             td.mono { (device) }
             td { (verification_state(view, VerificationState::of(upgrade.phase()))) }
             td { (view.time(upgrade.created)) }

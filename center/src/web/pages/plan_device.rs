@@ -67,6 +67,7 @@ impl Details {
     fn parts(&self, view: &View) -> Parts {
         vec![
             ("state", self.state(view)),
+            ("facts", self.facts(view)),
             ("steps", self.steps(view)),
             ("components", self.components(view)),
             ("log", log::lines(view, &self.log)),
@@ -77,6 +78,21 @@ impl Details {
         match &self.plan {
             Some(_) => upgrade_state(view, self.upgrade.state),
             None => verification_state(view, VerificationState::of(self.upgrade.phase())),
+        }
+    }
+
+    fn facts(&self, view: &View) -> Markup {
+        let device = format!("/products/{}/devices/{}", self.device.product, self.device.key);
+        html! {
+            dl.facts.columns {
+                div { dt { (view.t("Device")) } dd.mono { a href=(device) { (self.device.key) } } }
+                @if self.plan.is_none() && let Some(Some(package)) = self.packages.first() {
+                    div { dt { (view.t("Version Package Name")) } dd { a href={ "/packages/" (package.id.0) } { (package.content.name) } } }
+                }
+                div { dt { (view.t("Offered")) } dd { (view.time(self.upgrade.created)) } }
+                div { dt { (view.t("Confirmed")) } dd { (view.maybe_time(self.upgrade.confirmed)) } }
+                div { dt { (view.t("Ended")) } dd { (view.maybe_time(self.upgrade.ended)) } }
+            }
         }
     }
 
@@ -163,7 +179,6 @@ impl Details {
         let part = |id: &'static str| {
             parts.iter().find(|(found, _)| *found == id).map(|(_, part)| part.clone()).unwrap_or_default()
         };
-        let device = format!("/products/{}/devices/{}", self.device.product, self.device.key);
         let page = match &self.plan {
             Some(plan) => Page::new(view, Place::Plans, self.device.key.to_string())
                 .below(view.t("Upgrade Plans"), "/plans")
@@ -176,15 +191,7 @@ impl Details {
             .below(view.t("Firmware Verification"), "/verifications"),
         };
         page.beside(html! { span #state { (part("state")) } }).live(live).show(html! {
-            dl.facts.columns {
-                div { dt { (view.t("Device")) } dd.mono { a href=(device) { (self.device.key) } } }
-                @if self.plan.is_none() && let Some(Some(package)) = self.packages.first() {
-                    div { dt { (view.t("Version Package Name")) } dd { a href={ "/packages/" (package.id.0) } { (package.content.name) } } }
-                }
-                div { dt { (view.t("Offered")) } dd { (view.time(self.upgrade.created)) } }
-                div { dt { (view.t("Confirmed")) } dd { (view.maybe_time(self.upgrade.confirmed)) } }
-                div { dt { (view.t("Ended")) } dd { (view.maybe_time(self.upgrade.ended)) } }
-            }
+            div #facts { (part("facts")) }
             div #steps { (part("steps")) }
             section { h2 { (view.t("Components")) } div #components { (part("components")) } }
             section { h2 { (view.t("Log")) } div #log { (part("log")) } }

@@ -17,7 +17,7 @@ use crate::store::{Component, Package, PlanId, Product};
 use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
-use crate::web::parts::{empty, field};
+use crate::web::parts::{empty, field, table};
 use crate::web::refusal;
 use crate::web::view::View;
 
@@ -353,7 +353,7 @@ fn sections(view: &View, choices: &Choices, fields: &Fields, error: Option<&ApiE
         fieldset.part-of-form {
             legend { h2 { (view.t("Upgrade Mode")) } }
             (choice("mode", "silent", "Silent Upgrade", "offered without asking"))
-            (choice("mode", "manual", "Manual Upgrade", "nothing is offered until the end user confirms for the device"))
+            (choice("mode", "manual", "Manual Upgrade", "nothing is offered until the end user confirms for the device; its texts stand at the end of this form"))
             (choice("push", "actively", "Push actively", "when a device comes online and at every 10-minute mark"))
             (choice("push", "on_request", "On request only", "only a device's own request is answered"))
         }
@@ -363,7 +363,7 @@ fn sections(view: &View, choices: &Choices, fields: &Fields, error: Option<&ApiE
                 (field(view.t("Number of retries"), "retries", view.t("0 to 10, per component."), wrong(&["number of retries", "strategy.retries"]), whole("retries", 0, 10)))
                 (field(view.t("Lowest RSRP, dBm"), "min_rsrp", view.t("-200 to 0; empty: any."), wrong(&["lowest RSRP", "strategy.min_rsrp"]), whole("min_rsrp", -200, 0)))
                 (field(view.t("Minimum battery, %"), "min_battery", view.t("Empty: any."), wrong(&["minimum battery", "strategy.min_battery"]), whole("min_battery", 0, 100)))
-                (field(view.t("Offered again after a refusal, min"), "refusal_delay", view.t("10 to 1440."), wrong(&["delay after a refusal", "strategy.refusal_delay"]), whole("refusal_delay", 10, 1440)))
+                (field(view.t("After a refusal, min"), "refusal_delay", view.t("Then it is offered again: 10 to 1440."), wrong(&["delay after a refusal", "strategy.refusal_delay"]), whole("refusal_delay", 10, 1440)))
             }
             details open[plan_fields::is_staged(fields) || wrong(&["strategy.halt", "first devices", "devices in flight", "offers a minute", "failure rate that halts", "finished devices before a halt"]).is_some()] {
                 summary { (view.t("First few, then all; stop by itself; limits")) }
@@ -437,32 +437,29 @@ fn components(view: &View, choices: &Choices, fields: &Fields) -> Markup {
     if choices.components.is_empty() {
         return html! { p.muted { (view.t("The product has no component yet.")) " " a href={ "/products/" (choices.product.key) } { (view.t("Add a component")) } } };
     }
-    html! {
-        div.table role="region" tabindex="0" aria-label=(view.t("Components")) {
-            table {
-                thead { tr { th scope="col" { (view.t("Component")) } th scope="col" { (view.t("Select Version")) } th scope="col" { (view.t("Order")) } } }
-                tbody {
-                    @for (index, (component, packages)) in choices.components.iter().enumerate() {
-                        @let (package, order) = (format!("package.{}", component.no), format!("order.{}", component.no));
-                        tr {
-                            th scope="row" { (component.no) br; span.muted { (view.t(super::product::kind_word(component.kind))) } }
-                            td {
-                                select name=(package) aria-label={ (component.no) ": " (view.t("Select Version")) } {
-                                    option value="" { (view.t("Not Selected")) }
-                                    @for each in packages {
-                                        option value=(each.id.0) selected[fields.get(&package) == each.id.0.to_string()] {
-                                            (each.content.target) " \u{2013} " (each.content.name)
-                                            @if let Some(source) = each.content.kind.source() { " (" (view.t("Delta Package")) ", " (source) ")" }
-                                        }
+    table(
+        view.t("Components"),
+        &[view.t("Component"), view.t("Select Version"), view.t("Order")],
+        html! {
+                @for (index, (component, packages)) in choices.components.iter().enumerate() {
+                    @let (package, order) = (format!("package.{}", component.no), format!("order.{}", component.no));
+                    tr {
+                        th scope="row" { (component.no) br; span.muted { (view.t(super::product::kind_word(component.kind))) } }
+                        td {
+                            select name=(package) aria-label={ (component.no) ": " (view.t("Select Version")) } {
+                                option value="" { (view.t("Not Selected")) }
+                                @for each in packages {
+                                    option value=(each.id.0) selected[fields.get(&package) == each.id.0.to_string()] {
+                                        (each.content.target) " \u{2013} " (each.content.name)
+                                        @if let Some(source) = each.content.kind.source() { " (" (view.t("Delta Package")) ", " (source) ")" }
                                     }
                                 }
-                                @if packages.is_empty() { p.hint { a href={ "/packages/new?product=" (choices.product.key) } { (view.t("Add a Version Package")) } } }
                             }
-                            td.order { input type="number" name=(order) min="1" max="20" aria-label={ (component.no) ": " (view.t("Order")) } value=(order_of(fields, &component.no, index)); }
+                            @if packages.is_empty() { p.hint { a href={ "/packages/new?product=" (choices.product.key) } { (view.t("Add a Version Package")) } } }
                         }
+                        td.order { input type="number" name=(order) min="1" max="20" aria-label={ (component.no) ": " (view.t("Order")) } value=(order_of(fields, &component.no, index)); }
                     }
-                }
             }
-        }
-    }
+        },
+    )
 }

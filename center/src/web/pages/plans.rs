@@ -8,7 +8,7 @@ use crate::web::Console;
 use crate::web::form::Fields;
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::memo::Waits;
-use crate::web::parts::{bar, empty, next_page, plan_state, rate, table};
+use crate::web::parts::{bar, empty, maybe, next_page, plan_state, rate, table};
 use crate::web::view::{View, number};
 
 /// Plans of a page.
@@ -80,7 +80,11 @@ pub async fn list(State(console): State<Console>, view: View, RawQuery(query): R
                                     td.number { (rate(counted.figures.success_rate())) }
                                     td.number { (number(counted.population)) }
                                 }
-                                None => td.muted colspan="3" { (view.t("Many devices: they are being counted.")) }
+                                None => {
+                                    td.muted { (view.t("Many devices: they are being counted.")) }
+                                    td.number { (maybe(None)) }
+                                    td.number { (maybe(None)) }
+                                }
                             }
                             td { @for (index, selected) in plan.settings.components.iter().enumerate() { @if index > 0 { ", " } (selected.component) } }
                             td { (view.time(plan.created)) }

@@ -13,7 +13,7 @@ use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::memo::Waits;
-use crate::web::parts::{field, post_button, table};
+use crate::web::parts::{field, folded_form, identifier, once, post_button, table};
 use crate::web::refusal;
 use crate::web::view::{View, number};
 
@@ -46,11 +46,14 @@ async fn page(
     drop(store);
     let counts = console.ask_devices(key).by(Waits::Page.deadline()).await;
     let wrong = error.map(|error| refusal::told(view, error));
-    let (in_settings, in_components, in_secret) = match wrong {
-        wrong if fields.given("id").is_some() => (None, wrong, None),
-        wrong if fields.given("days").is_some() => (None, None, wrong),
-        wrong => (wrong, None, None),
+    let (mut in_settings, mut in_components, mut in_secret, mut on_top) = (None, None, None, None);
+    let place = match ["id", "days", "name"].map(|name| fields.given(name).is_some()) {
+        [true, ..] => &mut in_components,
+        [_, true, _] => &mut in_secret,
+        [.., true] => &mut in_settings,
+        _ => &mut on_top,
     };
+    *place = wrong;
     let status = error.map_or(StatusCode::OK, ApiError::status);
     let base = format!("/products/{key}");
     let response: Response = Page::new(view, Place::Products, product.name.to_string())
@@ -62,6 +65,7 @@ async fn page(
             a.button href={ "/plans?product=" (key) } { (view.t("Upgrade Plans")) }
         })
         .show(html! {
+            @if let Some(wrong) = on_top { div.wrong role="alert" { p { (wrong) } } }
             dl.facts.wide {
                 dt { (view.t("Product key")) } dd.mono { (product.key) }
                 dt { (view.t("Devices")) } dd {
@@ -89,6 +93,7 @@ async fn page(
                                 td { (view.time(component.created)) }
                                 td {
                                     @if view.may_operate() {
+                                        a href={ "/packages/new?product=" (key) "&component=" (component.no) } { (view.t("Add a Version Package")) span.hidden { " " (component.no) } } " "
                                         (post_button(view, &format!("{base}/components/{}/delete", component.no), "link danger", "Delete", component.no.as_str()))
                                     }
                                 }
@@ -99,9 +104,7 @@ async fn page(
                 @if view.may_operate() {
                     form.row method="post" action={ (base) "/components" } {
                         (view.csrf())
-                        (field(view.t("Component"), "id", view.t("As the devices report it, such as STM32."), in_components, html! {
-                            input #id name="id" required maxlength="32" autocomplete="off" spellcheck="false" value=(fields.get("id"));
-                        }))
+                        (field(view.t("Component"), "id", view.t("As the devices report it, such as STM32."), in_components, identifier("id", 32, fields.get("id"))))
                         (field(view.t("Component Type"), "type", "", None, html! {
                             select #type name="type" {
                                 @for kind in ComponentKind::ALL.iter().rev() {
@@ -117,21 +120,14 @@ async fn page(
                 section {
                     h2 { (view.t("Product secret")) }
                     @match fresh {
-                        Some(secret) => div.said role="status" {
-                            p { (view.t("The new secret. It is shown here and never again.")) }
-                            dl.facts { dt { (view.t("Product secret")) } dd.mono { (secret.as_str()) } }
-                        }
-                        None => details open[in_secret.is_some()] {
-                            summary { (view.t("Replace the secret")) }
-                            form.card method="post" action={ (base) "/secret" } {
-                                (view.csrf())
+                        Some(secret) => (once(view, "The new secret.", view.t("Product secret"), secret.as_str())),
+                        None => (folded_form(view, "Replace the secret", in_secret.is_some(), &format!("{base}/secret"), html! {
                                 p { (view.t("A new secret takes the place of the product's. Devices that have a secret of their own go on; new ones need the new one.")) }
                                 (field(view.t("Days that new devices may still come with the old one"), "days", view.t("0 to 365; 0: not at all."), in_secret, html! {
                                     input #days type="number" name="days" min="0" max="365" required value=(fields.given("days").unwrap_or("30"));
                                 }))
                                 button { (view.t("Replace the secret")) }
-                            }
-                        }
+                        })),
                     }
                 }
                 section {
@@ -198,8 +194,11 @@ pub async fn delete_component(
 ) -> Answer {
     let key = ProductKey::new(key)?;
     view.check_reach(&key)?;
-    console.engine().delete_component(&key, &ComponentNo::new(component)?).await?;
-    Ok(done(&format!("/products/{key}"), "deleted"))
+    let component = ComponentNo::new(component)?;
+    match console.engine().delete_component(&key, &component).await {
+        Ok(()) => Ok(done(&format!("/products/{key}"), "deleted")),
+        Err(error) => page(&console, &view, &key, &Fields::default(), Some(&error.into()), None).await,
+    }
 }
 
 /// `POST /products/{pk}/secret`. Its answer shows the new secret, so it is no redirect.

@@ -13,7 +13,7 @@ use crate::web::Console;
 use crate::web::form::{Act, Fields};
 use crate::web::layout::{Answer, Page, Place};
 use crate::web::memo::Waits;
-use crate::web::parts::{empty, field, maybe, table};
+use crate::web::parts::{empty, field, identifier, maybe, table};
 use crate::web::refusal;
 use crate::web::view::{View, number};
 
@@ -119,7 +119,7 @@ fn form(view: &View, fields: &Fields, error: Option<&ApiError>) -> Response {
                     "key",
                     view.t("Devices log in with it: 1 to 32 letters, digits and - _ . :"),
                     wrong("product key").or(wrong("product")),
-                    html! { input #key name="key" required maxlength="32" autocomplete="off" spellcheck="false" value=(fields.get("key")); },
+                    identifier("key", 32, fields.get("key")),
                 ))
                 (field(
                     view.t("Product secret"),

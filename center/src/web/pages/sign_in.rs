@@ -110,7 +110,7 @@ pub async fn arrive(
 }
 
 /// After a sign-in in the middle of a form: it is sent again by a button, so that nothing is done by itself.
-fn once_more(view: &View, then: &str, kept: &Fields) -> Response {
+pub(in crate::web) fn once_more(view: &View, then: &str, kept: &Fields) -> Response {
     let title = view.t("Your session was over; what you entered is still here");
     Page::new(view, Place::None, title).show(html! {
         form.card method="post" action=(then) {

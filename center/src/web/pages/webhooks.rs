@@ -15,7 +15,7 @@ use crate::store::{Delivery, Product, Webhook};
 use crate::web::Console;
 use crate::web::form::{Act, Fields, done};
 use crate::web::layout::{Answer, Page, Place};
-use crate::web::parts::{empty, field, maybe, table};
+use crate::web::parts::{badge, empty, field, folded_form, identifier, maybe, once, post_button, table};
 use crate::web::refusal;
 use crate::web::view::View;
 
@@ -46,10 +46,7 @@ async fn page(
             @if let Some(secret) = secret { (secret) }
             @if webhooks.is_empty() { (empty(view.t("There is no webhook yet"), intro, html! {})) }
             @else { p.muted { (intro) } (rows(view, &webhooks)) }
-            details open[error.is_some()] {
-                summary { (view.t("Add a webhook")) }
-                (form(view, &products, fields, error))
-            }
+            (folded_form(view, "Add a webhook", error.is_some(), "/webhooks", form(view, &products, fields, error)))
         });
     Ok(response)
 }
@@ -88,7 +85,7 @@ fn events(view: &View, webhook: &Webhook) -> Markup {
 
 fn state(view: &View, webhook: &Webhook) -> Markup {
     html! {
-        @if webhook.enabled { (view.t("on")) } @else { (view.t("switched off")) }
+        @if webhook.enabled { (badge(view, "good", "On")) } @else { (badge(view, "held", "Switched off")) }
         @if let Some(why) = &webhook.stopped { " " span.muted { (why) } }
     }
 }
@@ -101,12 +98,8 @@ fn form(view: &View, products: &[Product], fields: &Fields, error: Option<&ApiEr
     let elsewhere =
         error.filter(|error| !error.field().is_some_and(|field| ["token name", "url"].contains(&field)));
     html! {
-        form.card method="post" action="/webhooks" {
-            (view.csrf())
             @if let Some(error) = elsewhere { p.fault role="alert" { (refusal::told(view, error)) } }
-            (field(view.t("What it is for"), "name", view.t("Letters, digits and - _ . @ + :"), wrong("token name"), html! {
-                input #name name="name" required maxlength="64" autocomplete="off" spellcheck="false" value=(fields.get("name"));
-            }))
+            (field(view.t("What it is for"), "name", view.t("Letters, digits and - _ . @ + :"), wrong("token name"), identifier("name", 64, fields.get("name"))))
             (field("URL", "url", view.t("Where messages are posted: https:// and a public address."), wrong("url"), html! {
                 input #url type="url" name="url" required maxlength="1024" autocomplete="off" value=(fields.get("url"));
             }))
@@ -129,17 +122,11 @@ fn form(view: &View, products: &[Product], fields: &Fields, error: Option<&ApiEr
                 }
             }
             button.main { (view.t("Add the webhook")) }
-        }
     }
 }
 
-fn once(view: &View, webhook: &Webhook, secret: &str) -> Markup {
-    html! {
-        div.said role="status" {
-            p { b { (view.t("The webhook's secret.")) } " " (view.t("It is shown here and never again.")) }
-            dl.facts { dt { (webhook.name) } dd.mono { (secret) } }
-        }
-    }
+fn shown_once(view: &View, webhook: &Webhook, secret: &str) -> Markup {
+    once(view, "The webhook's secret.", webhook.name.as_str(), secret)
 }
 
 fn api(console: &Console) -> &Api {
@@ -159,7 +146,7 @@ pub async fn create(State(console): State<Console>, Act { view, fields }: Act) -
     let maker = view.signed.as_ref().map(|signed| signed.principal.to_string()).unwrap_or_default();
     match make_webhook(api(&console), &maker, given).await {
         Ok((webhook, secret)) => {
-            let shown = once(&view, &webhook, secret.shown_once());
+            let shown = shown_once(&view, &webhook, secret.shown_once());
             page(&console, &view, &Fields::default(), None, Some(shown)).await
         }
         Err(error) => page(&console, &view, &fields, Some(&error), None).await,
@@ -191,7 +178,7 @@ async fn one(
         .below(view.t("Webhooks"), "/webhooks")
         .status(error.map_or(StatusCode::OK, ApiError::status))
         .show(html! {
-            @if let Some(secret) = secret { (once(view, &webhook, secret)) }
+            @if let Some(secret) = secret { (shown_once(view, &webhook, secret)) }
             @if let Some(error) = error { p.fault role="alert" { (refusal::told(view, error)) } }
             dl.facts {
                 dt { "URL" } dd.mono { (webhook.url) }
@@ -202,14 +189,14 @@ async fn one(
                 dt { (view.t("Created")) } dd { (view.time(webhook.created)) }
             }
             div.actions {
-                form method="post" action={ (path) "/test" } { (view.csrf()) button { (view.t("Send a message to try it")) } }
+                (post_button(view, &format!("{path}/test"), "", "Send a message to try it", ""))
                 form method="post" action={ (path) "/enabled" } {
                     (view.csrf())
                     input type="hidden" name="enabled" value=(enabled);
                     button { (word) }
                 }
-                form method="post" action={ (path) "/secret" } { (view.csrf()) button { (view.t("New secret")) } }
-                form method="post" action={ (path) "/delete" } { (view.csrf()) button.danger { (view.t("Delete")) } }
+                (post_button(view, &format!("{path}/secret"), "", "New secret", ""))
+                (post_button(view, &format!("{path}/delete"), "danger", "Delete", ""))
             }
             section {
                 h2 { (view.t("Messages")) }
@@ -236,23 +223,20 @@ fn messages(view: &View, path: &str, deliveries: &[Delivery]) -> Markup {
         html! {
             @for delivery in deliveries {
                 tr {
-                    th scope="row" { (delivery.id.0) }
+                    th.id scope="row" { (delivery.id.0) }
                     td { (view.second(delivery.created)) }
                     td.mono { (delivery.event) }
                     td {
                         @match delivery.state {
-                            DeliveryState::Delivered => (view.t("Delivered")),
-                            DeliveryState::Failed => (view.t("Failed")),
-                            DeliveryState::Waiting => { (view.t("Waiting")) " " span.muted { (view.away(delivery.due)) } }
+                            DeliveryState::Delivered => (badge(view, "good", "Delivered")),
+                            DeliveryState::Failed => (badge(view, "bad", "Failed")),
+                            DeliveryState::Waiting => { (badge(view, "waiting", "Waiting")) " " span.muted { (view.away(delivery.due)) } }
                         }
                     }
                     td.number { (delivery.attempts) }
                     td { (maybe(last(delivery).as_deref())) }
                     td {
-                        form.inline-form method="post" action={ (path) "/deliveries/" (delivery.id.0) "/replay" } {
-                            (view.csrf())
-                            button.link { (view.t("Send again")) span.hidden { " " (delivery.id.0) } }
-                        }
+                        (post_button(view, &format!("{path}/deliveries/{}/replay", delivery.id.0), "link", "Send again", &delivery.id.0.to_string()))
                     }
                 }
             }

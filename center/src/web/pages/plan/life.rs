@@ -69,12 +69,13 @@ async fn activation(console: &Console, view: &View, id: PlanId, error: Option<&A
             (dry_run::panel(view, &run, &plan.settings.time_zone))
             form method="post" action={ (path) "/activate" } {
                 (view.csrf())
-                @if !run.supersedes.is_empty() {
+                @if !run.supersedes.is_empty() && run.refused.is_empty() {
                     label.choice { input type="checkbox" name="supersede" value="agreed" required; (view.t("It takes the place of the plans named above")) }
                 }
                 p.muted { (view.t("From then on the plan is frozen: it cannot be edited or deleted, only suspended or terminated.")) }
                 div.actions {
-                    button.main disabled[!run.refused.is_empty()] { (view.t("Activate Plan")) }
+                    @if run.refused.is_empty() { button.main { (view.t("Activate Plan")) } }
+                    @else { a.button.main href={ (path) "/edit" } { (view.t("Edit")) } }
                     a.button href=(path) { (view.t("Not now")) }
                 }
             }
@@ -111,7 +112,7 @@ async fn termination(console: &Console, view: &View, id: PlanId, wrong: Option<&
     Ok(step(view, &plan, "Terminate the plan").status(status).show(html! {
         form.card method="post" action={ (path) "/terminate" } {
             (view.csrf())
-            p { (view.f("Terminating is final. {0} devices that have not confirmed fail; {1} that are being upgraded finish.", &[&number(figures.not_upgraded + rest), &number(figures.upgrading)])) }
+            p { (view.f("Terminating is final. Devices that have not confirmed, and fail: {0}. Devices at work, which finish: {1}.", &[&number(figures.not_upgraded + rest), &number(figures.upgrading)])) }
             (field(&view.f("Type the plan's name, {0}, to confirm", &[&plan.settings.name]), "confirm", "", wrong.map(str::to_owned), html! {
                 input #confirm name="confirm" required autocomplete="off" spellcheck="false";
             }))

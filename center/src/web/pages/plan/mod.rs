@@ -100,6 +100,10 @@ fn page(
             @if seen.plan.state == PlanState::Saved {
                 p.note { (view.t("The plan is saved: it can be edited, and no device knows of it. Activate it to offer it to devices; from then on it is frozen.")) }
             }
+            @let settings = settings::list(view, &seen.plan, &seen.packages, seen.listed());
+            @if seen.plan.state == PlanState::Saved {
+                section { h2 { (view.t("Settings")) } (settings) }
+            } @else {
             div.board {
                 div {
                     div #figures { (part("figures")) }
@@ -107,9 +111,8 @@ fn page(
                     div #waiting { (part("waiting")) }
                     div #reasons { (part("reasons")) }
                 }
-                section { h2 { (view.t("Settings")) } (settings::list(view, &seen.plan, &seen.packages)) }
+                section { h2 { (view.t("Settings")) } (settings) }
             }
-            @if seen.plan.state != PlanState::Saved {
                 section {
                     h2 { (view.t("Devices that were offered it")) @if let Some(state) = wanted.state { ": " (view.t(upgrade_word(state))) } }
                     div #devices { (part("devices")) }

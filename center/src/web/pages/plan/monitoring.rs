@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::Wanted;
 use crate::api::error::ApiError;
 use crate::rules::device_status::DeviceStatus;
-use crate::rules::plan::PlanState;
+use crate::rules::plan::{Mode, PlanState};
 use crate::rules::progress::UpgradeState;
 use crate::store::{Package, PackageId, Plan, PlanDevice, PlanId};
 use crate::web::Console;
@@ -61,6 +61,11 @@ impl Monitoring {
 
     pub fn path(&self) -> String {
         format!("/plans/{}", self.plan.id.0)
+    }
+
+    /// Devices on the plan's lists, once they are counted.
+    pub fn listed(&self) -> Option<[u64; 2]> {
+        self.figures.as_ref().map(|counted| counted.listed)
     }
 
     fn size_of(&self, component: &crate::rules::ComponentNo) -> Option<u64> {
@@ -125,11 +130,11 @@ impl Monitoring {
                 @if shown.is_empty() { p.muted { (view.t("No device waits for this plan.")) } }
                 @else {
                     @if blocked.examined < blocked.devices { p.muted { (view.f("An estimate: {0} of {1} devices were looked at.", &[&number(blocked.examined), &number(blocked.devices)])) } }
-                    (table(view.t("Where its devices stand, and why they wait"), &[view.t("Devices"), view.t("Condition"), view.t("May change"), view.t("For example")], html! {
+                    (table(view.t("Where its devices stand, and why they wait"), &[view.t("Condition"), view.t("Devices"), view.t("May change"), view.t("For example")], html! {
                         @for each in shown {
                             tr {
-                                td.number { (number(each.devices)) }
                                 th scope="row" { (explain::condition(view, each.condition)) }
+                                td.number { (number(each.devices)) }
                                 td { @match each.status.as_ref().and_then(DeviceStatus::may_change) {
                                     Some(at) => { (view.time_in(zone, at)) ", " (view.away(at)) }
                                     None => span.muted { (view.t("by an event")) },
@@ -181,6 +186,7 @@ impl Monitoring {
             let text = match self.plan.state {
                 PlanState::Saved => return html! {},
                 _ if !wanted.is_all() => view.t("No device of the plan is in this state for this reason now."),
+                _ if self.plan.settings.mode == Mode::Manual => view.t("A device is offered it once its end user has confirmed."),
                 _ => view.t("No device was offered the plan yet. Devices are offered it when they come online, at the next 10-minute mark, or when they ask."),
             };
             return html! { p.muted { (text) } };
@@ -190,7 +196,7 @@ impl Monitoring {
             view.t("Device"),
             view.t("State"),
             view.t("Components"),
-            view.t("Attempts"),
+            view.t("Failed attempts"),
             view.t("Reason"),
             view.t("Last change"),
         ];

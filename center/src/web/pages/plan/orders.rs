@@ -19,7 +19,7 @@ use crate::web::view::View;
 pub(super) fn outcome(view: &View, ordered: &Ordered) -> Markup {
     html! {
         div.said role="status" {
-            p { (view.f("Done for {0} devices.", &[&ordered.done])) }
+            p { (view.f("Devices done: {0}.", &[&ordered.done])) }
             @if !ordered.not_done.is_empty() {
                 p { (view.f("Nothing was done for {0}:", &[&ordered.not_done.len()])) }
                 ul { @for left in ordered.not_done.iter().take(20) { li { span.mono { (left.device) } ": " (left.reason) } } }

@@ -7,7 +7,12 @@ use crate::store::{Package, Plan};
 use crate::web::view::{View, number};
 
 /// Every setting that a plan has, by the seeds' names.
-pub(super) fn list(view: &View, plan: &Plan, packages: &[Option<Package>]) -> Markup {
+pub(super) fn list(
+    view: &View,
+    plan: &Plan,
+    packages: &[Option<Package>],
+    listed: Option<[u64; 2]>,
+) -> Markup {
     let settings = &plan.settings;
     let strategy = &settings.strategy;
     let zone = &settings.time_zone;
@@ -26,6 +31,10 @@ pub(super) fn list(view: &View, plan: &Plan, packages: &[Option<Package>]) -> Ma
                 } }
                 @if settings.components.is_empty() { (view.t("none selected")) }
             }
+            @if let Some([white, black]) = listed {
+                dt { (view.t("Whitelist")) } dd { @if white > 0 { (view.f("{0} devices alone", &[&number(white)])) } @else { (view.t("every device of the product")) } }
+                @if black > 0 { dt { (view.t("Blacklist")) } dd { (view.f("not {0} devices", &[&number(black)])) } }
+            }
             dt { (view.t("Upgrade Mode")) } dd {
                 @match settings.mode { Mode::Silent => (view.t("Silent Upgrade")), Mode::Manual => (view.t("Manual Upgrade")) } ", "
                 @match settings.push { Push::Actively => (view.t("Push actively")), Push::OnRequest => (view.t("On request only")) }
@@ -40,6 +49,7 @@ pub(super) fn list(view: &View, plan: &Plan, packages: &[Option<Package>]) -> Ma
                 @match settings.end { Some(at) => (view.time_in(zone, at)), None => (view.t("no end")) }
             }
             dt { (view.t("Number of retries")) } dd { (strategy.retries) }
+            dt { (view.t("After a refusal, min")) } dd { (strategy.refusal_delay) }
             @if let Some(rsrp) = strategy.min_rsrp { dt { (view.t("Lowest RSRP, dBm")) } dd { (rsrp) } }
             @if let Some(battery) = strategy.min_battery { dt { (view.t("Minimum battery, %")) } dd { (battery) } }
             @if let Some(first) = strategy.first_devices { dt { (view.t("First so many devices, then the rest")) } dd { (number(first)) } }
