@@ -119,3 +119,54 @@ test("what was entered is kept when the session ends in the middle of a form", a
   quiet(page);
   await page.context().close();
 });
+
+test("a form that was begun before another sign-in is sent once more, and does nothing by itself", async () => {
+  const page = await visit(chrome, center);
+  await signIn(page, center);
+  await page.goto("/products/new");
+  await page.fill("#name", "Begun before");
+  await page.fill("#key", "p4begun");
+  const other = await page.context().newPage();
+  await other.context().clearCookies({ name: "quecota_session" });
+  await signIn(other, center);
+  await page.click('button:text-is("Create")');
+  assert.match(await text(page, "main"), /Send the form once more/);
+  assert.equal((await page.request.get("/products/p4begun")).status(), 404);
+  await page.click('text="Send it again"');
+  assert.match(await text(page, "main"), /p4begun/);
+  quiet(page);
+  await page.context().close();
+});
+
+test("a package that was to be sent when the session ended: its form is there again, with scripts and without", async () => {
+  const file = center.file("kept.bin", 100);
+  const page = await visit(chrome, center);
+  await signIn(page, center);
+  const begun = async (page) => {
+    await page.goto(`/packages/new?product=${PRODUCT}`);
+    await page.fill("#name", "kept");
+    await page.fill("#target", "2");
+    await page.setInputFiles("#file", file);
+    await page.context().clearCookies({ name: "quecota_session" });
+    await page.click('text="Add the package"');
+  };
+  await begun(page);
+  await page.waitForSelector("#file-fault >> text=Your session is over");
+  const other = await page.context().newPage();
+  await signIn(other, center);
+  await page.click('text="Add the package"');
+  await page.waitForURL(/\/packages\/\d+\?said=added/);
+  quiet(page);
+  await page.context().close();
+
+  const plain = await visit(chrome, center, { javaScriptEnabled: false });
+  await signIn(plain, center);
+  await begun(plain);
+  await plain.fill("#name", "admin");
+  await plain.fill("#password", "correct horse battery staple");
+  await plain.click("form.card button.main");
+  assert.equal(await plain.inputValue("#name"), "kept");
+  assert.equal(await plain.inputValue("#target"), "2");
+  quiet(plain);
+  await plain.context().close();
+});

@@ -3,48 +3,107 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { AxeBuilder } from "@axe-core/playwright";
-import { Center, browser, signIn, visit } from "./center.mjs";
+import axe from "axe-core";
+import { CHOSEN, Center, browser, signIn, visit } from "./center.mjs";
 import { fill } from "./fleet.mjs";
-import { PAGES, VIEWS } from "./pages.mjs";
+import { EMPTY_PAGES, LANGUAGES, LOOKS, PAGES, PAGES_OF_A_VIEWER, STEPS, wear } from "./pages.mjs";
 
 const LARGEST = 150 * 1024;
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
-let center;
+let filled;
+let empty;
 let chrome;
 before(async () => {
-  [center, chrome] = await Promise.all([Center.start(), browser()]);
-  await fill(center);
+  [filled, empty, chrome] = await Promise.all([Center.start(), Center.start(), browser()]);
+  filled.admin = CHOSEN;
+  await fill(filled);
 });
 after(async () => {
   await chrome?.close();
-  center?.stop();
+  filled?.stop();
+  empty?.stop();
 });
 
-for (const view of VIEWS) {
-  test(`every page, ${view.locale}, ${view.colorScheme}, ${view.viewport.width} px`, async () => {
-    const page = await visit(chrome, center, { ...view, reducedMotion: "reduce" });
-    await signIn(page, center);
+/** What is wrong with the page as it stands, in every look. */
+async function faults(page, name) {
+  const wrong = [];
+  await page.evaluate(axe.source);
+  for (const look of LOOKS) {
+    await wear(page, look);
+    const of = `${name}, ${look.colorScheme}, ${look.width} px`;
+    const out = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    if (out > 0) wrong.push(`${of}: sticks out by ${out} px`);
+    for (const found of await page.evaluate(violations, RULES)) wrong.push(`${of}: ${found}`);
+  }
+  return wrong;
+}
+
+/** Runs in the page. */
+async function violations(rules) {
+  const { violations } = await window.axe.run({ runOnly: { type: "tag", values: rules }, resultTypes: ["violations"] });
+  return violations.map(({ id, nodes }) => {
+    const named = nodes.slice(0, 2).map((node) => `${node.html} ${node.any?.[0]?.message ?? ""}`);
+    return `${id}: ${named.join(" | ")}`;
+  });
+}
+
+const assets = new Map();
+
+/** Loads a page; what is wrong with it. */
+async function opened(page, path, allowed) {
+  const answer = await page.goto(path);
+  assert.ok(allowed.includes(answer.status()), `${path}: ${answer.status()}`);
+  let size = (await answer.body()).length;
+  for (const address of await page.evaluate(linked)) {
+    if (!assets.has(address)) assets.set(address, (await (await page.request.get(address)).body()).length);
+    size += assets.get(address);
+  }
+  const tooLarge = size > LARGEST ? [`${path}: ${size} bytes with what it links to`] : [];
+  return [...tooLarge, ...await faults(page, path)];
+}
+
+const troubles = (page) => page.troubles.filter((trouble) => !/status of 404/.test(trouble));
+
+for (const locale of LANGUAGES) {
+  test(`every page, ${locale}`, async () => {
+    const page = await visit(chrome, filled, { locale });
+    await signIn(page, filled);
     const wrong = [];
-    const assets = new Map();
-    for (const path of PAGES) {
-      const answer = await page.goto(path);
-      assert.ok([200, 404].includes(answer.status()), `${path}: ${answer.status()}`);
-      let size = (await answer.body()).length;
-      for (const address of await page.evaluate(linked)) {
-        if (!assets.has(address)) assets.set(address, (await (await page.request.get(address)).body()).length);
-        size += assets.get(address);
-      }
-      if (size > LARGEST) wrong.push(`${path}: ${size} bytes with what it links to`);
-      const out = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      if (out > 0) wrong.push(`${path}: sticks out by ${out} px`);
-      const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]).analyze();
-      for (const { id, nodes } of violations) {
-        wrong.push(`${path}: ${id}: ${nodes.slice(0, 2).map((node) => `${node.html} ${node.any?.[0]?.message ?? ""}`).join(" | ")}`);
-      }
+    for (const path of PAGES) wrong.push(...await opened(page, path, [200, 404]));
+    assert.deepEqual([...wrong, ...troubles(page)], []);
+    await page.context().close();
+  });
+
+  test(`what forms say, ${locale}`, async () => {
+    const page = await visit(chrome, filled, { locale });
+    await signIn(page, filled);
+    const wrong = [];
+    for (const [name, go] of STEPS) {
+      await go(page, filled);
+      wrong.push(...await faults(page, name));
     }
-    const troubles = page.troubles.filter((trouble) => !/status of 404/.test(trouble));
-    assert.deepEqual([...wrong, ...troubles], []);
+    assert.deepEqual([...wrong, ...troubles(page)], []);
+    await page.context().close();
+  });
+
+  test(`the pages of a viewer, ${locale}`, async () => {
+    const page = await visit(chrome, filled, { locale });
+    const { name, password } = filled.viewer;
+    filled.passwords = { [name]: password };
+    await signIn(page, filled, name);
+    const wrong = [];
+    for (const path of PAGES_OF_A_VIEWER) wrong.push(...await opened(page, path, [200, 403]));
+    assert.deepEqual([...wrong, ...troubles(page)], []);
+    await page.context().close();
+  });
+
+  test(`an empty center, ${locale}`, async () => {
+    const page = await visit(chrome, empty, { locale });
+    const wrong = await opened(page, "/sign-in", [200]);
+    await signIn(page, empty);
+    for (const path of EMPTY_PAGES) wrong.push(...await opened(page, path, [200]));
+    assert.deepEqual([...wrong, ...troubles(page)], []);
     await page.context().close();
   });
 }
@@ -55,8 +114,8 @@ function linked() {
 }
 
 test("style sheet and scripts are fetched once and kept", async () => {
-  const page = await visit(chrome, center);
-  await signIn(page, center);
+  const page = await visit(chrome, filled);
+  await signIn(page, filled);
   for (const address of await page.evaluate(linked)) {
     const answer = await page.request.get(address);
     assert.match(answer.headers()["cache-control"], /immutable/, address);

@@ -56,6 +56,13 @@ export async function fill(center, size = 2) {
   center.devices(OTHER, OTHER_SECRET, weather);
   await eventually("devices upgraded", () => JSON.parse(run("plan", "show", "Autumn 2026", "--json")).devices.upgraded >= 6 * size);
   await eventually("devices failed", () => JSON.parse(run("plan", "show", "Autumn 2026", "--json")).devices.failed >= size);
+  // A verification that fails, and two devices with one key.
+  run("package", "verify", "3", "--device", "861200000000000");
+  const double = { key: "862000000000000", script: "component STM32 2_0_0\n" };
+  center.devices(PRODUCT, SECRET, double);
+  center.devices(PRODUCT, SECRET, double);
+  await eventually("the failed verification", () => JSON.parse(run("package", "show", "3", "--json")).verified === "failed");
+  await eventually("two devices with one key", () => JSON.parse(run("why", PRODUCT, double.key, "--json")).taken_over !== null);
   await eventually("the other product's device", () => /wx-berlin/.test(run("device", "list", "--product", OTHER)));
 }
 

@@ -65,13 +65,13 @@ test("from an empty center to an upgraded device, with the pages alone", async (
   await page.goto("/packages/1");
   await page.click(`text="Create an Upgrade Plan"`);
   await page.fill("#name", "Autumn");
-  await page.waitForSelector("#preview >> text=devices are offered it now");
-  assert.match(await text(page, "#preview"), /^1 devices are offered it now[\s\S]*1 No Update Required/);
+  await page.waitForSelector("#preview >> text=offered it now");
+  assert.match(await text(page, "#preview"), /^1 device is offered it now[\s\S]*1 No Update Required/);
   await page.click("button:text-is('Save')");
   await page.waitForURL(/\/plans\/1/);
   assert.match(await text(page, "main"), /no device knows of it/);
   await page.click(`text="Activate Plan"`);
-  assert.match(await text(page, "main"), /1 devices are offered it now/);
+  assert.match(await text(page, "main"), /1 device is offered it now/);
   await page.click("button:text-is('Activate Plan')");
   await page.waitForURL(/\/plans\/1\?said=activated/);
 
@@ -127,7 +127,7 @@ test("a failure is found, explained and tried again, and the monitoring shows it
   await page.goto(`/plans/${number}?state=upgrade_failed`);
   await page.check("input[value='860000000000009']");
   await page.click(`text="Try the chosen ones again"`);
-  await page.waitForSelector("text=Done for 1 devices.");
+  await page.waitForSelector("text=Devices done: 1.");
   await page.goto(`/plans/${number}/devices/860000000000009`);
   await page.waitForSelector("#state >> text=Upgraded");
   failing.kill();
@@ -211,6 +211,22 @@ test("a device is forbidden, refused, allowed again, and deleted by its key", as
   await page.context().close();
 });
 
+test("two devices with one key are named on the fleet, and the device's page has when it was online", async () => {
+  const page = await visit(chrome, center);
+  await signIn(page, center);
+  const both = [1, 2].map(() => center.devices(PRODUCT, SECRET, { key: "860000000000088" }));
+  await page.goto("/");
+  // The fleet follows by itself.
+  await page.waitForSelector("#decisions >> text=860000000000088");
+  assert.match(await text(page, "#decisions"), /Two devices with one key\?[\s\S]*\d+ connections took over one another/);
+  await page.click("#decisions >> text=860000000000088");
+  await page.waitForSelector("#connections tbody tr >> nth=3");
+  assert.match(await text(page, "main"), /Two devices with one key\?/);
+  for (const device of both) device.kill();
+  quiet(page);
+  await page.context().close();
+});
+
 test("Chinese by the browser's language and by the switch", async () => {
   const page = await visit(chrome, center, { locale: "zh-CN" });
   await page.goto("/sign-in");
@@ -256,7 +272,7 @@ test("without scripts everything but the live updates works", async () => {
   await page.fill("#whitelist", "");
   await page.setInputFiles("input[name=whitelist_file]", csv("IMEI,place\n860000000000001,hall\n"));
   await page.click(`text="Show what it would do"`);
-  assert.match(await text(page, "#preview"), /devices are offered it now/);
+  assert.match(await text(page, "#preview"), /offered it now/);
   assert.equal(await page.inputValue("#name"), "Plain");
   assert.match(await page.inputValue("#whitelist"), /860000000000001/);
   await page.click("button:text-is('Save')");
