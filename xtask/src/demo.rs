@@ -411,6 +411,11 @@ impl Center {
         Ok(said)
     }
 
+    /// The same without showing it: it is tried until it works.
+    pub fn quiet(&self, words: &[&str]) -> Outcome<String> {
+        output(&mut self.command(words))
+    }
+
     pub fn stop(self) {
         self.server.stop("TERM");
     }

@@ -19,6 +19,7 @@ mod deny;
 mod firmware;
 mod fuzz;
 mod incidents;
+mod machine;
 mod postgres;
 mod process;
 mod setup;
