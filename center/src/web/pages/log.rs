@@ -15,6 +15,7 @@ use crate::web::view::{View, bytes};
 fn kind_word(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "bootstrap" => "Registered",
+        "bootstrap_again" => "Registered again",
         "forbidden" => "Forbidden",
         "allowed" => "Allowed again",
         "taken over" => "Taken over",
@@ -110,8 +111,9 @@ fn named(view: &View, name: &str, value: &Value) -> Markup {
             html! { a href={ "/packages/" (package) } { (view.f("version package {0}", &[&package])) } }
         }
         ("bytes", Some(count)) => html! { span.value { b { (bytes(u64::try_from(count).unwrap_or(0))) } } },
-        ("next", Some(at)) => {
-            html! { span.value { (view.t("next attempt")) " " b { (view.second(Millis(at))) } } }
+        ("next" | "since", Some(at)) => {
+            let word = if name == "next" { view.t("next attempt") } else { view.t("since") };
+            html! { span.value { (word) " " b { (view.second(Millis(at))) } } }
         }
         ("window", _) => match (value["from"].as_i64(), value["until"].as_i64()) {
             (Some(from), Some(until)) => {

@@ -105,6 +105,8 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("Nothing was said yet.", "暂无日志。"),
     ("{0} times, last {1}", "{0} 次，最近 {1}"),
     ("Registered", "注册"),
+    ("Registered again", "再次注册"),
+    ("since", "自"),
     ("Offer", "下发"),
     ("Status", "状态"),
     ("Decision", "决定"),
