@@ -22,8 +22,6 @@ const PICTURES = [
   ["plan", "/plans/1", WIDE],
   ["plan-form", `/plans/new?product=${PRODUCT}&package=1`, WIDE],
   ["device", `/products/${PRODUCT}/devices/861400000000000`, WIDE],
-  ["settings", "/settings", WIDE],
-  ["webhooks", "/webhooks", WIDE],
   ["component-details", "/plans/1/devices/861200000000000", DARK],
   ["narrow-chinese", "/products/p2weather/devices/wx-berlin-rooftop-00000000000001", NARROW],
 ];
