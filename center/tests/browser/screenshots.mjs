@@ -17,7 +17,6 @@ const DARK = { ...WIDE, colorScheme: "dark" };
 
 const PICTURES = [
   ["fleet", "/", WIDE],
-  ["packages", "/packages", WIDE],
   ["verification", "/verifications/1", WIDE],
   ["plan", "/plans/1", WIDE],
   ["plan-form", `/plans/new?product=${PRODUCT}&package=1`, WIDE],

@@ -112,7 +112,7 @@ pub async fn list(State(console): State<Console>, view: View, RawQuery(query): R
                         @let content = &package.content;
                         tr {
                             th scope="row" { a href={ "/packages/" (package.id.0) } { (content.name) } " " span.muted { "#" (package.id.0) } }
-                            td { (content.component) }
+                            td.mono { (content.component) }
                             td { (view.t(type_word(&content.kind))) }
                             td.mono { (maybe(content.kind.source().map(|source| source.as_str()))) }
                             td.mono { (content.target) }
