@@ -55,6 +55,16 @@ pub fn check() -> Outcome {
     upgrades(1, seed)
 }
 
+/// The stack of each part of a whole upgrade on a Cortex-M3, in bytes, by name.
+pub fn painted() -> Outcome<BTreeMap<String, u32>> {
+    run_command(&mut cargo(&["build", "--locked", "--package", "quecota-center"]))?;
+    let board = &BOARDS[0];
+    let built = board.build()?;
+    let mut upgrade = Upgrade::begin(board, &built)?;
+    upgrade.end()?;
+    upgrade.compare(0)
+}
+
 fn any_seed() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos().into()
 }
@@ -139,7 +149,7 @@ impl<'b> Upgrade<'b> {
             return fail(format!("{} ended before its power was cut", self.board.name));
         }
         self.end()?;
-        self.compare(done)
+        self.compare(done).map(drop)
     }
 
     /// Lets the board finish its upgrade. When the last cut fell behind the end of it, the firmware knows of none, and goes on.
@@ -236,8 +246,8 @@ impl<'b> Upgrade<'b> {
         self.folder.path().join("flash.bin")
     }
 
-    /// What the board runs, against what was uploaded; what the center says; the figures.
-    fn compare(self, cuts: usize) -> Outcome {
+    /// What the board runs, against what was uploaded; what the center says; the figures, which it gives.
+    fn compare(self, cuts: usize) -> Outcome<BTreeMap<String, u32>> {
         let (uploaded, flash) = (read(&self.built.join("firmware-2_0_0.bin"))?, read(&self.flash())?);
         if !flash.starts_with(&uploaded) {
             return fail(format!("{} has another firmware than the package", self.board.name));
@@ -257,7 +267,7 @@ impl<'b> Upgrade<'b> {
             }
         }
         self.center.stop();
-        Ok(())
+        Ok(self.stacks)
     }
 }
 

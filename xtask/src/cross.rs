@@ -33,7 +33,7 @@ fn build_with(name: &str, folder: &str, options: &[&str]) -> Outcome<std::path::
 }
 
 /// Bytes of a stripped program for 32-bit ARM under Linux, with the library's own platform in it.
-pub fn arm_linux_program() -> Outcome<u64> {
+pub fn arm_linux_program() -> Outcome<u32> {
     setup::rust_target(ARM_LINUX)?;
     let folder = build_with(
         "armv7-linux",
@@ -42,9 +42,8 @@ pub fn arm_linux_program() -> Outcome<u64> {
     )?;
     let stripped = folder.join("minimal.stripped");
     run(Command::new("arm-linux-gnueabihf-strip").arg("-o").arg(&stripped).arg(folder.join("minimal")))?;
-    std::fs::metadata(&stripped)
-        .map(|file| file.len())
-        .map_err(|error| format!("{}: {error}", stripped.display()))
+    let file = std::fs::metadata(&stripped).map_err(|error| format!("{}: {error}", stripped.display()))?;
+    u32::try_from(file.len()).map_err(|_| format!("{} has more than 4 GB", stripped.display()))
 }
 
 /// Programs for 32-bit ARM, among them every function by either header: built, linked and run under qemu.

@@ -18,11 +18,13 @@ mod demo_scale;
 mod deny;
 mod firmware;
 mod fuzz;
+mod image;
 mod incidents;
 mod machine;
 mod postgres;
 mod process;
 mod setup;
+mod size;
 mod stack;
 mod test;
 mod throttled_proxy;
@@ -51,8 +53,10 @@ cargo xtask bench console   how soon the console's pages are there, with a plan 
 cargo xtask bench center   what a center does in a second for two hundred devices at once, into docs/figures.md
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask deny      licences, sources and known faults of what the programs are built from
-cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4; --write puts them into docs/port.md;
-                      --all: with each feature alone and with none, and on every other target, too
+cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4, beside what they are to be; with names of rows
+                      (native, application, lite, core, device, init, linux ...) these alone, which is quicker;
+                      --all: with each feature alone and with none, and on every other target; --write: into
+                      docs/sizes.md
 cargo xtask headers   writes the C headers in include/ from the sources
 ";
 
@@ -88,13 +92,12 @@ fn command(words: &[&str]) -> Outcome {
         ["bench", "center"] => bench_center::run(),
         ["bench", "console"] => bench_console::run(),
         ["deny"] => deny::check(),
-        ["size"] | ["size", "--write"] => {
-            setup::packages(&[setup::FIRMWARE])?;
-            firmware::sizes(words.len() > 1)
-        }
-        ["size", "--all"] => {
-            setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::TARGETS, setup::LONG])?;
-            firmware::sizes_of_all()
+        ["size", words @ ..] => {
+            setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::BOARD, setup::LONG])?;
+            match words {
+                ["--all"] | ["--all", "--write"] => size::all(words.len() > 1),
+                rows => size::print(rows),
+            }
         }
         // build.rs makes them.
         ["headers"] => process::run(
