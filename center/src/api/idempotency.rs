@@ -19,8 +19,6 @@ use crate::clock::Millis;
 pub(super) const HEADER: &str = "idempotency-key";
 /// Longest key.
 pub(super) const KEY_MAX: usize = 255;
-/// How long an answer is kept.
-const KEPT: Millis = Millis::hours(24);
 /// Longest answer that is kept.
 const ANSWER_MAX: usize = 1024 * 1024;
 
@@ -62,11 +60,7 @@ pub(super) async fn begin(
         ChaCha20Poly1305::new(&Key::from(secret))
     };
     let now = api.engine.clock().now();
-    let mut writer = api.engine.store().write().await?;
-    writer.forget_requests(now - KEPT).await?;
-    let known = writer.begin_request(&digest, &fingerprint, now).await?;
-    writer.commit().await?;
-    let Some(known) = known else {
+    let Some(known) = api.engine.begin_request(&digest, &fingerprint, now).await? else {
         let once = Once { api: api.clone(), digest, seal: sealed_at(now) };
         return Ok(Begun::New(request, Some(Box::new(once))));
     };
@@ -106,17 +100,12 @@ impl Once {
             Ok(body) => body,
             Err(error) => return Err(ApiError::internal(&error)),
         };
-        let mut writer = self.api.engine.store().write().await?;
         // Each key seals one answer, so its nonce is not used twice.
         let sealed = self.seal.encrypt(&Nonce::default(), body.as_ref());
-        match sealed.ok().filter(|_| parts.status.is_success()) {
-            Some(sealed) => {
-                let answer = Base64::encode_string(&sealed);
-                writer.keep_answer(&self.digest, i64::from(parts.status.as_u16()), &answer).await?;
-            }
-            None => writer.forget_request(&self.digest).await?,
-        }
-        writer.commit().await?;
+        let sealed = sealed.ok().filter(|_| parts.status.is_success());
+        let answer = sealed.map(|sealed| Base64::encode_string(&sealed));
+        let answer = answer.as_deref().map(|answer| (i64::from(parts.status.as_u16()), answer));
+        self.api.engine.end_request(&self.digest, answer).await?;
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 }

@@ -12,6 +12,7 @@ mod device_transaction;
 mod dry_run;
 mod evaluation;
 mod import;
+mod kept_answers;
 mod manual;
 mod message;
 mod offer;

@@ -1,0 +1,35 @@
+//! Requests that may be sent again, with the answers that are kept for them.
+
+use super::transaction::transact;
+use super::{Engine, Result};
+use crate::clock::Millis;
+use crate::store::KeptAnswer;
+
+/// How long an answer is kept.
+const KEPT: Millis = Millis::hours(24);
+
+impl Engine {
+    /// Notes that a request begins; gives what is known of it if it began before.
+    pub async fn begin_request(
+        &self,
+        digest: &str,
+        fingerprint: &str,
+        now: Millis,
+    ) -> Result<Option<KeptAnswer>> {
+        transact!(self, |store| {
+            store.forget_requests(now - KEPT).await?;
+            Ok(store.begin_request(digest, fingerprint, now).await?)
+        })
+    }
+
+    /// Keeps the answer of a request that has begun, as status and sealed body; none: the request had no effect.
+    pub async fn end_request(&self, digest: &str, answer: Option<(i64, &str)>) -> Result<()> {
+        transact!(self, |store| {
+            match answer {
+                Some((status, sealed)) => store.keep_answer(digest, status, sealed).await?,
+                None => store.forget_request(digest).await?,
+            }
+            Ok(())
+        })
+    }
+}
