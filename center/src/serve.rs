@@ -28,7 +28,7 @@ use crate::disk::{Disk, DiskError};
 use crate::engine::{Engine, EngineError};
 use crate::http::{self, Port};
 use crate::log::{self, LogWriter};
-use crate::packages::download::Downloads;
+use crate::packages::download::{Downloads, NoRedirect, check_redirects};
 use crate::packages::object_store::{ObjectError, Objects};
 use crate::packages::signature::{PublicUrl, Signer, UrlKeys};
 use crate::peer::{Network, Proxies};
@@ -313,11 +313,9 @@ pub enum ServeError {
     /// The object store.
     #[error(transparent)]
     Objects(#[from] ObjectError),
-    /// Packages in a folder have no URL of their own.
-    #[error(
-        "--presigned with --packages {0:?}: only an S3 store, s3://BUCKET/PREFIX, answers downloads itself"
-    )]
-    Presigned(String),
+    /// Devices cannot be sent to the object store.
+    #[error("--presigned: {0}")]
+    Presigned(#[from] NoRedirect),
     /// The database.
     #[error("database: {0}")]
     Store(#[from] StoreError),
@@ -474,8 +472,8 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     }
     let (store, metrics) = (engine.store().clone(), engine.metrics().clone());
     metrics.lost_lines_of(move || log.lost());
-    if options.presigned && !objects.presigns() {
-        return Err(ServeError::Presigned(options.packages.clone().unwrap_or_default()));
+    if options.presigned {
+        check_redirects(&objects, &public).await?;
     }
     let downloads = Downloads {
         objects: objects.clone(),

@@ -1,5 +1,6 @@
 //! End to end: the examples of `c-examples`, built by CMake against `libquecota.a`, upgraded by plans of the real center.
 
+mod s3_server;
 mod support;
 
 use std::fs;
@@ -7,6 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use s3_server::S3;
 use support::{Center, Process, eventually, free_port};
 
 const PRODUCT: &str = "p1test";
@@ -230,6 +232,49 @@ fn the_minimal_example_writes_the_image_that_was_uploaded() {
     assert_eq!(lines.last().map(String::as_str), Some("upgraded"), "{lines:#?}");
     assert!(fs::read(&flash).unwrap() == image, "the flash holds other bytes than the package");
     eventually("the device upgrade upgraded", || is_upgraded(&center).then_some(()));
+}
+
+/// The platform of Linux and one with libcurl, at a store that signs with temporary credentials.
+#[test]
+fn both_platforms_follow_the_center_to_the_store_by_a_long_address() {
+    let s3 = S3::start();
+    let image = image(300_000);
+    let examples: [fn(&Path, &Center); 2] = [
+        |folder, center| {
+            let server = format!("mqtt://{}", center.mqtt);
+            let flash = folder.join("flash.bin");
+            run(folder, "minimal", &[&server, PRODUCT, SECRET, flash.to_str().unwrap()]);
+        },
+        |folder, center| {
+            let mut device = custom_transport(folder, &format!("mqtt://{}", center.mqtt), &[]);
+            let said = Said::by(&mut device);
+            assert!(device.finish().success(), "{:#?}", said.rest());
+        },
+    ];
+    for example in examples {
+        let folder = tempfile::tempdir().unwrap();
+        let center = Center::start_with(&folder.path().join("center"), |command| {
+            command.args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--presigned"]);
+            command.args(["--packages", &s3.place("examples")]).envs(s3.environment());
+            // 1344 characters in the URL.
+            command.env("AWS_SESSION_TOKEN", "token/+=".repeat(96));
+        });
+        activate_plan(&center, folder.path(), &[("STM32", "mcu", &image)]);
+        example(folder.path(), &center);
+        assert!(fs::read(folder.path().join("flash.bin")).unwrap() == image, "other bytes than the package");
+        eventually("the device upgrade upgraded", || is_upgraded(&center).then_some(()));
+        // The center has sent none of the bytes.
+        let token = fs::read_to_string(center.data.join("token")).unwrap();
+        let asked = ureq::get(format!("http://{}/metrics", center.http))
+            .header("Authorization", format!("Bearer {}", token.trim()));
+        let figures = asked.call().unwrap().body_mut().read_to_string().unwrap();
+        let figure = |name: &str| {
+            let line = figures.lines().find_map(|line| line.strip_prefix(name));
+            line.map_or(0, |figure| figure.trim().parse::<u64>().unwrap())
+        };
+        assert_eq!(figure("quecota_download_bytes_total "), 0);
+        assert!(figure("quecota_download_requests_total{status=\"307\"} ") >= 5, "{figures}");
+    }
 }
 
 #[test]

@@ -161,6 +161,13 @@ fn a_quecota_device_is_sent_to_the_store_and_a_vendor_device_is_not() {
     assert_eq!((*vendor_status, nowhere), (206, &None));
     let mut through = agent.get(vendor_url).header("Range", "bytes=100-199").call().unwrap();
     assert_eq!(through.body_mut().read_to_vec().unwrap(), bytes);
+    // Of the one the center knows where it began, of the other one how far it came.
+    for (fetched, sdk) in [(100, "quecota"), (200, "2.9.0")] {
+        eventually(&format!("the progress of {sdk}"), || {
+            let known = format!("component_upgrades WHERE fetched = {fetched}");
+            (cluster.count(&known) == 1).then_some(())
+        });
+    }
 
     // As any URL of the center, it ends with its upgrade.
     drop(urls);
@@ -182,6 +189,23 @@ fn presigned_urls_need_a_store_that_answers() {
         .unwrap();
     let said = String::from_utf8(started.stderr).unwrap();
     assert!(!started.status.success() && said.contains("only an S3 store"), "{said}");
+
+    // Nobody follows from TLS to a store without, or to a longer URL than the library holds.
+    let s3 = S3::start();
+    for (option, more, why) in [
+        ("https://ota.example.org", "", "at an http:// address, and devices do not follow there"),
+        ("http://ota.example.org", "long", "devices follow one of at most 2048"),
+    ] {
+        let mut center = std::process::Command::new(env!("CARGO_BIN_EXE_quecota-center"));
+        center.args(["serve", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--presigned", "--packages"]);
+        center.arg(s3.place("refused")).args(["--public-url", option, "--data"]).arg(folder.path());
+        center.envs(s3.environment());
+        if !more.is_empty() {
+            center.env("AWS_SESSION_TOKEN", more.repeat(500));
+        }
+        let said = String::from_utf8(center.output().unwrap().stderr).unwrap();
+        assert!(said.contains(why), "{said}");
+    }
 }
 
 /// The client of the store is told by the environment, so the test runs itself with one.

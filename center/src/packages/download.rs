@@ -1,6 +1,7 @@
 //! Downloads by signed URL: the answers that a device's HTTP client needs (QUECTHING.md 4.7).
 //!
-//! Status 200 or 206, an exact `Content-Length`, never chunked, never a redirect; the bytes stream from the object store.
+//! Status 200 or 206, an exact `Content-Length`, never chunked, a redirect only where the device follows one; the bytes stream
+//! from the object store.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use tracing::{debug, error, warn};
 
 use super::object_store::{ObjectError, Objects};
 use super::range::{self, Wanted};
-use super::signature::{Token, UrlKeys};
+use super::signature::{PublicUrl, Token, UrlKeys};
 use crate::metrics::Metrics;
 use crate::rules::ComponentNo;
 use crate::rules::component_fsm::is_quecota;
@@ -32,6 +33,42 @@ const PROGRESS_ATTEMPTS: u32 = 60;
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 /// How long a URL of the object store is good: for one request, of 100 MB over a slow line.
 const PRESIGNED: Duration = Duration::from_secs(60 * 60);
+
+/// Longest URL that a device with quecota follows.
+const REDIRECT_MAX: usize = 2048;
+
+/// Why devices cannot be sent to the object store.
+#[derive(Debug, thiserror::Error)]
+pub enum NoRedirect {
+    /// Packages in a folder have no URL of their own.
+    #[error("only an S3 store, --packages s3://BUCKET/PREFIX, answers downloads itself")]
+    Folder,
+    /// A download that begins under TLS stays there.
+    #[error(
+        "the store is at an http:// address, and devices do not follow there from {0}: give AWS_ENDPOINT an https:// \
+         address, or leave --presigned out"
+    )]
+    LeavesTls(String),
+    /// The credentials are part of the URL.
+    #[error(
+        "URLs of the store have {0} characters with these credentials, and devices follow one of at most {REDIRECT_MAX}: \
+         take credentials with a shorter session token or none, or leave --presigned out"
+    )]
+    TooLong(usize),
+    /// The store cannot be asked.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+}
+
+/// Whether devices with quecota can follow where [`Downloads::presigned`] sends them.
+pub async fn check_redirects(objects: &Objects, public: &PublicUrl) -> Result<(), NoRedirect> {
+    let url = objects.presigned(&[0; 32], PRESIGNED).await?.ok_or(NoRedirect::Folder)?;
+    let public = public.to_string();
+    if public.starts_with("https:") && !url.starts_with("https:") {
+        return Err(NoRedirect::LeavesTls(public));
+    }
+    if url.len() > REDIRECT_MAX { Err(NoRedirect::TooLong(url.len())) } else { Ok(()) }
+}
 
 /// What downloads need.
 #[derive(Debug, Clone)]
@@ -91,7 +128,13 @@ impl Downloads {
     }
 
     /// Sends a device to the object store.
-    async fn redirect(&self, content: Content) -> Response {
+    async fn redirect(&self, content: Content, mut progress: Progress, headers: &HeaderMap) -> Response {
+        // The bytes do not come by here. It has what is before those that it asks for.
+        if let Wanted::Part { first, .. } = wanted(content, headers)
+            && first > 0
+        {
+            progress.advance(first);
+        }
         match self.objects.presigned(&content.sha256, PRESIGNED).await {
             Ok(Some(url)) => {
                 (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, url), (CONTENT_LENGTH, "0".to_owned())])
@@ -124,7 +167,7 @@ async fn download(
         Err(_) => Ok(None),
     };
     let response = match found {
-        Ok(Some((content, _, Way::Store))) => downloads.redirect(content).await,
+        Ok(Some((content, progress, Way::Store))) => downloads.redirect(content, progress, &headers).await,
         Ok(Some((content, progress, Way::Center))) => {
             answer(&downloads.objects, content, Some(progress), &method, &headers).await
         }
@@ -165,7 +208,7 @@ enum Way {
     Store,
 }
 
-/// Whether an answer carried any byte.
+/// Whether the device is known to have come further.
 #[derive(Debug, PartialEq, Eq)]
 enum Moved {
     No,
@@ -175,7 +218,11 @@ enum Moved {
 impl Progress {
     fn count(&mut self, bytes: &Bytes) {
         self.metrics.downloaded(bytes.len() as u64);
-        self.reached = self.reached.saturating_add(bytes.len() as u64);
+        self.advance(bytes.len() as u64);
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.reached = self.reached.saturating_add(bytes);
         self.moved = Moved::Yes;
     }
 }
@@ -222,6 +269,18 @@ struct Content {
     size: u64,
 }
 
+impl Content {
+    /// The content is its digest, so the tag is as strong as a tag can be.
+    fn tag(self) -> String {
+        format!("\"{}\"", hex::encode(self.sha256))
+    }
+}
+
+/// What a GET asks for.
+fn wanted(content: Content, headers: &HeaderMap) -> Wanted {
+    asked_range(headers, &content.tag()).map_or(Wanted::Whole, |asked| range::read(asked, content.size))
+}
+
 /// Answers GET and HEAD for one content.
 async fn answer(
     objects: &Objects,
@@ -230,13 +289,8 @@ async fn answer(
     method: &Method,
     headers: &HeaderMap,
 ) -> Response {
-    // The content is its digest, so the tag is as strong as a tag can be.
-    let tag = format!("\"{}\"", hex::encode(content.sha256));
-    let wanted = match asked_range(headers, &tag) {
-        // A range has a meaning for GET only (RFC 9110 14.2).
-        Some(asked) if method == Method::GET => range::read(asked, content.size),
-        _ => Wanted::Whole,
-    };
+    // A range has a meaning for GET only (RFC 9110 14.2).
+    let wanted = if method == Method::GET { wanted(content, headers) } else { Wanted::Whole };
     let (status, first, end) = match wanted {
         Wanted::Whole => (StatusCode::OK, 0, content.size),
         Wanted::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last + 1),
@@ -274,7 +328,7 @@ async fn answer(
             (CONTENT_TYPE, "application/octet-stream".to_owned()),
             (CONTENT_LENGTH, (end - first).to_string()),
             (ACCEPT_RANGES, "bytes".to_owned()),
-            (ETAG, tag),
+            (ETAG, content.tag()),
         ],
         body,
     )

@@ -74,8 +74,19 @@ pub enum ObjectError {
         rule: String,
     },
     /// Any other failure of the object store.
-    #[error("the object store failed: {0}")]
+    #[error("the object store failed: {}", to_its_root(.0))]
     Store(#[source] object_store::Error),
+}
+
+/// The error, and the cause at its root if it keeps that to itself: a name that is not known, a certificate.
+fn to_its_root(error: &object_store::Error) -> String {
+    let text = error.to_string();
+    let causes =
+        std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source());
+    match causes.last().map(ToString::to_string) {
+        Some(root) if !text.contains(&root) => format!("{text}: {root}"),
+        _ => text,
+    }
 }
 
 impl From<object_store::Error> for ObjectError {
@@ -153,12 +164,7 @@ impl Objects {
         self.holds(&Sha256::digest([]).into()).await.map(drop)
     }
 
-    /// Whether the store can answer downloads itself.
-    pub fn presigns(&self) -> bool {
-        self.s3.is_some()
-    }
-
-    /// A URL by which the store itself answers a download of a content, for so long.
+    /// A URL by which the store itself answers a download of a content, for so long; none: it is a folder.
     pub async fn presigned(&self, sha256: &[u8; 32], valid: Duration) -> Result<Option<String>, ObjectError> {
         let Some((s3, prefix)) = &self.s3 else { return Ok(None) };
         let place: Path = prefix.parts().chain(place_of(sha256).parts()).collect();
