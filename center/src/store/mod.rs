@@ -210,7 +210,14 @@ impl Store {
                     })
                 })
         };
-        let pool = options(POSTGRES_CONNECTIONS).connect(url).await?;
+        let pool = match options(POSTGRES_CONNECTIONS).connect(url).await {
+            // A pool says only that it has waited.
+            Err(sqlx::Error::PoolTimedOut) => {
+                let alone = AnyConnection::connect(url).await;
+                return Err(StoreError::unavailable(alone.err().unwrap_or(sqlx::Error::PoolTimedOut)));
+            }
+            pool => pool?,
+        };
         let store = Store {
             backend: Backend::Postgres,
             keys,
@@ -335,6 +342,13 @@ mod tests {
     use sqlx::AssertSqlSafe;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_postgresql_that_refuses_is_said_to_refuse() {
+        let url = "postgres://quecota:hidden@127.0.0.1:1/quecota";
+        let said = Store::connect(url, Keyring::made()).await.err().unwrap().to_string();
+        assert!(said.contains("Connection refused") && !said.contains("hidden"), "{said}");
+    }
 
     /// Plans of SQLite; PostgreSQL has the same indexes.
     #[tokio::test]
