@@ -8,13 +8,13 @@ mod own_postgres;
 mod s3_server;
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cluster::{Cluster, Front, Stops, most_in_flight, runs};
 use haproxy::Haproxy;
-use reference_device::{DeviceRunner, Until};
+use reference_device::{DeviceRunner, TraceEvent, Until};
 use s3_server::S3;
 use support::TIMEOUT;
 
@@ -29,6 +29,45 @@ fn eventually<T>(devices: usize, what: &str, mut ask: impl FnMut() -> Option<T>)
         assert!(Instant::now() < deadline, "{what}: not within {span:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// When each device asked for a plan, and when it was offered which version.
+static HEARD: Mutex<Vec<(String, Instant, Option<String>)>> = Mutex::new(Vec::new());
+
+fn hear(device: &str, event: &TraceEvent) {
+    let offered = match event {
+        TraceEvent::Asked => None,
+        TraceEvent::Offered(plans) => plans.first().map(|plan| plan.target.clone()),
+        _ => return,
+    };
+    HEARD.lock().unwrap().push((device.to_owned(), Instant::now(), offered));
+}
+
+/// How soon a plan to `version`, activated at `begun` at one center, reached these devices of another one, in words.
+fn reach(of: &[&str], version: &str, begun: Instant) -> String {
+    const SOON: Duration = Duration::from_secs(2);
+    let heard = HEARD.lock().unwrap();
+    let (mut soon, mut unasked, mut full) = (Vec::new(), Vec::new(), 0);
+    for device in of {
+        let mut its = heard.iter().filter(|(key, at, _)| key == device && *at >= begun);
+        let (_, offered, _) = its.clone().find(|(.., offer)| offer.as_deref() == Some(version)).unwrap();
+        let asked = its.find(|(.., offer)| offer.is_none()).map_or(*offered, |(_, at, _)| *at).min(*offered);
+        if *offered - begun <= SOON {
+            soon.push(*offered - asked);
+        } else if *offered - asked <= SOON {
+            unasked.push(*offered - asked);
+        } else {
+            full += 1;
+        }
+    }
+    format!(
+        "a plan activated at a was offered to {} of b's {} devices within {SOON:?}; {} asked later (the longest wait for an \
+         answer was {:?}), and {full} had to wait for a place of the plan",
+        soon.len(),
+        of.len(),
+        unasked.len(),
+        soon.iter().chain(&unasked).max().copied().unwrap_or_default()
+    )
 }
 
 fn a_fleet_survives_its_centers(devices: usize) {
@@ -55,7 +94,8 @@ fn a_fleet_survives_its_centers(devices: usize) {
     let limit = in_flight.to_string();
     let options = ["--max-in-flight", &limit, "--retries", "9"];
     let script = cluster::script(devices);
-    let mut runners: Vec<DeviceRunner> = (0..devices).map(|number| cluster.device(number, &script)).collect();
+    let mut runners: Vec<DeviceRunner> =
+        (0..devices).map(|number| cluster.device(number, &script).observed_by(hear)).collect();
     let stop = AtomicBool::new(false);
     let watched = Arc::new(AtomicBool::new(false));
     let watch = most_in_flight(&cluster.server.url(), watched.clone());
@@ -87,7 +127,12 @@ fn a_fleet_survives_its_centers(devices: usize) {
         });
         let reached = begun.elapsed();
 
+        let at_b = cluster.server.ask("SELECT dk FROM devices WHERE center = 'b'");
         let plan = cluster.plan("a", "2", &options);
+        let ago = cluster.server.ask(&format!(
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint - activated_at FROM plans WHERE id = {plan}"
+        ));
+        let activated = Instant::now() - Duration::from_millis(ago.parse().unwrap());
         eventually(devices, "a third of the fleet", || {
             (cluster.upgraded(&plan) >= devices / 3).then_some(())
         });
@@ -95,6 +140,7 @@ fn a_fleet_survives_its_centers(devices: usize) {
         let killed = Instant::now();
         eventually(devices, "the whole fleet", || (cluster.upgraded(&plan) == devices).then_some(()));
         let recovered = killed.elapsed();
+        let reach = reach(&at_b.lines().collect::<Vec<_>>(), "2", activated);
         eventually(devices, "nobody is held by the dead center", || {
             (cluster.held_by("a") == 0).then_some(())
         });
@@ -110,13 +156,13 @@ fn a_fleet_survives_its_centers(devices: usize) {
             cluster.start_center(id);
         }
         eventually(devices, "the whole fleet again", || (cluster.upgraded(&plan) == devices).then_some(()));
-        (held, reached, recovered, cluster.count("upgrade_log"))
+        (held, reached, reach, recovered, cluster.count("upgrade_log"))
     });
     watched.store(true, Ordering::Relaxed);
     let most = watch.join().unwrap();
-    let (held, reached, recovered, lines) = figures;
+    let (held, reached, reach, recovered, lines) = figures;
     println!(
-        "{devices} devices, {} at a and {} at b: an order at a reached b's device in {reached:?}; a was killed at a third, \
+        "{devices} devices, {} at a and {} at b: an order at a reached b's device in {reached:?}; {reach}; a was killed at a third, \
          and all were upgraded {recovered:?} later; at most {most} of {in_flight} in flight; {lines} log lines",
         held.0, held.1
     );

@@ -113,7 +113,8 @@ fn long() -> Outcome {
     let packages =
         ["test", "--package", "test-platform", "--package", "quecota-center", "--locked", "--no-fail-fast"];
     let mut tests = cargo(&packages);
-    let outcome = run_command(tests.args(["--", "--ignored", "--nocapture"]).env(FIGURES, &counted));
+    tests.env("QUECOTA_TEST_S3", setup::s3_server()?).env(FIGURES, &counted);
+    let outcome = run_command(tests.args(["--", "--ignored", "--nocapture"]));
     show(&counted);
     let mut lives = cargo(&["test", "--package", "quecota-center", "--locked", "--test", "simulation"]);
     lives.args(["--", "--nocapture"]).env("QUECOTA_SEEDS", CENTER_SEEDS);
