@@ -20,6 +20,30 @@ fn every_part_that_may_fail_has_its_test() {
     page::check("docs/scale.md", 15);
 }
 
+/// Faults of the list that are a matter of figures: how long a write takes, what waiting offers cost, how many speak at once.
+const FIGURES: [u32; 3] = [45, 47, 48];
+
+#[test]
+fn every_fault_of_the_list_has_its_row() {
+    let text = std::fs::read_to_string(page::root().join(PAGE)).unwrap();
+    let (_, faults) = text.split_once("\n## Faults\n").unwrap();
+    let number = |line: &str| line.strip_prefix("| ")?.split_once(' ')?.0.parse::<u32>().ok();
+    let rows: Vec<u32> = faults.lines().filter_map(number).collect();
+    let list: Vec<u32> = (1..=49).filter(|number| !FIGURES.contains(number)).collect();
+    assert_eq!(rows, list);
+}
+
+#[test]
+fn what_is_installed_has_no_symbols() {
+    let manifest = std::fs::read_to_string(page::root().join("Cargo.toml")).unwrap();
+    for profile in ["[profile.release]\nstrip = \"symbols\"\n", "[profile.symbols]\ninherits = \"release\"\n"]
+    {
+        assert!(manifest.contains(profile), "{profile}");
+    }
+    let (_, symbols) = manifest.split_once("[profile.symbols]\n").unwrap();
+    assert!(symbols.split("\n[").next().unwrap().contains("strip = \"none\""), "{symbols}");
+}
+
 /// The table as the page has it: a row for each state and event, with who causes it and where it leads.
 fn transitions() -> String {
     let mut rows: Vec<(PlanState, PlanEvent, Actor, Vec<PlanState>)> = Vec::new();
