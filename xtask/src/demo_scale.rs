@@ -1,5 +1,5 @@
 //! `cargo xtask demo --scale`: two centers behind haproxy over one PostgreSQL, and devices that are upgraded while one of the
-//! centers is killed and comes back.
+//! centers is killed and the other one is restarted.
 
 use crate::demo::{random_image, step};
 use crate::postgres::Cluster;
@@ -9,6 +9,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const DEVICES: usize = 40;
@@ -21,17 +22,28 @@ const DEADLINE: Duration = Duration::from_secs(110);
 /// A device downloads at this speed, so that there is something to see.
 const SCRIPT: &str = "component STM32 1_0_0\nask every 1000 ms\noffer upgrade slow 400000\n";
 
+/// Devices that one mark of the picture stands for.
+const MARK: usize = 2;
+const WIDTH: usize = DEVICES / MARK;
+
+/// What has happened to the centers.
+enum Act {
+    Quiet,
+    /// Center b was killed then.
+    Killed(Instant),
+    /// It is there again.
+    Back,
+    /// Center a sends its devices away, and ends.
+    Leaving(JoinHandle<()>),
+    Over,
+}
+
 /// What both centers have in common.
 struct Common {
     program: PathBuf,
     folder: PathBuf,
     database: String,
     seal_key: String,
-    http: u16,
-}
-
-struct Center {
-    server: Background,
     http: u16,
 }
 
@@ -60,7 +72,7 @@ pub fn run() -> Outcome {
         seal_key: "5c".repeat(32),
         http,
     };
-    let a = common.start("a", http_a, mqtt_a)?;
+    let mut a = Some(common.start("a", http_a, mqtt_a)?);
     let mut b = Some(common.start("b", http_b, mqtt_b)?);
     let config = folder.path().join("haproxy.cfg");
     write(&config, &haproxy(mqtt, http, [(mqtt_a, http_a), (mqtt_b, http_b)]))?;
@@ -83,13 +95,14 @@ pub fn run() -> Outcome {
             .args(["--product-secret", SECRET, "--devices", &DEVICES.to_string(), "--script"])
             .arg(&script);
     })?;
-    let held = || (connections(a.http), connections(http_b));
+    let held = || (connections(http_a), connections(http_b));
     wait_until(start, "every device is connected", || {
         drain(&devices);
         let (at_a, at_b) = held();
         at_a.unwrap_or(0) + at_b.unwrap_or(0) == DEVICES
     })?;
-    show_held(held());
+    let (at_a, at_b) = held();
+    println!("  {} at center a, {} at center b", at_a.unwrap_or(0), at_b.unwrap_or(0));
 
     step(&format!("a plan for all of them, {IN_FLIGHT} at a time"));
     let image = folder.path().join("stm32-2_0_0.bin");
@@ -113,10 +126,11 @@ pub fn run() -> Outcome {
     common.say(&[&create[..], &["--max-in-flight", &limit, "--retries", "9"]].concat())?;
     common.say(&["plan", "activate", "Autumn"])?;
 
-    let (mut killed, mut restarted) = (None, false);
+    println!("\n  one # for {MARK} connected devices");
+    let mut act = Act::Quiet;
     let mut runs = 0;
     let mut painted = String::new();
-    while runs < DEVICES {
+    while runs < DEVICES || !matches!(act, Act::Over) {
         if start.elapsed() > DEADLINE {
             return fail(format!("{runs} of {DEVICES} devices are upgraded after {DEADLINE:?}"));
         }
@@ -127,20 +141,31 @@ pub fn run() -> Outcome {
             paint(&picture);
             painted = picture;
         }
-        if killed.is_none() && runs >= DEVICES / 4 {
-            if let Some(center) = b.take() {
-                center.server.kill()?;
+        act = match act {
+            Act::Quiet if runs >= DEVICES / 4 => {
+                if let Some(center) = b.take() {
+                    center.kill()?;
+                }
+                tell(31, "center b is killed (SIGKILL): its devices connect to a, and go on");
+                Act::Killed(Instant::now())
             }
-            killed = Some(Instant::now());
-            tell(31, "center b is killed (SIGKILL)");
-        } else if let Some(at) = killed
-            && !restarted
-            && at.elapsed() > Duration::from_secs(4)
-        {
-            b = Some(common.start("b", http_b, mqtt_b)?);
-            restarted = true;
-            tell(32, "center b is back");
-        }
+            Act::Killed(at) if at.elapsed() > Duration::from_secs(4) => {
+                b = Some(common.start("b", http_b, mqtt_b)?);
+                tell(32, "center b is back: it gets the devices that connect from now on");
+                Act::Back
+            }
+            Act::Back if runs >= DEVICES / 2 => {
+                let leaving = a.take();
+                tell(33, "center a is stopped (SIGTERM): it sends its devices to b, one after the other");
+                Act::Leaving(std::thread::spawn(move || drop(leaving)))
+            }
+            Act::Leaving(leaving) if leaving.is_finished() => {
+                a = Some(common.start("a", http_a, mqtt_a)?);
+                tell(32, "center a is back");
+                Act::Over
+            }
+            act => act,
+        };
         std::thread::sleep(Duration::from_millis(200));
     }
     println!();
@@ -150,7 +175,6 @@ pub fn run() -> Outcome {
     wait_until(start, "the plan's figures", || {
         common.ask(&["plan", "show", "Autumn"]).is_ok_and(|said| said.lines().any(is_whole_fleet))
     })?;
-    common.say(&["plan", "show", "Autumn"])?;
     common.say(&["plan", "reasons", "Autumn"])?;
     runs += drain(&devices);
     if runs != DEVICES {
@@ -165,19 +189,16 @@ pub fn run() -> Outcome {
     );
     devices.kill()?;
     balancer.kill()?;
-    a.server.stop("TERM");
-    if let Some(b) = b {
-        b.server.stop("TERM");
-    }
+    drop((a, b));
     Ok(())
 }
 
 impl Common {
-    fn start(&self, id: &str, http: u16, mqtt: u16) -> Outcome<Center> {
+    fn start(&self, id: &str, http: u16, mqtt: u16) -> Outcome<Background> {
         let server = Background::start(&self.program, "KILL", |command| {
             command.args(["serve", "--log", "error", "--center-id", id, "--database", &self.database]);
             command.args(["--http", &format!("127.0.0.1:{http}"), "--mqtt", &format!("127.0.0.1:{mqtt}")]);
-            command.args(["--proxy-from", "127.0.0.1", "--drain", "1"]);
+            command.args(["--proxy-from", "127.0.0.1", "--drain", "3"]);
             command.args(["--public-url", &format!("http://127.0.0.1:{}", self.http)]);
             command
                 .arg("--packages")
@@ -187,7 +208,7 @@ impl Common {
             command.env("QUECOTA_SEAL_KEY", &self.seal_key).env("QUECOTA_TOKEN", TOKEN);
         })?;
         server.announced("http:", Duration::from_secs(30))?;
-        Ok(Center { server, http })
+        Ok(server)
     }
 
     /// Until haproxy has found a center that is ready.
@@ -227,8 +248,7 @@ fn haproxy(mqtt: u16, http: u16, centers: [(u16, u16); 2]) -> String {
         for (number, (mqtt, http)) in centers.iter().enumerate() {
             let to = if name == "mqtt" { mqtt } else { http };
             text += &format!(
-                "    server s{number} 127.0.0.1:{to} send-proxy-v2 check inter 500 fall 1 rise 1 port {http} check-send-proxy \
-                 on-marked-down shutdown-sessions\n"
+                "    server s{number} 127.0.0.1:{to} send-proxy-v2 check inter 500 fall 1 rise 1 port {http} check-send-proxy\n"
             );
         }
     }
@@ -287,10 +307,6 @@ fn wait_until(start: Instant, what: &str, mut is_so: impl FnMut() -> bool) -> Ou
     Ok(())
 }
 
-fn show_held((at_a, at_b): (Option<usize>, Option<usize>)) {
-    println!("  {} at center a, {} at center b", at_a.unwrap_or(0), at_b.unwrap_or(0));
-}
-
 fn colour(code: u8, text: &str) -> String {
     if std::io::stdout().is_terminal() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
@@ -299,9 +315,10 @@ fn colour(code: u8, text: &str) -> String {
 fn picture(runs: usize, at_a: Option<usize>, at_b: Option<usize>) -> String {
     let center = |name: &str, code: u8, held: Option<usize>| match held {
         Some(held) => {
-            format!("{name} {}{}", colour(code, &"#".repeat(held)), " ".repeat(DEVICES.saturating_sub(held)))
+            let marks = held.div_ceil(MARK);
+            format!("{name} {}{}", colour(code, &"#".repeat(marks)), " ".repeat(WIDTH.saturating_sub(marks)))
         }
-        None => format!("{name} {}{}", colour(31, "dead"), " ".repeat(DEVICES - 4)),
+        None => format!("{name} {}{}", colour(31, "gone"), " ".repeat(WIDTH - 4)),
     };
     format!("  {:>2}/{DEVICES} upgraded  {}  {}", runs, center("a", 36, at_a), center("b", 35, at_b))
 }
