@@ -196,8 +196,9 @@ fn presigned_urls_need_a_store_that_answers() {
         ("https://ota.example.org", "", "at an http:// address, and devices do not follow there"),
         ("http://ota.example.org", "long", "devices follow one of at most 2048"),
     ] {
-        let mut center = std::process::Command::new(env!("CARGO_BIN_EXE_quecota-center"));
-        center.args(["serve", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--presigned", "--packages"]);
+        let mut center = std::process::Command::new("timeout");
+        center.args(["20", env!("CARGO_BIN_EXE_quecota-center"), "serve", "--http", "127.0.0.1:0"]);
+        center.args(["--mqtt", "127.0.0.1:0", "--presigned", "--packages"]);
         center.arg(s3.place("refused")).args(["--public-url", option, "--data"]).arg(folder.path());
         center.envs(s3.environment());
         if !more.is_empty() {
