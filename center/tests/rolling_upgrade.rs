@@ -99,10 +99,10 @@ impl Bench {
         Self::released(url, "?mode=rwc", &SQLITE, folder).await
     }
 
-    async fn postgres() -> Bench {
+    async fn postgres(name: &str) -> Bench {
         let server = std::env::var("QUECOTA_TEST_POSTGRES")
             .expect("QUECOTA_TEST_POSTGRES is not set: `cargo xtask test` starts a PostgreSQL for the tests");
-        let schema = format!("rolling_{}", std::process::id());
+        let schema = format!("rolling_{name}_{}", std::process::id());
         sqlx::any::install_default_drivers();
         let mut connection = AnyConnection::connect(&server).await.unwrap();
         connection.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"))).await.unwrap();
@@ -265,7 +265,29 @@ async fn reader_product(center: &Center) -> quecota_center::store::Product {
 
 #[tokio::test]
 async fn a_center_of_the_last_release_works_on_beside_this_one_on_postgresql() {
-    side_by_side(Bench::postgres().await).await;
+    side_by_side(Bench::postgres("beside").await).await;
+}
+
+/// PostgreSQL refuses a statement that was prepared before its table got a column.
+#[tokio::test]
+async fn a_device_does_not_notice_that_a_newer_center_adds_columns() {
+    let bench = Bench::postgres("grows").await;
+    let center = Center::over(Store::connect(&bench.url, Keyring::made()).await.unwrap()).await;
+    let plan = center.plan(&["STM32"], |_| {}).await;
+    // What it needs is prepared once by the first device.
+    let mut first = center.connected().await;
+    assert_offers(&first.report("FW1", "STM32:1").await, &["STM32"]);
+    first.succeeds().await;
+    let mut second = center.test_device("d2").await;
+    assert_offers(&second.report("FW1", "STM32:1").await, &["STM32"]);
+    for table in ["products", "devices", "plans", "packages", "upgrades", "component_upgrades"] {
+        bench.says(format!("ALTER TABLE {table} ADD COLUMN of_the_next_release BIGINT")).await;
+    }
+    second.succeeds().await;
+    let ended = format!("SELECT COUNT(*) FROM upgrades WHERE plan_id = {} AND state = 'upgraded'", plan.0);
+    assert_eq!(bench.number(ended).await, 2);
+    bench.old.close().await;
+    center.engine.store().close().await;
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ enum Code {
     Full,
     /// A constraint, or a value that does not fit.
     Value,
-    /// A deadlock, or a transaction that cannot be put in an order with the others.
+    /// A deadlock, a transaction that cannot be put in an order with the others, or a table that has just changed.
     Contention,
 }
 
@@ -141,8 +141,9 @@ fn code(error: &sqlx::Error) -> Option<Code> {
     error.try_downcast_ref::<PgDatabaseError>()?;
     match (code.get(..2)?, &*code) {
         (_, "53100") => Some(Code::Full),
-        // serialization_failure, deadlock_detected
-        (_, "40001" | "40P01") => Some(Code::Contention),
+        // serialization_failure, deadlock_detected, and feature_not_supported: of a statement that was prepared before another
+        // center gave its table a column, once on each connection.
+        (_, "40001" | "40P01" | "0A000") => Some(Code::Contention),
         // Data exception, integrity constraint violation.
         ("22" | "23", _) => Some(Code::Value),
         _ => None,
