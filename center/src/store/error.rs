@@ -1,6 +1,8 @@
 //! What goes wrong in the store, and whether trying again may help.
 
 use std::fmt::{self, Display};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
@@ -53,9 +55,11 @@ impl StoreError {
         matches!(self, StoreError::Unavailable(_))
     }
 
-    /// Whether the database ended the transaction for the sake of another one: the same transaction will do, begun anew.
+    /// Whether the database ended the transaction for the sake of another one, or of a newer center: the same transaction will
+    /// do, begun anew.
     pub fn is_contention(&self) -> bool {
-        matches!(self, StoreError::Unavailable(DatabaseError(error)) if code(error) == Some(Code::Contention))
+        let StoreError::Unavailable(DatabaseError(error)) = self else { return false };
+        matches!(code(error), Some(Code::Contention | Code::Outdated))
     }
 
     /// Whether the database has no room left on its disk.
@@ -108,10 +112,24 @@ impl From<sqlx::Error> for StoreError {
             | TypeNotFound { .. }
             | AnyDriverError(_) => StoreError::Unusable(error.to_string()),
             Encode(_) | RowNotFound => StoreError::Refused(DatabaseError(error)),
-            error if code(&error) == Some(Code::Value) => StoreError::Refused(DatabaseError(error)),
-            error => StoreError::Unavailable(DatabaseError(error)),
+            error => match code(&error) {
+                Some(Code::Value) => StoreError::Refused(DatabaseError(error)),
+                Some(Code::Outdated) => {
+                    *OUTDATED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                    StoreError::Unavailable(DatabaseError(error))
+                }
+                _ => StoreError::Unavailable(DatabaseError(error)),
+            },
         }
     }
+}
+
+/// When a statement was last found to be older than its table.
+static OUTDATED: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Whether a connection of this age may have statements that are older than their tables.
+pub(super) fn is_outdated(age: Duration) -> bool {
+    OUTDATED.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < age)
 }
 
 /// What an error code of the database means to us. A code without a meaning here counts as temporary: only what a value
@@ -122,8 +140,10 @@ enum Code {
     Full,
     /// A constraint, or a value that does not fit.
     Value,
-    /// A deadlock, a transaction that cannot be put in an order with the others, or a table that has just changed.
+    /// A deadlock, or a transaction that cannot be put in an order with the others.
     Contention,
+    /// The statement was prepared before another center gave its table a column.
+    Outdated,
 }
 
 fn code(error: &sqlx::Error) -> Option<Code> {
@@ -138,12 +158,12 @@ fn code(error: &sqlx::Error) -> Option<Code> {
             _ => None,
         };
     }
-    error.try_downcast_ref::<PgDatabaseError>()?;
+    let error = error.try_downcast_ref::<PgDatabaseError>()?;
     match (code.get(..2)?, &*code) {
         (_, "53100") => Some(Code::Full),
-        // serialization_failure, deadlock_detected, and feature_not_supported: of a statement that was prepared before another
-        // center gave its table a column, once on each connection.
-        (_, "40001" | "40P01" | "0A000") => Some(Code::Contention),
+        // serialization_failure, deadlock_detected
+        (_, "40001" | "40P01") => Some(Code::Contention),
+        (_, "0A000") if error.routine() == Some("RevalidateCachedQuery") => Some(Code::Outdated),
         // Data exception, integrity constraint violation.
         ("22" | "23", _) => Some(Code::Value),
         _ => None,

@@ -92,7 +92,7 @@ pub use snapshot::snapshot;
 pub use wakeups::Wakeups;
 pub use webhooks::{Delivery, NewWebhook, Webhook};
 
-use error::is_duplicate;
+use error::{is_duplicate, is_outdated};
 use row::Columns;
 use wakeups::NotifyUrl;
 
@@ -202,6 +202,8 @@ impl Store {
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_DEADLINE)
                 .test_before_acquire(false)
+                // PostgreSQL refuses a prepared statement for ever once a newer center has given its table a column.
+                .before_acquire(|_, connection| Box::pin(async move { Ok(!is_outdated(connection.age)) }))
                 .after_connect(|connection, _| {
                     Box::pin(async move {
                         // A center that is cut off must not hold its locks until its connection is found to be dead.
