@@ -1,5 +1,7 @@
 //! Text of bounded length without a heap.
 
+use core::num::NonZero;
+
 /// A text for C that a linker can leave out: it ends with two NULs. Strings with one are merged by the compiler, so that an image has
 /// all of the library's or none. `text::without_nuls` is the text for Rust.
 #[macro_export]
@@ -15,16 +17,20 @@ pub fn without_nuls(text: &'static str) -> &'static str {
 }
 
 /// A string of at most `N` bytes.
+pub type Text<const N: usize> = Chars<[u8; N]>;
+
+/// A string at the begin of a buffer. What is done with it is in the image once, for [`Chars<[u8]>`](Chars), and not once
+/// for each size.
 #[derive(Clone, Copy)]
-pub struct Text<const N: usize> {
+pub struct Chars<B: ?Sized> {
     len: usize,
-    bytes: [u8; N],
+    bytes: B,
 }
 
 /// By content: what a longer text left behind the end does not count.
 impl<const N: usize> PartialEq for Text<N> {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.unsized_ref().is_same(other)
     }
 }
 
@@ -34,16 +40,23 @@ impl<const N: usize> Eq for Text<N> {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("text of {len} bytes; at most {max} fit")]
 pub struct TooLong {
-    /// Bytes that were given (for [`Text::push`]: bytes that would have been).
-    pub len: usize,
+    /// Bytes that were given (for [`Text::push`]: bytes that would have been). Never 0, so that a result takes no more room.
+    len: NonZero<usize>,
     /// Bytes that fit.
-    pub max: usize,
+    max: usize,
+}
+
+impl TooLong {
+    /// Of `len` bytes, which are more than `max`.
+    pub fn of(len: usize, max: usize) -> TooLong {
+        TooLong { len: NonZero::new(len).unwrap_or(NonZero::<usize>::MIN), max }
+    }
 }
 
 impl<const N: usize> Text<N> {
     /// The empty text.
     pub const fn new() -> Self {
-        Text { len: 0, bytes: [0; N] }
+        Chars { len: 0, bytes: [0; N] }
     }
 
     /// A copy of `text`.
@@ -53,38 +66,50 @@ impl<const N: usize> Text<N> {
         Ok(copy)
     }
 
+    /// A copy of `text`; empty when it does not fit.
+    pub fn or_empty(text: &str) -> Self {
+        let mut copy = Self::new();
+        let _ = copy.push(text);
+        copy
+    }
+
+    fn unsized_ref(&self) -> &Chars<[u8]> {
+        self
+    }
+
+    fn unsized_mut(&mut self) -> &mut Chars<[u8]> {
+        self
+    }
+
     /// Replaces the content, or leaves it as it was.
     pub fn set(&mut self, text: &str) -> Result<(), TooLong> {
-        self.len = append(&mut self.bytes, 0, text)?;
-        Ok(())
+        self.unsized_mut().write(0, text)
     }
 
     /// Appends `text`, or leaves the content as it was.
     pub fn push(&mut self, text: &str) -> Result<(), TooLong> {
-        self.len = append(&mut self.bytes, self.len, text)?;
-        Ok(())
+        self.unsized_mut().append(text)
+    }
+
+    /// Appends texts one after another, as far as they fit.
+    pub fn push_all(&mut self, texts: &[&str]) -> Result<(), TooLong> {
+        self.unsized_mut().append_all(texts)
     }
 
     /// Replaces the content by `length` bytes that `fill` writes. `false`: they do not fit or are no text, and the content
     /// is empty now.
     pub(crate) fn replace(&mut self, length: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool {
-        self.len = refill(&mut self.bytes, length, fill);
-        self.len == length
+        self.unsized_mut().refill(length, fill)
     }
 
     /// Appends a number in decimal.
     pub fn push_number(&mut self, number: i64) -> Result<(), TooLong> {
-        let mut digits = [0; 20];
-        let before = self.len;
-        let signed = if number < 0 { self.push("-") } else { Ok(()) };
-        signed
-            .and_then(|()| self.push(decimal(number.unsigned_abs(), &mut digits)))
-            .inspect_err(|_| self.len = before)
+        self.unsized_mut().append_number(number)
     }
 
     /// The content.
     pub fn as_str(&self) -> &str {
-        content(&self.bytes, self.len)
+        self.unsized_ref().content()
     }
 
     /// Whether nothing is in it.
@@ -103,7 +128,7 @@ impl<const N: usize> Text<N> {
     pub fn remove(&mut self, from: usize, to: usize) {
         let text = self.as_str();
         if from <= to && text.is_char_boundary(from) && text.is_char_boundary(to) {
-            self.len = close_gap(&mut self.bytes, self.len, from, to);
+            self.unsized_mut().close_gap(from, to);
         }
     }
 
@@ -113,44 +138,73 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// Writes `text` behind the first `len` bytes. Returns their number with it. Once in the image, not once for each size.
-#[inline(never)]
-fn append(bytes: &mut [u8], len: usize, text: &str) -> Result<usize, TooLong> {
-    let max = bytes.len();
-    let end = len.saturating_add(text.len());
-    let Some(room) = bytes.get_mut(len..end) else {
-        return Err(TooLong { len: end, max });
-    };
-    for (to, from) in room.iter_mut().zip(text.as_bytes()) {
-        *to = *from;
-    }
-    Ok(end)
-}
-
-/// Moves the bytes from `to` on to `from`. Returns how many there are then.
-#[inline(never)]
-fn close_gap(bytes: &mut [u8], len: usize, from: usize, to: usize) -> usize {
-    for (place, at) in (to..len).enumerate() {
-        let byte = bytes.get(at).copied().unwrap_or_default();
-        if let Some(place) = bytes.get_mut(from.saturating_add(place)) {
-            *place = byte;
+impl Chars<[u8]> {
+    /// Writes `text` behind the first `from` bytes.
+    #[inline(never)]
+    fn write(&mut self, from: usize, text: &str) -> Result<(), TooLong> {
+        let end = from.saturating_add(text.len());
+        let max = self.bytes.len();
+        let room = self.bytes.get_mut(from..end).ok_or(TooLong::of(end, max))?;
+        for (to, from) in room.iter_mut().zip(text.as_bytes()) {
+            *to = *from;
         }
+        self.len = end;
+        Ok(())
     }
-    len.saturating_sub(to.saturating_sub(from))
-}
 
-/// See [`Text::replace`]. Once in the image, not once for each size.
-#[inline(never)]
-fn refill(bytes: &mut [u8], length: usize, fill: &mut dyn FnMut(&mut [u8])) -> usize {
-    let Some(room) = bytes.get_mut(..length) else { return 0 };
-    fill(room);
-    if core::str::from_utf8(room).is_ok() { length } else { 0 }
-}
+    /// See [`Text::push`].
+    #[inline(never)]
+    pub(crate) fn append(&mut self, text: &str) -> Result<(), TooLong> {
+        self.write(self.len, text)
+    }
 
-/// The text of the first `len` bytes: only whole strings were ever pushed.
-#[inline(never)]
-fn content(bytes: &[u8], len: usize) -> &str {
-    bytes.get(..len).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
+    /// Moves the bytes from `to` on to `from`.
+    #[inline(never)]
+    fn close_gap(&mut self, from: usize, to: usize) {
+        for (place, at) in (to..self.len).enumerate() {
+            let byte = self.bytes.get(at).copied().unwrap_or_default();
+            if let Some(place) = self.bytes.get_mut(from.saturating_add(place)) {
+                *place = byte;
+            }
+        }
+        self.len = self.len.saturating_sub(to.saturating_sub(from));
+    }
+
+    #[inline(never)]
+    fn append_all(&mut self, texts: &[&str]) -> Result<(), TooLong> {
+        texts.iter().try_for_each(|text| self.append(text))
+    }
+
+    #[inline(never)]
+    fn append_number(&mut self, number: i64) -> Result<(), TooLong> {
+        let mut digits = [0; 20];
+        let before = self.len;
+        let sign = if number < 0 { "-" } else { "" };
+        let texts = [sign, decimal(number.unsigned_abs(), &mut digits)];
+        self.append_all(&texts).inspect_err(|_| self.len = before)
+    }
+
+    #[inline(never)]
+    fn refill(&mut self, length: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool {
+        self.len = 0;
+        let Some(room) = self.bytes.get_mut(..length) else { return false };
+        fill(room);
+        if core::str::from_utf8(room).is_ok() {
+            self.len = length;
+        }
+        self.len == length
+    }
+
+    /// The text of the first `len` bytes: only whole strings were ever pushed.
+    #[inline(never)]
+    fn content(&self) -> &str {
+        self.bytes.get(..self.len).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
+    }
+
+    #[inline(never)]
+    fn is_same(&self, other: &Chars<[u8]>) -> bool {
+        self.content() == other.content()
+    }
 }
 
 /// A tenth of `number`, and its last digit. In steps of 16 bits: a 64-bit division is a page of code on bare metal.
@@ -169,7 +223,7 @@ pub(crate) const fn by_ten(number: u64) -> (u64, u8) {
 
 /// The digits of `number`, at the end of `digits`.
 #[inline(never)]
-fn decimal(number: u64, digits: &mut [u8; 20]) -> &str {
+pub(crate) fn decimal(number: u64, digits: &mut [u8; 20]) -> &str {
     let mut rest = number;
     let mut from = digits.len();
     for place in digits.iter_mut().rev() {
@@ -212,9 +266,9 @@ mod tests {
     #[test]
     fn a_text_that_does_not_fit_leaves_the_old_one() {
         let mut text = Text::<4>::of("abc").unwrap();
-        assert_eq!(text.push("de"), Err(TooLong { len: 5, max: 4 }));
-        assert_eq!(text.set("vwxyz"), Err(TooLong { len: 5, max: 4 }));
-        assert_eq!(text.push_number(-1), Err(TooLong { len: 5, max: 4 }));
+        assert_eq!(text.push("de"), Err(TooLong::of(5, 4)));
+        assert_eq!(text.set("vwxyz"), Err(TooLong::of(5, 4)));
+        assert_eq!(text.push_number(-1), Err(TooLong::of(5, 4)));
         assert_eq!(&*text, "abc");
     }
 

@@ -7,7 +7,7 @@ use quecota_core::wire::{
         ComponentKind, Content, Downlink, FirmwareInfo, Ids, InfoValues, OtaStatus, Plan, PlanNotify,
         PlanRequest, Plans, Provision, Records, StatusEvent, StatusExtension, StatusValues, Uplink, Versions,
     },
-    ttlv::{List, Number, Part, TtlvError, Value, Writer},
+    ttlv::{Fault, List, Number, Part, TtlvError, Value, Writer},
 };
 use serde_json::Value as Json;
 
@@ -145,13 +145,13 @@ fn every_list_is_read_and_written() {
 #[test]
 fn every_malformed_list_is_refused_with_its_place() {
     let right = |name: &str| match name {
-        "tag cut" => TtlvError::Cut { offset: 0, part: Part::Tag },
-        "number without magnitude" => TtlvError::Cut { offset: 3, part: Part::Number },
-        "number cut" => TtlvError::Cut { offset: 3, part: Part::Number },
-        "text length past the end" => TtlvError::Cut { offset: 4, part: Part::Text },
-        "struct count past the end" => TtlvError::Cut { offset: 6, part: Part::Tag },
-        "reserved type 5" => TtlvError::Reserved { offset: 0, kind: 5 },
-        "reserved type 7" => TtlvError::Reserved { offset: 0, kind: 7 },
+        "tag cut" => TtlvError { offset: 0, fault: Fault::Cut(Part::Tag) },
+        "number without magnitude" => TtlvError { offset: 3, fault: Fault::Cut(Part::Number) },
+        "number cut" => TtlvError { offset: 3, fault: Fault::Cut(Part::Number) },
+        "text length past the end" => TtlvError { offset: 4, fault: Fault::Cut(Part::Text) },
+        "struct count past the end" => TtlvError { offset: 6, fault: Fault::Cut(Part::Tag) },
+        "reserved type 5" => TtlvError { offset: 0, fault: Fault::Reserved(5) },
+        "reserved type 7" => TtlvError { offset: 0, fault: Fault::Reserved(7) },
         other => panic!("no test for {other}"),
     };
     let vectors = vectors("malformed_ttlv");

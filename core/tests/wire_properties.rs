@@ -564,7 +564,7 @@ fn read_all(payload: &[u8]) {
                 let again = Frame { payload: &out[..length], ..frame };
                 assert_eq!(Downlink::parse(&again), Ok(message));
             }
-            Err(error) => assert!(!format!("{error}{:?}", error.offset()).is_empty()),
+            Err(error) => assert!(!format!("{}{:?}", error.in_words(payload), error.offset()).is_empty()),
         }
         match Uplink::parse(&frame) {
             Ok(message) => {
@@ -573,7 +573,7 @@ fn read_all(payload: &[u8]) {
                 let again = Frame { payload: &out[..length], ..frame };
                 assert_eq!(Uplink::parse(&again), Ok(message));
             }
-            Err(error) => assert!(!format!("{error}").is_empty()),
+            Err(error) => assert!(!error.in_words(payload).to_string().is_empty()),
         }
     }
 }

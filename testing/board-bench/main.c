@@ -13,6 +13,7 @@
 
 uint32_t bench_frame_copies(uint32_t rounds);
 uint32_t bench_frames(uint32_t rounds);
+uint32_t bench_plans(uint32_t rounds);
 uint32_t bench_upgrades(uint32_t rounds);
 uint32_t bench_journal_records(uint32_t rounds);
 uint32_t bench_file(uint32_t bytes);
@@ -56,6 +57,7 @@ int main(void)
 {
     count("frame_copies", bench_frame_copies, 1000);
     count("frames", bench_frames, 1000);
+    count("plans", bench_plans, 1000);
     count("upgrades", bench_upgrades, 1000);
     count("journal_records", bench_journal_records, 200);
     count("journal_records", bench_journal_records, 1000);

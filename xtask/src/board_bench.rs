@@ -29,16 +29,18 @@ pub fn run() -> Outcome {
     let counted: Vec<Counted> = output(qemu.arg(&image))?.lines().map(counted).collect::<Outcome<_>>()?;
 
     let all = |name: &str| counted.iter().filter(|line| line.name == name).collect::<Vec<_>>();
-    let ([copies], [frames], [upgrades]) =
-        (&all("frame_copies")[..], &all("frames")[..], &all("upgrades")[..])
+    let ([copies], [frames], [plans], [upgrades]) =
+        (&all("frame_copies")[..], &all("frames")[..], &all("plans")[..], &all("upgrades")[..])
     else {
-        return fail("the image has not counted frames and upgrades once each");
+        return fail("the image has not counted frames, plans and upgrades once each");
     };
     let frame = (frames.instructions - copies.instructions) / frames.rounds;
+    let plan = (plans.instructions - frames.instructions) / plans.rounds;
     let step = upgrades.instructions / upgrades.rounds / upgrades.result;
     let download = per_round(&all("download"))? - per_round(&all("file"))?;
     println!("\ninstructions on a Cortex-M3, by QEMU ({TOOLCHAIN}, profile firmware)");
     println!("{:<44}{frame:>9}", format!("decode a frame of {} bytes", frames.result));
+    println!("{:<44}{plan:>9}", "read the plan in it");
     println!("{:<44}{step:>9}", "a step of the state machine");
     println!("{:<44}{:>9.0}", "a checkpoint in the journal", per_round(&all("journal_records"))?);
     println!("{:<44}{download:>9.1}", "a byte of payload, with MD5 and CRC-32");

@@ -40,10 +40,10 @@ pub fn decode(frame: &Frame<'_>) -> Option<Packet> {
         let hidden = ignored.len() < IGNORED_MAX
             && error.offset().is_some_and(|offset| hide(&mut payload, offset).is_some());
         if hidden {
-            ignored.push(error.to_string());
+            ignored.push(error.in_words(&payload).to_string());
         } else {
             // The first field that was wrong is what is missing now.
-            let reason = ignored.drain(..).next().unwrap_or_else(|| error.to_string());
+            let reason = ignored.drain(..).next().unwrap_or_else(|| error.in_words(&payload).to_string());
             break Uplink::Malformed { command: frame.command.0, reason };
         }
     };

@@ -35,14 +35,12 @@ impl Agent<'_> {
     /// Whether what the packet names is the image now; `None`: it is dropped.
     #[inline(never)] // three kilobytes that are off the stack before the download begins
     fn take_firmware_info(&mut self, platform: &mut dyn Platform) -> Option<Result<(), Failure>> {
-        let info = match FirmwareInfo::parse(self.inbox.payload()) {
-            Ok(info) => info,
-            Err(error) => {
-                let is_waited_for = self.machine.state() == State::Confirmed;
-                let failure = if error.is_url_too_long() { Failure::UrlTooLong } else { Failure::BadInfo };
-                return is_waited_for.then_some(Err(failure));
-            }
-        };
+        let mut info = FirmwareInfo::default();
+        if let Err(error) = info.parse_in_place(self.inbox.payload()) {
+            let is_waited_for = self.machine.state() == State::Confirmed;
+            let failure = if error.is_url_too_long() { Failure::UrlTooLong } else { Failure::BadInfo };
+            return is_waited_for.then_some(Err(failure));
+        }
         let FirmwareInfo { component, target, kind, content, .. } = &info;
         let is_planned = self.machine.image().is(*kind, component, target);
         if self.machine.listed() == 0 && !is_planned {

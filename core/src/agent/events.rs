@@ -118,10 +118,9 @@ impl Agent<'_> {
     #[inline(never)] // its texts are off the stack before the rest of a step
     pub(super) fn emit_plans(&mut self) {
         let first = self.inbox.next_plan().unwrap_or(0);
-        let Ok(notify) = PlanNotify::parse(self.inbox.payload()) else { return };
         let mut next = None;
         let mut text = EventText::new();
-        for (index, plan) in notify.iter().enumerate().skip(first) {
+        for (index, plan) in PlanNotify::iter_checked(self.inbox.payload()).enumerate().skip(first) {
             let Plan { component, source, target, battery, signal, space, .. } = plan;
             let _ = PlanEvent { component, source, target, battery, signal, space }.write(&mut text);
             if self.events.outbox.push(OTA, TASK_NOTIFY, Value::Text(&text)).is_err() {

@@ -5,7 +5,7 @@ use super::transition::room;
 use super::{Agent, CallError};
 use crate::ota::Input;
 use crate::platform::{Level, Platform};
-use crate::wire::message::{PlanNotify, Plans};
+use crate::wire::message::PlanNotify;
 
 impl Agent<'_> {
     /// Asks the platform for a plan (0x0115). Mode 1 also asks for SHA-256; without the feature
@@ -40,16 +40,14 @@ impl Agent<'_> {
     /// 0x0111. A malformed one moves nothing (the vendor's moves to 1 with an empty component).
     #[inline(never)]
     pub(super) fn on_plan(&mut self, platform: &mut dyn Platform) {
-        let Ok(notify) = PlanNotify::parse(self.inbox.payload()) else {
+        let mut notify = PlanNotify::default();
+        if notify.parse_in_place(self.inbox.payload()).is_err() {
             return platform.log(Level::Warn, "a malformed upgrade plan was dropped; nothing changes");
-        };
+        }
         // What a request that still waits would ask for is here. Behind the reports of its upgrade it would look as if the
         // device had begun anew.
         self.uplink.plan_request = false;
-        let listed = match notify.plans {
-            Plans::Single(_) => 0,
-            Plans::List(plans) => plans.len() as u8,
-        };
+        let listed = notify.listed() as u8;
         // The last one is what is reported, as the vendor's does.
         let interrupted = notify.iter().find(|plan| self.machine.is_interrupted(plan));
         let Some(plan) = interrupted.or(notify.iter().last()) else { return };

@@ -164,9 +164,10 @@ impl Agent<'_> {
     fn on_provision(&mut self, platform: &mut dyn Platform) {
         let now = platform.millis();
         let random = random(platform);
-        let Ok(provision) = Provision::parse(self.inbox.payload()) else {
+        let mut provision = Provision::default();
+        if provision.parse_in_place(self.inbox.payload()).is_err() {
             return platform.log(Level::Warn, "a malformed provisioning packet (0x00B4) was dropped");
-        };
+        }
         if let Some(capabilities) = provision.capabilities {
             self.uplink.capabilities = capabilities;
         }
@@ -178,9 +179,10 @@ impl Agent<'_> {
     fn on_notice(&mut self, platform: &mut dyn Platform) {
         let now = platform.millis();
         let random = random(platform);
-        let Ok(notice) = Notice::parse(self.inbox.payload()) else {
+        let mut notice = Notice::default();
+        if notice.parse_in_place(self.inbox.payload()).is_err() {
             return platform.log(Level::Warn, "a malformed error notice (0x00A3) was dropped");
-        };
+        }
         // Codes of events are below 2^16.
         let code = notice.code.min(u16::MAX.into()) as u16;
         self.session.on_notice(code, now, random);

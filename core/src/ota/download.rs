@@ -230,7 +230,9 @@ impl Download {
                 let announced = Announced { md5: Some(*md5), crc32: Some(*crc), sha256: *sha256 };
                 self.package.set_url(url).map(|()| (*size, announced))
             }
-            Content::Files(_) if kind == ComponentKind::Mcu => Err(Unusable::Files),
+            Content::Files(_) if kind == ComponentKind::Mcu || !cfg!(feature = "lists") => {
+                Err(Unusable::Files)
+            }
             Content::Files(files) => {
                 self.package.set_files(files).map(|size| (size, self.package.identity()))
             }

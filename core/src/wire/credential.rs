@@ -113,24 +113,21 @@ pub fn write_bootstrap(
 ) -> Result<(), CredentialError> {
     for (part, max) in [(product_key, limits::PRODUCT_KEY), (device_key, limits::DEVICE_KEY)] {
         if part.len() > max {
-            return Err(TooLong { len: part.len(), max }.into());
+            return Err(TooLong::of(part.len(), max).into());
         }
     }
     let cipher =
         sealing(product_secret).ok_or(CredentialError::ProductSecret { length: product_secret.len() })?;
     let mut inner = Text::<SEALED>::new();
-    for part in [device_key, ";", nonce.as_str(), ";", &sign(device_key, product_secret, nonce.as_str())] {
-        inner.push(part)?;
-    }
+    let signature = sign(device_key, product_secret, nonce.as_str());
+    inner.push_all(&[device_key, ";", nonce.as_str(), ";", &signature])?;
     let mut sealed = [0; SEALED];
     super::copy(&mut sealed, inner.as_bytes());
-    let room = CredentialError::TooLong(TooLong { len: inner.len(), max: SEALED });
+    let room = CredentialError::TooLong(TooLong::of(inner.len(), SEALED));
     let length = cipher.encrypt(&mut sealed, inner.len()).map_err(|_| room)?;
     let sealed = sealed.get(..length).ok_or(room)?;
-    for part in ["0;", session.flag(), ";", product_key, ";", &base64::encode::<SEALED_TEXT>(sealed)] {
-        password.push(part)?;
-    }
-    Ok(())
+    let sealed = base64::encode::<SEALED_TEXT>(sealed);
+    Ok(password.push_all(&["0;", session.flag(), ";", product_key, ";", &sealed])?)
 }
 
 /// Password of a device that has its secret.
@@ -154,10 +151,7 @@ pub fn write_login(
     password: &mut Text<{ limits::PASSWORD }>,
 ) -> Result<(), CredentialError> {
     let signature = sign(device_secret, product_secret, nonce.as_str());
-    for part in ["1;", session.flag(), ";", nonce.as_str(), ";", &signature] {
-        password.push(part)?;
-    }
-    Ok(())
+    Ok(password.push_all(&["1;", session.flag(), ";", nonce.as_str(), ";", &signature])?)
 }
 
 /// A password taken apart; nothing in it is verified.

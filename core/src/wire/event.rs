@@ -3,10 +3,9 @@
 //! They are printed as vendor devices print them: names and versions in quotes, nothing escaped.
 
 use super::hex;
-use crate::{
-    limits,
-    text::{Text, TooLong},
-};
+use super::message::Place;
+use crate::limits;
+use crate::text::{Text, TooLong};
 
 /// The longest text of an event fits.
 pub type EventText = Text<{ limits::EVENT_TEXT }>;
@@ -22,7 +21,7 @@ pub struct EventError {
 }
 
 /// 10700: a plan came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PlanEvent<'a> {
     /// The component's identifier.
     pub component: &'a str,
@@ -38,38 +37,8 @@ pub struct PlanEvent<'a> {
     pub space: u32,
 }
 
-impl<'a> PlanEvent<'a> {
-    /// `"comp","srcVer","tgtVer",battery,signal,space`.
-    pub fn text(&self) -> Result<EventText, TooLong> {
-        whole(|text| self.write(text))
-    }
-
-    /// The same, where it is to stand.
-    pub fn write(&self, text: &mut EventText) -> Result<(), TooLong> {
-        let mut writer = Writer::of(text);
-        writer.quoted(self.component).quoted(self.source).quoted(self.target);
-        writer.number(self.battery.into()).number(self.signal.into()).number(self.space.into());
-        writer.outcome
-    }
-
-    /// Reads that text; borrows from it.
-    pub fn parse(text: &'a str) -> Result<PlanEvent<'a>, EventError> {
-        let form = "\"component\",\"source version\",\"target version\",battery,signal,space";
-        Fields::whole(text, form, |fields| {
-            Some(PlanEvent {
-                component: fields.quoted()?,
-                source: fields.comma()?.quoted()?,
-                target: fields.comma()?.quoted()?,
-                battery: fields.comma()?.unsigned()?,
-                signal: fields.comma()?.signed()?,
-                space: fields.comma()?.unsigned()?,
-            })
-        })
-    }
-}
-
 /// 10701: the download of an MCU's firmware begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StartEvent<'a> {
     /// The component's identifier.
     pub component: &'a str,
@@ -83,40 +52,8 @@ pub struct StartEvent<'a> {
     pub sha256: Option<[u8; 32]>,
 }
 
-impl<'a> StartEvent<'a> {
-    /// `"comp",size,"md5",crc`, with SHA-256 also `,"sha256"`.
-    pub fn text(&self) -> Result<EventText, TooLong> {
-        whole(|text| self.write(text))
-    }
-
-    /// The same, where it is to stand.
-    pub fn write(&self, text: &mut EventText) -> Result<(), TooLong> {
-        let mut writer = Writer::of(text);
-        writer.quoted(self.component).number(self.size.into());
-        writer.quoted(&hex::text(&self.md5)).number(self.crc.into());
-        if let Some(sha256) = &self.sha256 {
-            writer.quoted(&hex::text(sha256));
-        }
-        writer.outcome
-    }
-
-    /// Reads that text; borrows from it.
-    pub fn parse(text: &'a str) -> Result<StartEvent<'a>, EventError> {
-        let form = "\"component\",size,\"md5\",crc or \"component\",size,\"md5\",crc,\"sha256\"";
-        Fields::whole(text, form, |fields| {
-            Some(StartEvent {
-                component: fields.quoted()?,
-                size: fields.comma()?.unsigned()?,
-                md5: fields.comma()?.digest()?,
-                crc: fields.comma()?.unsigned()?,
-                sha256: if fields.is_at_end() { None } else { Some(fields.comma()?.digest()?) },
-            })
-        })
-    }
-}
-
 /// 10703: a piece of an MCU's firmware is there to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PieceEvent<'a> {
     /// The component's identifier.
     pub component: &'a str,
@@ -128,81 +65,65 @@ pub struct PieceEvent<'a> {
     pub length: u32,
 }
 
-impl<'a> PieceEvent<'a> {
-    /// `"comp",total,start,length`.
-    pub fn text(&self) -> Result<EventText, TooLong> {
-        whole(|text| self.write(text))
-    }
+/// The fields of an event in their order, and how its text looks.
+macro_rules! event {
+    ($event:ident, $form:literal: $($field:ident),*) => {
+        impl<'a> $event<'a> {
+            #[doc = concat!("`", $form, "`.")]
+            pub fn text(&self) -> Result<EventText, TooLong> {
+                let mut text = Text::new();
+                self.write(&mut text)?;
+                Ok(text)
+            }
 
-    /// The same, where it is to stand.
-    pub fn write(&self, text: &mut EventText) -> Result<(), TooLong> {
-        let mut writer = Writer::of(text);
-        writer.quoted(self.component).number(self.total.into());
-        writer.number(self.start.into()).number(self.length.into());
-        writer.outcome
-    }
+            /// The same, where it is to stand.
+            pub fn write(&self, text: &mut EventText) -> Result<(), TooLong> {
+                let mut event = *self;
+                write(text, &[$((&mut event.$field).into()),*])
+            }
 
-    /// Reads that text; borrows from it.
-    pub fn parse(text: &'a str) -> Result<PieceEvent<'a>, EventError> {
-        Fields::whole(text, "\"component\",total,start,length", |fields| {
-            Some(PieceEvent {
-                component: fields.quoted()?,
-                total: fields.comma()?.unsigned()?,
-                start: fields.comma()?.unsigned()?,
-                length: fields.comma()?.unsigned()?,
-            })
-        })
-    }
+            /// Reads that text; borrows from it.
+            pub fn parse(text: &'a str) -> Result<$event<'a>, EventError> {
+                let mut event = $event::default();
+                let mut fields = Fields { text, at: 0 };
+                let read = fields.read(&mut [$((&mut event.$field).into()),*]);
+                read.map(|()| event).ok_or(EventError { offset: fields.at, form: $form })
+            }
+        }
+    };
 }
 
-/// A text that `write` fills.
-fn whole(write: impl FnOnce(&mut EventText) -> Result<(), TooLong>) -> Result<EventText, TooLong> {
-    let mut text = Text::new();
-    write(&mut text)?;
-    Ok(text)
-}
+event!(PlanEvent, r#""component","source version","target version",battery,signal,space"#:
+    component, source, target, battery, signal, space);
+event!(StartEvent, r#""component",size,"md5",crc or "component",size,"md5",crc,"sha256""#:
+    component, size, md5, crc, sha256);
+event!(PieceEvent, r#""component",total,start,length"#: component, total, start, length);
 
-/// Writes the fields of an event text, one after another. The first that does not fit is the outcome.
-struct Writer<'t> {
-    text: &'t mut EventText,
-    outcome: Result<(), TooLong>,
-}
-
-impl<'t> Writer<'t> {
-    fn of(text: &'t mut EventText) -> Self {
-        text.clear();
-        Writer { text, outcome: Ok(()) }
-    }
-
-    fn push(&mut self, part: &str) {
-        if self.outcome.is_ok() {
-            self.outcome = self.text.push(part);
+/// Writes the fields of an event; a digest that is not there is left out.
+#[inline(never)]
+fn write(text: &mut EventText, fields: &[Place<'_, '_>]) -> Result<(), TooLong> {
+    text.clear();
+    for field in fields {
+        let digits;
+        let (quoted, number) = match field {
+            Place::U32(number) => ("", Some(i64::from(**number))),
+            Place::I32(number) => ("", Some(i64::from(**number))),
+            Place::Text(text) => (**text, None),
+            _ => {
+                let Some(digest) = field.digest() else { continue };
+                digits = hex::text(digest);
+                (digits.as_str(), None)
+            }
+        };
+        if !text.is_empty() {
+            text.push(",")?;
+        }
+        match number {
+            Some(number) => text.push_number(number)?,
+            None => ["\"", quoted, "\""].into_iter().try_for_each(|part| text.push(part))?,
         }
     }
-
-    fn separate(&mut self) {
-        if !self.text.is_empty() {
-            self.push(",");
-        }
-    }
-
-    #[inline(never)]
-    fn quoted(&mut self, field: &str) -> &mut Self {
-        self.separate();
-        self.push("\"");
-        self.push(field);
-        self.push("\"");
-        self
-    }
-
-    #[inline(never)]
-    fn number(&mut self, number: i64) -> &mut Self {
-        self.separate();
-        if self.outcome.is_ok() {
-            self.outcome = self.text.push_number(number);
-        }
-        self
-    }
+    Ok(())
 }
 
 /// The fields of an event text, one after another. Not with nom, whose slices of text could panic as far as a linker sees,
@@ -214,19 +135,25 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// What `read` makes of the text, if nothing is left of it.
-    fn whole<T>(
-        text: &'a str,
-        form: &'static str,
-        read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Result<T, EventError> {
-        let mut fields = Fields { text, at: 0 };
-        let event = read(&mut fields);
-        event.filter(|_| fields.is_at_end()).ok_or(EventError { offset: fields.at, form })
-    }
-
-    fn is_at_end(&self) -> bool {
-        self.at == self.text.len()
+    /// `None`: the text is not what the fields want, or goes on behind them.
+    fn read(&mut self, fields: &mut [Place<'_, 'a>]) -> Option<()> {
+        for field in fields {
+            if matches!(field, Place::Sha256(_)) && self.rest().is_empty() {
+                break;
+            }
+            if self.at > 0 {
+                self.skip(b',')?;
+            }
+            match field {
+                Place::U32(number) => **number = self.unsigned()?,
+                Place::I32(number) => **number = self.signed()?,
+                Place::Text(text) => **text = self.quoted()?,
+                Place::Md5(digest) => **digest = hex::parse(self.quoted()?)?,
+                Place::Sha256(digest) => **digest = Some(hex::parse(self.quoted()?)?),
+                _ => return None,
+            }
+        }
+        self.rest().is_empty().then_some(())
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -237,11 +164,6 @@ impl<'a> Fields<'a> {
         (self.rest().first() == Some(&byte)).then(|| self.at = self.at.saturating_add(1))
     }
 
-    fn comma(&mut self) -> Option<&mut Self> {
-        self.skip(b',')?;
-        Some(self)
-    }
-
     fn quoted(&mut self) -> Option<&'a str> {
         self.skip(b'"')?;
         let length = self.rest().iter().position(|byte| *byte == b'"')?;
@@ -249,10 +171,6 @@ impl<'a> Fields<'a> {
         let field = self.text.get(self.at..end)?;
         self.at = end.saturating_add(1);
         Some(field)
-    }
-
-    fn digest<const N: usize>(&mut self) -> Option<[u8; N]> {
-        hex::parse(self.quoted()?)
     }
 
     fn unsigned(&mut self) -> Option<u32> {

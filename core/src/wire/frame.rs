@@ -49,48 +49,35 @@ impl PacketId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Command(pub u16);
 
-#[rustfmt::skip]
-impl Command {
-    /// Down: data points that the platform wants to know.
-    pub const DATA_ASK: Command = Command(0x0011);
-    /// Up: their values.
-    pub const DATA_ANSWER: Command = Command(0x0012);
-    /// Down: data points that the platform sets.
-    pub const DATA_WRITE: Command = Command(0x0013);
-    /// Up: data points that the device reports.
-    pub const DATA_REPORT: Command = Command(0x0014);
-    /// Down: bytes for the application.
-    pub const PASS_DOWN: Command = Command(0x0023);
-    /// Up: bytes from the application.
-    pub const PASS_UP: Command = Command(0x0024);
-    /// Down: status ids wanted.
-    pub const STATUS_ASK: Command = Command(0x0031);
-    /// Up: their values.
-    pub const STATUS_ANSWER: Command = Command(0x0032);
-    /// Up: status without being asked.
-    pub const STATUS_REPORT: Command = Command(0x0034);
-    /// Down: info ids wanted.
-    pub const INFO_ASK: Command = Command(0x0041);
-    /// Up: their values.
-    pub const INFO_ANSWER: Command = Command(0x0042);
-    /// Up: info without being asked.
-    pub const INFO_REPORT: Command = Command(0x0044);
-    /// Down: error notice.
-    pub const NOTICE_DOWN: Command = Command(0x00A3);
-    /// Up: error notice.
-    pub const NOTICE_UP: Command = Command(0x00A4);
-    /// Down: device secret, session key, server ...
-    pub const PROVISION: Command = Command(0x00B4);
-    /// Down: upgrade plan.
-    pub const PLAN_NOTIFY: Command = Command(0x0111);
-    /// Down: URL and digests of the firmware.
-    pub const FIRMWARE_INFO: Command = Command(0x0113);
-    /// Up: where an upgrade stands.
-    pub const STATUS_EVENT: Command = Command(0x0114);
-    /// Up: is there a plan?
-    pub const PLAN_REQUEST: Command = Command(0x0115);
-    /// Up: position from outside the module, as NMEA sentences.
-    pub const LOCATION_REPORT: Command = Command(0x0122);
+macro_rules! commands {
+    ($($name:ident = $number:literal: $about:literal;)*) => {
+        impl Command {
+            $(#[doc = $about] pub const $name: Command = Command($number);)*
+        }
+    };
+}
+
+commands! {
+    DATA_ASK = 0x0011: "Down: data points that the platform wants to know.";
+    DATA_ANSWER = 0x0012: "Up: their values.";
+    DATA_WRITE = 0x0013: "Down: data points that the platform sets.";
+    DATA_REPORT = 0x0014: "Up: data points that the device reports.";
+    PASS_DOWN = 0x0023: "Down: bytes for the application.";
+    PASS_UP = 0x0024: "Up: bytes from the application.";
+    STATUS_ASK = 0x0031: "Down: status ids wanted.";
+    STATUS_ANSWER = 0x0032: "Up: their values.";
+    STATUS_REPORT = 0x0034: "Up: status without being asked.";
+    INFO_ASK = 0x0041: "Down: info ids wanted.";
+    INFO_ANSWER = 0x0042: "Up: their values.";
+    INFO_REPORT = 0x0044: "Up: info without being asked.";
+    NOTICE_DOWN = 0x00A3: "Down: error notice.";
+    NOTICE_UP = 0x00A4: "Up: error notice.";
+    PROVISION = 0x00B4: "Down: device secret, session key, server ...";
+    PLAN_NOTIFY = 0x0111: "Down: upgrade plan.";
+    FIRMWARE_INFO = 0x0113: "Down: URL and digests of the firmware.";
+    STATUS_EVENT = 0x0114: "Up: where an upgrade stands.";
+    PLAN_REQUEST = 0x0115: "Up: is there a plan?";
+    LOCATION_REPORT = 0x0122: "Up: position from outside the module, as NMEA sentences.";
 }
 
 /// One frame; `payload` is bare.
@@ -147,21 +134,15 @@ impl<'a> Frame<'a> {
     /// Reads the first frame of a message and unstuffs it in place; bytes after it are ignored, as the vendor's
     /// parsers do. After an error `raw` is as it was.
     pub fn parse(raw: &'a mut [u8]) -> Result<Frame<'a>, FrameError> {
-        let mut unstuffed_seam = None;
-        let header = match Header::read(raw, None) {
-            Err(error) => {
-                // Vendor encoders do not stuff between a command ending in AA and its payload. Where the
-                // regular reading fails, that one may hold.
-                unstuffed_seam = seam(raw);
-                match unstuffed_seam.map(|at| Header::read(raw, Some(at))) {
-                    Some(Ok(header)) => header,
-                    _ => return Err(error),
-                }
-            }
-            Ok(header) => header,
+        let scan = Scan::of(raw, None);
+        let (kept, header) = match (scan.header(), scan.seam) {
+            // Vendor encoders do not stuff between a command ending in AA and its payload. Where the regular reading
+            // fails, that one may hold.
+            (Err(error), Some(_)) => (scan.seam, Scan::of(raw, scan.seam).header().map_err(|_| error)?),
+            (header, _) => (None, header?),
         };
         let cut = FrameError::Cut { have: raw.len(), needed: header.bare };
-        unstuff(raw, unstuffed_seam);
+        unstuff(raw, kept);
         let payload = raw.get(HEADER..header.bare).ok_or(cut)?;
         Ok(Frame { packet: header.packet, command: header.command, payload })
     }
@@ -188,18 +169,16 @@ pub fn seal(buffer: &mut [u8], packet: PacketId, command: Command, payload: usiz
     let bare = HEADER.saturating_add(payload);
     let frame = buffer.get_mut(..bare).ok_or(NoRoom { needed: bare, room })?;
     let header = [MARK, MARK, length[0], length[1], 0, id[0], id[1], command[0], command[1]];
-    for (place, byte) in frame.iter_mut().zip(header) {
-        *place = byte;
-    }
+    super::copy(frame, &header);
     let sum = frame.iter().skip(AFTER_LENGTH).fold(0u8, |sum, byte| sum.wrapping_add(*byte));
     if let Some(place) = frame.get_mut(LENGTH_END) {
         *place = sum;
     }
     let mut marks = 0usize;
-    let mut next = None;
+    let mut next = MARK;
     for byte in frame.iter().skip(1).rev() {
         marks = marks.saturating_add(is_stuffed(*byte, next).into());
-        next = Some(byte);
+        next = *byte;
     }
     let stuffed = bare.saturating_add(marks);
     let whole = buffer.get_mut(..stuffed).ok_or(NoRoom { needed: stuffed, room })?;
@@ -207,27 +186,25 @@ pub fn seal(buffer: &mut [u8], packet: PacketId, command: Command, payload: usiz
     Ok(stuffed)
 }
 
-/// Whether `byte`, behind the frame's first, takes a stuffing byte before `next`.
-fn is_stuffed(byte: u8, next: Option<&u8>) -> bool {
-    byte == MARK && matches!(next, None | Some(&MARK) | Some(&STUFFING))
+/// Whether `byte`, behind the frame's first, takes a stuffing byte before `next`; the last one does as before a mark.
+fn is_stuffed(byte: u8, next: u8) -> bool {
+    byte == MARK && matches!(next, MARK | STUFFING)
 }
 
 /// Spreads the `bare` bytes at the begin of `whole` over all of it, from the back so that nothing is overwritten.
 fn stuff(whole: &mut [u8], bare: usize) {
-    let mut to = whole.len();
-    let mut from = bare;
-    let mut next = None;
+    let (mut from, mut to, mut next) = (bare, whole.len(), MARK);
     // Equal: no stuffing is left to insert before here.
     while to > from {
         from = from.saturating_sub(1);
         let Some(byte) = whole.get(from).copied() else { break };
-        if from > 0 && is_stuffed(byte, next.as_ref()) {
+        if from > 0 && is_stuffed(byte, next) {
             to = to.saturating_sub(1);
             put(whole, to, STUFFING);
         }
         to = to.saturating_sub(1);
         put(whole, to, byte);
-        next = Some(byte);
+        next = byte;
     }
 }
 
@@ -256,20 +233,15 @@ fn put(buffer: &mut [u8], at: usize, byte: u8) {
     }
 }
 
-/// Bare bytes of a raw frame, each with its place.
-fn bare(raw: &[u8], kept: Option<usize>) -> impl Iterator<Item = (usize, u8)> {
-    let mut previous = 0;
-    raw.iter().copied().enumerate().filter(move |(at, byte)| {
-        let stuffing = is_stuffing(*at, previous, *byte, kept);
-        previous = *byte;
-        !stuffing
-    })
-}
-
-/// The place of the raw byte after a command that ends in AA.
-fn seam(raw: &[u8]) -> Option<usize> {
-    let (at, low) = bare(raw, None).nth(HEADER - 1)?;
-    if low == MARK { at.checked_add(1) } else { None }
+/// What is told by the bare bytes of a raw frame.
+struct Scan {
+    header: [u8; HEADER],
+    /// Bare bytes, of the first frame alone.
+    have: usize,
+    /// What the bytes that SUM counts give.
+    sum: u8,
+    /// The place of the raw byte after a command that ends in AA.
+    seam: Option<usize>,
 }
 
 /// A frame's header, checked.
@@ -280,43 +252,57 @@ struct Header {
     bare: usize,
 }
 
-impl Header {
-    /// Reads and checks without changing anything.
-    fn read(raw: &[u8], kept: Option<usize>) -> Result<Header, FrameError> {
-        if let [first, second, ..] = *raw
-            && (first, second) != (MARK, MARK)
-        {
-            return Err(FrameError::Magic { found: [first, second] });
+impl Scan {
+    /// Reads without changing anything; see [`unstuff`].
+    #[inline(never)]
+    fn of(raw: &[u8], kept: Option<usize>) -> Scan {
+        let mut scan = Scan { header: [0; HEADER], have: 0, sum: 0, seam: None };
+        let (mut previous, mut end) = (0, HEADER);
+        for (at, byte) in raw.iter().copied().enumerate() {
+            if scan.have == end {
+                break;
+            }
+            let before = core::mem::replace(&mut previous, byte);
+            if is_stuffing(at, before, byte, kept) {
+                continue;
+            }
+            put(&mut scan.header, scan.have, byte);
+            if scan.have > LENGTH_END {
+                scan.sum = scan.sum.wrapping_add(byte);
+            }
+            scan.have = scan.have.wrapping_add(1);
+            if scan.have == HEADER {
+                scan.seam = at.checked_add(1).filter(|_| byte == MARK);
+                end = scan.length().1.max(HEADER);
+            }
         }
-        let mut bytes = bare(raw, kept).map(|(_, byte)| byte);
-        let mut header = [0; HEADER];
-        let mut have = 0usize;
-        for (place, byte) in header.iter_mut().zip(bytes.by_ref()) {
-            *place = byte;
-            have = have.wrapping_add(1);
+        scan
+    }
+
+    /// LEN, and the length of the bare frame that it announces.
+    fn length(&self) -> (u16, usize) {
+        let length = u16::from_be_bytes([self.header[2], self.header[3]]);
+        (length, LENGTH_END.saturating_add(length.into()))
+    }
+
+    fn header(&self) -> Result<Header, FrameError> {
+        let [first, second, _, _, announced, id @ .., _, _] = self.header;
+        let [.., high, low] = self.header;
+        let (have, computed, (length, needed)) = (self.have, self.sum, self.length());
+        let id = u16::from_be_bytes(id);
+        match PacketId::new(id) {
+            _ if have >= 2 && (first, second) != (MARK, MARK) => {
+                Err(FrameError::Magic { found: [first, second] })
+            }
+            _ if have < LENGTH_END => Err(FrameError::Cut { have, needed: HEADER }),
+            _ if usize::from(length) < AFTER_LENGTH => Err(FrameError::Length { length }),
+            _ if have < needed => Err(FrameError::Cut { have, needed }),
+            _ if announced != computed => Err(FrameError::Sum { announced, computed }),
+            None => Err(FrameError::PacketId { id }),
+            Some(packet) => {
+                Ok(Header { packet, command: Command(u16::from_be_bytes([high, low])), bare: needed })
+            }
         }
-        if have < LENGTH_END {
-            return Err(FrameError::Cut { have, needed: HEADER });
-        }
-        let [_, _, length @ .., announced, _, _, _, _] = header;
-        let [_, _, _, _, _, id @ .., _, _] = header;
-        let [_, _, _, _, _, _, _, command @ ..] = header;
-        let [length, id, command] = [length, id, command].map(u16::from_be_bytes);
-        let body = usize::from(length).checked_sub(AFTER_LENGTH).ok_or(FrameError::Length { length })?;
-        let needed = HEADER.saturating_add(body);
-        let mut sum = header.iter().skip(AFTER_LENGTH).fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-        for byte in bytes.take(body) {
-            sum = sum.wrapping_add(byte);
-            have = have.wrapping_add(1);
-        }
-        if have < needed {
-            return Err(FrameError::Cut { have, needed });
-        }
-        if announced != sum {
-            return Err(FrameError::Sum { announced, computed: sum });
-        }
-        let packet = PacketId::new(id).ok_or(FrameError::PacketId { id })?;
-        Ok(Header { packet, command: Command(command), bare: needed })
     }
 }
 

@@ -32,6 +32,13 @@ pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
     }
 }
 
+/// Writes `bytes`; gives their length.
+fn emit_bytes(bytes: &[u8], out: &mut [u8]) -> Result<usize, NoRoom> {
+    let room = out.len();
+    copy(out.get_mut(..bytes.len()).ok_or(NoRoom { needed: bytes.len(), room })?, bytes);
+    Ok(bytes.len())
+}
+
 /// A number of decimal digits alone, where `str::parse` would take a sign. More than 32 bits hold is as good as the most.
 pub(crate) fn decimal(digits: &str) -> Option<u32> {
     let add = |number: u32, digit: u8| {

@@ -52,34 +52,32 @@ impl Leaf {
 
 /// `qd`, product key, device key: who is at the other end.
 pub fn client_id(product_key: &str, device_key: &str) -> Result<Text<{ limits::CLIENT_ID }>, TooLong> {
-    joined(["qd", product_key, device_key])
+    joined(&["qd", product_key, device_key])
 }
 
 /// What a device subscribes to.
 pub fn down_filter(client_id: &str) -> Result<Text<{ limits::TOPIC }>, TooLong> {
-    joined([Direction::Down.prefix(), client_id, "/+"])
+    joined(&[Direction::Down.prefix(), client_id, "/+"])
 }
 
 /// What the topics of a device begin with where it publishes.
 pub fn up_prefix(client_id: &str) -> Result<Text<{ limits::TOPIC }>, TooLong> {
-    joined([Direction::Up.prefix(), client_id, "/"])
+    joined(&[Direction::Up.prefix(), client_id, "/"])
 }
 
 /// Where a device publishes.
 pub fn uplink(client_id: &str, leaf: Leaf) -> Result<Text<{ limits::TOPIC }>, TooLong> {
-    joined([Direction::Up.prefix(), client_id, "/", leaf.as_str()])
+    joined(&[Direction::Up.prefix(), client_id, "/", leaf.as_str()])
 }
 
 /// Where the platform publishes; devices do not check the leaf.
 pub fn downlink(client_id: &str, leaf: Leaf) -> Result<Text<{ limits::TOPIC }>, TooLong> {
-    joined([Direction::Down.prefix(), client_id, "/", leaf.as_str()])
+    joined(&[Direction::Down.prefix(), client_id, "/", leaf.as_str()])
 }
 
-fn joined<const N: usize, const P: usize>(parts: [&str; P]) -> Result<Text<N>, TooLong> {
+fn joined<const N: usize>(parts: &[&str]) -> Result<Text<N>, TooLong> {
     let mut text = Text::new();
-    for part in parts {
-        text.push(part)?;
-    }
+    text.push_all(parts)?;
     Ok(text)
 }
 
@@ -125,10 +123,9 @@ impl<'a> Topic<'a> {
             Direction::Down => Direction::Up,
             Direction::Up => Direction::Down,
         };
-        let mut text = joined([back.prefix(), self.client_id, "/", leaf.as_str()])?;
+        let mut text = joined(&[back.prefix(), self.client_id, "/", leaf.as_str()])?;
         if let Some(peer) = self.peer {
-            text.push("/")?;
-            text.push(peer)?;
+            text.push_all(&["/", peer])?;
         }
         Ok(text)
     }
@@ -176,6 +173,6 @@ mod tests {
     fn the_longest_client_id_fits_everywhere() {
         let id = client_id(&"p".repeat(32), &"d".repeat(32)).unwrap();
         assert!(uplink(&id, Leaf::Ota).is_ok());
-        assert_eq!(client_id(&"p".repeat(32), &"d".repeat(33)), Err(TooLong { len: 67, max: 66 }));
+        assert_eq!(client_id(&"p".repeat(32), &"d".repeat(33)), Err(TooLong::of(67, 66)));
     }
 }

@@ -17,6 +17,7 @@ use quecota_core::ota::{Input, Machine, Timer};
 use quecota_core::text::Text;
 use quecota_core::wire::frame::{self, Command, Frame, PacketId};
 use quecota_core::wire::hex;
+use quecota_core::wire::message::PlanNotify;
 use quecota_core::wire::ttlv::Writer;
 
 /// Inputs that take a machine from no plan to the end of an upgrade.
@@ -40,6 +41,15 @@ pub extern "C" fn bench_frame_copies(rounds: u32) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_frames(rounds: u32) -> u32 {
     with_frame(rounds, |raw| Frame::parse(raw).is_ok_and(|frame| frame.command == Command::PLAN_NOTIFY))
+}
+
+/// Copies it, decodes it, and reads the plan in it. Returns its bytes; 0: it is no plan.
+#[unsafe(no_mangle)]
+pub extern "C" fn bench_plans(rounds: u32) -> u32 {
+    with_frame(rounds, |raw| {
+        let plan = Frame::parse(raw).map(|frame| black_box(PlanNotify::parse(frame.payload)).is_ok());
+        plan == Ok(true)
+    })
 }
 
 fn with_frame(rounds: u32, mut each: impl FnMut(&mut [u8]) -> bool) -> u32 {

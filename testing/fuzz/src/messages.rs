@@ -18,7 +18,7 @@ pub fn run(input: &[u8]) {
             let again = Frame::parse(&mut out[..length]).expect("a frame");
             assert_eq!(Downlink::parse(&again), Ok(message));
         }
-        Err(error) => _ = (error.to_string(), error.offset()),
+        Err(error) => _ = (error.in_words(frame.payload).to_string(), error.offset()),
     }
     match Uplink::parse(&frame) {
         Ok(message) => {
@@ -26,6 +26,6 @@ pub fn run(input: &[u8]) {
             let again = Frame::parse(&mut out[..length]).expect("a frame");
             assert_eq!(Uplink::parse(&again), Ok(message));
         }
-        Err(error) => _ = (error.to_string(), error.offset()),
+        Err(error) => _ = (error.in_words(frame.payload).to_string(), error.offset()),
     }
 }

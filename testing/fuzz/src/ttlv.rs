@@ -6,7 +6,7 @@ use quecota_core::wire::ttlv::{List, Value, Writer};
 pub fn run(input: &[u8]) {
     let list = match List::parse(input) {
         Ok(list) => list,
-        Err(error) => return assert!(error.offset() <= input.len(), "{error}"),
+        Err(error) => return assert!(usize::from(error.offset) <= input.len(), "{error}"),
     };
     assert_eq!(list.iter().count(), list.len());
     for item in list {

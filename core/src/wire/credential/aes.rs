@@ -57,11 +57,11 @@ mod small {
                 let mut word = [b, c, d, a].map(|byte| substitute(&FORWARD, byte));
                 word[0] ^= constant;
                 constant = double(constant);
-                for column in last.as_chunks_mut::<4>().0 {
-                    for (byte, before) in column.iter_mut().zip(word) {
-                        *byte ^= before;
+                for (at, byte) in last.iter_mut().enumerate() {
+                    if let Some(before) = word.get_mut(at % 4) {
+                        *byte ^= *before;
+                        *before = *byte;
                     }
-                    word = *column;
                 }
             }
             Aes128 { keys }

@@ -2,13 +2,19 @@
 //! which only platforms do, is the crate's.
 
 use super::SEALED;
-use crate::text::Text;
+use crate::text::{Chars, Text};
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The base64 of `bytes`; what does not fit into the text is left out.
 pub(in crate::wire) fn encode<const N: usize>(bytes: &[u8]) -> Text<N> {
     let mut text = Text::new();
+    write(bytes, &mut text);
+    text
+}
+
+#[inline(never)]
+fn write(bytes: &[u8], text: &mut Chars<[u8]>) {
     for group in bytes.chunks(3) {
         let mut places = group.iter().copied();
         let mut next = || u32::from(places.next().unwrap_or(0));
@@ -20,11 +26,10 @@ pub(in crate::wire) fn encode<const N: usize>(bytes: &[u8]) -> Text<N> {
         for padding in digits.iter_mut().skip(group.len().saturating_add(1)) {
             *padding = b'=';
         }
-        if core::str::from_utf8(&digits).is_ok_and(|digits| text.push(digits).is_err()) {
+        if core::str::from_utf8(&digits).is_ok_and(|digits| text.append(digits).is_err()) {
             break;
         }
     }
-    text
 }
 
 /// The bytes of a base64, at most as many as a bootstrap seals.

@@ -5,217 +5,130 @@ use super::{
     StatusEvent, StatusValues,
 };
 use crate::wire::{
-    NoRoom,
+    NoRoom, emit_bytes,
     frame::{self, Command, Frame, PacketId},
     topic::Leaf,
     ttlv::List,
 };
 
-/// A message to the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant)] // one is on the stack at a time, and there is no heap
-pub enum Downlink<'a> {
+/// For each message of a direction what it carries, the command of its frame, and the last level of its topic.
+macro_rules! messages {
+    ($(#[$of:meta])* $direction:ident: $($(#[$about:meta])* $message:ident($payload:ty): $command:ident, $leaf:ident;)*) => {
+        $(#[$of])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(clippy::large_enum_variant)] // one is on the stack at a time, and there is no heap
+        pub enum $direction<'a> {
+            $($(#[$about])* $message($payload),)*
+        }
+
+        impl<'a> $direction<'a> {
+            /// Reads what the frame says.
+            pub fn parse(frame: &Frame<'a>) -> Result<$direction<'a>, MessageError> {
+                Ok(match frame.command {
+                    $(Command::$command => $direction::$message(<$payload>::parse(frame.payload)?),)*
+                    Command(command) => return Err(MessageError::Command { command }),
+                })
+            }
+
+            /// The command of its frame.
+            pub fn command(&self) -> Command {
+                match self {
+                    $($direction::$message(_) => Command::$command,)*
+                }
+            }
+
+            /// The last level of its topic.
+            pub fn leaf(&self) -> Leaf {
+                match self {
+                    $($direction::$message(_) => Leaf::$leaf,)*
+                }
+            }
+
+            /// Writes the payload; gives its length.
+            pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
+                match self {
+                    $($direction::$message(payload) => payload.emit(out),)*
+                }
+            }
+
+            /// Writes the stuffed frame; gives its length.
+            pub fn emit_frame(&self, packet: PacketId, out: &mut [u8]) -> Result<usize, NoRoom> {
+                let room = out.len();
+                let payload = out.get_mut(frame::HEADER..).unwrap_or_default();
+                let length = self.emit(payload).map_err(|inner| NoRoom {
+                    needed: inner.needed.saturating_add(frame::HEADER),
+                    room,
+                })?;
+                frame::seal(out, packet, self.command(), length)
+            }
+        }
+    };
+}
+
+messages! {
+    /// A message to the device.
+    Downlink:
     /// 0x0111.
-    PlanNotify(PlanNotify<'a>),
+    PlanNotify(PlanNotify<'a>): PLAN_NOTIFY, Ota;
     /// 0x0113.
-    FirmwareInfo(FirmwareInfo<'a>),
+    FirmwareInfo(FirmwareInfo<'a>): FIRMWARE_INFO, Ota;
     /// 0x00B4.
-    Provision(Provision<'a>),
+    Provision(Provision<'a>): PROVISION, Sys;
     /// 0x00A3.
-    Notice(Notice<'a>),
+    Notice(Notice<'a>): NOTICE_DOWN, Sys;
     /// 0x0031.
-    StatusAsk(Ids<'a>),
+    StatusAsk(Ids<'a>): STATUS_ASK, Sys;
     /// 0x0041.
-    InfoAsk(Ids<'a>),
+    InfoAsk(Ids<'a>): INFO_ASK, Sys;
     /// 0x0011: values that are wanted from the application.
-    DataAsk(Ids<'a>),
+    DataAsk(Ids<'a>): DATA_ASK, Bus;
     /// 0x0013: values for the application.
-    DataWrite(List<'a>),
+    DataWrite(List<'a>): DATA_WRITE, Bus;
     /// 0x0023: bytes for the application.
-    Pass(&'a [u8]),
+    Pass(&'a [u8]): PASS_DOWN, Bus;
 }
 
-impl<'a> Downlink<'a> {
-    /// Reads what the frame says.
-    pub fn parse(frame: &Frame<'a>) -> Result<Downlink<'a>, MessageError> {
-        let payload = frame.payload;
-        Ok(match frame.command {
-            Command::PLAN_NOTIFY => Downlink::PlanNotify(PlanNotify::parse(payload)?),
-            Command::FIRMWARE_INFO => Downlink::FirmwareInfo(FirmwareInfo::parse(payload)?),
-            Command::PROVISION => Downlink::Provision(Provision::parse(payload)?),
-            Command::NOTICE_DOWN => Downlink::Notice(Notice::parse(payload)?),
-            Command::STATUS_ASK => Downlink::StatusAsk(Ids::parse(payload)?),
-            Command::INFO_ASK => Downlink::InfoAsk(Ids::parse(payload)?),
-            Command::DATA_ASK => Downlink::DataAsk(Ids::parse(payload)?),
-            Command::DATA_WRITE => Downlink::DataWrite(List::parse(payload)?),
-            Command::PASS_DOWN => Downlink::Pass(payload),
-            Command(command) => return Err(MessageError::Command { command }),
-        })
-    }
-
-    /// The command of its frame.
-    pub fn command(&self) -> Command {
-        match self {
-            Downlink::PlanNotify(_) => Command::PLAN_NOTIFY,
-            Downlink::FirmwareInfo(_) => Command::FIRMWARE_INFO,
-            Downlink::Provision(_) => Command::PROVISION,
-            Downlink::Notice(_) => Command::NOTICE_DOWN,
-            Downlink::StatusAsk(_) => Command::STATUS_ASK,
-            Downlink::InfoAsk(_) => Command::INFO_ASK,
-            Downlink::DataAsk(_) => Command::DATA_ASK,
-            Downlink::DataWrite(_) => Command::DATA_WRITE,
-            Downlink::Pass(_) => Command::PASS_DOWN,
-        }
-    }
-
-    /// The last level of its topic.
-    pub fn leaf(&self) -> Leaf {
-        match self {
-            Downlink::PlanNotify(_) | Downlink::FirmwareInfo(_) => Leaf::Ota,
-            Downlink::DataAsk(_) | Downlink::DataWrite(_) | Downlink::Pass(_) => Leaf::Bus,
-            Downlink::Provision(_) | Downlink::Notice(_) | Downlink::StatusAsk(_) | Downlink::InfoAsk(_) => {
-                Leaf::Sys
-            }
-        }
-    }
-
-    /// Writes the payload; gives its length.
-    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        match self {
-            Downlink::PlanNotify(message) => message.emit(out),
-            Downlink::FirmwareInfo(message) => message.emit(out),
-            Downlink::Provision(message) => message.emit(out),
-            Downlink::Notice(message) => message.emit(out),
-            Downlink::StatusAsk(ids) | Downlink::InfoAsk(ids) | Downlink::DataAsk(ids) => ids.emit(out),
-            Downlink::DataWrite(list) => emit_bytes(list.as_bytes(), out),
-            Downlink::Pass(bytes) => emit_bytes(bytes, out),
-        }
-    }
-
-    /// Writes the stuffed frame; gives its length.
-    pub fn emit_frame(&self, packet: PacketId, out: &mut [u8]) -> Result<usize, NoRoom> {
-        framed(packet, self.command(), out, |payload| self.emit(payload))
-    }
-}
-
-/// A message from the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant)] // one is on the stack at a time, and there is no heap
-pub enum Uplink<'a> {
+messages! {
+    /// A message from the device.
+    Uplink:
     /// 0x0115.
-    PlanRequest(PlanRequest<'a>),
+    PlanRequest(PlanRequest<'a>): PLAN_REQUEST, Ota;
     /// 0x0114.
-    StatusEvent(StatusEvent<'a>),
+    StatusEvent(StatusEvent<'a>): STATUS_EVENT, Ota;
     /// 0x00A4.
-    Notice(Notice<'a>),
+    Notice(Notice<'a>): NOTICE_UP, Sys;
     /// 0x0032, with the request's packet id.
-    StatusAnswer(StatusValues),
+    StatusAnswer(StatusValues): STATUS_ANSWER, Sys;
     /// 0x0034.
-    StatusReport(StatusValues),
+    StatusReport(StatusValues): STATUS_REPORT, Sys;
     /// 0x0042, with the request's packet id.
-    InfoAnswer(InfoValues<'a>),
+    InfoAnswer(InfoValues<'a>): INFO_ANSWER, Sys;
     /// 0x0044.
-    InfoReport(InfoValues<'a>),
+    InfoReport(InfoValues<'a>): INFO_REPORT, Sys;
     /// 0x0012, with the request's packet id.
-    DataAnswer(List<'a>),
+    DataAnswer(List<'a>): DATA_ANSWER, Bus;
     /// 0x0014.
-    DataReport(List<'a>),
+    DataReport(List<'a>): DATA_REPORT, Bus;
     /// 0x0024: bytes from the application.
-    Pass(&'a [u8]),
+    Pass(&'a [u8]): PASS_UP, Bus;
     /// 0x0122.
-    Location(Location<'a>),
+    Location(Location<'a>): LOCATION_REPORT, Bus;
 }
 
-impl<'a> Uplink<'a> {
-    /// Reads what the frame says.
-    pub fn parse(frame: &Frame<'a>) -> Result<Uplink<'a>, MessageError> {
-        let payload = frame.payload;
-        Ok(match frame.command {
-            Command::PLAN_REQUEST => Uplink::PlanRequest(PlanRequest::parse(payload)?),
-            Command::STATUS_EVENT => Uplink::StatusEvent(StatusEvent::parse(payload)?),
-            Command::NOTICE_UP => Uplink::Notice(Notice::parse(payload)?),
-            Command::STATUS_ANSWER => Uplink::StatusAnswer(StatusValues::parse(payload)?),
-            Command::STATUS_REPORT => Uplink::StatusReport(StatusValues::parse(payload)?),
-            Command::INFO_ANSWER => Uplink::InfoAnswer(InfoValues::parse(payload)?),
-            Command::INFO_REPORT => Uplink::InfoReport(InfoValues::parse(payload)?),
-            Command::DATA_ANSWER => Uplink::DataAnswer(List::parse(payload)?),
-            Command::DATA_REPORT => Uplink::DataReport(List::parse(payload)?),
-            Command::PASS_UP => Uplink::Pass(payload),
-            Command::LOCATION_REPORT => Uplink::Location(Location::parse(payload)?),
-            Command(command) => return Err(MessageError::Command { command }),
-        })
-    }
-
-    /// The command of its frame.
-    pub fn command(&self) -> Command {
-        match self {
-            Uplink::PlanRequest(_) => Command::PLAN_REQUEST,
-            Uplink::StatusEvent(_) => Command::STATUS_EVENT,
-            Uplink::Notice(_) => Command::NOTICE_UP,
-            Uplink::StatusAnswer(_) => Command::STATUS_ANSWER,
-            Uplink::StatusReport(_) => Command::STATUS_REPORT,
-            Uplink::InfoAnswer(_) => Command::INFO_ANSWER,
-            Uplink::InfoReport(_) => Command::INFO_REPORT,
-            Uplink::DataAnswer(_) => Command::DATA_ANSWER,
-            Uplink::DataReport(_) => Command::DATA_REPORT,
-            Uplink::Pass(_) => Command::PASS_UP,
-            Uplink::Location(_) => Command::LOCATION_REPORT,
-        }
-    }
-
-    /// The last level of its topic.
-    pub fn leaf(&self) -> Leaf {
-        match self {
-            Uplink::PlanRequest(_) | Uplink::StatusEvent(_) => Leaf::Ota,
-            Uplink::DataAnswer(_) | Uplink::DataReport(_) | Uplink::Pass(_) | Uplink::Location(_) => {
-                Leaf::Bus
-            }
-            Uplink::Notice(_)
-            | Uplink::StatusAnswer(_)
-            | Uplink::StatusReport(_)
-            | Uplink::InfoAnswer(_)
-            | Uplink::InfoReport(_) => Leaf::Sys,
-        }
-    }
-
-    /// Writes the payload; gives its length.
-    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        match self {
-            Uplink::PlanRequest(message) => message.emit(out),
-            Uplink::StatusEvent(message) => message.emit(out),
-            Uplink::Notice(message) => message.emit(out),
-            Uplink::StatusAnswer(values) | Uplink::StatusReport(values) => values.emit(out),
-            Uplink::InfoAnswer(values) | Uplink::InfoReport(values) => values.emit(out),
-            Uplink::DataAnswer(list) | Uplink::DataReport(list) => emit_bytes(list.as_bytes(), out),
-            Uplink::Pass(bytes) => emit_bytes(bytes, out),
-            Uplink::Location(message) => message.emit(out),
-        }
-    }
-
-    /// Writes the stuffed frame; gives its length.
-    pub fn emit_frame(&self, packet: PacketId, out: &mut [u8]) -> Result<usize, NoRoom> {
-        framed(packet, self.command(), out, |payload| self.emit(payload))
-    }
+/// Bytes as a payload that is passed on as it is.
+trait Passed<'a>: Sized {
+    fn parse(payload: &'a [u8]) -> Result<Self, MessageError>;
+    fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom>;
 }
 
-fn emit_bytes(bytes: &[u8], out: &mut [u8]) -> Result<usize, NoRoom> {
-    let room = out.len();
-    let place = out.get_mut(..bytes.len()).ok_or(NoRoom { needed: bytes.len(), room })?;
-    crate::wire::copy(place, bytes);
-    Ok(bytes.len())
-}
+impl<'a> Passed<'a> for &'a [u8] {
+    fn parse(payload: &'a [u8]) -> Result<Self, MessageError> {
+        Ok(payload)
+    }
 
-fn framed(
-    packet: PacketId,
-    command: Command,
-    out: &mut [u8],
-    emit: impl Fn(&mut [u8]) -> Result<usize, NoRoom>,
-) -> Result<usize, NoRoom> {
-    let room = out.len();
-    let payload = out.get_mut(frame::HEADER..).unwrap_or_default();
-    let length =
-        emit(payload).map_err(|inner| NoRoom { needed: inner.needed.saturating_add(frame::HEADER), room })?;
-    frame::seal(out, packet, command, length)
+    fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
+        emit_bytes(self, out)
+    }
 }
 
 #[cfg(test)]

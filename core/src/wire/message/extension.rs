@@ -12,20 +12,15 @@
 //! after that, and until the connection ends, does the device send the others. So nobody gets an id that it did not ask
 //! for.
 
-use super::{Field, Fields, WriteFields, field};
-use crate::{limits, wire::ttlv::Writer};
+use super::{Fields, Wanted, field, table};
+use crate::limits;
+use crate::wire::ttlv::{List, Writer};
 
 /// How info id 11 of our devices begins; "major.minor" follows.
 pub const SDK_PREFIX: &str = "quecota/";
 
 /// The first id that is ours.
 pub const FIRST_ID: u16 = 8000;
-
-const CAPABILITIES: Field = field(FIRST_ID, "capabilities");
-const REASON: Field = field(8001, "reason");
-const REASON_TEXT: Field = field(8002, "reason in words");
-const RECEIVED: Field = field(8003, "bytes received");
-const SIZE: Field = field(8004, "bytes in all");
 
 /// What a platform wants to hear beyond QuecThing. Bits without a name are kept and mean nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,19 +39,6 @@ impl Capabilities {
     /// Whether all of `wanted` is in it.
     pub const fn has(self, wanted: Capabilities) -> bool {
         self.0 & wanted.0 == wanted.0
-    }
-
-    /// Somebody else's use of the id must not cost the packet: it says nothing then.
-    pub(super) fn read(fields: &Fields<'_>) -> Option<Capabilities> {
-        if cfg!(feature = "extensions") {
-            Fields::of(fields.list).whole(&CAPABILITIES, 0).map(Capabilities)
-        } else {
-            None
-        }
-    }
-
-    pub(super) fn write(self, writer: &mut Writer<'_>) {
-        writer.number(CAPABILITIES.id, self.0);
     }
 }
 
@@ -97,25 +79,44 @@ impl<'a> StatusExtension<'a> {
         }
     }
 
-    /// Somebody else's use of these ids must not cost the status: it says nothing more then.
-    pub(super) fn read(fields: &Fields<'a>) -> Self {
-        let mut fields = Fields::of(fields.list);
-        let text = fields.text(&REASON_TEXT, limits::REASON_TEXT);
-        let progress = fields.whole(&RECEIVED, 0).zip(fields.whole(&SIZE, 0));
+    pub(super) fn read(list: List<'a>) -> Self {
+        let mut points = Points::default();
+        // What is wrong with one of ours reads as absent.
+        let _ = points.read(list);
         StatusExtension {
-            reason: fields.whole(&REASON, 0).map(|number| Reason { number, text }),
-            progress: progress.map(|(received, size)| Downloaded { received, size }),
+            reason: points.number.map(|number| Reason { number, text: points.text }),
+            progress: points.received.zip(points.size).map(|(received, size)| Downloaded { received, size }),
         }
     }
 
-    pub(super) fn write(&self, writer: &mut Writer<'_>) {
-        if let Some(Reason { number, text }) = self.reason {
-            writer.number(REASON.id, number).text_unless_empty(REASON_TEXT, text);
+    pub(super) fn write(&self, wanted: Wanted, writer: &mut Writer<'_>) {
+        if !cfg!(feature = "extensions") {
+            return;
         }
-        if let Some(Downloaded { received, size }) = self.progress {
-            writer.number(RECEIVED.id, received).number(SIZE.id, size);
-        }
+        let mut points = Points {
+            number: self.reason.map(|reason| reason.number),
+            text: self.reason.map_or("", |reason| reason.text),
+            received: self.progress.map(|progress| progress.received),
+            size: self.progress.map(|progress| progress.size),
+        };
+        points.write(wanted, writer);
     }
+}
+
+/// The same as data points.
+#[derive(Clone, Copy, Default)]
+struct Points<'a> {
+    number: Option<u16>,
+    text: &'a str,
+    received: Option<u32>,
+    size: Option<u32>,
+}
+
+table! { Points<'a>:
+    number: field(8001, "reason").ours(),
+    text: field(8002, "reason in words").ours().at_most(limits::REASON_TEXT),
+    received: field(8003, "bytes received").ours(),
+    size: field(8004, "bytes in all").ours(),
 }
 
 #[cfg(test)]
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn a_peer_gets_what_it_wants_to_hear_and_nothing_else() {
         let of = |wanted| ours(&StatusEvent { extension: FAILED.extension.only(wanted), ..FAILED });
-        assert_eq!(of(Capabilities::NONE), []);
+        assert!(of(Capabilities::NONE).is_empty());
         assert_eq!(of(Capabilities::REASONS), [8001, 8002]);
         assert_eq!(of(Capabilities::PROGRESS), [8003, 8004]);
         assert_eq!(of(Capabilities::ALL), [8001, 8002, 8003, 8004]);

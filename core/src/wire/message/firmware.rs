@@ -1,27 +1,14 @@
 //! 0x0113: where the firmware is and what it must be.
 
 use super::{
-    ComponentKind, Field, Fields, MessageError, Record, Records, WriteFields, field, finish,
-    plan::{COMPONENT, KIND, SOURCE, TARGET},
+    ComponentKind, Field, Fields, MessageError, Place, Records, Wanted, Wrong, field, payload,
+    table::{Outcome, table},
 };
-use crate::{
-    limits,
-    wire::{NoRoom, hex, ttlv::Writer},
-};
-
-const URL: Field = field(1, "url");
-const SIZE: Field = field(2, "size");
-const MD5: Field = field(3, "md5");
-const CRC: Field = field(15, "crc");
-const SHA256: Field = field(16, "sha256");
-const FILES: Field = field(20, "file list");
-const INDEX: Field = field(30, "file index");
-
-/// Hex digits of a CRC-32.
-const CRC_DIGITS: usize = 8;
+use crate::limits;
+use crate::wire::ttlv::{List, Writer};
 
 /// 0x0113.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FirmwareInfo<'a> {
     /// Which component it is for, 1..=32 bytes.
     pub component: &'a str,
@@ -56,7 +43,7 @@ pub enum Content<'a> {
 }
 
 /// One file of a module package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PackageFile<'a> {
     /// Its place in the package, as the platform numbers it.
     pub index: u32,
@@ -68,119 +55,72 @@ pub struct PackageFile<'a> {
     pub md5: [u8; 16],
 }
 
-impl<'a> Record<'a> for PackageFile<'a> {
-    fn read(fields: &mut Fields<'a>) -> Self {
-        let index = fields.whole(&INDEX, 0);
-        PackageFile {
-            index: fields.needed(&INDEX, index),
-            url: fields.needed_text(&URL, limits::FIRMWARE_URL),
-            size: read_size(fields),
-            md5: read_md5(fields),
-        }
-    }
-
-    fn write(&self, writer: &mut Writer<'_>) {
-        writer
-            .text_unless_empty(URL, self.url)
-            .number(SIZE.id, self.size)
-            .text(MD5.id, &hex::text(&self.md5))
-            .number(INDEX.id, self.index);
+impl Default for Content<'_> {
+    fn default() -> Self {
+        Content::File { url: "", size: 0, md5: [0; 16], crc: 0, sha256: None }
     }
 }
 
-impl<'a> FirmwareInfo<'a> {
-    /// Reads the payload.
-    pub fn parse(payload: &'a [u8]) -> Result<FirmwareInfo<'a>, MessageError> {
-        let mut fields = Fields::parse(payload);
-        let content = match Records::read(&mut fields, &FILES, limits::PACKAGE_FILES) {
-            Some(files) => Content::Files(files),
-            None => Content::File {
-                url: fields.needed_text(&URL, limits::FIRMWARE_URL),
-                size: read_size(&mut fields),
-                md5: read_md5(&mut fields),
-                crc: read_crc(&mut fields),
-                sha256: fields.digest(&SHA256),
-            },
-        };
-        if fields.number(&KIND).is_none() {
-            fields.missing(&KIND);
+const URL: Field = field(1, "url").needed().at_most(limits::FIRMWARE_URL);
+const SIZE: Field = field(2, "size").needed().positive();
+const MD5: Field = field(3, "md5").needed();
+const CRC: Field = field(15, "crc").needed();
+const FILES: Field = field(20, "file list");
+
+table! { PackageFile<'a>:
+    url: URL,
+    size: SIZE,
+    md5: MD5,
+    index: field(30, "file index").needed(),
+}
+
+payload!(FirmwareInfo<'a>);
+impl<'a> Fields<'a> for FirmwareInfo<'a> {
+    fn points(&mut self, mut act: impl FnMut(&'static [Field], &mut [Place<'_, 'a>]) -> Outcome) -> Outcome {
+        const UPGRADE: &[Field] = &[
+            field(4, "component").needed().at_most(limits::COMPONENT),
+            field(5, "source version").at_most(limits::VERSION),
+            field(6, "target version").needed().at_most(limits::VERSION),
+            field(7, "component type").needed(),
+        ];
+        let FirmwareInfo { component, source, target, kind, content } = self;
+        if let Content::File { url, size, md5, .. } = content {
+            act(&[URL, SIZE, MD5], &mut [url.into(), size.into(), md5.into()])?;
         }
-        let info = FirmwareInfo {
-            component: fields.needed_text(&COMPONENT, limits::COMPONENT),
-            source: fields.text(&SOURCE, limits::VERSION),
-            target: fields.needed_text(&TARGET, limits::VERSION),
-            kind: ComponentKind::read(&mut fields),
-            content,
-        };
-        fields.finish(info)
+        act(UPGRADE, &mut [component.into(), source.into(), target.into(), kind.into()])?;
+        if let Content::File { crc, sha256, .. } = content {
+            act(const { &[CRC, field(16, "sha256")] }, &mut [Place::Crc(crc), sha256.into()])?;
+        }
+        Ok(())
     }
 
-    /// Writes the payload; gives its length.
-    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        let mut writer = Writer::new(out);
-        if let Content::File { url, size, md5, .. } = &self.content {
-            writer.text_unless_empty(URL, url).number(SIZE.id, *size).text(MD5.id, &hex::text(md5));
+    fn read(&mut self, list: List<'a>) -> Outcome {
+        if let Some(files) = Records::read(list, &FILES, limits::PACKAGE_FILES)? {
+            self.content = Content::Files(files);
         }
-        writer
-            .text_unless_empty(COMPONENT, self.component)
-            .text_unless_empty(SOURCE, self.source)
-            .text_unless_empty(TARGET, self.target)
-            .number(KIND.id, self.kind.number());
-        match &self.content {
-            Content::File { crc, sha256, .. } => {
-                writer.text(CRC.id, &hex::text(&crc.to_be_bytes()));
-                if let Some(sha256) = sha256 {
-                    writer.text(SHA256.id, &hex::text(sha256));
-                }
-            }
-            Content::Files(files) => files.write(FILES, &mut writer),
+        self.read_points(list)
+    }
+
+    fn write(&mut self, wanted: Wanted, writer: &mut Writer<'_>) {
+        self.write_points(wanted, writer);
+        if let Content::Files(files) = &self.content {
+            files.write(&FILES, writer);
         }
-        finish(&mut writer)
     }
 }
 
 impl MessageError {
     /// Whether the firmware URL is what is too long.
     pub fn is_url_too_long(&self) -> bool {
-        matches!(self, MessageError::TooLong { field: URL, .. })
+        self.field() == Some((URL.id, Wrong::TooLong))
     }
-}
-
-/// Hex text of up to 32 bits; vendors read it with a C library, so a leading `0x` and missing zeros are right too.
-fn read_crc(fields: &mut Fields<'_>) -> u32 {
-    let Some((offset, bytes)) = fields.bytes(&CRC).filter(|(_, bytes)| !bytes.is_empty()) else {
-        fields.missing(&CRC);
-        return 0;
-    };
-    let digits = match bytes {
-        [b'0', b'x' | b'X', digits @ ..] => digits,
-        digits => digits,
-    };
-    let crc = digits.iter().try_fold(0u32, |crc, digit| Some(crc << 4 | u32::from(hex::value(*digit)?)));
-    match crc.filter(|_| (1..=CRC_DIGITS).contains(&digits.len())) {
-        Some(crc) => crc,
-        None => {
-            let length = bytes.len();
-            fields.refuse(MessageError::NotHex { field: CRC, offset, length, digits: CRC_DIGITS });
-            0
-        }
-    }
-}
-
-fn read_size(fields: &mut Fields<'_>) -> u32 {
-    let size = fields.whole(&SIZE, 1);
-    fields.needed(&SIZE, size)
-}
-
-fn read_md5(fields: &mut Fields<'_>) -> [u8; 16] {
-    let md5 = fields.digest(&MD5);
-    fields.needed(&MD5, md5)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Range;
     use super::*;
-    use crate::wire::ttlv::List;
+    use crate::wire::ttlv::Kind;
 
     const INFO: FirmwareInfo<'_> = FirmwareInfo {
         component: "STM32",
@@ -232,11 +172,11 @@ mod tests {
 
     #[test]
     fn every_mandatory_data_point_is_missed_by_name() {
-        for wanted in [URL, SIZE, MD5, COMPONENT, TARGET, KIND, CRC] {
-            let error = parsed_with(wanted.id, |_| ()).unwrap_err();
-            assert_eq!(error, MessageError::Missing { field: wanted, offset: 0 });
+        for wanted in [URL.id, SIZE.id, MD5.id, 4, 6, 7, CRC.id] {
+            let error = parsed_with(wanted, |_| ()).unwrap_err();
+            assert_eq!((error.field(), error.offset()), (Some((wanted, Wrong::Missing)), None));
         }
-        assert!(parsed_with(SHA256.id, |_| ()).is_ok());
+        assert!(parsed_with(16, |_| ()).is_ok());
     }
 
     #[test]
@@ -246,20 +186,21 @@ mod tests {
         }
         for text in ["0x", "123456789", "12 4", "g"] {
             let error = parsed_with(CRC.id, |w| _ = w.text(15, text)).unwrap_err();
-            assert!(matches!(error, MessageError::NotHex { field: CRC, digits: 8, .. }), "{text}: {error}");
+            assert_eq!(error.field(), Some((CRC.id, Wrong::NotHex(8))), "{text}");
         }
     }
 
     #[test]
     fn a_digest_of_a_wrong_length_and_a_size_of_nothing_are_refused() {
         let error = parsed_with(MD5.id, |w| _ = w.text(3, "abc")).unwrap_err();
-        assert!(matches!(error, MessageError::NotHex { field: MD5, length: 3, digits: 32, .. }));
+        assert_eq!(error.field(), Some((MD5.id, Wrong::NotHex(32))));
         let error = parsed_with(SIZE.id, |w| _ = w.number(2, 0u8)).unwrap_err();
-        assert!(matches!(error, MessageError::OutOfRange { field: SIZE, min: 1, .. }));
+        assert_eq!(error.field(), Some((SIZE.id, Wrong::OutOfRange(Range::U32))));
         let error = parsed_with(SIZE.id, |w| _ = w.text(2, "27954")).unwrap_err();
-        assert!(matches!(error, MessageError::Kind { field: SIZE, wanted: super::super::Kind::Number, .. }));
+        assert_eq!(error.field(), Some((SIZE.id, Wrong::Kind(Kind::Number))));
         let error = parsed_with(URL.id, |w| _ = w.text(1, &"h".repeat(2049))).unwrap_err();
-        assert!(matches!(error, MessageError::TooLong { field: URL, length: 2049, max: 2048, .. }));
+        assert_eq!(error.field(), Some((URL.id, Wrong::TooLong)));
+        assert_eq!(usize::from(URL.most), limits::FIRMWARE_URL);
         assert!(error.is_url_too_long());
     }
 }

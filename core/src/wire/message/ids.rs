@@ -23,16 +23,12 @@ impl<'a> Ids<'a> {
     /// Reads the payload; there may be no id in it.
     pub fn parse(payload: &'a [u8]) -> Result<Ids<'a>, MessageError> {
         let (ids, rest) = payload.as_chunks();
-        if rest.is_empty() {
-            Ok(Ids(Source::Parsed(ids)))
-        } else {
-            Err(MessageError::OddIds { length: payload.len() })
-        }
+        if rest.is_empty() { Ok(Ids(Source::Parsed(ids))) } else { Err(MessageError::OddIds) }
     }
 
     /// Writes the payload; gives its length.
     pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        let needed = self.len().saturating_mul(2);
+        let needed = self.iter().count().saturating_mul(2);
         let room = out.len();
         let out = out.get_mut(..needed).ok_or(NoRoom { needed, room })?;
         for (place, id) in out.as_chunks_mut().0.iter_mut().zip(self.iter()) {
@@ -49,24 +45,6 @@ impl<'a> Ids<'a> {
         };
         given.iter().copied().chain(parsed.iter().map(|id| u16::from_be_bytes(*id)))
     }
-
-    /// How many.
-    pub fn len(&self) -> usize {
-        match self.0 {
-            Source::Given(ids) => ids.len(),
-            Source::Parsed(ids) => ids.len(),
-        }
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether `id` is wanted.
-    pub fn contains(&self, id: u16) -> bool {
-        self.iter().any(|wanted| wanted == id)
-    }
 }
 
 impl PartialEq for Ids<'_> {
@@ -80,6 +58,7 @@ impl Eq for Ids<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString;
 
     #[test]
     fn ids_come_back_in_order() {
@@ -87,13 +66,17 @@ mod tests {
         let mut out = [0; 6];
         assert_eq!(ids.emit(&mut out), Ok(6));
         assert_eq!(Ids::parse(&out), Ok(ids));
-        assert!(ids.contains(4) && !ids.contains(5));
+        assert!(ids.iter().eq([1, 4, 0x1FFF]));
         assert_eq!(ids.emit(&mut [0; 5]), Err(NoRoom { needed: 6, room: 5 }));
         assert_eq!(Ids::parse(&[]), Ok(Ids::of(&[])));
     }
 
     #[test]
     fn half_an_id_is_refused() {
-        assert_eq!(Ids::parse(&[0, 1, 0]), Err(MessageError::OddIds { length: 3 }));
+        let error = Ids::parse(&[0, 1, 0]).unwrap_err();
+        assert_eq!(
+            error.in_words(&[0, 1, 0]).to_string(),
+            "a list of ids has 3 bytes; two for each id are right"
+        );
     }
 }

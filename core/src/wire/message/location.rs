@@ -1,9 +1,12 @@
 //! 0x0122: where the device is, in the NMEA sentences of its own receiver.
 
-use super::{Field, Fields, MessageError, field, finish};
-use crate::wire::{NoRoom, parts, ttlv::Writer};
+use super::{Field, MessageError, field, finish, table};
+use crate::wire::{
+    NoRoom, parts,
+    ttlv::{List, Writer},
+};
 
-const NMEA: Field = field(2, "NMEA sentences");
+const NMEA: Field = field(2, "NMEA sentences").needed();
 
 /// 0x0122. Equal when the sentences are.
 #[derive(Debug, Clone, Copy)]
@@ -24,9 +27,9 @@ impl<'a> Location<'a> {
 
     /// Reads the payload.
     pub fn parse(payload: &'a [u8]) -> Result<Location<'a>, MessageError> {
-        let mut fields = Fields::parse(payload);
-        let location = Location(Source::Parsed(fields.needed_text(&NMEA, usize::MAX)));
-        fields.finish(location)
+        let mut text = "";
+        table::read(List::parse(payload)?, &[NMEA], &mut [(&mut text).into()])?;
+        Ok(Location(Source::Parsed(text)))
     }
 
     /// Writes the payload; gives its length.
@@ -56,6 +59,7 @@ impl Eq for Location<'_> {}
 
 #[cfg(test)]
 mod tests {
+    use super::super::Wrong;
     use super::*;
 
     #[test]
@@ -69,6 +73,6 @@ mod tests {
 
     #[test]
     fn a_location_without_sentences_is_missed() {
-        assert_eq!(Location::parse(&[]).unwrap_err(), MessageError::Missing { field: NMEA, offset: 0 });
+        assert_eq!(Location::parse(&[]).unwrap_err().field(), Some((2, Wrong::Missing)));
     }
 }

@@ -1,18 +1,10 @@
 //! 0x00A3 and 0x00A4: something went wrong.
 
-use super::{Field, Fields, MessageError, WriteFields, field, finish};
-use crate::{
-    limits,
-    wire::{NoRoom, ttlv::Writer},
-};
-
-const CODE: Field = field(1, "code");
-const PACKET: Field = field(2, "packet id");
-const PRODUCT_KEY: Field = field(3, "product key");
-const DEVICE_KEY: Field = field(4, "device key");
+use super::{MessageError, field, payload, table};
+use crate::limits;
 
 /// 0x00A3 (from the platform) and 0x00A4 (from the device).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Notice<'a> {
     /// Down: an event code, 10422..=10432 of them end the connection. Up: one of the constants below.
     pub code: u32,
@@ -40,36 +32,19 @@ impl<'a> Notice<'a> {
     pub const fn about(packet: u16, code: u32) -> Notice<'static> {
         Notice { code, packet: Some(packet), product_key: "", device_key: "" }
     }
+}
 
-    /// Reads the payload.
-    pub fn parse(payload: &'a [u8]) -> Result<Notice<'a>, MessageError> {
-        let mut fields = Fields::parse(payload);
-        let code = fields.whole(&CODE, 0);
-        let notice = Notice {
-            code: fields.needed(&CODE, code),
-            packet: fields.whole(&PACKET, 0),
-            product_key: fields.text(&PRODUCT_KEY, limits::PRODUCT_KEY),
-            device_key: fields.text(&DEVICE_KEY, limits::DEVICE_KEY),
-        };
-        fields.finish(notice)
-    }
-
-    /// Writes the payload; gives its length.
-    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        let mut writer = Writer::new(out);
-        writer.number(CODE.id, self.code);
-        if let Some(packet) = self.packet {
-            writer.number(PACKET.id, packet);
-        }
-        writer
-            .text_unless_empty(PRODUCT_KEY, self.product_key)
-            .text_unless_empty(DEVICE_KEY, self.device_key);
-        finish(&mut writer)
-    }
+payload!(Notice<'a>);
+table! { Notice<'a>:
+    code: field(1, "code").needed(),
+    packet: field(2, "packet id"),
+    product_key: field(3, "product key").at_most(limits::PRODUCT_KEY),
+    device_key: field(4, "device key").at_most(limits::DEVICE_KEY),
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Wrong;
     use super::*;
 
     #[test]
@@ -81,6 +56,6 @@ mod tests {
             let length = notice.emit(&mut out).unwrap();
             assert_eq!(Notice::parse(out.get(..length).unwrap()), Ok(notice));
         }
-        assert_eq!(Notice::parse(&[]), Err(MessageError::Missing { field: CODE, offset: 0 }));
+        assert_eq!(Notice::parse(&[]).unwrap_err().field(), Some((1, Wrong::Missing)));
     }
 }

@@ -1,27 +1,20 @@
 //! 0x0111: there is an upgrade for the device.
 
-use super::{Field, Fields, MessageError, Record, Records, RecordsIter, WriteFields, field, finish};
-use crate::{
-    limits,
-    wire::{NoRoom, ttlv::Writer},
+use super::{
+    Field, Fields, MessageError, Records, RecordsIter, Wanted, field, payload,
+    records::HAS_LISTS,
+    table::{Outcome, table},
 };
-
-pub(super) const COMPONENT: Field = field(4, "component");
-pub(super) const SOURCE: Field = field(5, "source version");
-pub(super) const TARGET: Field = field(6, "target version");
-pub(super) const KIND: Field = field(7, "component type");
-const BATTERY: Field = field(8, "minimum battery");
-const SPACE: Field = field(9, "needed space");
-const SIGNAL: Field = field(10, "minimum signal");
-const HANDLING: Field = field(27, "handle type");
-const LIST: Field = field(28, "plan list");
+use crate::limits;
+use crate::wire::ttlv::{List, Writer};
 
 /// Whose firmware it is. Module firmware is taken over by the platform (FOTA), that of an MCU by the application
 /// (SOTA).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum ComponentKind {
     /// The module itself.
+    #[default]
     Module = 0,
     /// An MCU behind it.
     Mcu = 1,
@@ -34,22 +27,17 @@ impl ComponentKind {
     }
 
     /// The kind with this number.
-    pub const fn from_number(number: u64) -> Option<ComponentKind> {
+    pub const fn from_number(number: u32) -> Option<ComponentKind> {
         match number {
             0 => Some(ComponentKind::Module),
             1 => Some(ComponentKind::Mcu),
             _ => None,
         }
     }
-
-    /// 0 when it is absent, as every number of a plan.
-    pub(super) fn read(fields: &mut Fields<'_>) -> ComponentKind {
-        fields.meaning(&KIND, ComponentKind::from_number).unwrap_or(ComponentKind::Module)
-    }
 }
 
 /// One component's upgrade. Numbers that are absent on the wire are 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Plan<'a> {
     /// Its identifier, 1..=32 bytes.
     pub component: &'a str,
@@ -67,33 +55,18 @@ pub struct Plan<'a> {
     pub signal: i32,
 }
 
-impl<'a> Record<'a> for Plan<'a> {
-    fn read(fields: &mut Fields<'a>) -> Self {
-        Plan {
-            component: fields.needed_text(&COMPONENT, limits::COMPONENT),
-            source: fields.text(&SOURCE, limits::VERSION),
-            target: fields.needed_text(&TARGET, limits::VERSION),
-            kind: ComponentKind::read(fields),
-            battery: fields.whole(&BATTERY, 0).unwrap_or(0),
-            space: fields.whole(&SPACE, 0).unwrap_or(0),
-            signal: fields.whole(&SIGNAL, i32::MIN.into()).unwrap_or(0),
-        }
-    }
-
-    fn write(&self, writer: &mut Writer<'_>) {
-        writer
-            .text_unless_empty(COMPONENT, self.component)
-            .text_unless_empty(SOURCE, self.source)
-            .text_unless_empty(TARGET, self.target)
-            .number(KIND.id, self.kind.number())
-            .number(BATTERY.id, self.battery)
-            .number(SPACE.id, self.space)
-            .number(SIGNAL.id, self.signal);
-    }
+table! { Plan<'a>:
+    component: field(4, "component").needed().at_most(limits::COMPONENT),
+    source: field(5, "source version").at_most(limits::VERSION),
+    target: field(6, "target version").needed().at_most(limits::VERSION),
+    kind: field(7, "component type"),
+    battery: field(8, "minimum battery"),
+    space: field(9, "needed space"),
+    signal: field(10, "minimum signal"),
 }
 
 /// 0x0111.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PlanNotify<'a> {
     /// Id 27; from 2.10.6 on, non-zero has a device confirm a single plan for its module by itself.
     pub handling: Option<u32>,
@@ -110,46 +83,78 @@ pub enum Plans<'a> {
     List(Records<'a, Plan<'a>>),
 }
 
-impl<'a> PlanNotify<'a> {
-    /// Reads the payload; one bad plan refuses the list whole.
-    pub fn parse(payload: &'a [u8]) -> Result<PlanNotify<'a>, MessageError> {
-        let mut fields = Fields::parse(payload);
-        let handling = fields.whole(&HANDLING, 0);
-        let plans = match Records::read(&mut fields, &LIST, limits::PLAN_LIST) {
-            Some(plans) => Plans::List(plans),
-            None => Plans::Single(Plan::read(&mut fields)),
-        };
-        fields.finish(PlanNotify { handling, plans })
+impl Default for Plans<'_> {
+    fn default() -> Self {
+        Plans::Single(Plan::default())
+    }
+}
+
+const LIST: Field = field(28, "plan list");
+
+payload!(PlanNotify<'a>);
+table! { PlanNotify<'a>:
+    handling: field(27, "handle type"),
+    ;
+    fn read(&mut self, list: List<'a>) -> Outcome {
+        match Records::read(list, &LIST, limits::PLAN_LIST)? {
+            Some(plans) => self.plans = Plans::List(plans),
+            None => {
+                let Plans::Single(plan) = &mut self.plans else { return Ok(()) };
+                plan.read(list)?;
+            }
+        }
+        self.read_points(list)
     }
 
-    /// Writes the payload; gives its length.
-    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        let mut writer = Writer::new(out);
-        if let Plans::Single(plan) = &self.plans {
-            plan.write(&mut writer);
+    fn write(&mut self, wanted: Wanted, writer: &mut Writer<'_>) {
+        if let Plans::Single(plan) = &mut self.plans {
+            plan.write(wanted, writer);
         }
-        if let Some(handling) = self.handling {
-            writer.number(HANDLING.id, handling);
-        }
+        self.write_points(wanted, writer);
         if let Plans::List(plans) = &self.plans {
-            plans.write(LIST, &mut writer);
+            plans.write(&LIST, writer);
         }
-        finish(&mut writer)
+    }
+}
+
+impl<'a> PlanNotify<'a> {
+    /// The plans in order, whatever their form.
+    pub fn iter(&self) -> RecordsIter<'a, Plan<'a>> {
+        match &self.plans {
+            Plans::Single(plan) => RecordsIter::Alone(Some(*plan)),
+            Plans::List(plans) if HAS_LISTS => plans.iter(),
+            Plans::List(_) => RecordsIter::Alone(None),
+        }
     }
 
-    /// The plans in order, whatever their form.
-    pub fn iter(&self) -> RecordsIter<'_, Plan<'_>> {
+    /// How many are listed; 0: a single one.
+    pub fn listed(&self) -> usize {
         match &self.plans {
-            Plans::Single(plan) => RecordsIter::Given(core::slice::from_ref(plan).iter()),
-            Plans::List(plans) => plans.iter(),
+            Plans::List(plans) if HAS_LISTS => plans.iter().count(),
+            _ => 0,
+        }
+    }
+
+    /// The plans of a payload that was parsed before, without checking it again.
+    pub fn iter_checked(payload: &'a [u8]) -> RecordsIter<'a, Plan<'a>> {
+        let list = List::of_checked(payload);
+        match list.list(LIST.id).filter(|_| HAS_LISTS) {
+            Some(plans) => RecordsIter::Parsed(plans.iter()),
+            None => {
+                let mut plan = Plan::default();
+                // It was read before.
+                let _ = plan.read(list);
+                RecordsIter::Alone(Some(plan))
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Wrong;
     use super::*;
-    use std::vec::Vec;
+    use std::{string::ToString, vec::Vec};
 
     const MCU: Plan<'_> = Plan {
         component: "STM32",
@@ -191,7 +196,8 @@ mod tests {
         let mut out = [0; 128];
         let length = Writer::new(&mut out).text(6, "2").text(4, &"x".repeat(33)).finish().unwrap();
         let error = PlanNotify::parse(out.get(..length).unwrap()).unwrap_err();
-        assert_eq!(error, MessageError::TooLong { field: COMPONENT, offset: 5, length: 33, max: 32 });
+        let words = error.in_words(out.get(..length).unwrap()).to_string();
+        assert_eq!(words, "component (id 4) at byte 5 has 33 bytes; at most 32 are right");
     }
 
     #[test]
@@ -201,7 +207,9 @@ mod tests {
         let notify = PlanNotify { handling: None, plans: Plans::List(Records::of(&plans)) };
         let length = notify.emit(&mut out).unwrap();
         let error = PlanNotify::parse(out.get(..length).unwrap()).unwrap_err();
-        assert!(matches!(error, MessageError::Missing { field: TARGET, offset } if offset > 0), "{error}");
+        assert_eq!(error.field(), Some((6, Wrong::Missing)));
+        let words = error.in_words(out.get(..length).unwrap()).to_string();
+        assert_eq!(words, "target version (id 6) is missing in the list at byte 57");
     }
 
     #[test]
@@ -228,7 +236,8 @@ mod tests {
 
     #[test]
     fn an_unknown_component_type_is_refused() {
-        let error = PlanNotify::parse(b"\x00\x23\x00\x01a\x00\x33\x00\x01b\x00\x3a\x00\x02").unwrap_err();
-        assert_eq!(error, MessageError::Unknown { field: KIND, offset: 10, value: 2u8.into() });
+        let payload = b"\x00\x23\x00\x01a\x00\x33\x00\x01b\x00\x3a\x00\x02";
+        let words = PlanNotify::parse(payload).unwrap_err().in_words(payload).to_string();
+        assert_eq!(words, "component type (id 7) at byte 10 is 2, which has no meaning");
     }
 }

@@ -1,23 +1,11 @@
 //! 0x00B4: secrets and addresses that the platform hands out (QUECTHING.md 4.2).
 
-use super::{Capabilities, Field, Fields, MessageError, WriteFields, field, finish};
-use crate::{
-    limits,
-    wire::{NoRoom, ttlv::Writer},
+use super::{
+    Capabilities, Field, MessageError, Wanted, Wrong, extension, field, payload,
+    table::{Outcome, table},
 };
-
-const DNS: Field = field(1, "server");
-const DOMAIN: Field = field(2, "server domain");
-const IP: Field = field(3, "server ip");
-const PORT: Field = field(4, "server port");
-const DEVICE_SECRET: Field = field(5, "device secret");
-const SESSION_KEY: Field = field(6, "session key");
-const PRODUCT_KEY: Field = field(7, "product key");
-const PRODUCT_SECRET: Field = field(8, "product secret");
-const REAUTHENTICATE: Field = field(9, "re-authenticate");
-const NEW_DEVICE_SECRET: Field = field(10, "new device secret");
-const BIND_CODE: Field = field(11, "bind code");
-const BIND_SECRET: Field = field(15, "bind secret");
+use crate::limits;
+use crate::wire::ttlv::{Kind, List, Writer};
 
 /// 0x00B4. What is not in it is empty or `None`. It is never encrypted when it carries a session key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,83 +62,53 @@ impl<'a> Provision<'a> {
                 && self.product_secret.is_empty()
                 && self.new_device_secret.is_empty())
     }
+}
 
-    /// Reads the payload.
-    pub fn parse(payload: &'a [u8]) -> Result<Provision<'a>, MessageError> {
-        let mut fields = Fields::parse(payload);
-        let provision = Provision {
-            dns: Dns::read(&mut fields),
-            device_secret: fields.text(&DEVICE_SECRET, limits::DEVICE_SECRET),
-            session_key: read_key(&mut fields),
-            product_key: fields.text(&PRODUCT_KEY, limits::PRODUCT_KEY),
-            product_secret: fields.text(&PRODUCT_SECRET, limits::PRODUCT_SECRET),
-            reauthenticate: match fields.bool(&REAUTHENTICATE) {
-                false => Reauthenticate::No,
-                true => Reauthenticate::Yes,
-            },
-            new_device_secret: fields.text(&NEW_DEVICE_SECRET, limits::DEVICE_SECRET),
-            bind_code: fields.bytes(&BIND_CODE).map(|(_, bytes)| bytes).unwrap_or_default(),
-            bind_secret: fields.bytes(&BIND_SECRET).map(|(_, bytes)| bytes).unwrap_or_default(),
-            capabilities: Capabilities::read(&fields),
-        };
-        fields.finish(provision)
+const SERVER: Field = field(1, "server");
+
+table! { Dns<'a>:
+    domain: field(2, "server domain").at_most(limits::SERVER_URL),
+    ip: field(3, "server ip").at_most(limits::SERVER_URL),
+    port: field(4, "server port").positive(),
+}
+
+payload!(Provision<'a>);
+table! { Provision<'a>:
+    device_secret: field(5, "device secret").at_most(limits::DEVICE_SECRET),
+    session_key: field(6, "session key"),
+    product_key: field(7, "product key").at_most(limits::PRODUCT_KEY),
+    product_secret: field(8, "product secret").at_most(limits::PRODUCT_SECRET),
+    reauthenticate: field(9, "re-authenticate"),
+    new_device_secret: field(10, "new device secret").at_most(limits::DEVICE_SECRET),
+    bind_code: field(11, "bind code"),
+    bind_secret: field(15, "bind secret"),
+    capabilities: field(extension::FIRST_ID, "capabilities").ours(),
+    ;
+    fn read(&mut self, list: List<'a>) -> Outcome {
+        if let Some(server) = list.element(SERVER.id) {
+            if server.kind() != Kind::List {
+                let (wrong, offset) = (Wrong::Kind(Kind::List), server.offset);
+                return Err(MessageError::Field { wrong, field: &SERVER, offset });
+            }
+            self.dns.insert(Dns::default()).read(server.list())?;
+        }
+        self.read_points(list)
     }
 
-    /// Writes the payload; gives its length.
-    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        let mut writer = Writer::new(out);
-        if let Some(dns) = &self.dns {
-            writer.open(DNS.id).text_unless_empty(DOMAIN, dns.domain).text_unless_empty(IP, dns.ip);
-            if let Some(port) = dns.port {
-                writer.number(PORT.id, port);
-            }
+    fn write(&mut self, wanted: Wanted, writer: &mut Writer<'_>) {
+        if let Some(dns) = &mut self.dns {
+            writer.open(SERVER.id);
+            dns.write(wanted, writer);
             writer.close();
         }
-        writer.text_unless_empty(DEVICE_SECRET, self.device_secret);
-        if let Some(key) = &self.session_key {
-            writer.bytes(SESSION_KEY.id, key);
-        }
-        writer
-            .text_unless_empty(PRODUCT_KEY, self.product_key)
-            .text_unless_empty(PRODUCT_SECRET, self.product_secret);
-        if self.reauthenticate == Reauthenticate::Yes {
-            writer.bool(REAUTHENTICATE.id, true);
-        }
-        writer.text_unless_empty(NEW_DEVICE_SECRET, self.new_device_secret);
-        for (field, bytes) in [(BIND_CODE, self.bind_code), (BIND_SECRET, self.bind_secret)] {
-            if !bytes.is_empty() {
-                writer.bytes(field.id, bytes);
-            }
-        }
-        if let Some(capabilities) = self.capabilities {
-            capabilities.write(&mut writer);
-        }
-        finish(&mut writer)
+        self.write_points(wanted, writer);
     }
-}
-
-impl<'a> Dns<'a> {
-    fn read(fields: &mut Fields<'a>) -> Option<Dns<'a>> {
-        let mut inner = Fields::of(fields.list(&DNS)?.1);
-        let dns = Dns {
-            domain: inner.text(&DOMAIN, limits::SERVER_URL),
-            ip: inner.text(&IP, limits::SERVER_URL),
-            port: inner.whole(&PORT, 1),
-        };
-        inner.finish(dns).map_err(|error| fields.refuse(error)).ok()
-    }
-}
-
-fn read_key(fields: &mut Fields<'_>) -> Option<[u8; limits::SESSION_KEY]> {
-    let (offset, bytes) = fields.bytes(&SESSION_KEY).filter(|(_, bytes)| !bytes.is_empty())?;
-    let (length, right) = (bytes.len(), limits::SESSION_KEY);
-    let size = |_| MessageError::Size { field: SESSION_KEY, offset, length, right };
-    bytes.try_into().map_err(|error| fields.refuse(size(error))).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString;
 
     #[test]
     fn all_of_it_at_once_is_read_as_written() {
@@ -185,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_session_key_has_16_bytes() {
-        let error = Provision::parse(b"\x00\x33\x00\x03abc").unwrap_err();
-        assert_eq!(error, MessageError::Size { field: SESSION_KEY, offset: 0, length: 3, right: 16 });
+        let payload = b"\x00\x33\x00\x03abc";
+        let words = Provision::parse(payload).unwrap_err().in_words(payload).to_string();
+        assert_eq!(words, "session key (id 6) at byte 0 has 3 bytes; 16 are right");
     }
 }

@@ -1,15 +1,10 @@
 //! Arrays of structs: given as a slice where they are emitted, read from the payload where they were parsed.
 
-use super::{Field, Fields, Kind, MessageError};
-use crate::wire::ttlv::{Items, List, Value, Writer};
+use super::{Field, Fields, MessageError, Wanted, Wrong, table::HAS_BOTH_ENDS};
+use crate::wire::ttlv::{Items, Kind, List, Writer};
 
-/// One struct of such an array.
-pub trait Record<'a>: Copy {
-    /// Reads its data points.
-    fn read(fields: &mut Fields<'a>) -> Self;
-    /// Writes its data points.
-    fn write(&self, writer: &mut Writer<'_>);
-}
+/// Whether there are any; else a message with one is refused.
+pub(super) const HAS_LISTS: bool = cfg!(feature = "lists");
 
 /// At least one record, in order. Equal when the records are.
 #[derive(Clone, Copy)]
@@ -18,11 +13,11 @@ pub struct Records<'a, T>(Source<'a, T>);
 #[derive(Clone, Copy)]
 enum Source<'a, T> {
     Given(&'a [T]),
-    /// Every element is a list that `T::read` accepts.
+    /// Every element is a list that a record is read from.
     Parsed(List<'a>),
 }
 
-impl<'a, T: Record<'a>> Records<'a, T> {
+impl<'a, T: Fields<'a>> Records<'a, T> {
     /// To be emitted. An empty or overlong slice is refused by the peer that parses it.
     pub fn of(records: &'a [T]) -> Self {
         Records(Source::Given(records))
@@ -36,64 +31,60 @@ impl<'a, T: Record<'a>> Records<'a, T> {
         }
     }
 
-    /// How many.
-    pub fn len(&self) -> usize {
-        match self.0 {
-            Source::Given(records) => records.len(),
-            Source::Parsed(list) => list.len(),
+    /// Reads an array of at most `max`; one bad record refuses it whole. `None` when it is not there.
+    pub(super) fn read(
+        list: List<'a>,
+        field: &'static Field,
+        max: usize,
+    ) -> Result<Option<Self>, MessageError> {
+        let Some(records) = structs(list, field, max)?.filter(|_| HAS_LISTS) else { return Ok(None) };
+        let mut items = records.iter();
+        while let Some(record) = items.element() {
+            T::default().read(record.list())?;
         }
+        Ok(Some(Records(Source::Parsed(records))))
     }
 
-    /// Whether there is none, which only a slice can be.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Reads the array; one bad record refuses it whole. `None` when it is not there.
-    pub(super) fn read(fields: &mut Fields<'a>, field: &Field, max: usize) -> Option<Self> {
-        let (offset, list) = fields.list(field)?;
-        let (field, count) = (*field, list.len());
-        if !cfg!(feature = "lists") {
-            fields.refuse(MessageError::Count { field, offset, count, max: 0 });
-            return None;
-        }
-        if count == 0 || count > max {
-            fields.refuse(MessageError::Count { field, offset, count, max });
-        }
-        for item in list {
-            let Value::List(record) = item.value else {
-                fields.refuse(MessageError::Kind { field, offset, wanted: Kind::List });
-                break;
-            };
-            let mut record = Fields::of(record);
-            T::read(&mut record);
-            if let Some(error) = record.error {
-                fields.refuse(error);
-            }
-        }
-        Some(Records(Source::Parsed(list)))
-    }
-
-    pub(super) fn write(&self, field: Field, writer: &mut Writer<'_>) {
+    pub(super) fn write(&self, field: &Field, writer: &mut Writer<'_>) {
         writer.open(field.id);
-        for record in self.iter() {
+        for mut record in self.iter() {
             writer.open(0);
-            record.write(writer);
+            record.write(Wanted::EVERYTHING, writer);
             writer.close();
         }
         writer.close();
     }
 }
 
-impl<'a, T: Record<'a> + PartialEq> PartialEq for Records<'a, T> {
+/// An array of 1 to `max` structs.
+#[inline(never)]
+fn structs<'a>(list: List<'a>, field: &'static Field, max: usize) -> Result<Option<List<'a>>, MessageError> {
+    let Some(array) = list.element(field.id) else { return Ok(None) };
+    let wrong = |wrong| Err(MessageError::Field { wrong, field, offset: array.offset });
+    if array.kind() != Kind::List {
+        return wrong(Wrong::Kind(Kind::List));
+    }
+    let max = if HAS_LISTS { max } else { 0 };
+    let mut count = 0usize;
+    let mut items = array.list().iter();
+    while let Some(record) = items.element() {
+        count = count.saturating_add(1);
+        if record.kind() != Kind::List {
+            return wrong(Wrong::Kind(Kind::List));
+        }
+    }
+    if (1..=max).contains(&count) { Ok(Some(array.list())) } else { wrong(Wrong::Count(max as u8)) }
+}
+
+impl<'a, T: Fields<'a> + PartialEq> PartialEq for Records<'a, T> {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
     }
 }
 
-impl<'a, T: Record<'a> + Eq> Eq for Records<'a, T> {}
+impl<'a, T: Fields<'a> + Eq> Eq for Records<'a, T> {}
 
-impl<'a, T: Record<'a> + core::fmt::Debug> core::fmt::Debug for Records<'a, T> {
+impl<'a, T: Fields<'a> + core::fmt::Debug> core::fmt::Debug for Records<'a, T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
@@ -102,23 +93,28 @@ impl<'a, T: Record<'a> + core::fmt::Debug> core::fmt::Debug for Records<'a, T> {
 /// Iterates over [`Records`].
 #[derive(Debug, Clone)]
 pub enum RecordsIter<'a, T> {
+    /// Over one that stands alone.
+    Alone(Option<T>),
     /// Over a slice.
     Given(core::slice::Iter<'a, T>),
     /// Over a parsed array.
     Parsed(Items<'a>),
 }
 
-impl<'a, T: Record<'a>> Iterator for RecordsIter<'a, T> {
+impl<'a, T: Fields<'a>> Iterator for RecordsIter<'a, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
         match self {
-            RecordsIter::Given(records) => records.next().copied(),
-            RecordsIter::Parsed(items) => match items.next()?.value {
+            RecordsIter::Alone(record) => record.take(),
+            RecordsIter::Given(records) if HAS_BOTH_ENDS => records.next().copied(),
+            RecordsIter::Parsed(items) if HAS_LISTS => {
+                let mut record = T::default();
                 // `Records::read` has tried it.
-                Value::List(list) => Some(T::read(&mut Fields::of(list))),
-                _ => None,
-            },
+                let _ = record.read(items.element()?.list());
+                Some(record)
+            }
+            _ => None,
         }
     }
 }

@@ -1,10 +1,7 @@
 //! 0x0115: is there an upgrade plan for these versions?
 
-use super::{Field, Fields, MessageError, WriteFields, field, finish};
-use crate::wire::{NoRoom, Parts, parts, ttlv::Writer};
-
-const MODULE_VERSION: Field = field(25, "module version");
-const MCU_LIST: Field = field(26, "MCU list");
+use super::{MessageError, field, payload, table};
+use crate::wire::{Parts, parts};
 
 /// The versions that a device has; empty where they are not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,14 +13,6 @@ pub struct Versions<'a> {
 }
 
 impl<'a> Versions<'a> {
-    pub(super) fn read(fields: &mut Fields<'a>) -> Self {
-        Versions { module: fields.text(&MODULE_VERSION, usize::MAX), mcu: fields.text(&MCU_LIST, usize::MAX) }
-    }
-
-    pub(super) fn write(&self, writer: &mut Writer<'_>) {
-        writer.text_unless_empty(MODULE_VERSION, self.module).text_unless_empty(MCU_LIST, self.mcu);
-    }
-
     /// The MCU components one by one.
     pub fn components(&self) -> McuList<'a> {
         McuList::of(self.mcu)
@@ -61,20 +50,10 @@ pub struct PlanRequest<'a> {
     pub versions: Versions<'a>,
 }
 
-impl<'a> PlanRequest<'a> {
-    /// Reads the payload.
-    pub fn parse(payload: &'a [u8]) -> Result<PlanRequest<'a>, MessageError> {
-        let mut fields = Fields::parse(payload);
-        let versions = Versions::read(&mut fields);
-        fields.finish(PlanRequest { versions })
-    }
-
-    /// Writes the payload; gives its length.
-    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        let mut writer = Writer::new(out);
-        self.versions.write(&mut writer);
-        finish(&mut writer)
-    }
+payload!(PlanRequest<'a>);
+table! { PlanRequest<'a>:
+    versions.module: field(25, "module version"),
+    versions.mcu: field(26, "MCU list"),
 }
 
 #[cfg(test)]

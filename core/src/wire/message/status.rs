@@ -1,87 +1,71 @@
 //! 0x0114: where an upgrade stands (QUECTHING.md 3.1).
 
 use super::{
-    ComponentKind, Field, Fields, MessageError, StatusExtension, Versions, WriteFields, field, finish,
-    plan::{COMPONENT, KIND},
+    ComponentKind, MessageError, StatusExtension, Versions, Wanted, field, payload,
+    table::{Outcome, table},
 };
-use crate::{
-    limits,
-    wire::{NoRoom, ttlv::Writer},
-};
+use crate::limits;
+use crate::wire::ttlv::{List, Writer};
 
-const STATUS: Field = field(13, "status");
-const STATUS_TEXT: Field = field(14, "status text");
-const SIGNATURE: Field = field(19, "wanted signature");
+/// The number of each status, and data point 14, as vendor devices spell it.
+macro_rules! statuses {
+    ($($(#[$about:meta])* $status:ident = $number:literal, $text:literal;)*) => {
+        /// Where an upgrade stands; the number is that of data point 13.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+        #[repr(u8)]
+        pub enum OtaStatus {
+            $($(#[$about])* $status = $number,)*
+        }
 
-/// Where an upgrade stands; the number is that of data point 13.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum OtaStatus {
+        impl OtaStatus {
+            /// Every status, by number.
+            pub const ALL: [OtaStatus; 11] = [$(OtaStatus::$status),*];
+
+            /// Data point 14.
+            pub const fn text(self) -> &'static str {
+                match self {
+                    $(OtaStatus::$status => $text,)*
+                }
+            }
+        }
+    };
+}
+
+statuses! {
     /// Nothing to do; never reported.
-    NoPlan = 0,
+    #[default]
+    NoPlan = 0, "NOPLAN";
     /// A plan came.
-    PlanReceived = 1,
+    PlanReceived = 1, "REVICEPLAN";
     /// Confirmed; waits for the URL.
-    Confirmed = 2,
+    Confirmed = 2, "SUBMITOTA";
     /// Refused.
-    Refused = 3,
+    Refused = 3, "REFUSEDOTA";
     /// The URL came, the download begins.
-    DownloadStart = 4,
+    DownloadStart = 4, "DOWNLOADSTART";
     /// The download goes on.
-    Downloading = 5,
+    Downloading = 5, "DOWNLOADING";
     /// The download failed.
-    DownloadError = 6,
+    DownloadError = 6, "DOWNLOADERROR";
     /// A piece (MCU) or the file (module) is there.
-    Downloaded = 8,
+    Downloaded = 8, "DOWNLOADSUCCESS";
     /// It is being taken over.
-    Updating = 9,
+    Updating = 9, "UPDATING";
     /// The target version runs.
-    UpdateSuccess = 11,
+    UpdateSuccess = 11, "UPDATESUCCESS";
     /// The upgrade failed.
-    UpdateError = 12,
+    UpdateError = 12, "UPDATEERROR";
 }
 
 impl OtaStatus {
-    /// Every status, by number.
-    pub const ALL: [OtaStatus; 11] = [
-        OtaStatus::NoPlan,
-        OtaStatus::PlanReceived,
-        OtaStatus::Confirmed,
-        OtaStatus::Refused,
-        OtaStatus::DownloadStart,
-        OtaStatus::Downloading,
-        OtaStatus::DownloadError,
-        OtaStatus::Downloaded,
-        OtaStatus::Updating,
-        OtaStatus::UpdateSuccess,
-        OtaStatus::UpdateError,
-    ];
-
     /// The status with this number; 7 and 10 are none.
-    pub fn from_number(number: u64) -> Option<OtaStatus> {
-        OtaStatus::ALL.into_iter().find(|status| u64::from(status.number()) == number)
+    pub fn from_number(number: u32) -> Option<OtaStatus> {
+        OtaStatus::ALL.into_iter().find(|status| u32::from(status.number()) == number)
     }
 
     /// Data point 13.
     pub const fn number(self) -> u8 {
         self as u8
-    }
-
-    /// Data point 14, as vendor devices spell it.
-    pub const fn text(self) -> &'static str {
-        match self {
-            OtaStatus::NoPlan => "NOPLAN",
-            OtaStatus::PlanReceived => "REVICEPLAN",
-            OtaStatus::Confirmed => "SUBMITOTA",
-            OtaStatus::Refused => "REFUSEDOTA",
-            OtaStatus::DownloadStart => "DOWNLOADSTART",
-            OtaStatus::Downloading => "DOWNLOADING",
-            OtaStatus::DownloadError => "DOWNLOADERROR",
-            OtaStatus::Downloaded => "DOWNLOADSUCCESS",
-            OtaStatus::Updating => "UPDATING",
-            OtaStatus::UpdateSuccess => "UPDATESUCCESS",
-            OtaStatus::UpdateError => "UPDATEERROR",
-        }
     }
 }
 
@@ -93,7 +77,7 @@ pub enum Signature {
 }
 
 /// 0x0114.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StatusEvent<'a> {
     /// Where it stands. The text of data point 14 follows from it and is not read.
     pub status: OtaStatus,
@@ -109,56 +93,40 @@ pub struct StatusEvent<'a> {
     pub extension: StatusExtension<'a>,
 }
 
-impl<'a> StatusEvent<'a> {
-    /// Reads the payload.
-    pub fn parse(payload: &'a [u8]) -> Result<StatusEvent<'a>, MessageError> {
-        let mut fields = Fields::parse(payload);
-        if fields.number(&STATUS).is_none() {
-            fields.missing(&STATUS);
-        }
-        let event = StatusEvent {
-            status: fields.meaning(&STATUS, OtaStatus::from_number).unwrap_or(OtaStatus::NoPlan),
-            signature: fields
-                .text(&SIGNATURE, usize::MAX)
-                .eq_ignore_ascii_case("sha256")
-                .then_some(Signature::Sha256),
-            kind: ComponentKind::read(&mut fields),
-            component: fields.text(&COMPONENT, limits::COMPONENT),
-            versions: Versions::read(&mut fields),
-            extension: StatusExtension::read(&fields),
-        };
-        fields.finish(event)
+payload!(StatusEvent<'a>);
+table! { StatusEvent<'a>:
+    status: field(13, "status").needed(),
+    kind: field(7, "component type"),
+    component: field(4, "component").at_most(limits::COMPONENT),
+    signature: field(19, "wanted signature"),
+    versions.module: field(25, "module version"),
+    versions.mcu: field(26, "MCU list"),
+    ;
+    fn read(&mut self, list: List<'a>) -> Outcome {
+        self.extension = StatusExtension::read(list);
+        self.read_points(list)
     }
 
-    /// Writes the payload; gives its length.
-    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        let mut writer = Writer::new(out);
-        writer
-            .number(STATUS.id, self.status.number())
-            .text(STATUS_TEXT.id, self.status.text())
-            .number(KIND.id, self.kind.number())
-            .text_unless_empty(COMPONENT, self.component);
-        if let Some(Signature::Sha256) = self.signature {
-            writer.text(SIGNATURE.id, "sha256");
-        }
-        self.versions.write(&mut writer);
-        self.extension.write(&mut writer);
-        finish(&mut writer)
+    fn write(&mut self, wanted: Wanted, writer: &mut Writer<'_>) {
+        self.write_points(wanted, writer);
+        self.extension.write(wanted, writer);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString;
 
     #[test]
     fn status_numbers_have_the_gaps_of_the_vendor() {
         assert_eq!(OtaStatus::from_number(8), Some(OtaStatus::Downloaded));
-        for gap in [7, 10, 13, u64::MAX] {
+        for gap in [7, 10, 13, u32::MAX] {
             assert_eq!(OtaStatus::from_number(gap), None);
         }
-        let error = StatusEvent::parse(b"\x00\x6a\x00\x07").unwrap_err();
-        assert_eq!(error, MessageError::Unknown { field: STATUS, offset: 0, value: 7u8.into() });
+        let payload = b"\x00\x6a\x00\x07";
+        let words = StatusEvent::parse(payload).unwrap_err().in_words(payload).to_string();
+        assert_eq!(words, "status (id 13) at byte 0 is 7, which has no meaning");
     }
 
     #[test]

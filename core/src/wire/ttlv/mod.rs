@@ -10,16 +10,17 @@ pub use number::{DECIMALS_MAX, Number, NumberError, Sign};
 pub use writer::{WriteError, Writer};
 
 use crate::limits::TTLV_DEPTH;
+use crate::wire::{NoRoom, emit_bytes};
 
 /// Largest id; 0 is that of array elements.
 pub const ID_MAX: u16 = 8191;
 
 const TYPE_BITS: u32 = 3;
-const TYPE_FALSE: u8 = 0;
-const TYPE_TRUE: u8 = 1;
-const TYPE_NUMBER: u8 = 2;
-const TYPE_BYTES: u8 = 3;
-const TYPE_LIST: u8 = 4;
+const TYPE_FALSE: u16 = 0;
+const TYPE_TRUE: u16 = 1;
+const TYPE_NUMBER: u16 = 2;
+const TYPE_BYTES: u16 = 3;
+const TYPE_LIST: u16 = 4;
 
 /// A value with its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,51 +44,55 @@ pub enum Value<'a> {
     List(List<'a>),
 }
 
-/// Why bytes are no TTLV. Offsets count from the begin of what was parsed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TtlvError {
-    /// It ends too early.
-    #[error("the list ends inside {part} at byte {offset}")]
-    Cut {
-        /// Where that part begins.
-        offset: usize,
-        /// What is not all there.
-        part: Part,
-    },
-    /// A type whose length nobody knows.
-    #[error("the tag at byte {offset} has the reserved type {kind}; 0 to 4 are right")]
-    Reserved {
-        /// Where the tag begins.
-        offset: usize,
-        /// 5, 6 or 7.
-        kind: u8,
-    },
-    /// Id 0 (array element) and another id (struct member) in one list.
-    #[error("the tag at byte {offset} mixes array elements (id 0) with struct members")]
-    Mixed {
-        /// Where the tag begins that differs from those before it.
-        offset: usize,
-    },
-    /// Structs within structs, too many.
-    #[error("the struct at byte {offset} is nested more than {max} deep")]
-    TooDeep {
-        /// Where its tag begins.
-        offset: usize,
-        /// How deep is right.
-        max: usize,
-    },
+/// The types of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// True or false.
+    Bool,
+    /// A number.
+    Number,
+    /// A text or bytes.
+    Bytes,
+    /// A struct or an array.
+    List,
 }
 
-impl TtlvError {
-    /// Where the fault is.
-    pub fn offset(&self) -> usize {
-        match *self {
-            TtlvError::Cut { offset, .. }
-            | TtlvError::Reserved { offset, .. }
-            | TtlvError::Mixed { offset }
-            | TtlvError::TooDeep { offset, .. } => offset,
-        }
+impl core::fmt::Display for Kind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Kind::Bool => "a bool",
+            Kind::Number => "a number",
+            Kind::Bytes => "a text",
+            Kind::List => "a struct or an array",
+        })
     }
+}
+
+/// Why bytes are no TTLV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{fault} at byte {offset}")]
+pub struct TtlvError {
+    /// From the begin of what was parsed, up to the longest payload.
+    pub offset: u16,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Not all of this part is there.
+    #[error("the list ends inside {0}")]
+    Cut(Part),
+    /// A type whose length nobody knows: 5, 6 or 7.
+    #[error("the type {0} is reserved and 0 to 4 are right, of the tag")]
+    Reserved(u8),
+    /// Id 0 (array element) and another id (struct member) in one list.
+    #[error("array elements (id 0) are mixed with struct members by the tag")]
+    Mixed,
+    /// Structs within structs, more than [`TTLV_DEPTH`].
+    #[error("structs are nested more than {TTLV_DEPTH} deep by the tag")]
+    TooDeep,
 }
 
 /// A part of an item.
@@ -122,64 +127,36 @@ impl core::fmt::Display for Part {
 pub struct List<'a> {
     bytes: &'a [u8],
     /// Offset of `bytes` in the outermost list.
-    offset: usize,
-    len: usize,
+    offset: u16,
 }
 
 impl<'a> List<'a> {
     /// The list without elements.
-    pub const EMPTY: List<'static> = List { bytes: &[], offset: 0, len: 0 };
+    pub const EMPTY: List<'static> = List { bytes: &[], offset: 0 };
 
     /// Checks all of `bytes`, which may be kept no longer than they live.
     pub fn parse(bytes: &'a [u8]) -> Result<List<'a>, TtlvError> {
-        let mut levels = [Level::default(); TTLV_DEPTH + 1];
-        let mut depth = 0usize;
-        let mut rest = bytes;
-        let mut len = 0usize;
-        loop {
-            while depth > 0 && levels.get(depth).is_some_and(|level| level.left == 0) {
-                depth = depth.wrapping_sub(1);
-            }
-            if rest.is_empty() && depth == 0 {
-                return Ok(List { bytes, offset: 0, len });
-            }
-            let offset = bytes.len().saturating_sub(rest.len());
-            let (after, id, head) = head(rest).map_err(|fault| fault.within(bytes, offset))?;
-            let Some(level) = levels.get_mut(depth) else {
-                return Err(TtlvError::TooDeep { offset, max: TTLV_DEPTH });
-            };
-            if level.array.is_some_and(|array| array != (id == 0)) {
-                return Err(TtlvError::Mixed { offset });
-            }
-            level.array = Some(id == 0);
-            level.left = level.left.saturating_sub(1);
-            if depth == 0 {
-                len = len.saturating_add(1);
-            }
-            if let Head::List { count } = head {
-                depth = depth.saturating_add(1);
-                match levels.get_mut(depth) {
-                    Some(level) => *level = Level { left: count, array: None },
-                    None => return Err(TtlvError::TooDeep { offset, max: TTLV_DEPTH }),
-                }
-            }
-            rest = after;
-        }
+        walk(bytes).map(|_| List::of_checked(bytes))
+    }
+
+    /// The list of bytes that [`List::parse`] has accepted.
+    pub(crate) fn of_checked(bytes: &'a [u8]) -> List<'a> {
+        List { bytes, offset: 0 }
     }
 
     /// The elements in their order.
     pub fn iter(&self) -> Items<'a> {
-        Items { rest: self.bytes, offset: self.offset, left: self.len }
+        Items::of(self.bytes, self.offset)
     }
 
     /// How many elements.
     pub fn len(&self) -> usize {
-        self.len
+        self.iter().count()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.bytes.is_empty()
     }
 
     /// The encoded elements.
@@ -187,90 +164,60 @@ impl<'a> List<'a> {
         self.bytes
     }
 
+    /// Writes the encoded elements; gives their length.
+    pub fn emit(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
+        emit_bytes(self.bytes, out)
+    }
+
     /// Offset of the first element in the outermost list.
-    pub fn offset(&self) -> usize {
+    pub fn offset(&self) -> u16 {
         self.offset
+    }
+
+    /// The first element with this id, as it stands.
+    pub(super) fn element(&self, id: u16) -> Option<Element<'a>> {
+        let mut items = self.iter();
+        loop {
+            let element = items.element()?;
+            if element.id() == id {
+                return Some(element);
+            }
+        }
+    }
+
+    fn of_kind(&self, id: u16, kind: Kind) -> Option<Element<'a>> {
+        self.element(id).filter(|element| element.kind() == kind)
     }
 
     /// The first element with this id.
     pub fn find(&self, id: u16) -> Option<Value<'a>> {
-        self.locate(id).map(|(_, value)| value)
-    }
-
-    /// The same with the offset of its tag in the outermost list.
-    pub fn locate(&self, id: u16) -> Option<(usize, Value<'a>)> {
-        let mut items = self.iter();
-        loop {
-            let offset = items.offset;
-            let item = items.next()?;
-            if item.id == id {
-                return Some((offset, item.value));
-            }
-        }
+        self.element(id).map(|element| element.value())
     }
 
     /// The text with this id; an empty one reads as absent, as in the vendor's parsers.
     pub fn text(&self, id: u16) -> Option<&'a str> {
-        match self.find(id)? {
-            Value::Bytes(bytes) if !bytes.is_empty() => core::str::from_utf8(bytes).ok(),
-            _ => None,
-        }
+        let text = self.bytes(id).filter(|bytes| !bytes.is_empty())?;
+        core::str::from_utf8(text).ok()
     }
 
     /// The number with this id.
     pub fn number(&self, id: u16) -> Option<Number> {
-        match self.find(id)? {
-            Value::Number(number) => Some(number),
-            _ => None,
-        }
+        self.of_kind(id, Kind::Number).map(|element| element.number())
     }
 
     /// The bytes with this id.
     pub fn bytes(&self, id: u16) -> Option<&'a [u8]> {
-        match self.find(id)? {
-            Value::Bytes(bytes) => Some(bytes),
-            _ => None,
-        }
+        self.of_kind(id, Kind::Bytes).map(|element| element.body)
     }
 
     /// The bool with this id.
     pub fn bool(&self, id: u16) -> Option<bool> {
-        match self.find(id)? {
-            Value::Bool(value) => Some(value),
-            _ => None,
-        }
+        self.of_kind(id, Kind::Bool).map(|element| element.is_true())
     }
 
     /// The struct or array with this id.
     pub fn list(&self, id: u16) -> Option<List<'a>> {
-        match self.find(id)? {
-            Value::List(list) => Some(list),
-            _ => None,
-        }
-    }
-
-    /// How many lists are nested within this one, at the deepest place.
-    fn height(&self) -> usize {
-        let mut levels = [0usize; TTLV_DEPTH + 1];
-        let (mut depth, mut highest) = (0usize, 0usize);
-        let mut rest = self.bytes;
-        while let Ok((after, _, head)) = head(rest) {
-            while depth > 0 && levels.get(depth).is_none_or(|left| *left == 0) {
-                depth = depth.wrapping_sub(1);
-            }
-            if let Some(left) = levels.get_mut(depth) {
-                *left = left.saturating_sub(1);
-            }
-            if let Head::List { count } = head {
-                depth = depth.saturating_add(1);
-                highest = highest.max(depth);
-                if let Some(left) = levels.get_mut(depth) {
-                    *left = count;
-                }
-            }
-            rest = after;
-        }
-        highest
+        self.of_kind(id, Kind::List).map(|element| element.list())
     }
 }
 
@@ -297,126 +244,191 @@ impl<'a> IntoIterator for List<'a> {
     }
 }
 
+/// An element as it stands in its list.
+pub(super) struct Element<'a> {
+    tag: u16,
+    /// Offset of its tag in the outermost list.
+    pub(super) offset: u16,
+    /// Flags and magnitude of a number, a text, the elements of a list; of one that is being checked their count.
+    pub(super) body: &'a [u8],
+}
+
+impl<'a> Element<'a> {
+    pub(super) fn id(&self) -> u16 {
+        self.tag >> TYPE_BITS
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self.tag & 7 {
+            TYPE_FALSE | TYPE_TRUE => Kind::Bool,
+            TYPE_NUMBER => Kind::Number,
+            TYPE_BYTES => Kind::Bytes,
+            _ => Kind::List,
+        }
+    }
+
+    /// Elements of a list that is being checked.
+    pub(super) fn count(&self) -> u16 {
+        be_u16(self.body)
+    }
+
+    pub(super) fn is_true(&self) -> bool {
+        self.tag & 7 == TYPE_TRUE
+    }
+
+    /// Of a number.
+    pub(super) fn number(&self) -> Number {
+        let (flags, magnitude) = self.body.split_first().unwrap_or((&0, &[]));
+        let magnitude = magnitude.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+        Number::canonical(flags & 0x80 != 0, magnitude, flags >> 3 & DECIMALS_MAX)
+    }
+
+    /// Of a struct or an array.
+    pub(super) fn list(&self) -> List<'a> {
+        // Behind the tag and the count.
+        List { bytes: self.body, offset: self.offset.saturating_add(4) }
+    }
+
+    fn value(&self) -> Value<'a> {
+        match self.kind() {
+            Kind::Bool => Value::Bool(self.is_true()),
+            Kind::Number => Value::Number(self.number()),
+            Kind::Bytes => Value::Bytes(self.body),
+            Kind::List => Value::List(self.list()),
+        }
+    }
+}
+
 /// The elements of a list.
 #[derive(Debug, Clone)]
 pub struct Items<'a> {
     rest: &'a [u8],
-    offset: usize,
-    left: usize,
+    offset: u16,
+    /// What is wrong when the next part is not all there.
+    error: TtlvError,
+}
+
+impl<'a> Items<'a> {
+    fn of(bytes: &'a [u8], offset: u16) -> Self {
+        Items { rest: bytes, offset, error: TtlvError { offset, fault: Fault::Mixed } }
+    }
+
+    fn take(&mut self, count: usize, part: Part) -> Option<&'a [u8]> {
+        self.error = TtlvError { offset: self.offset, fault: Fault::Cut(part) };
+        let (taken, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        // 65535 at most.
+        self.offset = self.offset.saturating_add(count as u16);
+        Some(taken)
+    }
+
+    fn number(&mut self, part: Part) -> Option<u16> {
+        self.take(2, part).map(be_u16)
+    }
+
+    /// The next element, of a list only its count. `None`: `error` says why.
+    #[inline(never)]
+    fn head(&mut self) -> Option<Element<'a>> {
+        let offset = self.offset;
+        let tag = self.number(Part::Tag)?;
+        let body = match tag & 7 {
+            TYPE_FALSE | TYPE_TRUE => &[],
+            TYPE_NUMBER => {
+                let body = self.rest;
+                let flags = self.take(1, Part::Number)?.first()?;
+                let size = usize::from(flags & 7).saturating_add(1);
+                self.take(size, Part::Number)?;
+                body.get(..size.saturating_add(1))?
+            }
+            TYPE_BYTES => {
+                let length = self.number(Part::Length)?;
+                self.take(length.into(), Part::Text)?
+            }
+            TYPE_LIST => self.take(2, Part::Count)?,
+            kind => {
+                // Three bits.
+                self.error = TtlvError { offset, fault: Fault::Reserved(kind as u8) };
+                return None;
+            }
+        };
+        Some(Element { tag, offset, body })
+    }
+
+    /// The next element, whole. The list was checked: only its end is `None`.
+    #[inline(never)]
+    pub(super) fn element(&mut self) -> Option<Element<'a>> {
+        let mut element = self.head()?;
+        if element.kind() == Kind::List {
+            let body = self.rest;
+            let mut left = usize::from(element.count());
+            while left > 0 {
+                let inner = self.head()?;
+                left = left.wrapping_sub(1);
+                if inner.kind() == Kind::List {
+                    left = left.saturating_add(inner.count().into());
+                }
+            }
+            element.body = body.get(..body.len().saturating_sub(self.rest.len()))?;
+        }
+        Some(element)
+    }
 }
 
 impl<'a> Iterator for Items<'a> {
     type Item = Item<'a>;
 
     fn next(&mut self) -> Option<Item<'a>> {
-        self.left = self.left.checked_sub(1)?;
-        // The list was checked: neither this nor `skip` fails.
-        let (inner, id, head) = head(self.rest).ok()?;
-        let (value, after) = match head {
-            Head::Bool(value) => (Value::Bool(value), inner),
-            Head::Number(value) => (Value::Number(value), inner),
-            Head::Bytes(value) => (Value::Bytes(value), inner),
-            Head::List { count } => {
-                let after = skip(inner, count)?;
-                let bytes = inner.get(..inner.len().checked_sub(after.len())?)?;
-                let before = self.rest.len().saturating_sub(inner.len());
-                let offset = self.offset.saturating_add(before);
-                (Value::List(List { bytes, offset, len: count }), after)
-            }
-        };
-        self.offset = self.offset.saturating_add(self.rest.len().saturating_sub(after.len()));
-        self.rest = after;
-        Some(Item { id, value })
+        self.element().map(|element| Item { id: element.id(), value: element.value() })
     }
+}
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
+/// The element at `offset` of a payload, as far as it can be read.
+pub(super) fn element_at(payload: &[u8], offset: u16) -> Option<Element<'_>> {
+    Items::of(payload.get(offset.into()..)?, offset).head()
 }
 
 /// A list that is being checked.
 #[derive(Clone, Copy, Default)]
 struct Level {
-    left: usize,
-    array: Option<bool>,
+    left: u16,
+    is_array: Option<bool>,
 }
 
-/// A value without what is nested in it.
-enum Head<'a> {
-    Bool(bool),
-    Number(Number),
-    Bytes(&'a [u8]),
-    List { count: usize },
-}
-
-/// What is wrong with an item, and how many bytes of the input are left there.
-enum Fault {
-    Cut(Part, usize),
-    Reserved(u8),
-}
-
-impl Fault {
-    fn within(self, bytes: &[u8], tag: usize) -> TtlvError {
-        match self {
-            Fault::Cut(part, left) => TtlvError::Cut { offset: bytes.len().saturating_sub(left), part },
-            Fault::Reserved(kind) => TtlvError::Reserved { offset: tag, kind },
+/// Checks a list to its last byte. How many lists are nested in it, at the deepest place.
+fn walk(bytes: &[u8]) -> Result<usize, TtlvError> {
+    let mut levels = [Level::default(); TTLV_DEPTH + 1];
+    let (mut depth, mut height) = (0usize, 0);
+    let mut items = Items::of(bytes, 0);
+    loop {
+        while depth > 0 && levels.get(depth).is_some_and(|level| level.left == 0) {
+            depth = depth.wrapping_sub(1);
+        }
+        if items.rest.is_empty() && depth == 0 {
+            return Ok(height);
+        }
+        let Some(element) = items.head() else { return Err(items.error) };
+        let offset = element.offset;
+        let Some(level) = levels.get_mut(depth) else {
+            return Err(TtlvError { offset, fault: Fault::TooDeep });
+        };
+        let is_array = element.id() == 0;
+        if level.is_array.is_some_and(|before| before != is_array) {
+            return Err(TtlvError { offset, fault: Fault::Mixed });
+        }
+        *level = Level { left: level.left.saturating_sub(1), is_array: Some(is_array) };
+        if element.kind() == Kind::List {
+            depth = depth.saturating_add(1);
+            height = height.max(depth);
+            let Some(level) = levels.get_mut(depth) else {
+                return Err(TtlvError { offset, fault: Fault::TooDeep });
+            };
+            *level = Level { left: element.count(), is_array: None };
         }
     }
 }
 
-/// Reads a tag and its value, not what is nested in it.
-fn head(input: &[u8]) -> Result<(&[u8], u16, Head<'_>), Fault> {
-    let (tag, rest) = be_u16(input, Part::Tag)?;
-    // Three bits.
-    let kind = (tag & 7) as u8;
-    let (head, rest) = match kind {
-        TYPE_FALSE => (Head::Bool(false), rest),
-        TYPE_TRUE => (Head::Bool(true), rest),
-        TYPE_NUMBER => {
-            let (flags, rest) = split(rest, 1, Part::Number)?;
-            let flags = flags.first().copied().unwrap_or_default();
-            let size = usize::from(flags & 7).saturating_add(1);
-            let (magnitude, rest) = split(rest, size, Part::Number)?;
-            let magnitude = magnitude.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
-            (Head::Number(Number::canonical(flags & 0x80 != 0, magnitude, flags >> 3 & DECIMALS_MAX)), rest)
-        }
-        TYPE_BYTES => {
-            let (length, rest) = be_u16(rest, Part::Length)?;
-            let (bytes, rest) = split(rest, length.into(), Part::Text)?;
-            (Head::Bytes(bytes), rest)
-        }
-        TYPE_LIST => {
-            let (count, rest) = be_u16(rest, Part::Count)?;
-            (Head::List { count: count.into() }, rest)
-        }
-        kind => return Err(Fault::Reserved(kind)),
-    };
-    Ok((rest, tag >> TYPE_BITS, head))
-}
-
-/// The first `count` bytes, which are of this part, and what follows them.
-#[inline(never)]
-fn split(input: &[u8], count: usize, part: Part) -> Result<(&[u8], &[u8]), Fault> {
-    input.split_at_checked(count).ok_or(Fault::Cut(part, input.len()))
-}
-
-fn be_u16(input: &[u8], part: Part) -> Result<(u16, &[u8]), Fault> {
-    let (bytes, rest) = split(input, 2, part)?;
-    Ok((bytes.iter().fold(0, |sum, byte| sum << 8 | u16::from(*byte)), rest))
-}
-
-/// What follows `count` elements and all that is nested in them.
-fn skip(mut rest: &[u8], count: usize) -> Option<&[u8]> {
-    let mut left = count;
-    while left > 0 {
-        let (after, _, head) = head(rest).ok()?;
-        left = left.wrapping_sub(1);
-        if let Head::List { count } = head {
-            left = left.saturating_add(count);
-        }
-        rest = after;
-    }
-    Some(rest)
+fn be_u16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |sum, byte| sum << 8 | u16::from(*byte))
 }
 
 #[cfg(test)]
@@ -436,7 +448,8 @@ mod tests {
         let array: Vec<_> = inner.list(2).unwrap().iter().collect();
         assert_eq!(array[0], Item { id: 0, value: Value::Number(5u8.into()) });
         assert_eq!(array[1], Item { id: 0, value: Value::Bytes(b"a") });
-        assert_eq!(list.locate(4), Some((20 - 1, Value::Bytes(b"b"))));
+        let last = list.element(4).unwrap();
+        assert_eq!((last.offset, last.value()), (20 - 1, Value::Bytes(b"b")));
     }
 
     #[test]
@@ -456,8 +469,8 @@ mod tests {
     #[test]
     fn an_array_with_a_named_element_is_refused() {
         let bytes = b"\x00\x2c\x00\x02\x00\x01\x00\x09";
-        assert_eq!(List::parse(bytes), Err(TtlvError::Mixed { offset: 6 }));
-        assert_eq!(List::parse(b"\x00\x09\x00\x01"), Err(TtlvError::Mixed { offset: 2 }));
+        assert_eq!(List::parse(bytes), Err(TtlvError { offset: 6, fault: Fault::Mixed }));
+        assert_eq!(List::parse(b"\x00\x09\x00\x01"), Err(TtlvError { offset: 2, fault: Fault::Mixed }));
     }
 
     #[test]
@@ -472,13 +485,13 @@ mod tests {
         };
         let deepest = nested(TTLV_DEPTH);
         let mut list = List::parse(&deepest).unwrap();
-        assert_eq!(list.height(), TTLV_DEPTH);
+        assert_eq!(walk(&deepest), Ok(TTLV_DEPTH));
         for _ in 0..TTLV_DEPTH {
             list = list.list(1).unwrap();
         }
         assert!(list.is_empty());
         let error = List::parse(&nested(TTLV_DEPTH + 1)).unwrap_err();
-        assert_eq!(error, TtlvError::TooDeep { offset: 4 * TTLV_DEPTH, max: TTLV_DEPTH });
+        assert_eq!(error, TtlvError { offset: 4 * TTLV_DEPTH as u16, fault: Fault::TooDeep });
     }
 
     #[test]

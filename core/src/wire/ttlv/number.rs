@@ -2,7 +2,7 @@
 
 use core::str::FromStr;
 
-use crate::text::{Text, by_ten};
+use crate::text::{Text, by_ten, decimal};
 
 /// Decimals that a number may have.
 pub const DECIMALS_MAX: u8 = 15;
@@ -139,36 +139,20 @@ impl Number {
 
     /// In decimal: `-0.05`.
     pub fn text(self) -> Text<24> {
-        let mut text = [0u8; 24];
-        let mut used = 0usize;
-        let mut places = text.iter_mut().rev();
-        let mut put = |byte: u8| {
-            if let Some(place) = places.next() {
-                *place = byte;
-                used = used.wrapping_add(1);
-            }
-        };
-        let mut rest = self.magnitude;
-        let mut digits = 0u8;
-        loop {
-            if digits == self.decimals && digits > 0 {
-                put(b'.');
-            }
-            let digit;
-            (rest, digit) = by_ten(rest);
-            put(b'0'.wrapping_add(digit));
-            digits = digits.wrapping_add(1);
-            if rest == 0 && digits > self.decimals {
-                break;
-            }
-        }
-        if self.negative {
-            put(b'-');
-        }
-        let from = text.len().saturating_sub(used);
+        const ZEROS: &str = "000000000000000";
+        let mut digits = [0; 20];
+        let digits = decimal(self.magnitude, &mut digits);
+        let decimals = usize::from(self.decimals);
+        let point = digits.len().saturating_sub(decimals);
+        let (whole, fraction) = digits.split_at_checked(point).unwrap_or_default();
+        let zeros = ZEROS.get(..decimals.saturating_sub(fraction.len())).unwrap_or_default();
+        let sign = if self.negative { "-" } else { "" };
+        let (whole, point) =
+            (if whole.is_empty() { "0" } else { whole }, if decimals > 0 { "." } else { "" });
+        let mut text = Text::new();
         // Sign, point and the 20 digits of 2^64 fit.
-        let text = text.get(from..).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("");
-        Text::of(text).unwrap_or_default()
+        let _ = text.push_all(&[sign, whole, point, zeros, fraction]);
+        text
     }
 }
 
@@ -221,27 +205,17 @@ impl core::fmt::Display for Number {
     }
 }
 
-macro_rules! from_unsigned {
-    ($($integer:ty)*) => {$(
+macro_rules! from {
+    ($($integer:ty)*: $value:ident, $negative:expr, $magnitude:expr) => {$(
         impl From<$integer> for Number {
-            fn from(value: $integer) -> Number {
-                Number { negative: false, decimals: 0, magnitude: value.into() }
+            fn from($value: $integer) -> Number {
+                Number { negative: $negative, decimals: 0, magnitude: $magnitude.into() }
             }
         }
     )*};
 }
-from_unsigned!(u8 u16 u32 u64);
-
-macro_rules! from_signed {
-    ($($integer:ty)*) => {$(
-        impl From<$integer> for Number {
-            fn from(value: $integer) -> Number {
-                Number { negative: value < 0, decimals: 0, magnitude: value.unsigned_abs().into() }
-            }
-        }
-    )*};
-}
-from_signed!(i8 i16 i32 i64);
+from!(u8 u16 u32 u64: value, false, value);
+from!(i8 i16 i32 i64: value, value < 0, value.unsigned_abs());
 
 #[cfg(test)]
 mod tests {

@@ -149,7 +149,9 @@ impl<'b> Writer<'b> {
     pub fn list(&mut self, id: u16, value: List<'_>) -> &mut Self {
         self.tag(id, TYPE_LIST);
         let Ok(count) = u16::try_from(value.len()) else { return self.fail(WriteError::TooMany) };
-        if self.depth.saturating_add(value.height()).saturating_add(1) > TTLV_DEPTH {
+        if self.depth.saturating_add(super::walk(value.as_bytes()).unwrap_or(TTLV_DEPTH)).saturating_add(1)
+            > TTLV_DEPTH
+        {
             return self.fail(WriteError::TooDeep { max: TTLV_DEPTH });
         }
         self.put(&count.to_be_bytes());
@@ -180,7 +182,7 @@ impl<'b> Writer<'b> {
         Ok(self.at)
     }
 
-    fn tag(&mut self, id: u16, kind: u8) -> &mut Self {
+    fn tag(&mut self, id: u16, kind: u16) -> &mut Self {
         if id > ID_MAX {
             return self.fail(WriteError::Id { id });
         }
@@ -198,7 +200,7 @@ impl<'b> Writer<'b> {
         if let Some(fault) = fault {
             return self.fail(fault);
         }
-        self.put(&(id << TYPE_BITS | u16::from(kind)).to_be_bytes())
+        self.put(&(id << TYPE_BITS | kind).to_be_bytes())
     }
 
     fn put(&mut self, bytes: &[u8]) -> &mut Self {

@@ -115,7 +115,7 @@ impl Life<'_, '_> {
                 _ => Ok(()),
             },
             Ok(_) => Ok(()),
-            Err(error) => broken(format!("the device sent no message: {error}")),
+            Err(error) => broken(format!("the device sent no message: {}", error.in_words(frame.payload))),
         }
     }
 
