@@ -102,6 +102,11 @@ impl<const N: usize> Text<N> {
         self.unsized_mut().refill(length, fill)
     }
 
+    /// The length, and all bytes there is room for; those before the length must be UTF-8 again.
+    pub(crate) fn parts_mut(&mut self) -> (&mut usize, &mut [u8]) {
+        (&mut self.len, &mut self.bytes)
+    }
+
     /// Appends a number in decimal.
     pub fn push_number(&mut self, number: i64) -> Result<(), TooLong> {
         self.unsized_mut().append_number(number)

@@ -51,7 +51,7 @@ pub enum JournalError {
 }
 
 /// What [`Journal::open`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
     /// The values of the last run.
     Restored,
@@ -95,9 +95,14 @@ enum Kind {
 
 impl Kind {
     fn of(value: u8) -> Option<Self> {
-        [Kind::Seal, Kind::Configuration, Kind::Task, Kind::Mark, Kind::Reports]
-            .into_iter()
-            .find(|kind| *kind as u8 == value)
+        Some(match value {
+            1 => Kind::Seal,
+            2 => Kind::Configuration,
+            3 => Kind::Task,
+            4 => Kind::Mark,
+            5 => Kind::Reports,
+            _ => return None,
+        })
     }
 }
 
@@ -337,16 +342,17 @@ impl Journal {
 
         let mut opening = Opening::Blank;
         for header in newest_first {
-            match *header {
-                Header::Valid { slot, base } => {
-                    opening = Opening::Restored;
-                    if self.take(storage, slot, base)? {
-                        return Ok(opening);
+            match (header, opening) {
+                (Header::Valid { slot, base }, _) => {
+                    if self.take(storage, *slot, *base)? {
+                        return Ok(Opening::Restored);
                     }
                 }
-                Header::Foreign { version, .. } => opening = opening.max(Opening::Foreign { version }),
-                Header::Garbage => opening = opening.max(Opening::Damaged),
-                Header::Erased => {}
+                (Header::Foreign { version, .. }, Opening::Blank | Opening::Damaged) => {
+                    opening = Opening::Foreign { version: *version };
+                }
+                (Header::Garbage, Opening::Blank) => opening = Opening::Damaged,
+                _ => {}
             }
         }
         Ok(if self.slot.is_some() { Opening::Restored } else { opening })

@@ -312,9 +312,18 @@ impl<'s> Reader<'s> {
     }
 
     pub fn text<const N: usize>(&mut self, to: &mut Text<N>) {
+        let (length, place) = to.parts_mut();
+        *length = self.text_in(place);
+    }
+
+    /// A text at the start of `place`; its length, 0 if it is none. Once in the image, not once for each size.
+    #[inline(never)]
+    fn text_in(&mut self, place: &mut [u8]) -> usize {
         let mut length = 0;
         self.u16(&mut length);
-        let is_text = to.replace(length.into(), &mut |bytes| self.fill(bytes));
-        self.check(is_text);
+        let place = place.get_mut(..length.into()).unwrap_or_default();
+        self.fill(place);
+        self.check(place.len() == usize::from(length) && core::str::from_utf8(place).is_ok());
+        if self.is_sound { length.into() } else { 0 }
     }
 }

@@ -262,21 +262,12 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
 
     fn arm(&mut self, timer: Timer, now: u32) {
         let wait = match timer {
-            Timer::Url => timer::WAIT_URL,
-            Timer::Head => timer::WAIT_HEAD,
-            Timer::Heartbeat => timer::HEARTBEAT,
-            Timer::Stall => timer::STALL_SINCE_REQUEST,
-            Timer::Read => timer::MCU_READ,
-            Timer::ApplyDelay => timer::APPLY_DELAY,
             // Started by `wait_for_module`, which knows how long.
             Timer::ModuleUpdate => return,
-            Timer::McuUpdate => timer::MCU_UPDATE,
             // `spread_retry` adds the jitter.
             Timer::Retry => self.retry_wait(0),
-            Timer::GiveUp => timer::GIVE_UP,
-            Timer::Verdict => timer::MODULE_VERDICT,
-            Timer::Hold => timer::APPLY_HOLD,
             Timer::Overall => timer::overall(self.fetch_length),
+            _ => timer.wait(),
         };
         self.timers.arm(timer, Deadline::after(now, wait));
     }

@@ -92,6 +92,26 @@ pub enum Timer {
 }
 
 impl Timer {
+    /// Milliseconds that it runs; 0 of those that take as long as something else says.
+    pub(super) fn wait(self) -> u32 {
+        const WAITS: [u32; Timer::ALL.len()] = [
+            WAIT_URL,
+            WAIT_HEAD,
+            HEARTBEAT,
+            STALL_SINCE_REQUEST,
+            MCU_READ,
+            APPLY_DELAY,
+            0,
+            MCU_UPDATE,
+            0,
+            GIVE_UP,
+            MODULE_VERDICT,
+            APPLY_HOLD,
+            0,
+        ];
+        WAITS.get(self as usize).copied().unwrap_or(0)
+    }
+
     /// All of them, in the order in which they are looked at.
     pub const ALL: [Timer; 13] = [
         Timer::Url,
@@ -161,6 +181,14 @@ impl Timers {
 mod tests {
     use super::*;
     use crate::clock::backoff;
+
+    #[test]
+    fn a_timer_stands_where_its_number_says() {
+        for (at, timer) in Timer::ALL.into_iter().enumerate() {
+            assert_eq!(timer as usize, at);
+        }
+        assert_eq!((Timer::Read.wait(), Timer::Hold.wait()), (MCU_READ, APPLY_HOLD));
+    }
 
     #[test]
     fn the_pauses_between_failures_add_up_to_more_than_an_hour() {
