@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 pub enum Bug {
     /// A device's message is acknowledged before it is committed.
     AcknowledgeFirst,
+    /// What happens to a set of devices is answered before the set is committed.
+    AcknowledgeSetFirst,
     /// Commits of SQLite are not on the disk.
     SynchronousOff,
     /// A center is not told that something is due for it.
@@ -16,8 +18,9 @@ pub enum Bug {
 }
 
 impl Bug {
-    const ALL: [(Bug, &'static str); 4] = [
+    const ALL: [(Bug, &'static str); 5] = [
         (Bug::AcknowledgeFirst, "acknowledge-first"),
+        (Bug::AcknowledgeSetFirst, "acknowledge-set-first"),
         (Bug::SynchronousOff, "synchronous-off"),
         (Bug::ForgottenNotification, "forgotten-notification"),
         (Bug::LostLease, "lost-lease"),

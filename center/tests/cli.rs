@@ -280,7 +280,7 @@ fn every_field_of_a_plan_is_entered_changed_and_shown() {
 
     let fields = "plan create --name Autumn --product p1abcd --component STM32=1 --time-zone Asia/Shanghai \
                   --whitelist 8600,8601 --blacklist 8603 --push-period 22:00-04:00 --start 2126-03-01T02:00 \
-                  --end 2126-04-01T00:00Z --mode manual --push on_request --outside-period answer --retries 1 \
+                  --end 2126-04-01T00:00Z --mode manual --push on_request --first-push at_once --outside-period answer --retries 1 \
                   --refusal-delay 30 --min-rsrp -110 --min-battery 30 --first-devices 10 --halt 20/5 \
                   --max-in-flight 50 --max-per-minute 60 --text zh=更新 --text en=Update --whitelist-file";
     let create: Vec<&str> = fields.split_whitespace().chain([csv.to_str().unwrap()]).collect();
@@ -292,6 +292,7 @@ fn every_field_of_a_plan_is_entered_changed_and_shown() {
         ("/end", serde_json::json!(4_930_675_200_000i64)),
         ("/mode", serde_json::json!("manual")),
         ("/push", serde_json::json!("on_request")),
+        ("/first_push", serde_json::json!("at_once")),
         ("/outside_period", serde_json::json!("answer")),
         ("/strategy/retries", serde_json::json!(1)),
         ("/strategy/min_rsrp", serde_json::json!(-110)),

@@ -178,7 +178,16 @@ async fn every_end_is_counted_once_and_only_when_it_is_committed() {
     assert_eq!(ended().len(), 2, "it had ended before: {:?}", ended());
     assert_offers(&center.test_device("d3").await.report("FW1", "STM32:1").await, &["STM32"]);
     let mut writer = center.engine.store().write().await.unwrap();
-    writer.end_unconfirmed(plan, UpgradeState::Failed, "never committed", NOON).await.unwrap();
+    let mut ending = quecota_center::store::PlanEnding {
+        plan,
+        state: UpgradeState::Failed,
+        reason: "never committed".into(),
+        at: NOON,
+        written_to: Some(quecota_center::rules::UpgradeId(0)),
+        counted_to: quecota_center::rules::DeviceId(0),
+        count_until: quecota_center::rules::DeviceId(0),
+    };
+    assert_eq!(writer.write_ends(&mut ending, 10).await.unwrap(), (1, 0));
     drop(writer);
     assert_eq!(ended().len(), 2, "{:?}", ended());
     center.engine.terminate(plan).await.unwrap();

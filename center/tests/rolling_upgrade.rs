@@ -51,8 +51,9 @@ fn only_adds(statement: &str) -> bool {
     let adds = ["CREATE TABLE ", "CREATE INDEX ", "DROP INDEX ", "CREATE FUNCTION ", "INSERT INTO "];
     let new_table_only = adds.iter().any(|begin| upper.starts_with(begin));
     let column = upper.contains(" ADD COLUMN ") && (!upper.contains("NOT NULL") || upper.contains("DEFAULT"));
-    // It writes a column of its own.
-    let counts = upper.starts_with("CREATE TRIGGER PLANS_VERSION ");
+    // It writes a column or a table of its own.
+    let own = ["PLANS_VERSION ", "UPGRADE_COUNTS_", "DEVICE_COUNTS_"];
+    let counts = own.iter().any(|name| upper.starts_with(&format!("CREATE TRIGGER {name}")));
     new_table_only || counts || (upper.starts_with("ALTER TABLE ") && column)
 }
 

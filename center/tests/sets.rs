@@ -82,6 +82,63 @@ async fn a_request_with_nothing_new_takes_two_statements() {
 }
 
 #[tokio::test]
+async fn a_request_under_five_plans_takes_as_few_statements_as_under_one_and_leaves_one_line() {
+    let center = Center::new().await;
+    let mut device = center.connected().await;
+    let mut took = Vec::new();
+    for plans in [1, 4] {
+        for plan in 0..plans {
+            let name = format!("{plan} of {plans}");
+            let id = center.saved(&name, &["SENSOR"], |plan| plan.push = Push::OnRequest).await;
+            center.engine.activate(id, plan::Supersede::Agreed).await.unwrap();
+        }
+        device.request("STM32:1").await;
+        took.push(statements(&center, device.request("STM32:1")).await.1);
+    }
+    assert_eq!(took[0], took[1]);
+    // Read; the line again, and the packet.
+    assert!(took[1] <= 3, "{took:?}");
+    let log = center.engine.store().read().await.unwrap().device_log(device.device, 10).await.unwrap();
+    let held: Vec<_> = log.iter().filter(|entry| entry.kind == "held").collect();
+    let plans: Vec<_> =
+        held.iter().map(|entry| entry.value["plans"].as_array().map_or(1, Vec::len)).collect();
+    assert_eq!((plans, held[0].times, held[1].times), (vec![1, 5], 2, 2), "{held:?}");
+}
+
+#[tokio::test]
+async fn webhooks_are_told_of_a_set_by_one_statement() {
+    let mut each = Vec::new();
+    for count in [6, 24] {
+        let center = Center::new().await;
+        center.plan(&["STM32"], |plan| plan.push = Push::OnRequest).await;
+        let (name, secret) = (TokenName::new("ops").unwrap(), webhook::WebhookSecret::of(&[7; 32]));
+        let url = "https://ops.example/hook";
+        let hook =
+            NewWebhook { name: &name, url, events: None, product: None, secret: &secret, made_by: "admin" };
+        let mut writer = center.engine.store().write().await.unwrap();
+        let hook = writer.create_webhook(&hook, 10, NOON).await.unwrap();
+        writer.commit().await.unwrap();
+        let mut devices = Vec::new();
+        for number in 0..count {
+            let mut device = center.test_device(&format!("d{number}")).await;
+            assert_offers(&device.request("STM32:1").await, &["STM32"]);
+            devices.push(device);
+        }
+        let packets: Vec<_> =
+            devices.iter_mut().map(|device| (device.device, status_packet(device, Confirmed))).collect();
+        let said = packets.iter().map(|(device, packet)| center.engine.received(*device, packet.clone()));
+        let (answers, took) = statements(&center, join_all(said)).await;
+        assert!(answers.iter().all(|answer| answer.as_ref().unwrap().len() == 1));
+        each.push(took);
+        let mut reader = center.engine.store().read().await.unwrap();
+        let told = reader.deliveries(hook.id, None, i64::MAX, 100).await.unwrap().rows;
+        let started = told.iter().filter(|told| told.event == webhook::WebhookEvent::UpgradeStarted);
+        assert_eq!(started.count(), count, "{told:?}");
+    }
+    assert!(each[1] <= each[0] + 1, "{each:?}");
+}
+
+#[tokio::test]
 async fn what_fifty_devices_say_at_once_takes_as_few_statements_as_what_two_say() {
     let center = Center::new().await;
     center.plan(&["STM32"], |plan| plan.push = Push::OnRequest).await;

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::evaluation::Bringing;
 use super::tick::Item;
 use super::{Engine, Result};
-use crate::rules::ProductKey;
-use crate::rules::plan::List;
-use crate::store::{Package, PackageId, Plan, PlanId, PlanVersion, Reader};
+use crate::rules::plan::{List, Mode};
+use crate::rules::{ComponentNo, ProductKey};
+use crate::store::{Package, PackageId, Plan, PlanId, PlanVersion, PushedPart, Reader};
 
 /// A plan that is activated and not over.
 #[derive(Debug)]
@@ -45,6 +45,33 @@ impl Catalog {
     /// Whether the plan has such a list; none: it is not known here.
     pub(super) fn has_list(&self, plan: PlanId, list: List) -> Option<bool> {
         self.looked_up.contains(&plan).then(|| self.lists.contains(&(plan, list)))
+    }
+
+    /// What a plan brings to components that no newer plan brings to all of its devices.
+    pub(super) fn parts(&self, running: &RunningPlan) -> Vec<PushedPart> {
+        let id = running.plan.id;
+        let is_for_all = |newer: PlanId| {
+            [List::White, List::Black].into_iter().all(|list| self.has_list(newer, list) == Some(false))
+        };
+        let has = |list| self.has_list(id, list) != Some(false);
+        let brought = running.bringing.brought(&running.plan);
+        let is_left = |component: &ComponentNo| {
+            let superseded = running.bringing.superseded.iter();
+            !superseded.into_iter().any(|(other, newer)| other == component && is_for_all(*newer))
+        };
+        brought
+            .filter(|(component, _)| is_left(component))
+            .map(|(component, brought)| PushedPart {
+                plan: id,
+                component: component.clone(),
+                kind: brought.kind,
+                source: brought.source.clone(),
+                target: brought.target.clone(),
+                has_whitelist: has(List::White),
+                has_blacklist: has(List::Black),
+                is_manual: running.plan.settings.mode == Mode::Manual,
+            })
+            .collect()
     }
 
     /// Plans with a list.

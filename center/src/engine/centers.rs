@@ -3,6 +3,7 @@
 //!
 //! What is due for a device is done by the center that holds its connection, and by whoever comes first if nobody does.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,17 +49,35 @@ pub(crate) struct Wake(Arc<WakeSignals>);
 struct WakeSignals {
     due: Notify,
     alive: Notify,
+    /// Offers of this center's devices may be due that the last looks have passed.
+    overdue: AtomicBool,
 }
 
 impl Wake {
     /// Something is due for a device of this center.
     pub(crate) fn due(&self) {
+        self.overdue();
         self.0.due.notify_one();
+    }
+
+    /// A tick has left something for the next one, which comes at once.
+    pub(crate) fn again(&self) {
+        self.0.due.notify_one();
+    }
+
+    /// The next tick looks for every offer that is due for a device of this center, also for those that were due before.
+    pub(crate) fn overdue(&self) {
+        self.0.overdue.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that was asked for since the last call.
+    pub(crate) fn take_overdue(&self) -> bool {
+        self.0.overdue.swap(false, Ordering::SeqCst)
     }
 
     /// Something may be due, or a connection taken over.
     pub(crate) fn all(&self) {
-        self.0.due.notify_one();
+        self.due();
         self.0.alive.notify_one();
     }
 
@@ -122,6 +141,7 @@ impl Engine {
     /// Time did not pass as it should: leases of devices that could not be heard get some minutes more, as after a restart,
     /// and what was to happen does not wait for a clock that was put back.
     pub async fn jumped(&self, jump: Jump) -> Result<()> {
+        self.wake.overdue();
         let now = self.clock.now();
         let mut store = self.begin().await?;
         match jump {

@@ -9,8 +9,13 @@ const LONG: u64 = 32 * 1024 * 1024;
 const NAMED: u64 = 256 * 1024 * 1024;
 
 impl Engine {
-    /// Keeps the write-ahead log of SQLite short, and counts its bytes. Says whether it is so long that somebody should know.
+    /// Keeps the write-ahead log of SQLite short and PostgreSQL's rows of counts few, and counts the log's bytes. Says whether it is so long that somebody should know.
     pub async fn tend_database_log(&self) -> Result<Option<u64>> {
+        if self.is_shared() {
+            let mut store = self.begin().await?;
+            store.merge_counts().await?;
+            store.commit().await?;
+        }
         let Some(before) = self.store.log_bytes() else { return Ok(None) };
         if before > LONG {
             self.store.truncate_log().await?;

@@ -32,6 +32,8 @@ pub(super) struct DeviceTransaction<'e> {
     pub(super) has_new_versions: bool,
     /// Whether something became due for the device, which its center must learn of.
     is_due: bool,
+    /// Whether an offer became due while it was offline.
+    is_overdue: bool,
     locks: PlanLocks,
     /// A lock that came too late: the transaction begins again with it.
     late: Option<(PlanId, PlanLock)>,
@@ -98,6 +100,8 @@ pub(super) struct Ended {
     pub(super) messages: Vec<Downlink>,
     pub(super) full: Vec<PlanId>,
     pub(super) is_due: bool,
+    /// Whether an offer became due while it was offline.
+    pub(super) is_overdue: bool,
     /// The center that is to learn of it.
     pub(super) wakes: Option<String>,
 }
@@ -119,6 +123,7 @@ impl<'e> DeviceTransaction<'e> {
             full: Vec::new(),
             has_new_versions: false,
             is_due: false,
+            is_overdue: false,
             locks,
             late: None,
         }
@@ -134,7 +139,14 @@ impl<'e> DeviceTransaction<'e> {
         let wakes = holder.filter(|center| **center != *self.engine.owner);
         self.store.save_device(self.device);
         *locks = self.locks;
-        Ok(Ended { store: self.store, messages: self.messages, full: self.full, is_due: self.is_due, wakes })
+        Ok(Ended {
+            store: self.store,
+            messages: self.messages,
+            full: self.full,
+            is_due: self.is_due,
+            is_overdue: self.is_overdue,
+            wakes,
+        })
     }
 }
 
@@ -205,6 +217,8 @@ impl DeviceTransaction<'_> {
         if took_over {
             self.takes_over().await?;
         }
+        let open = self.store.open_upgrades(self.device.id);
+        self.is_overdue = open.iter().any(|upgrade| upgrade.next_offer.is_some_and(|at| at <= self.now));
         self.follow_presence().await
     }
 
@@ -302,7 +316,7 @@ impl DeviceTransaction<'_> {
         } else if *upgrade != before {
             self.store.save_upgrade(before, upgrade);
         }
-        self.announce_upgrade(state, upgrade).await?;
+        self.announce_upgrade(state, upgrade);
         for effect in effects {
             self.carry_out(upgrade, plan.as_deref_mut(), effect).await?;
         }

@@ -1,10 +1,10 @@
 //! What activating a plan now would do, by the evaluation that decides about its offers; nothing is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
-use super::evaluation::{PlanOffer, evaluate};
+use super::evaluation::{Candidate, PlanOffer};
 use super::packages::twin_warning;
 use super::plans::packages_of;
 use super::why::{Population, occasion, scaled};
@@ -105,7 +105,8 @@ impl Engine {
         let mut store = self.store.read().await?;
         let plan = store.plan(id).await?;
         let components = plan.settings.components.clone();
-        let (tally, _) = Tally::of(&mut store, plan, WARNING_SAMPLE, self.clock.now()).await?;
+        let (tally, _) =
+            Tally::of(&mut store, plan, WARNING_SAMPLE, Counted::AsSeen, self.clock.now()).await?;
         let mut warnings = tally.downgrades();
         for component in components {
             let package = store.package(PackageId(component.package)).await?;
@@ -130,7 +131,7 @@ async fn dry_run_in(store: &mut Reader, plan: Plan, sample: i64, now: Millis) ->
             }),
         );
     }
-    let (mut tally, population) = Tally::of(store, plan, sample, now).await?;
+    let (mut tally, population) = Tally::of(store, plan, sample, Counted::Exactly, now).await?;
     if state == PlanState::Saved {
         tally.limit(&strategy);
     }
@@ -148,6 +149,19 @@ async fn dry_run_in(store: &mut Reader, plan: Plan, sample: i64, now: Millis) ->
         examined: tally.examined,
         outcomes,
     })
+}
+
+/// How a part of the devices is counted that is looked at in a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Exactly,
+    /// Only whether these are all.
+    AsSeen,
+}
+
+fn as_seen(seen: usize, sample: i64) -> i64 {
+    let seen = i64::try_from(seen).unwrap_or(i64::MAX);
+    seen.saturating_add(i64::from(seen >= sample))
 }
 
 /// One device, evaluated.
@@ -193,7 +207,13 @@ impl Default for Tally {
 impl Tally {
     /// Evaluates up to `sample` keys of the plan's whitelist, or as many devices of its product that are online and that are
     /// not, as if a saved plan were active.
-    async fn of(store: &mut Reader, mut plan: Plan, sample: i64, now: Millis) -> Result<(Self, Population)> {
+    async fn of(
+        store: &mut Reader,
+        mut plan: Plan,
+        sample: i64,
+        counted: Counted,
+        now: Millis,
+    ) -> Result<(Self, Population)> {
         if plan.state == PlanState::Saved {
             plan.state = PlanState::Activated;
             plan.activated = Some(now);
@@ -203,41 +223,51 @@ impl Tally {
         let mut tally = Tally { now, zone, ..Tally::default() };
         if !store.has_list(id, List::White).await? {
             for presence in [Presence::Online, Presence::Offline] {
-                let devices = store.devices_by_slot(&product, presence, sample).await?;
+                let devices = store.device_ids_by_slot(&product, presence, sample).await?;
                 let mut seen = Vec::with_capacity(devices.len());
-                for device in devices {
-                    seen.push(tally.look(store, &offer, device).await?);
+                for candidate in Candidate::all(store, &offer, &devices).await? {
+                    seen.push(tally.look(&offer, candidate));
                 }
-                tally.add(store.count_devices(&product, presence).await?, seen);
+                let whole = match counted {
+                    Counted::Exactly => store.count_devices(&product, presence).await?,
+                    Counted::AsSeen => as_seen(seen.len(), sample),
+                };
+                tally.add(whole, seen);
             }
             return Ok((tally, Population::Product));
         }
-        let (mut seen, whole) = (Vec::new(), store.count_listed(id, List::White).await?);
-        for key in store.first_listed(id, List::White, sample).await? {
-            seen.push(match store.find_device(&product, &key).await? {
-                Some(device) => tally.look(store, &offer, device).await?,
-                None => Seen {
-                    outcome: Outcome::Blocked,
-                    condition: "never_connected",
-                    key,
-                    text: "no device with this key has ever connected".to_owned(),
-                    blocked: None,
-                },
-            });
+        let keys = store.first_listed(id, List::White, sample).await?;
+        let whole = match counted {
+            Counted::Exactly => store.count_listed(id, List::White).await?,
+            Counted::AsSeen => as_seen(keys.len(), sample),
+        };
+        let devices = store.devices_with_keys(&product, &keys).await?;
+        let ids: Vec<_> = devices.iter().map(|(_, id)| *id).collect();
+        let mut seen = Vec::with_capacity(keys.len());
+        for candidate in Candidate::all(store, &offer, &ids).await? {
+            seen.push(tally.look(&offer, candidate));
         }
+        let known: HashSet<_> = devices.into_iter().map(|(key, _)| key).collect();
+        seen.extend(keys.into_iter().filter(|key| !known.contains(key)).map(|key| Seen {
+            outcome: Outcome::Blocked,
+            condition: "never_connected",
+            key,
+            text: "no device with this key has ever connected".to_owned(),
+            blocked: None,
+        }));
         tally.add(whole, seen);
         Ok((tally, Population::Whitelist))
     }
 
-    async fn look(&mut self, store: &mut Reader, offer: &PlanOffer, mut device: Device) -> Result<Seen> {
-        let versions = store.device_versions(device.id).await?;
+    fn look(&mut self, offer: &PlanOffer, mut candidate: Candidate) -> Seen {
         let trigger = occasion(offer.plan.settings.push);
-        let today = evaluate(store, offer, &device, &versions, trigger, self.now).await?;
+        let today = candidate.evaluate(offer, trigger, self.now);
         let at_work = today.upgrade.as_ref().is_some_and(|upgrade| upgrade.is_outstanding());
         // The same device, connected, with what it reported last.
-        device.session.get_or_insert_default();
-        device.versions_at.get_or_insert(self.now);
-        let connected = evaluate(store, offer, &device, &versions, trigger, self.now).await?;
+        candidate.device.session.get_or_insert_default();
+        candidate.device.versions_at.get_or_insert(self.now);
+        let connected = candidate.evaluate(offer, trigger, self.now);
+        let device = candidate.device;
         let (outcome, blocked) = forecast(
             today.verdict.map(|_| ()),
             connected.verdict.map(|_| ()),
@@ -249,13 +279,13 @@ impl Tally {
         let key = device.key;
         if at_work {
             let text = "it was offered the plan already, or is at work".to_owned();
-            return Ok(Seen { outcome: Outcome::Blocked, condition: "under_way", key, text, blocked: None });
+            return Seen { outcome: Outcome::Blocked, condition: "under_way", key, text, blocked: None };
         }
         let (condition, text) = match (outcome, &blocked) {
             (_, Some(blocked)) => (blocked.condition(), blocked.told(&self.zone, self.now)),
             (_, None) => ("due", "nothing holds it back".to_owned()),
         };
-        Ok(Seen { outcome, condition, key, text, blocked })
+        Seen { outcome, condition, key, text, blocked }
     }
 
     fn compare(&mut self, device: &Device, facts: &[crate::rules::applicability::ComponentFacts]) {

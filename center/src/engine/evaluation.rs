@@ -1,5 +1,7 @@
 //! Evaluates a plan for a device: loads the facts of both from the store and asks the rules.
 
+use std::collections::HashSet;
+
 use super::Result;
 use crate::clock::Millis;
 use crate::rules::applicability::ComponentFacts;
@@ -11,7 +13,9 @@ use crate::rules::plan::{List, Mode};
 use crate::rules::readings::lacks_status;
 use crate::rules::trigger::Trigger;
 use crate::rules::{ComponentKind, ComponentNo, DeviceKey, Version};
-use crate::store::{Device, PackageId, Plan, PlanId, Reader, ReportedVersion, Upgrade};
+use crate::store::{
+    Device, DeviceId, DeviceRecord, PackageId, Plan, PlanId, Reader, ReportedVersion, Upgrade,
+};
 
 /// What of a plan is the same for every device.
 pub(super) struct PlanOffer {
@@ -31,10 +35,10 @@ pub(super) struct Bringing {
 
 /// What the plan brings to one component.
 #[derive(Debug)]
-struct Brought {
-    kind: ComponentKind,
-    source: Option<Version>,
-    target: Version,
+pub(super) struct Brought {
+    pub(super) kind: ComponentKind,
+    pub(super) source: Option<Version>,
+    pub(super) target: Version,
 }
 
 impl Bringing {
@@ -51,6 +55,15 @@ impl Bringing {
         }
         Ok(Self { components, superseded: store.superseded_by(plan.id).await? })
     }
+
+    /// What it brings to each of the plan's components.
+    pub(super) fn brought<'a>(
+        &'a self,
+        plan: &'a Plan,
+    ) -> impl Iterator<Item = (&'a ComponentNo, &'a Brought)> {
+        let components = plan.settings.components.iter().zip(&self.components);
+        components.filter_map(|(selected, brought)| Some((&selected.component, brought.as_ref()?)))
+    }
 }
 
 impl PlanOffer {
@@ -62,6 +75,7 @@ impl PlanOffer {
 }
 
 /// What of a device matters for one plan.
+#[derive(Clone)]
 pub(super) struct Case {
     pub(super) membership: Membership,
     /// Newer plans that take the plan's place for a component, and that the device belongs to.
@@ -103,6 +117,79 @@ pub(super) struct Evaluation {
     pub(super) lacks_status: bool,
     /// Another plan whose upgrade has the device busy, also with an offer that was not answered yet.
     pub(super) busy_with: Option<PlanId>,
+}
+
+/// A device, its versions and what of it matters for one plan.
+pub(super) struct Candidate {
+    pub(super) device: Device,
+    pub(super) versions: Vec<ReportedVersion>,
+    case: Case,
+}
+
+/// Devices that are read at a time.
+const READ: usize = 500;
+
+impl Candidate {
+    /// The same as [`Case::of`] for many devices, by few reads. They are in the order of their numbers, and who is gone
+    /// meanwhile is left out.
+    pub(super) async fn all(
+        store: &mut Reader,
+        offer: &PlanOffer,
+        devices: &[DeviceId],
+    ) -> Result<Vec<Candidate>> {
+        let plan = &offer.plan;
+        let mut plans: Vec<PlanId> = offer.bringing.superseded.iter().map(|(_, newer)| *newer).collect();
+        plans.push(plan.id);
+        let mut has = HashSet::new();
+        for id in &plans {
+            for list in [List::White, List::Black] {
+                if store.has_list(*id, list).await? {
+                    has.insert((*id, list));
+                }
+            }
+        }
+        let mut candidates = Vec::with_capacity(devices.len());
+        for ids in devices.chunks(READ) {
+            let listed: HashSet<_> = if has.is_empty() {
+                HashSet::new()
+            } else {
+                store.lists_with(ids, &plans).await?.into_iter().collect()
+            };
+            for (id, record) in store.device_records(ids).await? {
+                let DeviceRecord { device, versions, upgrades, .. } = record?;
+                let is_included = |plan: PlanId| {
+                    if listed.contains(&(id, plan, List::Black)) {
+                        return Membership::Blacklisted;
+                    }
+                    if has.contains(&(plan, List::White)) && !listed.contains(&(id, plan, List::White)) {
+                        return Membership::NotWhitelisted;
+                    }
+                    Membership::Included
+                };
+                let newer = offer.bringing.superseded.iter().map(|(_, newer)| *newer);
+                let superseding = newer.filter(|newer| is_included(*newer) == Membership::Included).collect();
+                let membership = is_included(plan.id);
+                let mut upgrade = upgrades.iter().find(|upgrade| upgrade.plan == Some(plan.id)).cloned();
+                if upgrade.is_none() && plan.state.is_over() {
+                    upgrade = store.find_upgrade(plan.id, id).await?;
+                }
+                let answer = match plan.settings.mode {
+                    Mode::Manual => store.find_answer(plan.id, id).await?.map(|said| said.answer),
+                    Mode::Silent => None,
+                };
+                let open = upgrades.into_iter().filter(|upgrade| upgrade.ended.is_none()).collect();
+                let case = Case { membership, superseding, upgrade, answer, open };
+                candidates.push(Candidate { device, versions, case });
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// Asks the rules.
+    pub(super) fn evaluate(&self, offer: &PlanOffer, trigger: Trigger, now: Millis) -> Evaluation {
+        let Candidate { device, versions, case } = self;
+        judge(&offer.plan, &offer.bringing, offer.load, case.clone(), device, versions, trigger, now)
+    }
 }
 
 /// Loads the facts and asks the rules; nothing is written.

@@ -10,6 +10,7 @@ mod database_log;
 mod device_access;
 mod device_transaction;
 mod dry_run;
+mod endings;
 mod evaluation;
 mod import;
 mod kept_answers;
@@ -21,6 +22,7 @@ mod packages;
 mod plan_locks;
 mod plans;
 mod products;
+mod push;
 mod reports;
 mod retention;
 mod sets;
@@ -51,7 +53,7 @@ use crate::rules::plan::{ActivationFault, NoTransition};
 use crate::store::{DeviceId, PlanId, Store, StoreError};
 
 use centers::Wake;
-use tick::SetAside;
+use tick::{OffersSeen, SetAside};
 
 pub use crate::packages::url::{Firmware, FirmwareUrls};
 pub use device_access::{TakenOver, TookOver};
@@ -166,6 +168,7 @@ pub struct Engine {
     wake: Wake,
     metrics: Metrics,
     set_aside: SetAside,
+    offers_seen: OffersSeen,
     tick_error: Arc<Mutex<Option<String>>>,
     ticked: Arc<Mutex<Option<Instant>>>,
     heard_since: Arc<Mutex<Option<Instant>>>,
@@ -189,6 +192,7 @@ impl Engine {
             wake: Wake::default(),
             metrics,
             set_aside: SetAside::default(),
+            offers_seen: OffersSeen::default(),
             tick_error: Arc::default(),
             ticked: Arc::default(),
             heard_since: Arc::default(),

@@ -53,6 +53,7 @@ impl DeviceTransaction<'_> {
                 (_, Trigger::Request | Trigger::Online) => {}
             }
         }
+        let mut held = Vec::new();
         for plan in self.store.offered_plans(self.device.id) {
             let id = plan.id;
             let evaluation = self.evaluate(&plan, trigger).await?;
@@ -66,6 +67,7 @@ impl DeviceTransaction<'_> {
                     return self.ask_status(trigger).await;
                 }
                 Ok(_) => {
+                    self.log_held(std::mem::take(&mut held)).await?;
                     if self.start(id, evaluation, trigger).await? {
                         return Ok(());
                     }
@@ -76,13 +78,26 @@ impl DeviceTransaction<'_> {
                     if blocked.is_limit() {
                         self.full.push(id);
                     }
-                    let value = json!({ "plan": id, "reason": blocked.to_string() });
-                    self.log(evaluation.upgrade.as_ref(), None, "held", value).await?;
+                    held.push((id, blocked.to_string(), evaluation.upgrade));
                 }
                 Err(_) => {}
             }
         }
-        Ok(())
+        self.log_held(held).await
+    }
+
+    /// What held plans back: one line, whatever their number.
+    async fn log_held(&mut self, held: Vec<(PlanId, String, Option<Upgrade>)>) -> Result<()> {
+        match held.as_slice() {
+            [] => Ok(()),
+            [(plan, reason, upgrade)] => {
+                self.log(upgrade.as_ref(), None, "held", json!({ "plan": plan, "reason": reason })).await
+            }
+            several => {
+                let plans = several.iter().map(|(plan, reason, _)| json!({ "plan": plan, "reason": reason }));
+                self.log(None, None, "held", json!({ "plans": plans.collect::<Vec<_>>() })).await
+            }
+        }
     }
 
     /// Evaluates the plan for the device.

@@ -1,15 +1,13 @@
 //! What an operator does to upgrade plans.
 
+use super::endings::end_devices;
 use super::transaction::{Transaction, transact};
 use super::webhooks::announce_plan;
 use super::{Engine, EngineError, Result};
-use crate::clock::Millis;
-use crate::metrics::Count;
 use crate::rules::plan::{
-    ActivationFault, ENDED, List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede, TERMINATED,
+    ActivationFault, FirstPush, List, PackageFound, PlanEvent, PlanSettings, PlanState, Supersede,
     activation_faults, next_state,
 };
-use crate::rules::progress::UpgradeState;
 use crate::rules::{DeviceKey, NameError, Title};
 use crate::store::{PackageId, Plan, PlanChange, PlanId, Reader, StoreError};
 
@@ -100,7 +98,11 @@ impl Engine {
 
     /// Activates a Saved plan, or says every reason why not. From here on it is frozen.
     pub async fn activate(&self, id: PlanId, supersede: Supersede) -> Result<Plan> {
-        transact!(self, |store| self.activate_in(store, id, supersede).await)
+        let plan = transact!(self, |store| self.activate_in(store, id, supersede).await)?;
+        if plan.settings.first_push == FirstPush::AtOnce {
+            self.wake.due();
+        }
+        Ok(plan)
     }
 
     async fn activate_in(&self, store: &mut Transaction, id: PlanId, supersede: Supersede) -> Result<Plan> {
@@ -195,34 +197,8 @@ impl Engine {
             store.add_plan_change(plan.id, &PlanChange { event, reason, at: now }).await?;
         }
         announce_plan(store, plan, event, now).await?;
-        match event {
-            PlanEvent::Terminate => {
-                end_upgrades(store, plan.id, UpgradeState::Failed, TERMINATED, now).await?;
-                store.count_unreached(plan.id).await?;
-            }
-            PlanEvent::EndTime => {
-                end_upgrades(store, plan.id, UpgradeState::NotUpgraded, ENDED, now).await?;
-            }
-            _ => {}
-        }
-        Ok(())
+        end_devices(store, plan, event, now).await
     }
-}
-
-/// The plan is over: upgrades that no device confirmed end as `unconfirmed`, those that wait for another attempt have failed.
-async fn end_upgrades(
-    store: &mut Transaction,
-    plan: PlanId,
-    unconfirmed: UpgradeState,
-    reason: &str,
-    now: Millis,
-) -> Result<()> {
-    let class = "plan_over";
-    let devices = store.end_unconfirmed(plan, unconfirmed, reason, now).await?;
-    store.count(Count::Ended { state: unconfirmed, class, devices });
-    let devices = store.end_waiting(plan, reason, now).await?;
-    store.count(Count::Ended { state: UpgradeState::Failed, class, devices });
-    Ok(())
 }
 
 /// Whether the plan may still be `done` so to: from its activation on it is frozen.

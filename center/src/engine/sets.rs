@@ -7,6 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -15,6 +16,7 @@ use super::device_transaction::{DeviceTransaction, IfLocked};
 use super::plan_locks::PlanLocks;
 use super::transaction::Attempts;
 use super::{Downlink, Engine, EngineError, Packet, Result, SessionId, TookOver};
+use crate::planted::Bug;
 use crate::rules::trigger::Trigger;
 use crate::store::{DeviceId, PlanId, StoreError};
 
@@ -23,6 +25,9 @@ pub(super) const SET: usize = 200;
 /// Sets at the same time: SQLite has one writer; on PostgreSQL one set is decided while another is committed.
 const SETS_SQLITE: usize = 1;
 const SETS_POSTGRES: usize = 3;
+
+/// How late a set is committed where a test wants it to be acknowledged before.
+const COMMIT_LATE: Duration = Duration::from_millis(50);
 
 /// What happens to a device.
 #[derive(Debug, Clone)]
@@ -207,7 +212,7 @@ impl Engine {
         let if_free = if_locked == IfLocked::Pass;
         let mut store = self.working_set(&ids, if_free, locks).await?;
         let mut done = Vec::with_capacity(events.len());
-        let (mut wakes, mut is_due) = (HashSet::new(), false);
+        let (mut wakes, mut is_due, mut is_overdue) = (HashSet::new(), false, false);
         for (device, event) in events {
             let Some(found) = store.device(*device).transpose() else {
                 done.push(Err(if if_free {
@@ -229,15 +234,26 @@ impl Engine {
             let ended = transaction.end(happened, locks)?;
             store = ended.store;
             is_due |= ended.is_due;
+            is_overdue |= ended.is_overdue;
             wakes.extend(ended.wakes);
             done.push(Ok(Done { messages: ended.messages, full: ended.full }));
         }
         for center in wakes {
             store.beside().wake(&center).await?;
         }
-        store.commit().await?;
+        if Bug::AcknowledgeSetFirst.is_planted() {
+            tokio::spawn(async move {
+                tokio::time::sleep(COMMIT_LATE).await;
+                store.commit().await
+            });
+        } else {
+            store.commit().await?;
+        }
         if is_due {
             self.wake.due();
+        }
+        if is_overdue {
+            self.wake.overdue();
         }
         for ((device, _), done) in events.iter().zip(&done) {
             for plan in done.iter().flat_map(|done| &done.full) {

@@ -16,16 +16,17 @@ use super::transaction::transact;
 use super::{Downlink, Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::metrics::Subject;
-use crate::rules::ProductKey;
-use crate::rules::plan::{PlanEvent, Push};
-use crate::rules::progress::Presence;
-use crate::rules::window::MARK_MINUTES;
-use crate::store::{DeviceId, Mark, NewLogEntry, PUSH_SLOTS, Plan, PlanId};
+use crate::rules::plan::PlanEvent;
+use crate::store::{DeviceId, NewLogEntry, PlanId};
 
 /// Devices of one kind that one tick looks at, at most; the next tick goes on.
-const BATCH: i64 = 500;
-/// Offers a second that a mark's push aims at, so that few devices are offered at once and many are spread.
-const PUSH_RATE: i64 = 50;
+pub(super) const BATCH: i64 = 500;
+/// Plans that are looked at for one whose end is to be written on.
+const ENDINGS: i64 = 10;
+/// Time between two looks at all devices for offers that are due.
+const WHOLE_LOOK: Millis = Millis::seconds(30);
+/// What another center has written with its clock, or commits late, is looked at for so long.
+const OVERLAP: Millis = Millis::seconds(5);
 /// Time until what failed for good is tried again.
 const SET_ASIDE: Millis = Millis::minutes(10);
 /// Temporary failures in one tick after which the database counts as away: the rest waits for the next tick.
@@ -105,13 +106,37 @@ impl SetAside {
         i64::try_from(items.len()).unwrap_or(i64::MAX)
     }
 
-    fn holds(&self, item: Item) -> bool {
+    pub(super) fn holds(&self, item: Item) -> bool {
         self.items().contains_key(&item)
     }
 
     /// Whether the item is new in the list.
     fn add(&self, item: Item, until: Millis) -> bool {
         self.items().insert(item, until).is_none()
+    }
+}
+
+/// How far the offers that are due were looked through: those that are due for devices of nobody here are passed once, and
+/// not at every tick. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OffersSeen(Arc<Mutex<Option<Seen>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// The last look.
+    at: Millis,
+    /// The last one at all of this center's devices.
+    whole: Millis,
+}
+
+impl OffersSeen {
+    /// Offers that became due from this time on are looked at now; none: all of this center's devices are.
+    fn since(&self, now: Millis, is_asked: bool) -> Option<Millis> {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first look, or the clock was put back.
+        let last = seen.filter(|seen| seen.at <= now && now < seen.whole + WHOLE_LOOK && !is_asked);
+        *seen = Some(Seen { at: now, whole: last.map_or(now, |last| last.whole) });
+        last.map(|last| last.at - OVERLAP)
     }
 }
 
@@ -196,9 +221,9 @@ impl Engine {
 }
 
 /// One tick.
-struct Tick<'e> {
-    engine: &'e Engine,
-    now: Millis,
+pub(super) struct Tick<'e> {
+    pub(super) engine: &'e Engine,
+    pub(super) now: Millis,
     done: Ticked,
     /// Failures of the moment.
     interruptions: u32,
@@ -223,6 +248,7 @@ impl Tick<'_> {
                 None => {}
             }
         }
+        self.endings().await?;
         self.devices(Due::Offer).await?;
         self.devices(Due::Recheck).await?;
         self.engine.waiting.keep(&running.iter().map(|plan| plan.id).collect());
@@ -232,21 +258,16 @@ impl Tick<'_> {
                 self.settle(Item::Plan(plan.id), filled).await?;
             }
         }
-        let mut walks: Vec<Walk> = Vec::new();
-        for plan in &running {
-            if plan.state.offers() && plan.settings.push == Push::Actively {
-                let walk = self.walk_of(plan).await;
-                let Some(Some(walk)) = self.settle(Item::Plan(plan.id), walk).await? else { continue };
-                match walks.iter_mut().find(|other| other.joins(&walk)) {
-                    Some(other) => other.plans.extend(walk.plans),
-                    None => walks.push(walk),
-                }
-            }
-        }
-        for walk in walks {
-            let Some(first) = walk.plans.first().copied() else { continue };
-            let pushed = self.push(walk).await;
-            self.settle(Item::Plan(first), pushed).await?;
+        self.push_plans(&running).await
+    }
+
+    /// The end of a plan is written on.
+    async fn endings(&mut self) -> Result<()> {
+        let plans = self.engine.store.read().await?.plan_endings(ENDINGS).await?;
+        let usable = plans.into_iter().find(|plan| !self.engine.set_aside.holds(Item::Plan(*plan)));
+        if let Some(plan) = usable {
+            let written = self.engine.write_endings(plan).await;
+            self.settle(Item::Plan(plan), written).await?;
         }
         Ok(())
     }
@@ -260,23 +281,40 @@ impl Tick<'_> {
         let devices = match due {
             Due::Deadline => store.deadlines_over(center, self.now, limit).await?,
             Due::Lease => store.leases_over(center, self.now, limit).await?,
-            Due::Offer => store.offers_due(center, self.now, limit).await?,
+            Due::Offer => {
+                let since = self.engine.offers_seen.since(self.now, self.engine.wake.take_overdue());
+                let due = store.offers_due(center, since, self.now, limit).await;
+                if due.is_err() {
+                    self.engine.wake.overdue();
+                }
+                due?
+            }
             Due::Recheck => store.rechecks_due(center, self.now, limit).await?,
         };
         drop(store);
+        if matches!(due, Due::Offer) && i64::try_from(devices.len()).unwrap_or(i64::MAX) >= limit {
+            self.engine.wake.overdue();
+        }
         let events: Vec<_> = devices
             .into_iter()
             .filter(|device| !self.engine.set_aside.holds(Item::Device(*device)))
             .map(|device| (device, due.event()))
             .collect();
         for set in events.chunks(SET) {
-            self.happen(set).await?;
+            let handled = self.happen(set).await;
+            // What was not handled stays due.
+            if matches!(due, Due::Offer)
+                && !handled.as_ref().is_ok_and(|done| done.iter().all(Option::is_some))
+            {
+                self.engine.wake.overdue();
+            }
+            handled?;
         }
         Ok(())
     }
 
     /// A set of devices for which something is due; gives for each the plans that had no room for it, if it was handled.
-    async fn happen(&mut self, set: &[(DeviceId, Event)]) -> Result<Vec<Option<Vec<PlanId>>>> {
+    pub(super) async fn happen(&mut self, set: &[(DeviceId, Event)]) -> Result<Vec<Option<Vec<PlanId>>>> {
         let outcomes = self.engine.happen(set, IfLocked::Pass).await;
         let mut handled = Vec::with_capacity(set.len());
         for ((device, _), outcome) in set.iter().zip(outcomes) {
@@ -294,7 +332,7 @@ impl Tick<'_> {
     }
 
     /// Takes note of a failure, so that the next item has its turn. The error comes back if the database seems to be away.
-    async fn settle<T>(&mut self, item: Item, outcome: Result<T>) -> Result<Option<T>> {
+    pub(super) async fn settle<T>(&mut self, item: Item, outcome: Result<T>) -> Result<Option<T>> {
         let error = match outcome {
             Ok(done) => return Ok(Some(done)),
             // It stays due.
@@ -333,92 +371,6 @@ impl Tick<'_> {
         let Done { messages, full } = done?;
         self.send(device, messages);
         Ok(if full.contains(&plan) { Room::Full } else { Room::Left })
-    }
-
-    /// The part of the plan's push that is due by now, if any is.
-    async fn walk_of(&self, plan: &Plan) -> Result<Option<Walk>> {
-        let now = self.now;
-        let store = &self.engine.store;
-        let last = plan.settings.time_zone.last_mark(now);
-        // A plan that was activated after the last mark waits for the next one.
-        if plan.activated.is_none_or(|activated| activated > last) {
-            return Ok(None);
-        }
-        let saved = store.read().await?.plan_mark(plan.id, &self.engine.owner).await?;
-        let mut mark = saved;
-        if mark.at != Some(last) {
-            let online = store.read().await?.count_devices(&plan.settings.product, Presence::Online).await?;
-            let spread = (online / PUSH_RATE).min(MARK_MINUTES * 60 - 1);
-            mark = Mark { at: Some(last), spread: Millis::seconds(spread), done: 0 };
-        }
-        let slots = i64::from(PUSH_SLOTS);
-        let elapsed = (now - last).0;
-        let due = if mark.spread.0 == 0 { slots } else { (elapsed * slots / mark.spread.0).min(slots) };
-        if saved == mark && mark.done >= due {
-            return Ok(None);
-        }
-        let product = plan.settings.product.clone();
-        let limited = plan.settings.strategy.has_limits();
-        Ok(Some(Walk { plans: vec![plan.id], product, mark, due, limited }))
-    }
-
-    async fn push(&mut self, walk: Walk) -> Result<()> {
-        let Walk { plans, product, mut mark, due, limited } = walk;
-        let store = &self.engine.store;
-        let center = &*self.engine.owner;
-        let devices = store.read().await?.online_in_slots(&product, mark.done, due, BATCH, center).await?;
-        let whole = i64::try_from(devices.len()).unwrap_or(i64::MAX) < BATCH;
-        // A full batch ends inside a slot perhaps: that slot is looked at again, and who was offered is left out by then.
-        let next = devices.last().map_or(due, |(_, slot)| *slot);
-        let stuck = next == mark.done;
-        let mut full_at = None;
-        let devices: Vec<_> = devices
-            .into_iter()
-            .filter(|(device, _)| !self.engine.set_aside.holds(Item::Device(*device)))
-            .collect();
-        // Beyond the first device without a place nobody is looked at for one.
-        for set in devices.chunks(if limited { 1 } else { SET }) {
-            let events: Vec<_> = set.iter().map(|(device, _)| (*device, Event::Mark)).collect();
-            let handled = self.happen(&events).await?;
-            let is_full = |full: &Option<Vec<PlanId>>| {
-                limited && full.iter().flatten().any(|full| plans.contains(full))
-            };
-            if let Some(at) = handled.iter().position(is_full) {
-                full_at = set.get(at).map(|(_, slot)| *slot);
-                break;
-            }
-        }
-        mark.done = match (whole, stuck) {
-            // The push goes on from here when the plan's limits have room again.
-            _ if full_at.is_some() => full_at.unwrap_or(mark.done),
-            (true, _) => due,
-            (false, true) => next + 1,
-            (false, false) => next,
-        };
-        let mut store = self.engine.begin().await?;
-        for plan in plans {
-            store.save_plan_mark(plan, center, mark).await?;
-        }
-        store.commit().await
-    }
-}
-
-/// A part of a push: the devices of a product in some slots. A device is evaluated for every plan when it is visited, so
-/// plans that are at the same place take one walk together.
-#[derive(Debug)]
-struct Walk {
-    plans: Vec<PlanId>,
-    product: ProductKey,
-    mark: Mark,
-    due: i64,
-    /// The one plan has limits, at which the walk ends.
-    limited: bool,
-}
-
-impl Walk {
-    fn joins(&self, other: &Walk) -> bool {
-        let place = |walk: &Walk| (walk.mark, walk.due);
-        !self.limited && !other.limited && self.product == other.product && place(self) == place(other)
     }
 }
 

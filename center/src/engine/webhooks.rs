@@ -9,7 +9,7 @@ use crate::clock::Millis;
 use crate::rules::plan::PlanEvent;
 use crate::rules::progress::UpgradeState;
 use crate::rules::webhook::{WebhookEvent, plan_data};
-use crate::store::{Plan, Upgrade};
+use crate::store::{Announcement, Plan, Upgrade};
 
 /// A plan has taken a step.
 pub(super) async fn announce_plan(
@@ -26,8 +26,8 @@ pub(super) async fn announce_plan(
 
 impl DeviceTransaction<'_> {
     /// An upgrade of the device, which was in the state `before`, has changed.
-    pub(super) async fn announce_upgrade(&mut self, before: UpgradeState, after: &Upgrade) -> Result<()> {
-        let Some(event) = WebhookEvent::of_upgrade(before, after.state) else { return Ok(()) };
+    pub(super) fn announce_upgrade(&mut self, before: UpgradeState, after: &Upgrade) {
+        let Some(event) = WebhookEvent::of_upgrade(before, after.state) else { return };
         let components: Vec<_> = after
             .components
             .iter()
@@ -45,6 +45,6 @@ impl DeviceTransaction<'_> {
             "components": components,
         });
         let product = self.device.product.as_str().to_owned();
-        Ok(self.store.beside().announce(event, &product, &data, self.now).await?)
+        self.store.announce(Announcement { event, product, data, at: self.now });
     }
 }

@@ -1,6 +1,6 @@
 //! Why devices are where they are: the same evaluation as the engine's, without doing anything.
 
-use super::evaluation::{Evaluation, PlanOffer, evaluate};
+use super::evaluation::{Candidate, Evaluation, PlanOffer, evaluate};
 use super::{Engine, Result};
 use crate::clock::Millis;
 use crate::rules::device_status::{Asks, DeviceStatus, StatusInput};
@@ -8,9 +8,9 @@ use crate::rules::plan::{List, Push};
 use crate::rules::progress::Presence;
 use crate::rules::trigger::Trigger;
 use crate::rules::{DeviceKey, ProductKey};
-use crate::store::{Device, Plan, PlanId, Reader};
+use crate::store::{Device, DeviceId, Plan, PlanId, Reader};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Where one device stands in one plan.
 #[derive(Debug)]
@@ -117,28 +117,24 @@ impl Engine {
         let mut tally = Tally::default();
         let population = if store.has_list(id, List::White).await? {
             let keys = store.listed(id, List::White, "", 2 * SAMPLE).await?;
-            let mut part = Vec::with_capacity(keys.len());
-            for key in keys {
-                let found = match store.find_device(&product, &key).await? {
-                    Some(device) => look(&mut store, &offer, &device, now).await?,
-                    None => Look {
-                        condition: "never_connected",
-                        text: "no device with this key has ever connected".to_owned(),
-                        status: None,
-                    },
-                };
-                part.push((key, found));
-            }
+            let devices = store.devices_with_keys(&product, &keys).await?;
+            let ids: Vec<_> = devices.iter().map(|(_, id)| *id).collect();
+            let mut part = looks(&mut store, &offer, &ids, now).await?;
+            let known: HashSet<_> = devices.into_iter().map(|(key, _)| key).collect();
+            let unknown = Look {
+                condition: "never_connected",
+                text: "no device with this key has ever connected".to_owned(),
+                status: None,
+            };
+            part.extend(
+                keys.into_iter().filter(|key| !known.contains(key)).map(|key| (key, unknown.clone())),
+            );
             tally.add(store.count_listed(id, List::White).await?, part);
             Population::Whitelist
         } else {
             for presence in [Presence::Online, Presence::Offline] {
-                let devices = store.devices_by_slot(&product, presence, SAMPLE).await?;
-                let mut part = Vec::with_capacity(devices.len());
-                for device in devices {
-                    let found = look(&mut store, &offer, &device, now).await?;
-                    part.push((device.key, found));
-                }
+                let ids = store.device_ids_by_slot(&product, presence, SAMPLE).await?;
+                let part = looks(&mut store, &offer, &ids, now).await?;
                 tally.add(store.count_devices(&product, presence).await?, part);
             }
             Population::Product
@@ -177,18 +173,27 @@ pub(super) fn status(
     })
 }
 
-/// The condition of one device, and the sentence for it.
-async fn look(store: &mut Reader, offer: &PlanOffer, device: &Device, now: Millis) -> Result<Look> {
+/// The condition of each device, and the sentence for it.
+async fn looks(
+    store: &mut Reader,
+    offer: &PlanOffer,
+    devices: &[DeviceId],
+    now: Millis,
+) -> Result<Vec<(DeviceKey, Look)>> {
     let plan = &offer.plan;
-    let versions = store.device_versions(device.id).await?;
-    let evaluation = evaluate(store, offer, device, &versions, occasion(plan.settings.push), now).await?;
-    let ahead = evaluation.busy_with;
-    let status = status(plan, evaluation, ahead, now);
-    Ok(Look {
-        condition: status.condition(),
-        text: status.told(&plan.settings.time_zone, now),
-        status: Some(status),
-    })
+    let candidates = Candidate::all(store, offer, devices).await?;
+    let look = |candidate: Candidate| {
+        let evaluation = candidate.evaluate(offer, occasion(plan.settings.push), now);
+        let ahead = evaluation.busy_with;
+        let status = status(plan, evaluation, ahead, now);
+        let look = Look {
+            condition: status.condition(),
+            text: status.told(&plan.settings.time_zone, now),
+            status: Some(status),
+        };
+        (candidate.device.key, look)
+    };
+    Ok(candidates.into_iter().map(look).collect())
 }
 
 /// Devices by condition, while they are counted.

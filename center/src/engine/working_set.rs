@@ -10,19 +10,21 @@ use super::catalog::{Catalog, RunningPlan};
 use super::evaluation::Bringing;
 use super::plan_locks::{PlanLock, PlanLocks};
 use super::transaction::Transaction;
-use super::{Engine, Result};
+use super::{Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::metrics::Count;
 use crate::rules::eligibility::Membership;
 use crate::rules::plan::List;
 use crate::rules::{ComponentNo, DeviceKey};
 use crate::store::{
-    AddedLine, Device, DeviceChange, DeviceId, LastLine, NewLogEntry, Package, PackageId, Plan, PlanId,
-    ReportedVersion, StoreError, Upgrade, UpgradeId,
+    AddedLine, Announcement, Device, DeviceChange, DeviceId, LastLine, NewLogEntry, Package, PackageId, Plan,
+    PlanId, ReportedVersion, StoreError, Upgrade, UpgradeId,
 };
 
 /// Time within which it is not written again that a device was heard, if it said nothing new.
 pub(super) const HEARD_WITHIN: Millis = Millis::minutes(1);
+/// Numbers of upgrades that are taken at a time, at most.
+const NUMBERS: usize = 32;
 
 /// A device of the set.
 struct Known {
@@ -53,8 +55,11 @@ pub(super) struct WorkingSet {
     plans: HashMap<PlanId, Plan>,
     /// Upgrades as they are now.
     upgrades: HashMap<UpgradeId, Upgrade>,
-    /// Those that were changed, as they are in the database; none: their components are not there yet.
-    changed: BTreeMap<UpgradeId, (Upgrade, bool)>,
+    /// Those that were changed, as they are in the database; none: they are not there yet.
+    changed: BTreeMap<UpgradeId, Option<Upgrade>>,
+    /// Numbers for the next ones that are added.
+    numbers: Vec<UpgradeId>,
+    announcements: Vec<Announcement>,
     devices: Vec<(Device, DeviceChange)>,
     lines: Vec<AddedLine>,
     /// Lines that were repeated.
@@ -80,6 +85,8 @@ impl Engine {
             plans: HashMap::new(),
             upgrades: HashMap::new(),
             changed: BTreeMap::new(),
+            numbers: Vec::new(),
+            announcements: Vec::new(),
             devices: Vec::new(),
             lines: Vec::new(),
             repeated: BTreeMap::new(),
@@ -167,37 +174,37 @@ impl WorkingSet {
         }
         self.devices.clear();
         let changed = std::mem::take(&mut self.changed);
+        // Others may be added by themselves now: these numbers may be theirs.
+        self.numbers.clear();
         let (mut added, mut components, mut upgrades) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, (stored, has_components)) in &changed {
+        for (id, stored) in &changed {
             let Some(upgrade) = self.upgrades.get(id) else { continue };
-            if *has_components {
-                let pairs = (0i64..).zip(upgrade.components.iter().zip(&stored.components));
-                components.extend(
-                    pairs
-                        .filter(|(_, (now, then))| now != then)
-                        .map(|(position, (now, _))| (*id, position, now)),
-                );
-                if upgrade.components.len() != stored.components.len() {
-                    return Err(
-                        StoreError::conflict("device upgrade", id.0, "its components have changed").into()
-                    );
-                }
-            } else {
+            let Some(stored) = stored else {
                 added.push(upgrade);
+                continue;
+            };
+            if upgrade.components.len() != stored.components.len() {
+                return Err(
+                    StoreError::conflict("device upgrade", id.0, "its components have changed").into()
+                );
             }
+            let pairs = (0i64..).zip(upgrade.components.iter().zip(&stored.components));
+            let differing = pairs.filter(|(_, (now, then))| now != then);
+            components.extend(differing.map(|(position, (now, _))| (*id, position, now)));
             if !same_head(upgrade, stored) {
                 upgrades.push(upgrade);
             }
             store.touch_upgrade(upgrade);
         }
         // Components before their upgrade, as when a plan ends: two transactions must not wait for each other.
-        store.add_components(&added).await?;
+        store.add_upgrades(&added).await?;
         store.save_components(&components).await?;
         store.save_upgrades(&upgrades).await?;
         let repeated: Vec<_> = std::mem::take(&mut self.repeated)
             .into_iter()
             .map(|(id, (device, last_at, times))| (id, device, last_at, times))
             .collect();
+        store.announce_all(&std::mem::take(&mut self.announcements)).await?;
         store.repeat_lines(&repeated).await?;
         let lines = std::mem::take(&mut self.lines);
         store.add_lines(&lines).await?;
@@ -283,8 +290,21 @@ impl WorkingSet {
 
     /// Adds an upgrade; gives it with its number.
     pub(super) async fn create_upgrade(&mut self, mut upgrade: Upgrade) -> Result<Upgrade> {
-        upgrade.id = self.transaction.add_upgrade(&upgrade).await?;
-        self.changed.insert(upgrade.id, (upgrade.clone(), false));
+        if self.numbers.is_empty() {
+            // Most of a set are offered the plan, or few of it are.
+            let wanted = self.known.len().clamp(1, NUMBERS);
+            self.numbers = match self.added_last() {
+                // Those that were added before have the numbers up to this one, and are not in the database yet.
+                Some(last) if !self.is_shared => {
+                    let wanted = i64::try_from(wanted).unwrap_or(1);
+                    (1..=wanted).map(|number| UpgradeId(last.0 + number)).collect()
+                }
+                _ => self.transaction.next_upgrades(wanted).await?,
+            };
+            self.numbers.reverse();
+        }
+        upgrade.id = self.numbers.pop().ok_or(EngineError::Interrupted)?;
+        self.changed.insert(upgrade.id, None);
         if let Some(known) = self.known.get_mut(&upgrade.device) {
             known.upgrades.push(upgrade.id);
         }
@@ -292,10 +312,19 @@ impl WorkingSet {
         Ok(upgrade)
     }
 
+    fn added_last(&self) -> Option<UpgradeId> {
+        self.changed.iter().rev().find(|(_, stored)| stored.is_none()).map(|(id, _)| *id)
+    }
+
     /// The upgrade `before` is to be stored so.
     pub(super) fn save_upgrade(&mut self, before: Upgrade, upgrade: &Upgrade) {
-        self.changed.entry(upgrade.id).or_insert((before, true));
+        self.changed.entry(upgrade.id).or_insert(Some(before));
         self.upgrades.insert(upgrade.id, upgrade.clone());
+    }
+
+    /// Webhooks are to be told.
+    pub(super) fn announce(&mut self, announcement: Announcement) {
+        self.announcements.push(announcement);
     }
 
     /// The device has so many bytes of its image; less than before changes nothing.

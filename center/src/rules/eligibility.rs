@@ -58,7 +58,7 @@ pub struct EligibilityInput<'a> {
 /// The components to offer, as positions in the plan, or the first condition that holds the device back.
 pub fn offer(input: &EligibilityInput<'_>) -> Result<Vec<usize>, BlockReason> {
     belongs(input)?;
-    is_offered_now(input)?;
+    is_offered(input.settings, input.state, input.halted, input.trigger, input.now)?;
     if input.device.presence == Presence::Offline {
         return Err(BlockReason::Offline);
     }
@@ -133,29 +133,35 @@ fn belongs(input: &EligibilityInput<'_>) -> Result<(), BlockReason> {
     }
 }
 
-fn is_offered_now(input: &EligibilityInput<'_>) -> Result<(), BlockReason> {
-    let settings = input.settings;
-    if !input.state.offers() {
-        return Err(BlockReason::PlanState { state: input.state, halted: input.halted.map(str::to_owned) });
+/// Whether the plan is offered to anybody now.
+pub fn is_offered(
+    settings: &PlanSettings,
+    state: PlanState,
+    halted: Option<&str>,
+    trigger: Trigger,
+    now: Millis,
+) -> Result<(), BlockReason> {
+    if !state.offers() {
+        return Err(BlockReason::PlanState { state, halted: halted.map(str::to_owned) });
     }
     if !settings.time_zone.is_known() {
         return Err(BlockReason::ZoneUnknown { zone: settings.time_zone.clone() });
     }
-    if settings.push == Push::OnRequest && input.trigger != Trigger::Request {
+    if settings.push == Push::OnRequest && trigger != Trigger::Request {
         return Err(BlockReason::OnRequestOnly);
     }
-    if let Some(start) = settings.start.filter(|start| input.now < *start) {
+    if let Some(start) = settings.start.filter(|start| now < *start) {
         return Err(BlockReason::BeforeStart { start });
     }
-    if let Some(end) = settings.end.filter(|end| input.now >= *end) {
+    if let Some(end) = settings.end.filter(|end| now >= *end) {
         return Err(BlockReason::AfterEnd { end });
     }
-    let answers = input.trigger == Trigger::Request && settings.outside_period == OutsidePeriod::Answer;
+    let answers = trigger == Trigger::Request && settings.outside_period == OutsidePeriod::Answer;
     if let Some(period) = settings.push_period
         && !answers
-        && !period.contains(input.now, &settings.time_zone)
+        && !period.contains(now, &settings.time_zone)
     {
-        let opens = period.opens(input.now, &settings.time_zone);
+        let opens = period.opens(now, &settings.time_zone);
         return Err(BlockReason::OutsidePeriod { opens, zone: settings.time_zone.clone(), period });
     }
     Ok(())

@@ -153,6 +153,16 @@ words! {
 }
 
 words! {
+    /// When a plan that is pushed actively is offered to the devices that are online as it begins.
+    FirstPush, "first push" {
+        /// At the next 10-minute mark.
+        Mark = "mark",
+        /// Within seconds of its activation, or of its planned start.
+        AtOnce = "at_once",
+    }
+}
+
+words! {
     /// What a device hears when it asks outside the push period.
     OutsidePeriod, "outside the push period" {
         /// Nothing; the log has a line, and `why` explains it.
@@ -298,6 +308,9 @@ pub struct PlanSettings {
     /// Who begins.
     #[serde(default = "actively")]
     pub push: Push,
+    /// The devices that are online as it begins.
+    #[serde(default = "at_the_mark")]
+    pub first_push: FirstPush,
     /// Requests outside the push period.
     #[serde(default = "no_answer")]
     pub outside_period: OutsidePeriod,
@@ -318,6 +331,10 @@ fn silent() -> Mode {
 
 fn actively() -> Push {
     Push::Actively
+}
+
+fn at_the_mark() -> FirstPush {
+    FirstPush::Mark
 }
 
 fn no_answer() -> OutsidePeriod {
@@ -341,6 +358,7 @@ impl PlanSettings {
             end: None,
             mode: Mode::Silent,
             push: Push::Actively,
+            first_push: FirstPush::Mark,
             outside_period: OutsidePeriod::Silent,
             verification: Verification::Optional,
             strategy: Strategy::default(),

@@ -152,14 +152,24 @@ pub struct Figures {
 impl Figures {
     /// Adds `devices` that are in `state`.
     pub fn add(&mut self, state: UpgradeState, devices: u64) {
-        let count = match state {
+        let count = self.count(state);
+        *count = count.saturating_add(devices);
+    }
+
+    /// Takes `devices` away that are in `state` no longer.
+    pub fn remove(&mut self, state: UpgradeState, devices: u64) {
+        let count = self.count(state);
+        *count = count.saturating_sub(devices);
+    }
+
+    fn count(&mut self, state: UpgradeState) -> &mut u64 {
+        match state {
             UpgradeState::NotRequired => &mut self.not_required,
             UpgradeState::NotUpgraded => &mut self.not_upgraded,
             UpgradeState::Upgrading => &mut self.upgrading,
             UpgradeState::Upgraded => &mut self.upgraded,
             UpgradeState::Failed => &mut self.failed,
-        };
-        *count = count.saturating_add(devices);
+        }
     }
 
     /// Share of the finished devices that are upgraded, 0.0..=1.0; none while no device has finished.

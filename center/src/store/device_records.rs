@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::devices::device;
 use super::row::Aliased;
-use super::upgrades::{component, upgrade};
+use super::upgrades::{push_component, upgrade};
 use super::{Backend, Columns, Device, Reader, Result, StoreError, Writer};
 use crate::rules::device::ReportedVersion;
 use crate::rules::plan::List;
@@ -54,7 +54,7 @@ pub struct LastLine {
 /// What the columns of an upgrade and its components are called in [`records`].
 const OF_UPGRADE: &str = "u_";
 const OF_COMPONENT: &str = "c_";
-const UPGRADE_FIELDS: [&str; 11] = [
+const UPGRADE_FIELDS: [&str; 12] = [
     "id",
     "plan_id",
     "device_id",
@@ -66,7 +66,9 @@ const UPGRADE_FIELDS: [&str; 11] = [
     "cancelled_at",
     "ended_at",
     "deadline_at",
+    "outstanding",
 ];
+const ENDING_FIELDS: [&str; 3] = ["end_state", "end_reason", "end_at"];
 const COMPONENT_FIELDS: [&str; 14] = [
     "component",
     "kind",
@@ -120,14 +122,16 @@ fn build_records(backend: Backend) -> String {
          (SELECT {concat}(component || {character}(31) || version, {character}(30)) FROM device_versions \
           WHERE device_id = devices.id) AS mcu, \
          line.id AS line_id, line.upgrade_id AS line_upgrade, line.component AS line_component, \
-         line.kind AS line_kind, line.value AS line_value, {upgrade}, {component} FROM devices \
+         line.kind AS line_kind, line.value AS line_value, {upgrade}, {ending}, {component} FROM devices \
          LEFT JOIN running ON running.pk = devices.pk {last_line} \
          LEFT JOIN upgrades AS u ON u.device_id = devices.id AND (u.ended_at IS NULL OR EXISTS \
          (SELECT 1 FROM plans WHERE plans.id = u.plan_id AND plans.state IN ('activated', 'upgrading', 'suspended'))) \
+         LEFT JOIN plan_endings AS e ON e.ending = u.plan_id \
          LEFT JOIN component_upgrades AS c ON c.upgrade_id = u.id \
          WHERE devices.id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) \
          ORDER BY devices.id, u.id, c.position",
         upgrade = aliases("u", OF_UPGRADE, &UPGRADE_FIELDS),
+        ending = aliases("e", OF_UPGRADE, &ENDING_FIELDS),
         component = aliases("c", OF_COMPONENT, &COMPONENT_FIELDS),
     )
 }
@@ -225,7 +229,7 @@ fn add_upgrade(known: &mut DeviceRecord, row: &AnyRow) -> Result<()> {
     if of_component.maybe_text("component")?.is_some()
         && let Some(last) = known.upgrades.last_mut()
     {
-        last.components.push(component(&of_component)?);
+        push_component(last, &of_component)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::upgrades::signed;
 use super::{Backend, Device, Result, Topic, Writer};
 use crate::clock::Millis;
 use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
-use crate::rules::{DeviceId, UpgradeId};
+use crate::rules::{DeviceId, PackageId, UpgradeId};
 
 /// A line to be added.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl DeviceChange {
 
 /// Type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Int,
     Text,
 }
@@ -89,6 +89,22 @@ const DEVICE_COLUMNS: [(&str, Kind); 25] = [
 ];
 
 const UPGRADE_COLUMNS: [(&str, Kind); 7] = [
+    ("state", Text),
+    ("reason", Text),
+    ("confirmed_at", Int),
+    ("next_offer_at", Int),
+    ("ended_at", Int),
+    ("outstanding", Int),
+    ("cancelled_at", Int),
+];
+
+const NEW_UPGRADE_COLUMNS: [(&str, Kind); 13] = [
+    ("id", Int),
+    ("plan_id", Int),
+    ("device_id", Int),
+    ("created_at", Int),
+    ("deadline_at", Int),
+    ("verifies", Int),
     ("state", Text),
     ("reason", Text),
     ("confirmed_at", Int),
@@ -141,7 +157,7 @@ const LINE_COLUMNS: [(&str, Kind); 8] = [
 ];
 
 /// A JSON array of objects, bound as `$1`, as a table `j` with these columns.
-fn table<'c>(backend: Backend, columns: impl IntoIterator<Item = &'c (&'c str, Kind)>) -> String {
+pub(super) fn table<'c>(backend: Backend, columns: impl IntoIterator<Item = &'c (&'c str, Kind)>) -> String {
     let columns = columns.into_iter();
     match backend {
         Backend::Sqlite => {
@@ -207,8 +223,27 @@ impl Writer {
         self.put(update(self.backend, "devices", &["id"], columns), rows).await
     }
 
-    /// Adds the components of new upgrades.
-    pub async fn add_components(&mut self, upgrades: &[&Upgrade]) -> Result<()> {
+    /// Adds upgrades with their numbers and components.
+    pub async fn add_upgrades(&mut self, upgrades: &[&Upgrade]) -> Result<()> {
+        for upgrade in upgrades {
+            self.touch_upgrade(upgrade);
+        }
+        let rows = upgrades.iter().enumerate().map(|(n, upgrade)| {
+            let mut row = head(upgrade);
+            row["n"] = n.into();
+            row["plan_id"] = upgrade.plan.map(|plan| plan.0).into();
+            row["device_id"] = upgrade.device.0.into();
+            row["created_at"] = upgrade.created.0.into();
+            row["deadline_at"] = upgrade.deadline.map(|at| at.0).into();
+            row["verifies"] = verifies(upgrade).map(|package| package.0).into();
+            row
+        });
+        let rows = rows.collect();
+        self.put(insert(self.backend, "upgrades", &NEW_UPGRADE_COLUMNS), rows).await?;
+        self.add_components(upgrades).await
+    }
+
+    async fn add_components(&mut self, upgrades: &[&Upgrade]) -> Result<()> {
         let mut rows = Vec::new();
         for upgrade in upgrades {
             for (position, component) in (0i64..).zip(&upgrade.components) {
@@ -238,16 +273,7 @@ impl Writer {
 
     /// Stores these upgrades, without their components.
     pub async fn save_upgrades(&mut self, upgrades: &[&Upgrade]) -> Result<()> {
-        let at = |at: Option<Millis>| at.map(|at| at.0);
-        let rows = upgrades.iter().map(|upgrade| {
-            json!({
-                "id": upgrade.id.0, "state": upgrade.state.as_str(), "reason": upgrade.reason,
-                "confirmed_at": at(upgrade.confirmed), "next_offer_at": at(upgrade.next_offer),
-                "ended_at": at(upgrade.ended), "cancelled_at": at(upgrade.cancelled),
-                "outstanding": i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()),
-            })
-        });
-        let rows = rows.collect();
+        let rows = upgrades.iter().map(|upgrade| head(upgrade)).collect();
         self.put(update(self.backend, "upgrades", &["id"], &UPGRADE_COLUMNS), rows).await
     }
 
@@ -279,6 +305,22 @@ impl Writer {
         );
         self.put(statement, rows).await
     }
+}
+
+/// What changes of an upgrade without its components.
+fn head(upgrade: &Upgrade) -> Value {
+    let at = |at: Option<Millis>| at.map(|at| at.0);
+    json!({
+        "id": upgrade.id.0, "state": upgrade.state.as_str(), "reason": upgrade.reason,
+        "confirmed_at": at(upgrade.confirmed), "next_offer_at": at(upgrade.next_offer),
+        "ended_at": at(upgrade.ended), "cancelled_at": at(upgrade.cancelled),
+        "outstanding": i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()),
+    })
+}
+
+/// The package that an upgrade without a plan verifies.
+fn verifies(upgrade: &Upgrade) -> Option<PackageId> {
+    upgrade.components.first().filter(|_| upgrade.plan.is_none()).map(|component| component.package)
 }
 
 fn changing(upgrade: UpgradeId, position: i64, component: &ComponentUpgrade) -> Value {

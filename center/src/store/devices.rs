@@ -126,12 +126,15 @@ impl Device {
 
 // Queries of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const DEVICE_BY_CLIENT_ID: &str = "SELECT * FROM devices WHERE client_id = $1";
-pub(super) const ONLINE_IN_SLOTS: &str = "SELECT id, push_slot FROM devices WHERE pk = $1 AND online = 1 AND push_slot >= $2 AND push_slot < $3 \
-             AND center = $5 ORDER BY push_slot LIMIT $4";
 pub(super) const DEVICES_BY_SLOT: &str =
     "SELECT * FROM devices WHERE pk = $1 AND online = $2 ORDER BY push_slot LIMIT $3";
-pub(super) const COUNT_DEVICES: &str =
-    "SELECT COUNT(*) AS devices FROM devices WHERE pk = $1 AND online = $2";
+pub(super) const DEVICE_IDS_BY_SLOT: &str =
+    "SELECT id FROM devices WHERE pk = $1 AND online = $2 ORDER BY push_slot LIMIT $3";
+pub(super) const DEVICES_WITH_KEYS: &str =
+    "SELECT dk, id FROM devices WHERE pk = $1 AND dk IN (SELECT value FROM json_each($2))";
+pub(super) const COUNT_ONLINE: &str = "SELECT COUNT(*) AS devices FROM devices WHERE pk = $1 AND online = 1";
+pub(super) const COUNT_ALL: &str =
+    "SELECT CAST(COALESCE(SUM(devices), 0) AS BIGINT) AS devices FROM device_counts WHERE pk = $1";
 pub(super) const DEVICES: &str = "SELECT * FROM devices WHERE pk = $1 AND id > $2 ORDER BY id LIMIT $3";
 
 pub(super) fn device(row: &AnyRow) -> Result<Device> {
@@ -260,27 +263,6 @@ impl Reader {
         Ok(versions)
     }
 
-    /// Devices of a product that `center` holds and whose push slot is in `from..until`, each with its slot, at most `limit`, in the order of
-    /// slots.
-    pub async fn online_in_slots(
-        &mut self,
-        product: &ProductKey,
-        from: i64,
-        until: i64,
-        limit: i64,
-        center: &str,
-    ) -> Result<Vec<(DeviceId, i64)>> {
-        let rows = sqlx::query(ONLINE_IN_SLOTS)
-            .bind(product.as_str())
-            .bind(from)
-            .bind(until)
-            .bind(limit)
-            .bind(center)
-            .fetch_all(self.connection())
-            .await?;
-        rows.iter().map(|row| Ok((DeviceId(row.int("id")?), row.int("push_slot")?))).collect()
-    }
-
     /// Devices of a product that are online, or those that are not, at most `limit`, in the order of their push slots:
     /// a digest of their keys, so the first ones are a fair sample.
     pub async fn devices_by_slot(
@@ -298,14 +280,49 @@ impl Reader {
         rows.iter().map(device).collect()
     }
 
-    /// How many devices of the product are online, or are not.
-    pub async fn count_devices(&mut self, product: &ProductKey, presence: Presence) -> Result<i64> {
-        let row = sqlx::query(COUNT_DEVICES)
+    /// The numbers of these devices.
+    pub async fn device_ids_by_slot(
+        &mut self,
+        product: &ProductKey,
+        presence: Presence,
+        limit: i64,
+    ) -> Result<Vec<DeviceId>> {
+        let rows = sqlx::query(DEVICE_IDS_BY_SLOT)
             .bind(product.as_str())
             .bind(i64::from(presence == Presence::Online))
-            .fetch_one(self.connection())
+            .bind(limit)
+            .fetch_all(self.connection())
             .await?;
-        row.int("devices")
+        rows.iter().map(|row| Ok(DeviceId(row.int("id")?))).collect()
+    }
+
+    /// The devices that these keys name, with their numbers.
+    pub async fn devices_with_keys(
+        &mut self,
+        product: &ProductKey,
+        keys: &[DeviceKey],
+    ) -> Result<Vec<(DeviceKey, DeviceId)>> {
+        let keys = serde_json::json!(keys).to_string();
+        let query = sqlx::query(DEVICES_WITH_KEYS).bind(product.as_str()).bind(keys);
+        let rows = query.fetch_all(self.connection()).await?;
+        rows.iter().map(|row| Ok((row.word("dk")?, DeviceId(row.int("id")?)))).collect()
+    }
+
+    /// How many devices of the product are online, or are not.
+    pub async fn count_devices(&mut self, product: &ProductKey, presence: Presence) -> Result<i64> {
+        let query = sqlx::query(COUNT_ONLINE).bind(product.as_str());
+        let online = query.fetch_one(self.connection()).await?.int("devices")?;
+        Ok(match presence {
+            Presence::Online => online,
+            // Most of a fleet may be: they are not counted one by one.
+            Presence::Offline => (self.count_all_devices(product).await? - online).max(0),
+        })
+    }
+
+    /// How many devices the product has.
+    pub async fn count_all_devices(&mut self, product: &ProductKey) -> Result<i64> {
+        let query = sqlx::query(COUNT_ALL).bind(product.as_str());
+        query.fetch_one(self.connection()).await?.int("devices")
     }
 
     /// Product key and device key, as they are stored.

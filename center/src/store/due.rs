@@ -15,10 +15,17 @@ pub(super) const LEASES_OVER: &str = "SELECT DISTINCT upgrades.device_id AS devi
              JOIN upgrades ON upgrades.id = component_upgrades.upgrade_id \
              JOIN devices ON devices.id = upgrades.device_id \
              WHERE component_upgrades.lease_until IS NOT NULL AND component_upgrades.lease_until <= $1 \
+             AND NOT EXISTS (SELECT 1 FROM plan_endings WHERE ending = upgrades.plan_id) \
              AND (devices.center IS NULL OR devices.center = $3) LIMIT $2";
+/// Led by the time: CROSS JOIN keeps SQLite to this order.
 pub(super) const OFFERS_DUE: &str = "SELECT DISTINCT upgrades.device_id AS device_id FROM upgrades \
-             JOIN devices ON devices.id = upgrades.device_id \
-             WHERE upgrades.next_offer_at IS NOT NULL AND upgrades.next_offer_at <= $1 AND devices.center = $3 LIMIT $2";
+             CROSS JOIN devices WHERE devices.id = upgrades.device_id AND upgrades.next_offer_at > $4 AND upgrades.next_offer_at <= $1 AND devices.center = $3 \
+             AND NOT EXISTS (SELECT 1 FROM plan_endings WHERE ending = upgrades.plan_id) LIMIT $2";
+/// Led by the devices of the center: what is due for others, or for devices that are offline, costs nothing.
+pub(super) const OFFERS_OVERDUE: &str = "SELECT DISTINCT upgrades.device_id AS device_id FROM devices \
+             CROSS JOIN upgrades WHERE devices.center = $3 AND upgrades.device_id = devices.id AND upgrades.ended_at IS NULL \
+             AND upgrades.next_offer_at IS NOT NULL AND upgrades.next_offer_at <= $1 \
+             AND NOT EXISTS (SELECT 1 FROM plan_endings WHERE ending = upgrades.plan_id) LIMIT $2";
 pub(super) const RECHECKS_DUE: &str = "SELECT id FROM devices WHERE online = 1 AND recheck_at IS NOT NULL AND recheck_at <= $1 \
              AND center = $3 ORDER BY recheck_at LIMIT $2";
 pub(super) const EXTEND_LEASES: &str =
@@ -68,10 +75,22 @@ impl Reader {
         rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
     }
 
-    /// Devices held by `center` with an upgrade that is to be offered again at `now`, at most `limit`.
-    pub async fn offers_due(&mut self, center: &str, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
-        let rows =
-            sqlx::query(OFFERS_DUE).bind(now.0).bind(limit).bind(center).fetch_all(self.connection()).await?;
+    /// Devices held by `center` with an upgrade that is to be offered again at `now`, at most `limit`: those for which that came
+    /// after `since`, or all of them.
+    pub async fn offers_due(
+        &mut self,
+        center: &str,
+        since: Option<Millis>,
+        now: Millis,
+        limit: i64,
+    ) -> Result<Vec<DeviceId>> {
+        let query = sqlx::query(if since.is_some() { OFFERS_DUE } else { OFFERS_OVERDUE });
+        let query = query.bind(now.0).bind(limit).bind(center);
+        let query = match since {
+            Some(since) => query.bind(since.0),
+            None => query,
+        };
+        let rows = query.fetch_all(self.connection()).await?;
         rows.iter().map(|row| Ok(DeviceId(row.int("device_id")?))).collect()
     }
 

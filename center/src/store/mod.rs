@@ -25,11 +25,13 @@ mod page;
 mod plan_changes;
 mod plan_counts;
 mod plan_devices;
+mod plan_endings;
 mod plan_history;
 mod plan_lists;
 mod plans;
 mod product_secrets;
 mod products;
+mod push;
 mod row;
 mod secrets;
 mod select;
@@ -68,7 +70,7 @@ pub use connection::{Reader, Writer};
 pub use consents::UserConsent;
 pub use database_facts::DatabaseFacts;
 pub use device_records::{DeviceRecord, LastLine, PlanVersion};
-pub use device_search::{DeviceFilter, Found};
+pub use device_search::{DeviceFilter, ExportedDevice, Found};
 pub use device_sets::{AddedLine, DeviceChange};
 pub(crate) use devices::PUSH_SLOTS;
 pub use devices::{Device, Reading, WasOwner};
@@ -80,17 +82,19 @@ pub use packages::{Digests, NewPackage, Package, PackageFile, PackageKind, PlanW
 pub use page::{PAGE_MAX, Page};
 pub use plan_changes::PlanChange;
 pub use plan_devices::{PlanDevice, ReasonCount, UpgradeFilter};
+pub use plan_endings::PlanEnding;
 pub use plan_history::PlanHistory;
-pub use plans::{Mark, Plan};
+pub use plans::Plan;
 pub use product_secrets::ReplacedSecret;
 pub use products::{Component, Product};
+pub use push::{Mark, PushedPart, PushedTo};
 pub use secrets::Resealed;
 pub use select::Span;
 pub use sessions::StoredSession;
 pub use sign_in_tries::SignInTries;
 pub use snapshot::snapshot;
 pub use wakeups::Wakeups;
-pub use webhooks::{Delivery, NewWebhook, Webhook};
+pub use webhooks::{Announcement, Delivery, NewWebhook, Webhook};
 
 use error::{is_duplicate, is_outdated};
 use row::Columns;
@@ -359,9 +363,13 @@ mod tests {
         let mut reader = store.read().await.unwrap();
         let queries = [
             devices::DEVICE_BY_CLIENT_ID,
-            devices::ONLINE_IN_SLOTS,
-            devices::COUNT_DEVICES,
+            push::pushed_to(Backend::Sqlite),
+            push::PLAN_MARKS,
+            devices::COUNT_ONLINE,
+            devices::COUNT_ALL,
             devices::DEVICES_BY_SLOT,
+            devices::DEVICE_IDS_BY_SLOT,
+            devices::DEVICES_WITH_KEYS,
             devices::DEVICES,
             centers::SESSIONS_OF,
             centers::ALL_SESSIONS,
@@ -383,6 +391,7 @@ mod tests {
             plan_counts::STARTED,
             plans::RUNNING_PLANS,
             plans::OVERLAPS,
+            plans::PLAN_COMPONENTS,
             plan_lists::IS_LISTED,
             device_records::records(Backend::Sqlite),
             device_records::LISTED,
@@ -409,6 +418,11 @@ mod tests {
             upgrades::ALL_IN_FLIGHT,
             log::PRUNE_LOG,
             plan_devices::PLAN_REASONS,
+            plan_endings::ENDED_BY_PLAN,
+            plan_endings::NEXT_PART,
+            plan_endings::NEXT_DEVICES,
+            plan_endings::unreached(Backend::Sqlite),
+            due::OFFERS_OVERDUE,
             log::DEVICE_LOG_BEFORE,
             secrets::NEXT_PRODUCT_KEY,
             secrets::NEXT_DEVICE_KEY,
@@ -440,7 +454,7 @@ mod tests {
             let rows = sqlx::query(explain).fetch_all(reader.connection()).await.unwrap();
             let steps: Vec<String> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
             // What is bound, and the products with a running plan.
-            let small = ["SCAN json_each", "SCAN running"];
+            let small = ["SCAN json_each", "SCAN running", "SCAN part"];
             let scans = |step: &String| {
                 step.starts_with("SCAN") && !small.iter().any(|small| step.starts_with(small))
             };

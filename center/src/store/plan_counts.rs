@@ -15,24 +15,6 @@ pub(super) const LAST_STARTS: &str =
 pub(super) const FINISHED: &str = "SELECT id FROM upgrades WHERE plan_id = $1 AND state IN ('upgraded', 'upgrade_failed') AND cancelled_at IS NULL LIMIT $2";
 pub(super) const STARTED: &str =
     "SELECT id FROM upgrades WHERE plan_id = $1 AND state = 'upgrading' LIMIT $2";
-const COUNT_UNREACHED: &str = "UPDATE plans SET unreached = (SELECT COUNT(*) FROM devices WHERE devices.pk = plans.pk \
-             AND NOT EXISTS (SELECT 1 FROM upgrades WHERE upgrades.plan_id = plans.id AND upgrades.device_id = devices.id) \
-             AND NOT EXISTS (SELECT 1 FROM plan_devices AS black \
-               WHERE black.plan_id = plans.id AND black.list = 'black' AND black.dk = devices.dk) \
-             AND (NOT EXISTS (SELECT 1 FROM plan_devices AS white WHERE white.plan_id = plans.id AND white.list = 'white') \
-               OR EXISTS (SELECT 1 FROM plan_devices AS white \
-               WHERE white.plan_id = plans.id AND white.list = 'white' AND white.dk = devices.dk)) \
-             AND EXISTS (SELECT 1 FROM plan_components AS part JOIN packages ON packages.id = part.package_id \
-               JOIN components ON components.pk = packages.pk AND components.no = packages.component \
-               LEFT JOIN device_versions AS mcu ON mcu.device_id = devices.id AND mcu.component = part.component \
-               WHERE part.plan_id = plans.id AND CASE components.kind WHEN 'module' \
-               THEN devices.module_version IS NULL OR (devices.module_version <> packages.target \
-                 AND COALESCE(devices.firmware_version, '') <> packages.target \
-                 AND COALESCE(packages.source, devices.module_version) \
-                   IN (devices.module_version, devices.firmware_version)) \
-               ELSE mcu.version IS NULL OR (mcu.version <> packages.target \
-                 AND COALESCE(packages.source, mcu.version) = mcu.version) END)) WHERE id = $1";
-
 impl Reader {
     /// How much of its limits the plan uses: exact, and the work is bounded by the limits themselves.
     pub async fn load(&mut self, plan: &Plan, now: Millis) -> Result<Load> {
@@ -94,13 +76,6 @@ impl Writer {
             .bind(now.0)
             .execute(self.connection())
             .await?;
-        Ok(())
-    }
-
-    /// Counts, once and for ever, the devices that the plan was for and that have no row in it: who is registered, stands
-    /// in its lists, and has not told of a version that leaves the plan nothing to do.
-    pub async fn count_unreached(&mut self, id: PlanId) -> Result<()> {
-        sqlx::query(COUNT_UNREACHED).bind(id.0).execute(self.connection()).await?;
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! The devices that a plan was offered to: in pages, each led by an index, and by reason.
 
+use std::collections::BTreeMap;
+
 use super::select::{Bind, Select};
-use super::upgrades::{component, upgrade};
+use super::upgrades::{push_component, upgrade};
 use super::{Columns, PAGE_MAX, Page, PlanId, Reader, Result, Upgrade};
 use crate::rules::DeviceKey;
 use crate::rules::progress::UpgradeState;
@@ -35,18 +37,33 @@ pub struct ReasonCount {
     pub devices: i64,
 }
 
+/// An upgrade that the end of its plan has ended, and whose row does not say so yet.
+const IS_ENDED: &str =
+    "end_at IS NOT NULL AND ended_at IS NULL AND (confirmed_at IS NULL OR outstanding = 0)";
+
 impl UpgradeFilter {
-    fn select(&self, plan: PlanId, after: i64, limit: i64) -> Select {
-        let text = "SELECT upgrades.*, devices.dk AS dk FROM upgrades \
-                    JOIN devices ON devices.id = upgrades.device_id WHERE ";
+    /// `is_ending`: the rows of the plan's upgrades do not all say yet that it is over.
+    fn select(&self, plan: PlanId, after: i64, limit: i64, is_ending: bool) -> Select {
+        let text = "SELECT upgrades.*, plan_endings.*, devices.dk AS dk FROM upgrades \
+                    JOIN devices ON devices.id = upgrades.device_id \
+                    LEFT JOIN plan_endings ON ending = upgrades.plan_id WHERE ";
         let mut select = Select { text: text.to_owned(), binds: Vec::new() };
         select.put("upgrades.plan_id = ?", Bind::Number(plan.0));
         if let Some(reason) = &self.reason {
-            select.and("upgrades.reason = ?", Bind::Text(reason.clone()));
+            let decided = format!("CASE WHEN {IS_ENDED} THEN end_reason ELSE upgrades.reason END = ?");
+            let condition = if is_ending { &decided } else { "upgrades.reason = ?" };
+            select.and(condition, Bind::Text(reason.clone()));
         }
         if let Some(state) = self.state {
-            let condition =
-                if self.reason.is_some() { "upgrades.state || '' = ?" } else { "upgrades.state = ?" };
+            let decided = format!(
+                "CASE WHEN {IS_ENDED} THEN CASE WHEN confirmed_at IS NULL THEN end_state ELSE 'upgrade_failed' END \
+                 ELSE upgrades.state END = ?"
+            );
+            let condition = match (is_ending, &self.reason) {
+                (true, _) => &decided,
+                (false, Some(_)) => "upgrades.state || '' = ?",
+                (false, None) => "upgrades.state = ?",
+            };
             select.and(condition, Bind::Text(state.as_str().to_owned()));
         }
         select.and("upgrades.id > ?", Bind::Number(after));
@@ -57,14 +74,8 @@ impl UpgradeFilter {
 
 /// Reasons that a plan's summary names at most.
 const REASONS: i64 = 100;
-// By reason alone, which is the order of its index; the states of a reason are columns, so that nothing is sorted.
-pub(super) const PLAN_REASONS: &str = "SELECT reason, COUNT(*) AS devices, \
-             COUNT(*) FILTER (WHERE state = 'no_update_required') AS no_update_required, \
-             COUNT(*) FILTER (WHERE state = 'not_upgraded') AS not_upgraded, \
-             COUNT(*) FILTER (WHERE state = 'upgrading') AS upgrading, \
-             COUNT(*) FILTER (WHERE state = 'upgraded') AS upgraded, \
-             COUNT(*) FILTER (WHERE state = 'upgrade_failed') AS upgrade_failed \
-             FROM upgrades WHERE plan_id = $1 GROUP BY reason ORDER BY devices DESC, reason LIMIT $2";
+pub(super) const PLAN_REASONS: &str = "SELECT state, reason, CAST(SUM(devices) AS BIGINT) AS devices FROM upgrade_counts \
+             WHERE plan_id = $1 GROUP BY state, reason HAVING SUM(devices) <> 0 ORDER BY devices DESC, state, reason LIMIT $2";
 
 impl Reader {
     /// A page of the devices that the plan was offered to, in the order of their first offers.
@@ -76,7 +87,11 @@ impl Reader {
         limit: i64,
     ) -> Result<Page<PlanDevice>> {
         let limit = limit.clamp(1, PAGE_MAX);
-        let rows = self.rows(filter.select(plan, after, limit + 1)).await?;
+        let is_ending = match filter {
+            UpgradeFilter { state: None, reason: None } => false,
+            _ => self.plan_ending(plan).await?.is_some(),
+        };
+        let rows = self.rows(filter.select(plan, after, limit + 1, is_ending)).await?;
         let mut devices = Vec::with_capacity(rows.len());
         for row in &rows {
             devices.push(PlanDevice { key: row.word("dk")?, upgrade: upgrade(row)? });
@@ -97,7 +112,7 @@ impl Reader {
                 if row.int("upgrade_id")? != device.upgrade.id.0 {
                     break;
                 }
-                device.upgrade.components.push(component(*row)?);
+                push_component(&mut device.upgrade, *row)?;
                 parts.next();
             }
         }
@@ -107,15 +122,23 @@ impl Reader {
     /// The most frequent states and reasons among the plan's devices.
     pub async fn plan_reasons(&mut self, plan: PlanId) -> Result<Vec<ReasonCount>> {
         let rows = sqlx::query(PLAN_REASONS).bind(plan.0).bind(REASONS).fetch_all(self.connection()).await?;
-        let mut counts = Vec::new();
+        let mut counts: BTreeMap<(&'static str, Option<String>), (UpgradeState, i64)> = BTreeMap::new();
+        let mut add = |state: UpgradeState, reason: Option<String>, devices| {
+            counts.entry((state.as_str(), reason)).or_insert((state, 0)).1 += devices;
+        };
         for row in &rows {
-            for state in UpgradeState::ALL {
-                let devices = row.int(state.as_str())?;
-                if devices > 0 {
-                    counts.push(ReasonCount { state: *state, reason: row.maybe_text("reason")?, devices });
-                }
+            let reason = Some(row.text("reason")?).filter(|reason| !reason.is_empty());
+            add(row.word("state")?, reason, row.int("devices")?);
+        }
+        if let Some(ending) = self.plan_ending(plan).await? {
+            for ended in self.ended_by_plan(&ending).await? {
+                add(ended.state, ended.reason, -ended.devices);
+                add(ended.becomes, Some(ending.reason.clone()), ended.devices);
             }
         }
+        let counts = counts.into_iter().filter(|(_, (_, devices))| *devices > 0);
+        let mut counts: Vec<_> =
+            counts.map(|((_, reason), (state, devices))| ReasonCount { state, reason, devices }).collect();
         // Of equal counts the order is the same each time.
         counts.sort_by(|a, b| {
             (b.devices, a.state.as_str(), &a.reason).cmp(&(a.devices, b.state.as_str(), &b.reason))
@@ -132,10 +155,11 @@ mod tests {
     #[tokio::test]
     async fn every_list_of_a_plan_is_led_by_an_index_and_needs_no_sort() {
         let mut filter = UpgradeFilter::default();
-        is_led_by(filter.select(PlanId(1), 7, 11), "upgrades_page").await;
+        is_led_by(filter.select(PlanId(1), 7, 11, false), "upgrades_page").await;
         filter.state = Some(UpgradeState::Failed);
-        is_led_by(filter.select(PlanId(1), 7, 11), "upgrades_plan").await;
+        is_led_by(filter.select(PlanId(1), 7, 11, false), "upgrades_plan").await;
         filter.reason = Some("status 12".into());
-        is_led_by(filter.select(PlanId(1), 7, 11), "upgrades_reason").await;
+        is_led_by(filter.select(PlanId(1), 7, 11, false), "upgrades_reason").await;
+        is_led_by(filter.select(PlanId(1), 7, 11, true), "upgrades_page").await;
     }
 }

@@ -1,5 +1,7 @@
 //! Upgrade plans.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
@@ -42,17 +44,6 @@ impl Plan {
     }
 }
 
-/// A center's push at a 10-minute mark, spread over some time by the devices' slots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Mark {
-    /// The mark; none before the first one.
-    pub at: Option<Millis>,
-    /// Its offers are spread over this span.
-    pub spread: Millis,
-    /// Slots below this one are done.
-    pub done: i64,
-}
-
 // Queries of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const OFFERED_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND state IN ('activated', 'upgrading') \
              ORDER BY activated_at DESC, id DESC";
@@ -60,6 +51,8 @@ pub(super) const ACTIVE_PLANS: &str = "SELECT * FROM plans WHERE pk = $1 AND sta
              ORDER BY activated_at DESC, id DESC";
 pub(super) const RUNNING_PLANS: &str =
     "SELECT * FROM plans WHERE state IN ('activated', 'upgrading', 'suspended') ORDER BY state, id";
+pub(super) const PLAN_COMPONENTS: &str = "SELECT * FROM plan_components WHERE plan_id IN \
+             (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY plan_id, position";
 pub(super) const OVERLAPS: &str = "SELECT plans.id AS id, plans.name AS name, theirs.component AS component \
              FROM plans AS own JOIN plan_components AS ours ON ours.plan_id = own.id \
              JOIN plans ON plans.pk = own.pk AND plans.state IN ('activated', 'upgrading', 'suspended') \
@@ -92,6 +85,7 @@ fn plan(row: &AnyRow) -> Result<Plan> {
             end: time("end_at")?,
             mode: row.word("mode")?,
             push: row.word("push")?,
+            first_push: row.word("first_push")?,
             outside_period: row.word("outside_period")?,
             verification: row.word("verification")?,
             strategy: Strategy {
@@ -117,41 +111,53 @@ fn plan(row: &AnyRow) -> Result<Plan> {
 
 impl Reader {
     async fn with_components(&mut self, mut plan: Plan) -> Result<Plan> {
-        let rows = sqlx::query("SELECT * FROM plan_components WHERE plan_id = $1 ORDER BY position")
-            .bind(plan.id.0)
-            .fetch_all(self.connection())
-            .await?;
-        plan.settings.components = rows
-            .iter()
-            .map(|row| {
-                Ok(PlanComponent { component: row.word("component")?, package: row.int("package_id")? })
-            })
-            .collect::<Result<_>>()?;
+        if let Some((_, components)) = self.components_of(&[plan.id]).await?.pop_first() {
+            plan.settings.components = components?;
+        }
         Ok(plan)
     }
 
-    async fn all_with_components(&mut self, rows: &[AnyRow]) -> Result<Vec<Plan>> {
-        let mut plans = Vec::with_capacity(rows.len());
-        for row in rows {
-            plans.push(self.with_components(plan(row)?).await?);
+    /// The components of these plans, each plan's with what cannot be read of them.
+    async fn components_of(
+        &mut self,
+        plans: &[PlanId],
+    ) -> Result<BTreeMap<PlanId, Result<Vec<PlanComponent>>>> {
+        let ids: Vec<_> = plans.iter().map(|plan| plan.0).collect();
+        let rows = sqlx::query(PLAN_COMPONENTS)
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_all(self.connection())
+            .await?;
+        let mut components: BTreeMap<PlanId, Result<Vec<PlanComponent>>> = BTreeMap::new();
+        let component = |row: &AnyRow| {
+            Ok(PlanComponent { component: row.word("component")?, package: row.int("package_id")? })
+        };
+        for row in &rows {
+            let of_plan = components.entry(PlanId(row.int("plan_id")?)).or_insert_with(|| Ok(Vec::new()));
+            match (component(row), of_plan) {
+                (Ok(component), Ok(known)) => known.push(component),
+                (Err(error), of_plan) => *of_plan = Err(error),
+                (Ok(_), Err(_)) => {}
+            }
         }
-        Ok(plans)
+        Ok(components)
+    }
+
+    async fn all_with_components(&mut self, rows: &[AnyRow]) -> Result<Vec<Plan>> {
+        self.each_with_components(rows).await?.into_iter().map(|(_, plan)| plan).collect()
     }
 
     /// As `all_with_components`; a plan that cannot be used does not hide the others.
     async fn each_with_components(&mut self, rows: &[AnyRow]) -> Result<Vec<(PlanId, Result<Plan>)>> {
-        let mut plans = Vec::with_capacity(rows.len());
-        for row in rows {
-            let read = match plan(row) {
-                Ok(plan) => self.with_components(plan).await,
-                Err(error) => Err(error),
-            };
-            match read {
-                Err(error) if error.is_temporary() => return Err(error),
-                read => plans.push((PlanId(row.int("id")?), read)),
-            }
-        }
-        Ok(plans)
+        let ids = rows.iter().map(|row| row.int("id").map(PlanId)).collect::<Result<Vec<_>>>()?;
+        let mut components = if ids.is_empty() { BTreeMap::new() } else { self.components_of(&ids).await? };
+        let whole = |(row, id): (&AnyRow, PlanId)| {
+            let read = plan(row).and_then(|mut plan| {
+                plan.settings.components = components.remove(&id).unwrap_or_else(|| Ok(Vec::new()))?;
+                Ok(plan)
+            });
+            (id, read)
+        };
+        Ok(rows.iter().zip(ids.iter().copied()).map(whole).collect())
     }
 
     /// The plan, or [`StoreError::NotFound`].
@@ -200,16 +206,6 @@ impl Reader {
         };
         let plans = self.all_with_components(&rows).await?;
         Ok(Page::of(plans, limit, |plan| plan.id.0))
-    }
-
-    /// How far a center's push of the plan is.
-    pub async fn plan_mark(&mut self, id: PlanId, center: &str) -> Result<Mark> {
-        let query = sqlx::query("SELECT * FROM plan_marks WHERE plan_id = $1 AND center = $2");
-        let Some(row) = query.bind(id.0).bind(center).fetch_optional(self.connection()).await? else {
-            return Ok(Mark::default());
-        };
-        let at = Some(Millis(row.int("at")?));
-        Ok(Mark { at, spread: Millis(row.int("spread")?), done: row.int("done")? })
     }
 
     /// The product's plans that are offered now, newest activation first.
@@ -269,7 +265,7 @@ impl Reader {
 
 type Statement<'q> = Query<'q, Any, AnyArguments>;
 
-/// The settings of a saved plan as `$1` to `$22`.
+/// The settings of a saved plan as `$1` to `$23`.
 fn bound<'q>(query: Statement<'q>, settings: &'q PlanSettings) -> Statement<'q> {
     let strategy = &settings.strategy;
     query
@@ -295,6 +291,7 @@ fn bound<'q>(query: Statement<'q>, settings: &'q PlanSettings) -> Statement<'q> 
         .bind(strategy.max_per_minute.map(i64::from))
         .bind(serde_json::json!(settings.texts).to_string())
         .bind(settings.verification.as_str())
+        .bind(settings.first_push.as_str())
 }
 
 fn name_taken(error: sqlx::Error, settings: &PlanSettings) -> StoreError {
@@ -315,8 +312,8 @@ impl Writer {
         let inserted = bound(sqlx::query(
             "INSERT INTO plans (pk, name, state, mode, time_zone, push, outside_period, period_from, period_until, \
              start_at, end_at, retries, refusal_delay, min_battery, min_rsrp, first_devices, halt_percent, halt_after, \
-             max_in_flight, max_per_minute, texts, verification, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) \
+             max_in_flight, max_per_minute, texts, verification, first_push, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
              RETURNING *"), settings)
         .bind(now.0)
         .fetch_one(self.connection())
@@ -334,8 +331,8 @@ impl Writer {
                 "UPDATE plans SET name = $2, mode = $4, time_zone = $5, push = $6, outside_period = $7, \
                  period_from = $8, period_until = $9, start_at = $10, end_at = $11, retries = $12, refusal_delay = $13, \
                  min_battery = $14, min_rsrp = $15, first_devices = $16, halt_percent = $17, halt_after = $18, \
-                 max_in_flight = $19, max_per_minute = $20, texts = $21, verification = $22 \
-                 WHERE pk = $1 AND state = $3 AND id = $23",
+                 max_in_flight = $19, max_per_minute = $20, texts = $21, verification = $22, first_push = $23 \
+                 WHERE pk = $1 AND state = $3 AND id = $24",
             ),
             settings,
         )
@@ -410,22 +407,6 @@ impl Writer {
         .bind(plan.activated.map(|at| at.0))
         .bind(plan.over.map(|at| at.0))
         .bind(plan.halted.as_deref())
-        .execute(self.connection())
-        .await?;
-        Ok(())
-    }
-
-    /// Stores how far a center's push of the plan is.
-    pub async fn save_plan_mark(&mut self, id: PlanId, center: &str, mark: Mark) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO plan_marks (plan_id, center, at, spread, done) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (plan_id, center) DO UPDATE SET at = excluded.at, spread = excluded.spread, done = excluded.done",
-        )
-        .bind(id.0)
-        .bind(center)
-        .bind(mark.at.unwrap_or_default().0)
-        .bind(mark.spread.0)
-        .bind(mark.done)
         .execute(self.connection())
         .await?;
         Ok(())

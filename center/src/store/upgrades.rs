@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::{Columns, Reader, Result, StoreError, Topic, Writer};
+use super::{Backend, Columns, Reader, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
 use crate::rules::progress::{Figures, UpgradeState};
 use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
@@ -14,20 +13,17 @@ use crate::rules::{ComponentNo, DeviceId, PackageId, PlanId, UpgradeId};
 // Queries of the scheduler and of every connect: a test shows that each has its index.
 pub(super) const COMPONENTS: &str = "SELECT * FROM component_upgrades WHERE upgrade_id IN \
              (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY upgrade_id, position";
-pub(super) const UPGRADES: &str =
-    "SELECT * FROM upgrades WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY id";
-pub(super) const OPEN_UPGRADES: &str =
-    "SELECT * FROM upgrades WHERE device_id = $1 AND ended_at IS NULL ORDER BY id";
-pub(super) const FIND_UPGRADE: &str = "SELECT * FROM upgrades WHERE plan_id = $1 AND device_id = $2";
-pub(super) const PLAN_FIGURES: &str =
-    "SELECT state, COUNT(*) AS devices FROM upgrades WHERE plan_id = $1 GROUP BY state";
-pub(super) const PLAN_UPGRADES_IN: &str =
-    "SELECT * FROM upgrades WHERE plan_id = $1 AND state = $2 AND id > $3 ORDER BY id LIMIT $4";
+pub(super) const UPGRADES: &str = "SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY id";
+pub(super) const OPEN_UPGRADES: &str = "SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE device_id = $1 AND ended_at IS NULL ORDER BY id";
+pub(super) const FIND_UPGRADE: &str =
+    "SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE plan_id = $1 AND device_id = $2";
+pub(super) const PLAN_FIGURES: &str = "SELECT state, CAST(SUM(devices) AS BIGINT) AS devices FROM upgrade_counts WHERE plan_id = $1 GROUP BY state";
+pub(super) const PLAN_UPGRADES_IN: &str = "SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE plan_id = $1 AND state = $2 AND id > $3 ORDER BY id LIMIT $4";
 pub(super) const ALL_IN_FLIGHT: &str =
     "SELECT COUNT(*) AS devices FROM upgrades WHERE outstanding = 1 AND state >= ''";
 pub(super) fn upgrade(row: &impl Columns) -> Result<Upgrade> {
     let time = |column| row.maybe_int(column).map(|at| at.map(Millis));
-    Ok(Upgrade {
+    let mut upgrade = Upgrade {
         id: UpgradeId(row.int("id")?),
         plan: row.maybe_int("plan_id")?.map(PlanId),
         device: DeviceId(row.int("device_id")?),
@@ -40,10 +36,32 @@ pub(super) fn upgrade(row: &impl Columns) -> Result<Upgrade> {
         ended: time("ended_at")?,
         deadline: time("deadline_at")?,
         components: Vec::new(),
-    })
+    };
+    // The plan is over, and this row does not say so yet.
+    if let Some(at) = time("end_at")?
+        && upgrade.ended.is_none()
+        && (upgrade.confirmed.is_none() || row.int("outstanding")? == 0)
+    {
+        upgrade.state =
+            if upgrade.confirmed.is_none() { row.word("end_state")? } else { UpgradeState::Failed };
+        upgrade.reason = row.maybe_text("end_reason")?;
+        upgrade.next_offer = None;
+        upgrade.ended = Some(at);
+    }
+    Ok(upgrade)
 }
 
-pub(super) fn component(row: &impl Columns) -> Result<ComponentUpgrade> {
+/// The upgrade gets one more of its components.
+pub(super) fn push_component(upgrade: &mut Upgrade, row: &impl Columns) -> Result<()> {
+    let mut component = component(row)?;
+    if upgrade.ended.is_some() {
+        component.lease_until = None;
+    }
+    upgrade.components.push(component);
+    Ok(())
+}
+
+fn component(row: &impl Columns) -> Result<ComponentUpgrade> {
     Ok(ComponentUpgrade {
         component: row.word("component")?,
         kind: row.word("kind")?,
@@ -62,11 +80,6 @@ pub(super) fn component(row: &impl Columns) -> Result<ComponentUpgrade> {
     })
 }
 
-/// The package that an upgrade without a plan verifies.
-fn verifies(upgrade: &Upgrade) -> Option<PackageId> {
-    upgrade.components.first().filter(|_| upgrade.plan.is_none()).map(|component| component.package)
-}
-
 pub(super) fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
@@ -81,22 +94,24 @@ impl Reader {
         let ids: Vec<i64> = upgrades.iter().map(|upgrade| upgrade.id.0).collect();
         let rows = sqlx::query(COMPONENTS).bind(serde_json::json!(ids).to_string());
         let rows = rows.fetch_all(self.connection()).await?;
-        let mut components: HashMap<i64, Vec<ComponentUpgrade>> = HashMap::new();
+        let places = upgrades.iter().enumerate().map(|(place, upgrade)| (upgrade.id.0, place));
+        let places: HashMap<i64, usize> = places.collect();
         for row in &rows {
-            components.entry(row.int("upgrade_id")?).or_default().push(component(row)?);
-        }
-        for upgrade in &mut upgrades {
-            upgrade.components = components.remove(&upgrade.id.0).unwrap_or_default();
+            let place = places.get(&row.int("upgrade_id")?);
+            if let Some(upgrade) = place.and_then(|place| upgrades.get_mut(*place)) {
+                push_component(upgrade, row)?;
+            }
         }
         Ok(upgrades)
     }
 
     /// The upgrade, or [`StoreError::NotFound`].
     pub async fn upgrade(&mut self, id: UpgradeId) -> Result<Upgrade> {
-        let rows = sqlx::query("SELECT * FROM upgrades WHERE id = $1")
-            .bind(id.0)
-            .fetch_all(self.connection())
-            .await?;
+        let rows =
+            sqlx::query("SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE id = $1")
+                .bind(id.0)
+                .fetch_all(self.connection())
+                .await?;
         self.whole_upgrades(rows).await?.pop().ok_or_else(|| StoreError::missing("device upgrade", id.0))
     }
 
@@ -119,12 +134,14 @@ impl Reader {
     /// The device's upgrades that are not at their end.
     pub async fn open_upgrades(&mut self, device: DeviceId) -> Result<Vec<Upgrade>> {
         let rows = sqlx::query(OPEN_UPGRADES).bind(device.0).fetch_all(self.connection()).await?;
-        self.whole_upgrades(rows).await
+        let mut upgrades = self.whole_upgrades(rows).await?;
+        upgrades.retain(|upgrade| upgrade.ended.is_none());
+        Ok(upgrades)
     }
 
     /// All upgrades of a device, oldest first.
     pub async fn device_upgrades(&mut self, device: DeviceId) -> Result<Vec<Upgrade>> {
-        let rows = sqlx::query("SELECT * FROM upgrades WHERE device_id = $1 ORDER BY id")
+        let rows = sqlx::query("SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE device_id = $1 ORDER BY id")
             .bind(device.0)
             .fetch_all(self.connection())
             .await?;
@@ -133,7 +150,7 @@ impl Reader {
 
     /// Upgrades of a plan after number `after`, at most `limit`, oldest first.
     pub async fn plan_upgrades(&mut self, plan: PlanId, after: i64, limit: i64) -> Result<Vec<Upgrade>> {
-        let rows = sqlx::query("SELECT * FROM upgrades WHERE plan_id = $1 AND id > $2 ORDER BY id LIMIT $3")
+        let rows = sqlx::query("SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE plan_id = $1 AND id > $2 ORDER BY id LIMIT $3")
             .bind(plan.0)
             .bind(after)
             .bind(limit)
@@ -167,6 +184,13 @@ impl Reader {
         for row in rows {
             figures.add(row.word("state")?, row.number("devices")?);
         }
+        if let Some(ending) = self.plan_ending(plan).await? {
+            for ended in self.ended_by_plan(&ending).await? {
+                let devices = u64::try_from(ended.devices).unwrap_or(0);
+                figures.remove(ended.state, devices);
+                figures.add(ended.becomes, devices);
+            }
+        }
         figures.add(UpgradeState::Failed, self.plan_unreached(plan).await?);
         Ok(figures)
     }
@@ -188,34 +212,29 @@ impl Writer {
 
     /// Adds the upgrade of a device, with its components; the number given in `upgrade` is not used.
     pub async fn create_upgrade(&mut self, mut upgrade: Upgrade) -> Result<Upgrade> {
-        upgrade.id = self.add_upgrade(&upgrade).await?;
-        self.add_components(&[&upgrade]).await?;
+        let numbers = self.next_upgrades(1).await?;
+        upgrade.id = numbers.first().copied().unwrap_or(upgrade.id);
+        self.add_upgrades(&[&upgrade]).await?;
         Ok(upgrade)
     }
 
-    /// Adds the upgrade of a device without its components, and gives its number.
-    pub async fn add_upgrade(&mut self, upgrade: &Upgrade) -> Result<UpgradeId> {
-        self.touch_upgrade(upgrade);
-        let row = sqlx::query(
-            "INSERT INTO upgrades (plan_id, device_id, state, reason, created_at, confirmed_at, next_offer_at, ended_at, \
-             outstanding, deadline_at, verifies, cancelled_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
-        )
-        .bind(upgrade.plan.map(|plan| plan.0))
-        .bind(upgrade.device.0)
-        .bind(upgrade.state.as_str())
-        .bind(upgrade.reason.as_deref())
-        .bind(upgrade.created.0)
-        .bind(upgrade.confirmed.map(|at| at.0))
-        .bind(upgrade.next_offer.map(|at| at.0))
-        .bind(upgrade.ended.map(|at| at.0))
-        .bind(i64::from(upgrade.ended.is_none() && upgrade.is_outstanding()))
-        .bind(upgrade.deadline.map(|at| at.0))
-        .bind(verifies(upgrade).map(|package| package.0))
-        .bind(upgrade.cancelled.map(|at| at.0))
-        .fetch_one(self.connection())
-        .await?;
-        Ok(UpgradeId(row.int("id")?))
+    /// Numbers for so many upgrades that this transaction adds next. In SQLite, which has one writer, they are taken only
+    /// once the upgrades are there.
+    pub async fn next_upgrades(&mut self, count: usize) -> Result<Vec<UpgradeId>> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        match self.backend {
+            Backend::Sqlite => {
+                let query = "SELECT seq FROM sqlite_sequence WHERE name = 'upgrades'";
+                let row = sqlx::query(query).fetch_optional(self.connection()).await?;
+                let last = row.map_or(Ok(0), |row| row.int("seq"))?;
+                Ok((1..=count).map(|number| UpgradeId(last + number)).collect())
+            }
+            Backend::Postgres => {
+                let query = "SELECT nextval(pg_get_serial_sequence('upgrades', 'id')) AS id FROM generate_series(1, $1)";
+                let rows = sqlx::query(query).bind(count).fetch_all(self.connection()).await?;
+                rows.iter().map(|row| row.int("id").map(UpgradeId)).collect()
+            }
+        }
     }
 
     /// Stores where the upgrade and its components are; plan, device, deadline, packages and targets never change.
@@ -244,55 +263,5 @@ impl Writer {
             self.touch(Topic::Device(DeviceId(row.int("device_id")?)));
         }
         Ok(())
-    }
-
-    /// Ends every upgrade of the plan that waits for another attempt, as failed: there is none in a plan that is over.
-    /// Returns how many.
-    pub async fn end_waiting(&mut self, plan: PlanId, reason: &str, now: Millis) -> Result<u64> {
-        self.touch(Topic::Figures(plan));
-        // The components keep their states: they say how the last attempt failed.
-        const WAITING: &str =
-            "plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NOT NULL AND outstanding = 0";
-        let leases = AssertSqlSafe(format!(
-            "UPDATE component_upgrades SET lease_until = NULL, updated_at = $2 WHERE lease_until IS NOT NULL AND \
-             upgrade_id IN (SELECT id FROM upgrades WHERE {WAITING})"
-        ));
-        sqlx::query(leases).bind(plan.0).bind(now.0).execute(self.connection()).await?;
-        let ends = AssertSqlSafe(format!(
-            "UPDATE upgrades SET state = 'upgrade_failed', reason = $2, next_offer_at = NULL, ended_at = $3, \
-             outstanding = 0 WHERE {WAITING}"
-        ));
-        let done = sqlx::query(ends).bind(plan.0).bind(reason).bind(now.0).execute(self.connection()).await?;
-        Ok(done.rows_affected())
-    }
-
-    /// Ends every upgrade of the plan that no device has confirmed, in one statement. Returns how many.
-    pub async fn end_unconfirmed(
-        &mut self,
-        plan: PlanId,
-        state: UpgradeState,
-        reason: &str,
-        now: Millis,
-    ) -> Result<u64> {
-        self.touch(Topic::Figures(plan));
-        sqlx::query(
-            "UPDATE component_upgrades SET lease_until = NULL, updated_at = $2 WHERE lease_until IS NOT NULL AND \
-             upgrade_id IN (SELECT id FROM upgrades WHERE plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NULL)",
-        )
-        .bind(plan.0)
-        .bind(now.0)
-        .execute(self.connection())
-        .await?;
-        let done = sqlx::query(
-            "UPDATE upgrades SET state = $2, reason = $3, next_offer_at = NULL, ended_at = $4, \
-             outstanding = 0 WHERE plan_id = $1 AND ended_at IS NULL AND confirmed_at IS NULL",
-        )
-        .bind(plan.0)
-        .bind(state.as_str())
-        .bind(reason)
-        .bind(now.0)
-        .execute(self.connection())
-        .await?;
-        Ok(done.rows_affected())
     }
 }

@@ -7,10 +7,8 @@ use crate::rules::upgrade::Upgrade;
 use crate::rules::{PackageId, UpgradeId};
 
 // A test shows that each has its index.
-pub(super) const VERIFICATIONS: &str =
-    "SELECT * FROM upgrades WHERE verifies = $1 AND id > $2 ORDER BY id LIMIT $3";
-pub(super) const LAST_VERIFICATION: &str =
-    "SELECT * FROM upgrades WHERE verifies = $1 ORDER BY id DESC LIMIT 1";
+pub(super) const VERIFICATIONS: &str = "SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE verifies = $1 AND id > $2 ORDER BY id LIMIT $3";
+pub(super) const LAST_VERIFICATION: &str = "SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE verifies = $1 ORDER BY id DESC LIMIT 1";
 pub(super) const VERDICT: &str = "SELECT state FROM upgrades WHERE verifies = $1 AND ended_at IS NOT NULL \
              AND state IN ('upgraded', 'upgrade_failed') ORDER BY ended_at DESC, id DESC LIMIT 1";
 pub(super) const RUNNING_VERIFICATION: &str =

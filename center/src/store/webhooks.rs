@@ -1,9 +1,10 @@
 //! Webhooks, and the messages to them. A message is written in the transaction of what it tells, so none is lost.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::device_sets::{Kind, table};
 use super::{Backend, Columns, Page, Reader, Result, StoreError, Writer, is_duplicate};
 use crate::clock::Millis;
 use crate::rules::webhook::{DeliveryState, WebhookEvent, WebhookSecret, body};
@@ -48,6 +49,19 @@ pub struct NewWebhook<'a> {
     pub secret: &'a WebhookSecret,
     /// Who makes it.
     pub made_by: &'a str,
+}
+
+/// What webhooks are told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announcement {
+    /// What has happened.
+    pub event: WebhookEvent,
+    /// Whose it is.
+    pub product: String,
+    /// About it.
+    pub data: Value,
+    /// When it happened.
+    pub at: Millis,
 }
 
 /// A message to a webhook.
@@ -291,19 +305,44 @@ impl Writer {
         data: &Value,
         now: Millis,
     ) -> Result<()> {
-        sqlx::query(
+        let (product, data) = (product.to_owned(), data.clone());
+        self.announce_all(&[Announcement { event, product, data, at: now }]).await
+    }
+
+    /// The same for many things, by one statement.
+    pub async fn announce_all(&mut self, announcements: &[Announcement]) -> Result<()> {
+        if announcements.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = announcements
+            .iter()
+            .enumerate()
+            .map(|(n, Announcement { event, product, data, at })| {
+                json!({
+                    "n": n, "message": new_message(), "event": event.as_str(), "product": product,
+                    "body": body(*event, *at, data), "at": at.0,
+                })
+            })
+            .collect();
+        let columns = [
+            ("n", Kind::Int),
+            ("message", Kind::Text),
+            ("event", Kind::Text),
+            ("product", Kind::Text),
+            ("body", Kind::Text),
+            ("at", Kind::Int),
+        ];
+        let statement = format!(
             "INSERT INTO webhook_deliveries (webhook_id, message, event, body, state, attempts, due_at, created_at, log) \
-             SELECT id, $1, $2, $3, 'waiting', 0, $4, $4, '[]' FROM webhooks WHERE enabled = 1 \
-             AND (product IS NULL OR product = $5) AND (events IS NULL OR events LIKE $6)",
-        )
-        .bind(new_message())
-        .bind(event.as_str())
-        .bind(body(event, now, data))
-        .bind(now.0)
-        .bind(product)
-        .bind(format!("%,{event},%"))
-        .execute(self.connection())
-        .await?;
+             SELECT webhooks.id, j.message, j.event, j.body, 'waiting', 0, j.at, j.at, '[]' FROM {} JOIN webhooks \
+             ON enabled = 1 AND (webhooks.product IS NULL OR webhooks.product = j.product) \
+             AND (events IS NULL OR events LIKE '%,' || j.event || ',%') ORDER BY j.n, webhooks.id",
+            table(self.backend, &columns),
+        );
+        sqlx::query(AssertSqlSafe(statement))
+            .bind(Value::Array(rows).to_string())
+            .execute(self.connection())
+            .await?;
         Ok(())
     }
 

@@ -43,9 +43,7 @@ impl PlanFigures {
         let black = store.count_listed(plan.id, List::Black).await?;
         let mut population = white;
         if population == 0 {
-            for presence in [Presence::Online, Presence::Offline] {
-                population += store.count_devices(&plan.settings.product, presence).await?;
-            }
+            population = store.count_all_devices(&plan.settings.product).await?;
         }
         Ok(Self { figures, population: count(population), listed: [count(white), count(black)] })
     }

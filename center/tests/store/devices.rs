@@ -104,11 +104,14 @@ async fn online_devices_are_found_by_their_push_slot(bench: &Bench) {
         }
     }
     assert_eq!(writer.count_devices(&pk("p1abcd"), Presence::Online).await.unwrap(), 3);
-    let all = writer.online_in_slots(&pk("p1abcd"), 0, 10_000, 100, "center").await.unwrap();
+    let product = pk("p1abcd");
+    let slots = |from, until| PushedTo { product: &product, center: "center", from, until, limit: 100 };
+    // None has told its versions.
+    let all = writer.pushed_to(slots(0, 10_000), &[], NOW).await.unwrap();
     assert_eq!(all.len(), 3);
     let border = all[1].1;
-    let low = writer.online_in_slots(&pk("p1abcd"), 0, border, 100, "center").await.unwrap();
-    let high = writer.online_in_slots(&pk("p1abcd"), border, 10_000, 100, "center").await.unwrap();
+    let low = writer.pushed_to(slots(0, border), &[], NOW).await.unwrap();
+    let high = writer.pushed_to(slots(border, 10_000), &[], NOW).await.unwrap();
     assert_eq!((low.len(), high.len()), (1, 2));
 }
 

@@ -35,6 +35,7 @@ async fn a_plan_comes_back_with_every_field(bench: &Bench) {
     full.end = Some(NOW + Millis::hours(9));
     full.mode = Mode::Manual;
     full.push = Push::OnRequest;
+    full.first_push = FirstPush::AtOnce;
     full.outside_period = OutsidePeriod::Answer;
     full.verification = Verification::Required;
     full.strategy = Strategy {
@@ -107,7 +108,7 @@ async fn a_plans_load_is_counted(bench: &Bench) {
     assert_eq!(load.full_until, Some(NOW + Millis::minutes(1)));
     assert_eq!(writer.load(&plan, NOW + Millis::minutes(1)).await.unwrap().full_until, None);
 
-    writer.end_unconfirmed(plan.id, UpgradeState::Failed, "terminated", NOW).await.unwrap();
+    assert_eq!(writer.write_ends(&mut ending(&plan), 10).await.unwrap(), (1, 0));
     let load = writer.load(&plan, NOW + Millis::minutes(2)).await.unwrap();
     assert_eq!(load, Load { finished: 1, ..Load::default() });
     assert_eq!(writer.count_finished(plan.id, UpgradeState::Upgraded).await.unwrap(), (1, 0));
@@ -296,6 +297,33 @@ async fn the_changes_of_a_plan_are_kept_in_their_order(bench: &Bench) {
     assert_eq!(writer.plan_changes(PlanId(plan.id.0 + 1)).await.unwrap(), []);
 }
 
+/// The end of a plan, of which nothing is written yet.
+fn ending(plan: &Plan) -> PlanEnding {
+    PlanEnding {
+        plan: plan.id,
+        state: UpgradeState::Failed,
+        reason: "terminated".into(),
+        at: NOW,
+        written_to: Some(UpgradeId(0)),
+        counted_to: DeviceId(0),
+        count_until: DeviceId(i64::MAX),
+    }
+}
+
+/// What the plan brings to its component.
+fn part(plan: &Plan, target: &str, has_whitelist: bool) -> PushedPart {
+    PushedPart {
+        plan: plan.id,
+        component: plan.settings.components[0].component.clone(),
+        kind: ComponentKind::Mcu,
+        source: None,
+        target: Version::new(target).unwrap(),
+        has_whitelist,
+        has_blacklist: true,
+        is_manual: false,
+    }
+}
+
 async fn terminating_ends_only_what_was_not_confirmed(bench: &Bench) {
     let mut writer = bench.store.write().await.unwrap();
     let (first, package, plan) = scene(&mut writer).await;
@@ -305,22 +333,60 @@ async fn terminating_ends_only_what_was_not_confirmed(bench: &Bench) {
     running.confirmed = Some(NOW);
     running.state = UpgradeState::Upgrading;
     writer.save_upgrade(&running).await.unwrap();
-    writer.end_unconfirmed(plan.id, UpgradeState::Failed, "terminated", NOW).await.unwrap();
-    let ended = writer.upgrade(waiting.id).await.unwrap();
-    assert_eq!((ended.state, ended.ended), (UpgradeState::Failed, Some(NOW)));
-    assert_eq!(ended.components[0].lease_until, None);
-    assert_eq!(writer.upgrade(running.id).await.unwrap(), running);
+    // From the row of the plan's end on every read has its upgrades as they will be, and so have the counts.
+    writer.save_plan_ending(&ending(&plan)).await.unwrap();
+    assert_eq!(writer.plan_endings(9).await.unwrap(), [plan.id]);
+    assert_eq!(writer.plan_ending(plan.id).await.unwrap(), Some(ending(&plan)));
+    for is_written in [false, true] {
+        if is_written {
+            let mut ending = ending(&plan);
+            assert_eq!(writer.write_ends(&mut ending, 1).await.unwrap(), (1, 0));
+            assert_eq!(ending.written_to, Some(waiting.id));
+            writer.save_plan_ending(&ending).await.unwrap();
+            assert_eq!(writer.write_ends(&mut ending, 10).await.unwrap(), (0, 0));
+            assert_eq!(ending.written_to, None);
+        }
+        let ended = writer.upgrade(waiting.id).await.unwrap();
+        assert_eq!((ended.state, ended.ended), (UpgradeState::Failed, Some(NOW)));
+        assert_eq!((ended.next_offer, ended.components[0].lease_until), (None, None));
+        assert_eq!(writer.open_upgrades(first.id).await.unwrap(), []);
+        assert_eq!(writer.upgrade(running.id).await.unwrap(), running);
+        let figures = writer.plan_figures(plan.id).await.unwrap();
+        assert_eq!((figures.failed, figures.upgrading, figures.not_upgraded), (1, 1, 0));
+        let reasons = writer.plan_reasons(plan.id).await.unwrap();
+        let failed =
+            ReasonCount { state: UpgradeState::Failed, reason: Some("terminated".into()), devices: 1 };
+        assert!(reasons.len() == 2 && reasons.contains(&failed), "{reasons:?}");
+        for (filter, found) in [
+            (UpgradeFilter { state: Some(UpgradeState::Failed), reason: None }, Some(waiting.id)),
+            (UpgradeFilter { state: None, reason: Some("terminated".into()) }, Some(waiting.id)),
+            (UpgradeFilter { state: Some(UpgradeState::Upgrading), reason: None }, Some(running.id)),
+            (UpgradeFilter { state: Some(UpgradeState::NotUpgraded), reason: None }, None),
+        ] {
+            let page = writer.plan_device_page(plan.id, &filter, 0, 10).await.unwrap();
+            assert_eq!(page.rows.iter().map(|device| device.upgrade.id).next(), found, "{filter:?}");
+        }
+    }
     for key in ["d3", "d4", "d5"] {
         device(&mut writer, key).await;
     }
     writer.list_devices(plan.id, List::Black, &[dk("d4")]).await.unwrap();
-    writer.count_unreached(plan.id).await.unwrap();
+    let (product, mut counted) = (plan.settings.product.clone(), ending(&plan));
+    for _ in 0..9 {
+        writer.count_unreached(&mut counted, &product, &[part(&plan, "9", false)], 2).await.unwrap();
+    }
+    assert_eq!(counted.counted_to, counted.count_until);
     assert_eq!(writer.plan_unreached(plan.id).await.unwrap(), 2, "who has no row, without the blacklist");
     assert_eq!(writer.plan_figures(plan.id).await.unwrap().failed, 3);
     let white: Vec<DeviceKey> = ["d1", "d3", "d4", "stranger"].map(dk).into();
     writer.list_devices(plan.id, List::White, &white).await.unwrap();
-    writer.count_unreached(plan.id).await.unwrap();
-    assert_eq!(writer.plan_unreached(plan.id).await.unwrap(), 1, "the whitelist leaves d5 out");
+    writer.count_unreached(&mut ending(&plan), &product, &[part(&plan, "9", true)], 100).await.unwrap();
+    assert_eq!(writer.plan_unreached(plan.id).await.unwrap(), 2 + 1, "the whitelist leaves d5 out");
+    writer.save_plan_ending(&counted).await.unwrap();
+    let mut done = PlanEnding { written_to: None, ..counted };
+    writer.save_plan_ending(&done).await.unwrap();
+    done.count_until = done.counted_to;
+    assert!(done.is_done() && writer.plan_ending(plan.id).await.unwrap().is_none());
 }
 
 async fn a_plan_that_is_over_ends_what_waits_for_another_attempt(bench: &Bench) {
@@ -337,7 +403,8 @@ async fn a_plan_that_is_over_ends_what_waits_for_another_attempt(bench: &Bench) 
         writer.save_upgrade(&made).await.unwrap();
         ids.push(made.id);
     }
-    writer.end_waiting(plan.id, "over", NOW).await.unwrap();
+    let mut over = PlanEnding { reason: "over".into(), ..ending(&plan) };
+    assert_eq!(writer.write_ends(&mut over, 10).await.unwrap(), (0, 1));
     let ended = writer.upgrade(ids[0]).await.unwrap();
     assert_eq!((ended.state, ended.ended, ended.next_offer), (UpgradeState::Failed, Some(NOW), None));
     assert_eq!((ended.reason.as_deref(), ended.components[0].lease_until), (Some("over"), None));

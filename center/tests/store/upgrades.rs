@@ -78,10 +78,16 @@ async fn leases_and_due_offers_are_found(bench: &Bench) {
     assert_eq!(writer.leases_over("center", lease, 10).await.unwrap(), [device.id]);
     made.next_offer = Some(NOW);
     writer.save_upgrade(&made).await.unwrap();
-    assert!(writer.offers_due("center", NOW, 10).await.unwrap().is_empty(), "the device is offline");
+    let before = |span: i64| Some(NOW - Millis(span));
+    for since in [None, before(1)] {
+        assert_eq!(writer.offers_due("center", since, NOW, 10).await.unwrap(), [], "the device is offline");
+    }
     writer.set_online(device.id, "center/1", None, Takeovers::default(), NOW).await.unwrap();
-    assert!(writer.offers_due("center", NOW - Millis(1), 10).await.unwrap().is_empty());
-    assert_eq!(writer.offers_due("center", NOW, 10).await.unwrap(), [device.id]);
+    for since in [None, before(9)] {
+        assert_eq!(writer.offers_due("center", since, NOW - Millis(1), 10).await.unwrap(), []);
+        assert_eq!(writer.offers_due("center", since, NOW, 10).await.unwrap(), [device.id]);
+    }
+    assert_eq!(writer.offers_due("center", before(0), NOW, 10).await.unwrap(), [], "it was due before");
 }
 
 async fn no_lease_ends_before_the_grace(bench: &Bench) {

@@ -23,7 +23,7 @@ use super::Api;
 use super::error::ApiError;
 use crate::engine::Population;
 use crate::rules::plan::List;
-use crate::rules::progress::{Figures, Presence};
+use crate::rules::progress::Figures;
 use crate::store::{Plan, PlanId};
 
 /// A plan with its figures.
@@ -37,6 +37,8 @@ pub struct Counted {
     success_rate: Option<f64>,
     /// Who it is for.
     population: Meant,
+    /// The plan is over, and its devices that were never offered it are still being counted.
+    counting: bool,
     /// Device keys in its lists.
     listed: Listed,
     /// Newer plans that take its place.
@@ -95,14 +97,21 @@ impl Counted {
         let population = if listed.whitelist > 0 {
             Meant { of: Population::Whitelist, devices: listed.whitelist }
         } else {
-            let product = &plan.settings.product;
-            let online = store.count_devices(product, Presence::Online).await?;
-            let offline = store.count_devices(product, Presence::Offline).await?;
-            Meant { of: Population::Product, devices: online + offline }
+            let devices = store.count_all_devices(&plan.settings.product).await?;
+            Meant { of: Population::Product, devices }
         };
         let superseded_by = store.superseded_by(plan.id).await?;
         let superseded_by =
             superseded_by.into_iter().map(|(component, plan)| Superseded { component, plan }).collect();
-        Ok(Self { success_rate: devices.success_rate(), devices, population, listed, superseded_by, plan })
+        let counting = plan.state.is_over() && store.plan_ending(plan.id).await?.is_some();
+        Ok(Self {
+            success_rate: devices.success_rate(),
+            devices,
+            counting,
+            population,
+            listed,
+            superseded_by,
+            plan,
+        })
     }
 }

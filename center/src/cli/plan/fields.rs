@@ -40,6 +40,9 @@ pub struct Fields {
     /// actively, or on_request: only a device's own request is answered
     #[arg(long, value_name = "HOW", value_parser = ["actively", "on_request"])]
     push: Option<String>,
+    /// When it is offered to the devices that are online as it begins: mark (from the next 10-minute mark on), or at_once
+    #[arg(long, value_name = "WHEN", value_parser = ["mark", "at_once"])]
+    first_push: Option<String>,
     /// A request outside the push period: silent, or answer
     #[arg(long, value_name = "HOW", value_parser = ["silent", "answer"])]
     outside_period: Option<String>,
@@ -99,6 +102,7 @@ impl Fields {
         for (name, given) in [
             ("mode", &self.mode),
             ("push", &self.push),
+            ("first_push", &self.first_push),
             ("outside_period", &self.outside_period),
             ("verification", &self.verification),
         ] {

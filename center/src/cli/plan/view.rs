@@ -11,6 +11,9 @@ pub(super) fn shown(plan: &Value) -> String {
         lines.push(("halted", cell(&plan["halted"])));
     }
     lines.extend(["time_zone", "mode", "push"].map(|field| (field, cell(&plan[field]))));
+    if plan["first_push"] == "at_once" {
+        lines.push(("first push", "at once".to_owned()));
+    }
     lines.push(("verified", cell(&plan["verification"])));
     lines.extend(["start", "end", "created", "activated", "over"].map(|field| (field, time(&plan[field]))));
     if let Some(from) = plan.pointer("/push_period/from") {
@@ -62,6 +65,9 @@ pub(super) fn shown(plan: &Value) -> String {
         }
         text.push('\n');
         text.push_str(&figures.text());
+        if plan["counting"] == true {
+            text.push_str("devices that were never offered it are still being counted\n");
+        }
     }
     text.push_str(&blocked(&plan["blocked"]));
     text

@@ -86,7 +86,9 @@ pub fn fresh(view: &View) -> Fields {
     fields.set("time_zone", view.zone.name());
     fields.set("retries", strategy.retries.to_string());
     fields.set("refusal_delay", strategy.refusal_delay.to_string());
-    for (name, value) in [("mode", "silent"), ("push", "actively"), ("outside_period", "silent")] {
+    for (name, value) in
+        [("mode", "silent"), ("push", "actively"), ("first_push", "mark"), ("outside_period", "silent")]
+    {
         fields.set(name, value);
     }
     fields
@@ -113,6 +115,7 @@ pub fn filled(settings: &PlanSettings, lists: &Lists) -> Fields {
         ("end", clock(settings.end)),
         ("mode", settings.mode.to_string()),
         ("push", settings.push.to_string()),
+        ("first_push", settings.first_push.to_string()),
         ("outside_period", settings.outside_period.to_string()),
         ("verification", settings.verification.to_string()),
         ("retries", strategy.retries.to_string()),
@@ -228,6 +231,7 @@ pub fn given(fields: &Fields) -> Result<Value, ApiError> {
         "time_zone": zone,
         "mode": fields.given("mode").unwrap_or("silent"),
         "push": fields.given("push").unwrap_or("actively"),
+        "first_push": fields.given("first_push").unwrap_or("mark"),
         "outside_period": fields.given("outside_period").unwrap_or("silent"),
         "verification": fields.given("verification").unwrap_or("optional"),
         "strategy": strategy,

@@ -356,6 +356,8 @@ fn sections(view: &View, choices: &Choices, fields: &Fields, error: Option<&ApiE
             (choice("mode", "manual", "Manual Upgrade", "nothing is offered until the end user confirms for the device; its texts stand at the end of this form"))
             (choice("push", "actively", "Push actively", "when a device comes online and at every 10-minute mark"))
             (choice("push", "on_request", "On request only", "only a device's own request is answered"))
+            (choice("first_push", "mark", "First push at the next 10-minute mark", "offers are spread over some minutes"))
+            (choice("first_push", "at_once", "First push at once", "the devices that are online are offered it within seconds of the activation"))
         }
         fieldset.part-of-form {
             legend { h2 { (view.t("Upgrade Strategy")) } }

@@ -123,7 +123,29 @@ impl World {
         Ok(())
     }
 
+    /// What is kept of the plans' counts is what a recount gives.
+    async fn compare_counts(&self) -> Checked {
+        let kept =
+            "SELECT plan_id, state, reason, devices FROM upgrade_counts ORDER BY plan_id, state, reason";
+        let recount = "SELECT plan_id, state, COALESCE(reason, '') AS reason, COUNT(*) AS devices FROM upgrades \
+             WHERE plan_id IS NOT NULL GROUP BY plan_id, state, COALESCE(reason, '') ORDER BY plan_id, state, reason";
+        let mut counts = Vec::new();
+        for sql in [kept, recount] {
+            let rows = sqlx::query(sql).fetch_all(&self.side).await.unwrap();
+            let count = |row: &AnyRow| {
+                let [state, reason] = ["state", "reason"].map(|column| row.get::<String, _>(column));
+                (row.get::<i64, _>("plan_id"), state, reason, row.get::<i64, _>("devices"))
+            };
+            counts.push(rows.iter().map(count).collect::<Vec<_>>());
+        }
+        if counts[0] != counts[1] {
+            return Err(format!("counts are {:?}, a recount gives {:?}", counts[0], counts[1]));
+        }
+        Ok(())
+    }
+
     pub(super) async fn compare_figures(&mut self) -> Checked {
+        self.compare_counts().await?;
         for index in 0..self.plans.len() {
             let mut reader = self.store.read().await.map_err(|error| error.to_string())?;
             let figures = reader.plan_figures(self.plans[index]).await.map_err(|error| error.to_string())?;

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::rules::plan::{Mode, OutsidePeriod, Push};
+use crate::rules::plan::{FirstPush, Mode, OutsidePeriod, Push};
 use crate::store::{Package, Plan};
 use crate::web::view::{View, number};
 
@@ -38,6 +38,7 @@ pub(super) fn list(
             dt { (view.t("Upgrade Mode")) } dd {
                 @match settings.mode { Mode::Silent => (view.t("Silent Upgrade")), Mode::Manual => (view.t("Manual Upgrade")) } ", "
                 @match settings.push { Push::Actively => (view.t("Push actively")), Push::OnRequest => (view.t("On request only")) }
+                @if settings.first_push == FirstPush::AtOnce { ", " (view.t("to the devices online at once")) }
             }
             dt { (view.t("Time Zone")) } dd { (zone.name()) }
             dt { (view.t("Push period")) } dd {
