@@ -225,7 +225,7 @@ fn chinese(view: &View, status: &DeviceStatus, zone: &Zone) -> String {
 }
 
 /// Reasons as they stand in the log, with what they are in Chinese; `{}` stands for a value.
-const REASONS: &[(&str, &str)] = &[
+pub(super) const REASONS: &[(&str, &str)] = &[
     ("the plan was terminated before it was offered", "计划在下发前已终止"),
     ("the plan was terminated", "计划已终止"),
     ("the plan has ended", "计划已到期结束"),

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 mod access;
+#[cfg(test)]
+mod complete;
 mod devices;
 mod fleet;
 pub mod forms;

@@ -35,9 +35,9 @@ pub struct DestinationError {
     pub rule: &'static str,
 }
 
-const NOT_PUBLIC: &str = "it leads to an address that is not of the public internet; if the receiver is there, whoever runs \
+const PUBLIC_RULE: &str = "it leads to an address that is not of the public internet; if the receiver is there, whoever runs \
                           the center starts it with --webhook-network and that address or network";
-const NOT_SECURE: &str = "https:// is needed; http:// goes to the networks of --webhook-network alone";
+const SECURE_RULE: &str = "https:// is needed; http:// goes to the networks of --webhook-network alone";
 
 impl Destinations {
     /// The public internet and these networks.
@@ -77,10 +77,10 @@ impl Destinations {
         let host = url.host_str().ok_or_else(|| refuse("it has no host"))?;
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
         match (url.scheme(), literal) {
-            ("https" | "http", Some(address)) if !self.allows(address) => Err(refuse(NOT_PUBLIC)),
-            ("http", Some(address)) if !self.names(address) => Err(refuse(NOT_SECURE)),
+            ("https" | "http", Some(address)) if !self.allows(address) => Err(refuse(PUBLIC_RULE)),
+            ("http", Some(address)) if !self.names(address) => Err(refuse(SECURE_RULE)),
             // Its addresses are known only when it is connected to.
-            ("http", None) if self.0.is_empty() => Err(refuse(NOT_SECURE)),
+            ("http", None) if self.0.is_empty() => Err(refuse(SECURE_RULE)),
             ("https" | "http", _) => Ok(url),
             _ => Err(refuse("it begins with https://")),
         }
@@ -137,7 +137,7 @@ impl Resolve for Resolver {
             let (allowed, others): (Vec<SocketAddr>, Vec<SocketAddr>) = found.partition(allows);
             match others.first() {
                 Some(other) if allowed.is_empty() => {
-                    let rule = if plain { NOT_SECURE } else { NOT_PUBLIC };
+                    let rule = if plain { SECURE_RULE } else { PUBLIC_RULE };
                     let refused = DestinationError { value: other.ip().to_string(), rule };
                     Err(Box::new(refused) as Box<dyn Error + Send + Sync>)
                 }
@@ -238,7 +238,7 @@ mod tests {
             "https://[ff02::1]/",
         ] {
             let refused = public.check(wrong).unwrap_err();
-            assert_eq!(refused.rule, NOT_PUBLIC, "{wrong}");
+            assert_eq!(refused.rule, PUBLIC_RULE, "{wrong}");
         }
         for right in
             ["https://93.184.215.14/a?b=c", "https://[2606:2800:21f:cb07::1]/", "https://example.org:8443/x"]
@@ -259,9 +259,9 @@ mod tests {
             inside.check(right).unwrap();
         }
         for wrong in ["http://10.2.0.1/", "http://127.0.0.2/", "https://192.168.0.1/"] {
-            assert_eq!(inside.check(wrong).unwrap_err().rule, NOT_PUBLIC, "{wrong}");
+            assert_eq!(inside.check(wrong).unwrap_err().rule, PUBLIC_RULE, "{wrong}");
         }
-        assert_eq!(inside.check("http://93.184.215.14/").unwrap_err().rule, NOT_SECURE);
+        assert_eq!(inside.check("http://93.184.215.14/").unwrap_err().rule, SECURE_RULE);
     }
 
     #[test]
