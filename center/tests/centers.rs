@@ -4,12 +4,14 @@
 mod conversation;
 mod planting;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use conversation::*;
-use quecota_center::clock::Millis;
+use quecota_center::access::{Access, AccessError};
+use quecota_center::clock::{Clock, Millis};
 use quecota_center::engine::centers::Beat;
 use quecota_center::engine::{Downlink, Engine, EngineError, SessionId};
 use quecota_center::rules::plan::Supersede;
@@ -376,6 +378,37 @@ async fn a_center_id_is_one_living_process_s() {
     // Where the living one was not heard in time, it learns that it has been replaced.
     bench.sql(format!("UPDATE centers SET run = 'another' WHERE id = '{}'", bench.id("a"))).await;
     tokio::time::timeout(Duration::from_secs(10), beats).await.expect("it learns of it").unwrap();
+}
+
+#[tokio::test]
+async fn wrong_passwords_at_several_centers_at_the_same_time_are_counted_together() {
+    let bench = Bench::new().await;
+    let (clock, mut centers) = (Clock::manual(Millis(1_700_000_000_000)), Vec::new());
+    for name in ["a", "b"] {
+        centers.push(Access::new(bench.store().await, clock.clone(), name, None));
+    }
+    let password = centers[0].first_administrator().await.unwrap().unwrap();
+    let (thief, owner): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+    let tries: Vec<_> = (0..12)
+        .map(|number| {
+            let center = centers[number % 2].clone();
+            tokio::spawn(async move { center.sign_in("admin", "a wrong one", thief).await.unwrap_err() })
+        })
+        .collect();
+    let mut wrong = 0;
+    for refused in tries {
+        match refused.await.unwrap() {
+            AccessError::WrongPassword => wrong += 1,
+            AccessError::TooManyTries { .. } => {}
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(wrong, 5, "the free tries of an account at an address");
+    for center in &centers {
+        let refused = center.sign_in("admin", &password, thief).await.unwrap_err();
+        assert!(matches!(refused, AccessError::TooManyTries { .. }), "{refused}");
+        center.sign_in("admin", &password, owner).await.unwrap();
+    }
 }
 
 #[test]
