@@ -24,6 +24,9 @@ fn the_page_leads_from_an_empty_folder_to_a_center_over_tls_with_two_accounts() 
     for block in page.split("```sh\n").skip(1) {
         let commands = block.split("```").next().unwrap();
         let commands = commands.replace("8443", &https).replace("8883", &mqtts);
+        let jo = printed.split("account:            jo").nth(1).unwrap_or_default();
+        let jo = jo.split("one-time password:").nth(1).unwrap_or_default().split_whitespace().next();
+        let commands = commands.replace("JO-ONE-TIME-PASSWORD", jo.unwrap_or_default());
         let commands = commands.replace("ONE-TIME-PASSWORD", &once);
         if commands.starts_with("quecota-center serve") {
             let words: Vec<&str> = commands.split_whitespace().skip(1).collect();
@@ -51,12 +54,17 @@ fn the_page_leads_from_an_empty_folder_to_a_center_over_tls_with_two_accounts() 
         assert!(output.status.success(), "{commands}\n{error}");
         printed += &String::from_utf8(output.stdout).unwrap();
     }
-    for shown in
-        ["signed in to https://127.0.0.1", "one-time password", "jo", "lines, each holds", "POST /accounts"]
-    {
+    for shown in [
+        "as admin (administrator)",
+        "as jo (operator)",
+        "one-time password",
+        "lines, each holds",
+        "POST /accounts",
+    ] {
         assert!(printed.contains(shown), "{shown:?} is not in\n{printed}");
     }
-    assert!(!printed.contains(&once) && !folder.path().join("once").exists());
+    let has_file = |name: &str| folder.path().join(name).exists();
+    assert!(!printed.contains(&once) && !has_file("once") && !has_file("mine"));
     let mut center = center.expect("the page starts a center");
     assert!(Command::new("kill").arg(center.child().id().to_string()).status().unwrap().success());
     eventually("the end of the center", || center.child().try_wait().unwrap());
