@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: a request that makes something can be sent again when its answer was lost. The same key of the same
-//! caller gets the answer of the first time, for a day; a refusal is not kept, for it had no effect.
+//! caller gets the answer of the first time, for a day; a refusal is not kept, for it had no effect. Of a request whose center
+//! stopped before its end nobody knows whether it had one: whoever sends it again is told so.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
@@ -60,7 +61,7 @@ pub(super) async fn begin(
         ChaCha20Poly1305::new(&Key::from(secret))
     };
     let now = api.engine.clock().now();
-    let Some(known) = api.engine.begin_request(&digest, &fingerprint, now).await? else {
+    let Some((known, is_under_way)) = api.engine.begin_request(&digest, &fingerprint, now).await? else {
         let once = Once { api: api.clone(), digest, seal: sealed_at(now) };
         return Ok(Begun::New(request, Some(Box::new(once))));
     };
@@ -69,10 +70,17 @@ pub(super) async fn begin(
         return Err(ApiError::invalid("key_reused", "Idempotency-Key", &key, rule));
     }
     let Some((status, answer)) = known.answer else {
-        let message =
-            format!("a request with this Idempotency-Key began at {}, and has no answer yet", known.created);
-        let next = "wait and send it again; if the center stopped meanwhile, see whether it was done, and use a new key";
-        return Err(ApiError::new(StatusCode::CONFLICT, "in_progress", message).next(next));
+        let begun = format!("a request with this Idempotency-Key began at {}", known.created);
+        return Err(if is_under_way {
+            let message = format!("{begun}, and has no answer yet");
+            ApiError::new(StatusCode::CONFLICT, "in_progress", message)
+                .next("wait a moment, then send it again")
+        } else {
+            let message =
+                format!("{begun}, and the center stopped before its end: it may have been done or not");
+            let next = "GET what it was about and see whether it was done; if not, send it with a new Idempotency-Key";
+            ApiError::new(StatusCode::CONFLICT, "cut_off", message).next(next)
+        });
     };
     let opened = Base64::decode_vec(&answer).ok();
     let opened =

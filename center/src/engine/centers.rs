@@ -15,7 +15,7 @@ use super::tick::Item;
 use super::{Engine, EngineError, Result, SessionId};
 use crate::clock::{Jump, Millis};
 use crate::planted::Bug;
-use crate::store::{CenterRow, DeviceId, Holder};
+use crate::store::{CenterRow, DeviceId, Holder, Reader};
 
 /// A center that said nothing for so long has stopped, or cannot reach the database.
 pub const SILENCE: Millis = Millis::seconds(10);
@@ -100,6 +100,27 @@ impl Engine {
     /// The id of this center among those that share the database.
     pub fn center(&self) -> &str {
         &self.owner
+    }
+
+    /// Tells this process from an earlier or another one under the same center id.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Whether the process with this run may still be at work: it is this one, or another center that is alive. Of an empty
+    /// run, which is of a version that does not say, nobody knows.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn is_running(&self, run: &str, store: &mut Reader) -> Result<bool> {
+        if run.is_empty() || run == &*self.run {
+            return Ok(true);
+        }
+        // A database of one center alone.
+        if !self.is_shared() {
+            return Ok(false);
+        }
+        Ok(store.centers().await?.iter().any(|center| center.run == run && lives(center)))
     }
 
     /// Whether other centers may work on the same database.

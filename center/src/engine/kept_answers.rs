@@ -9,16 +9,21 @@ use crate::store::KeptAnswer;
 const KEPT: Millis = Millis::hours(24);
 
 impl Engine {
-    /// Notes that a request begins; gives what is known of it if it began before.
+    /// Notes that a request begins; gives what is known of it if it began before, and whether the center that it came to
+    /// still runs.
     pub async fn begin_request(
         &self,
         digest: &str,
         fingerprint: &str,
         now: Millis,
-    ) -> Result<Option<KeptAnswer>> {
+    ) -> Result<Option<(KeptAnswer, bool)>> {
         transact!(self, |store| {
             store.forget_requests(now - KEPT).await?;
-            Ok(store.begin_request(digest, fingerprint, now).await?)
+            let Some(known) = store.begin_request(digest, fingerprint, self.run(), now).await? else {
+                return Ok(None);
+            };
+            let runs = self.is_running(&known.run, store).await?;
+            Ok(Some((known, runs)))
         })
     }
 

@@ -10,6 +10,8 @@ pub struct KeptAnswer {
     pub fingerprint: String,
     /// When.
     pub created: Millis,
+    /// The run of the center that carries it out; empty: it is of a version that does not say.
+    pub run: String,
     /// Status and sealed answer; none: there is none yet.
     pub answer: Option<(i64, String)>,
 }
@@ -20,15 +22,17 @@ impl Writer {
         &mut self,
         digest: &str,
         fingerprint: &str,
+        run: &str,
         now: Millis,
     ) -> Result<Option<KeptAnswer>> {
         let done = sqlx::query(
-            "INSERT INTO kept_answers (digest, fingerprint, created_at) VALUES ($1, $2, $3) \
+            "INSERT INTO kept_answers (digest, fingerprint, created_at, run) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (digest) DO NOTHING",
         )
         .bind(digest)
         .bind(fingerprint)
         .bind(now.0)
+        .bind(run)
         .execute(self.connection())
         .await?;
         if done.rows_affected() > 0 {
@@ -45,6 +49,7 @@ impl Writer {
         Ok(Some(KeptAnswer {
             fingerprint: row.text("fingerprint")?,
             created: Millis(row.int("created_at")?),
+            run: row.maybe_text("run")?.unwrap_or_default(),
             answer,
         }))
     }
