@@ -247,7 +247,7 @@ async fn a_plan_of_many_devices_is_over_at_once_and_its_rows_follow() {
         assert_eq!((now.reason.as_deref(), now.next_offer), (Some("the plan was terminated"), None));
         assert_eq!(reader.open_upgrades(upgrade.device).await.unwrap(), []);
     }
-    let reasons = reader.plan_reasons(plan).await.unwrap();
+    let reasons = reader.plan_reasons(plan, None, 100).await.unwrap();
     assert_eq!(reasons.len(), 1, "{reasons:?}");
     let filter = UpgradeFilter { state: Some(UpgradeState::Failed), reason: None };
     assert_eq!(

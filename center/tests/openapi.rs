@@ -110,6 +110,107 @@ async fn every_route_is_described_with_all_that_it_takes_and_answers() {
     assert_eq!(described, routes.len());
 }
 
+/// Lists inside of things, and what keeps each short.
+const SHORT_LISTS: &[(&str, &str)] = &[
+    ("actions", "the four actions of an end user"),
+    ("addresses", "of the devices that took over a connection, the last ones"),
+    ("bad_lines", "the first of them; `bad` counts all"),
+    ("components", "those of a product or a plan, which the version list of a frame holds"),
+    ("conditions", "the conditions that a device may wait for"),
+    ("devices", "of an end user's token, 1000"),
+    ("downgrades", "one for each component of a plan"),
+    ("events", "the events that there are"),
+    ("files", "of a package, 5"),
+    ("log", "beside an upgrade its last lines, beside a message the attempts to send it"),
+    ("not_done", "of one request, 10,000 devices"),
+    ("outcomes", "the reasons that a device may have"),
+    ("plans", "the active ones of a device; of a package the newest 100"),
+    ("products", "that an account or a token reaches to, as given in one request"),
+    ("refused", "the reasons why a plan cannot be activated, one for each component and rule"),
+    ("superseded_by", "one for each component of a plan"),
+    ("supersedes", "one for each component and active plan"),
+    ("warnings", "as many as there are kinds of them"),
+];
+
+/// The schema, or what it refers to.
+fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
+    match schema["$ref"].as_str() {
+        Some(name) => document.pointer(name.trim_start_matches('#')).unwrap(),
+        None => schema,
+    }
+}
+
+/// Names of the fields that are lists, at any depth.
+fn lists_in(document: &Value, schema: &Value, found: &mut BTreeSet<String>) {
+    let schema = resolved(document, schema);
+    let is_list = |schema: &Value| {
+        let schema = resolved(document, schema);
+        let either = schema["anyOf"].as_array().map_or(&[][..], Vec::as_slice);
+        either.iter().chain([schema]).any(|schema| {
+            let kind = &resolved(document, schema)["type"];
+            kind == "array" || kind.as_array().is_some_and(|kinds| kinds.contains(&"array".into()))
+        })
+    };
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        if is_list(field) {
+            found.insert(name.clone());
+        }
+        lists_in(document, field, found);
+    }
+    let parts = ["anyOf", "oneOf", "allOf"].iter().filter_map(|word| schema[*word].as_array()).flatten();
+    let below = ["items", "additionalProperties"].iter().map(|word| &schema[*word]);
+    parts.chain(below).filter(|part| part.is_object()).for_each(|part| lists_in(document, part, found));
+}
+
+#[tokio::test]
+async fn no_list_is_without_a_limit() {
+    let (router, _, _folder) = center().await;
+    let document: Value = serde_json::from_slice(&ask(&router, get("/api/v1/openapi.json")).await.2).unwrap();
+    let (mut pages, mut inner) = (0, BTreeSet::new());
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                let schema = resolved(&document, &answer["content"]["application/json"]["schema"]);
+                if !status.starts_with('2') || schema.is_null() {
+                    continue;
+                }
+                assert_ne!(schema["type"], "array", "{method} {path} answers with a bare list");
+                let mut lists = BTreeSet::new();
+                lists_in(&document, schema, &mut lists);
+                if lists.remove("items") {
+                    pages += 1;
+                    assert!(schema["properties"]["next"].is_object(), "{method} {path} has no `next`");
+                    let parameters = operation["parameters"].as_array().unwrap();
+                    for name in ["after", "limit"] {
+                        let takes =
+                            parameters.iter().any(|known| known["name"] == name && known["in"] == "query");
+                        assert!(takes, "{method} {path} does not take {name}");
+                    }
+                    let limit = parameters.iter().find(|known| known["name"] == "limit").unwrap();
+                    assert_eq!(limit["schema"]["maximum"], 1000, "{method} {path}");
+                }
+                inner.extend(lists);
+            }
+        }
+    }
+    assert!(pages >= 18, "{pages}");
+    let known: BTreeSet<_> = SHORT_LISTS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(inner, known, "each list inside of a thing has a reason to be short, and each reason a list");
+}
+
+#[tokio::test]
+async fn what_a_tag_leaves_out_is_there_to_be_left_out() {
+    let (router, _, _folder) = center().await;
+    let document: Value = serde_json::from_slice(&ask(&router, get("/api/v1/openapi.json")).await.2).unwrap();
+    for (path, names) in quecota_center::api::FIGURES {
+        let shown = &document["paths"][format!("/api/v1{path}")]["get"]["responses"]["200"];
+        assert!(shown["headers"]["ETag"].is_object(), "{path} has no tag");
+        let schema = resolved(&document, &shown["content"]["application/json"]["schema"]);
+        let unknown: Vec<_> = names.iter().filter(|name| schema["properties"][**name].is_null()).collect();
+        assert!(unknown.is_empty(), "{path} shows no {unknown:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_page_to_try_it_needs_nothing_from_outside_and_has_nothing_inline() {
     let (router, _, _folder) = center().await;

@@ -70,7 +70,7 @@ async fn a_lease_ends_behind_a_device_that_cannot_be_used() {
     assert_eq!(center.engine.tick().await.unwrap().failed, 1);
     let mut store = center.engine.store().read().await.unwrap();
     let upgrade = store.find_upgrade(plan, devices[1].device).await.unwrap().unwrap();
-    let log = store.upgrade_log(upgrade.id).await.unwrap();
+    let log = store.upgrade_log(upgrade.id, 1_000).await.unwrap().rows;
     let ended = |line: &LogEntry| line.value["text"] == "the offer was not answered";
     assert!(log.iter().any(ended), "the other device's lease has not ended: {log:#?}");
     let log = store.device_log(devices[0].device, 10).await.unwrap();

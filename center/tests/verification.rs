@@ -63,7 +63,8 @@ async fn one_device_is_upgraded_outside_any_plan() {
     assert_eq!(test_device.status_of("STM32", UpdateSuccess, versions).await, []);
     assert_eq!(state(&center, &verification).await, VerificationState::Passed);
     assert_eq!(verified(&center, package).await, Verified::Passed);
-    let log = center.engine.store().read().await.unwrap().upgrade_log(verification.id).await.unwrap();
+    let log =
+        center.engine.store().read().await.unwrap().upgrade_log(verification.id, 1_000).await.unwrap().rows;
     let kinds: Vec<&str> = log.iter().map(|entry| entry.kind.as_str()).collect();
     assert_eq!(
         kinds,

@@ -85,10 +85,10 @@ impl Things {
         self.0.get().is_some_and(|known| known.conditional.contains(route))
     }
 
-    /// The path of the thing that a change of the route `route` at `path` is about, if it may be made on condition.
-    pub(super) fn conditional(&self, route: &str, path: &str) -> Option<String> {
+    /// Route and path of the thing that a change of the route `route` at `path` is about, if it may be made on condition.
+    pub(super) fn conditional(&self, route: &str, path: &str) -> Option<(&'static str, String)> {
         let thing = nearest(&self.0.get()?.paths, route)?;
-        if self.is_conditional(thing) { self.path(route, path) } else { None }
+        if self.is_conditional(thing) { Some((thing, self.path(route, path)?)) } else { None }
     }
 
     /// The path of the thing that a request to `path`, of the route `route`, is about.

@@ -8,7 +8,7 @@ use super::Api;
 use super::answer::{Created, Deleted};
 use super::error::ApiError;
 use super::extract::{Asked, Body, Named};
-use super::page::{Answer, Part};
+use super::page::{Answer, Key, Part};
 use crate::rules::{ComponentKind, ComponentNo, ProductKey};
 use crate::store::Component;
 
@@ -39,13 +39,13 @@ pub(super) struct Changes {
 pub(super) async fn list(
     State(api): State<Api>,
     Named(product): Named<ProductKey>,
-    Asked(part): Asked<Part>,
+    Asked(part): Asked<Part<Key>>,
 ) -> Result<Json<Answer<Component>>, ApiError> {
     let limit = part.limit()?;
     let mut store = api.engine.store().read().await?;
     store.product(&product).await?;
     let components = store.components(&product).await?.into_iter();
-    let rest = components.filter(|component| component.no.as_str() > part.after_key());
+    let rest = components.filter(|component| component.no.as_str() > part.after());
     Ok(Json(Answer::cut(rest, limit, |component| component.no.to_string())))
 }
 

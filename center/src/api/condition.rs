@@ -1,9 +1,14 @@
 //! `ETag` and `If-Match`: a change is made only to the thing that the caller has seen.
+//!
+//! A tag has two parts. The first is of what people edit, and `If-Match` asks for it alone: a plan under way can be changed
+//! although its figures move on. Both together are of all that is shown, which is what `If-None-Match` asks for.
+
+use std::fmt;
 
 use axum::body::Body;
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
 
@@ -18,19 +23,90 @@ pub(super) struct Condition {
     _all: Option<Writer>,
 }
 
-/// The tag of a thing as `GET` shows it; none: it is a list, which has none.
-fn tag(thing: &Value) -> Option<String> {
-    let is_list = thing.get("items").is_some() && thing.get("next").is_some();
-    (!is_list).then(|| format!("\"{}\"", hex::encode(&Sha256::digest(thing.to_string())[..16])))
+/// By route, what a thing shows that changes by itself, or with other things.
+pub const FIGURES: &[(&str, &[&str])] = &[
+    ("/accounts/{account}", &["signed_in"]),
+    ("/packages/{package}", &["last_verification", "plans", "verified", "warnings"]),
+    ("/plans/{plan}", &["devices", "population", "success_rate", "superseded_by"]),
+    (
+        "/products/{pk}/devices/{dk}",
+        &[
+            "battery",
+            "center",
+            "firmware_version",
+            "free_space",
+            "last_seen",
+            "mcu_versions",
+            "model",
+            "module_suffix",
+            "module_version",
+            "offline_since",
+            "online",
+            "online_since",
+            "peer",
+            "rsrp",
+            "sdk_version",
+            "session",
+            "signal",
+            "versions_at",
+            "voltage",
+        ],
+    ),
+    ("/tokens/{token}", &["used"]),
+    ("/webhooks/{webhook}/deliveries/{delivery}", &["attempts", "ended", "log", "next_attempt"]),
+];
+
+/// The tag of a thing as `GET` shows it.
+struct Tag {
+    /// Of what people edit.
+    edited: String,
+    /// Of the rest.
+    figures: String,
+}
+
+impl Tag {
+    /// Of what the route `route` shows; none: it is a list, which has none.
+    fn of(route: &str, mut thing: Value) -> Option<Self> {
+        let fields = thing.as_object_mut()?;
+        if fields.contains_key("items") && fields.contains_key("next") {
+            return None;
+        }
+        let names = FIGURES.iter().find(|(of, _)| *of == route).map_or(&[][..], |(_, names)| names);
+        let figures: Map<_, _> = names.iter().filter_map(|name| fields.remove_entry(*name)).collect();
+        let digest = |text: String| hex::encode(&Sha256::digest(text)[..12]);
+        let figures =
+            if figures.is_empty() { String::new() } else { digest(Value::from(figures).to_string()) };
+        Some(Self { edited: digest(thing.to_string()), figures })
+    }
+
+    /// Whether a tag from before is of the same edited state.
+    fn is_same_edited(&self, before: &str) -> bool {
+        let inner = before.strip_prefix('"').and_then(|inner| inner.strip_suffix('"'));
+        inner.and_then(|inner| inner.split('.').next()) == Some(&self.edited)
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.figures.as_str() {
+            "" => write!(f, "\"{}\"", self.edited),
+            figures => write!(f, "\"{}.{figures}\"", self.edited),
+        }
+    }
 }
 
 /// Adds its tag to the answer that shows a thing; of a thing that the caller has already, the tag is all.
-pub(super) async fn tagged(request: &HeaderMap, response: Response) -> Result<Response, ApiError> {
+pub(super) async fn tagged(
+    route: &str,
+    request: &HeaderMap,
+    response: Response,
+) -> Result<Response, ApiError> {
     if response.status() != StatusCode::OK {
         return Ok(response);
     }
     let (mut response, shown) = look_into(response).await?;
-    let Some(tag) = shown.as_ref().and_then(tag) else { return Ok(response) };
+    let Some(tag) = shown.and_then(|shown| Tag::of(route, shown)) else { return Ok(response) };
+    let tag = tag.to_string();
     let known = values(request, &header::IF_NONE_MATCH).any(|known| {
         let known = known.strip_prefix("W/").unwrap_or(known);
         known == tag || known == "*"
@@ -51,7 +127,7 @@ pub(super) async fn tagged(request: &HeaderMap, response: Response) -> Result<Re
 pub(super) async fn check(
     api: &Api,
     request: &HeaderMap,
-    thing: Option<&str>,
+    thing: Option<(&str, String)>,
     extensions: &Extensions,
 ) -> Result<Option<Condition>, ApiError> {
     if !request.contains_key(header::IF_MATCH) {
@@ -60,11 +136,12 @@ pub(super) async fn check(
     let own = std::sync::Arc::clone(&api.conditional).lock_owned().await;
     let held = Condition { _own: own, _all: api.engine.store().lock_conditional_changes().await? };
     let now = match thing {
-        Some(thing) => api.things.now(thing, extensions).await,
+        Some((route, path)) => {
+            api.things.now(&path, extensions).await.and_then(|thing| Tag::of(route, thing))
+        }
         None => None,
     };
-    let now = now.as_ref().and_then(tag);
-    let fits = |wanted: &str| now.as_deref().is_some_and(|now| wanted == "*" || wanted == now);
+    let fits = |wanted: &str| now.as_ref().is_some_and(|now| wanted == "*" || now.is_same_edited(wanted));
     if values(request, &header::IF_MATCH).any(fits) {
         return Ok(Some(held));
     }

@@ -8,8 +8,9 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
 use super::openapi::operation::{Describer, Input};
@@ -143,16 +144,42 @@ fn wrong_body(error: serde_json::Error) -> ApiError {
     ApiError::invalid("body", "body", "", rule)
 }
 
-/// No text of a body has a NUL in it: a database may not hold it.
-pub(super) fn check_texts(body: &Value) -> Result<(), ApiError> {
+/// Reads an object: a list of its values without their names is none, although it could be read.
+fn read_object<T: DeserializeOwned>(body: Value) -> Result<T, ApiError> {
+    let fields = Map::deserialize(body).map_err(wrong_body)?;
+    T::deserialize(Value::Object(fields)).map_err(wrong_body)
+}
+
+/// The same, of a field that may be left out.
+pub(super) fn object<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
+    let fields = Option::<Map<String, Value>>::deserialize(value)?;
+    fields.map(|fields| T::deserialize(Value::Object(fields))).transpose().map_err(D::Error::custom)
+}
+
+/// No text of a body has a NUL in it: a database may not hold it. A number is whole however it is written: 3.0 is 3.
+pub(super) fn check_values(body: &mut Value) -> Result<(), ApiError> {
     match body {
         Value::String(text) if text.contains('\0') => Err(no_nul("body")),
-        Value::Array(items) => items.iter().try_for_each(check_texts),
-        Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
-            if name.contains('\0') { Err(no_nul("body")) } else { check_texts(value) }
+        Value::Array(items) => items.iter_mut().try_for_each(check_values),
+        Value::Object(fields) => fields.iter_mut().try_for_each(|(name, value)| {
+            if name.contains('\0') { Err(no_nul("body")) } else { check_values(value) }
         }),
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().filter(|_| number.is_f64()).and_then(whole) {
+                *body = Value::from(whole);
+            }
+            Ok(())
+        }
         _ => Ok(()),
     }
+}
+
+/// The number if it is whole, and so small that no digit of it is lost.
+fn whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
 /// The query of a request, `?name=value&...`.
@@ -170,6 +197,33 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     }
 }
 
+/// The query of a list that is answered whole: it has no part of it.
+pub(super) struct AskedWhole<T>(pub(super) T);
+
+/// What asks for a part.
+const OF_PARTS: [&str; 2] = ["after", "limit"];
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for AskedWhole<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await?;
+        if let Some((name, value)) = pairs.iter().find(|(name, _)| OF_PARTS.contains(&name.as_str())) {
+            let rule = "the file has every row: leave it out";
+            return Err(ApiError::invalid("unknown_field", name, value, rule));
+        }
+        let Asked(asked) = Asked::from_request_parts(parts, state).await?;
+        Ok(Self(asked))
+    }
+}
+
+impl<T: JsonSchema> Input for AskedWhole<T> {
+    fn describe(describer: &mut Describer) {
+        describer.query::<T>();
+        describer.without(&OF_PARTS);
+    }
+}
+
 /// The body of a request, as JSON.
 pub(super) struct Body<T>(pub(super) T);
 
@@ -177,9 +231,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let Json(body) = Json::<Value>::from_request(request, state).await?;
-        check_texts(&body)?;
-        Ok(Self(serde_json::from_value(body).map_err(wrong_body)?))
+        let Json(mut body) = Json::<Value>::from_request(request, state).await?;
+        check_values(&mut body)?;
+        Ok(Self(read_object(body)?))
     }
 }
 
@@ -191,9 +245,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let body = axum::body::Bytes::from_request(request, state).await?;
-        let body: Value = serde_json::from_slice(if body.is_empty() { b"{}" } else { &body })?;
-        check_texts(&body)?;
-        Ok(Self(serde_json::from_value(body).map_err(wrong_body)?))
+        let mut body: Value = serde_json::from_slice(if body.is_empty() { b"{}" } else { &body })?;
+        check_values(&mut body)?;
+        Ok(Self(read_object(body)?))
     }
 }
 
@@ -260,7 +314,13 @@ impl Input for CsvStream {
 
 fn csv_body(describer: &mut Describer) {
     let description = "Device keys, one a line, in the first column; what stands behind them does not count.";
-    describer.body("text/csv", true, json!({ "type": "string", "description": description, "minLength": 1 }));
+    let row = "[0-9A-Za-z_.:-]{1,32}(,[^\\r\\n\\u0000]*)?";
+    let pattern = format!("^{row}(\\r?\\n({row})?)*$");
+    describer.body(
+        "text/csv",
+        true,
+        json!({ "type": "string", "description": description, "pattern": pattern }),
+    );
 }
 
 /// The form of a version package; it is read while it comes in.

@@ -12,6 +12,7 @@ use super::routes::{BodyLimit, Requires};
 use super::{audited, condition, suggest};
 use crate::access::{AccessError, Caller, Principal, Role};
 use crate::peer::Peer;
+use crate::planted::Bug;
 use crate::rules::{DeviceKey, ProductKey};
 use crate::store::{PackageId, PlanId, UpgradeId};
 
@@ -57,14 +58,19 @@ pub(super) async fn check(
         let headers = request.headers().clone();
         let mut answer = next.run(request).await;
         if guard.api.things.is_conditional(guard.path) {
-            answer = condition::tagged(&headers, answer).await?;
+            answer = condition::tagged(guard.path, &headers, answer).await?;
+        }
+        if Bug::UndescribedAnswer.is_planted() && guard.path == "/products/{pk}" {
+            *answer.status_mut() = StatusCode::IM_A_TEAPOT;
         }
         return match &caller {
             Caller::Staff(principal) => Ok(suggest::added(&guard.api, principal, &names, answer).await),
             Caller::EndUser(_) => Ok(answer),
         };
     }
-    guard.change(&caller, &names, request, next).await
+    // It goes on to its end if the caller goes away meanwhile: what became of it is noted, and kept for whoever asks again.
+    let change = tokio::spawn(async move { guard.change(&caller, &names, request, next).await });
+    change.await.map_err(|error| ApiError::internal(&error))?
 }
 
 impl Guard {
@@ -80,7 +86,7 @@ impl Guard {
         let mut known = Extensions::new();
         known.insert(caller.clone());
         // Held until the change is made.
-        let _held = condition::check(&self.api, request.headers(), thing.as_deref(), &known).await?;
+        let _held = condition::check(&self.api, request.headers(), thing, &known).await?;
         let Caller::Staff(principal) = caller else { return Ok(next.run(request).await) };
         let begun = if request.method() == Method::POST {
             idempotency::begin(&self.api, &principal.to_string(), self.limit, request).await?
@@ -106,7 +112,9 @@ impl Guard {
         role: Role,
         names: &RawPathParams,
     ) -> Result<(), ApiError> {
-        principal.require(role)?;
+        if !Bug::UncheckedRole.is_planted() {
+            principal.require(role)?;
+        }
         // Whoever reaches to every product need not wait for the question whose it is.
         if principal.products.is_all() {
             return Ok(());

@@ -27,10 +27,12 @@ mod product;
 mod routes;
 pub(crate) mod shared;
 mod suggest;
+mod upgrade_log;
 mod user;
 mod verification;
 mod webhook;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -54,6 +56,7 @@ use crate::packages::object_store::Objects;
 use crate::webhooks::Destinations;
 
 pub(crate) use self::audited::of_pages as audit_pages;
+pub use self::condition::FIGURES;
 pub use self::package::limits::UploadLimits;
 pub use self::routes::{Requires, Route};
 
@@ -167,6 +170,12 @@ impl Api {
         let described = serde_json::to_vec(&openapi::document(&listed)).unwrap_or_default();
         // Each API is put together once.
         let _ = self.description.set(described.into());
+        let open: BTreeSet<&'static str> =
+            listed.iter().filter(|route| route.requires.role().is_none()).map(|route| route.path).collect();
+        let wrong_method = move |caller: Result<Caller, AccessError>, method: Method, uri: Uri| {
+            let is_open = open.contains(uri.path());
+            async move { wrong_method(is_open, caller, method, &uri) }
+        };
         let v1 = v1.method_not_allowed_fallback(wrong_method).fallback(nowhere);
         (top.nest(ROOT, v1).merge(openapi::page()).with_state(self), listed)
     }
@@ -579,8 +588,9 @@ async fn nowhere(caller: Result<Caller, AccessError>, uri: Uri) -> ApiError {
     }
 }
 
-async fn wrong_method(caller: Result<Caller, AccessError>, method: Method, uri: Uri) -> ApiError {
-    if let Err(error) = caller {
+/// Who asks for a path that is open to everybody need not sign in to learn that it does not take a method.
+fn wrong_method(is_open: bool, caller: Result<Caller, AccessError>, method: Method, uri: &Uri) -> ApiError {
+    if let Some(error) = caller.err().filter(|_| !is_open) {
         return error.into();
     }
     let message = format!("{} does not take {method}", uri.path());

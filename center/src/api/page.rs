@@ -1,32 +1,98 @@
 //! Lists, page by page.
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::error::ApiError;
-use crate::store::Page;
+use crate::store::{Page, ReasonPlace};
 
 /// Items of a page if the request does not say how many.
 const LIMIT: i64 = 100;
 /// Most items of a page.
 const LIMIT_MAX: i64 = 1_000;
 
-/// Which part of a list is asked for: `?after=...&limit=...`.
-#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Part {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// Items of a page at most.
-    #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]
-    limit: Option<String>,
+/// What tells where a page of a list begins: something of the last item of the page before.
+pub(super) trait Place {
+    /// What its text looks like; none: any text is one.
+    const PATTERN: Option<&'static str>;
 }
 
-impl Part {
-    /// The part of a list whose query has fields of its own.
-    pub(super) fn of(after: Option<String>, limit: Option<String>) -> Self {
-        Self { after, limit }
+/// The item's number.
+#[derive(Debug, Default)]
+pub(super) struct Number;
+/// The item's key; the list is in the order of keys.
+#[derive(Debug, Default)]
+pub(super) struct Key;
+
+impl Place for Number {
+    const PATTERN: Option<&'static str> = Some("^[0-9]{0,18}$");
+}
+
+impl Place for Key {
+    const PATTERN: Option<&'static str> = None;
+}
+
+impl Place for ReasonPlace {
+    const PATTERN: Option<&'static str> = Some(
+        "^([0-9]{1,18} (no_update_required|not_upgraded|upgrading|upgraded|upgrade_failed) [^\\u0000]*)?$",
+    );
+}
+
+/// `after` of a list, in a schema.
+pub(super) struct After<P>(PhantomData<P>);
+
+impl<P: Place> JsonSchema for After<P> {
+    fn schema_name() -> Cow<'static, str> {
+        "After".into()
     }
 
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut schema = schemars::json_schema!({ "type": "string" });
+        if let Some(pattern) = P::PATTERN {
+            schema.insert("pattern".to_owned(), json!(pattern));
+        }
+        schema
+    }
+}
+
+/// Which part of a list is asked for: `?after=...&limit=...`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, bound = "")]
+pub(super) struct Part<P = Number> {
+    after: Option<String>,
+    limit: Option<String>,
+    #[serde(skip)]
+    place: PhantomData<P>,
+}
+
+impl<P: Place> JsonSchema for Part<P> {
+    fn schema_name() -> Cow<'static, str> {
+        "Part".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut after = After::<P>::json_schema(generator);
+        let description = "The `next` of the page before; empty: from the beginning on.";
+        after.insert("description".to_owned(), json!(description));
+        let limit = json!({
+            "type": "integer", "format": "int64", "minimum": 1, "maximum": LIMIT_MAX,
+            "description": "Items of a page at most.",
+        });
+        schemars::json_schema!({
+            "type": "object", "properties": { "after": after, "limit": limit }, "additionalProperties": false,
+        })
+    }
+}
+
+impl<P> Part<P> {
     /// Most items of the answer: 1 to 1000, 100 if not given.
     pub(super) fn limit(&self) -> Result<i64, ApiError> {
         let Some(given) = &self.limit else { return Ok(LIMIT) };
@@ -36,16 +102,44 @@ impl Part {
         })
     }
 
-    /// The number of the last item seen; 0 at the beginning.
-    pub(super) fn after(&self) -> Result<i64, ApiError> {
-        let Some(given) = &self.after else { return Ok(0) };
-        let after = given.parse().ok().filter(|after| *after >= 0);
-        after.ok_or_else(|| ApiError::invalid("invalid", "after", given, "the `next` of the page before"))
+    fn given(&self) -> &str {
+        self.after.as_deref().unwrap_or_default()
     }
 
+    fn wrong(&self) -> ApiError {
+        ApiError::invalid("invalid", "after", self.given(), "the `next` of the page before")
+    }
+}
+
+impl Part {
+    /// The part of a list whose query has fields of its own.
+    pub(super) fn of(after: Option<String>, limit: Option<String>) -> Self {
+        Self { after, limit, place: PhantomData }
+    }
+
+    /// The number of the last item seen; 0 at the beginning.
+    pub(super) fn after(&self) -> Result<i64, ApiError> {
+        let given = self.given();
+        let is_number = given.len() <= 18 && given.bytes().all(|byte| byte.is_ascii_digit());
+        if given.is_empty() {
+            return Ok(0);
+        }
+        given.parse().ok().filter(|_| is_number).ok_or_else(|| self.wrong())
+    }
+}
+
+impl Part<Key> {
     /// The key of the last item seen; empty at the beginning.
-    pub(super) fn after_key(&self) -> &str {
-        self.after.as_deref().unwrap_or_default()
+    pub(super) fn after(&self) -> &str {
+        self.given()
+    }
+}
+
+impl Part<ReasonPlace> {
+    /// The place of the last item seen; none at the beginning.
+    pub(super) fn after(&self) -> Result<Option<ReasonPlace>, ApiError> {
+        let given = Some(self.given()).filter(|given| !given.is_empty());
+        given.map(str::parse).transpose().map_err(|()| self.wrong())
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) fn upgrades(upgrades: &Value, lines: Lines) -> String {
         }
         text.push_str(&components.text());
         text.push_str(&log(&upgrade["log"], &upgrade["sizes"], lines));
+        if upgrade["log_before"].is_string() {
+            text.push_str("lines before these: quecota-center device log\n");
+        }
         text.push('\n');
     }
     if text.is_empty() { "no upgrades\n".to_owned() } else { text }

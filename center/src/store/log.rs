@@ -48,6 +48,8 @@ pub struct NewLogEntry {
 // A test shows that each has its index.
 pub(super) const LOG_AFTER: &str =
     "SELECT * FROM upgrade_log WHERE upgrade_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+pub(super) const LAST_LINES: &str =
+    "SELECT * FROM upgrade_log WHERE upgrade_id = $1 ORDER BY id DESC LIMIT $2";
 pub(super) const PRUNE_LOG: &str = "DELETE FROM upgrade_log WHERE id IN (SELECT upgrade_log.id FROM upgrade_log \
              WHERE upgrade_log.last_at < $1 AND NOT EXISTS (SELECT 1 FROM upgrades \
              WHERE upgrades.id = upgrade_log.upgrade_id AND upgrades.ended_at IS NULL) ORDER BY last_at LIMIT $2)";
@@ -82,13 +84,14 @@ fn log_entry(row: &AnyRow) -> Result<LogEntry> {
 }
 
 impl Reader {
-    /// The upgrade's log, oldest first.
-    pub async fn upgrade_log(&mut self, id: UpgradeId) -> Result<Vec<LogEntry>> {
-        let rows = sqlx::query("SELECT * FROM upgrade_log WHERE upgrade_id = $1 ORDER BY id")
-            .bind(id.0)
-            .fetch_all(self.connection())
-            .await?;
-        rows.iter().map(log_entry).collect()
+    /// The last lines of the upgrade's log, at most `limit`, oldest first; `next` is the first of them if there are older ones.
+    pub async fn upgrade_log(&mut self, id: UpgradeId, limit: i64) -> Result<Page<LogEntry>> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let rows = sqlx::query(LAST_LINES).bind(id.0).bind(limit + 1).fetch_all(self.connection()).await?;
+        let lines = rows.iter().map(log_entry).collect::<Result<Vec<_>>>()?;
+        let mut page = Page::of(lines, limit, |line| line.id);
+        page.rows.reverse();
+        Ok(page)
     }
 
     /// Number of the last line of the upgrade's log; 0: it has none.

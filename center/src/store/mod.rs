@@ -81,7 +81,7 @@ pub use log::{LogEntry, NewLogEntry};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageKind, PlanWithPackage};
 pub use page::{PAGE_MAX, Page};
 pub use plan_changes::PlanChange;
-pub use plan_devices::{PlanDevice, ReasonCount, UpgradeFilter};
+pub use plan_devices::{PlanDevice, ReasonCount, ReasonPlace, UpgradeFilter};
 pub use plan_endings::PlanEnding;
 pub use plan_history::PlanHistory;
 pub use plans::Plan;
@@ -436,6 +436,9 @@ mod tests {
             product_secrets::REPLACED_SECRETS,
             log::LOG_AFTER,
             log::LAST_LINE,
+            log::LAST_LINES,
+            upgrades::DEVICE_UPGRADES,
+            upgrades::LAST_DEVICE_UPGRADES,
             plan_changes::PLAN_CHANGES,
             plan_history::HISTORY,
             fleet::FAILURES,

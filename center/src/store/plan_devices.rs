@@ -1,11 +1,15 @@
 //! The devices that a plan was offered to: in pages, each led by an index, and by reason.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use super::select::{Bind, Select};
 use super::upgrades::{push_component, upgrade};
 use super::{Columns, PAGE_MAX, Page, PlanId, Reader, Result, Upgrade};
 use crate::rules::DeviceKey;
+use crate::rules::plan::TERMINATED_UNREACHED;
 use crate::rules::progress::UpgradeState;
 
 /// Which devices of a plan are looked for, among those that it was offered to.
@@ -72,10 +76,48 @@ impl UpgradeFilter {
     }
 }
 
-/// Reasons that a plan's summary names at most.
-const REASONS: i64 = 100;
+/// States and reasons of a plan that are looked at.
+const REASONS: i64 = 10_000;
 pub(super) const PLAN_REASONS: &str = "SELECT state, reason, CAST(SUM(devices) AS BIGINT) AS devices FROM upgrade_counts \
              WHERE plan_id = $1 GROUP BY state, reason HAVING SUM(devices) <> 0 ORDER BY devices DESC, state, reason LIMIT $2";
+
+/// The place of a [`ReasonCount`] among those of its plan: the most frequent first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReasonPlace {
+    devices: Reverse<i64>,
+    state: String,
+    reason: String,
+}
+
+impl ReasonCount {
+    /// Its place.
+    #[must_use]
+    pub fn place(&self) -> ReasonPlace {
+        ReasonPlace {
+            devices: Reverse(self.devices),
+            state: self.state.as_str().to_owned(),
+            reason: self.reason.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for ReasonPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.devices.0, self.state, self.reason)
+    }
+}
+
+impl FromStr for ReasonPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
+        let mut parts = text.splitn(3, ' ');
+        let devices = parts.next().and_then(|number| number.parse().ok()).ok_or(())?;
+        let state = parts.next().filter(|state| state.parse::<UpgradeState>().is_ok()).ok_or(())?;
+        let reason = parts.next().ok_or(())?;
+        Ok(Self { devices: Reverse(devices), state: state.to_owned(), reason: reason.to_owned() })
+    }
+}
 
 impl Reader {
     /// A page of the devices that the plan was offered to, in the order of their first offers.
@@ -119,8 +161,14 @@ impl Reader {
         Ok(page)
     }
 
-    /// The most frequent states and reasons among the plan's devices.
-    pub async fn plan_reasons(&mut self, plan: PlanId) -> Result<Vec<ReasonCount>> {
+    /// The most frequent states and reasons among the plan's devices, at most `limit`, after a place; with those that its
+    /// termination found without an offer.
+    pub async fn plan_reasons(
+        &mut self,
+        plan: PlanId,
+        after: Option<&ReasonPlace>,
+        limit: i64,
+    ) -> Result<Vec<ReasonCount>> {
         let rows = sqlx::query(PLAN_REASONS).bind(plan.0).bind(REASONS).fetch_all(self.connection()).await?;
         let mut counts: BTreeMap<(&'static str, Option<String>), (UpgradeState, i64)> = BTreeMap::new();
         let mut add = |state: UpgradeState, reason: Option<String>, devices| {
@@ -136,13 +184,14 @@ impl Reader {
                 add(ended.becomes, Some(ending.reason.clone()), ended.devices);
             }
         }
+        let unreached = i64::try_from(self.plan_unreached(plan).await?).unwrap_or(i64::MAX);
+        add(UpgradeState::Failed, Some(TERMINATED_UNREACHED.into()), unreached);
         let counts = counts.into_iter().filter(|(_, (_, devices))| *devices > 0);
+        let counts = counts.map(|((_, reason), (state, devices))| ReasonCount { state, reason, devices });
         let mut counts: Vec<_> =
-            counts.map(|((_, reason), (state, devices))| ReasonCount { state, reason, devices }).collect();
-        // Of equal counts the order is the same each time.
-        counts.sort_by(|a, b| {
-            (b.devices, a.state.as_str(), &a.reason).cmp(&(a.devices, b.state.as_str(), &b.reason))
-        });
+            counts.filter(|count| after.is_none_or(|after| count.place() > *after)).collect();
+        counts.sort_by_cached_key(ReasonCount::place);
+        counts.truncate(usize::try_from(limit).unwrap_or(0));
         Ok(counts)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::any::AnyRow;
 
-use super::{Backend, Columns, Reader, Result, StoreError, Topic, Writer};
+use super::{Backend, Columns, PAGE_MAX, Page, Reader, Result, StoreError, Topic, Writer};
 use crate::clock::Millis;
 use crate::rules::progress::{Figures, UpgradeState};
 use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
@@ -19,6 +19,8 @@ pub(super) const FIND_UPGRADE: &str =
     "SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE plan_id = $1 AND device_id = $2";
 pub(super) const PLAN_FIGURES: &str = "SELECT state, CAST(SUM(devices) AS BIGINT) AS devices FROM upgrade_counts WHERE plan_id = $1 GROUP BY state";
 pub(super) const PLAN_UPGRADES_IN: &str = "SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE plan_id = $1 AND state = $2 AND id > $3 ORDER BY id LIMIT $4";
+pub(super) const DEVICE_UPGRADES: &str = "SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE device_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+pub(super) const LAST_DEVICE_UPGRADES: &str = "SELECT * FROM upgrades LEFT JOIN plan_endings ON ending = plan_id WHERE device_id = $1 ORDER BY id DESC LIMIT $2";
 pub(super) const ALL_IN_FLIGHT: &str =
     "SELECT COUNT(*) AS devices FROM upgrades WHERE outstanding = 1 AND state >= ''";
 pub(super) fn upgrade(row: &impl Columns) -> Result<Upgrade> {
@@ -145,6 +147,30 @@ impl Reader {
             .bind(device.0)
             .fetch_all(self.connection())
             .await?;
+        self.whole_upgrades(rows).await
+    }
+
+    /// A page of a device's upgrades, oldest first; `after` is the number of the last one seen.
+    pub async fn device_upgrade_page(
+        &mut self,
+        device: DeviceId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Page<Upgrade>> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let rows = sqlx::query(DEVICE_UPGRADES)
+            .bind(device.0)
+            .bind(after)
+            .bind(limit + 1)
+            .fetch_all(self.connection())
+            .await?;
+        Ok(Page::of(self.whole_upgrades(rows).await?, limit, |upgrade| upgrade.id.0))
+    }
+
+    /// The last upgrades of a device, at most `limit`, newest first.
+    pub async fn last_device_upgrades(&mut self, device: DeviceId, limit: i64) -> Result<Vec<Upgrade>> {
+        let rows =
+            sqlx::query(LAST_DEVICE_UPGRADES).bind(device.0).bind(limit).fetch_all(self.connection()).await?;
         self.whole_upgrades(rows).await
     }
 

@@ -6,7 +6,7 @@ use crate::api::error::ApiError;
 use crate::clock::Millis;
 use crate::engine::BlockedDevices;
 use crate::rules::plan::{List, PlanState, TERMINATED_UNREACHED};
-use crate::rules::progress::{Figures, Presence, UpgradeState};
+use crate::rules::progress::{Figures, Presence};
 use crate::rules::{ComponentKind, DeviceKey, ProductKey};
 use crate::store::{FailureCount, Plan, PlanChange, PlanHistory, PlanId, ReasonCount, VersionCount};
 
@@ -18,6 +18,8 @@ pub const DAYS: i64 = 7;
 const FALLEN: usize = 3;
 /// Versions of a component that are named.
 const VERSIONS: i64 = 5;
+/// Reasons that a plan's page names at most.
+const REASONS: i64 = 100;
 
 fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
@@ -83,13 +85,9 @@ impl PlanCounts {
     async fn of(console: Console, plan: Plan) -> Result<Self, ApiError> {
         let (id, now) = (plan.id, console.engine().clock().now());
         let mut store = console.read().await?;
-        let mut reasons = store.plan_reasons(id).await?;
-        let devices = reasons.iter().map(|reason| count(reason.devices)).sum();
-        let never = store.plan_unreached(id).await?;
-        if never > 0 {
-            let (state, reason) = (UpgradeState::Failed, Some(TERMINATED_UNREACHED.to_owned()));
-            reasons.push(ReasonCount { state, reason, devices: i64::try_from(never).unwrap_or(i64::MAX) });
-        }
+        let reasons = store.plan_reasons(id, None, REASONS).await?;
+        let offered = reasons.iter().filter(|reason| reason.reason.as_deref() != Some(TERMINATED_UNREACHED));
+        let devices = offered.map(|reason| count(reason.devices)).sum();
         let history = match plan.activated {
             Some(from) => {
                 let until = plan.over.unwrap_or(now).max(from);

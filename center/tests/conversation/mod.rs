@@ -146,7 +146,7 @@ impl Center {
     /// The log of the device's upgrade as `kind component times`.
     pub async fn log(&self, plan: PlanId) -> Vec<LogEntry> {
         let id = self.upgrade(plan).await.id;
-        self.engine.store().read().await.unwrap().upgrade_log(id).await.unwrap()
+        self.engine.store().read().await.unwrap().upgrade_log(id, 1_000).await.unwrap().rows
     }
 
     pub async fn tick(&self) -> Vec<(DeviceId, Downlink)> {

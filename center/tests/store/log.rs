@@ -24,7 +24,7 @@ async fn a_repeated_line_is_counted_in_one_row(bench: &Bench) {
     }
     let stray = NewLogEntry { upgrade: None, component: None, kind: "stray", ..line(3) };
     writer.log(stray, NOW).await.unwrap();
-    let log = writer.upgrade_log(made.id).await.unwrap();
+    let log = writer.upgrade_log(made.id, 1_000).await.unwrap().rows;
     let seen: Vec<_> = log.iter().map(|entry| (entry.times, entry.at, entry.last_at)).collect();
     let later = |second| NOW + Millis::seconds(second);
     assert_eq!(seen, [(3, NOW, later(10)), (1, later(15), later(15))]);

@@ -247,7 +247,7 @@ async fn a_plans_devices_are_listed_by_state_and_reason(bench: &Bench) {
     assert_eq!(listed(None, Some("status 12")).await, ["e1", "e4", "e7"]);
     assert_eq!(listed(Some(UpgradeState::Failed), Some("no answer")).await, ["e2", "e5", "e8"]);
     assert_eq!(listed(Some(UpgradeState::Upgraded), Some("no answer")).await, [""; 0]);
-    let reasons = reader.plan_reasons(plan.id).await.unwrap();
+    let reasons = reader.plan_reasons(plan.id, None, 100).await.unwrap();
     let reasons: Vec<_> =
         reasons.iter().map(|line| (line.state, line.reason.as_deref(), line.devices)).collect();
     assert_eq!(reasons.len(), 3);
@@ -353,7 +353,7 @@ async fn terminating_ends_only_what_was_not_confirmed(bench: &Bench) {
         assert_eq!(writer.upgrade(running.id).await.unwrap(), running);
         let figures = writer.plan_figures(plan.id).await.unwrap();
         assert_eq!((figures.failed, figures.upgrading, figures.not_upgraded), (1, 1, 0));
-        let reasons = writer.plan_reasons(plan.id).await.unwrap();
+        let reasons = writer.plan_reasons(plan.id, None, 100).await.unwrap();
         let failed =
             ReasonCount { state: UpgradeState::Failed, reason: Some("terminated".into()), devices: 1 };
         assert!(reasons.len() == 2 && reasons.contains(&failed), "{reasons:?}");

@@ -10,7 +10,7 @@ use crate::api::Api;
 use crate::api::answer::{Created, Deleted};
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Body, Named};
-use crate::api::page::{Answer, Part};
+use crate::api::page::{Answer, Key, Part};
 use crate::clock::Millis;
 use crate::rules::{AccountName, ProductKey};
 use crate::store::Account;
@@ -85,10 +85,13 @@ fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Vec<String
 }
 
 /// A page of the accounts, by name.
-pub async fn list(State(api): State<Api>, Asked(part): Asked<Part>) -> Result<Json<Answer<Shown>>, ApiError> {
+pub async fn list(
+    State(api): State<Api>,
+    Asked(part): Asked<Part<Key>>,
+) -> Result<Json<Answer<Shown>>, ApiError> {
     let limit = part.limit()?;
     let more = limit.saturating_add(1);
-    let accounts = api.engine.store().read().await?.accounts(part.after_key(), more).await?;
+    let accounts = api.engine.store().read().await?.accounts(part.after(), more).await?;
     let shown = accounts.into_iter().map(Shown::from);
     Ok(Json(Answer::cut(shown, limit, |account| account.name.to_string())))
 }

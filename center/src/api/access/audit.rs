@@ -7,14 +7,15 @@ use serde::Deserialize;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::Asked;
-use crate::api::page::{Answer, Part};
+use crate::api::page::{After, Answer, Number, Part};
 use crate::rules::audit::AuditLine;
 
 /// Which part of the log, and from which end.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    /// The `next` of the page before.
+    /// The `next` of the page before; empty: from the beginning on.
+    #[schemars(with = "Option<After<Number>>")]
     after: Option<String>,
     /// Items of a page at most.
     #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]

@@ -26,6 +26,8 @@ pub struct SignIn {
 pub struct Change {
     account: String,
     password: String,
+    /// Not the one before, not the account's name, not one character again and again; at most 256 bytes.
+    #[schemars(length(min = 10))]
     new: String,
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Described;
 use crate::api::answer::Csv;
 use crate::api::error::ApiError;
-use crate::api::extract::{Asked, Named};
+use crate::api::extract::{Asked, AskedWhole, Named};
 use crate::api::page::{Answer, Part};
 use crate::api::{Api, csv};
 use crate::clock::Millis;
@@ -118,7 +118,7 @@ const HEADING: [&str; 14] = [
 pub async fn export(
     State(api): State<Api>,
     Named(product): Named<ProductKey>,
-    Asked(wanted): Asked<Wanted>,
+    AskedWhole(wanted): AskedWhole<Wanted>,
 ) -> Result<Csv, ApiError> {
     let filter = filter(&api, &product, &wanted).await?;
     let name = product.to_string();

@@ -10,8 +10,9 @@ use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
 use crate::api::page::{Answer, Part};
+use crate::api::upgrade_log::{LINES_IN_LIST, UpgradeLog};
 use crate::rules::{ComponentNo, DeviceKey, ProductKey};
-use crate::store::{LogEntry, Reader, Upgrade};
+use crate::store::{Page, Reader, Upgrade};
 
 /// An upgrade of a device with everything that was said about it.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -21,12 +22,17 @@ pub struct Logged {
     upgrade: Upgrade,
     /// Bytes of each component's package, by component; `fetched` counts up to it.
     sizes: BTreeMap<ComponentNo, u64>,
-    log: Vec<LogEntry>,
+    #[serde(flatten)]
+    log: UpgradeLog,
 }
 
 impl Logged {
-    pub(in crate::api) async fn of(store: &mut Reader, upgrade: Upgrade) -> Result<Self, ApiError> {
-        let log = store.upgrade_log(upgrade.id).await?;
+    pub(in crate::api) async fn of(
+        store: &mut Reader,
+        upgrade: Upgrade,
+        lines: i64,
+    ) -> Result<Self, ApiError> {
+        let log = UpgradeLog::of(store, upgrade.id, lines).await?;
         let mut sizes = BTreeMap::new();
         for component in &upgrade.components {
             // A package may be deleted once its plans are over; the log stays.
@@ -48,11 +54,10 @@ pub async fn upgrades(
     let (after, limit) = (part.after()?, part.limit()?);
     let mut store = api.engine.store().read().await?;
     let device = store.device(&product, &device).await?;
-    let upgrades = store.device_upgrades(device.id).await?.into_iter().filter(|upgrade| upgrade.id.0 > after);
-    let page = Answer::cut(upgrades, limit, |upgrade| upgrade.id.0.to_string());
-    let mut items = Vec::new();
-    for upgrade in page.items {
-        items.push(Logged::of(&mut store, upgrade).await?);
+    let page = store.device_upgrade_page(device.id, after, limit).await?;
+    let mut rows = Vec::new();
+    for upgrade in page.rows {
+        rows.push(Logged::of(&mut store, upgrade, LINES_IN_LIST).await?);
     }
-    Ok(Json(Answer { items, next: page.next }))
+    Ok(Json(Answer::of(Page { rows, next: page.next }, |upgrade| upgrade)))
 }

@@ -113,6 +113,11 @@ impl Describer {
         self.operation.problems.extend([400, 422]);
     }
 
+    /// Parameters that the query does not have, although its type has them.
+    pub(crate) fn without(&mut self, names: &[&str]) {
+        self.operation.parameters.retain(|parameter| !names.iter().any(|name| parameter["name"] == *name));
+    }
+
     pub(crate) fn header(&mut self, name: &str, description: &str, schema: Value) {
         self.operation.parameters.push(json!({
             "name": name, "in": "header", "required": false, "description": description, "schema": schema,
@@ -123,6 +128,16 @@ impl Describer {
         self.operation.body =
             Some(json!({ "required": required, "content": { media: { "schema": schema } } }));
         self.operation.problems.extend([400, 408, 413, 415, 422]);
+    }
+
+    /// What the name of a form's file may look like.
+    pub(crate) fn file_name(&mut self, field: &str, example: &str) {
+        let example = format!("form-data; name=\"{field}\"; filename=\"{example}\"");
+        let header = json!({ "schema": { "type": "string" }, "example": example });
+        if let Some(body) = &mut self.operation.body {
+            let headers = json!({ "headers": { "Content-Disposition": header } });
+            body["content"]["multipart/form-data"]["encoding"][field] = headers;
+        }
     }
 
     pub(crate) fn json_body<T: JsonSchema>(&mut self, required: bool) {

@@ -36,16 +36,19 @@ impl Input for Upload {
         let fields = json!({
             "type": "object",
             "required": ["component", "name", "target", "file"],
+            "additionalProperties": false,
             "properties": {
                 "component": describer.form_field::<ComponentNo>(),
                 "name": describer.form_field::<Title>(),
                 "target": describer.form_field::<Version>(),
                 "source": describer.form_field::<Version>(),
                 "remark": describer.form_field::<Remark>(),
-                "file": { "type": "array", "items": file, "minItems": 1 },
+                "file": { "type": "array", "items": file, "minItems": 1, "maxItems": format::FILES_MAX },
             },
         });
         describer.body("multipart/form-data", true, fields);
+        // By the end of its name a file is known as firmware.
+        describer.file_name("file", "firmware.bin");
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lists::empty;
 use crate::api::error::ApiError;
-use crate::api::extract::check_texts;
+use crate::api::extract::check_values;
 use crate::api::openapi::operation::{Describer, Input};
 use crate::api::{Api, BODY_MAX};
 use crate::rules::DeviceKey;
@@ -73,7 +73,7 @@ impl<T> FromRequest<Api> for PlanBody<T> {
         };
         let body = Bytes::from_request(request, api).await.map_err(ApiError::from)?;
         let mut read = read(&body)?;
-        check_texts(&read.fields)?;
+        check_values(&mut read.fields)?;
         read._turn = turn;
         Ok(read)
     }

@@ -8,20 +8,22 @@ use serde::{Deserialize, Serialize};
 use crate::api::answer::Csv;
 use crate::api::device::upgrades::Logged;
 use crate::api::error::ApiError;
-use crate::api::extract::{Asked, Named};
-use crate::api::page::{Answer, Part};
+use crate::api::extract::{Asked, AskedWhole, Named};
+use crate::api::page::{After, Answer, Number, Part};
+use crate::api::upgrade_log::LINES;
 use crate::api::{Api, csv};
 use crate::clock::Millis;
 use crate::rules::DeviceKey;
 use crate::rules::plan::{PlanState, TERMINATED_UNREACHED};
 use crate::rules::progress::UpgradeState;
-use crate::store::{PlanDevice, PlanId, ReasonCount, StoreError, Upgrade, UpgradeFilter};
+use crate::store::{PlanDevice, PlanId, ReasonCount, ReasonPlace, StoreError, Upgrade, UpgradeFilter};
 
 /// Which devices of a plan are looked for, and what part of the list.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    /// The `next` of the page before.
+    /// The `next` of the page before; empty: from the beginning on.
+    #[schemars(with = "Option<After<Number>>")]
     after: Option<String>,
     /// Items of a page at most.
     #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]
@@ -72,21 +74,18 @@ pub async fn list(
     Ok(Json(Answer::of(page, |PlanDevice { key, upgrade }| Listed { device_key: key, upgrade })))
 }
 
-/// How many devices are in which state for which reason, the most frequent first.
+/// A page of how many devices are in which state for which reason, the most frequent first. While devices go on, a count
+/// may change from one page to the next.
 pub async fn reasons(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
+    Asked(part): Asked<Part<ReasonPlace>>,
 ) -> Result<Json<Answer<ReasonCount>>, ApiError> {
+    let (after, limit) = (part.after()?, part.limit()?);
     let mut store = api.engine.store().read().await?;
     store.plan(id).await?;
-    let mut items = store.plan_reasons(id).await?;
-    let unreached = i64::try_from(store.plan_unreached(id).await?).unwrap_or(i64::MAX);
-    if unreached > 0 {
-        let reason = Some(TERMINATED_UNREACHED.to_owned());
-        items.push(ReasonCount { state: UpgradeState::Failed, reason, devices: unreached });
-        items.sort_by_key(|count| std::cmp::Reverse(count.devices));
-    }
-    Ok(Json(Answer { items, next: None }))
+    let found = store.plan_reasons(id, after.as_ref(), limit.saturating_add(1)).await?;
+    Ok(Json(Answer::cut(found.into_iter(), limit, |count| count.place().to_string())))
 }
 
 /// One device of the plan: its components with the full log.
@@ -105,7 +104,7 @@ pub async fn show(
         };
         StoreError::NotFound { what: "device upgrade", id: format!("of {key} in plan {}: {reason}", id.0) }
     })?;
-    Ok(Json(Detailed { device_key: key, upgrade: Logged::of(&mut store, upgrade).await? }))
+    Ok(Json(Detailed { device_key: key, upgrade: Logged::of(&mut store, upgrade, LINES).await? }))
 }
 
 const HEADING: [&str; 14] = [
@@ -132,7 +131,7 @@ const CSV_PAGE: i64 = 500;
 pub async fn export(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
-    Asked(wanted): Asked<Wanted>,
+    AskedWhole(wanted): AskedWhole<Wanted>,
 ) -> Result<Csv, ApiError> {
     export_csv(api, id, wanted.filter()?).await.map(Csv)
 }

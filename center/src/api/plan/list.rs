@@ -8,7 +8,7 @@ use crate::access::{AccessError, Principal, ProductScope};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
-use crate::api::page::{Answer, Gathered, Part};
+use crate::api::page::{After, Answer, Gathered, Number, Part};
 use crate::rules::ProductKey;
 use crate::store::Plan;
 
@@ -28,7 +28,8 @@ pub async fn of_product(
 pub struct Wanted {
     /// Only the plan of this name: names are unique.
     name: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the page before; empty: from the beginning on.
+    #[schemars(with = "Option<After<Number>>")]
     after: Option<String>,
     /// Items of a page at most.
     #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]
@@ -42,12 +43,15 @@ pub async fn of_all(
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Answer<Plan>>, ApiError> {
     let reach = caller?.products;
+    let part = Part::of(wanted.after, wanted.limit);
+    // Of one plan there is no other page, but what cannot be read is refused.
+    let _ = (part.after()?, part.limit()?);
     if let Some(name) = wanted.name {
         let plan = api.engine.store().read().await?.plan_named(&name).await?;
         let plan = plan.filter(|plan| reach.allows(&plan.settings.product));
         return Ok(Json(Answer { items: plan.into_iter().collect(), next: None }));
     }
-    page(&api, None, &reach, &Part::of(wanted.after, wanted.limit)).await
+    page(&api, None, &reach, &part).await
 }
 
 async fn page(

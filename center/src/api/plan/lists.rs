@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, CsvText, Named};
-use crate::api::page::{Answer, Part};
+use crate::api::page::{Answer, Key, Part};
 use crate::rules::DeviceKey;
 use crate::rules::device_list::device_keys;
 use crate::rules::plan::List;
@@ -39,13 +39,13 @@ pub struct Length {
 pub async fn show(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
-    Asked(part): Asked<Part>,
+    Asked(part): Asked<Part<Key>>,
     list: List,
 ) -> Result<Json<Answer<DeviceKey>>, ApiError> {
     let limit = part.limit()?;
     let mut store = api.engine.store().read().await?;
     store.plan(id).await?;
-    let items = store.listed(id, list, part.after_key(), limit).await?;
+    let items = store.listed(id, list, part.after(), limit).await?;
     let full = i64::try_from(items.len()).unwrap_or(i64::MAX) >= limit;
     let mut next = None;
     if full && let Some(last) = items.last().map(ToString::to_string) {

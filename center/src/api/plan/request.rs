@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::api::error::ApiError;
 use crate::clock::Millis;
 use crate::rules::DeviceKey;
+use crate::rules::device_list::LIST_MAX;
 use crate::rules::plan::PlanSettings;
 use crate::store::{PackageId, Reader};
 
@@ -27,9 +28,15 @@ impl JsonSchema for Given {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = PlanSettings::json_schema(generator);
-        let list = generator.subschema_for::<Option<Vec<DeviceKey>>>().to_value();
+        let mut list = generator.subschema_for::<Option<Vec<DeviceKey>>>();
+        list.insert("minItems".into(), 1.into());
+        list.insert("maxItems".into(), LIST_MAX.into());
         for name in ["whitelist", "blacklist"] {
-            schema.ensure_object()["properties"][name] = list.clone();
+            schema.ensure_object()["properties"][name] = list.clone().to_value();
+        }
+        // The path names it, too.
+        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|name| name != "product");
         }
         schema.insert("additionalProperties".into(), false.into());
         schema
@@ -60,12 +67,14 @@ impl Given {
             })
         })?;
         let taken = serde_json::to_value(&read.settings)?;
-        if let Some(field) = unknown_field(given, &taken) {
-            return Err(ApiError::invalid("unknown_field", "field", &field, "a plan has no such field"));
+        if let Some((field, rule)) = not_taken(given, &taken) {
+            return Err(ApiError::invalid("unknown_field", "field", &field, rule));
         }
         Ok(read)
     }
 }
+
+const LIST_FOR_OBJECT: &str = "it is an object, with its fields by name";
 
 /// A plan that can be read, to try single fields of another one with.
 pub(crate) fn sample() -> Value {
@@ -157,18 +166,22 @@ pub(crate) async fn check_packages(store: &mut Reader, settings: &PlanSettings) 
     Ok(())
 }
 
-/// The first field that was given and not taken: a misspelt one must not pass for one that was left out.
-fn unknown_field(given: &Value, taken: &Value) -> Option<String> {
+/// The first field that was given and not taken as it is, and why: a misspelt one must not pass for one that was left out.
+fn not_taken(given: &Value, taken: &Value) -> Option<(String, &'static str)> {
     match (given, taken) {
         (Value::Object(given), Value::Object(taken)) => {
             given.iter().find_map(|(name, value)| match taken.get(name) {
-                Some(taken) => unknown_field(value, taken).map(|inner| format!("{name}.{inner}")),
-                None => Some(name.clone()),
+                Some(taken) => not_taken(value, taken).map(|(inner, rule)| {
+                    let dot = if inner.is_empty() { "" } else { "." };
+                    (format!("{name}{dot}{inner}"), rule)
+                }),
+                None => Some((name.clone(), "a plan has no such field")),
             })
         }
         (Value::Array(given), Value::Array(taken)) => {
-            given.iter().zip(taken).find_map(|(given, taken)| unknown_field(given, taken))
+            given.iter().zip(taken).find_map(|(given, taken)| not_taken(given, taken))
         }
+        (Value::Array(_), Value::Object(_)) => Some((String::new(), LIST_FOR_OBJECT)),
         _ => None,
     }
 }

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::extract::{Body, Named};
+use crate::api::extract::{Body, Named, object};
+use crate::api::page::{After, Number, Part};
 use crate::engine::{Chosen, Order, Ordered};
 use crate::rules::progress::UpgradeState;
 use crate::rules::{DeviceKey, Remark};
@@ -18,9 +19,20 @@ const KEYS_MAX: usize = 10_000;
 /// Which devices: either their keys, or a filter.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Given {
+pub struct Which {
     #[schemars(with = "Option<Vec<DeviceKey>>", length(max = 10000))]
     devices: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "object")]
+    filter: Option<Filter>,
+}
+
+/// The same, and why.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WhichAndWhy {
+    #[schemars(with = "Option<Vec<DeviceKey>>", length(max = 10000))]
+    devices: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "object")]
     filter: Option<Filter>,
     /// Why they are left out, at most 200 characters.
     #[schemars(with = "Option<Remark>")]
@@ -37,6 +49,7 @@ pub struct Filter {
     /// A text that their reason has in it.
     reason: Option<String>,
     /// The `next` of the answer before.
+    #[schemars(with = "Option<After<Number>>")]
     after: Option<String>,
 }
 
@@ -44,31 +57,23 @@ pub struct Filter {
 pub async fn retry(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
-    Body(given): Body<Given>,
+    Body(which): Body<Which>,
 ) -> Result<Json<Ordered>, ApiError> {
-    if let Some(reason) = &given.reason {
-        return Err(ApiError::invalid(
-            "unknown_field",
-            "reason",
-            reason,
-            "another try needs no reason; `filter` has one",
-        ));
-    }
-    order(&api, id, given, &Order::Retry).await
+    order(&api, id, which, &Order::Retry).await
 }
 
 /// Leaves devices of an active plan out.
 pub async fn skip(
     State(api): State<Api>,
     Named(id): Named<PlanId>,
-    Body(mut given): Body<Given>,
+    Body(WhichAndWhy { devices, filter, reason }): Body<WhichAndWhy>,
 ) -> Result<Json<Ordered>, ApiError> {
-    let reason = Remark::new(given.reason.take().unwrap_or_default())?;
-    order(&api, id, given, &Order::Skip { reason: reason.into() }).await
+    let reason = Remark::new(reason.unwrap_or_default())?;
+    order(&api, id, Which { devices, filter }, &Order::Skip { reason: reason.into() }).await
 }
 
-async fn order(api: &Api, id: PlanId, given: Given, order: &Order) -> Result<Json<Ordered>, ApiError> {
-    let chosen = match (given.devices, given.filter) {
+async fn order(api: &Api, id: PlanId, which: Which, order: &Order) -> Result<Json<Ordered>, ApiError> {
+    let chosen = match (which.devices, which.filter) {
         (Some(devices), None) if devices.len() <= KEYS_MAX => {
             Chosen::Keys(devices.into_iter().map(DeviceKey::new).collect::<Result<_, _>>()?)
         }
@@ -79,10 +84,7 @@ async fn order(api: &Api, id: PlanId, given: Given, order: &Order) -> Result<Jso
         (None, Some(Filter { state, reason, after })) => Chosen::Filter {
             state: state.map_or(Ok(UpgradeState::Failed), |state| state.parse())?,
             reason,
-            after: after.map_or(Ok(0), |after| {
-                let rule = "the `next` of the answer before";
-                after.parse().map_err(|_| ApiError::invalid("invalid", "after", &after, rule))
-            })?,
+            after: Part::of(after, None).after()?,
         },
         _ => {
             let rule =

@@ -19,6 +19,8 @@ use crate::rules::{DeviceKey, ProductKey};
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InLanguage {
+    /// A language tag, such as en, zh or pt-BR.
+    #[schemars(regex(pattern = "^([0-9A-Za-z]{1,8}(-[0-9A-Za-z]{1,8})*|\\*)$"))]
     language: Option<String>,
 }
 

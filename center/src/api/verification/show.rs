@@ -8,7 +8,8 @@ use super::Verification;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::extract::Named;
-use crate::store::{LogEntry, UpgradeId};
+use crate::api::upgrade_log::{LINES, UpgradeLog};
+use crate::store::UpgradeId;
 
 /// A verification with everything that was said about it.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -16,7 +17,8 @@ use crate::store::{LogEntry, UpgradeId};
 pub struct Detailed {
     #[serde(flatten)]
     verification: Verification,
-    log: Vec<LogEntry>,
+    #[serde(flatten)]
+    log: UpgradeLog,
 }
 
 /// The details of a verification.
@@ -25,5 +27,5 @@ pub async fn show(State(api): State<Api>, Named(id): Named<UpgradeId>) -> Result
     let upgrade = store.upgrade(id).await.ok().filter(|upgrade| upgrade.plan.is_none());
     let upgrade = upgrade.ok_or_else(|| ApiError::missing("firmware verification", &id.0.to_string()))?;
     let verification = Verification::of(&mut store, upgrade).await?;
-    Ok(Json(Detailed { verification, log: store.upgrade_log(id).await? }))
+    Ok(Json(Detailed { verification, log: UpgradeLog::of(&mut store, id, LINES).await? }))
 }

@@ -10,7 +10,7 @@ use crate::api::Api;
 use crate::api::answer::Created;
 use crate::api::error::ApiError;
 use crate::api::extract::{Asked, Named};
-use crate::api::page::{Answer, Part};
+use crate::api::page::{After, Answer, Number, Part};
 use crate::clock::Millis;
 use crate::rules::webhook::{DeliveryState, WebhookEvent};
 use crate::rules::{DeliveryId, WebhookId};
@@ -68,7 +68,8 @@ impl From<Delivery> for Shown {
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    /// The `next` of the page before.
+    /// The `next` of the page before; empty: from the beginning on.
+    #[schemars(with = "Option<After<Number>>")]
     after: Option<String>,
     /// Items of a page at most.
     #[schemars(with = "Option<i64>", range(min = 1, max = 1000))]

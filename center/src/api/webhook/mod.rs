@@ -67,6 +67,8 @@ pub struct Fresh {
 pub struct New {
     #[schemars(with = "TokenName")]
     pub(crate) name: String,
+    /// `http` goes to the networks of `--webhook-network` alone.
+    #[schemars(length(max = 1024), regex(pattern = "^https?://[!-~]+$"))]
     pub(crate) url: String,
     /// What it is told; everything if not given.
     #[schemars(with = "Option<Vec<WebhookEvent>>", length(min = 1))]
@@ -82,6 +84,7 @@ pub struct New {
 pub struct Changes {
     #[schemars(with = "Option<TokenName>")]
     name: Option<String>,
+    #[schemars(length(max = 1024), regex(pattern = "^https?://[!-~]+$"))]
     url: Option<String>,
     /// What it is told; null: everything.
     #[serde(default, deserialize_with = "given")]

@@ -32,6 +32,8 @@ use crate::web::view::{View, bytes};
 
 /// Lines of the log that the page shows.
 const LINES: i64 = 50;
+/// Upgrades that the page shows, the newest.
+const UPGRADES: i64 = 20;
 
 /// What the page shows.
 struct Details {
@@ -55,7 +57,7 @@ impl Details {
         let versions = store.device_versions(device.id).await?;
         let product = store.product(product).await?.name.to_string();
         let mut upgrades = Vec::new();
-        for upgrade in store.device_upgrades(device.id).await?.into_iter().rev().take(20) {
+        for upgrade in store.last_device_upgrades(device.id, UPGRADES).await? {
             let name = match upgrade.plan {
                 Some(plan) => Some(store.plan(plan).await?.settings.name.to_string()),
                 None => None,

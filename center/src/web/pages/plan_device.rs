@@ -47,7 +47,7 @@ impl Details {
         for part in &upgrade.components {
             packages.push(store.find_package(part.package).await?);
         }
-        let log = store.upgrade_log(id).await?;
+        let log = store.upgrade_log(id, LINES).await?.rows;
         drop(store);
         let mut why = None;
         if let Some(plan) = &plan
@@ -278,6 +278,8 @@ pub async fn verification_live(State(console): State<Console>, view: View, Path(
 
 /// Packages of a page.
 const ROWS: i64 = 50;
+/// Lines of the log that the page of a device shows, the newest.
+const LINES: i64 = 1_000;
 
 /// `GET /verifications`: what each package's last verification says.
 pub async fn verifications(State(console): State<Console>, view: View, RawQuery(query): RawQuery) -> Answer {
