@@ -27,7 +27,7 @@ pub(super) struct Condition {
 pub const FIGURES: &[(&str, &[&str])] = &[
     ("/accounts/{account}", &["signed_in"]),
     ("/packages/{package}", &["last_verification", "plans", "verified", "warnings"]),
-    ("/plans/{plan}", &["devices", "population", "success_rate", "superseded_by"]),
+    ("/plans/{plan}", &["counting", "devices", "population", "success_rate", "superseded_by"]),
     (
         "/products/{pk}/devices/{dk}",
         &[
