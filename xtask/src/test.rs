@@ -116,7 +116,10 @@ fn long() -> Outcome {
     let packages =
         ["test", "--package", "test-platform", "--package", "quecota-center", "--locked", "--no-fail-fast"];
     let mut tests = cargo(&packages);
-    tests.env("QUECOTA_TEST_S3", setup::s3_server()?).env(SCHEMATHESIS, setup::schemathesis()?).env(FIGURES, &counted);
+    tests
+        .env("QUECOTA_TEST_S3", setup::s3_server()?)
+        .env(SCHEMATHESIS, setup::schemathesis()?)
+        .env(FIGURES, &counted);
     let outcome = run_command(tests.args(["--", "--ignored", "--nocapture"]));
     show(&counted);
     let mut lives = cargo(&["test", "--package", "quecota-center", "--locked", "--test", "simulation"]);
