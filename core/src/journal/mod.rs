@@ -343,10 +343,8 @@ impl Journal {
         let mut opening = Opening::Blank;
         for header in newest_first {
             match (header, opening) {
-                (Header::Valid { slot, base }, _) => {
-                    if self.take(storage, *slot, *base)? {
-                        return Ok(Opening::Restored);
-                    }
+                (Header::Valid { slot, base }, _) if self.take(storage, *slot, *base)? => {
+                    return Ok(Opening::Restored);
                 }
                 (Header::Foreign { version, .. }, Opening::Blank | Opening::Damaged) => {
                     opening = Opening::Foreign { version: *version };
