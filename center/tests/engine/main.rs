@@ -158,7 +158,7 @@ async fn a_module_package_of_several_files_goes_as_a_list() {
     let payload = codec::encode(&answer[0]).unwrap();
     let info = FirmwareInfo::parse(&payload.bytes).unwrap();
     let Content::Files(files) = info.content else { panic!("{info:?}") };
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.iter().count(), 3);
     for status in [DownloadStart, Downloading, Downloaded, Updating] {
         test_device.status_of("app", status, Versions::default()).await;
     }
