@@ -11,8 +11,8 @@ const BLOCK: usize = 64;
 /// Longest saved form of [`Digests`]: flags, length, MD5, CRC-32, SHA-256, and a block that is not complete.
 pub const SAVED_MAX: usize = 1 + 4 + 16 + 4 + 32 + (BLOCK - 1);
 
-/// Whether SHA-256 of images is in the image at all. What is announced of it does not count otherwise.
-const IS_SHA256_IN_IMAGE: bool = cfg!(feature = "sha256");
+/// The digests that are in the image at all. What is announced of another does not count.
+const IN_IMAGE: u8 = HAS_MD5 | HAS_CRC32 | if cfg!(feature = "sha256") { HAS_SHA256 } else { 0 };
 
 const HAS_MD5: u8 = 1;
 const HAS_CRC32: u8 = 2;
@@ -59,14 +59,16 @@ impl Announced {
         let flag = |is_there: bool, flag| if is_there { flag } else { 0 };
         flag(self.md5.is_some(), HAS_MD5)
             | flag(self.crc32.is_some(), HAS_CRC32)
-            | flag(IS_SHA256_IN_IMAGE && self.sha256.is_some(), HAS_SHA256)
+            | flag(self.sha256.is_some(), HAS_SHA256 & IN_IMAGE)
     }
 
     /// Judges the sums of a whole stream. CRC-32 decides only where it stands alone.
     pub fn judge(&self, sums: &Sums) -> Verdict {
         let md5 = self.md5.map(|announced| Some(announced) == sums.md5);
-        let sha256 =
-            self.sha256.filter(|_| IS_SHA256_IN_IMAGE).map(|announced| Some(announced) == sums.sha256);
+        let sha256 = self
+            .sha256
+            .filter(|_| IN_IMAGE & HAS_SHA256 != 0)
+            .map(|announced| Some(announced) == sums.sha256);
         let crc32 = self.crc32.map(|announced| Some(announced) == sums.crc32);
         match (md5, sha256, crc32) {
             (None, None, None) => Verdict::NothingAnnounced,
@@ -106,7 +108,7 @@ impl Digests {
     }
 
     fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
+        self.flags & flag & IN_IMAGE != 0
     }
 
     /// Bytes hashed so far. Images are smaller than 4 GB (id 2 of 0x0113 is kept in 32 bits).
@@ -143,8 +145,12 @@ impl Digests {
         let bits = u64::from(self.length).wrapping_mul(8);
         let mut words = self.words;
         let mut blocks = [[0; BLOCK]; 2];
-        compress(self.flags & HAS_MD5, &mut words, self.padded(bits.to_le_bytes(), &mut blocks));
-        compress(self.flags & HAS_SHA256, &mut words, self.padded(bits.to_be_bytes(), &mut blocks));
+        if self.has(HAS_MD5) {
+            compress(HAS_MD5, &mut words, self.padded(bits.to_le_bytes(), &mut blocks));
+        }
+        if self.has(HAS_SHA256) {
+            compress(HAS_SHA256, &mut words, self.padded(bits.to_be_bytes(), &mut blocks));
+        }
         let [md5 @ .., crc32, _, _, _, _, _, _, _, _] = words;
         let [_, _, _, _, _, sha256 @ ..] = words;
         Sums {
@@ -180,7 +186,7 @@ impl Digests {
     pub fn load(&mut self, saved: &[u8]) -> bool {
         *self = const { Self::NONE };
         let Some((&flags, mut rest)) = saved.split_first() else { return false };
-        self.flags = flags & (HAS_MD5 | HAS_CRC32 | HAS_SHA256);
+        self.flags = flags & IN_IMAGE;
         let mut take = |to: &mut u32| {
             let Some((word, behind)) = rest.split_first_chunk() else { return false };
             *to = u32::from_le_bytes(*word);
@@ -232,8 +238,7 @@ fn compress(flags: u8, words: &mut [u32; WORDS], blocks: &[[u8; BLOCK]]) {
     {
         md5::compress(md5, blocks);
     }
-    if IS_SHA256_IN_IMAGE
-        && flags & HAS_SHA256 != 0
+    if flags & HAS_SHA256 & IN_IMAGE != 0
         && let Some(sha256) = words.last_chunk_mut()
     {
         sha2::block_api::compress256(sha256, blocks);
