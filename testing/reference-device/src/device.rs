@@ -127,28 +127,42 @@ impl FieldDevice {
     /// As [`FieldDevice::connect`], with this password.
     pub fn connect_with(&mut self, password: &str) -> Result<(), Trouble> {
         self.link = None;
-        self.session_key = None;
         let mut link = Mqtt::open(self.server)?;
-        let connect =
-            mqtt::connect(4, &self.client_id(), self.user_name.as_deref(), password, self.keep_alive);
+        let connect = self.connect_packet(password);
         link.send(&connect)?;
         link.expect_connack()?;
         self.link = Some(link);
         Ok(())
     }
 
+    /// CONNECT of a new session.
+    pub fn connect_packet(&mut self, password: &str) -> Vec<u8> {
+        self.session_key = None;
+        mqtt::connect(4, &self.client_id(), self.user_name.as_deref(), password, self.keep_alive)
+    }
+
+    /// What it subscribes to.
+    pub fn filter(&self) -> String {
+        format!("q/1/d/{}/+", self.client_id())
+    }
+
+    /// Whether 0x00B4 comes before the device is online.
+    pub fn awaits_provision(&self) -> bool {
+        self.flash.device_secret.is_none() || self.encryption == SessionEncryption::On
+    }
+
     /// SUBSCRIBE of the one filter.
     pub fn subscribe(&mut self) -> Result<(), Trouble> {
-        let filter = format!("q/1/d/{}/+", self.client_id());
+        let filter = self.filter();
         self.link()?.subscribe(&filter, Qos::One)
     }
 
     /// CONNECT, SUBSCRIBE, and what 0x00B4 brings: the device is online after it.
     pub fn come_online(&mut self) -> Result<(), Trouble> {
-        let bootstrap = self.flash.device_secret.is_none();
+        let awaits = self.awaits_provision();
         self.connect()?;
         self.subscribe()?;
-        if bootstrap || self.encryption == SessionEncryption::On {
+        if awaits {
             self.take_provision()?;
         }
         Ok(())
@@ -157,6 +171,11 @@ impl FieldDevice {
     /// Waits for 0x00B4 and stores what it brings.
     pub fn take_provision(&mut self) -> Result<Vec<(u16, Value)>, Trouble> {
         let frame = self.expect_frame(command::PROVISION)?;
+        self.store_provision(&frame)
+    }
+
+    /// Stores what a 0x00B4 brings.
+    pub fn store_provision(&mut self, frame: &Frame) -> Result<Vec<(u16, Value)>, Trouble> {
         let items = ttlv::parse(&frame.payload).map_err(Trouble::Malformed)?;
         if let Some(secret) = ttlv::text_of(&items, 5) {
             self.flash.device_secret = Some(secret);
@@ -203,9 +222,14 @@ impl FieldDevice {
         }
     }
 
+    /// Where a message of this leaf goes.
+    pub fn topic(&self, leaf: &str) -> String {
+        format!("q/2/d/{}/{leaf}", self.client_id())
+    }
+
     /// Publishes on `q/2/d/<clientId>/<leaf>`, with the whole exchange of its QoS.
     pub fn publish(&mut self, leaf: &str, qos: Qos, payload: &[u8]) -> Result<(), Trouble> {
-        let topic = format!("q/2/d/{}/{leaf}", self.client_id());
+        let topic = self.topic(leaf);
         self.link()?.publish(&topic, qos, payload)
     }
 
@@ -214,15 +238,20 @@ impl FieldDevice {
     /// A frame is taken as it is when it begins with the magic; the center must encrypt all but 0x00B4 once there is a key,
     /// which is checked here.
     pub fn next_frame(&mut self, wait: Duration) -> Result<Frame, Trouble> {
-        let down = format!("q/1/d/{}/", self.client_id());
         let (topic, payload) = self.link()?.next_message(wait)?;
+        self.open(&topic, &payload)
+    }
+
+    /// The frame in a message from the center.
+    pub fn open(&self, topic: &str, payload: &[u8]) -> Result<Frame, Trouble> {
+        let down = format!("q/1/d/{}/", self.client_id());
         if !topic.starts_with(&down) {
             return Err(Trouble::Malformed(format!("a message came on {topic}")));
         }
         let Some(key) = &self.session_key else {
-            return Frame::parse(&payload).map_err(Trouble::Malformed);
+            return Frame::parse(payload).map_err(Trouble::Malformed);
         };
-        if let Ok(frame) = Frame::parse(&payload) {
+        if let Ok(frame) = Frame::parse(payload) {
             if frame.command == command::PROVISION {
                 return Ok(frame);
             }
@@ -231,7 +260,7 @@ impl FieldDevice {
                 frame.command
             )));
         }
-        let plain = credential::decrypt(key, &payload).map_err(Trouble::Malformed)?;
+        let plain = credential::decrypt(key, payload).map_err(Trouble::Malformed)?;
         Frame::parse(&plain).map_err(Trouble::Malformed)
     }
 

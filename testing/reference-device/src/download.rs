@@ -54,6 +54,38 @@ pub fn answer(url: &str, from: u64, until: u64) -> Result<(String, Vec<u8>), Str
     answer_at(url, from, until, None)
 }
 
+/// The vendor's GET of bytes `from..=until`.
+pub fn request(host: &str, port: u16, path: &str, from: u64, until: u64) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost:{host}:{port}\r\nAccept-Ranges: bytes\r\nRange: bytes={from}-{until}\r\n\r\n"
+    )
+}
+
+/// Head of an answer.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// All of it, to the empty line.
+    pub text: String,
+    /// Bytes of the body.
+    pub length: usize,
+}
+
+/// The head at the beginning of `bytes`, once it is whole and the vendor can read it.
+pub fn head_of(bytes: &[u8]) -> Result<Option<Head>, String> {
+    let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+    let text = String::from_utf8(bytes[..at + 4].to_vec()).map_err(|_| "a head that is no text")?;
+    if !text.starts_with("HTTP/1.1 ") {
+        return Err(format!("a status line that the device does not know: {text:?}"));
+    }
+    // Exact case and one blank: without it the vendor waits for the close, which it takes for an error.
+    let length = text
+        .split_once("Content-Length: ")
+        .and_then(|(_, rest)| rest.split("\r\n").next())
+        .ok_or(format!("no \"Content-Length: \" in {text:?}"))?;
+    let length = length.parse().map_err(|_| format!("Content-Length {length:?}"))?;
+    Ok(Some(Head { text, length }))
+}
+
 /// The request, written; nothing is read yet.
 pub fn ask(url: &str, from: u64, until: u64) -> Result<TcpStream, String> {
     let (host, port, path) = split(url)?;
@@ -66,9 +98,7 @@ pub fn ask(url: &str, from: u64, until: u64) -> Result<TcpStream, String> {
         .map_err(|error| format!("{address}: {error}"))?;
     stream.set_read_timeout(Some(STALL)).expect("a read timeout");
     stream.set_write_timeout(Some(STALL)).expect("a write timeout");
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost:{host}:{port}\r\nAccept-Ranges: bytes\r\nRange: bytes={from}-{until}\r\n\r\n"
-    );
+    let request = request(&host, port, &path, from, until);
     stream.write_all(request.as_bytes()).map_err(|error| format!("{url}: {error}"))?;
     Ok(stream)
 }
@@ -80,25 +110,16 @@ fn answer_at(url: &str, from: u64, until: u64, pace: Option<u32>) -> Result<(Str
         pace.map_or(16 * 1024, |pace| usize::try_from(pace / 10).unwrap_or(usize::MAX).clamp(1, 16 * 1024));
     let begun = Instant::now();
     let mut bytes = Vec::new();
-    let mut body_at = None;
+    let mut head = None;
     let mut step = [0; 16 * 1024];
     loop {
-        if body_at.is_none() {
-            body_at = bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
+        if head.is_none() {
+            head = head_of(&bytes)?;
         }
-        if let Some(at) = body_at {
-            let head = String::from_utf8(bytes[..at].to_vec()).map_err(|_| "a head that is no text")?;
-            if !head.starts_with("HTTP/1.1 ") {
-                return Err(format!("a status line that the device does not know: {head:?}"));
-            }
-            // Exact case and one blank: without it the vendor waits for the close, which it takes for an error.
-            let length = head
-                .split_once("Content-Length: ")
-                .and_then(|(_, rest)| rest.split("\r\n").next())
-                .ok_or(format!("no \"Content-Length: \" in {head:?}"))?;
-            let length: usize = length.parse().map_err(|_| format!("Content-Length {length:?}"))?;
-            if bytes.len() >= at + length {
-                return Ok((head, bytes[at..at + length].to_vec()));
+        if let Some(Head { text, length }) = &head {
+            let (from, until) = (text.len(), text.len() + length);
+            if bytes.len() >= until {
+                return Ok((text.clone(), bytes[from..until].to_vec()));
             }
         }
         if begun.elapsed() > Duration::from_secs(60) {

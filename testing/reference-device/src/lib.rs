@@ -1,7 +1,7 @@
 //! A device in the field, written from QUECTHING.md alone: raw sockets, its own MQTT packets, frames, TTLV, credentials and
 //! cipher. It shares no code with the library, so that an error made twice in the same way cannot hide.
 //!
-//! It blocks, and every wait has a deadline. A test leads a [`FieldDevice`] step by step, or gives a [`DeviceRunner`] a
+//! Every wait has a deadline. A device by itself blocks; A test leads a [`FieldDevice`] step by step, or gives a [`DeviceRunner`] a
 //! [`Script`] that says what the device does at each offer: upgrade, refuse, fail, lie, die, reboot, and how it reports that.
 
 pub mod command;
@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod credential;
 mod device;
 pub mod download;
+pub mod fleet;
 pub mod frame;
 pub mod mqtt;
 mod ota;

@@ -53,10 +53,85 @@ pub struct Packet {
     pub body: Vec<u8>,
 }
 
+/// Bytes that came, as packets.
+#[derive(Debug, Default)]
+pub struct Input(Vec<u8>);
+
+impl Input {
+    /// Where the next bytes go.
+    pub fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
+    /// The next packet, once it is whole.
+    pub fn packet(&mut self) -> Result<Option<Packet>, Trouble> {
+        let mut length = 0;
+        for digits in 0..4 {
+            let Some(byte) = self.0.get(1 + digits) else { return Ok(None) };
+            length |= usize::from(byte & 0x7F) << (7 * digits);
+            if byte & 0x80 == 0 {
+                let start = 2 + digits;
+                if self.0.len() < start + length {
+                    return Ok(None);
+                }
+                let head = self.0[0];
+                let body = self.0[start..start + length].to_vec();
+                self.0.drain(..start + length);
+                return Ok(Some(Packet { head, body }));
+            }
+        }
+        Err(Trouble::Malformed("a packet length of more than four bytes".into()))
+    }
+}
+
+/// A downlink message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its topic.
+    pub topic: String,
+    /// Its packet id, unless its QoS is 0: it wants a PUBACK.
+    pub id: Option<u16>,
+    /// What it carries.
+    pub payload: Vec<u8>,
+}
+
+/// A packet that nobody waits for: a message, or an acknowledgement that was repeated.
+pub fn message(packet: &Packet) -> Result<Option<Message>, Trouble> {
+    match packet.head {
+        0x30..=0x3F => {
+            if packet.head & 0b110 == 0b100 {
+                // It would lose its byte stream over the PUBREL (QUECTHING.md 3.6 #14).
+                return Err(Trouble::Malformed("a QoS 2 message came down".into()));
+            }
+            let short = |at: usize| u16::from_be_bytes([packet.body[at], packet.body[at + 1]]);
+            let length = usize::from(short(0));
+            let topic = String::from_utf8(packet.body[2..2 + length].to_vec()).expect("a topic");
+            let start = 2 + length;
+            let (id, start) = match packet.head & 0b110 {
+                0 => (None, start),
+                _ => (Some(short(start)), start + 2),
+            };
+            Ok(Some(Message { topic, id, payload: packet.body[start..].to_vec() }))
+        }
+        // PINGRESP, and acknowledgements that were repeated.
+        0xD0 | 0x40 | 0x50 | 0x70 => Ok(None),
+        other => Err(Trouble::Malformed(format!("a packet {other:#04x} came"))),
+    }
+}
+
+/// What a CONNACK says: code 0, or the code as an error.
+pub fn connack(packet: &Packet) -> Result<(), Trouble> {
+    match packet.body[..] {
+        [0, 0] => Ok(()),
+        [0, code] => Err(Trouble::Refused(code)),
+        _ => Err(Trouble::Malformed(format!("CONNACK {:02x?}", packet.body))),
+    }
+}
+
 /// A connection.
 pub struct Mqtt {
     stream: TcpStream,
-    input: Vec<u8>,
+    input: Input,
     messages: VecDeque<(String, Vec<u8>)>,
     next_id: u16,
     /// When downlink messages are acknowledged.
@@ -101,6 +176,14 @@ pub fn connect(level: u8, client: &str, user: Option<&str>, password: &str, keep
     packet(0x10, &body)
 }
 
+/// SUBSCRIBE of one filter.
+pub fn subscribe(filter: &str, qos: Qos, id: u16) -> Vec<u8> {
+    let mut body = id.to_be_bytes().to_vec();
+    field(&mut body, filter.as_bytes());
+    body.push(qos as u8);
+    packet(0x82, &body)
+}
+
 /// PUBLISH without DUP; `id` is left out for QoS 0.
 pub fn publish(topic: &str, qos: Qos, id: u16, payload: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
@@ -121,7 +204,7 @@ impl Mqtt {
         stream.set_write_timeout(Some(TIMEOUT)).expect("a write timeout");
         Ok(Self {
             stream,
-            input: Vec::new(),
+            input: Input::default(),
             messages: VecDeque::new(),
             next_id: 0,
             acks: Acks::AtOnce,
@@ -138,7 +221,7 @@ impl Mqtt {
     pub fn next_packet(&mut self, wait: Duration) -> Result<Packet, Trouble> {
         let end = Instant::now() + wait;
         loop {
-            if let Some(packet) = self.buffered()? {
+            if let Some(packet) = self.input.packet()? {
                 return Ok(packet);
             }
             let left = end
@@ -149,7 +232,7 @@ impl Mqtt {
             let mut step = [0; 4096];
             match self.stream.read(&mut step) {
                 Ok(0) => return Err(Trouble::Closed),
-                Ok(count) => self.input.extend(&step[..count]),
+                Ok(count) => self.input.bytes().extend(&step[..count]),
                 // A read with a timeout is not taken up again after a signal.
                 Err(error)
                     if matches!(
@@ -159,25 +242,6 @@ impl Mqtt {
                 Err(error) => return Err(trouble(error)),
             }
         }
-    }
-
-    fn buffered(&mut self) -> Result<Option<Packet>, Trouble> {
-        let mut length = 0;
-        for digits in 0..4 {
-            let Some(byte) = self.input.get(1 + digits) else { return Ok(None) };
-            length |= usize::from(byte & 0x7F) << (7 * digits);
-            if byte & 0x80 == 0 {
-                let start = 2 + digits;
-                if self.input.len() < start + length {
-                    return Ok(None);
-                }
-                let head = self.input[0];
-                let body = self.input[start..start + length].to_vec();
-                self.input.drain(..start + length);
-                return Ok(Some(Packet { head, body }));
-            }
-        }
-        Err(Trouble::Malformed("a packet length of more than four bytes".into()))
     }
 
     /// The next packet with this head; downlink messages on the way are kept.
@@ -195,31 +259,14 @@ impl Mqtt {
 
     /// A packet that nobody waits for.
     fn take(&mut self, packet: Packet) -> Result<(), Trouble> {
-        match packet.head {
-            0x30..=0x3F => {
-                if packet.head & 0b110 == 0b100 {
-                    // It would lose its byte stream over the PUBREL (QUECTHING.md 3.6 #14).
-                    return Err(Trouble::Malformed("a QoS 2 message came down".into()));
-                }
-                let short = |at: usize| u16::from_be_bytes([packet.body[at], packet.body[at + 1]]);
-                let length = usize::from(short(0));
-                let topic = String::from_utf8(packet.body[2..2 + length].to_vec()).expect("a topic");
-                let mut start = 2 + length;
-                if packet.head & 0b110 != 0 {
-                    let id = short(start);
-                    start += 2;
-                    match self.acks {
-                        Acks::AtOnce => self.acknowledge(id)?,
-                        Acks::Held => self.unacknowledged.push(id),
-                    }
-                }
-                self.messages.push_back((topic, packet.body[start..].to_vec()));
-                Ok(())
-            }
-            // PINGRESP, and acknowledgements that were repeated.
-            0xD0 | 0x40 | 0x50 | 0x70 => Ok(()),
-            other => Err(Trouble::Malformed(format!("a packet {other:#04x} came"))),
+        let Some(Message { topic, id, payload }) = message(&packet)? else { return Ok(()) };
+        match (id, self.acks) {
+            (Some(id), Acks::AtOnce) => self.acknowledge(id)?,
+            (Some(id), Acks::Held) => self.unacknowledged.push(id),
+            (None, _) => {}
         }
+        self.messages.push_back((topic, payload));
+        Ok(())
     }
 
     /// PUBACK.
@@ -229,21 +276,13 @@ impl Mqtt {
 
     /// CONNACK with code 0, or the code as an error.
     pub fn expect_connack(&mut self) -> Result<(), Trouble> {
-        let packet = self.expect(0x20, TIMEOUT)?;
-        match packet.body[..] {
-            [0, 0] => Ok(()),
-            [0, code] => Err(Trouble::Refused(code)),
-            _ => Err(Trouble::Malformed(format!("CONNACK {:02x?}", packet.body))),
-        }
+        connack(&self.expect(0x20, TIMEOUT)?)
     }
 
     /// SUBSCRIBE and its SUBACK, which must grant `qos`.
     pub fn subscribe(&mut self, filter: &str, qos: Qos) -> Result<(), Trouble> {
         let id = self.take_id();
-        let mut body = id.to_be_bytes().to_vec();
-        field(&mut body, filter.as_bytes());
-        body.push(qos as u8);
-        self.send(&packet(0x82, &body))?;
+        self.send(&subscribe(filter, qos, id))?;
         let answer = self.expect(0x90, TIMEOUT)?;
         let granted = [&id.to_be_bytes()[..], &[qos as u8]].concat();
         if answer.body != granted {

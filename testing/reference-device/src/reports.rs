@@ -8,6 +8,13 @@ use crate::{FieldDevice, command, credential};
 impl FieldDevice {
     /// Answers a question for status or versions; says whether it was one.
     pub fn answer(&mut self, question: &Frame) -> Result<bool, Trouble> {
+        let Some(bytes) = self.answer_to(question) else { return Ok(false) };
+        self.publish("sys", Qos::Zero, &bytes)?;
+        Ok(true)
+    }
+
+    /// The answer to a question for status or versions.
+    pub fn answer_to(&self, question: &Frame) -> Option<Vec<u8>> {
         let value = |id: u16| match question.command {
             command::STATUS_ASK => self.status_value(id),
             _ => self.info_value(id),
@@ -15,17 +22,15 @@ impl FieldDevice {
         let answer = match question.command {
             command::STATUS_ASK => command::STATUS_ANSWER,
             command::INFO_ASK => command::INFO_ANSWER,
-            _ => return Ok(false),
+            _ => return None,
         };
         let wanted = question.payload.chunks_exact(2).map(|id| u16::from_be_bytes([id[0], id[1]]));
         let items: Vec<_> = wanted.filter_map(|id| value(id).map(|value| (id, value))).collect();
         let frame = Frame { packet: question.packet, command: answer, payload: ttlv::emit(&items) };
-        let bytes = match &self.session_key {
+        Some(match &self.session_key {
             Some(key) => credential::encrypt(key, &frame.emit()),
             None => frame.emit(),
-        };
-        self.publish("sys", Qos::Zero, &bytes)?;
-        Ok(true)
+        })
     }
 
     fn status_value(&self, id: u16) -> Option<Value> {
@@ -63,31 +68,45 @@ impl FieldDevice {
 
     /// The reports that an SDK sends by itself after each connect: status 1..4 and info.
     pub fn report_after_connect(&mut self) -> Result<(), Trouble> {
-        let status: Vec<_> =
-            [1, 2, 3, 4].into_iter().filter_map(|id| Some((id, self.status_value(id)?))).collect();
-        let bytes = self.seal(command::STATUS_REPORT, &ttlv::emit(&status));
+        let bytes = self.status_report(&[1, 2, 3, 4]);
         self.publish("sys", Qos::One, &bytes)?;
         self.report_with(Qos::One)
     }
 
+    /// 0x0034 with these ids.
+    pub fn status_report(&mut self, ids: &[u16]) -> Vec<u8> {
+        let status: Vec<_> = ids.iter().filter_map(|id| Some((*id, self.status_value(*id)?))).collect();
+        self.seal(command::STATUS_REPORT, &ttlv::emit(&status))
+    }
+
     /// The info report alone.
     pub fn report_with(&mut self, qos: Qos) -> Result<(), Trouble> {
+        let bytes = self.info_report();
+        self.publish("sys", qos, &bytes)
+    }
+
+    /// 0x0044.
+    pub fn info_report(&mut self) -> Vec<u8> {
         let info: Vec<_> = [1, 2, 3, 5, 11, 12, 13, 14]
             .into_iter()
             .filter_map(|id| Some((id, self.info_value(id)?)))
             .collect();
-        let bytes = self.seal(command::INFO_REPORT, &ttlv::emit(&info));
-        self.publish("sys", qos, &bytes)
+        self.seal(command::INFO_REPORT, &ttlv::emit(&info))
+    }
+
+    /// Sends 0x0115.
+    pub fn request_plan(&mut self) -> Result<(), Trouble> {
+        let bytes = self.plan_request();
+        self.publish("ota", Qos::Two, &bytes)
     }
 
     /// 0x0115.
-    pub fn request_plan(&mut self) -> Result<(), Trouble> {
+    pub fn plan_request(&mut self) -> Vec<u8> {
         let mut items = vec![(25, text(&self.flash.module_version))];
         if !self.flash.components.is_empty() {
             items.push((26, text(&self.mcu_list())));
         }
-        let bytes = self.seal(command::PLAN_REQUEST, &ttlv::emit(&items));
-        self.publish("ota", Qos::Two, &bytes)
+        self.seal(command::PLAN_REQUEST, &ttlv::emit(&items))
     }
 
     /// The payload of 0x0114 for `state`.

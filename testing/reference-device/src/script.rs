@@ -243,7 +243,8 @@ impl Script {
             [] => {}
             ["sdk", "2.9.0"] => self.sdk = Sdk::V2_9_0,
             ["sdk", "2.10.6"] => self.sdk = Sdk::V2_10_6,
-            ["sdk", ..] => return Err("sdk is 2.9.0 or 2.10.6".into()),
+            ["sdk", "quecota"] => self.sdk = Sdk::Quecota,
+            ["sdk", ..] => return Err("sdk is 2.9.0, 2.10.6 or quecota".into()),
             ["module", version] => self.module = (*version).into(),
             ["component", name, version] => self.components.push(((*name).into(), (*version).into())),
             ["battery", percent] => self.battery = number(percent)?,
@@ -262,7 +263,7 @@ impl Script {
     }
 }
 
-fn number<T: FromStr>(word: &str) -> Result<T, String> {
+pub(crate) fn number<T: FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("{word:?} is no number here"))
 }
 
@@ -274,7 +275,7 @@ fn phase(word: &str) -> Result<Phase, String> {
     })
 }
 
-fn conduct(words: &[&str]) -> Result<Conduct, String> {
+pub(crate) fn conduct(words: &[&str]) -> Result<Conduct, String> {
     let (ending, mut rest) = match words {
         ["upgrade", rest @ ..] => (Ending::Upgrade, rest),
         ["refuse", rest @ ..] => (Ending::Refuse, rest),
@@ -363,7 +364,7 @@ mod tests {
     #[test]
     fn a_wrong_line_is_named_with_what_would_be_right() {
         let said = |text: &str| text.parse::<Script>().unwrap_err().to_string();
-        assert_eq!(said("\nsdk 3"), "line 2: sdk is 2.9.0 or 2.10.6");
+        assert_eq!(said("\nsdk 3"), "line 2: sdk is 2.9.0, 2.10.6 or quecota");
         assert!(said("offer fail 7 at upgrading").contains("fail 6|12 at PHASE"));
         assert!(said("offer die at noon").contains("\"noon\" is no phase; there are: received"));
         assert!(said("offer upgrade slow x").contains("\"x\" is no number"));
