@@ -1,14 +1,14 @@
 //! `cargo xtask bench console`: how soon a page of the console is there, with a plan of a million devices behind it.
 
+use crate::fleet_rows::{self, Database, Stage};
 use crate::process::{Background, Folder, Outcome, cargo, fail, output, root, run as run_command};
-use crate::{machine, setup};
+use crate::{bench_center, machine, setup};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-const MILLION: &str = include_str!("million.sql");
 const PRODUCT: &str = "p1bench";
 const PASSWORD: &str = "correct horse battery staple";
 /// How often a page is fetched once its counts are remembered.
@@ -86,22 +86,11 @@ pub fn run() -> Outcome {
     if wrong.is_empty() { Ok(()) } else { fail(wrong.join("; ")) }
 }
 
+/// A plan with a million devices of one product: a tenth was not offered it yet.
 fn fill(database: &Path) -> Outcome {
-    let mut sqlite = Command::new("sqlite3");
-    let mut child = sqlite
-        .arg("-bail")
-        .arg(database)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("sqlite3: {error}"))?;
-    let sent = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(MILLION.as_bytes()));
-    sent.map_err(|error| format!("sqlite3: {error}"))?;
-    match child.wait() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => fail(format!("sqlite3 ended with {status}")),
-        Err(error) => fail(format!("sqlite3: {error}")),
-    }
+    let rows = fleet_rows::devices(Database::Sqlite, PRODUCT, "STM32", 1_000_000)
+        + &fleet_rows::upgrades(1, "STM32", 1, Stage::Mixed, 900_000);
+    bench_center::fill(database, &rows)
 }
 
 /// How long a page took, each time.

@@ -17,6 +17,7 @@ mod demo_console;
 mod demo_scale;
 mod deny;
 mod firmware;
+mod fleet_rows;
 mod fuzz;
 mod image;
 mod incidents;
@@ -24,6 +25,7 @@ mod machine;
 mod postgres;
 mod process;
 mod setup;
+mod simulate;
 mod size;
 mod stack;
 mod test;
@@ -50,7 +52,9 @@ cargo xtask screenshots all   pictures of every page in both languages, light an
 cargo xtask bench     instructions per byte of a download, beside its digests alone; erases and writes; instructions of
                       single steps on a Cortex-M3 in QEMU (--board: these alone)
 cargo xtask bench console   how soon the console's pages are there, with a plan of a million devices
-cargo xtask bench center   what a center does in a second for two hundred devices at once, into docs/figures.md
+cargo xtask bench center   what a center does on this machine, beside its load and beside nginx, into docs/figures.md: about
+                      twenty minutes. --quick: small sizes; --rows NAME,...: some of it; --profile NAME: where the time goes
+cargo xtask simulate [--devices N] [--seed N]   a center and a simulated fleet of two thousand devices, with a live picture of it
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask deny      licences, sources and known faults of what the programs are built from
 cargo xtask size      flash, RAM and stack of libquecota.a on a Cortex-M4, beside what they are to be; with names of rows
@@ -89,8 +93,9 @@ fn command(words: &[&str]) -> Outcome {
         ["screenshots", "all"] => browser::all_screenshots(),
         ["bench"] => bench::run(),
         ["bench", "--board"] => board_bench::run(),
-        ["bench", "center"] => bench_center::run(),
+        ["bench", "center", words @ ..] => bench_center::run(words),
         ["bench", "console"] => bench_console::run(),
+        ["simulate", words @ ..] => simulate::run(words),
         ["deny"] => deny::check(),
         ["size", words @ ..] => {
             setup::packages(&[setup::DEMO, setup::FIRMWARE, setup::BOARD, setup::LONG])?;

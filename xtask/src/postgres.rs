@@ -71,7 +71,8 @@ fn programs() -> Outcome<PathBuf> {
     newest.ok_or("no PostgreSQL server below /usr/lib/postgresql".to_owned())
 }
 
-fn free_port() -> Outcome<u16> {
+/// A port of the loopback that was free a moment ago.
+pub fn free_port() -> Outcome<u16> {
     let probe = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     probe.map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -102,6 +102,22 @@ impl Background {
         let mut child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
         let lines = child.stdout.take().map(lines_of).ok_or(format!("{name}: no output"))?;
         Ok(Background { child, lines, name })
+    }
+
+    /// The same, and what can be said to its input.
+    pub fn start_and_talk(
+        program: &Path,
+        death: &str,
+        configure: impl FnOnce(&mut Command),
+    ) -> Outcome<(Background, Option<ChildStdin>)> {
+        let mut command = kept_command(&[], program, death);
+        configure(&mut command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let name = name_of(program);
+        let mut child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
+        let lines = child.stdout.take().map(lines_of).ok_or(format!("{name}: no output"))?;
+        let input = child.stdin.take();
+        Ok((Background { child, lines, name }, input))
     }
 
     /// The next line it prints; `None` when it closed its output.

@@ -52,6 +52,14 @@ pub const NODE: &[Package] = &[("nodejs", "runs the browser's tests"), ("npm", "
 pub const BENCH: &[Package] =
     &[("valgrind", "counts instructions"), ("sqlite3", "writes a million devices into a center's database")];
 
+/// What `bench center` needs beside those.
+pub const BENCH_CENTER: &[Package] = &[
+    ("nginx-light", "a peer for downloads"),
+    ("postgresql", "the center's second database"),
+    ("gcc", "compiles the shim that makes a disk slow"),
+    ("libc6-dev", "headers of the C library"),
+];
+
 /// What `size` needs, and the bare-metal part of `test`.
 pub const FIRMWARE: &[Package] = &[
     ("rustc-web", "Rust for bare metal"),
