@@ -45,7 +45,7 @@ pub fn run(words: &[&str]) -> Outcome {
         "--product-secret",
         SECRET,
     ]);
-    command.args(["--devices", devices, "--within", within]).args(more);
+    command.args(["--devices", devices, "--within", within, "--calm", "20"]).args(more);
     let ended = run_command(&mut command);
     println!("\nwhat the center says:");
     print!("{}", center.run(&["plan", "show", &plan])?);

@@ -71,6 +71,9 @@ struct Run {
     /// Ends after so many seconds at the latest
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     within: u64,
+    /// Ends when offers have come and no device has said anything for so many seconds, too
+    #[arg(long, value_name = "SECONDS")]
+    calm: Option<u64>,
     /// Goes on when all devices are done: they may be offered more
     #[arg(long)]
     stay: bool,
@@ -210,11 +213,20 @@ async fn run(options: Run) -> Result<ExitCode, String> {
     let live = std::io::stdout().is_terminal();
     let mut shown = Instant::now();
     let mut whole = false;
+    let calm = options.calm.map(Duration::from_secs);
+    let (mut said, mut heard) = (0, Instant::now());
     while !living.is_finished() && (options.stay || fleet.counts.ended() < fleet.devices) {
         tokio::time::sleep(Duration::from_millis(100)).await;
         if !whole && fleet.counts.online.load(Relaxed) == fleet.devices {
             whole = true;
             println!("all online after {:.1} s", begun.elapsed().as_secs_f64());
+        }
+        let now = fleet.counts.messages.load(Relaxed);
+        if said != now {
+            (said, heard) = (now, Instant::now());
+        }
+        if fleet.counts.offers.load(Relaxed) > 0 && calm.is_some_and(|calm| heard.elapsed() >= calm) {
+            break;
         }
         let pause = Duration::from_secs(if live { 1 } else { 10 });
         if shown.elapsed() >= pause {
@@ -239,7 +251,11 @@ async fn run(options: Run) -> Result<ExitCode, String> {
     if let Some(file) = &options.records {
         std::fs::write(file, table(records)).map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    Ok(if ended == fleet.devices || options.stay { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if ended == fleet.devices || options.stay || calm.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Shows the picture: in a terminal always at the same place.
