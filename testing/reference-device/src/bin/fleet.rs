@@ -15,8 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand};
 use reference_device::fleet::load::{self, From, Message, Orders};
 use reference_device::fleet::{Counts, Fleet, Mix, Progress, Record};
-use tokio::io::AsyncBufReadExt;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 #[derive(Parser)]
@@ -295,10 +294,9 @@ async fn stay(options: Stay) -> Result<ExitCode, String> {
         );
     });
     let hearing = async {
-        let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
+        let mut lines = lines_of_input();
         loop {
-            let line = lines.next_line().await.map_err(|error| format!("input: {error}"))?;
-            match line.as_deref().map(str::trim) {
+            match lines.recv().await.as_deref().map(str::trim) {
                 None => return Ok(()),
                 Some("drop") => orders.send_modify(|orders| orders.drops += 1),
                 Some("offers") => {
@@ -319,6 +317,18 @@ async fn stay(options: Stay) -> Result<ExitCode, String> {
         heard = hearing => heard?,
         () = within => return Err(format!("{} s are over", options.within)),
     }
-    // Whoever reads the standard input waits in a thread of its own.
-    std::process::exit(0)
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The lines of the standard input, read by a thread of its own that ends with the process.
+fn lines_of_input() -> mpsc::UnboundedReceiver<String> {
+    let (to, from) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if to.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    from
 }
