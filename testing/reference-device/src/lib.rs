@@ -5,7 +5,6 @@
 //! [`Script`] that says what the device does at each offer: upgrade, refuse, fail, lie, die, reboot, and how it reports that.
 
 pub mod command;
-pub mod cpu;
 pub mod credential;
 mod device;
 pub mod download;
