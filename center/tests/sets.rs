@@ -13,6 +13,7 @@ use quecota_center::seal::Keyring;
 use quecota_center::store::*;
 use quecota_core::wire::frame::{Command, Frame};
 use quecota_core::wire::message::{OtaStatus, Versions};
+use quecota_core::wire::ttlv::Writer as Ttlv;
 use sqlx::{AnyConnection, Connection, Executor};
 
 use OtaStatus::*;
@@ -70,6 +71,24 @@ async fn a_message_by_itself_takes_few_statements() {
     assert!(took <= 4, "a request under six plans took {took} statements");
     let (_, took) = statements(&center, idle.report("FW1", "OTHER:2")).await;
     assert!(took <= 1, "a report of what is known took {took} statements");
+}
+
+#[tokio::test]
+async fn what_a_device_measures_and_runs_takes_few_statements() {
+    let center = Center::new().await;
+    center.plan(&["SENSOR"], |plan| plan.push = Push::OnRequest).await;
+    let mut device = center.connected().await;
+    device.report("FW1", "STM32:1").await;
+    for battery in [80u8, 79] {
+        let mut out = [0; 64];
+        let length = Ttlv::new(&mut out).number(1, battery).number(5, -90i64).finish().unwrap();
+        let (_, took) = statements(&center, device.send(Command::STATUS_REPORT, &out[..length])).await;
+        assert!(took <= 2, "battery {battery} took {took} statements");
+    }
+    for module in ["FW2", "FW3"] {
+        let (_, took) = statements(&center, device.report(module, "STM32:1")).await;
+        assert!(took <= 3, "version {module} took {took} statements");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A large fleet as SQL, for both databases: rows as the center itself would have written them by and by, written at once.
 //!
 //! The product with its component MCU, its packages and its plans is there already. Used by `cargo xtask bench console`, by
-//! `cargo xtask bench center` and by the test of the queries' plans.
+//! `cargo xtask bench center`.
 
 /// Which database the rows are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,8 @@ UPDATE plans SET state = 'upgrading', activated_at = activated_at - 86400000 WHE
     )
 }
 
-/// Statements that SQLite takes at once, with nothing lost but its durability.
+/// Statements that SQLite takes at once, with nothing lost but its durability; nobody else may have the file open.
+#[allow(dead_code)] // each user of this file has its own
 pub fn at_once(statements: &str) -> String {
     format!(
         "PRAGMA journal_mode = MEMORY;\nPRAGMA synchronous = OFF;\nPRAGMA cache_size = -1000000;\nBEGIN;\n{statements}COMMIT;\n\

@@ -159,7 +159,7 @@ impl Row {
     fn line(&self) -> String {
         let said = match &self.outcome {
             Ok(measured) => measured.figure.clone(),
-            Err(why) => format!("FAILED: {}", why.lines().next().unwrap_or_default()),
+            Err(why) => format!("FAILED: {}", short(why)),
         };
         let verdict = match self.is_met() {
             Some(true) => "met",
@@ -168,6 +168,12 @@ impl Row {
         };
         format!("{}: {said}  [{}] {verdict}", self.name, self.target.words())
     }
+}
+
+/// What went wrong in one line: a command, and what it said.
+fn short(why: &str) -> String {
+    let lines: Vec<&str> = why.lines().take(3).map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join("; ").replace(&root().display().to_string(), "")
 }
 
 /// Measures what `words` name, prints it, and writes docs/figures.md if it was everything.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Bench, Measured, Row, Sized, rustc};
+use super::{Bench, Measured, Row, Sized, rustc, short};
 use crate::machine;
 use crate::process::Outcome;
 
@@ -62,7 +62,7 @@ fn line(row: &Row) -> String {
     let indent = if row.name.starts_with(' ') { "&nbsp;&nbsp;" } else { "" };
     match &row.outcome {
         Err(why) => {
-            let why = why.lines().next().unwrap_or_default().replace('|', "\\|");
+            let why = short(why).replace('|', "\\|");
             format!("| {indent}{name} | could not be measured: {why} | {target} | | | | | | |\n")
         }
         Ok(measured) => {

@@ -422,6 +422,8 @@ impl Device {
 
     async fn apply(&mut self, about: &Subject, conduct: &Conduct) -> Result<(), Interrupt> {
         self.enter(Phase::Upgrading, about, conduct, None).await?;
+        // What came while it was busy is not looked at. A connection that is broken is found so by the next message.
+        while let Ok(Some(_)) = self.frame(Instant::now()).await {}
         let (version, end) = match &conduct.ending {
             Ending::Lie(version) => (version.as_str(), Some((11, Progress::Failed))),
             Ending::Wrong(version) => (version.as_str(), Some((12, Progress::Failed))),
