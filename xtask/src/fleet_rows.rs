@@ -1,7 +1,7 @@
 //! A large fleet as SQL, for both databases: rows as the center itself would have written them by and by, written at once.
 //!
 //! The product with its component MCU, its packages and its plans is there already. Used by `cargo xtask bench console`, by
-//! `cargo xtask bench center`.
+//! `cargo xtask bench center` and by the test of the queries' plans.
 
 /// Which database the rows are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
