@@ -198,6 +198,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "center/src/api",
         &[
+            "center/src/planted.rs",
             "center/src/webhooks",
             "center/src/access",
             "center/src/peer.rs",
