@@ -116,7 +116,8 @@ impl Fetcher {
     }
 
     fn run(&self, mut download: Download, range: Range, generation: &Generation, hop: &Hop) {
-        let ended = self.get(&mut download, generation, hop);
+        let mut asked = String::new();
+        let ended = self.get(&mut download, &mut asked, generation, hop);
         // Its socket closes here and not with the next fetch.
         hop.lock().unwrap_or_else(PoisonError::into_inner).take();
         let end = match ended {
@@ -125,7 +126,7 @@ impl Fetcher {
             // The agent itself closed the socket.
             Err(_) if !generation.valid() => return,
             Err(e) => {
-                self.log.line(Level::Warn, &failure(&download, range, &e));
+                self.log.line(Level::Warn, &failure(&asked, range, &e));
                 FetchEnd::Failed
             }
         };
@@ -133,14 +134,17 @@ impl Fetcher {
         let _ = self.sink.deliver(generation, TransportEvent::FetchEnd(end));
     }
 
+    /// `asked` is whom the last request went to, for the log.
     fn get(
         &self,
         download: &mut Download,
+        asked: &mut String,
         generation: &Generation,
         hop: &Hop,
     ) -> Result<Outcome, FetchError> {
         let mut request = [0; REQUEST];
         loop {
+            *asked = redacted(download.url_text()).to_string();
             let url = download.url()?;
             let socket = self.connect(&url)?;
             {
@@ -233,9 +237,9 @@ impl Fetcher {
 }
 
 /// The log line of a fetch that failed.
-fn failure(download: &Download, range: Range, error: &FetchError) -> String {
+fn failure(asked: &str, range: Range, error: &FetchError) -> String {
     let Range { start, length } = range;
-    format!("fetch of {length} bytes from {start} of {}: {error}", redacted(download.url_text()))
+    format!("fetch of {length} bytes from {start} of {asked}: {error}")
 }
 
 /// How long a socket may wait for its peer.
@@ -565,11 +569,12 @@ mod tests {
     fn a_log_line_has_the_host_and_the_path_and_no_secret() {
         let url = "http://user:secret@host:8080/f/1.bin?token=secret";
         let mut download = Download::new(url, 10, 5).unwrap();
+        let asked = redacted(download.url_text()).to_string();
         let range = Range { start: 10, length: 5 };
         let to_nothing = b"HTTP/1.1 302 Found\r\nLocation: ftp://user:secret@b/y?secret\r\n\r\n";
         let error = FetchError::from(download.read(to_nothing).unwrap_err());
         assert_eq!(
-            failure(&download, range, &error),
+            failure(&asked, range, &error),
             "fetch of 5 bytes from 10 of http://host:8080/f/1.bin: the redirect is to nothing that can be fetched"
         );
     }

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 mod access;
-#[cfg(test)]
-mod complete;
 mod devices;
 mod fleet;
 pub mod forms;
@@ -56,6 +54,8 @@ pub fn chinese(english: &'static str) -> &'static str {
     found.unwrap_or(english)
 }
 
+#[cfg(test)]
+mod complete;
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
