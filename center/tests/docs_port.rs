@@ -141,8 +141,7 @@ fn the_commands_of_the_first_step_build_and_upgrade_the_port_on_the_desk() {
         ),
     );
     let blocks = blocks("docs/port.md", "sh");
-    let [build, run, size] = blocks.as_slice() else { panic!("{blocks:?}") };
-    assert_eq!(size, "cargo xtask size");
+    let [build, run] = blocks.as_slice() else { panic!("{blocks:?}") };
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let run = run.replace("127.0.0.1:1883", &center.mqtt.to_string());
     let mut shell = Command::new("timeout");
