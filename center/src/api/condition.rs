@@ -15,6 +15,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::Api;
 use super::audited::look_into;
 use super::error::ApiError;
+use crate::rules::plan::PlanState;
 use crate::store::Writer;
 
 /// Held from the look at a thing to the end of its change: by one task of one center.
@@ -72,7 +73,15 @@ impl Tag {
             return None;
         }
         let names = FIGURES.iter().find(|(of, _)| *of == route).map_or(&[][..], |(_, names)| names);
-        let figures: Map<_, _> = names.iter().filter_map(|name| fields.remove_entry(*name)).collect();
+        let mut figures: Map<_, _> = names.iter().filter_map(|name| fields.remove_entry(*name)).collect();
+        // The first offer of a plan changes its state, and nobody has edited it.
+        if route == "/plans/{plan}"
+            && let Some(state) = fields.get_mut("state")
+            && *state == PlanState::Upgrading.as_str()
+        {
+            figures.insert("state".to_owned(), state.take());
+            *state = PlanState::Activated.as_str().into();
+        }
         let digest = |text: String| hex::encode(&Sha256::digest(text)[..12]);
         let figures =
             if figures.is_empty() { String::new() } else { digest(Value::from(figures).to_string()) };
