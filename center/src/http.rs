@@ -1,7 +1,7 @@
 //! The HTTP/1.1 endpoint: serves a router the way the devices' parsers need it.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -19,12 +19,14 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::connections::Connections;
+use crate::packages::download::Downloads;
 use crate::peer::{Peer, Proxies};
 use crate::proxy_protocol::Balancers;
 use crate::tls::Tls;
@@ -55,6 +57,8 @@ pub struct Port {
     pub balancers: Balancers,
     /// The connections of all HTTP ports.
     pub connections: Connections,
+    /// Answers requests for files before hyper sees them, in the clear.
+    pub downloads: Downloads,
 }
 
 /// Serves `router` on `listener` at `port` until `stop`, then lets running answers end within three seconds.
@@ -85,7 +89,7 @@ pub async fn serve(listener: TcpListener, port: Port, router: Router, stop: Canc
         if let Err(error) = prepare(&stream) {
             debug!(%error, "connection without its options");
         }
-        let (port, router, builder) = (port.clone(), router.clone(), builder.clone());
+        let (port, router, builder, stop) = (port.clone(), router.clone(), builder.clone(), stop.clone());
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             let address = match port.balancers.client(&mut stream, address).await {
@@ -104,7 +108,21 @@ pub async fn serve(listener: TcpListener, port: Port, router: Router, stop: Canc
             let peer = Peer { address, secure: port.tls.is_some() };
             let service = asked_by(peer, port.proxies, router);
             let ended = match port.tls {
-                None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
+                None => {
+                    // The watcher counts this connection from here on.
+                    let files = port.downloads.answer_files(&mut stream, HEAD_DEADLINE, HEAD_MAX, &stop);
+                    let read = match files.await {
+                        Ok(Some(read)) => read,
+                        Ok(None) => return,
+                        Err(error) => {
+                            debug!(%address, %error, "connection ended");
+                            return;
+                        }
+                    };
+                    let (rest, out) = stream.into_split();
+                    let stream = tokio::io::join(Cursor::new(read).chain(rest), out);
+                    watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+                }
                 Some(tls) => match tls.accept(stream).await {
                     Ok(stream) => {
                         watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await

@@ -85,6 +85,7 @@ impl Scheduler {
     pub async fn run(self, shutdown: CancellationToken) {
         let work = async {
             tokio::join!(
+                self.end_earlier_sessions(&shutdown),
                 self.tick(&shutdown),
                 self.write_business(&shutdown),
                 self.prune_log(&shutdown),
@@ -220,6 +221,20 @@ impl Scheduler {
                     tracing::debug!(%error, "unknown centers are noted later");
                 }
             }
+        }
+    }
+
+    /// Ends what earlier runs left behind.
+    async fn end_earlier_sessions(&self, shutdown: &CancellationToken) {
+        let ended = async {
+            while let Err(error) = self.engine.end_earlier_sessions().await {
+                warn!(%error, "connections of before the start are ended later");
+                sleep(LISTEN_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = ended => {}
         }
     }
 

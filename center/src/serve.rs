@@ -30,6 +30,7 @@ use crate::http::{self, Port};
 use crate::log::{self, LogWriter};
 use crate::packages::download::{Downloads, NoRedirect, check_redirects};
 use crate::packages::object_store::{ObjectError, Objects};
+use crate::packages::progress::ProgressQueue;
 use crate::packages::signature::{PublicUrl, Signer, UrlKeys};
 use crate::peer::{Network, Proxies};
 use crate::proxy_protocol::Balancers;
@@ -479,6 +480,7 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         objects: objects.clone(),
         keys: url_keys,
         store: store.clone(),
+        progress: ProgressQueue::new(store.clone()),
         metrics,
         presigned: options.presigned,
     };
@@ -524,7 +526,7 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let router = api
         .router()
         .merge(console.router())
-        .merge(downloads.router())
+        .merge(downloads.clone().router())
         .layer(middleware::from_fn(http::hear_out));
 
     let leaving = engine.clone();
@@ -536,7 +538,8 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let stop_http = CancellationToken::new();
     for (listener, tls) in http.0 {
         let (proxies, balancers) = (proxies.clone(), balancers.clone());
-        let port = Port { tls, proxies, balancers, connections: connections.clone() };
+        let (connections, downloads) = (connections.clone(), downloads.clone());
+        let port = Port { tls, proxies, balancers, connections, downloads };
         parts.spawn(http::serve(listener, port, router.clone(), stop_http.clone()));
     }
     if let Some(tls) = tls {
@@ -571,6 +574,7 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     stop.cancel();
     let ended = async {
         while parts.join_next().await.is_some() {}
+        downloads.progress.flush().await;
         if let Err(error) = leaving.leave().await {
             warn!(%error, "connections are still noted in the database; the next start, or another center, ends them");
         }

@@ -139,6 +139,7 @@ async fn a_start_touches_only_its_own_connections() {
     bench.silence("b", Millis::seconds(11)).await;
     let again = bench.beside(&a, "b").await;
     again.engine.start().await.unwrap();
+    again.engine.end_earlier_sessions().await.unwrap();
     assert_eq!(holder(&a, first.device).await, Some(bench.id("a")));
     assert_eq!(holder(&a, second.device).await, None);
     assert_eq!(

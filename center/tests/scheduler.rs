@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use conversation::*;
 use quecota_center::clock::Millis;
-use quecota_center::engine::{Downlink, SessionId};
+use quecota_center::engine::{Downlink, Engine, SessionId};
 use quecota_center::rules::plan::{PlanState, Push, Supersede};
 use quecota_center::rules::*;
 use quecota_center::scheduler::{Delivery, DeviceLink, Scheduler};
@@ -160,8 +160,11 @@ async fn a_start_clears_the_connection_of_a_device_that_cannot_be_used() {
     let device = bench.center.connected().await;
     let device = device.device;
     bench.damage_device(device).await;
-    bench.center.engine.start().await.unwrap();
-    let mut store = bench.center.engine.store().read().await.unwrap();
+    let (store, clock) = (bench.center.engine.store().clone(), bench.center.clock.clone());
+    let again = Engine::new(store.clone(), clock, Arc::new(Urls));
+    again.start().await.unwrap();
+    again.end_earlier_sessions().await.unwrap();
+    let mut store = store.read().await.unwrap();
     assert_eq!(
         store.count_devices(&pk(), quecota_center::rules::progress::Presence::Online).await.unwrap(),
         0

@@ -2,12 +2,14 @@
 
 mod conversation;
 
+use std::sync::Arc;
+
 use conversation::*;
 use futures_util::future::join_all;
 use quecota_center::devices::codec;
-use quecota_center::engine::Packet;
+use quecota_center::engine::{Engine, Packet};
 use quecota_center::rules::plan::Push;
-use quecota_center::rules::progress::ComponentState;
+use quecota_center::rules::progress::{ComponentState, Presence};
 use quecota_center::rules::*;
 use quecota_center::seal::Keyring;
 use quecota_center::store::*;
@@ -261,4 +263,42 @@ async fn a_plan_that_is_suspended_is_offered_to_nobody_from_then_on() {
     assert_eq!(second.request("STM32:1").await, []);
     center.engine.resume(plan).await.unwrap();
     assert_offers(&second.request("STM32:1").await, &["STM32"]);
+}
+
+#[tokio::test]
+async fn a_start_touches_no_row_of_a_connection_and_they_end_in_sets() {
+    const DEVICES: usize = 300;
+    let start = async |count: usize| {
+        let center = Center::new().await;
+        center.plan(&["STM32"], |plan| plan.push = Push::OnRequest).await;
+        // Some of them are in the middle of an upgrade.
+        let ids: Vec<_> = downloading(&center, count / 10).await.iter().map(|device| device.device).collect();
+        for number in ids.len()..count {
+            center.test_device(&format!("d{number}")).await;
+        }
+        let again = Center {
+            engine: Engine::new(center.engine.store().clone(), center.clock.clone(), Arc::new(Urls)),
+            clock: center.clock.clone(),
+        };
+        let ((), took) = statements(&again, async { again.engine.start().await.unwrap() }).await;
+        (again, took)
+    };
+    let (empty, few) = start(0).await;
+    let (center, took) = start(DEVICES).await;
+    assert_eq!(took, few, "statements of a start with {DEVICES} connections left behind");
+    assert_eq!(online(&center).await, 300, "their rows are as they were");
+    let ((), none) = statements(&empty, async { empty.engine.end_earlier_sessions().await.unwrap() }).await;
+
+    // Who comes back meanwhile is no second device with the same key, and is not sent away.
+    let back = center.test_device("d1").await;
+    let row = center.engine.store().read().await.unwrap().device_by_id(back.device).await.unwrap();
+    assert_eq!(row.takeovers.times, 0);
+    let ((), took) = statements(&center, async { center.engine.end_earlier_sessions().await.unwrap() }).await;
+    assert!(took <= none + 30, "{took} statements for {DEVICES} connections");
+    assert_eq!(online(&center).await, 1);
+}
+
+async fn online(center: &Center) -> i64 {
+    let mut store = center.engine.store().read().await.unwrap();
+    store.count_devices(&pk(), Presence::Online).await.unwrap()
 }

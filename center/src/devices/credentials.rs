@@ -3,6 +3,8 @@
 //! CONNACK 2 to 5 make a vendor device erase its secret, so they are for what is proven. Trouble of the moment and what we
 //! know nothing of close the connection without a word.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quecota_core::wire::credential::{Password, PasswordError, Session, VerifyError};
@@ -15,7 +17,7 @@ use crate::clock::Millis;
 use crate::engine::new_secret;
 use crate::rules::webhook::WebhookEvent;
 use crate::rules::{Admission, DeviceKey, DeviceSecret, NameError, ProductKey, ProductSecret, takeover};
-use crate::store::{Device, DeviceId, NewLogEntry, Product, Store, StoreError};
+use crate::store::{AddedLine, Device, DeviceId, NewLogEntry, Product, Reader, Store, StoreError};
 
 /// What every client id begins with (QUECTHING.md 4.1).
 const CLIENT_ID_START: &str = "qd";
@@ -100,6 +102,12 @@ pub(super) enum AdmissionError {
     TooManyNew(ProductKey),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("{0}")]
+    OfSet(Arc<StoreError>),
+    #[error("not decided within {0:?}")]
+    Late(Duration),
+    #[error("the decision broke off; it is a fault of the program, please report it")]
+    Interrupted,
 }
 
 impl AdmissionError {
@@ -122,31 +130,83 @@ impl AdmissionError {
             | AdmissionError::ForeignClientId(_)
             | AdmissionError::UnusableSecret(..)
             | AdmissionError::TooManyNew(_)
-            | AdmissionError::Store(_) => None,
+            | AdmissionError::Store(_)
+            | AdmissionError::OfSet(_)
+            | AdmissionError::Late(_)
+            | AdmissionError::Interrupted => None,
         }
     }
 }
 
-/// Decides about a CONNECT. The user name is of no meaning.
+/// What the password and the rows say.
+enum Decision {
+    Admitted(Admitted),
+    /// A device without a secret, which has proved its product.
+    Enter(Bootstrapped),
+}
+
+struct Bootstrapped {
+    product: Product,
+    key: DeviceKey,
+    client_id: String,
+    session: Session,
+    new_product_secret: Option<ProductSecret>,
+}
+
+/// Decides about these CONNECTs together: one read for all, and one transaction for those that bootstrap. The user name is of
+/// no meaning.
 ///
 /// # Errors
-/// [`AdmissionError`], which knows the answer to give.
+/// The store's: nothing is decided about any of them.
 pub(super) async fn admit(
     store: &Store,
     new_devices: &NewDevices,
+    connects: &[Connect],
+    now: Millis,
+) -> Result<Vec<Result<Admitted, AdmissionError>>, StoreError> {
+    let mut reader = store.read().await?;
+    let clients: Vec<&str> = connects.iter().map(|connect| &*connect.client_id).collect();
+    let known = reader.devices_by_client_id(&clients).await?;
+    let mut products = HashMap::new();
+    let mut decided = Vec::with_capacity(connects.len());
+    for connect in connects {
+        decided.push(match decide(&mut reader, &mut products, &known, connect, now).await {
+            Err(AdmissionError::Store(error)) if error.is_temporary() => return Err(error),
+            decision => decision,
+        });
+    }
+    drop(reader);
+    for decision in &mut decided {
+        if let Ok(Decision::Enter(Bootstrapped { product, client_id, .. })) = &*decision
+            && product.admission == Admission::Anyone
+            && !known.contains_key(client_id)
+            && !new_devices.take(store, &product.key, now).await?
+        {
+            *decision = Err(AdmissionError::TooManyNew(product.key.clone()));
+        }
+    }
+    enter(store, decided, now).await
+}
+
+async fn decide(
+    reader: &mut Reader,
+    products: &mut HashMap<ProductKey, Product>,
+    known: &HashMap<String, Device>,
     connect: &Connect,
     now: Millis,
-) -> Result<Admitted, AdmissionError> {
+) -> Result<Decision, AdmissionError> {
     let password = connect.password.as_deref().ok_or(AdmissionError::NoPassword)?;
     let password = std::str::from_utf8(password).map_err(|_| AdmissionError::NotText)?;
     match Password::parse(password)? {
         Password::Bootstrap(bootstrap) => {
-            let product = product(store, bootstrap.product_key).await?;
-            let secret = store.read().await?.product_secret(&product)?;
-            let (key, new_secret) = match bootstrap.open(secret.as_str()) {
+            let unknown = || AdmissionError::UnknownProduct(bootstrap.product_key.to_owned());
+            let key = ProductKey::new(bootstrap.product_key).map_err(|_| unknown())?;
+            let product = product(reader, products, &key).await?.ok_or_else(unknown)?;
+            let secret = reader.product_secret(&product)?;
+            let (key, new_product_secret) = match bootstrap.open(secret.as_str()) {
                 Ok(key) => (DeviceKey::new(key.as_str())?, None),
                 Err(VerifyError::Sealed | VerifyError::Signature) => {
-                    let replaced = store.read().await?.replaced_secrets(&product.key).await?;
+                    let replaced = reader.replaced_secrets(&product.key).await?;
                     let mut taken = replaced.iter().filter(|replaced| now < replaced.bootstrap_until);
                     let key = taken
                         .find_map(|replaced| bootstrap.open(replaced.secret.as_str()).ok())
@@ -157,82 +217,140 @@ pub(super) async fn admit(
                     return Err(AdmissionError::UnusableSecret(product.key, error));
                 }
             };
-            let (device, secret) = enter(store, new_devices, &product, key, &connect.client_id, now).await?;
-            Admitted::new(device, secret, AuthMethod::Bootstrap, bootstrap.session, new_secret, now)
+            let client_id = crate::rules::names::client_id(&product.key, &key);
+            if *connect.client_id != client_id {
+                return Err(AdmissionError::ForeignClientId(key.to_string()));
+            }
+            let session = bootstrap.session;
+            Ok(Decision::Enter(Bootstrapped { product, key, client_id, session, new_product_secret }))
         }
         Password::Login(login) => {
-            let mut reader = store.read().await?;
-            let Some(device) = reader.find_device_by_client_id(&connect.client_id).await? else {
+            let Some(device) = known.get(&*connect.client_id) else {
                 return Err(unknown_device(&reader.products().await?, &connect.client_id));
             };
-            let product = reader.product(&device.product).await?;
-            let (ps, ds) = (reader.product_secret(&product)?, reader.device_secret(&device)?);
+            let product = product(reader, products, &device.product).await?;
+            let product = product.ok_or_else(|| StoreError::missing("product", &device.product))?;
+            let (ps, ds) = (reader.product_secret(&product)?, reader.device_secret(device)?);
             let mut new_secret = None;
             if login.verify(ps.as_str(), ds.as_str()).is_err() {
                 // Its own secret proves it, whichever of the product's it has.
                 let replaced = reader.replaced_secrets(&device.product).await?;
                 if !replaced.iter().any(|old| login.verify(old.secret.as_str(), ds.as_str()).is_ok()) {
-                    return Err(AdmissionError::WrongDeviceSecret(device.key));
+                    return Err(AdmissionError::WrongDeviceSecret(device.key.clone()));
                 }
                 new_secret = Some(ps);
             }
-            Admitted::new(device, ds, AuthMethod::Login, login.session, new_secret, now)
+            let (device, session) = (device.clone(), login.session);
+            Admitted::new(device, ds, AuthMethod::Login, session, new_secret, now).map(Decision::Admitted)
         }
     }
 }
 
-async fn product(store: &Store, key: &str) -> Result<Product, AdmissionError> {
-    let unknown = || AdmissionError::UnknownProduct(key.to_owned());
-    let key = ProductKey::new(key).map_err(|_| unknown())?;
-    store.read().await?.find_product(&key).await?.ok_or_else(unknown)
+fn entering(decision: &Result<Decision, AdmissionError>) -> Option<&Bootstrapped> {
+    match decision {
+        Ok(Decision::Enter(bootstrapped)) => Some(bootstrapped),
+        _ => None,
+    }
 }
 
-/// The device of a bootstrap, made if it is new. It gets the same secret each time.
+/// The product, read once for the set.
+async fn product(
+    reader: &mut Reader,
+    products: &mut HashMap<ProductKey, Product>,
+    key: &ProductKey,
+) -> Result<Option<Product>, StoreError> {
+    if let Some(product) = products.get(key) {
+        return Ok(Some(product.clone()));
+    }
+    let product = reader.find_product(key).await?;
+    products.extend(product.clone().map(|product| (key.clone(), product)));
+    Ok(product)
+}
+
+/// Makes the devices of bootstraps that are new. One that is there gets the same secret each time.
 async fn enter(
     store: &Store,
-    new_devices: &NewDevices,
-    product: &Product,
-    key: DeviceKey,
-    client_id: &str,
+    decided: Vec<Result<Decision, AdmissionError>>,
     now: Millis,
-) -> Result<(Device, DeviceSecret), AdmissionError> {
-    if client_id != crate::rules::names::client_id(&product.key, &key) {
-        return Err(AdmissionError::ForeignClientId(key.to_string()));
-    }
-    let is_known = store.read().await?.find_device(&product.key, &key).await?.is_some();
-    if !is_known
-        && product.admission == Admission::Anyone
-        && !new_devices.take(store, &product.key, now).await?
-    {
-        return Err(AdmissionError::TooManyNew(product.key.clone()));
+) -> Result<Vec<Result<Admitted, AdmissionError>>, StoreError> {
+    let clients: Vec<&str> =
+        decided.iter().filter_map(entering).map(|bootstrapped| bootstrapped.client_id.as_str()).collect();
+    if clients.is_empty() {
+        return Ok(decided.into_iter().map(|decision| admitted(decision, &HashMap::new(), now)).collect());
     }
     let mut writer = store.write().await?;
-    let known = writer.find_device(&product.key, &key).await?;
-    let again = known.is_some();
-    if known.is_some_and(|known| known.forbidden.is_some()) {
-        return Err(AdmissionError::Forbidden(product.key.clone(), key));
+    let mut devices = writer.devices_by_client_id(&clients).await?;
+    let mut new: BTreeMap<&ProductKey, BTreeMap<&DeviceKey, &str>> = BTreeMap::new();
+    for Bootstrapped { product, key, client_id, .. } in decided.iter().filter_map(entering) {
+        if product.admission == Admission::Anyone && !devices.contains_key(client_id) {
+            new.entry(&product.key).or_default().insert(key, client_id);
+        }
     }
-    if !again && product.admission == Admission::KnownOnly {
-        return Err(AdmissionError::NotEntered(product.key.clone(), key));
+    for (product, new) in &new {
+        let secret = || new_secret().map_err(|error| StoreError::Unusable(error.to_string()));
+        let new: Vec<_> =
+            new.keys().map(|key| Ok(((*key).clone(), secret()?))).collect::<Result<_, StoreError>>()?;
+        writer.import_devices(product, &new, now).await?;
     }
-    let device = writer.enter_device(&product.key, &key, &new_secret()?, now).await?;
-    let kind = if again { "bootstrap_again" } else { "bootstrap" };
-    let entry = NewLogEntry {
-        device: device.id,
+    let line = |device| NewLogEntry {
+        device,
         upgrade: None,
         component: None,
-        kind,
+        kind: "bootstrap_again",
         value: serde_json::Value::Null,
     };
-    writer.log(entry, now).await?;
-    if !again {
-        let data = serde_json::json!({ "product": product.key, "device": device.key });
-        writer.announce(WebhookEvent::DeviceCreated, product.key.as_str(), &data, now).await?;
+    for client in clients.iter().filter_map(|client| devices.get(*client)) {
+        if client.forbidden.is_none() {
+            writer.log(line(client.id), now).await?;
+        }
     }
-    // The one that it has: a device that bootstraps again gets its old secret.
-    let secret = writer.device_secret(&device)?;
+    if !new.is_empty() {
+        devices = writer.devices_by_client_id(&clients).await?;
+        let has_webhooks = writer.has_webhooks().await?;
+        let mut lines = Vec::new();
+        for (product, new) in &new {
+            for (key, client) in new {
+                let Some(device) = devices.get(*client) else { continue };
+                let entry = NewLogEntry { kind: "bootstrap", ..line(device.id) };
+                lines.push(AddedLine {
+                    value: entry.value.to_string(),
+                    entry,
+                    at: now,
+                    last_at: now,
+                    times: 1,
+                });
+                if has_webhooks {
+                    let data = serde_json::json!({ "product": product, "device": key });
+                    writer.announce(WebhookEvent::DeviceCreated, product.as_str(), &data, now).await?;
+                }
+            }
+        }
+        writer.add_lines(&lines).await?;
+    }
+    let mut secrets = HashMap::new();
+    for (client, device) in devices {
+        let secret = writer.device_secret(&device)?;
+        secrets.insert(client, (device, secret));
+    }
     writer.commit().await?;
-    Ok((device, secret))
+    Ok(decided.into_iter().map(|decision| admitted(decision, &secrets, now)).collect())
+}
+
+/// What came of a decision, given the devices that have bootstrapped.
+fn admitted(
+    decision: Result<Decision, AdmissionError>,
+    devices: &HashMap<String, (Device, DeviceSecret)>,
+    now: Millis,
+) -> Result<Admitted, AdmissionError> {
+    match decision? {
+        Decision::Admitted(admitted) => Ok(admitted),
+        Decision::Enter(Bootstrapped { product, key, client_id, session, new_product_secret }) => {
+            let Some((device, secret)) = devices.get(&client_id).cloned() else {
+                return Err(AdmissionError::NotEntered(product.key, key));
+            };
+            Admitted::new(device, secret, AuthMethod::Bootstrap, session, new_product_secret, now)
+        }
+    }
 }
 
 /// Why a login of a device that is in no product's list is refused.
@@ -286,14 +404,18 @@ mod tests {
         Nonce::of([7; Nonce::LEN])
     }
 
+    async fn admit_one(store: &Store, connect: Connect) -> Result<Admitted, AdmissionError> {
+        admit(store, &any(), &[connect], NOW).await?.pop().unwrap()
+    }
+
     async fn bootstrapped(store: &Store, pk: &str, ps: &str) -> Result<Admitted, AdmissionError> {
         let password = bootstrap(pk, ps, DK, nonce(), Session::Plain).unwrap();
-        admit(store, &any(), &connect(CLIENT, &password), NOW).await
+        admit_one(store, connect(CLIENT, &password)).await
     }
 
     async fn logged_in(store: &Store, client: &str, ds: &str) -> Result<Admitted, AdmissionError> {
         let password = login(PS, ds, nonce(), Session::Encrypted).unwrap();
-        admit(store, &any(), &connect(client, &password), NOW).await
+        admit_one(store, connect(client, &password)).await
     }
 
     fn code(outcome: Result<Admitted, AdmissionError>) -> Option<u8> {
@@ -328,15 +450,11 @@ mod tests {
         assert_eq!(code(logged_in(&store, "qdp2999", wrong).await), None, "unknown product");
         assert_eq!(code(bootstrapped(&store, "p2", PS).await), None, "unknown product");
         for password in ["", "secret", "9;0000;a;b"] {
-            assert_eq!(
-                code(admit(&store, &any(), &connect(CLIENT, password), NOW).await),
-                None,
-                "{password}"
-            );
+            assert_eq!(code(admit_one(&store, connect(CLIENT, password)).await), None, "{password}");
         }
         let foreign = bootstrap(PK, PS, "999", nonce(), Session::Plain).unwrap();
-        assert_eq!(code(admit(&store, &any(), &connect(CLIENT, &foreign), NOW).await), None);
-        assert_eq!(code(admit(&store, &any(), &Connect::default(), NOW).await), None, "no password");
+        assert_eq!(code(admit_one(&store, connect(CLIENT, &foreign)).await), None);
+        assert_eq!(code(admit_one(&store, Connect::default()).await), None, "no password");
     }
 
     #[tokio::test]
@@ -357,5 +475,37 @@ mod tests {
         store.close().await;
         assert_eq!(code(bootstrapped(&store, PK, PS).await), None);
         assert_eq!(code(logged_in(&store, CLIENT, secret.as_str()).await), None);
+    }
+
+    #[tokio::test]
+    async fn a_set_is_decided_by_few_statements_and_each_of_it_for_itself() {
+        let store = store(Admission::Anyone).await;
+        let key = |number: usize| format!("86{number:013}");
+        let mut connects: Vec<_> = (0..200)
+            .map(|number| {
+                let password = bootstrap(PK, PS, &key(number), nonce(), Session::Plain).unwrap();
+                connect(&format!("qd{PK}{}", key(number)), &password)
+            })
+            .collect();
+        connects.insert(100, connect(CLIENT, "no password of ours"));
+        connects.insert(101, connects[7].clone());
+        let before = store.statements();
+        let places = NewDevices::limited(20_000);
+        let decided = admit(&store, &places, &connects, NOW).await.unwrap();
+        let took = store.statements() - before;
+        assert!(took <= 10, "{took} statements");
+        for (number, decided) in decided.iter().enumerate() {
+            assert_eq!(decided.is_ok(), number != 100, "{number}: {decided:?}");
+        }
+        let secret = |at: usize| decided[at].as_ref().unwrap().secret.clone();
+        assert_eq!(secret(7), secret(101));
+        let login = |number: usize| {
+            let password = login(PS, secret(number).as_str(), nonce(), Session::Plain).unwrap();
+            connect(&format!("qd{PK}{}", key(number)), &password)
+        };
+        let logins: Vec<_> = (0..100).map(login).collect();
+        let before = store.statements();
+        assert!(admit(&store, &any(), &logins, NOW).await.unwrap().iter().all(Result::is_ok));
+        assert_eq!(store.statements() - before, 2, "the devices and their product");
     }
 }

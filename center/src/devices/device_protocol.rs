@@ -75,6 +75,11 @@ impl<'a> DeviceProtocol<'a> {
         }
     }
 
+    /// The device's client id.
+    pub fn client(&self) -> &str {
+        &self.admitted.client_id
+    }
+
     /// The engine's id of the connection, if the device came online.
     pub fn into_session(self) -> Option<SessionId> {
         self.session

@@ -5,6 +5,7 @@
 //! connected device. State of a connection lives as long as the connection; what must last is in the store before it is
 //! acknowledged.
 
+mod admissions;
 mod business_data;
 pub mod codec;
 mod credentials;
@@ -22,6 +23,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use futures_util::future::join_all;
 use rmqtt_codec::v3::ConnectAckReason;
 use socket2::{SockRef, TcpKeepalive};
@@ -38,6 +40,7 @@ use crate::scheduler::{Delivery, DeviceLink};
 use crate::store::DeviceId;
 use crate::tls::Tls;
 
+use admissions::Admissions;
 use credentials::{AdmissionError, Admitted};
 use device_protocol::DeviceProtocol;
 use handshake::Handshake;
@@ -54,8 +57,8 @@ pub use timing::Timing;
 const CONNECTIONS: u32 = 100_000;
 /// Connections of one address that have not sent their CONNECT yet. Devices behind one address are many, and quick.
 const WAITING: usize = 1_000;
-/// CONNECTs that are decided about at the same time: more would only wait for a connection to the database.
-const ADMISSIONS: usize = 16;
+/// Bytes that a device may send before its CONNECT is answered.
+const EARLY: usize = 4096;
 /// Silence after which the system asks whether the peer is still there: a device may set no keep-alive of its own.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// How often the engine is told again of ended connections.
@@ -74,12 +77,10 @@ pub struct MqttEndpoint {
     connections: Arc<Semaphore>,
     /// Connections before their CONNECT.
     waiting: Connections,
-    /// Places for decisions about a CONNECT; who waits for one gets it in the order of coming.
-    admissions: Semaphore,
+    admissions: Admissions,
     balancers: Balancers,
     /// The sessions end spread over this time when the center stops.
     drain: Duration,
-    new_devices: NewDevices,
     /// Ended connections that the engine could not be told of, because the store was unreachable.
     unreported: Mutex<Vec<(DeviceId, SessionId)>>,
 }
@@ -94,27 +95,27 @@ impl MqttEndpoint {
     /// stops: the devices connect elsewhere, and not all at once.
     /// A product takes `new_devices` for the first time in one minute.
     pub fn behind(engine: Engine, balancers: Balancers, drain: Duration, new_devices: u32) -> Arc<Self> {
-        let new_devices = NewDevices::limited(new_devices);
-        Arc::new(Self { balancers, drain, new_devices, ..Self::unshared(engine, Timing::default()) })
+        Arc::new(Self { balancers, drain, ..Self::unshared(engine, Timing::default(), new_devices) })
     }
 
     /// As [`MqttEndpoint::new`], with other times.
     pub fn with_timing(engine: Engine, timing: Timing) -> Arc<Self> {
-        Arc::new(Self::unshared(engine, timing))
+        Arc::new(Self::unshared(engine, timing, NEW_DEVICES))
     }
 
-    fn unshared(engine: Engine, timing: Timing) -> Self {
+    fn unshared(engine: Engine, timing: Timing, new_devices: u32) -> Self {
+        let (store, clock) = (engine.store().clone(), engine.clock().clone());
+        let new_devices = NewDevices::limited(new_devices);
         Self {
+            admissions: Admissions::new(store, clock, new_devices, timing.admission),
             engine,
             timing,
             registry: Registry::default(),
             log_limiter: LogLimiter::new(Instant::now()),
             connections: Arc::new(Semaphore::new(CONNECTIONS as usize)),
             waiting: Connections::limited(CONNECTIONS as usize, WAITING),
-            admissions: Semaphore::new(ADMISSIONS),
             balancers: Balancers::default(),
             drain: Duration::ZERO,
-            new_devices: NewDevices::limited(NEW_DEVICES),
             unreported: Mutex::default(),
         }
     }
@@ -235,80 +236,12 @@ impl MqttEndpoint {
         place: Place,
         shutdown: &CancellationToken,
     ) {
-        let handshake = tokio::select! {
-            () = shutdown.cancelled() => return,
-            handshake = Box::pin(handshake::accept(&mut stream, self.timing.connect)) => handshake,
-        };
-        drop(place);
-        let handshake = match handshake {
-            Ok(handshake) => handshake,
-            Err(reason) => {
-                self.log_limited(|left_out| tracing::info!(%peer, left_out, "not a device: {reason}"));
-                return;
-            }
-        };
-        let now = self.engine.clock().now();
         // Boxed: its state is freed before the session, which lasts.
-        let admission =
-            Box::pin(credentials::admit(self.engine.store(), &self.new_devices, &handshake.connect, now));
-        // Many come at once after an outage: each waits for its turn, and the time for the decision begins with that.
-        let turn = tokio::select! {
-            () = shutdown.cancelled() => return,
-            turn = Box::pin(self.admissions.acquire()) => turn,
-        };
-        let admitted = timeout(self.timing.admission, admission).await;
-        drop(turn);
-        match admitted {
-            Ok(Ok(admitted)) => {
-                if let Some(pause) = admitted.pause {
-                    tokio::select! {
-                        () = shutdown.cancelled() => return,
-                        () = sleep(pause) => {}
-                    }
-                }
-                self.run_session(stream, peer, handshake, admitted, shutdown).await;
-            }
-            Ok(Err(reason)) => {
-                Box::pin(self.refuse(stream, peer, &handshake.connect.client_id, &reason)).await
-            }
-            Err(_) => {
-                let client = &*handshake.connect.client_id;
-                self.log_limited(|left_out| {
-                    tracing::warn!(client, %peer, left_out, "closed: not decided within {:?}", self.timing.admission);
-                });
-            }
-        }
-    }
-
-    async fn refuse(
-        &self,
-        mut stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-        peer: SocketAddr,
-        client: &str,
-        reason: &AdmissionError,
-    ) {
-        self.engine.metrics().connect(if reason.answer().is_some() { "refused" } else { "closed" });
-        let answer = reason.answer();
-        let code = answer.map(u8::from);
-        self.log_limited(
-            |left_out| tracing::warn!(client, %peer, connack = code, left_out, "not admitted: {reason}"),
-        );
-        if let Some(code) = answer {
-            // The device may be gone already.
-            let _ = handshake::refuse(&mut stream, code, self.timing.write).await;
-        }
-    }
-
-    /// The session of an admitted device.
-    async fn run_session<S: AsyncRead + AsyncWrite + Unpin + Send>(
-        &self,
-        stream: S,
-        peer: SocketAddr,
-        handshake: Handshake,
-        admitted: Admitted,
-        shutdown: &CancellationToken,
-    ) {
-        let Handshake { connect, codec, rest } = handshake;
+        let admitted = Box::pin(self.admit(&mut stream, peer, place, shutdown)).await;
+        let Some((Handshake { connect, codec, rest }, admitted)) = admitted else { return };
+        let keep_alive = connect.keep_alive;
+        // It holds on to the bytes that it was read from.
+        drop(connect);
         let topics = match Topics::of(&admitted.client_id) {
             Ok(topics) => topics,
             Err(error) => {
@@ -322,33 +255,20 @@ impl MqttEndpoint {
             credentials::AuthMethod::Login => "login",
         });
         let _connected = metrics.connection();
-        let device = admitted.device;
-        let client = admitted.client_id.clone();
+        let (client, device) = (&admitted.client_id, admitted.device);
         tracing::info!(client, %peer, entrance = ?admitted.auth_method, session = ?admitted.session, "device connected");
 
-        let connection = Arc::new(Connection::new(device, &client));
+        let connection = Arc::new(Connection::new(device, client));
         let took_over = self.registry.add(&connection);
         if shutdown.is_cancelled() {
             // Added after `close_all`, perhaps.
             connection.send_queue.close(CloseReason::ShuttingDown);
         }
-        let mut protocol = DeviceProtocol::new(
-            &self.engine,
-            &self.log_limiter,
-            Arc::clone(&connection),
-            admitted,
-            peer.ip(),
-            took_over,
-        );
-        let mut session = Session::new(
-            stream,
-            codec,
-            rest,
-            &connection.send_queue,
-            &self.timing,
-            topics,
-            connect.keep_alive,
-        );
+        let (limiter, way_down) = (&self.log_limiter, Arc::clone(&connection));
+        let mut protocol =
+            DeviceProtocol::new(&self.engine, limiter, way_down, admitted, peer.ip(), took_over);
+        let mut session =
+            Session::new(stream, codec, rest, &connection.send_queue, &self.timing, topics, keep_alive);
         let end = match session.send_first(handshake::connack(ConnectAckReason::ConnectionAccepted)).await {
             Ok(()) => session.run(&mut protocol).await,
             Err(end) => end,
@@ -356,10 +276,74 @@ impl MqttEndpoint {
         // The socket closes first: a device must not wait for the store.
         drop(session);
         self.registry.remove(&connection);
-        tracing::info!(client, %peer, "device disconnected: {end}");
+        tracing::info!(client = protocol.client(), %peer, "device disconnected: {end}");
         // A center that stops ends all of them in the store at once.
         if let Some(session) = protocol.into_session().filter(|_| !shutdown.is_cancelled()) {
             Box::pin(self.report_offline(device, session)).await;
+        }
+    }
+
+    /// From the first byte to the decision; none: the connection is over.
+    async fn admit<S: AsyncRead + AsyncWrite + Unpin + Send>(
+        &self,
+        stream: &mut S,
+        peer: SocketAddr,
+        place: Place,
+        shutdown: &CancellationToken,
+    ) -> Option<(Handshake, Admitted)> {
+        let handshake = tokio::select! {
+            () = shutdown.cancelled() => return None,
+            handshake = handshake::accept(stream, self.timing.connect) => handshake,
+        };
+        drop(place);
+        let mut handshake = match handshake {
+            Ok(handshake) => handshake,
+            Err(reason) => {
+                self.log_limited(|left_out| tracing::info!(%peer, left_out, "not a device: {reason}"));
+                return None;
+            }
+        };
+        let admitted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return None,
+            admitted = self.admissions.decide(handshake.connect.clone()) => admitted,
+            () = hung_up(stream, &mut handshake.rest) => {
+                tracing::debug!(client = &*handshake.connect.client_id, %peer, "gone before it was decided about");
+                return None;
+            }
+        };
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(reason) => {
+                self.refuse(stream, peer, &handshake.connect.client_id, &reason).await;
+                return None;
+            }
+        };
+        if let Some(pause) = admitted.pause {
+            tokio::select! {
+                () = shutdown.cancelled() => return None,
+                () = sleep(pause) => {}
+            }
+        }
+        Some((handshake, admitted))
+    }
+
+    async fn refuse(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin + Send),
+        peer: SocketAddr,
+        client: &str,
+        reason: &AdmissionError,
+    ) {
+        self.engine.metrics().connect(if reason.answer().is_some() { "refused" } else { "closed" });
+        let answer = reason.answer();
+        let code = answer.map(u8::from);
+        self.log_limited(
+            |left_out| tracing::warn!(client, %peer, connack = code, left_out, "not admitted: {reason}"),
+        );
+        if let Some(code) = answer {
+            // The device may be gone already.
+            let _ = handshake::refuse(stream, code, self.timing.write).await;
         }
     }
 
@@ -388,9 +372,11 @@ impl MqttEndpoint {
             let unreported =
                 std::mem::take(&mut *self.unreported.lock().unwrap_or_else(PoisonError::into_inner));
             let reported = async {
-                for (device, session) in unreported {
-                    self.report_offline(device, session).await;
-                }
+                // At once: each set of the engine takes as many as it can.
+                join_all(
+                    unreported.into_iter().map(|(device, session)| self.report_offline(device, session)),
+                )
+                .await;
             };
             tokio::select! {
                 // The next start takes every connection of this run as ended.
@@ -406,6 +392,17 @@ impl MqttEndpoint {
             write(left_out);
         }
     }
+}
+
+/// Returns when the peer has closed its side; what it sends meanwhile goes to `input`, up to a limit.
+async fn hung_up(stream: &mut (impl AsyncRead + Unpin), input: &mut BytesMut) {
+    while input.len() < EARLY {
+        match session::read_step(stream, input).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+    std::future::pending().await
 }
 
 /// Frames are small and each waits for an answer: they must not wait for each other. A peer that is gone for good is found
@@ -460,7 +457,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_idle_session_takes_less_than_four_kilobytes() {
+    async fn the_task_of_an_idle_session_is_small() {
         let store = Store::in_memory().await.unwrap();
         let endpoint = MqttEndpoint::new(Engine::new(store, Clock::system(), Arc::new(NoUrls)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -472,6 +469,6 @@ mod tests {
             endpoint.waiting.enter(peer.ip()).unwrap(),
             &shutdown,
         ));
-        assert!(bytes < 4096, "{bytes} bytes");
+        assert!(bytes < 2304, "{bytes} bytes");
     }
 }

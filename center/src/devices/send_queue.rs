@@ -72,9 +72,9 @@ impl SendQueue {
     pub fn pop(&self) -> Option<Publication> {
         let mut queue = self.queue();
         let message = queue.pop_front();
-        // An idle session gives the memory of a burst back.
-        if queue.is_empty() && queue.capacity() > 8 {
-            queue.shrink_to_fit();
+        // An idle session holds no memory for messages.
+        if queue.is_empty() {
+            *queue = VecDeque::new();
         }
         message
     }

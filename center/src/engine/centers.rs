@@ -15,7 +15,7 @@ use super::tick::Item;
 use super::{Engine, EngineError, Result, SessionId};
 use crate::clock::{Jump, Millis};
 use crate::planted::Bug;
-use crate::store::{CenterRow, DeviceId, Holder, Reader};
+use crate::store::{CenterRow, DeviceId, Holder, Reader, Sessions};
 
 /// A center that said nothing for so long has stopped, or cannot reach the database.
 pub const SILENCE: Millis = Millis::seconds(10);
@@ -25,8 +25,8 @@ const UNKNOWN_SILENCE: Millis = Millis::hours(1);
 const HEARD: Duration = Duration::from_millis(1_500);
 /// Time for devices to come back after all centers were away.
 const RESTART_GRACE: Millis = Millis::minutes(5);
-/// Connections of devices without an open upgrade that are ended in one statement: some 100 ms.
-const IDLE_SESSIONS: i64 = 5_000;
+/// Connections of devices without an open upgrade that are ended in one statement: devices that come back meanwhile wait for it.
+const IDLE_SESSIONS: i64 = 1_000;
 /// Connections of devices with an open upgrade that are looked up at a time.
 const SESSIONS: i64 = 500;
 
@@ -141,8 +141,11 @@ impl Engine {
         &self.wake
     }
 
-    /// The process starts: connections that an earlier run of it left behind are gone. Call it once, before devices come.
-    /// Leases that ran out while nobody worked get some minutes more: the devices could not tell.
+    /// The process starts. Call it once, before devices come. Leases that ran out while nobody worked get some minutes more:
+    /// the devices could not tell.
+    ///
+    /// Connections that an earlier run left behind keep their rows: they do not carry the name of this run, and end when
+    /// something happens to their device, or by [`Engine::end_earlier_sessions`].
     ///
     /// # Errors
     /// [`EngineError::CenterIdInUse`] if another process is alive under the same center id.
@@ -155,8 +158,24 @@ impl Engine {
         } else {
             store.extend_leases_of(&self.owner, until).await?;
         }
-        store.commit().await?;
-        self.end_sessions(self.store.held_by(&self.owner)).await
+        store.commit().await
+    }
+
+    /// Ends the connections that earlier runs left behind, set by set, while this one works.
+    pub async fn end_earlier_sessions(&self) -> Result<()> {
+        self.end_sessions(self.store.held_by(&self.owner), Sessions::NotOf(&self.run)).await
+    }
+
+    /// A new connection's name: the center, its run, and a number.
+    pub(super) fn new_session(&self) -> SessionId {
+        SessionId(format!("{}/{}/{:016x}", self.owner, self.run, rand::random::<u64>()))
+    }
+
+    /// Whether a connection is of an earlier run of this center.
+    pub(super) fn is_earlier(&self, session: &str) -> bool {
+        let mut parts = session.split('/');
+        let owner = parts.next();
+        (owner == Some(&*self.owner) || !self.is_shared()) && parts.next() != Some(&*self.run)
     }
 
     /// Time did not pass as it should: leases of devices that could not be heard get some minutes more, as after a restart,
@@ -201,7 +220,7 @@ impl Engine {
 
     /// The process stops, after its last connection: its devices are offline, and the other centers know that it is gone.
     pub async fn leave(&self) -> Result<()> {
-        self.end_sessions(Holder::Center(&self.owner)).await?;
+        self.end_sessions(Holder::Center(&self.owner), Sessions::All).await?;
         if self.is_shared() {
             let mut store = self.begin().await?;
             store.remove_center(&self.owner, Some(&self.run)).await?;
@@ -258,7 +277,7 @@ impl Engine {
                 center = id,
                 "silent for {silent} s: its devices are offline until they come back elsewhere"
             );
-            self.end_sessions(Holder::Center(&center.id)).await?;
+            self.end_sessions(Holder::Center(&center.id), Sessions::All).await?;
             store.remove_center(&center.id, None).await?;
             store.commit().await?;
             self.metrics.center_lost();
@@ -277,11 +296,11 @@ impl Engine {
         Ok(())
     }
 
-    /// The connections of `holder` are gone.
-    async fn end_sessions(&self, holder: Holder<'_>) -> Result<()> {
+    /// These connections of `holder` are gone.
+    async fn end_sessions(&self, holder: Holder<'_>, which: Sessions<'_>) -> Result<()> {
         loop {
             let mut store = self.begin().await?;
-            let cleared = store.clear_sessions(holder, self.clock.now(), IDLE_SESSIONS).await?;
+            let cleared = store.clear_sessions(holder, which, self.clock.now(), IDLE_SESSIONS).await?;
             store.commit().await?;
             if cleared == 0 {
                 break;
@@ -289,7 +308,7 @@ impl Engine {
         }
         // Leases follow the connection of the others.
         loop {
-            let sessions = self.store.read().await?.sessions_of(holder, SESSIONS).await?;
+            let sessions = self.store.read().await?.sessions_of(holder, which, SESSIONS).await?;
             if sessions.is_empty() {
                 return Ok(());
             }

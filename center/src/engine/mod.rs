@@ -252,7 +252,7 @@ impl Engine {
         took_over: TookOver,
     ) -> Result<Connected> {
         let peer = peer.map(|peer| peer.to_string());
-        let session = SessionId(format!("{}/{:016x}", self.owner, rand::random::<u64>()));
+        let session = self.new_session();
         let event = Event::Online { session: session.clone(), peer, took_over };
         let done = self.happens(device, event).await?;
         Ok(Connected { session, messages: done.messages })

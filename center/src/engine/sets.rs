@@ -266,6 +266,9 @@ impl Engine {
 
 impl DeviceTransaction<'_> {
     async fn happen(&mut self, event: Event) -> Result<()> {
+        if let Some(session) = self.device.session.clone().filter(|session| self.engine.is_earlier(session)) {
+            self.go_offline(&SessionId(session)).await?;
+        }
         match event {
             Event::Online { session, peer, took_over } => self.come_online(session, peer, took_over).await,
             Event::Offline(session) => self.go_offline(&session).await,

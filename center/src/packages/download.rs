@@ -3,6 +3,7 @@
 //! Status 200 or 206, an exact `Content-Length`, never chunked, a redirect only where the device follows one; the bytes stream
 //! from the object store.
 
+use std::ops::Range;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -12,25 +13,21 @@ use axum::extract::{Path, State};
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, LOCATION, RANGE,
 };
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::{Stream, StreamExt};
-use tokio::runtime::Handle;
-use tokio::time::sleep;
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
 use super::object_store::{ObjectError, Objects};
+use super::progress::{Progress, ProgressQueue};
 use super::range::{self, Wanted};
 use super::signature::{PublicUrl, Token, UrlKeys};
 use crate::metrics::Metrics;
-use crate::rules::ComponentNo;
 use crate::rules::component_fsm::is_quecota;
-use crate::store::{PackageFile, Store, StoreError, UpgradeId};
+use crate::rules::{ComponentNo, DeviceId};
+use crate::store::{PackageFile, PlanId, Store, StoreError, UpgradeId};
 
-/// How often it is tried to keep the progress of a download, and the pause between two tries: some minutes in all.
-const PROGRESS_ATTEMPTS: u32 = 60;
-const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 /// How long a URL of the object store is good: for one request, of 100 MB over a slow line.
 const PRESIGNED: Duration = Duration::from_secs(60 * 60);
 
@@ -77,8 +74,10 @@ pub struct Downloads {
     pub objects: Objects,
     /// The keys that URLs are signed with.
     pub keys: UrlKeys,
-    /// Says whether an upgrade is over, and remembers how far its device is.
+    /// Says whether an upgrade is over.
     pub store: Store,
+    /// Remembers how far its device is.
+    pub progress: ProgressQueue,
     /// Counts what is sent.
     pub metrics: Metrics,
     /// Whether devices with quecota are sent to the object store by a redirect. Vendor devices never are: they follow none.
@@ -92,7 +91,7 @@ impl Downloads {
     }
 
     /// The file that a token stands for, unless its upgrade is over or its user has cancelled it.
-    async fn find(&self, token: Token) -> Result<Option<(Content, Progress, Way)>, StoreError> {
+    pub(super) async fn find(&self, token: Token) -> Result<Option<Found>, StoreError> {
         let mut queries = self.store.read().await?;
         let upgrade = match queries.upgrade(token.upgrade).await {
             Err(StoreError::NotFound { .. }) => return Ok(None),
@@ -108,15 +107,6 @@ impl Downloads {
         let files = package.content.files;
         let before = files.iter().take(token.file_index).map(|file| file.size).sum();
         let Some(file) = files.get(token.file_index) else { return Ok(None) };
-        let content = Content { sha256: file.digests.sha256, size: file.size };
-        let progress = Progress {
-            store: self.store.clone(),
-            metrics: self.metrics.clone(),
-            upgrade: upgrade.id,
-            component: part.component,
-            reached: before,
-            moved: Moved::No,
-        };
         let way = if self.presigned
             && queries.device_by_id(upgrade.device).await?.sdk_version.as_deref().is_some_and(is_quecota)
         {
@@ -124,7 +114,22 @@ impl Downloads {
         } else {
             Way::Center
         };
-        Ok(Some((content, progress, way)))
+        Ok(Some(Found {
+            content: Content { sha256: file.digests.sha256, size: file.size },
+            way,
+            upgrade: upgrade.id,
+            device: upgrade.device,
+            plan: upgrade.plan,
+            component: part.component,
+            before,
+        }))
+    }
+
+    /// Counts an answer that begins at `first`.
+    pub(super) fn progress(&self, found: &Found, first: u64) -> Progress {
+        let (queue, metrics) = (self.progress.clone(), self.metrics.clone());
+        let reached = found.before.saturating_add(first);
+        Progress::new(queue, metrics, found.upgrade, found.component.clone(), reached)
     }
 
     /// Sends a device to the object store.
@@ -167,9 +172,13 @@ async fn download(
         Err(_) => Ok(None),
     };
     let response = match found {
-        Ok(Some((content, progress, Way::Store))) => downloads.redirect(content, progress, &headers).await,
-        Ok(Some((content, progress, Way::Center))) => {
-            answer(&downloads.objects, content, Some(progress), &method, &headers).await
+        Ok(Some(found)) if found.way == Way::Store => {
+            let progress = downloads.progress(&found, 0);
+            downloads.redirect(found.content, progress, &headers).await
+        }
+        Ok(Some(found)) => {
+            let progress = |first| downloads.progress(&found, first);
+            answer(&downloads.objects, found.content, Some(progress), &method, &headers).await
         }
         Ok(None) => refuse(StatusCode::NOT_FOUND, "the upgrade that this URL was made for is over"),
         Err(error) => {
@@ -184,89 +193,47 @@ async fn download(
 /// Answers an operator's download of a package's file, by ranges too.
 pub async fn send(objects: &Objects, file: &PackageFile, method: &Method, headers: &HeaderMap) -> Response {
     let content = Content { sha256: file.digests.sha256, size: file.size };
-    answer(objects, content, None, method, headers).await
+    answer(objects, content, None::<fn(u64) -> Progress>, method, headers).await
 }
 
-/// How far a device is in the files of its component's package, told to the store when the answer ends, whole or not.
+/// What a token stands for.
 #[derive(Debug)]
-struct Progress {
-    store: Store,
-    metrics: Metrics,
+pub(super) struct Found {
+    pub(super) content: Content,
+    pub(super) way: Way,
     upgrade: UpgradeId,
+    pub(super) device: DeviceId,
+    pub(super) plan: Option<PlanId>,
     component: ComponentNo,
-    /// Bytes of the package up to here, files before this one included.
-    reached: u64,
-    moved: Moved,
+    /// Bytes of the package before this file.
+    before: u64,
 }
 
 /// Who answers a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// This center.
     Center,
     /// The object store itself.
     Store,
 }
 
-/// Whether the device is known to have come further.
-#[derive(Debug, PartialEq, Eq)]
-enum Moved {
-    No,
-    Yes,
-}
-
-impl Progress {
-    fn count(&mut self, bytes: &Bytes) {
-        self.metrics.downloaded(bytes.len() as u64);
-        self.advance(bytes.len() as u64);
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        self.reached = self.reached.saturating_add(bytes);
-        self.moved = Moved::Yes;
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        let (Moved::Yes, Ok(runtime)) = (&self.moved, Handle::try_current()) else { return };
-        let (store, upgrade, component, reached) =
-            (self.store.clone(), self.upgrade, self.component.clone(), self.reached);
-        runtime.spawn(async move {
-            // Without it a failure may count that need not, and lists are wrong: it waits for its turn.
-            for _ in 0..PROGRESS_ATTEMPTS {
-                let raised = async {
-                    let mut store = store.write().await?;
-                    store.raise_fetched(upgrade, &component, reached).await?;
-                    store.commit().await
-                };
-                match raised.await {
-                    Err(error) if error.is_temporary() => {
-                        debug!(%error, upgrade = upgrade.0, "the progress of a download is kept later");
-                        sleep(PROGRESS_PAUSE).await;
-                    }
-                    Err(error) => {
-                        error!(%error, upgrade = upgrade.0, "the progress of a download cannot be kept");
-                        return;
-                    }
-                    Ok(()) => return,
-                }
-            }
-            warn!(
-                upgrade = upgrade.0,
-                "the progress of a download was not kept: the database was away for too long"
-            );
-        });
-    }
-}
-
 /// A content that may be downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Content {
+pub(super) struct Content {
     /// Its name in the object store.
-    sha256: [u8; 32],
+    pub(super) sha256: [u8; 32],
     /// Bytes.
-    size: u64,
+    pub(super) size: u64,
+}
+
+/// What is answered to a GET or HEAD.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// The bytes of the content that follow a GET's head, or a text.
+    pub(super) bytes: Result<Range<u64>, String>,
 }
 
 impl Content {
@@ -282,35 +249,58 @@ fn wanted(content: Content, headers: &HeaderMap) -> Wanted {
 }
 
 /// Answers GET and HEAD for one content.
+pub(super) fn reply(content: Content, method: &Method, headers: &HeaderMap) -> Reply {
+    // A range has a meaning for GET only (RFC 9110 14.2).
+    let wanted = if method == Method::GET { wanted(content, headers) } else { Wanted::Whole };
+    let size = content.size;
+    let (status, bytes, part) = match wanted {
+        Wanted::Whole => (StatusCode::OK, 0..size, None),
+        Wanted::Part { first, last } => {
+            (StatusCode::PARTIAL_CONTENT, first..last + 1, Some(format!("bytes {first}-{last}/{size}")))
+        }
+        Wanted::Outside => {
+            let reason = format!("this file has {size} bytes; the range asked for is outside\n");
+            let fields = [
+                (CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+                (ACCEPT_RANGES, "bytes".to_owned()),
+                (CONTENT_RANGE, format!("bytes */{size}")),
+            ];
+            let status = StatusCode::RANGE_NOT_SATISFIABLE;
+            return Reply { status, headers: fields_of(fields), bytes: Err(reason) };
+        }
+    };
+    let mut headers = fields_of([
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (CONTENT_LENGTH, (bytes.end - bytes.start).to_string()),
+        (ACCEPT_RANGES, "bytes".to_owned()),
+        (ETAG, content.tag()),
+    ]);
+    headers.extend(fields_of(part.map(|part| (CONTENT_RANGE, part))));
+    Reply { status, headers, bytes: Ok(bytes) }
+}
+
+/// Digits, letters and quotes are what a header may hold, so none is left out.
+fn fields_of(fields: impl IntoIterator<Item = (HeaderName, String)>) -> HeaderMap {
+    let value = |(name, value)| Some((name, HeaderValue::try_from(value).ok()?));
+    fields.into_iter().filter_map(value).collect()
+}
+
+/// The same, over hyper.
 async fn answer(
     objects: &Objects,
     content: Content,
-    progress: Option<Progress>,
+    progress: Option<impl FnOnce(u64) -> Progress>,
     method: &Method,
     headers: &HeaderMap,
 ) -> Response {
-    // A range has a meaning for GET only (RFC 9110 14.2).
-    let wanted = if method == Method::GET { wanted(content, headers) } else { Wanted::Whole };
-    let (status, first, end) = match wanted {
-        Wanted::Whole => (StatusCode::OK, 0, content.size),
-        Wanted::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last + 1),
-        Wanted::Outside => {
-            let head =
-                [(CONTENT_RANGE, format!("bytes */{}", content.size)), (ACCEPT_RANGES, "bytes".to_owned())];
-            let reason = format!("this file has {} bytes; the range asked for is outside\n", content.size);
-            return (StatusCode::RANGE_NOT_SATISFIABLE, head, reason).into_response();
-        }
-    };
-    let body = if method == Method::HEAD {
-        Body::empty()
-    } else {
-        match objects.read(&content.sha256, first..end).await {
-            Ok(bytes) => match progress {
-                Some(mut progress) => {
-                    progress.reached = progress.reached.saturating_add(first);
-                    Body::from_stream(counted(bytes, progress))
-                }
-                None => Body::from_stream(bytes),
+    let Reply { status, headers, bytes } = reply(content, method, headers);
+    let body = match bytes {
+        Err(text) => Body::from(text),
+        Ok(_) if method == Method::HEAD => Body::empty(),
+        Ok(bytes) => match objects.read(&content.sha256, bytes.clone()).await {
+            Ok(stream) => match progress {
+                Some(progress) => Body::from_stream(counted(stream, progress(bytes.start))),
+                None => Body::from_stream(stream),
             },
             Err(error @ ObjectError::Missing(_)) => {
                 warn!(%error, "a download of a file that a package has");
@@ -320,25 +310,9 @@ async fn answer(
                 error!(%error, "a download failed");
                 return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the center could not read the file");
             }
-        }
+        },
     };
-    let mut response = (
-        status,
-        [
-            (CONTENT_TYPE, "application/octet-stream".to_owned()),
-            (CONTENT_LENGTH, (end - first).to_string()),
-            (ACCEPT_RANGES, "bytes".to_owned()),
-            (ETAG, content.tag()),
-        ],
-        body,
-    )
-        .into_response();
-    if status == StatusCode::PARTIAL_CONTENT
-        && let Ok(range) = format!("bytes {first}-{}/{}", end - 1, content.size).parse()
-    {
-        response.headers_mut().insert(CONTENT_RANGE, range);
-    }
-    response
+    (status, headers, body).into_response()
 }
 
 /// The bytes, with the device's progress counted along.
@@ -347,7 +321,7 @@ fn counted<E: std::fmt::Display>(
     mut progress: Progress,
 ) -> impl Stream<Item = Result<Bytes, E>> + Send {
     bytes.inspect(move |part| match part {
-        Ok(part) => progress.count(part),
+        Ok(part) => progress.count(part.len() as u64),
         // After the head, a failure can only be told by ending the connection short of Content-Length.
         Err(error) => error!(%error, upgrade = progress.upgrade.0, "a download broke off"),
     })
@@ -382,15 +356,8 @@ mod tests {
     ) -> (Response, Vec<u8>) {
         let headers =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let progress = Progress {
-            store: Store::in_memory().await.unwrap(),
-            metrics: Metrics::default(),
-            upgrade: UpgradeId(1),
-            component: ComponentNo::new("STM32").unwrap(),
-            reached: 0,
-            moved: Moved::No,
-        };
-        let (parts, body) = answer(objects, content, Some(progress), &method, &headers).await.into_parts();
+        let progress = None::<fn(u64) -> Progress>;
+        let (parts, body) = answer(objects, content, progress, &method, &headers).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         (Response::from_parts(parts, Body::empty()), body)
     }

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::path::Path as FolderPath;
+use std::path::{Path as FolderPath, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -255,14 +255,19 @@ impl Objects {
         }
     }
 
+    /// The file of a content, where contents are files.
+    pub(super) fn file_of(&self, sha256: &[u8; 32]) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(place_of(sha256).as_ref()))
+    }
+
     /// Streams the bytes of `range` of a content, a few at a time.
     pub async fn read(
         &self,
         sha256: &[u8; 32],
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes, object_store::Error>>, ObjectError> {
-        if let Some(folder) = &self.folder {
-            return read_file(folder, sha256, range).await;
+        if let Some(file) = self.file_of(sha256) {
+            return read_file(&file, sha256, range).await;
         }
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         match self.backend.get_opts(&place_of(sha256), options).await {
@@ -273,16 +278,15 @@ impl Objects {
     }
 }
 
-/// Streams the bytes of `range` of a content in a folder: by large reads, for each is a visit to another thread.
+/// Streams the bytes of `range` of a content in a file: by large reads, for each is a visit to another thread.
 async fn read_file(
-    folder: &FolderPath,
+    file: &FolderPath,
     sha256: &[u8; 32],
     range: Range<u64>,
 ) -> Result<BoxStream<'static, Result<Bytes, object_store::Error>>, ObjectError> {
     let failed =
         |error: io::Error| object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) };
-    let file = folder.join(place_of(sha256).as_ref());
-    let mut file = match tokio::fs::File::open(&file).await {
+    let mut file = match tokio::fs::File::open(file).await {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(ObjectError::Missing(hex::encode(sha256)));

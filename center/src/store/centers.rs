@@ -25,14 +25,17 @@ pub struct CenterRow {
 }
 
 // A test shows that each has its index.
-pub(super) const SESSIONS_OF: &str = "SELECT id, session FROM devices WHERE center = $1 LIMIT $2";
-pub(super) const ALL_SESSIONS: &str = "SELECT id, session FROM devices WHERE center > '' LIMIT $1";
+pub(super) const SESSIONS_OF: &str =
+    "SELECT id, session FROM devices WHERE center = $1 AND session NOT LIKE $2 LIMIT $3";
+pub(super) const ALL_SESSIONS: &str =
+    "SELECT id, session FROM devices WHERE center > '' AND session NOT LIKE $1 LIMIT $2";
 // The outer condition counts for a device that connected elsewhere meanwhile.
 pub(super) const CLEAR_SESSIONS_OF: &str = "UPDATE devices SET session = NULL, online = 0, offline_since = $1 \
-             WHERE center = $3 AND id IN (SELECT id FROM devices WHERE center = $3 AND NOT EXISTS \
+             WHERE center = $4 AND session NOT LIKE $3 AND id IN (SELECT id FROM devices WHERE center = $4 \
+             AND session NOT LIKE $3 AND NOT EXISTS \
              (SELECT 1 FROM upgrades WHERE device_id = devices.id AND ended_at IS NULL) LIMIT $2)";
 pub(super) const CLEAR_ALL_SESSIONS: &str = "UPDATE devices SET session = NULL, online = 0, offline_since = $1 \
-             WHERE id IN (SELECT id FROM devices WHERE center > '' AND NOT EXISTS \
+             WHERE id IN (SELECT id FROM devices WHERE center > '' AND session NOT LIKE $3 AND NOT EXISTS \
              (SELECT 1 FROM upgrades WHERE device_id = devices.id AND ended_at IS NULL) LIMIT $2)";
 pub(super) const TAKEN_OVER: &str = "DELETE FROM taken_over WHERE center = $1 RETURNING device_id, session";
 /// Each center that holds a connection, one look at the index for each.
@@ -47,6 +50,25 @@ pub enum Holder<'a> {
     Center(&'a str),
     /// Those of every center: a file is one center's, whatever its id was before.
     Any,
+}
+
+/// Which of them are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions<'a> {
+    /// All.
+    All,
+    /// Those that do not carry the name of this run: they were left behind by earlier ones.
+    NotOf(&'a str),
+}
+
+impl Sessions<'_> {
+    /// What the others are like.
+    fn excluded(self) -> String {
+        match self {
+            Sessions::All => String::new(),
+            Sessions::NotOf(run) => format!("%/{run}/%"),
+        }
+    }
 }
 
 impl Store {
@@ -89,11 +111,17 @@ impl Reader {
     }
 
     /// Connections that stand in the name of `holder`, at most `limit`.
-    pub async fn sessions_of(&mut self, holder: Holder<'_>, limit: i64) -> Result<Vec<(DeviceId, String)>> {
+    pub async fn sessions_of(
+        &mut self,
+        holder: Holder<'_>,
+        sessions: Sessions<'_>,
+        limit: i64,
+    ) -> Result<Vec<(DeviceId, String)>> {
         let query = match holder {
-            Holder::Center(id) => sqlx::query(SESSIONS_OF).bind(id).bind(limit),
-            Holder::Any => sqlx::query(ALL_SESSIONS).bind(limit),
+            Holder::Center(id) => sqlx::query(SESSIONS_OF).bind(id),
+            Holder::Any => sqlx::query(ALL_SESSIONS),
         };
+        let query = query.bind(sessions.excluded()).bind(limit);
         let rows = query.fetch_all(self.connection()).await?;
         rows.iter().map(|row| Ok((DeviceId(row.int("id")?), row.text("session")?))).collect()
     }
@@ -170,10 +198,21 @@ impl Writer {
 
     /// Ends connections that stand in the name of `holder`, of devices without an open upgrade, at most `limit`; says how
     /// many.
-    pub async fn clear_sessions(&mut self, holder: Holder<'_>, now: Millis, limit: i64) -> Result<u64> {
+    pub async fn clear_sessions(
+        &mut self,
+        holder: Holder<'_>,
+        sessions: Sessions<'_>,
+        now: Millis,
+        limit: i64,
+    ) -> Result<u64> {
         let query = match holder {
-            Holder::Center(id) => sqlx::query(CLEAR_SESSIONS_OF).bind(now.0).bind(limit).bind(id),
-            Holder::Any => sqlx::query(CLEAR_ALL_SESSIONS).bind(now.0).bind(limit),
+            Holder::Center(_) => sqlx::query(CLEAR_SESSIONS_OF),
+            Holder::Any => sqlx::query(CLEAR_ALL_SESSIONS),
+        };
+        let query = query.bind(now.0).bind(limit).bind(sessions.excluded());
+        let query = match holder {
+            Holder::Center(id) => query.bind(id),
+            Holder::Any => query,
         };
         Ok(query.execute(self.connection()).await?.rows_affected())
     }

@@ -75,6 +75,14 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// Whether something was committed since it was made, or since the last [`Watch::changed`].
+    pub fn has_changed(&self) -> bool {
+        // Without its sender it would hear of nothing.
+        self.receiver.has_changed().unwrap_or(true)
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut watched = self.changes.watched();

@@ -5,10 +5,10 @@ use sqlx::AssertSqlSafe;
 
 use super::log::NewLogEntry;
 use super::upgrades::signed;
-use super::{Backend, Device, Result, Topic, Writer};
+use super::{Backend, Columns, Device, Result, Topic, Writer};
 use crate::clock::Millis;
 use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
-use crate::rules::{DeviceId, PackageId, UpgradeId};
+use crate::rules::{ComponentNo, DeviceId, PackageId, UpgradeId};
 
 /// A line to be added.
 #[derive(Debug, Clone)]
@@ -269,6 +269,29 @@ impl Writer {
         let rows = rows.collect();
         let keys = ["upgrade_id", "position"];
         self.put(update(self.backend, "component_upgrades", &keys, &COMPONENT_COLUMNS), rows).await
+    }
+
+    /// Devices have fetched the images of these components up to so many bytes; less than before changes nothing.
+    pub async fn raise_all_fetched(&mut self, reached: &[(UpgradeId, &ComponentNo, u64)]) -> Result<()> {
+        let rows: Vec<_> = reached
+            .iter()
+            .map(|(id, component, bytes)| {
+                json!({ "upgrade_id": id.0, "component": component.as_str(), "fetched": signed(*bytes) })
+            })
+            .collect();
+        let reached = table(self.backend, &[("upgrade_id", Int), ("component", Text), ("fetched", Int)]);
+        let statement = AssertSqlSafe(format!(
+            "UPDATE component_upgrades SET fetched = j.fetched FROM {reached} \
+             WHERE component_upgrades.upgrade_id = j.upgrade_id AND component_upgrades.component = j.component \
+             AND component_upgrades.fetched < j.fetched \
+             RETURNING (SELECT device_id FROM upgrades WHERE id = component_upgrades.upgrade_id) AS device_id"
+        ));
+        let rows = Value::Array(rows).to_string();
+        let raised = sqlx::query(statement).bind(rows).fetch_all(self.connection()).await?;
+        for row in raised {
+            self.touch(Topic::Device(DeviceId(row.int("device_id")?)));
+        }
+        Ok(())
     }
 
     /// Stores these upgrades, without their components.

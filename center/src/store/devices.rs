@@ -125,7 +125,8 @@ impl Device {
 }
 
 // Queries of the scheduler and of every connect: a test shows that each has its index.
-pub(super) const DEVICE_BY_CLIENT_ID: &str = "SELECT * FROM devices WHERE client_id = $1";
+pub(super) const DEVICES_BY_CLIENT_ID: &str =
+    "SELECT * FROM devices WHERE client_id IN (SELECT value FROM json_each($1))";
 pub(super) const DEVICES_BY_SLOT: &str =
     "SELECT * FROM devices WHERE pk = $1 AND online = $2 ORDER BY push_slot LIMIT $3";
 pub(super) const DEVICE_IDS_BY_SLOT: &str =
@@ -181,10 +182,11 @@ pub(super) fn device(row: &AnyRow) -> Result<Device> {
 }
 
 impl Reader {
-    /// The device that connects with this client id, if there is one.
-    pub async fn find_device_by_client_id(&mut self, client_id: &str) -> Result<Option<Device>> {
-        let row = sqlx::query(DEVICE_BY_CLIENT_ID).bind(client_id).fetch_optional(self.connection()).await?;
-        row.as_ref().map(device).transpose()
+    /// The devices that connect with one of these client ids, by it.
+    pub async fn devices_by_client_id(&mut self, client_ids: &[&str]) -> Result<HashMap<String, Device>> {
+        let list = serde_json::json!(client_ids).to_string();
+        let rows = sqlx::query(DEVICES_BY_CLIENT_ID).bind(list).fetch_all(self.connection()).await?;
+        rows.iter().map(|row| device(row).map(|device| (device.client_id.clone(), device))).collect()
     }
 
     /// The device, if there is one.

@@ -64,7 +64,7 @@ pub use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 pub use crate::rules::{DeviceId, PackageId, PlanId, UpgradeId};
 pub use access_tokens::{AccessToken, Grant, NewToken};
 pub use accounts::{Account, NewAccount};
-pub use centers::{CenterRow, Holder};
+pub use centers::{CenterRow, Holder, Sessions};
 pub use changes::{Changes, Topic, Watch};
 pub use connection::{Reader, Writer};
 pub use consents::UserConsent;
@@ -362,7 +362,7 @@ mod tests {
         let store = Store::in_memory().await.unwrap();
         let mut reader = store.read().await.unwrap();
         let queries = [
-            devices::DEVICE_BY_CLIENT_ID,
+            devices::DEVICES_BY_CLIENT_ID,
             push::pushed_to(Backend::Sqlite),
             push::PLAN_MARKS,
             devices::COUNT_ONLINE,

@@ -276,18 +276,6 @@ impl Writer {
 
     /// The device has fetched the component's image up to `bytes`; less than before changes nothing.
     pub async fn raise_fetched(&mut self, id: UpgradeId, component: &ComponentNo, bytes: u64) -> Result<()> {
-        let raised = sqlx::query(
-            "UPDATE component_upgrades SET fetched = $3 WHERE upgrade_id = $1 AND component = $2 AND fetched < $3 \
-             RETURNING (SELECT device_id FROM upgrades WHERE id = upgrade_id) AS device_id",
-        )
-        .bind(id.0)
-        .bind(component.as_str())
-        .bind(signed(bytes))
-        .fetch_optional(self.connection())
-        .await?;
-        if let Some(row) = raised {
-            self.touch(Topic::Device(DeviceId(row.int("device_id")?)));
-        }
-        Ok(())
+        self.raise_all_fetched(&[(id, component, bytes)]).await
     }
 }

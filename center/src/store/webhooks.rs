@@ -297,6 +297,12 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether anybody wants to be told of anything.
+    pub async fn has_webhooks(&mut self) -> Result<bool> {
+        let found = sqlx::query("SELECT id FROM webhooks WHERE enabled = 1 LIMIT 1");
+        Ok(found.fetch_optional(self.connection()).await?.is_some())
+    }
+
     /// Something has happened: a message to each webhook that wants to be told. `product` is whose it is.
     pub async fn announce(
         &mut self,

@@ -58,6 +58,7 @@ impl Center {
     pub async fn restarted(self) -> Center {
         let engine = Engine::new(self.engine.store().clone(), self.clock.clone(), Arc::new(Urls));
         engine.start().await.unwrap();
+        engine.end_earlier_sessions().await.unwrap();
         Center { engine, clock: self.clock }
     }
 

@@ -346,6 +346,7 @@ impl World {
         self.disarm().await;
         self.engine = Engine::new(self.store.clone(), self.clock.clone(), Arc::new(Urls));
         self.engine.start().await.map_err(|error| format!("start: {error}"))?;
+        self.engine.end_earlier_sessions().await.map_err(|error| format!("after the start: {error}"))?;
         let now = self.now();
         self.model.restart(now);
         for gadget in &mut self.gadgets {

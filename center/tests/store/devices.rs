@@ -22,8 +22,8 @@ async fn a_device_entered_twice_keeps_its_secret(bench: &Bench) {
     let second = writer.enter_device(&pk("p1abcd"), &dk("d1"), &other, NOW).await.unwrap();
     assert_eq!(first, second);
     assert_eq!(writer.device_secret(&second).unwrap().as_str(), "secretd1");
-    assert_eq!(writer.find_device_by_client_id("qdp1abcdd1").await.unwrap(), Some(first));
-    assert_eq!(writer.find_device_by_client_id("qdp1abcdd2").await.unwrap(), None);
+    let found = writer.devices_by_client_id(&["qdp1abcdd1", "qdp1abcdd2"]).await.unwrap();
+    assert_eq!(found, std::collections::HashMap::from([("qdp1abcdd1".to_owned(), first)]));
 }
 
 async fn a_newer_connection_is_not_ended_by_the_older_one(bench: &Bench) {
@@ -118,15 +118,23 @@ async fn online_devices_are_found_by_their_push_slot(bench: &Bench) {
 async fn sessions_of_an_earlier_run_are_found(bench: &Bench) {
     let mut writer = bench.store.write().await.unwrap();
     product(&mut writer, "p1abcd").await.unwrap();
-    for (key, session) in [("d1", "center/1"), ("d2", "center2/1")] {
+    for (key, session) in [("d1", "center/run1/1"), ("d2", "center2/1"), ("d3", "center/run2/1")] {
         let id = device(&mut writer, key).await.id;
         writer.set_online(id, session, None, Takeovers::default(), NOW).await.unwrap();
     }
-    let found = writer.sessions_of(bench.store.held_by("center"), 10).await.unwrap();
+    let holder = bench.store.held_by("center");
+    let found = writer.sessions_of(holder, Sessions::NotOf("run2"), 10).await.unwrap();
     let sessions: Vec<_> = found.iter().map(|(_, session)| session.as_str()).collect();
     // One file is one center's; a PostgreSQL database may have several.
-    let own = if bench.url.starts_with("sqlite") { &["center/1", "center2/1"][..] } else { &["center/1"] };
-    assert_eq!(sessions, own);
+    let is_file = bench.url.starts_with("sqlite");
+    let earlier = if is_file { &["center/run1/1", "center2/1"][..] } else { &["center/run1/1"] };
+    assert_eq!(sessions, earlier);
+    let all = writer.sessions_of(holder, Sessions::All, 10).await.unwrap();
+    assert_eq!(all.len(), earlier.len() + 1);
+    let cleared = writer.clear_sessions(holder, Sessions::NotOf("run2"), NOW, 10).await.unwrap();
+    assert_eq!(cleared, earlier.len() as u64);
+    let left = writer.sessions_of(holder, Sessions::All, 10).await.unwrap();
+    assert!(matches!(&left[..], [(_, session)] if session == "center/run2/1"), "{left:?}");
 }
 
 async fn a_search_finds_what_it_says_page_by_page(bench: &Bench) {

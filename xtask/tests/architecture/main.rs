@@ -121,15 +121,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("center/src/peer.rs", &[]),
     ("center/src/proxy_protocol.rs", &[]),
     ("center/src/tls.rs", &[]),
-    (
-        "center/src/http.rs",
-        &[
-            "center/src/connections.rs",
-            "center/src/peer.rs",
-            "center/src/proxy_protocol.rs",
-            "center/src/tls.rs",
-        ],
-    ),
     ("center/src/log.rs", &[]),
     // Of the codec only the status numbers and the prefix by which a quecota device is known.
     (
@@ -144,6 +135,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "center/src/packages",
         &["center/src/store", "center/src/rules", "center/src/clock.rs", "center/src/metrics.rs"],
+    ),
+    // Requests for files are answered before hyper sees them.
+    (
+        "center/src/http.rs",
+        &[
+            "center/src/connections.rs",
+            "center/src/packages",
+            "center/src/peer.rs",
+            "center/src/proxy_protocol.rs",
+            "center/src/tls.rs",
+        ],
     ),
     (
         "center/src/engine",

@@ -149,6 +149,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'a, S> {
             // An idle session holds no buffer.
             self.input = BytesMut::new();
         }
+        if self.in_flight.is_empty() {
+            self.in_flight = Vec::new();
+        }
         self.send_queued()?;
         self.flush().await?;
         self.wait().await
