@@ -5,7 +5,7 @@ use core::ffi::c_char;
 use quecota_core::agent::{FetchEnd, FetchHead, Flow, Link};
 use quecota_core::platform::{Encoding, Level, SendId};
 
-use super::error::{QUECOTA_ERROR_BUSY, QUECOTA_ERROR_NULL, QUECOTA_ERROR_VALUE, quecota_error_t};
+use super::error::{QUECOTA_ERROR_BUSY, QUECOTA_ERROR_NULL, QUECOTA_ERROR_VALUE, Words, quecota_error_t};
 use super::growing::Growing;
 use super::handle::quecota_t;
 use super::provider::log;
@@ -170,7 +170,7 @@ pub struct quecota_fetch_head_t {
 
 // SAFETY: repr(C), size first; a NULL pointer and zeros are valid values.
 unsafe impl Growing for quecota_fetch_head_t {
-    const NAME: &'static str = "head";
+    const NAME: Words = Words::of("head");
     const FIRST: usize = size_of::<quecota_fetch_head_t>();
 }
 
