@@ -99,7 +99,7 @@ unsafe fn refused(platform: *const quecota_platform_t, error: InitError) -> quec
 /// `device` is NULL or a handle of quecota_init().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_start(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(Device device, "quecota_start", Given::Nothing, "", move |device: &Device| device.start())
+    native_call!(Device device, "start", Given::Nothing, "", move |device: &Device| device.start())
 }
 
 /// One step: timers, one message, one report; then events. Returns the milliseconds that may pass before the next
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn quecota_poll(device: *mut quecota_t) -> u32 {
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_deinit(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(Device device, "quecota_deinit", Given::Nothing, "", move |device: &Device| device.end())
+    native_call!(Device device, "deinit", Given::Nothing, "", move |device: &Device| device.end())
 }
 
 /// Sets the one receiver of events. NULL: events vanish from now on. Events wait while none was ever set.
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn quecota_set_event_callback(
     event: quecota_event_cb_t,
     ctx: *mut c_void,
 ) -> quecota_error_t {
-    native_call!(Device device, "quecota_set_event_callback", Given::Nothing, "", move |device: &Device| {
+    native_call!(Device device, "set_event_callback", Given::Nothing, "", move |device: &Device| {
         device.set_callback(Callback::set(event, ctx))
     })
 }
