@@ -203,7 +203,9 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
                     self.timers.arm(Timer::Stall, Deadline::after(now, timer::WAIT_HEAD));
                 }
                 Effect::Arm(timer) => self.arm(*timer, now),
-                Effect::Extend(timer) => self.put_off(*timer, Deadline::after(now, self.more_time.asked)),
+                Effect::Extend(timer) if cfg!(feature = "controls") => {
+                    self.put_off(*timer, Deadline::after(now, self.more_time.asked))
+                }
                 Effect::CancelFetch => self.fetch_length = 0,
                 _ => {}
             }
