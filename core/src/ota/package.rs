@@ -7,7 +7,7 @@
 use super::Piece;
 use crate::digest::{Announced, Digests};
 use crate::limits;
-use crate::platform::{FetchUrl, StagedFile, ceil_to};
+use crate::platform::{FetchUrl, StagedFile, ceil_to, floor_to};
 use crate::text::Text;
 use crate::wire::message::{PackageFile, Records};
 
@@ -154,12 +154,13 @@ impl Package {
         before.fold(0, |place: u32, (_, file)| place.saturating_add(ceil_to(file.size, erase)))
     }
 
-    /// Bytes of the image area that the list takes; more than there can be when it does not fit 32 bits.
-    pub fn room(&self, erase: u32) -> u64 {
-        let unit = u64::from(erase).saturating_sub(1);
-        self.files()
-            .map(|file| u64::from(file.size).saturating_add(unit) & !unit)
-            .fold(0, u64::saturating_add)
+    /// Bytes of the image area that the list takes; `u32::MAX`, which no area has, when it does not fit 32 bits.
+    pub fn room(&self, erase: u32) -> u32 {
+        self.files().fold(0, |room: u32, file| {
+            let whole = floor_to(file.size, erase);
+            let rest = if whole < file.size { erase } else { 0 };
+            room.saturating_add(whole).saturating_add(rest)
+        })
     }
 
     /// The files as they are staged, in `out`.
