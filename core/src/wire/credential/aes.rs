@@ -49,13 +49,12 @@ mod small {
     impl Aes128 {
         pub fn new(key: &State) -> Aes128 {
             let mut keys = [[0; BLOCK]; ROUNDS + 1];
-            let forward = table(false);
             let mut last = *key;
             let mut constant = 1;
             for round in &mut keys {
                 *round = last;
                 let [.., a, b, c, d] = last;
-                let mut word = [b, c, d, a].map(|byte| substitute(&forward, byte));
+                let mut word = [b, c, d, a].map(|byte| substitute(&FORWARD, byte));
                 word[0] ^= constant;
                 constant = double(constant);
                 for (at, byte) in last.iter_mut().enumerate() {
@@ -70,26 +69,24 @@ mod small {
 
         pub fn encrypt(&self, block: &mut State) {
             let [first, middle @ .., last] = &self.keys;
-            let forward = table(false);
             add(block, first);
             for key in middle {
-                *block = block.map(|byte| substitute(&forward, byte));
+                *block = block.map(|byte| substitute(&FORWARD, byte));
                 shift_rows(block, 1);
                 mix_columns(block);
                 add(block, key);
             }
-            *block = block.map(|byte| substitute(&forward, byte));
+            *block = block.map(|byte| substitute(&FORWARD, byte));
             shift_rows(block, 1);
             add(block, last);
         }
 
         pub fn decrypt(&self, block: &mut State) {
             let [first, middle @ .., last] = &self.keys;
-            let inverse = table(true);
             add(block, last);
             for key in middle.iter().rev() {
                 shift_rows(block, 3);
-                *block = block.map(|byte| substitute(&inverse, byte));
+                *block = block.map(|byte| substitute(&INVERSE, byte));
                 add(block, key);
                 // Four times is once around, so three times is back.
                 for _ in 0..3 {
@@ -97,7 +94,7 @@ mod small {
                 }
             }
             shift_rows(block, 3);
-            *block = block.map(|byte| substitute(&inverse, byte));
+            *block = block.map(|byte| substitute(&INVERSE, byte));
             add(block, first);
         }
     }
@@ -135,28 +132,21 @@ mod small {
         (byte << 1) ^ ((byte >> 7) * 0x1B)
     }
 
-    fn substitute(table: &Table, byte: u8) -> u8 {
+    fn substitute(table: &[u8; 256], byte: u8) -> u8 {
         // Every byte has its place.
         table.get(usize::from(byte)).copied().unwrap_or(0)
     }
 
-    type Table = [u8; 256];
+    static FORWARD: [u8; 256] = TABLES.0;
+    static INVERSE: [u8; 256] = TABLES.1;
 
-    /// The S-box or its inverse. Made for each block, and not kept: as constants both are 512 bytes of an image. `p` runs
-    /// through the powers of 3 and `q` through those of its inverse, so each is the other's multiplicative inverse.
-    #[inline(never)]
-    fn table(is_inverse: bool) -> Table {
-        let mut table = [0; 256];
-        let (mut p, mut q, mut box_of_p) = (0u8, 1u8, 0x63);
+    /// The S-box and its inverse, made at compile time: `p` runs through the powers of 3 and `q` through those of its
+    /// inverse, so each is the other's multiplicative inverse.
+    const TABLES: ([u8; 256], [u8; 256]) = {
+        let mut forward = [0; 256];
+        let mut inverse = [0; 256];
+        let (mut p, mut q) = (1u8, 1u8);
         loop {
-            let (at, byte) = if is_inverse { (box_of_p, p) } else { (p, box_of_p) };
-            if let Some(place) = table.get_mut(usize::from(at)) {
-                *place = byte;
-            }
-            if p == 1 {
-                return table;
-            }
-            p = if p == 0 { 1 } else { p };
             p ^= double(p);
             q ^= q << 1;
             q ^= q << 2;
@@ -165,9 +155,19 @@ mod small {
                 q ^= 0x09;
             }
             let affine = q ^ q.rotate_left(1) ^ q.rotate_left(2) ^ q.rotate_left(3) ^ q.rotate_left(4);
-            box_of_p = affine ^ 0x63;
+            forward[p as usize] = affine ^ 0x63;
+            if p == 1 {
+                break;
+            }
         }
-    }
+        forward[0] = 0x63;
+        let mut at = 0;
+        while at < 256 {
+            inverse[forward[at] as usize] = at as u8;
+            at += 1;
+        }
+        (forward, inverse)
+    };
 }
 
 #[cfg(test)]
