@@ -34,6 +34,9 @@ fn eventually<T>(devices: usize, what: &str, mut ask: impl FnMut() -> Option<T>)
 /// A plan that is activated at one center is to reach the devices of another one within this time: a figure, no bound.
 const SOON: Duration = Duration::from_secs(2);
 
+/// What the log of a center says that did not come to the end of its stop.
+const CUT_OFF: &str = "stopped with work still running";
+
 /// When each device asked for a plan, and when it was offered which version.
 static HEARD: Mutex<Vec<(String, Instant, Option<String>)>> = Mutex::new(Vec::new());
 
@@ -67,8 +70,7 @@ fn reach(offers: &[(&str, Instant, Option<Instant>)], begun: Instant) -> String 
         later.iter().filter(|(_, offered, asked)| asked.is_some_and(|asked| *offered - asked <= SOON));
     let answered = answered.count();
     format!(
-        "{} were offered it within {SOON:?}, {answered} when they asked, and {} at a place that another one left, without \
-         having asked just before",
+        "{} were offered it within {SOON:?}, {answered} when they asked, and {} at a place that another one left",
         soon.len(),
         later.len() - answered
     )
@@ -224,8 +226,14 @@ fn a_fleet_survives_its_centers(devices: usize) {
             (cluster.upgraded(&plan) >= devices / 4).then_some(())
         });
         for id in ["b", "a"] {
+            let before = cluster.logged(id, CUT_OFF);
             cluster.stop(id);
-            assert_eq!(cluster.held_by(id), 0, "{id} leaves nobody online");
+            // On a machine with far too much to do a stop ends by its deadline, says so, and leaves the rest to the next start.
+            let left = cluster.held_by(id);
+            assert!(left == 0 || cluster.logged(id, CUT_OFF) > before, "{id} leaves {left} devices online");
+            if left > 0 {
+                println!("{id} was cut off in its stop, with {left} devices online");
+            }
             cluster.start_center(id);
         }
         eventually(devices, "the whole fleet again", || (cluster.upgraded(&plan) == devices).then_some(()));
