@@ -20,16 +20,17 @@ use super::log_limiter::LogLimiter;
 use super::registry::Connection;
 use super::session::{MessageHandler, SessionEnd};
 
-/// How the device's frames may come: both ways until the first good encrypted one.
+/// How the device's frames may come: both ways until the first good encrypted one. Ciphers are boxed: their keys are half a
+/// kilobyte, and most sessions have none.
 #[derive(Default)]
 enum UplinkCipher {
     /// The session has no key.
     #[default]
     Plain,
     /// The device has a key, and has not shown yet that it uses it.
-    Either(SessionCipher),
+    Either(Box<SessionCipher>),
     /// It has: a plain frame is not from it any more.
-    Encrypted(SessionCipher),
+    Encrypted(Box<SessionCipher>),
 }
 
 /// Why bytes from a device are no frame.
@@ -103,7 +104,7 @@ impl<'a> DeviceProtocol<'a> {
         match key {
             None => self.connection.send_payload(&message),
             Some(key) => {
-                self.cipher = UplinkCipher::Either(SessionCipher::new(&key));
+                self.cipher = UplinkCipher::Either(Box::new(SessionCipher::new(&key)));
                 self.connection.send_then_encrypt(&message, SessionCipher::new(&key))
             }
         }

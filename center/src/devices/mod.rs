@@ -20,6 +20,7 @@ mod session;
 mod timing;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -236,16 +237,19 @@ impl MqttEndpoint {
                     });
                     return;
                 };
-                match tls {
-                    None => endpoint.handle_connection(stream, peer, place, &shutdown).await,
+                // Boxed, and nothing else of it is kept here: an idle session has no room for how it began.
+                let serving: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match tls {
+                    None => Box::pin(endpoint.handle_connection(stream, peer, place, &shutdown)),
                     Some(tls) => match Box::pin(tls.accept(stream)).await {
-                        Ok(stream) => {
-                            Box::pin(endpoint.handle_connection(stream, peer, place, &shutdown)).await
+                        Ok(stream) => Box::pin(endpoint.handle_connection(stream, peer, place, &shutdown)),
+                        Err(error) => {
+                            endpoint
+                                .log_limited(|left_out| tracing::info!(%peer, left_out, "no TLS: {error}"));
+                            return;
                         }
-                        Err(error) => endpoint
-                            .log_limited(|left_out| tracing::info!(%peer, left_out, "no TLS: {error}")),
                     },
-                }
+                };
+                serving.await;
                 drop(permit);
             });
         }
@@ -492,6 +496,6 @@ mod tests {
             endpoint.waiting.enter(peer.ip()).unwrap(),
             &shutdown,
         ));
-        assert!(bytes < 2304, "{bytes} bytes");
+        assert!(bytes < 1856, "{bytes} bytes");
     }
 }

@@ -51,7 +51,8 @@ pub(super) struct Connection {
 /// Numbering and cipher of the center's frames; locked from the number to the queue, so that they leave in order.
 struct FrameSender {
     packet: PacketId,
-    cipher: Option<SessionCipher>,
+    /// Boxed: its keys are half a kilobyte, and most sessions have none.
+    cipher: Option<Box<SessionCipher>>,
 }
 
 impl Connection {
@@ -91,7 +92,7 @@ impl Connection {
         let mut sender = self.sender();
         sender.cipher = None;
         self.send_with(&mut sender, message)?;
-        sender.cipher = Some(cipher);
+        sender.cipher = Some(Box::new(cipher));
         Ok(())
     }
 
