@@ -5,12 +5,16 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 /// The connections that are open, by the address they come from. Clones share the count.
 #[derive(Debug, Clone)]
 pub struct Connections {
     most: usize,
     most_of_address: usize,
     open: Arc<Mutex<Open>>,
+    /// The open files that other connections take from, too, and how many each of these takes.
+    files: Option<(Arc<Semaphore>, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -24,19 +28,30 @@ struct Open {
 pub struct Place {
     connections: Connections,
     address: IpAddr,
+    _files: Option<OwnedSemaphorePermit>,
 }
 
 impl Connections {
     /// Up to `most` in all, up to `most_of_address` from one address.
     #[must_use]
     pub fn limited(most: usize, most_of_address: usize) -> Self {
-        Self { most, most_of_address, open: Arc::default() }
+        Self { most, most_of_address, open: Arc::default(), files: None }
+    }
+
+    /// Each connection takes so many of these files as long as it is open.
+    #[must_use]
+    pub fn taking(self, files: Arc<Semaphore>, each: u32) -> Self {
+        Self { files: Some((files, each)), ..self }
     }
 
     /// A place for one more connection; none: there is none left for this address, or for anybody.
     #[must_use]
     pub fn enter(&self, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
+        let files = match &self.files {
+            Some((files, each)) => Some(Arc::clone(files).try_acquire_many_owned(*each).ok()?),
+            None => None,
+        };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.all >= self.most {
             return None;
@@ -47,7 +62,7 @@ impl Connections {
         }
         *count += 1;
         open.all += 1;
-        Some(Place { connections: self.clone(), address })
+        Some(Place { connections: self.clone(), address, _files: files })
     }
 }
 
@@ -81,5 +96,20 @@ mod tests {
         assert!(connections.enter("10.0.0.3".parse().unwrap()).is_some());
         drop((second, third, others));
         assert!(connections.open.lock().unwrap().of_address.is_empty(), "nothing is kept of who left");
+    }
+
+    #[test]
+    fn connections_of_two_kinds_take_from_the_same_files() {
+        let files = Arc::new(Semaphore::new(5));
+        let connections = Connections::limited(9, 9).taking(Arc::clone(&files), 2);
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
+        let held = [connections.enter(address).unwrap(), connections.enter(address).unwrap()];
+        assert!(connections.enter(address).is_none());
+        drop(held);
+        let others = Arc::clone(&files).try_acquire_many_owned(4).unwrap();
+        assert!(connections.enter(address).is_none());
+        drop(others);
+        assert!(connections.enter(address).is_some());
+        assert_eq!(files.available_permits(), 5);
     }
 }

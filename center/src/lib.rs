@@ -14,6 +14,7 @@ pub mod http;
 pub mod log;
 pub mod maintenance;
 pub mod metrics;
+pub mod open_files;
 pub mod packages;
 pub mod peer;
 pub mod planted;

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::open_files;
 use crate::rules::progress::UpgradeState;
 use crate::store::Observer;
 
@@ -59,6 +60,8 @@ struct Figures {
     wakeups: Counter,
     takeovers: Counter,
     store_log: Gauge,
+    open_files: Gauge,
+    open_files_limit: Gauge,
     names: Vec<&'static str>,
 }
 
@@ -103,6 +106,8 @@ impl Default for Metrics {
             wakeups: Counter::default(),
             takeovers: Counter::default(),
             store_log: Gauge::default(),
+            open_files: Gauge::default(),
+            open_files_limit: Gauge::default(),
             names: vec!["build"],
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -142,6 +147,8 @@ impl Default for Metrics {
             takeovers, "takeovers", "Connections that took over one of the same device that still stood; many of one device: two have its key";
             wakeups, "wakeups", "Notifications of other centers that something is due here";
             store_log, "store_log_bytes", "Bytes of SQLite's write-ahead log; 0: the database is PostgreSQL, or nothing was written yet";
+            open_files, "open_files", "Files and connections that this process has open";
+            open_files_limit, "open_files_limit", "Files and connections that this process may have open";
             messages_failed, "messages_failed", "Messages from devices that were acknowledged and cannot be handled";
             log_lost, "process_log_lines_lost", "Lines of the process's own log that nobody took in time, since the start";
         }
@@ -308,6 +315,8 @@ impl Metrics {
         self.0.in_flight.set(in_flight);
         let lost = self.0.lost_lines.get().map_or(0, |lost| lost());
         self.0.log_lost.set(i64::try_from(lost).unwrap_or(i64::MAX));
+        self.0.open_files.set(open_files::open().and_then(|open| i64::try_from(open).ok()).unwrap_or(0));
+        self.0.open_files_limit.set(i64::try_from(open_files::limit()).unwrap_or(i64::MAX));
         let mut text = String::new();
         encode(&mut text, &self.0.registry)?;
         Ok(text)

@@ -19,10 +19,12 @@ pub enum Bug {
     UncheckedRole,
     /// A thing is answered with a status that the API's description does not have.
     UndescribedAnswer,
+    /// The handler of one route panics.
+    PanickingHandler,
 }
 
 impl Bug {
-    const ALL: [(Bug, &'static str); 7] = [
+    const ALL: [(Bug, &'static str); 8] = [
         (Bug::AcknowledgeFirst, "acknowledge-first"),
         (Bug::AcknowledgeSetFirst, "acknowledge-set-first"),
         (Bug::SynchronousOff, "synchronous-off"),
@@ -30,6 +32,7 @@ impl Bug {
         (Bug::LostLease, "lost-lease"),
         (Bug::UncheckedRole, "unchecked-role"),
         (Bug::UndescribedAnswer, "undescribed-answer"),
+        (Bug::PanickingHandler, "panicking-handler"),
     ];
 
     /// Whether this process has it.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use axum::middleware;
 use clap::{Args, ValueEnum};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -28,6 +28,7 @@ use crate::disk::{Disk, DiskError};
 use crate::engine::{Engine, EngineError};
 use crate::http::{self, Port};
 use crate::log::{self, LogWriter};
+use crate::open_files;
 use crate::packages::download::{Downloads, NoRedirect, check_redirects};
 use crate::packages::object_store::{ObjectError, Objects};
 use crate::packages::progress::ProgressQueue;
@@ -56,9 +57,6 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Bytes of a megabyte.
 const MB: u64 = 1024 * 1024;
-
-/// Connections of HTTP at a time.
-const HTTP_CONNECTIONS: usize = 20_000;
 
 /// Options of `serve`.
 #[derive(Debug, Args)]
@@ -404,7 +402,8 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
 
-    raise_limit();
+    let shares = open_files::raise();
+    let files = Arc::new(Semaphore::new(shares.files));
     let data = DataFolder::open(&options.data)?;
     // Each of the files that follow would tell it in its own way, or not at all.
     Disk::of(&options.data, LEAST_ROOM).check()?;
@@ -533,7 +532,8 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     let mut parts = JoinSet::new();
     let proxies = Proxies::new(options.trusted_proxies);
     let balancers = Balancers::new(&options.proxy_from);
-    let connections = Connections::limited(HTTP_CONNECTIONS, usize::from(options.connections_per_address));
+    let connections = Connections::limited(shares.http, usize::from(options.connections_per_address))
+        .taking(Arc::clone(&files), open_files::FILES_OF_HTTP);
     // Answers go on while the devices are sent away.
     let stop_http = CancellationToken::new();
     for (listener, tls) in http.0 {
@@ -547,7 +547,13 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
     }
     parts.spawn(garbage);
     parts.spawn(sender.run(stop.clone()));
-    let endpoint = MqttEndpoint::behind(engine.clone(), balancers, drain, options.new_devices_per_minute);
+    let endpoint = MqttEndpoint::behind(
+        engine.clone(),
+        balancers,
+        drain,
+        options.new_devices_per_minute,
+        (shares.devices, files),
+    );
     let keep_log = (options.keep_log > 0).then(|| Millis::hours(24 * i64::from(options.keep_log)));
     parts.spawn(Scheduler::new(engine, endpoint.clone(), keep_log).run(stop.clone()));
     let until = stop.clone();
@@ -673,18 +679,4 @@ fn listen(option: &'static str, address: SocketAddr) -> Result<TcpListener, Serv
         };
         ServeError::Listen { option, address, source, hint }
     })
-}
-
-/// Takes as many files and connections as the system allows; many systems begin with 1024.
-fn raise_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
-        return;
-    }
-    match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
-        Ok(()) => {
-            info!(before = ?limit.current, now = ?limit.maximum, "open files and connections: limit raised")
-        }
-        Err(error) => warn!(limit = ?limit.current, %error, "open files and connections: the limit stays"),
-    }
 }

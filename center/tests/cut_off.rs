@@ -79,7 +79,7 @@ fn begin(center: &Center, key: &str) -> TcpStream {
 fn is_cut_off((status, told): (u16, Value)) {
     assert_eq!((status, &told["code"]), (409, &json!("cut_off")), "{told}");
     let detail = told["detail"].as_str().unwrap();
-    assert!(detail.contains("the center stopped before its end"), "{told}");
+    assert!(detail.contains("broke off before its end"), "{told}");
     assert!(told["next"].as_str().unwrap().contains("new Idempotency-Key"), "{told}");
 }
 
@@ -134,4 +134,24 @@ fn who_goes_away_in_the_middle_may_send_it_again() {
     });
     assert_eq!(status, 201, "{made}");
     assert_eq!(upload(&center, "a").1, made);
+}
+
+#[test]
+fn a_request_whose_handler_panics_is_not_under_way_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let center = Center::start_with(&folder.path().join("center"), |command| {
+        command.args(PORTS).env("QUECOTA_TOKEN", TOKEN).env("QUECOTA_PLANT", "panicking-handler");
+    });
+    let media = "application/json";
+    assert_eq!(post(&center, "products", media, "1", r#"{"key":"p1","name":"Pump"}"#).0, 201);
+    let again = || post(&center, "products/p1/components", media, "2", r#"{"id":"STM32","type":"mcu"}"#);
+    let (status, told) = again();
+    assert_eq!((status, &told["code"]), (500, &json!("internal")), "{told}");
+    let answer = eventually("the end of what panicked", || {
+        let answer = again();
+        (answer.1["code"] != "in_progress").then_some(answer)
+    });
+    is_cut_off(answer);
+    // The center goes on, and so does what it has kept.
+    assert_eq!(post(&center, "products", media, "1", r#"{"key":"p1","name":"Pump"}"#).0, 201);
 }

@@ -4,6 +4,10 @@
 #[path = "../../testing/platform/tests/page/mod.rs"]
 mod page;
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
 use quecota_center::rules::component_fsm::{ComponentInput, Evidence, OtaStatus, Seen, Step, step};
 use quecota_center::rules::plan::{Actor, PlanEvent, PlanState, TRANSITIONS};
 use quecota_center::rules::progress::ComponentState;
@@ -33,15 +37,75 @@ fn every_fault_of_the_list_has_its_row() {
     assert_eq!(rows, list);
 }
 
+/// The sections of a program of 64 bits (ELF): names and contents.
+fn sections(program: &[u8]) -> BTreeMap<String, &[u8]> {
+    let number = |at: usize, bytes: usize| {
+        program[at..at + bytes].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    };
+    assert_eq!(&program[..6], b"\x7fELF\x02\x01");
+    let heads: Vec<usize> =
+        (0..number(0x3C, 2)).map(|each| number(0x28, 8) + each * number(0x3A, 2)).collect();
+    let content = |head: usize| {
+        let (kind, start, size) = (number(head + 4, 4), number(head + 0x18, 8), number(head + 0x20, 8));
+        // What is zero at the start has no bytes in the file.
+        if kind == 8 { &[][..] } else { &program[start..start + size] }
+    };
+    let names = content(heads[number(0x3E, 2)]);
+    let name = |head: usize| {
+        let name = names[number(head, 4)..].split(|byte| *byte == 0).next().unwrap();
+        String::from_utf8(name.to_vec()).unwrap()
+    };
+    heads.iter().map(|head| (name(*head), content(*head))).collect()
+}
+
+/// Installs the package in `folder`, and gives the program.
+fn installed(folder: &Path, program: &str, options: &[&str], target: &Path) -> Vec<u8> {
+    let root = tempfile::tempdir().unwrap();
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["install", "--offline", "--no-track", "--path", "."]).args(options).current_dir(folder);
+    command.arg("--root").arg(root.path()).arg("--target-dir").arg(target).env_remove("CARGO_TARGET_DIR");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(root.path().join("bin").join(program)).unwrap()
+}
+
+fn has_symbols(program: &[u8]) -> bool {
+    sections(program).keys().any(|name| name == ".symtab" || name.starts_with(".debug_"))
+}
+
+/// A small program, installed by the profiles that the center is installed by; the center itself takes some minutes.
 #[test]
 fn what_is_installed_has_no_symbols() {
     let manifest = std::fs::read_to_string(page::root().join("Cargo.toml")).unwrap();
-    for profile in ["[profile.release]\nstrip = \"symbols\"\n", "[profile.symbols]\ninherits = \"release\"\n"]
-    {
-        assert!(manifest.contains(profile), "{profile}");
-    }
-    let (_, symbols) = manifest.split_once("[profile.symbols]\n").unwrap();
-    assert!(symbols.split("\n[").next().unwrap().contains("strip = \"none\""), "{symbols}");
+    let profiles: String = ["[profile.release]\n", "[profile.symbols]\n"]
+        .map(|head| {
+            let (_, rest) = manifest.split_once(head).unwrap_or_else(|| panic!("{head}"));
+            format!("{head}{}\n", rest.split("\n[").next().unwrap())
+        })
+        .concat();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("src")).unwrap();
+    let package = "[package]\nname = \"probe\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n";
+    std::fs::write(folder.path().join("Cargo.toml"), format!("{package}{profiles}")).unwrap();
+    let program = "fn main() { println!(\"{:?}\", std::env::args().collect::<Vec<_>>()); }";
+    std::fs::write(folder.path().join("src/main.rs"), program).unwrap();
+    let target = folder.path().join("target");
+    let plain = installed(folder.path(), "probe", &[], &target);
+    let full = installed(folder.path(), "probe", &["--profile", "symbols"], &target);
+    println!("installed: {} bytes; with symbols: {} bytes", plain.len(), full.len());
+    assert!(!has_symbols(&plain), "{:?}", sections(&plain).keys());
+    assert!(has_symbols(&full), "{:?}", sections(&full).keys());
+}
+
+#[test]
+#[ignore = "long: builds the center as it is installed"]
+fn the_center_is_installed_without_symbols() {
+    let (center, target) = (page::root().join("center"), page::root().join("target"));
+    let program = installed(&center, "quecota-center", &["--locked"], &target);
+    println!("quecota-center as it is installed: {:.1} MB", program.len() as f64 / 1e6);
+    assert!(!has_symbols(&program), "{:?}", sections(&program).keys());
+    // It was 106 MB with its symbols, a fifth of that without.
+    assert!(program.len() < 40_000_000, "{} bytes", program.len());
 }
 
 /// The table as the page has it: a row for each state and event, with who causes it and where it leads.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use conversation::Center as Inside;
 use quecota_center::clock::Millis;
-use quecota_center::engine::TookOver;
+use quecota_center::engine::{TakenOver, TookOver};
 use quecota_center::rules::takeover;
 use reference_device::mqtt::Trouble;
 use reference_device::{FieldDevice, SessionEncryption, command};
@@ -203,4 +203,26 @@ async fn the_addresses_of_both_are_named() {
     let line = log.iter().find(|line| line.kind == "taken over").unwrap();
     assert_eq!(line.value["times"], 5);
     assert_eq!(line.value["addresses"], serde_json::json!(["192.0.2.1", "2001:db8::2"]));
+}
+
+#[tokio::test]
+async fn two_devices_that_go_on_for_half_an_hour_are_named_all_the_time() {
+    let center = Inside::new().await;
+    let device = center.device("d1").await.id;
+    let mut many = None;
+    for round in 0..200 {
+        center.engine.online_from(device, None, TookOver::No).await.unwrap();
+        // The first one has taken over nothing.
+        for _ in 0..2 {
+            let now = center.clock.now();
+            let mut store = center.engine.store().read().await.unwrap();
+            let named = store.devices_taken_over(now - takeover::NAMED_FOR, 5).await.unwrap();
+            let taken = named.iter().find_map(|device| TakenOver::of(device, now));
+            assert_eq!(taken.is_some(), round >= takeover::MANY, "round {round}, {now}: {taken:?}");
+            many = taken.map(|taken| taken.times);
+            drop(store);
+            center.clock.advance(Millis::seconds(5));
+        }
+    }
+    assert!(many.is_some_and(|times| (60..=120).contains(&times)), "of at most two windows: {many:?}");
 }

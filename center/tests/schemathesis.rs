@@ -212,7 +212,7 @@ fn words(caller: Caller) -> &'static [&'static str] {
 fn the_api_keeps_to_its_description_for_each_role_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let world = world(folder.path(), None);
-    for caller in [Nobody, Viewer, Administrator] {
+    for caller in Caller::ALL {
         world.run("SQLite", caller, words(caller), RUN_MAX);
     }
 }
@@ -222,7 +222,7 @@ fn the_api_keeps_to_its_description_for_each_role_on_postgres() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = Postgres::start();
     let world = world(folder.path(), Some(&cluster));
-    for caller in [EndUser, Operator] {
+    for caller in Caller::ALL {
         world.run("PostgreSQL", caller, words(caller), RUN_MAX);
     }
 }

@@ -328,3 +328,80 @@ fn a_low_limit_of_open_files_is_raised_and_connections_of_mqtt_are_watched_by_th
         (watched.count() == held.len()).then_some(())
     });
 }
+
+#[test]
+fn a_center_with_few_files_says_so_and_answers_while_silent_connections_take_the_rest() {
+    const FILES: usize = 400;
+    const FOR_DEVICES: usize = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    let mut process = support::Process::start("sh", |command| {
+        let serve = "ulimit -n \"$2\"; exec \"$0\" serve --http 127.0.0.1:0 --mqtt 127.0.0.1:0 --data \"$1\"";
+        command
+            .args(["-c", serve, env!("CARGO_BIN_EXE_quecota-center")])
+            .arg(&data)
+            .arg(FILES.to_string())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::fs::File::create(&log).unwrap());
+    });
+    let mut lines = BufReader::new(process.child().stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut port = |scheme: &str| {
+        let line = lines.next().unwrap();
+        line.rsplit(scheme).next().unwrap().parse::<SocketAddr>().unwrap_or_else(|_| panic!("{line}"))
+    };
+    let (mqtt, http) = (port("mqtt://"), port("http://"));
+    let logged = |words: &str| std::fs::read_to_string(&log).unwrap().contains(words);
+    for words in
+        ["the limit of this process is 400", "up to 300 devices", "`ulimit -n 141000`", "LimitNOFILE=141000"]
+    {
+        eventually(words, || logged(words).then_some(()));
+    }
+    let token = std::fs::read_to_string(data.join("token")).unwrap();
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().timeout_global(Some(support::TIMEOUT)).build().into();
+    let get = |path: &str| {
+        let request = agent.get(format!("http://{http}{path}"));
+        let mut answer = request.header("authorization", format!("Bearer {}", token.trim())).call().unwrap();
+        answer.body_mut().read_to_string().unwrap()
+    };
+    let open = || {
+        let figures = get("/metrics");
+        assert!(figures.contains(&format!("quecota_open_files_limit {FILES}\n")), "{figures}");
+        let line = figures.lines().find_map(|line| line.strip_prefix("quecota_open_files ")).unwrap();
+        line.parse::<usize>().unwrap()
+    };
+    let before = open();
+    // Who has sent no CONNECT is closed after some seconds, and comes again.
+    let mut held: Vec<Option<TcpStream>> = (0..2 * FILES).map(|_| None).collect();
+    let mut siege = || {
+        for place in &mut held {
+            if place.as_mut().is_none_or(is_closed) {
+                *place = TcpStream::connect(mqtt).ok();
+            }
+        }
+    };
+    let most = eventually("devices have all that is theirs", || {
+        siege();
+        let open = open();
+        (open >= FOR_DEVICES).then_some(open)
+    });
+    eventually("the line of the log", || {
+        siege();
+        logged("closed: 300 connections of devices are open, of at most 300").then_some(())
+    });
+    for _ in 0..20 {
+        siege();
+        assert!(get("/health").contains("ok"));
+        assert!(get("/api/v1/products").contains("items"));
+    }
+    println!("{before} files of {FILES} open at the start, {most} with {} silent connections", held.len());
+    drop(held);
+    let center = |words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_quecota-center"));
+        command.args(words).arg("--data").arg(&data).env("QUECOTA_SERVER", format!("http://{http}"));
+        assert!(command.status().unwrap().success(), "{words:?}");
+    };
+    center(&["product", "create", "--key", PK, "--name", "Fleet", "--secret", PS]);
+    let mut device = reference_device::FieldDevice::new(mqtt, PK, PS, "860000000000001");
+    eventually("a device", || device.come_online().ok());
+}

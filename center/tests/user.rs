@@ -145,6 +145,42 @@ fn a_device_upgrades_on_its_users_word_and_its_stream_tells_every_step() {
 }
 
 #[test]
+fn an_end_users_request_that_is_sent_again_with_its_key_has_no_further_effect() {
+    let (bench, mut device) = Bench::new();
+    // Two users of the device, whose applications have named their tokens alike.
+    let token = || {
+        let body = json!({ "name": "phone", "devices": [format!("{PK}/{DK}")] });
+        let request = bench.agent.post(format!("http://{}/api/v1/tokens", bench.center.http));
+        let mut answer = request.header("Authorization", &bench.bearer).send_json(body).unwrap();
+        let made: Value = answer.body_mut().read_json().unwrap();
+        format!("Bearer {}", made["secret"].as_str().unwrap_or_else(|| panic!("{made}")))
+    };
+    let (one, other) = (token(), token());
+    let post = |bearer: &str, action: &str, key: &str| {
+        let request = bench.agent.post(bench.url(&format!("upgrade-plan/{action}")));
+        let request = request.header("Authorization", bearer).header("Idempotency-Key", key);
+        let mut answer = request.send_json(json!({})).unwrap();
+        let is_replayed = answer.headers().contains_key("idempotency-replayed");
+        let told: Value = answer.body_mut().read_json().unwrap();
+        (answer.status().as_u16(), told, is_replayed)
+    };
+    let (status, confirmed, is_replayed) = post(&one, "confirm", "a");
+    assert_eq!((status, is_replayed), (200, false), "{confirmed}");
+    assert_eq!(device.expect_plans().unwrap().len(), 1);
+    // What follows changes what a second confirmation would be answered.
+    device.report_state(1, 1, "MCU").unwrap();
+    support::eventually("its status", || {
+        let shown = bench.get("upgrade-plan", "en").1;
+        (shown["plans"][0]["progress"]["component_state"] == "plan_received").then_some(())
+    });
+    assert_eq!(post(&one, "confirm", "a"), (200, confirmed.clone(), true));
+    let (status, told, _) = post(&one, "cancel", "a");
+    assert_eq!((status, &told["code"]), (422, &json!("key_reused")), "{told}");
+    let (_, told, is_replayed) = post(&other, "confirm", "a");
+    assert!(!is_replayed, "another user's key: {told}");
+}
+
+#[test]
 fn a_download_that_the_user_cancels_stops_and_fails_by_his_wish() {
     let (bench, mut device) = Bench::new();
     assert_eq!(bench.put("auto-confirm", &json!({ "auto_confirm": "on" })).0, 200);

@@ -11,7 +11,7 @@ use quecota_core::platform::{
     StagedFile, Storage, StorageError, System, Takes, Transport,
 };
 
-use super::error::{Error, InitError, QUECOTA_ERROR_AREA, QUECOTA_ERROR_PLATFORM};
+use super::error::{Error, InitError, QUECOTA_ERROR_AREA, QUECOTA_ERROR_PLATFORM, Words};
 use super::growing::Growing;
 use super::handle::quecota_t;
 use super::table::{
@@ -23,22 +23,22 @@ use crate::boundary::{CStrBuf, raw_string};
 
 // SAFETY: repr(C), size first; NULL pointers, absent functions and zeros are valid values.
 unsafe impl Growing for quecota_transport_t {
-    const NAME: &'static str = "platform.transport";
+    const NAME: Words = Words::of("platform.transport");
     const FIRST: usize = offset_of!(quecota_transport_t, fetch_cancel) + size_of::<usize>();
 }
 // SAFETY: as above.
 unsafe impl Growing for quecota_storage_t {
-    const NAME: &'static str = "platform.storage";
+    const NAME: Words = Words::of("platform.storage");
     const FIRST: usize = offset_of!(quecota_storage_t, sync) + size_of::<usize>();
 }
 // SAFETY: as above.
 unsafe impl Growing for quecota_system_t {
-    const NAME: &'static str = "platform.system";
+    const NAME: Words = Words::of("platform.system");
     const FIRST: usize = offset_of!(quecota_system_t, stop) + size_of::<usize>();
 }
 // SAFETY: as above.
 unsafe impl Growing for quecota_platform_t {
-    const NAME: &'static str = "platform";
+    const NAME: Words = Words::of("platform");
     const FIRST: usize = offset_of!(quecota_platform_t, system) + size_of::<usize>();
 }
 /// A device's own copy of the table, complete and checked. The traits are those of a reference to it, which is used only
@@ -73,42 +73,46 @@ impl CPlatform {
             table.system.copy_from(given.system)?;
         }
         let (transport, storage, system) = (&table.transport, &table.storage, &table.system);
-        const MEMBERS: [&str; 14] = [
-            "transport.connect",
-            "transport.disconnect",
-            "transport.subscribe",
-            "transport.publish",
-            "transport.fetch",
-            "transport.fetch_cancel",
-            "storage.read",
-            "storage.write",
-            "storage.erase",
-            "system.millis",
-            "system.random",
-            "system.device_key",
-            "system.lock",
-            "system.unlock",
+        const MEMBERS: [Words; 12] = [
+            Words::of("transport.connect"),
+            Words::of("transport.disconnect"),
+            Words::of("transport.subscribe"),
+            Words::of("transport.publish"),
+            Words::of("transport.fetch"),
+            Words::of("transport.fetch_cancel"),
+            Words::of("storage.read"),
+            Words::of("storage.write"),
+            Words::of("storage.erase"),
+            Words::of("system.millis"),
+            Words::of("system.random"),
+            Words::of("system.device_key"),
         ];
-        let are_there = [
-            transport.connect.is_some(),
-            transport.disconnect.is_some(),
-            transport.subscribe.is_some(),
-            transport.publish.is_some(),
-            transport.fetch.is_some(),
-            transport.fetch_cancel.is_some(),
-            storage.read.is_some(),
-            storage.write.is_some(),
-            storage.erase.is_some(),
-            system.millis.is_some(),
-            system.random.is_some(),
-            system.device_key.is_some(),
-            system.lock.is_some() || system.unlock.is_none(),
-            system.unlock.is_some() || system.lock.is_none(),
+        // As numbers, which are at hand: a truth value is first to be made of each.
+        let addresses = [
+            transport.connect.map_or(0, |it| it as usize),
+            transport.disconnect.map_or(0, |it| it as usize),
+            transport.subscribe.map_or(0, |it| it as usize),
+            transport.publish.map_or(0, |it| it as usize),
+            transport.fetch.map_or(0, |it| it as usize),
+            transport.fetch_cancel.map_or(0, |it| it as usize),
+            storage.read.map_or(0, |it| it as usize),
+            storage.write.map_or(0, |it| it as usize),
+            storage.erase.map_or(0, |it| it as usize),
+            system.millis.map_or(0, |it| it as usize),
+            system.random.map_or(0, |it| it as usize),
+            system.device_key.map_or(0, |it| it as usize),
         ];
-        if let Some((what, _)) = MEMBERS.iter().zip(are_there).find(|(_, is_there)| !is_there) {
-            return Err(InitError { code: QUECOTA_ERROR_PLATFORM, what, rule: "must not be NULL" });
+        let missing =
+            |what| Err(InitError { code: QUECOTA_ERROR_PLATFORM, what, rule: Words::of("must not be NULL") });
+        if let Some((what, _)) = MEMBERS.iter().zip(addresses).find(|(_, address)| *address == 0) {
+            return missing(*what);
         }
-        let area = |what| move |rule| InitError { code: QUECOTA_ERROR_AREA, what, rule };
+        match (system.lock, system.unlock) {
+            (None, Some(_)) => return missing(Words::of("system.lock")),
+            (Some(_), None) => return missing(Words::of("system.unlock")),
+            _ => {}
+        }
+        let area = |what| move |rule| InitError { code: QUECOTA_ERROR_AREA, what: Words::of(what), rule };
         storage.image.check().map_err(area("storage.image"))?;
         storage.journal.check_journal().map_err(area("storage.journal"))?;
         Ok(table)
@@ -142,21 +146,23 @@ impl quecota_area_t {
     }
 
     /// The rule that it breaks.
-    fn check(&self) -> Result<(), &'static str> {
-        self.geometry().check().map_err(|error| match error {
-            GeometryError::Program(_) => "must have a program size that is a power of two, 1 to 256",
-            GeometryError::Erase(_) => {
-                "must have an erase size that is a power of two, at least 16 and the program size"
-            }
-            GeometryError::Size(_) => "must have a size that is a multiple of the erase size and not 0",
-            GeometryError::Erased(_) => "must be erased to 0xff or 0x00",
+    fn check(&self) -> Result<(), Words> {
+        self.geometry().check().map_err(|error| {
+            Words::of(match error {
+                GeometryError::Program(_) => "must have a program size that is a power of two, 1 to 256",
+                GeometryError::Erase(_) => {
+                    "must have an erase size that is a power of two, at least 16 and the program size"
+                }
+                GeometryError::Size(_) => "must have a size that is a multiple of the erase size and not 0",
+                GeometryError::Erased(_) => "must be erased to 0xff or 0x00",
+            })
         })
     }
 
-    fn check_journal(&self) -> Result<(), &'static str> {
+    fn check_journal(&self) -> Result<(), Words> {
         self.check()?;
         if self.size < Journal::minimum_size(&self.geometry()) {
-            return Err("must have at least two erase blocks and 8 KB (docs/journal.md)");
+            return Err(Words::of("must have at least two erase blocks and 8 KB (docs/journal.md)"));
         }
         Ok(())
     }

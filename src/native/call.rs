@@ -136,7 +136,7 @@ macro_rules! answer_call {
 }
 
 /// As [`boundary!`], for a call of the native API that returns a quecota_error_t. The word before the device makes
-/// the [`Work`]. What `clears` points to is 0 unless the call writes to it.
+/// the [`Work`]; the name is the one behind `quecota_`. What `clears` points to is 0 unless the call writes to it.
 macro_rules! native_call {
     ($way:ident $device:expr, $name:literal, $given:expr, $rule:literal $(clears $out:ident)?, $work:expr) => {{
         static CALL: $crate::native::CallRule = $crate::native::CallRule { name: $name, rule: $rule };

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 
 use quecota_core::limits;
 
-use super::error::{InitError, QUECOTA_ERROR_RECEIVE, QUECOTA_ERROR_VALUE};
+use super::error::{InitError, QUECOTA_ERROR_RECEIVE, QUECOTA_ERROR_VALUE, Words};
 use super::growing::Growing;
 
 /// `event` of the event callback.
@@ -103,7 +103,7 @@ const _: () = assert!(QUECOTA_RECEIVE_MIN as usize == limits::RECEIVE_BUFFER_MIN
 
 // SAFETY: repr(C), size first; NULL pointers, absent functions and zeros are valid values.
 unsafe impl Growing for quecota_config_t {
-    const NAME: &'static str = "config";
+    const NAME: Words = Words::of("config");
     const FIRST: usize = offset_of!(quecota_config_t, event_ctx) + size_of::<usize>();
 }
 
@@ -120,11 +120,15 @@ impl quecota_config_t {
         if config.receive.is_null() || config.receive_size < QUECOTA_RECEIVE_MIN {
             return Err(InitError {
                 code: QUECOTA_ERROR_RECEIVE,
-                what: "config.receive",
-                rule: "must not be NULL, and receive_size at least QUECOTA_RECEIVE_MIN",
+                what: Words::of("config.receive"),
+                rule: Words::of("must not be NULL, and receive_size at least QUECOTA_RECEIVE_MIN"),
             });
         }
-        let value = |what, rule| InitError { code: QUECOTA_ERROR_VALUE, what, rule };
+        let value = |what, rule| InitError {
+            code: QUECOTA_ERROR_VALUE,
+            what: Words::of(what),
+            rule: Words::of(rule),
+        };
         if !matches!(config.dialect, 0 | 1) {
             return Err(value("config.dialect", "must be one of QUECOTA_DIALECT_*"));
         }

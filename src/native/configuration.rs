@@ -63,7 +63,7 @@ pub unsafe extern "C" fn quecota_set_product(
     key: *const c_char,
     secret: *const c_char,
 ) -> quecota_error_t {
-    native_call!(tell device, "quecota_set_product", Given::Text(key), "the key must have 1 to 32 characters, the secret 16 to 32, both UTF-8", move |agent, platform| {
+    native_call!(tell device, "set_product", Given::Text(key), "the key must have 1 to 32 characters, the secret 16 to 32, both UTF-8", move |agent, platform| {
         let (key, secret) = (text!(key)?, text!(secret)?);
         if agent.mode() == Mode::Idle && secret.len() < PRODUCT_SECRET_MIN {
             return Err(QUECOTA_ERROR_VALUE);
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn quecota_set_product(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_set_server(device: *mut quecota_t, url: *const c_char) -> quecota_error_t {
-    native_call!(tell device, "quecota_set_server", Given::Text(url), "must be mqtt://host:port, mqtts://host:port or host:port, below 64 characters", move |agent, platform| {
+    native_call!(tell device, "set_server", Given::Text(url), "must be mqtt://host:port, mqtts://host:port or host:port, below 64 characters", move |agent, platform| {
         Ok(agent.set_server(platform, text!(url)?)?)
     })
 }
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn quecota_set_device(
     key: *const c_char,
     secret: *const c_char,
 ) -> quecota_error_t {
-    native_call!(tell device, "quecota_set_device", Given::Text(key), "the key must have 1 to 16 letters and digits and not be the hardware id (NULL for that); the secret at most 32 letters and digits", move |agent, platform| {
+    native_call!(tell device, "set_device", Given::Text(key), "the key must have 1 to 16 letters and digits and not be the hardware id (NULL for that); the secret at most 32 letters and digits", move |agent, platform| {
         Ok(agent.set_device(platform, text_or_empty!(key)?, text_or_empty!(secret)?)?)
     })
 }
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn quecota_set_user_name(
     device: *mut quecota_t,
     name: *const c_char,
 ) -> quecota_error_t {
-    native_call!(ask device, "quecota_set_user_name", Given::Text(name), "must be UTF-8 of at most 64 bytes", move |agent, _| {
+    native_call!(ask device, "set_user_name", Given::Text(name), "must be UTF-8 of at most 64 bytes", move |agent, _| {
         Ok(agent.set_user_name(text_or_empty!(name)?)?)
     })
 }
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn quecota_set_user_name(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_set_lifetime(device: *mut quecota_t, seconds: u16) -> quecota_error_t {
-    native_call!(ask device, "quecota_set_lifetime", Given::Number(seconds.into()), "must be 1 to 65535 seconds", move |agent, _| {
+    native_call!(ask device, "set_lifetime", Given::Number(seconds.into()), "must be 1 to 65535 seconds", move |agent, _| {
         Ok(agent.set_lifetime(seconds)?)
     })
 }
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn quecota_set_session_encryption(
     device: *mut quecota_t,
     wanted: i32,
 ) -> quecota_error_t {
-    native_call!(ask device, "quecota_set_session_encryption", Given::Number(wanted), "", move |agent, _| {
+    native_call!(ask device, "set_session_encryption", Given::Number(wanted), "", move |agent, _| {
         Ok(agent.set_session_encryption(wanted != 0)?)
     })
 }
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn quecota_set_app_version(
     device: *mut quecota_t,
     version: *const c_char,
 ) -> quecota_error_t {
-    native_call!(tell device, "quecota_set_app_version", Given::Text(version), "must be UTF-8 of at most 64 bytes", move |agent, _| {
+    native_call!(tell device, "set_app_version", Given::Text(version), "must be UTF-8 of at most 64 bytes", move |agent, _| {
         Ok(agent.set_app_version(Some(text_or_empty!(version)?))?)
     })
 }
@@ -165,7 +165,7 @@ pub unsafe extern "C" fn quecota_set_mcu_version(
     component: *const c_char,
     version: *const c_char,
 ) -> quecota_error_t {
-    native_call!(tell device, "quecota_set_mcu_version", Given::Text(component), "component 1 to 32 bytes without ; and :, version at most 64 without ;, all components 512 at most", move |agent, platform| {
+    native_call!(tell device, "set_mcu_version", Given::Text(component), "component 1 to 32 bytes without ; and :, version at most 64 without ;, all components 512 at most", move |agent, platform| {
         Ok(agent.set_mcu_version(platform, text!(component)?, text_or_empty!(version)?)?)
     })
 }
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn quecota_get_mcu_version(
     version: *mut c_char,
     size: u32,
 ) -> quecota_error_t {
-    native_call!(ask device, "quecota_get_mcu_version", Given::Text(component), "the component must be UTF-8 of at most 2048 bytes", move |agent, _| {
+    native_call!(ask device, "get_mcu_version", Given::Text(component), "the component must be UTF-8 of at most 2048 bytes", move |agent, _| {
         let room = bytes_mut!(version, size, else Err(QUECOTA_ERROR_NULL));
         let version = if component.is_null() {
             agent.mcu_list()
@@ -215,7 +215,7 @@ fn fill(room: &mut [u8], text: &str) -> Result<(), Error> {
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_set_mode(device: *mut quecota_t, mode: quecota_mode_t) -> quecota_error_t {
-    native_call!(tell device, "quecota_set_mode", Given::Number(mode), "must be QUECOTA_MODE_IDLE or, with a device key of 1 to 16 letters and digits, QUECOTA_MODE_REQUEST", move |agent, platform| {
+    native_call!(tell device, "set_mode", Given::Number(mode), "must be QUECOTA_MODE_IDLE or, with a device key of 1 to 16 letters and digits, QUECOTA_MODE_REQUEST", move |agent, platform| {
         let mode = match mode {
             0 => Mode::Idle,
             1 if is_device_key(agent.device().0) => Mode::Request,
@@ -259,7 +259,7 @@ pub unsafe extern "C" fn quecota_log(
     level: quecota_level_t,
     line: *const c_char,
 ) -> quecota_error_t {
-    native_call!(Device device, "quecota_log", Given::Number(level), "level must be QUECOTA_LEVEL_*, the line UTF-8 of at most 2048 bytes", move |device: &Device| {
+    native_call!(Device device, "log", Given::Number(level), "level must be QUECOTA_LEVEL_*, the line UTF-8 of at most 2048 bytes", move |device: &Device| {
         let line = text!(line)?;
         let level = match level {
             1 => Level::Error,

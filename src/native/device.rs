@@ -17,7 +17,9 @@ use quecota_core::text::Text;
 use super::callback::Callback;
 use super::closure::Does;
 use super::config::quecota_config_t;
-use super::error::{Error, InitError, QUECOTA_ERROR_NULL, QUECOTA_ERROR_REENTRY, QUECOTA_ERROR_STARTED};
+use super::error::{
+    Error, InitError, QUECOTA_ERROR_NULL, QUECOTA_ERROR_REENTRY, QUECOTA_ERROR_STARTED, Words,
+};
 use super::handle::quecota_t;
 use super::provider::{Port, Provider, Task};
 #[cfg(feature = "host")]
@@ -383,7 +385,7 @@ pub unsafe fn live<'d>(device: *const quecota_t) -> Option<&'d Device> {
 
 /// Memory to a checked place for a device.
 pub fn place(memory: *mut c_void, size: usize) -> Result<*mut Device, InitError> {
-    let refused = |code, rule| Err(InitError { code, what: "memory", rule });
+    let refused = |code, rule| Err(InitError { code, what: Words::of("memory"), rule: Words::of(rule) });
     if memory.is_null() {
         refused(QUECOTA_ERROR_NULL, "must not be NULL")
     } else if size < size_of::<Device>() {

@@ -82,9 +82,32 @@ pub struct InitError {
     /// For C.
     pub code: Error,
     /// The struct, its member, or the area.
-    pub what: &'static str,
+    pub what: Words,
     /// What it must be.
-    pub rule: &'static str,
+    pub rule: Words,
+}
+
+/// Words of a line in the log. Without the feature `texts` there are none, nor any bytes that lead to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words(#[cfg(feature = "texts")] &'static str);
+
+impl Words {
+    /// These.
+    #[cfg_attr(not(feature = "texts"), allow(unused_variables))]
+    pub const fn of(text: &'static str) -> Words {
+        Words(
+            #[cfg(feature = "texts")]
+            text,
+        )
+    }
+
+    /// The text.
+    pub const fn get(self) -> &'static str {
+        #[cfg(feature = "texts")]
+        return self.0;
+        #[cfg(not(feature = "texts"))]
+        ""
+    }
 }
 
 impl From<CallError> for Error {

@@ -7,7 +7,7 @@ use quecota_core::limits;
 use quecota_core::wire::event::{PieceEvent, PlanEvent, StartEvent};
 
 use super::device::live;
-use super::error::{Error, NULL, PANIC, VALUE, quecota_error_t};
+use super::error::{Error, NULL, PANIC, VALUE, Words, quecota_error_t};
 use super::failure::{quecota_failure_t, quecota_ota_failure};
 use super::growing::Growing;
 use super::handle::quecota_t;
@@ -93,22 +93,22 @@ pub struct quecota_end_t {
 
 // SAFETY: repr(C), size first; zeros are valid values.
 unsafe impl Growing for quecota_plan_t {
-    const NAME: &'static str = "plan";
+    const NAME: Words = Words::of("plan");
     const FIRST: usize = size_of::<Self>();
 }
 // SAFETY: as above.
 unsafe impl Growing for quecota_download_t {
-    const NAME: &'static str = "download";
+    const NAME: Words = Words::of("download");
     const FIRST: usize = size_of::<Self>();
 }
 // SAFETY: as above.
 unsafe impl Growing for quecota_piece_t {
-    const NAME: &'static str = "piece";
+    const NAME: Words = Words::of("piece");
     const FIRST: usize = size_of::<Self>();
 }
 // SAFETY: as above.
 unsafe impl Growing for quecota_end_t {
-    const NAME: &'static str = "end";
+    const NAME: Words = Words::of("end");
     const FIRST: usize = offset_of!(quecota_end_t, failure) + size_of::<quecota_failure_t>();
 }
 

@@ -1,6 +1,6 @@
 //! Structs of C that grow at their end from one version of the library to the next.
 
-use super::error::{InitError, QUECOTA_ERROR_NULL, QUECOTA_ERROR_STRUCT};
+use super::error::{InitError, QUECOTA_ERROR_NULL, QUECOTA_ERROR_STRUCT, Words};
 
 /// A struct that C hands in and that may grow at its end: one compiled against an older header is shorter, and what
 /// it lacks is NULL.
@@ -9,7 +9,7 @@ use super::error::{InitError, QUECOTA_ERROR_NULL, QUECOTA_ERROR_STRUCT};
 /// The struct is `repr(C)`, begins with its size as u32, and all bytes zero are a valid value.
 pub unsafe trait Growing: Copy {
     /// Its name, for messages.
-    const NAME: &'static str;
+    const NAME: Words;
     /// Bytes of its first published version.
     const FIRST: usize;
 
@@ -35,19 +35,14 @@ pub unsafe trait Growing: Copy {
 /// # Safety
 /// A pointer that is not NULL points to as many readable bytes as it says first.
 #[inline(never)]
-unsafe fn copy_given(
-    from: *const u32,
-    to: &mut [u8],
-    first: usize,
-    what: &'static str,
-) -> Result<(), InitError> {
+unsafe fn copy_given(from: *const u32, to: &mut [u8], first: usize, what: Words) -> Result<(), InitError> {
     if from.is_null() {
-        return Err(InitError { code: QUECOTA_ERROR_NULL, what, rule: "must not be NULL" });
+        return Err(InitError { code: QUECOTA_ERROR_NULL, what, rule: Words::of("must not be NULL") });
     }
     // SAFETY: it begins with its size.
     let given = unsafe { from.read() } as usize;
     if given < first {
-        let rule = "must have its size in the member size";
+        let rule = Words::of("must have its size in the member size");
         return Err(InitError { code: QUECOTA_ERROR_STRUCT, what, rule });
     }
     // SAFETY: the caller promises `given` readable bytes; nobody else has the place.

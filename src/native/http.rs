@@ -84,7 +84,7 @@ pub unsafe extern "C" fn quecota_http_begin(
     length: u32,
     http: *mut *mut quecota_http_t,
 ) -> quecota_error_t {
-    native_call!(Alone core::ptr::null(), "quecota_http_begin", Given::Nothing, "the URL must be http:// or https:// of at most 2048 characters, length at least 1" clears http, move |()| {
+    native_call!(Alone core::ptr::null(), "http_begin", Given::Nothing, "the URL must be http:// or https:// of at most 2048 characters, length at least 1" clears http, move |()| {
         let url = text!(url)?;
         if memory.is_null() {
             return Err(QUECOTA_ERROR_NULL);
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn quecota_http_target(
     port: *mut u16,
     tls: *mut i32,
 ) -> quecota_error_t {
-    native_call!(Alone core::ptr::null(), "quecota_http_target", Given::Nothing, "", move |()| {
+    native_call!(Alone core::ptr::null(), "http_target", Given::Nothing, "", move |()| {
         let download = download!(http, else Err(QUECOTA_ERROR_NULL));
         write_to!(port, 0, else Err(QUECOTA_ERROR_NULL));
         write_to!(tls, 0, else Err(QUECOTA_ERROR_NULL));
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn quecota_http_request(
     room: u32,
     length: *mut u32,
 ) -> quecota_error_t {
-    native_call!(Alone core::ptr::null(), "quecota_http_request", Given::Nothing, "", move |()| {
+    native_call!(Alone core::ptr::null(), "http_request", Given::Nothing, "", move |()| {
         let download = download!(http, else Err(QUECOTA_ERROR_NULL));
         write_to!(length, 0, else Err(QUECOTA_ERROR_NULL));
         if out.is_null() {
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn quecota_http_feed(
     data: *const u8,
     length: u32,
 ) -> quecota_http_next_t {
-    answer_call!(next = DONE, Device device, "quecota_http_feed", Given::Count(length), "", move |device: &Device| {
+    answer_call!(next = DONE, Device device, "http_feed", Given::Count(length), "", move |device: &Device| {
         let download = download!(http, else Err(QUECOTA_ERROR_NULL));
         let data = bytes!(data, length, else Err(QUECOTA_ERROR_NULL));
         *next = feed(download, device, data) as quecota_http_next_t;
@@ -197,7 +197,7 @@ pub unsafe extern "C" fn quecota_http_closed(
     http: *mut quecota_http_t,
     device: *mut quecota_t,
 ) -> quecota_error_t {
-    native_call!(Device device, "quecota_http_closed", Given::Nothing, "", move |device: &Device| {
+    native_call!(Device device, "http_closed", Given::Nothing, "", move |device: &Device| {
         let download = download!(http, else Err(QUECOTA_ERROR_NULL));
         finish(device, if download.closed().is_ok() { FetchEnd::Complete } else { FetchEnd::Failed })
     })

@@ -7,7 +7,7 @@ use quecota_core::text::Text;
 use super::callback::Callback;
 use super::config::{quecota_config_t, quecota_event_cb_t};
 use super::device::{self, Device, live};
-use super::error::{self, InitError, PANIC, QUECOTA_ERROR_NULL, quecota_error_t};
+use super::error::{self, InitError, PANIC, QUECOTA_ERROR_NULL, Words, quecota_error_t};
 use super::handle::quecota_t;
 use super::provider::Provider;
 use super::refusal::Given;
@@ -51,7 +51,8 @@ pub unsafe extern "C" fn quecota_init(
     boundary!(PANIC, {
         // SAFETY: the C caller's promise about the platform.
         let refused = |error| unsafe { refused(platform, error) };
-        let no_device = InitError { code: QUECOTA_ERROR_NULL, what: "device", rule: "must not be NULL" };
+        let (what, rule) = (Words::of("device"), Words::of("must not be NULL"));
+        let no_device = InitError { code: QUECOTA_ERROR_NULL, what, rule };
         write_to!(device, core::ptr::null_mut(), else refused(no_device));
         let made = device::place(memory, size).and_then(|place| {
             // SAFETY: the C caller's promise about both structs.
@@ -76,7 +77,7 @@ unsafe fn refused(platform: *const quecota_platform_t, error: InitError) -> quec
         return error.code as quecota_error_t;
     }
     let mut line = Text::<INIT_LINE>::new();
-    for part in ["quecota_init() is refused: ", error.what, " ", error.rule] {
+    for part in ["quecota_init() is refused: ", error.what.get(), " ", error.rule.get()] {
         // Names and rules are ours, and fit.
         let _ = line.push(part);
     }
@@ -98,7 +99,7 @@ unsafe fn refused(platform: *const quecota_platform_t, error: InitError) -> quec
 /// `device` is NULL or a handle of quecota_init().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_start(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(Device device, "quecota_start", Given::Nothing, "", move |device: &Device| device.start())
+    native_call!(Device device, "start", Given::Nothing, "", move |device: &Device| device.start())
 }
 
 /// One step: timers, one message, one report; then events. Returns the milliseconds that may pass before the next
@@ -128,7 +129,7 @@ pub unsafe extern "C" fn quecota_poll(device: *mut quecota_t) -> u32 {
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_deinit(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(Device device, "quecota_deinit", Given::Nothing, "", move |device: &Device| device.end())
+    native_call!(Device device, "deinit", Given::Nothing, "", move |device: &Device| device.end())
 }
 
 /// Sets the one receiver of events. NULL: events vanish from now on. Events wait while none was ever set.
@@ -141,7 +142,7 @@ pub unsafe extern "C" fn quecota_set_event_callback(
     event: quecota_event_cb_t,
     ctx: *mut c_void,
 ) -> quecota_error_t {
-    native_call!(Device device, "quecota_set_event_callback", Given::Nothing, "", move |device: &Device| {
+    native_call!(Device device, "set_event_callback", Given::Nothing, "", move |device: &Device| {
         device.set_callback(Callback::set(event, ctx))
     })
 }

@@ -4,11 +4,12 @@ use core::ffi::c_char;
 
 use quecota_core::agent::{FetchEnd, FetchHead, Flow, Link};
 use quecota_core::platform::{Encoding, Level, SendId};
+use quecota_core::text::Text;
 
-use super::error::{QUECOTA_ERROR_BUSY, QUECOTA_ERROR_NULL, QUECOTA_ERROR_VALUE, quecota_error_t};
+use super::error::{QUECOTA_ERROR_BUSY, QUECOTA_ERROR_NULL, QUECOTA_ERROR_VALUE, Words, quecota_error_t};
 use super::growing::Growing;
 use super::handle::quecota_t;
-use super::provider::log;
+use super::provider::{Port, log};
 use super::refusal::Given;
 use super::table::QUECOTA_LENGTH_UNKNOWN;
 
@@ -64,7 +65,7 @@ pub unsafe extern "C" fn quecota_on_link(
     link: quecota_link_t,
     connack: u8,
 ) -> quecota_error_t {
-    native_call!(tell device, "quecota_on_link", Given::Number(link), "must be one of QUECOTA_LINK_*", move |agent, platform| {
+    native_call!(tell device, "on_link", Given::Number(link), "must be one of QUECOTA_LINK_*", move |agent, platform| {
         let link = match link {
             0 => Link::Connected,
             1 => Link::Refused(connack),
@@ -73,27 +74,36 @@ pub unsafe extern "C" fn quecota_on_link(
             4 => Link::Lost,
             _ => return Err(QUECOTA_ERROR_VALUE),
         };
-        if let Some(line) = link_line(link) {
-            log(platform, Level::Warn, line);
-        }
+        log_link(platform, link);
         agent.on_link(platform, link);
         Ok(())
     })
 }
 
-/// A link that cannot be used, in words (MQTT 3.1.1, table 3.1).
-fn link_line(link: Link) -> Option<&'static str> {
-    Some(match link {
-        Link::Connected | Link::Subscribed => return None,
-        Link::Refused(1) => "the broker refuses the connection (CONNACK 1): it does not speak MQTT 3.1.1",
-        Link::Refused(2) => "the broker refuses the connection (CONNACK 2): it does not take this client id",
-        Link::Refused(3) => "the broker refuses the connection (CONNACK 3): not available now",
-        Link::Refused(4) => "the broker refuses the connection (CONNACK 4): user name or password is wrong",
-        Link::Refused(5) => "the broker refuses the connection (CONNACK 5): this device is not authorized",
-        Link::Refused(_) => "the broker refuses the connection with an unknown CONNACK code",
-        Link::SubscribeRefused => "the broker refuses the subscription (SUBACK 0x80)",
-        Link::Lost => "the link to the broker is lost, or could not be made",
-    })
+/// Says in words (MQTT 3.1.1, table 3.1) that a link cannot be used.
+fn log_link(platform: &mut Port<'_>, link: Link) {
+    if !cfg!(feature = "log") {
+        return;
+    }
+    let why = match link {
+        Link::Connected | Link::Subscribed => return,
+        Link::SubscribeRefused => {
+            return log(platform, Level::Warn, "the broker refuses the subscription (SUBACK 0x80)");
+        }
+        Link::Lost => {
+            return log(platform, Level::Warn, "the link to the broker is lost, or could not be made");
+        }
+        Link::Refused(1) => "1): it does not speak MQTT 3.1.1",
+        Link::Refused(2) => "2): it does not take this client id",
+        Link::Refused(3) => "3): not available now",
+        Link::Refused(4) => "4): user name or password is wrong",
+        Link::Refused(5) => "5): this device is not authorized",
+        Link::Refused(_) => "code unknown)",
+    };
+    let mut line = Text::<96>::new();
+    // It fits.
+    let _ = line.push_all(&["the broker refuses the connection (CONNACK ", why]);
+    log(platform, Level::Warn, &line);
 }
 
 /// A message came. It is copied. QUECOTA_ERROR_BUSY: no room now; poll, then offer it again, and do not acknowledge it
@@ -108,7 +118,7 @@ pub unsafe extern "C" fn quecota_on_message(
     payload: *const u8,
     length: u32,
 ) -> quecota_error_t {
-    native_call!(tell device, "quecota_on_message", Given::Text(topic), "the topic must be UTF-8 of at most 2048 bytes", move |agent, platform| {
+    native_call!(tell device, "on_message", Given::Text(topic), "the topic must be UTF-8 of at most 2048 bytes", move |agent, platform| {
         let payload = bytes!(payload, length, else Err(QUECOTA_ERROR_NULL));
         if agent.on_message(platform, text!(topic)?, payload) { Ok(()) } else { Err(QUECOTA_ERROR_BUSY) }
     })
@@ -120,7 +130,7 @@ pub unsafe extern "C" fn quecota_on_message(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_on_sent(device: *mut quecota_t, id: u16, delivered: i32) -> quecota_error_t {
-    native_call!(tell device, "quecota_on_sent", Given::Number(id.into()), "", move |agent, platform| {
+    native_call!(tell device, "on_sent", Given::Number(id.into()), "", move |agent, platform| {
         agent.on_sent(platform, SendId(id), delivered != 0);
         Ok(())
     })
@@ -140,7 +150,7 @@ pub unsafe extern "C" fn quecota_on_fetch_begin(
     length: u32,
     total: u32,
 ) -> quecota_flow_t {
-    answer_call!(flow = STOP, tell device, "quecota_on_fetch_begin", Given::Number(status.into()), "", move |agent, platform| {
+    answer_call!(flow = STOP, tell device, "on_fetch_begin", Given::Number(status.into()), "", move |agent, platform| {
         let head =
             FetchHead { status, first, length: known(length), total: known(total), ..FetchHead::default() };
         *flow = flow_of(agent.on_fetch_begin(platform, head));
@@ -170,7 +180,7 @@ pub struct quecota_fetch_head_t {
 
 // SAFETY: repr(C), size first; a NULL pointer and zeros are valid values.
 unsafe impl Growing for quecota_fetch_head_t {
-    const NAME: &'static str = "head";
+    const NAME: Words = Words::of("head");
     const FIRST: usize = size_of::<quecota_fetch_head_t>();
 }
 
@@ -184,7 +194,7 @@ pub unsafe extern "C" fn quecota_on_fetch_head(
     device: *mut quecota_t,
     head: *const quecota_fetch_head_t,
 ) -> quecota_flow_t {
-    answer_call!(flow = STOP, tell device, "quecota_on_fetch_head", Given::Nothing, "content_encoding must be UTF-8 of at most 2048 bytes", move |agent, platform| {
+    answer_call!(flow = STOP, tell device, "on_fetch_head", Given::Nothing, "content_encoding must be UTF-8 of at most 2048 bytes", move |agent, platform| {
         let mut given = quecota_fetch_head_t::absent();
         // SAFETY: the documented duty of the C caller.
         unsafe { given.copy_from(head) }.map_err(|error| error.code)?;
@@ -216,7 +226,7 @@ pub unsafe extern "C" fn quecota_on_fetch_data(
     data: *const u8,
     length: u32,
 ) -> quecota_flow_t {
-    answer_call!(flow = STOP, tell device, "quecota_on_fetch_data", Given::Count(length), "", move |agent, platform| {
+    answer_call!(flow = STOP, tell device, "on_fetch_data", Given::Count(length), "", move |agent, platform| {
         let data = bytes!(data, length, else Err(QUECOTA_ERROR_NULL));
         *flow = flow_of(agent.on_fetch_data(platform, data));
         Ok(())
@@ -229,7 +239,7 @@ pub unsafe extern "C" fn quecota_on_fetch_data(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_on_fetch_end(device: *mut quecota_t, complete: i32) -> quecota_error_t {
-    native_call!(tell device, "quecota_on_fetch_end", Given::Number(complete), "", move |agent, platform| {
+    native_call!(tell device, "on_fetch_end", Given::Number(complete), "", move |agent, platform| {
         agent.on_fetch_end(platform, if complete == 0 { FetchEnd::Failed } else { FetchEnd::Complete });
         Ok(())
     })

@@ -66,7 +66,7 @@ pub struct quecota_progress_t {
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_request(device: *mut quecota_t, want_sha256: i32) -> quecota_error_t {
-    native_call!(tell device, "quecota_ota_request", Given::Number(want_sha256), "", move |agent, _| {
+    native_call!(tell device, "ota_request", Given::Number(want_sha256), "", move |agent, _| {
         Ok(agent.ota_request(u32::from(want_sha256 != 0))?)
     })
 }
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn quecota_ota_action(
     device: *mut quecota_t,
     action: quecota_action_t,
 ) -> quecota_error_t {
-    native_call!(tell device, "quecota_ota_action", Given::Number(action), "must be one of QUECOTA_ACTION_*", move |agent, platform| {
+    native_call!(tell device, "ota_action", Given::Number(action), "must be one of QUECOTA_ACTION_*", move |agent, platform| {
         let action = u8::try_from(action).map_err(|_| QUECOTA_ERROR_VALUE)?;
         Ok(agent.ota_action(platform, action)?)
     })
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn quecota_ota_read(
     size: u32,
     read: *mut u32,
 ) -> quecota_error_t {
-    native_call!(tell device, "quecota_ota_read", Given::Count(offset), "offset must be inside the staged piece, size at least 1" clears read, move |agent, platform| {
+    native_call!(tell device, "ota_read", Given::Count(offset), "offset must be inside the staged piece, size at least 1" clears read, move |agent, platform| {
         let room = bytes_mut!(data, size, else Err(QUECOTA_ERROR_NULL));
         write_to!(read, 0, else Err(QUECOTA_ERROR_NULL));
         if room.is_empty() {
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn quecota_ota_read(
 /// As quecota_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_checkpoint(device: *mut quecota_t, offset: u32) -> quecota_error_t {
-    native_call!(tell device, "quecota_ota_checkpoint", Given::Count(offset), "must be from the start to the end of the staged piece; between pieces the end of the last one; or 0", move |agent, platform| {
+    native_call!(tell device, "ota_checkpoint", Given::Count(offset), "must be from the start to the end of the staged piece; between pieces the end of the last one; or 0", move |agent, platform| {
         Ok(agent.ota_checkpoint(platform, offset)?)
     })
 }
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn quecota_ota_get_checkpoint(
     device: *mut quecota_t,
     offset: *mut u32,
 ) -> quecota_error_t {
-    native_call!(ask device, "quecota_ota_get_checkpoint", Given::Nothing, "" clears offset, move |agent, _| {
+    native_call!(ask device, "ota_get_checkpoint", Given::Nothing, "" clears offset, move |agent, _| {
         write_to!(offset, agent.ota_get_checkpoint(), else Err(QUECOTA_ERROR_NULL));
         Ok(())
     })
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn quecota_ota_get_checkpoint(
 #[cfg(feature = "controls")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_cancel(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(tell device, "quecota_ota_cancel", Given::Nothing, "", move |agent, platform| {
+    native_call!(tell device, "ota_cancel", Given::Nothing, "", move |agent, platform| {
         Ok(agent.cancel(platform)?)
     })
 }
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn quecota_ota_cancel(device: *mut quecota_t) -> quecota_e
 #[cfg(feature = "controls")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_hold_apply(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(ask device, "quecota_ota_hold_apply", Given::Nothing, "", move |agent, _| Ok(agent.hold_apply()?))
+    native_call!(ask device, "ota_hold_apply", Given::Nothing, "", move |agent, _| Ok(agent.hold_apply()?))
 }
 
 /// Ends quecota_ota_hold_apply(). Firmware that was held back is handed to apply() before this returns, so the module may
@@ -193,7 +193,7 @@ pub unsafe extern "C" fn quecota_ota_hold_apply(device: *mut quecota_t) -> queco
 #[cfg(feature = "controls")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_allow_apply(device: *mut quecota_t) -> quecota_error_t {
-    native_call!(tell device, "quecota_ota_allow_apply", Given::Nothing, "", move |agent, platform| {
+    native_call!(tell device, "ota_allow_apply", Given::Nothing, "", move |agent, platform| {
         agent.allow_apply(platform);
         Ok(())
     })
@@ -213,7 +213,7 @@ pub unsafe extern "C" fn quecota_ota_allow_apply(device: *mut quecota_t) -> quec
 #[cfg(feature = "controls")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn quecota_ota_need_time(device: *mut quecota_t, milliseconds: u32) -> quecota_error_t {
-    native_call!(tell device, "quecota_ota_need_time", Given::Count(milliseconds), "at most 50 minutes in all for one piece, 100 for the update", move |agent, platform| {
+    native_call!(tell device, "ota_need_time", Given::Count(milliseconds), "at most 50 minutes in all for one piece, 100 for the update", move |agent, platform| {
         Ok(agent.need_time(platform, milliseconds)?)
     })
 }
@@ -227,7 +227,7 @@ pub unsafe extern "C" fn quecota_ota_progress(
     device: *mut quecota_t,
     progress: *mut quecota_progress_t,
 ) -> quecota_error_t {
-    native_call!(ask device, "quecota_ota_progress", Given::Nothing, "" clears progress, move |agent, _| {
+    native_call!(ask device, "ota_progress", Given::Nothing, "" clears progress, move |agent, _| {
         let now = agent.ota_progress();
         let now = quecota_progress_t { state: i32::from(now.state), received: now.received, size: now.size };
         write_to!(progress, now, else Err(QUECOTA_ERROR_NULL));

@@ -21,7 +21,7 @@ const SHOWN: usize = 48;
 
 /// An export, as the line of a refusal names it.
 pub struct CallRule {
-    /// Its name.
+    /// Its name behind `quecota_`.
     pub name: &'static str,
     /// What is right for its value; empty where the text of the error says it.
     pub rule: &'static str,
@@ -68,7 +68,7 @@ pub unsafe fn native_refused(device: *const quecota_t, call: &CallRule, given: G
     let why = if is_of_value && !call.rule.is_empty() { call.rule } else { error_words(code) };
     // SAFETY: the caller's promise.
     let given = unsafe { shown(given) };
-    refused(device, call.name, &given, why);
+    refused(device, &["quecota_", call.name], &given, why);
 }
 
 /// The line of a call of the drop-in API that was refused.
@@ -79,11 +79,11 @@ pub unsafe fn drop_in_refused(device: Option<&Device>, call: &str, given: Given,
     let why = if device.is_some() { rule } else { "Ql_iotInit() has not returned TRUE" };
     // SAFETY: the caller's promise.
     let given = unsafe { shown(given) };
-    refused(device, call, &given, why);
+    refused(device, &[call], &given, why);
 }
 
 /// The line of a call that was refused; `given` is no secret.
-pub fn refused(device: Option<&Device>, call: &str, given: &str, why: &str) {
+pub fn refused(device: Option<&Device>, call: &[&str], given: &str, why: &str) {
     boundary::contain((), || write(device, call, given, why));
 }
 
@@ -112,7 +112,7 @@ unsafe fn shown(given: Given) -> Text<SHOWN> {
 /// A line of a drop-in call that was refused before there is a device.
 #[cfg(feature = "host")]
 pub fn before_init(call: &str, why: &str) {
-    write(None, call, "", why);
+    write(None, &[call], "", why);
 }
 
 fn in_decimal(number: i64) -> Text<SHOWN> {
@@ -122,12 +122,11 @@ fn in_decimal(number: i64) -> Text<SHOWN> {
     shown
 }
 
-fn write(device: Option<&Device>, call: &str, given: &str, why: &str) {
+fn write(device: Option<&Device>, call: &[&str], given: &str, why: &str) {
     let mut line = Text::<LINE>::new();
-    for part in [call, "(", given, ") is refused: ", why] {
-        // Names and rules are ours, and fit.
-        let _ = line.push(part);
-    }
+    // Names and rules are ours, and fit.
+    let _ = line.push_all(call);
+    let _ = line.push_all(&["(", given, ") is refused: ", why]);
     let logged =
         device.is_some_and(|device| device.enter(|_, platform| platform.log(Level::Warn, &line)).is_ok());
     #[cfg(feature = "host")]

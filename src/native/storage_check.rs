@@ -6,7 +6,7 @@ use core::ffi::c_char;
 use quecota_core::c_words;
 use quecota_core::journal::Journal;
 
-use super::error::{Error, NULL, PANIC, quecota_error_t};
+use super::error::{Error, NULL, PANIC, Words, quecota_error_t};
 use super::event::hand_out;
 use super::growing::Growing;
 use super::table::{
@@ -33,7 +33,7 @@ pub struct quecota_storage_fault_t {
 
 // SAFETY: repr(C), size first; zeros are valid values.
 unsafe impl Growing for quecota_storage_fault_t {
-    const NAME: &'static str = "fault";
+    const NAME: Words = Words::of("fault");
     const FIRST: usize = size_of::<Self>();
 }
 

@@ -5,6 +5,6 @@ use crate::native::refused;
 
 /// Logs that `name` was refused and why; returns `value`.
 pub fn refuse<T>(name: &str, why: &str, value: T) -> T {
-    refused(device(), name, "", why);
+    refused(device(), &[name], "", why);
     value
 }

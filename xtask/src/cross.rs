@@ -1,5 +1,5 @@
 //! What takes minutes and depends on the machine: programs for 32-bit ARM under Linux, archives for every bare-metal target, the
-//! core's tests on a big-endian machine, and the library's own tests with the Rust side instrumented.
+//! core's and the journal's tests on a big-endian machine, and the library's own tests with the Rust side instrumented.
 
 use crate::process::{Outcome, cargo, fail, output, root, run};
 use crate::{setup, test};
@@ -55,16 +55,22 @@ pub fn arm_linux() -> Outcome {
     run(Command::new("ctest").current_dir(folder).args(ctest))
 }
 
-/// The core's tests on PowerPC, under qemu: codec, journal and digests where the first byte of a number is its highest.
-/// Rust's standard library for that machine is built from Debian's sources.
+/// The core's tests and the journal's on PowerPC, under qemu: codec, digests and what is in flash where the first byte of a number
+/// is its highest. Rust's standard library for that machine is built from Debian's sources.
 pub fn big_endian() -> Outcome {
     setup::packages(&[setup::LONG])?;
+    on_powerpc(&["--package", "quecota-core"])?;
+    on_powerpc(&["--package", "test-platform", "--test", "journal"])
+}
+
+/// `cargo test` of what these arguments say.
+fn on_powerpc(what: &[&str]) -> Outcome {
     let mut tests = Command::new("/usr/bin/cargo");
     tests.current_dir(root()).env("PATH", "/usr/bin:/bin").env("RUSTC_BOOTSTRAP", "1");
     tests.env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTFLAGS");
     tests.env("CARGO_TARGET_POWERPC_UNKNOWN_LINUX_GNU_LINKER", "powerpc-linux-gnu-gcc");
     tests.env("CARGO_TARGET_POWERPC_UNKNOWN_LINUX_GNU_RUNNER", "qemu-ppc -L /usr/powerpc-linux-gnu");
-    tests.args(["test", "--locked", "-Zbuild-std", "--package", "quecota-core"]);
+    tests.args(["test", "--locked", "-Zbuild-std"]).args(what);
     tests.args(["--target", "powerpc-unknown-linux-gnu", "--target-dir"]).arg(root().join("target/powerpc"));
     run(&mut tests)
 }

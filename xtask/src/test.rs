@@ -104,7 +104,13 @@ fn rust() -> Outcome {
     tests.env("QUECOTA_C_TESTS", built.join("tests"));
     let outcome = run_command(&mut tests);
     show(&counted);
-    outcome
+    outcome.and(core_alone())
+}
+
+/// Core as an image has it that does without every feature, which is other code in places: SHA-256 for passwords alone, no lists.
+fn core_alone() -> Outcome {
+    println!("core without its features:");
+    run_cargo(&["test", "--package", "quecota-core", "--no-default-features", "--locked", "--no-fail-fast"])
 }
 
 /// The simulator's and the center's tests that take too long for every day, each named as it starts; more lives of the center

@@ -89,6 +89,8 @@ impl Principal {
 /// An end user: the owner of some devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndUser {
+    /// Number of the token.
+    pub token: i64,
     /// Name of the token.
     pub name: String,
     /// Their devices.
@@ -110,6 +112,16 @@ pub enum Caller {
     Staff(Principal),
     /// An end user of devices.
     EndUser(EndUser),
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Caller::Staff(principal) => principal.fmt(f),
+            // Tokens of several end users may have one name.
+            Caller::EndUser(user) => write!(f, "end user {}, {}", user.token, user.name),
+        }
+    }
 }
 
 /// A browser that signed in.

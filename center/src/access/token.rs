@@ -97,7 +97,9 @@ impl Access {
             Grant::Role { role, products } => {
                 Caller::Staff(Principal { name: token.name.to_string(), sort: Sort::Token, role, products })
             }
-            Grant::EndUser(devices) => Caller::EndUser(EndUser { name: token.name.to_string(), devices }),
+            Grant::EndUser(devices) => {
+                Caller::EndUser(EndUser { token: token.id, name: token.name.to_string(), devices })
+            }
         })
     }
 

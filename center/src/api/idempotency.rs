@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: a request that makes something can be sent again when its answer was lost. The same key of the same
-//! caller gets the answer of the first time, for a day; a refusal is not kept, for it had no effect. Of a request whose center
-//! stopped before its end nobody knows whether it had one: whoever sends it again is told so.
+//! caller gets the answer of the first time, for a day; a refusal is not kept, for it had no effect. Of a request that broke off
+//! before its end, with its center or by itself, nobody knows whether it had one: whoever sends it again is told so.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
@@ -29,6 +29,7 @@ pub(super) struct Once {
     digest: String,
     /// Seals the answer, which may hold a secret: the database knows no more of it than the digest.
     seal: ChaCha20Poly1305,
+    is_over: bool,
 }
 
 /// What is to be done with a request.
@@ -62,7 +63,7 @@ pub(super) async fn begin(
     };
     let now = api.engine.clock().now();
     let Some((known, is_under_way)) = api.engine.begin_request(&digest, &fingerprint, now).await? else {
-        let once = Once { api: api.clone(), digest, seal: sealed_at(now) };
+        let once = Once { api: api.clone(), digest, seal: sealed_at(now), is_over: false };
         return Ok(Begun::New(request, Some(Box::new(once))));
     };
     if known.fingerprint != fingerprint {
@@ -76,8 +77,7 @@ pub(super) async fn begin(
             ApiError::new(StatusCode::CONFLICT, "in_progress", message)
                 .next("wait a moment, then send it again")
         } else {
-            let message =
-                format!("{begun}, and the center stopped before its end: it may have been done or not");
+            let message = format!("{begun}, and broke off before its end: it may have been done or not");
             let next = "GET what it was about and see whether it was done; if not, send it with a new Idempotency-Key";
             ApiError::new(StatusCode::CONFLICT, "cut_off", message).next(next)
         });
@@ -102,7 +102,7 @@ pub(super) async fn begin(
 
 impl Once {
     /// Keeps the answer if the request had an effect.
-    pub(super) async fn end(self, response: Response) -> Result<Response, ApiError> {
+    pub(super) async fn end(mut self, response: Response) -> Result<Response, ApiError> {
         let (parts, body) = response.into_parts();
         let body = match to_bytes(body, ANSWER_MAX).await {
             Ok(body) => body,
@@ -114,7 +114,24 @@ impl Once {
         let answer = sealed.map(|sealed| Base64::encode_string(&sealed));
         let answer = answer.as_deref().map(|answer| (i64::from(parts.status.as_u16()), answer));
         self.api.engine.end_request(&self.digest, answer).await?;
+        self.is_over = true;
         Ok(Response::from_parts(parts, Body::from(body)))
+    }
+}
+
+impl Drop for Once {
+    /// Whoever sends a request again whose handler panicked, or whose answer cannot be kept, is not told for ever that it is
+    /// under way.
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let (engine, digest) = (self.api.engine.clone(), std::mem::take(&mut self.digest));
+        tokio::spawn(async move {
+            if let Err(error) = engine.break_off_request(&digest).await {
+                tracing::warn!(%error, "a request broke off; its Idempotency-Key says that it is under way until the next start");
+            }
+        });
     }
 }
 

@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::{Connections, Place};
 use crate::engine::{Downlink, Engine, SessionId};
+use crate::open_files;
 use crate::proxy_protocol::Balancers;
 use crate::scheduler::{Delivery, DeviceLink};
 use crate::store::DeviceId;
@@ -54,8 +55,6 @@ use session::{Session, Topics};
 pub use new_devices::NEW_DEVICES;
 pub use timing::Timing;
 
-/// Connections at the same time, those before CONNECT included. Further ones are closed at once; the device tries again.
-const CONNECTIONS: u32 = 100_000;
 /// Connections of one address that have not sent their CONNECT yet. Devices behind one address are many, and quick.
 const WAITING: usize = 1_000;
 /// Bytes that a device may send before its CONNECT is answered.
@@ -75,7 +74,12 @@ pub struct MqttEndpoint {
     timing: Timing,
     registry: Registry,
     log_limiter: LogLimiter,
+    /// Places for connections at the same time, those before CONNECT included. Further ones are closed at once; the device
+    /// tries again.
     connections: Arc<Semaphore>,
+    most: usize,
+    /// The open files that connections of HTTP take from, too.
+    files: Option<Arc<Semaphore>>,
     /// Connections before their CONNECT.
     waiting: Connections,
     admissions: Admissions,
@@ -94,17 +98,25 @@ impl MqttEndpoint {
 
     /// As [`MqttEndpoint::new`], behind these balancers, and with sessions that end spread over `drain` when the center
     /// stops: the devices connect elsewhere, and not all at once.
-    /// A product takes `new_devices` for the first time in one minute.
-    pub fn behind(engine: Engine, balancers: Balancers, drain: Duration, new_devices: u32) -> Arc<Self> {
-        Arc::new(Self { balancers, drain, ..Self::unshared(engine, Timing::default(), new_devices) })
+    /// A product takes `new_devices` for the first time in one minute, and there are up to `most` connections at a time,
+    /// each of which takes one of these files.
+    pub fn behind(
+        engine: Engine,
+        balancers: Balancers,
+        drain: Duration,
+        new_devices: u32,
+        (most, files): (usize, Arc<Semaphore>),
+    ) -> Arc<Self> {
+        let endpoint = Self::unshared(engine, Timing::default(), new_devices, most);
+        Arc::new(Self { balancers, drain, files: Some(files), ..endpoint })
     }
 
     /// As [`MqttEndpoint::new`], with other times.
     pub fn with_timing(engine: Engine, timing: Timing) -> Arc<Self> {
-        Arc::new(Self::unshared(engine, timing, NEW_DEVICES))
+        Arc::new(Self::unshared(engine, timing, NEW_DEVICES, open_files::DEVICES))
     }
 
-    fn unshared(engine: Engine, timing: Timing, new_devices: u32) -> Self {
+    fn unshared(engine: Engine, timing: Timing, new_devices: u32, most: usize) -> Self {
         let (store, clock) = (engine.store().clone(), engine.clock().clone());
         let new_devices = NewDevices::limited(new_devices);
         Self {
@@ -113,8 +125,10 @@ impl MqttEndpoint {
             timing,
             registry: Registry::default(),
             log_limiter: LogLimiter::new(Instant::now()),
-            connections: Arc::new(Semaphore::new(CONNECTIONS as usize)),
-            waiting: Connections::limited(CONNECTIONS as usize, WAITING),
+            connections: Arc::new(Semaphore::new(most)),
+            most,
+            files: None,
+            waiting: Connections::limited(most, WAITING),
             balancers: Balancers::default(),
             drain: Duration::ZERO,
             unreported: Mutex::default(),
@@ -145,7 +159,8 @@ impl MqttEndpoint {
         self.drain().await;
         self.registry.close_all(CloseReason::ShuttingDown);
         // Includes connections before CONNECT, which `shutdown` ends.
-        if timeout(SHUTDOWN_LIMIT, self.connections.acquire_many(CONNECTIONS)).await.is_err() {
+        let all = u32::try_from(self.most).unwrap_or(u32::MAX);
+        if timeout(SHUTDOWN_LIMIT, self.connections.acquire_many(all)).await.is_err() {
             tracing::warn!(connected = self.connected(), "sessions did not end within {SHUTDOWN_LIMIT:?}");
         }
     }
@@ -186,12 +201,20 @@ impl MqttEndpoint {
                     continue;
                 }
             };
-            let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-                self.log_limited(
-                    |left_out| tracing::warn!(%peer, left_out, "closed: {CONNECTIONS} connections are open"),
-                );
+            let place = Arc::clone(&self.connections).try_acquire_owned();
+            let file = self.files.clone().map(Semaphore::try_acquire_owned).transpose();
+            let (Ok(permit), Ok(file)) = (place, file) else {
+                let (open, most) = (self.most - self.connections.available_permits(), self.most);
+                self.log_limited(|left_out| {
+                    tracing::warn!(
+                        %peer,
+                        left_out,
+                        "closed: {open} connections of devices are open, of at most {most} while nothing is downloaded"
+                    );
+                });
                 continue;
             };
+            let permit = (permit, file);
             if let Err(error) = prepare(&stream) {
                 tracing::debug!(%peer, %error, "connection without its options");
             }

@@ -40,11 +40,8 @@ impl TakenOver {
             both.dedup();
             both
         };
-        device.takeovers.are_many(now).then(|| TakenOver {
-            times: device.takeovers.times,
-            since: device.takeovers.since,
-            addresses: addresses(),
-        })
+        let (times, since) = device.takeovers.sum();
+        device.takeovers.are_many(now).then(|| TakenOver { times, since, addresses: addresses() })
     }
 }
 

@@ -27,6 +27,11 @@ impl Engine {
         })
     }
 
+    /// Notes that a request that has begun broke off: nobody works on it any more.
+    pub async fn break_off_request(&self, digest: &str) -> Result<()> {
+        transact!(self, |store| Ok(store.break_off_request(digest).await?))
+    }
+
     /// Keeps the answer of a request that has begun, as status and sealed body; none: the request had no effect.
     pub async fn end_request(&self, digest: &str, answer: Option<(i64, &str)>) -> Result<()> {
         transact!(self, |store| {

@@ -60,7 +60,7 @@ pub(super) enum Kind {
 use Kind::{Int, Text};
 
 /// Columns of a device that change, in the order of [`DeviceChange`].
-const DEVICE_COLUMNS: [(&str, Kind); 25] = [
+const DEVICE_COLUMNS: [(&str, Kind); 26] = [
     ("last_seen", Int),
     ("last_uplink", Text),
     ("model", Text),
@@ -85,6 +85,7 @@ const DEVICE_COLUMNS: [(&str, Kind); 25] = [
     ("peer_before", Text),
     ("takeovers", Int),
     ("takeovers_since", Int),
+    ("takeovers_before", Int),
     ("past_connections", Text),
 ];
 
@@ -383,6 +384,7 @@ fn value_of(device: &Device, column: &str) -> Value {
         "peer_before" => device.peer_before.as_deref().into(),
         "takeovers" => device.takeovers.times.into(),
         "takeovers_since" => at(device.takeovers.since).into(),
+        "takeovers_before" => device.takeovers.before.into(),
         "past_connections" => device.past_connections.to_string().into(),
         _ => Value::Null,
     }

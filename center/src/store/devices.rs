@@ -157,7 +157,11 @@ pub(super) fn device(row: &AnyRow) -> Result<Device> {
         peer: row.maybe_text("peer")?,
         peer_before: row.maybe_text("peer_before")?,
         past_connections: row.maybe_word("past_connections")?.unwrap_or_default(),
-        takeovers: Takeovers { times: row.int("takeovers")?, since: time("takeovers_since")? },
+        takeovers: Takeovers {
+            times: row.int("takeovers")?,
+            since: time("takeovers_since")?,
+            before: row.int("takeovers_before")?,
+        },
         session: row.maybe_text("session")?,
         center: row.maybe_text("center")?,
         online_since: time("online_since")?,
@@ -444,7 +448,7 @@ impl Writer {
         sqlx::query(
             "UPDATE devices SET session = $2, online = 1, online_since = $3, offline_since = NULL, last_seen = $3, \
              versions_at = NULL, battery_at = NULL, rsrp_at = NULL, asked_status = NULL, last_uplink = NULL, \
-             peer_before = peer, peer = $4, takeovers = $5, takeovers_since = $6 WHERE id = $1",
+             peer_before = peer, peer = $4, takeovers = $5, takeovers_since = $6, takeovers_before = $7 WHERE id = $1",
         )
         .bind(id.0)
         .bind(session)
@@ -452,6 +456,7 @@ impl Writer {
         .bind(peer)
         .bind(takeovers.times)
         .bind(takeovers.since.map(|since| since.0))
+        .bind(takeovers.before)
         .execute(self.connection())
         .await?;
         Ok(())

@@ -19,7 +19,8 @@ pub(super) const FAILED_VERIFICATIONS: &str = "SELECT id FROM upgrades WHERE ver
 
 pub(super) const FAILED_FOR: &str = "SELECT id FROM upgrades \
              WHERE state = 'upgrade_failed' AND ended_at >= $1 AND reason = $2 ORDER BY ended_at DESC LIMIT $3";
-pub(super) const TAKEN_OVER: &str = "SELECT * FROM devices WHERE takeovers >= 5 AND takeovers_since > $1 ORDER BY takeovers_since DESC LIMIT $2";
+pub(super) const TAKEN_OVER: &str = "SELECT * FROM devices WHERE (takeovers >= 5 OR takeovers_before >= 5) AND takeovers_since > $1 \
+             ORDER BY takeovers_since DESC LIMIT $2";
 // The index holds these devices alone.
 const _: () = assert!(takeover::MANY == 5);
 

@@ -3,6 +3,9 @@
 use super::{Columns, Result, Store, Writer};
 use crate::clock::Millis;
 
+/// Stands for the run of a center where a request broke off: no run has this name.
+const BROKEN_OFF: &str = "broken off";
+
 /// A request that was sent before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
@@ -10,7 +13,7 @@ pub struct KeptAnswer {
     pub fingerprint: String,
     /// When.
     pub created: Millis,
-    /// The run of the center that carries it out; empty: it is of a version that does not say.
+    /// The run of the center that carries it out; empty: it is of a version that does not say. One that is none: it broke off.
     pub run: String,
     /// Status and sealed answer; none: there is none yet.
     pub answer: Option<(i64, String)>,
@@ -60,6 +63,16 @@ impl Writer {
             .bind(digest)
             .bind(status)
             .bind(answer)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Notes that nobody works any more on a request that has no answer.
+    pub async fn break_off_request(&mut self, digest: &str) -> Result<()> {
+        sqlx::query("UPDATE kept_answers SET run = $2 WHERE digest = $1 AND status IS NULL")
+            .bind(digest)
+            .bind(BROKEN_OFF)
             .execute(self.connection())
             .await?;
         Ok(())

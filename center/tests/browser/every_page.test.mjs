@@ -2,10 +2,12 @@
 // at the side, no page above its size, no trouble in the console.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import axe from "axe-core";
 import { CHOSEN, Center, browser, signIn, visit } from "./center.mjs";
-import { fill } from "./fleet.mjs";
+import { PRODUCT, fill } from "./fleet.mjs";
 import { EMPTY_PAGES, LANGUAGES, LOOKS, PAGES, PAGES_OF_A_VIEWER, STEPS, wear } from "./pages.mjs";
 
 const LARGEST = 150 * 1024;
@@ -112,6 +114,56 @@ for (const locale of LANGUAGES) {
 function linked() {
   return [...document.querySelectorAll("link[href], script[src], img[src]")].map((node) => node.href || node.src);
 }
+
+/** An operation of the API's page, opened. */
+async function operation(page, words) {
+  const view = page.locator("#operations details").filter({ has: page.locator(`summary:text-matches("${words}")`) }).first();
+  await view.locator("summary").click();
+  return view;
+}
+
+/** Sends what the operation's fields hold; what is shown of the answer. */
+async function sent(view) {
+  await view.locator("button").click();
+  const shown = view.locator("pre");
+  await shown.filter({ hasText: /^(\d{3} |no answer)/ }).waitFor();
+  return shown.innerText();
+}
+
+test("the page of the API: read, searched and tried, by the session and by a token", async () => {
+  const page = await visit(chrome, filled);
+  await signIn(page, filled);
+  const wrong = [];
+  wrong.push(...await opened(page, "/api/docs", [200]));
+  await page.waitForSelector("#operations details");
+  wrong.push(...await faults(page, "/api/docs, filled"));
+
+  // A request by the session, as it stands there; one with a name in its path, and one that is refused.
+  const products = await operation(page, "GET/api/v1/products[^/]");
+  assert.match(await sent(products), new RegExp(`^200 [\\s\\S]*content-type: application/json[\\s\\S]*"key": "${PRODUCT}"`));
+  const product = await operation(page, "GET/api/v1/products/{pk}[^/]");
+  await product.getByLabel("pk", { exact: true }).fill(PRODUCT);
+  assert.match(await sent(product), /^200 [\s\S]*etag: [\s\S]*"name": "Smart Aromatherapy Diffuser"/);
+  await product.getByLabel("pk", { exact: true }).fill("p0nothing");
+  await product.locator("button").click();
+  await product.locator("pre").filter({ hasText: /^404 / }).waitFor();
+  // Fields of a body, and of a form with a file.
+  await operation(page, "POST/api/v1/products[^/]");
+  await operation(page, "POST/api/v1/products/{pk}/packages[^/]");
+  wrong.push(...await faults(page, "/api/docs, operations open"));
+
+  // The one that the search leaves, by a token; a wrong one is refused, though there is a session.
+  await page.fill("#find", "webhooks");
+  assert.equal(await page.locator("#operations details:visible").filter({ hasText: "/products" }).count(), 0);
+  const webhooks = await operation(page, "GET/api/v1/webhooks[^/]");
+  await page.fill("#token", "not a token");
+  assert.match(await sent(webhooks), /^401 /);
+  await page.fill("#token", readFileSync(join(filled.data, "token"), "utf8").trim());
+  await webhooks.locator("button").click();
+  await webhooks.locator("pre").filter({ hasText: /^200 [\s\S]*"chat"/ }).waitFor();
+  assert.deepEqual([...wrong, ...troubles(page)], []);
+  await page.context().close();
+});
 
 test("style sheet and scripts are fetched once and kept", async () => {
   const page = await visit(chrome, filled);

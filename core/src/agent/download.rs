@@ -74,7 +74,7 @@ impl Agent<'_> {
         if self.download.files() > 1 && platform.takes() == Takes::OneFile {
             return Err(Failure::NoPackages);
         }
-        if room == 0 || (image.kind == ComponentKind::Module && needed > u64::from(room)) {
+        if room == 0 || (image.kind == ComponentKind::Module && needed > room) {
             return Err(Failure::NoRoom);
         }
         self.download.begin(image, room);

@@ -236,7 +236,7 @@ impl<'b> Agent<'b> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "business"))]
 mod tests {
     use super::*;
 

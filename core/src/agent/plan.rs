@@ -49,8 +49,15 @@ impl Agent<'_> {
         self.uplink.plan_request = false;
         let listed = notify.listed() as u8;
         // The last one is what is reported, as the vendor's does.
-        let interrupted = notify.iter().find(|plan| self.machine.is_interrupted(plan));
-        let Some(plan) = interrupted.or(notify.iter().last()) else { return };
+        let mut chosen = None;
+        for plan in notify.iter() {
+            let is_interrupted = self.machine.is_interrupted(&plan);
+            chosen = Some(plan);
+            if is_interrupted {
+                break;
+            }
+        }
+        let Some(plan) = chosen else { return };
         let is_auto_confirmed = is_auto_confirmed(&notify);
         let is_same_image = self.machine.image().is(plan.kind, plan.component, plan.target);
         let is_single = self.machine.listed() == 0;

@@ -93,7 +93,7 @@ impl Agent<'_> {
             Timer::GiveUp => Some(Failure::PlanGone),
             Timer::Hold => Some(Failure::HeldTooLong),
             Timer::Verdict => return self.judge_module(platform),
-            Timer::ApplyDelay if self.apply.is_held => {
+            Timer::ApplyDelay if cfg!(feature = "controls") && self.apply.is_held => {
                 platform.log(Level::Info, "the application holds the module firmware back");
                 self.input(platform, Input::ApplyHeld);
                 return;

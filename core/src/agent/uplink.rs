@@ -283,17 +283,32 @@ impl Agent<'_> {
         };
         let mut buffer = [0; limits::SEND_BUFFER];
         let (command, length) = self.emit(platform, outgoing, buffer.get_mut(HEADER..)?)?;
-        let mut length = seal(&mut buffer, packet, command, length).ok()?;
+        let length = seal(&mut buffer, packet, command, length).ok()?;
+        self.publish_frame(platform, &mut buffer, length, command, outgoing.qos(), id)
+    }
+
+    /// Encrypts the first `length` bytes of the buffer, where that was agreed, and hands them to the transport.
+    #[inline(never)] // as [`Self::emit`]
+    fn publish_frame(
+        &self,
+        platform: &mut dyn Platform,
+        buffer: &mut [u8],
+        mut length: usize,
+        command: Command,
+        qos: Qos,
+        id: SendId,
+    ) -> Option<()> {
         if let Some(key) = self.session.session_key() {
-            length = SessionCipher::new(key).encrypt(&mut buffer, length).ok()?;
+            length = SessionCipher::new(key).encrypt(buffer, length).ok()?;
         }
         let client_id =
             topic::client_id(&self.session.configuration.product_key, &self.session.device_key).ok()?;
         let topic = topic::uplink(&client_id, leaf(command)).ok()?;
-        platform.publish(&topic, buffer.get(..length)?, outgoing.qos(), id).ok()
+        platform.publish(&topic, buffer.get(..length)?, qos, id).ok()
     }
 
     /// The command of a packet, and how long its payload is.
+    #[inline(never)] // behind the buffer each of its locals would take a longer instruction
     fn emit(
         &self,
         platform: &mut dyn Platform,

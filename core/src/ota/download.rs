@@ -245,9 +245,9 @@ impl Download {
     }
 
     /// Bytes of the image area that the image takes as a whole.
-    pub fn footprint(&self, image: &Image, erase: u32) -> u64 {
+    pub fn footprint(&self, image: &Image, erase: u32) -> u32 {
         match self.package.count() {
-            0 => image.size.into(),
+            0 => image.size,
             _ => self.package.room(erase),
         }
     }

@@ -203,7 +203,9 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
                     self.timers.arm(Timer::Stall, Deadline::after(now, timer::WAIT_HEAD));
                 }
                 Effect::Arm(timer) => self.arm(*timer, now),
-                Effect::Extend(timer) => self.put_off(*timer, Deadline::after(now, self.more_time.asked)),
+                Effect::Extend(timer) if cfg!(feature = "controls") => {
+                    self.put_off(*timer, Deadline::after(now, self.more_time.asked))
+                }
                 Effect::CancelFetch => self.fetch_length = 0,
                 _ => {}
             }
@@ -219,6 +221,9 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
 
     /// URLs that a confirmation still awaits. A component that ends before its URL came has used its turn as well.
     fn count_awaited(&mut self, input: Input, to: State) {
+        if !cfg!(feature = "lists") {
+            return; // after its URL nothing of a plan is awaited
+        }
         match (self.state, input, to) {
             (_, Input::Confirm, _) => self.list.awaited = self.list.offered,
             // One answer for all.
@@ -240,6 +245,7 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
     /// Components of the list that come after the present one, or after the one that ended last.
     pub fn remaining(&self) -> u8 {
         match self.state {
+            _ if !cfg!(feature = "lists") => 0,
             State::PlanReceived => self.list.offered.saturating_sub(1),
             State::Confirmed => self.list.awaited.saturating_sub(1),
             _ => self.list.awaited,
@@ -499,7 +505,7 @@ impl<const FAILURES: u8, const DEVICE_FAILURES: u8> Machine<FAILURES, DEVICE_FAI
 
     /// Whether a URL packet is wanted now: confirmed, or of a later component of a confirmed list.
     pub fn awaits_url(&self) -> bool {
-        self.state == State::Confirmed || (self.state == State::NoPlan && self.list.awaited > 0)
+        self.state == State::Confirmed || (self.state == State::NoPlan && self.remaining() > 0)
     }
 
     /// The application's answer or word (QUECTHING.md 1.2 `Ql_iotCmdOtaAction`): which input it is; `None`: right,

@@ -7,7 +7,7 @@
 use super::Piece;
 use crate::digest::{Announced, Digests};
 use crate::limits;
-use crate::platform::{FetchUrl, StagedFile, ceil_to};
+use crate::platform::{FetchUrl, StagedFile, ceil_to, floor_to};
 use crate::text::Text;
 use crate::wire::message::{PackageFile, Records};
 
@@ -89,6 +89,7 @@ impl Package {
     }
 
     /// How many files the list has; 0: it is no list.
+    #[cfg_attr(not(feature = "lists"), allow(clippy::unnecessary_min_or_max))] // then it is always 0
     pub fn count(&self) -> usize {
         usize::from(self.count).min(limits::PACKAGE_FILES)
     }
@@ -153,12 +154,13 @@ impl Package {
         before.fold(0, |place: u32, (_, file)| place.saturating_add(ceil_to(file.size, erase)))
     }
 
-    /// Bytes of the image area that the list takes; more than there can be when it does not fit 32 bits.
-    pub fn room(&self, erase: u32) -> u64 {
-        let unit = u64::from(erase).saturating_sub(1);
-        self.files()
-            .map(|file| u64::from(file.size).saturating_add(unit) & !unit)
-            .fold(0, u64::saturating_add)
+    /// Bytes of the image area that the list takes; `u32::MAX`, which no area has, when it does not fit 32 bits.
+    pub fn room(&self, erase: u32) -> u32 {
+        self.files().fold(0, |room: u32, file| {
+            let whole = floor_to(file.size, erase);
+            let rest = if whole < file.size { erase } else { 0 };
+            room.saturating_add(whole).saturating_add(rest)
+        })
     }
 
     /// The files as they are staged, in `out`.
@@ -182,8 +184,6 @@ impl Package {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::String;
-    use std::vec::Vec;
 
     fn file(index: u32, url: &str, size: u32) -> PackageFile<'_> {
         PackageFile { index, url, size, md5: [index as u8; 16] }
@@ -196,6 +196,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "lists")]
     fn files_lie_one_behind_another_in_the_image_and_in_blocks_of_their_own_on_flash() {
         let files = [file(3, "http://a/1", 5000), file(1, "http://a/22", 4096), file(2, "http://a/3", 1)];
         let (package, size) = package(&files).unwrap();
@@ -209,11 +210,13 @@ mod tests {
         assert!(package.file_at(1).is_none());
         assert_eq!(package.room(4096), 16384);
         let mut out = [StagedFile::default(); limits::PACKAGE_FILES];
-        let staged: Vec<_> = package.staged(4096, &mut out).iter().map(|f| (f.index, f.offset)).collect();
+        let staged: std::vec::Vec<_> =
+            package.staged(4096, &mut out).iter().map(|f| (f.index, f.offset)).collect();
         assert_eq!(staged, [(3, 0), (1, 8192), (2, 12288)]);
     }
 
     #[test]
+    #[cfg(feature = "lists")]
     fn a_package_is_the_same_only_if_every_file_is() {
         let files = [file(0, "http://a/1", 10), file(1, "http://a/2", 20)];
         let identity = |files: &[PackageFile<'_>]| package(files).unwrap().0.identity();
@@ -230,12 +233,21 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "lists")]
     fn what_cannot_be_held_is_refused() {
-        let long: String = core::iter::repeat_n('x', limits::FIRMWARE_URL).collect();
+        let long: std::string::String = core::iter::repeat_n('x', limits::FIRMWARE_URL).collect();
         assert!(package(&[file(0, &long, 1)]).is_ok());
         assert_eq!(package(&[file(0, &long, 1), file(1, &long, 1)]).err(), Some(Unusable::Urls));
         assert_eq!(package(&[file(0, "u", u32::MAX), file(1, "u", 1)]).err(), Some(Unusable::Files));
         assert_eq!(package(&[file(0, "u", 1); 6]).err(), Some(Unusable::Files));
         assert_eq!(package(&[]).err(), Some(Unusable::Files));
+    }
+
+    #[test]
+    #[cfg(not(feature = "lists"))]
+    fn without_lists_no_package_is_held() {
+        for files in [&[][..], &[file(0, "u", 1)], &[file(0, "u", 1), file(1, "u", 1)]] {
+            assert_eq!(package(files).err(), Some(Unusable::Files));
+        }
     }
 }

@@ -278,12 +278,19 @@ pub static TABLE: &[Row] = &[
     row(&[Confirmed, DownloadStart, Downloading, DownloadError, Downloaded, Updating], OtherVersion, Application, MCU, UpdateError, FAIL),
 
     // What a native application may say besides: that it gives up, needs longer, or must not restart now.
+    #[cfg(feature = "controls")]
     row(&[PlanReceived], Cancel, Application, Of::Any, Refused, &[Report(Refused), EmitEvent(OtaEvent::Answer), ClearUpgrade]),
+    #[cfg(feature = "controls")]
     row(&[Confirmed, DownloadStart, Downloading, DownloadError, Downloaded, Updating], Cancel, Application, Of::Any, UpdateError, FAIL),
+    #[cfg(feature = "controls")]
     row(&[Downloaded], MoreTime, Application, MCU, Downloaded, &[Extend(Timer::Read)]),
+    #[cfg(feature = "controls")]
     row(&[Updating], MoreTime, Application, MCU, Updating, &[Extend(Timer::McuUpdate)]),
+    #[cfg(feature = "controls")]
     row(&[Updating], ApplyHeld, Application, MODULE, Updating, &[Arm(Timer::Hold)]),
+    #[cfg(feature = "controls")]
     row(&[Updating], ApplyAllowed, Application, MODULE, Updating, &[Apply]),
+    #[cfg(feature = "controls")]
     row(&[Updating], Expired(Timer::Hold), Clock, MODULE, UpdateError, FAIL),
 
     // Boot loops end (ours; the vendor's has no count).

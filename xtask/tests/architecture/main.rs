@@ -118,6 +118,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("center/src/planted.rs", &[]),
     ("center/src/connections.rs", &[]),
     ("center/src/disk.rs", &[]),
+    ("center/src/open_files.rs", &[]),
     ("center/src/peer.rs", &[]),
     ("center/src/proxy_protocol.rs", &[]),
     ("center/src/tls.rs", &[]),
@@ -131,7 +132,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "center/src/store",
         &["center/src/rules", "center/src/clock.rs", "center/src/seal.rs", "center/src/planted.rs"],
     ),
-    ("center/src/metrics.rs", &["center/src/store", "center/src/rules"]),
+    ("center/src/metrics.rs", &["center/src/open_files.rs", "center/src/store", "center/src/rules"]),
     (
         "center/src/packages",
         &["center/src/store", "center/src/rules", "center/src/clock.rs", "center/src/metrics.rs"],
@@ -173,6 +174,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "center/src/planted.rs",
             "center/src/connections.rs",
+            "center/src/open_files.rs",
             "center/src/tls.rs",
             "center/src/proxy_protocol.rs",
             "center/src/scheduler.rs",
@@ -247,6 +249,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "center/src/clock.rs",
             "center/src/config.rs",
             "center/src/disk.rs",
+            "center/src/open_files.rs",
             "center/src/http.rs",
             "center/src/log.rs",
             "center/src/proxy_protocol.rs",

@@ -104,7 +104,7 @@ impl Fleet {
             failed_verifications.push((id.0, package, key));
         }
         let mut doubles = Vec::new();
-        for device in store.devices_taken_over(now - takeover::WINDOW, NAMED).await? {
+        for device in store.devices_taken_over(now - takeover::NAMED_FOR, NAMED).await? {
             if let Some(taken) = TakenOver::of(&device, now).filter(|_| view.reaches(&device.product)) {
                 doubles.push((device, taken));
             }

@@ -26,7 +26,8 @@ impl<'a, T: Fields<'a>> Records<'a, T> {
     /// The records in order.
     pub fn iter(&self) -> RecordsIter<'a, T> {
         match self.0 {
-            Source::Given(records) => RecordsIter::Given(records.iter()),
+            Source::Given(records) if HAS_BOTH_ENDS => RecordsIter::Given(records.iter()),
+            Source::Given(_) => RecordsIter::Alone(None),
             Source::Parsed(list) => RecordsIter::Parsed(list.iter()),
         }
     }

@@ -135,24 +135,24 @@ impl Node {
         }
     }
 
-    /// Running timers with the time that is left, in the order in which they come.
-    fn timers(&self) -> Vec<(Timer, u32)> {
+    /// The machine without its timers, and they with the time that is left, in the order in which they come.
+    fn timers(&self) -> (Machine, Vec<(Timer, u32)>) {
         let (mut machine, mut now) = (self.machine, self.now);
         let mut timers = Vec::new();
         while let Some(left) = machine.left(now) {
             now = now.wrapping_add(left);
             timers.push((machine.take_due(now).unwrap(), now.wrapping_sub(self.now)));
         }
-        timers
+        (machine, timers)
     }
 
-    /// Two nodes with the same key have the same future: all of the machine, its deadlines as time that is left.
+    /// Two nodes with the same key have the same future: all of the machine wherever a field of it stands, its deadlines as time
+    /// that is left.
     fn key(&self) -> u64 {
-        let all = format!("{:?}", self.machine);
-        let (all, _) = all.split_once("timers: ").unwrap();
+        let (machine, timers) = self.timers();
         let download = format!("{:?} {:?}", self.piece, self.fetch);
         let mut hasher = DefaultHasher::new();
-        (all, download, format!("{:?}", self.timers()), self.heard, self.staged, self.applied)
+        (format!("{machine:?}"), download, format!("{timers:?}"), self.heard, self.staged, self.applied)
             .hash(&mut hasher);
         hasher.finish()
     }
@@ -191,7 +191,7 @@ impl Node {
                 }
             }
             Step::Trickle => {
-                let (_, left) = self.timers().into_iter().find(|(timer, _)| *timer == Timer::Overall)?;
+                let (_, left) = self.timers().1.into_iter().find(|(timer, _)| *timer == Timer::Overall)?;
                 self.now = self.now.wrapping_add(left);
                 while self.machine.take_due(self.now)? != Timer::Overall {}
                 (Input::Expired(Timer::Overall), Apply::Takes)

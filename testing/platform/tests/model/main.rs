@@ -46,6 +46,8 @@ mod machine;
 
 #[test]
 fn every_row_is_taken_and_no_state_is_a_trap() {
+    /// Where it is fewer, steps are not tried any more, or states are taken for one another.
+    const STATES: usize = 754_055;
     let (nodes, steps, findings) = machine::walk().unwrap_or_else(|wrong| panic!("{wrong}"));
     for row in TABLE.iter().chain([&EXHAUSTED]) {
         assert!(findings.rows.contains(&(row as *const Row)), "never taken: {row:?}");
@@ -55,7 +57,7 @@ fn every_row_is_taken_and_no_state_is_a_trap() {
         findings.transitions.len(),
         TABLE.len() + 1
     ));
-    assert!(nodes > 1_000, "{nodes} states: is it the machine?");
+    assert!(nodes >= STATES, "{nodes} states, and it was {STATES}: is that still all of the machine?");
 }
 
 mod agent;
