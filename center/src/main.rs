@@ -6,6 +6,10 @@ use std::process::ExitCode;
 use quecota_center::cli::{self, Command};
 use quecota_center::{log, maintenance, serve};
 
+/// glibc's keeps what a storm of connections took. How it is set up stands in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let done = cli::command_line().map_err(|error| error.to_string()).and_then(|cli| run(cli.command));
     match done {

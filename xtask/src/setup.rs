@@ -11,6 +11,7 @@ pub type Package = (&'static str, &'static str);
 pub const DEMO: &[Package] = &[
     ("cmake", "builds the library and the C examples"),
     ("ninja-build", "builds what CMake describes"),
+    ("make", "builds the center's allocator"),
     ("procps", "stops servers by signal"),
 ];
 
