@@ -58,7 +58,7 @@ pub fn shortage(limit: usize) -> Option<String> {
     ))
 }
 
-/// Takes as many files and connections as the system allows; many systems begin with 1024. Says what is left short.
+/// Takes as many files and connections as the system allows; many systems begin with 1024.
 #[must_use]
 pub fn raise() -> Shares {
     let before = getrlimit(Resource::Nofile);
@@ -74,11 +74,14 @@ pub fn raise() -> Shares {
             }
         }
     }
-    let limit = limit();
-    if let Some(shortage) = shortage(limit) {
+    Shares::under(limit())
+}
+
+/// Says in the log what is short. Not before a start has come so far that it goes on: a refused one has one line, its reason.
+pub fn warn() {
+    if let Some(shortage) = shortage(limit()) {
         tracing::warn!("{shortage}");
     }
-    Shares::under(limit)
 }
 
 /// The limit as it is now.

@@ -464,6 +464,7 @@ async fn work(options: ServeOptions, log: LogWriter) -> Result<(), ServeError> {
         );
     }
     let first_password = access.first_administrator().await?;
+    open_files::warn();
     if token.is_some() {
         info!(
             "the file `token`, or the token given at the start, lets in as an administrator; to leave it, make tokens of \
