@@ -252,7 +252,7 @@ fn the_api_keeps_to_its_description_with_many_examples() {
     let worlds = [("SQLite", sqlite), ("PostgreSQL", postgres)];
     for (database, world) in &worlds {
         for caller in Caller::ALL {
-            world.run(database, caller, &["--max-examples", "50"], RUN_LONG_MAX);
+            world.run(database, caller, &["--max-examples", "25"], RUN_LONG_MAX);
         }
     }
 }

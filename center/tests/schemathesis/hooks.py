@@ -41,7 +41,11 @@ BEYOND_A_SCHEMA = [
         r"an IANA name, such as",
         r"it has passed, now is ",
         r"a delta package leads from one version to another",
-        r"^there is no ",
+        r"(^|: )there is no ",
+        r"has exactly one file",
+        # Of a text file's lines, and of bytes where a schema counts characters.
+        r": line \d+: ",
+        r'component "[^"]*([^\x00-\x7f]|\\u\{).*": 1 to 32 bytes',
         r": it must be there before it is named here$",
     )
 ]

@@ -88,6 +88,11 @@ impl Describer {
         self.request_schema::<T>().to_value()
     }
 
+    /// The same of a field that a form may send empty, as browsers do, which is as if it were left out.
+    pub(crate) fn form_field_or_empty<T: JsonSchema>(&mut self) -> Value {
+        json!({ "anyOf": [self.form_field::<T>(), { "type": "string", "maxLength": 0 }] })
+    }
+
     pub(crate) fn query<T: JsonSchema>(&mut self) {
         let schema = self.request_schema::<T>().to_value();
         let required = |name: &str| {

@@ -41,7 +41,7 @@ impl Input for Upload {
                 "component": describer.form_field::<ComponentNo>(),
                 "name": describer.form_field::<Title>(),
                 "target": describer.form_field::<Version>(),
-                "source": describer.form_field::<Version>(),
+                "source": describer.form_field_or_empty::<Version>(),
                 "remark": describer.form_field::<Remark>(),
                 "file": { "type": "array", "items": file, "minItems": 1, "maxItems": format::FILES_MAX },
             },

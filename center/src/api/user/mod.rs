@@ -124,6 +124,11 @@ impl Progress {
             let index = upgrade.current().unwrap_or(upgrade.components.len().saturating_sub(1));
             Some((upgrade.components.get(index)?, seen.components.get(index).map(|brings| brings.bytes)))
         });
+        // Who runs it has all of it, also what another server sent, or what is not counted yet.
+        let fetched = at.map(|(component, bytes)| match (component.state, bytes) {
+            (ComponentState::Succeeded, Some(bytes)) => bytes,
+            _ => component.fetched,
+        });
         Self {
             plan: seen.plan.id,
             upgrade: upgrade.map(|upgrade| upgrade.id),
@@ -132,7 +137,7 @@ impl Progress {
             component: at.map(|(component, _)| component.component.clone()),
             component_state: at.map(|(component, _)| component.state),
             target: at.map(|(component, _)| component.target.clone()),
-            fetched: at.map(|(component, _)| component.fetched),
+            fetched,
             bytes: at.and_then(|(_, bytes)| bytes),
             cancelled: upgrade.and_then(|upgrade| upgrade.cancelled),
             ended: upgrade.and_then(|upgrade| upgrade.ended),
