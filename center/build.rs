@@ -8,5 +8,9 @@ fn main() {
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
     if is("DEBUG", "false") && is("OPT_LEVEL", "s") {
         println!("cargo:rustc-link-arg-bins=-Wl,--strip-all");
+        // Addresses to be moved take 0.7 MB one by one; glibc knows the packed form since 2.36.
+        if is("CARGO_CFG_TARGET_ENV", "gnu") {
+            println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+        }
     }
 }
