@@ -225,4 +225,6 @@ async fn two_devices_that_go_on_for_half_an_hour_are_named_all_the_time() {
         }
     }
     assert!(many.is_some_and(|times| (60..=120).contains(&times)), "of at most two windows: {many:?}");
+    let device = center.engine.store().read().await.unwrap().device_by_id(device).await.unwrap();
+    assert!(device.past_connections.iter().count() > 3, "{device:?}");
 }

@@ -38,15 +38,11 @@ pub enum DeviceChange {
 
 impl DeviceChange {
     fn columns(self) -> &'static [(&'static str, Kind)] {
-        let all: &[(&str, Kind)] = &DEVICE_COLUMNS;
-        all.get(
-            ..match self {
-                DeviceChange::Heard => 2,
-                DeviceChange::Reported => 16,
-                DeviceChange::Connection => 25,
-            },
-        )
-        .unwrap_or(all)
+        match self {
+            DeviceChange::Heard => &DEVICE_COLUMNS[..HEARD],
+            DeviceChange::Reported => &DEVICE_COLUMNS[..REPORTED],
+            DeviceChange::Connection => &DEVICE_COLUMNS,
+        }
     }
 }
 
@@ -63,6 +59,7 @@ use Kind::{Int, Text};
 const DEVICE_COLUMNS: [(&str, Kind); 26] = [
     ("last_seen", Int),
     ("last_uplink", Text),
+    // Up to here: that it was heard.
     ("model", Text),
     ("module_version", Text),
     ("versions_at", Int),
@@ -77,6 +74,7 @@ const DEVICE_COLUMNS: [(&str, Kind); 26] = [
     ("asked_status", Text),
     ("firmware_version", Text),
     ("module_suffix", Text),
+    // Up to here: what it reported.
     ("online_since", Int),
     ("session", Text),
     ("online", Int),
@@ -88,6 +86,9 @@ const DEVICE_COLUMNS: [(&str, Kind); 26] = [
     ("takeovers_before", Int),
     ("past_connections", Text),
 ];
+
+const HEARD: usize = 2;
+const REPORTED: usize = 16;
 
 const UPGRADE_COLUMNS: [(&str, Kind); 7] = [
     ("state", Text),
