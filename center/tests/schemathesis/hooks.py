@@ -43,6 +43,8 @@ BEYOND_A_SCHEMA = [
         r"a delta package leads from one version to another",
         r"(^|: )there is no ",
         r"has exactly one file",
+        # What makes files here heeds no length.
+        r"the file is empty",
         # Of a text file's lines, and of bytes where a schema counts characters.
         r": line \d+: ",
         r'component "[^"]*([^\x00-\x7f]|\\u\{).*": 1 to 32 bytes',

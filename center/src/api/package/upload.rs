@@ -32,7 +32,7 @@ const FIELDS: &str = "component, name, target, source, remark and the files, eac
 
 impl Input for Upload {
     fn describe(describer: &mut Describer) {
-        let file = json!({ "type": "string", "format": "binary", "description": "A file's content." });
+        let file = json!({ "type": "string", "format": "binary", "minLength": 1, "description": "A file's content." });
         let fields = json!({
             "type": "object",
             "required": ["component", "name", "target", "file"],
