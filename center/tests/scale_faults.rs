@@ -56,18 +56,18 @@ fn under(
         ));
         assert_eq!(record, last.to_string(), "device {number}");
         let confirmed = runner.trace.iter().filter(|event| matches!(event, TraceEvent::Status(2, _))).count();
-        let logged: i64 = cluster
-            .server
-            .ask(&format!(
-                "SELECT COALESCE(SUM(times), 0) FROM upgrade_log JOIN devices ON devices.id = device_id \
-                 WHERE dk = '{}' AND kind IN ('status', 'late status', 'stray status') AND value LIKE '%\"status\":2%'",
-                key(number)
-            ))
-            .parse()
-            .unwrap();
+        let statuses = cluster.server.ask(&format!(
+            "SELECT times, kind, at, value FROM upgrade_log JOIN devices ON devices.id = device_id \
+             WHERE dk = '{}' AND kind LIKE '%status' ORDER BY upgrade_log.id",
+            key(number)
+        ));
+        let is_confirmation = |line: &&str| line.contains("\"status\":2");
+        let times = |line: &str| line.split('|').next().and_then(|times| times.parse::<usize>().ok()).unwrap_or(0);
+        let logged: usize = statuses.lines().filter(is_confirmation).map(times).sum();
         assert!(
-            logged >= i64::try_from(confirmed).unwrap(),
-            "device {number}: {logged} of {confirmed} confirmations"
+            logged >= confirmed,
+            "device {number}: {logged} of {confirmed} confirmations in\n{statuses}\n{:#?}",
+            runner.trace
         );
     }
     runners
