@@ -62,7 +62,8 @@ fn under(
             key(number)
         ));
         let is_confirmation = |line: &&str| line.contains("\"status\":2");
-        let times = |line: &str| line.split('|').next().and_then(|times| times.parse::<usize>().ok()).unwrap_or(0);
+        let times =
+            |line: &str| line.split('|').next().and_then(|times| times.parse::<usize>().ok()).unwrap_or(0);
         let logged: usize = statuses.lines().filter(is_confirmation).map(times).sum();
         assert!(
             logged >= confirmed,

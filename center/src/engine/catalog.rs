@@ -3,6 +3,7 @@
 //! The database says which version each plan has now, with every read of a device, so several centers agree.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::evaluation::Bringing;
@@ -15,10 +16,30 @@ use crate::store::{Package, PackageId, Plan, PlanId, PlanVersion, PushedPart, Re
 /// A plan that is activated and not over.
 #[derive(Debug)]
 pub(super) struct RunningPlan {
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Plan>,
     pub(super) bringing: Bringing,
     /// Packages of its components.
-    packages: Vec<Package>,
+    packages: Vec<Arc<Package>>,
+}
+
+/// Whether a plan has a list of each kind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lists {
+    pub(super) white: bool,
+    pub(super) black: bool,
+}
+
+impl Lists {
+    async fn of(store: &mut Reader, plan: PlanId) -> Result<Lists> {
+        Ok(Lists {
+            white: store.has_list(plan, List::White).await?,
+            black: store.has_list(plan, List::Black).await?,
+        })
+    }
+
+    const fn any(self) -> bool {
+        self.white || self.black
+    }
 }
 
 /// The running plans of one product.
@@ -27,10 +48,8 @@ pub(super) struct Catalog {
     /// Newest activation first.
     pub(super) plans: Vec<RunningPlan>,
     versions: Vec<PlanVersion>,
-    /// Which of these plans, and of those that supersede them, have lists. A plan's lists are frozen by its activation.
-    lists: Vec<(PlanId, List)>,
-    /// The plans whose lists are known.
-    looked_up: Vec<PlanId>,
+    /// Which lists these plans, and those that supersede them, have. A plan's lists are frozen by its activation.
+    lists: HashMap<PlanId, Lists>,
 }
 
 impl Catalog {
@@ -38,22 +57,20 @@ impl Catalog {
         self.plans.iter().find(|running| running.plan.id == id)
     }
 
-    pub(super) fn package(&self, id: PackageId) -> Option<&Package> {
+    pub(super) fn package(&self, id: PackageId) -> Option<&Arc<Package>> {
         self.plans.iter().flat_map(|running| &running.packages).find(|package| package.id == id)
     }
 
-    /// Whether the plan has such a list; none: it is not known here.
-    pub(super) fn has_list(&self, plan: PlanId, list: List) -> Option<bool> {
-        self.looked_up.contains(&plan).then(|| self.lists.contains(&(plan, list)))
+    /// Which lists the plan has; none: it is not known here.
+    pub(super) fn lists(&self, plan: PlanId) -> Option<Lists> {
+        self.lists.get(&plan).copied()
     }
 
     /// What a plan brings to components that no newer plan brings to all of its devices.
     pub(super) fn parts(&self, running: &RunningPlan) -> Vec<PushedPart> {
         let id = running.plan.id;
-        let is_for_all = |newer: PlanId| {
-            [List::White, List::Black].into_iter().all(|list| self.has_list(newer, list) == Some(false))
-        };
-        let has = |list| self.has_list(id, list) != Some(false);
+        let is_for_all = |newer: PlanId| self.lists(newer).is_some_and(|lists| !lists.any());
+        let lists = self.lists(id).unwrap_or(Lists { white: true, black: true });
         let brought = running.bringing.brought(&running.plan);
         let is_left = |component: &ComponentNo| {
             let superseded = running.bringing.superseded.iter();
@@ -67,8 +84,8 @@ impl Catalog {
                 kind: brought.kind,
                 source: brought.source.clone(),
                 target: brought.target.clone(),
-                has_whitelist: has(List::White),
-                has_blacklist: has(List::Black),
+                has_whitelist: lists.white,
+                has_blacklist: lists.black,
                 is_manual: running.plan.settings.mode == Mode::Manual,
             })
             .collect()
@@ -76,7 +93,7 @@ impl Catalog {
 
     /// Plans with a list.
     pub(super) fn listing(&self) -> impl Iterator<Item = PlanId> {
-        self.lists.iter().map(|(plan, _)| *plan)
+        self.lists.iter().filter(|(_, lists)| lists.any()).map(|(plan, _)| *plan)
     }
 }
 
@@ -110,18 +127,15 @@ impl Engine {
             let bringing = Bringing::of(store, &plan).await?;
             let mut packages = Vec::with_capacity(plan.settings.components.len());
             for selected in &plan.settings.components {
-                packages.extend(store.find_package(PackageId(selected.package)).await?);
+                packages.extend(store.find_package(PackageId(selected.package)).await?.map(Arc::new));
             }
             let listing = bringing.superseded.iter().map(|(_, newer)| *newer).chain([id]);
             for plan in listing {
-                for list in [List::White, List::Black] {
-                    if store.has_list(plan, list).await? {
-                        catalog.lists.push((plan, list));
-                    }
+                if let Entry::Vacant(lists) = catalog.lists.entry(plan) {
+                    lists.insert(Lists::of(store, plan).await?);
                 }
-                catalog.looked_up.push(plan);
             }
-            catalog.plans.push(RunningPlan { plan, bringing, packages });
+            catalog.plans.push(RunningPlan { plan: Arc::new(plan), bringing, packages });
         }
         let catalog = Arc::new(catalog);
         // What another center commits between two statements is in the versions of the next read.

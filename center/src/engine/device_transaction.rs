@@ -1,6 +1,8 @@
 //! Everything that happens to one device at one moment, in one transaction: the facts are loaded, the rules decide, what
 //! changed is saved, and the effects are carried out.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::plan_locks::{PlanLock, PlanLocks};
@@ -234,7 +236,7 @@ impl DeviceTransaction<'_> {
     }
 
     /// The plan as it stays until the end of the transaction, apart from what this one does to it.
-    pub(super) async fn lock_plan(&mut self, id: PlanId, lock: PlanLock) -> Result<Plan> {
+    pub(super) async fn lock_plan(&mut self, id: PlanId, lock: PlanLock) -> Result<Arc<Plan>> {
         if !self.engine.is_shared() || self.locks.cover(id, lock) {
             return self.store.plan(self.device.id, id).await;
         }
@@ -282,7 +284,7 @@ impl DeviceTransaction<'_> {
     }
 
     /// The upgrade's plan, locked against a change of its state.
-    pub(super) async fn lock_plan_of(&mut self, upgrade: &Upgrade) -> Result<Option<Plan>> {
+    pub(super) async fn lock_plan_of(&mut self, upgrade: &Upgrade) -> Result<Option<Arc<Plan>>> {
         let Some(id) = upgrade.plan else { return Ok(None) };
         let plan = self.store.plan(self.device.id, id).await?;
         let starts = upgrade.confirmed.is_none()
@@ -305,11 +307,11 @@ impl DeviceTransaction<'_> {
     pub(super) async fn apply(
         &mut self,
         upgrade: &mut Upgrade,
-        mut plan: Option<&mut Plan>,
+        mut plan: Option<&mut Arc<Plan>>,
         input: Input,
     ) -> Result<()> {
         let (before, state) = (upgrade.clone(), upgrade.state);
-        let facts = plan.as_deref().map(Plan::facts);
+        let facts = plan.as_deref().map(|plan| plan.facts());
         let effects = upgrade.apply(input, facts, &self.device.facts(&self.versions), self.now);
         if upgrade.is_new() {
             *upgrade = self.store.create_upgrade(upgrade.clone()).await?;
@@ -323,20 +325,26 @@ impl DeviceTransaction<'_> {
         Ok(())
     }
 
-    async fn carry_out(&mut self, upgrade: &Upgrade, plan: Option<&mut Plan>, effect: Effect) -> Result<()> {
+    async fn carry_out(
+        &mut self,
+        upgrade: &Upgrade,
+        plan: Option<&mut Arc<Plan>>,
+        effect: Effect,
+    ) -> Result<()> {
         match effect {
             Effect::Log { component, kind, value } => {
                 self.log(Some(upgrade), component.as_ref(), kind, value).await?;
             }
             Effect::SendOffer { positions, why } => {
-                self.send_offer(upgrade, plan.as_deref(), &positions, why).await?;
+                self.send_offer(upgrade, plan.as_deref().map(Arc::as_ref), &positions, why).await?;
             }
             Effect::SendFirmware { position } => self.send_firmware(upgrade, position).await?,
             Effect::AskVersions => self.ask_versions(),
             Effect::Plan(event) => {
                 if let Some(plan) = plan {
                     self.check_exclusive(plan.id)?;
-                    self.engine.apply_plan_event(self.store.direct().await?, plan, event).await?;
+                    let changed = Arc::make_mut(plan);
+                    self.engine.apply_plan_event(self.store.direct().await?, changed, event).await?;
                     self.store.changed_plan(plan);
                 }
             }
@@ -371,12 +379,13 @@ impl DeviceTransaction<'_> {
         &mut self,
         (finished, failed): (u32, u32),
         upgrade: &Upgrade,
-        plan: &mut Plan,
+        plan: &mut Arc<Plan>,
     ) -> Result<()> {
         let halt = plan.settings.strategy.halt.filter(|_| plan.state.offers());
         let Some(why) = halt.and_then(|halt| halt_reason(halt, finished, failed)) else { return Ok(()) };
-        plan.halted = Some(why.clone());
-        self.engine.apply_plan_event(self.store.direct().await?, plan, PlanEvent::Halt).await?;
+        let halted = Arc::make_mut(plan);
+        halted.halted = Some(why.clone());
+        self.engine.apply_plan_event(self.store.direct().await?, halted, PlanEvent::Halt).await?;
         self.store.changed_plan(plan);
         let text = format!("the plan is {} by itself: {why}", plan.state);
         self.log(Some(upgrade), None, "decision", json!({ "text": text })).await

@@ -1,5 +1,7 @@
 //! Manual mode: what the end user of a device sees of its plans, and what the user's actions do.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::device_transaction::{DeviceTransaction, with_device};
@@ -272,7 +274,7 @@ impl DeviceTransaction<'_> {
         self.offer(Trigger::Consent).await
     }
 
-    async fn cancel(&mut self, mut plan: Plan, evaluation: Evaluation) -> Result<()> {
+    async fn cancel(&mut self, mut plan: Arc<Plan>, evaluation: Evaluation) -> Result<()> {
         let Evaluation { components, upgrade, .. } = evaluation;
         let mut upgrade = upgrade.unwrap_or_else(|| {
             let components = components.into_iter().map(|facts| {

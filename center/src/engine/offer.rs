@@ -175,14 +175,14 @@ impl DeviceTransaction<'_> {
         let strategy = plan.map(|plan| plan.settings.strategy);
         let mut offered = Vec::new();
         for component in positions.iter().filter_map(|position| upgrade.components.get(*position)) {
-            let files = self.store.package(self.device.id, component.package).await?.content.files;
+            let package = self.store.package(self.device.id, component.package).await?;
             offered.push(OfferedComponent {
                 component: component.component.clone(),
                 source: component.source.clone(),
                 target: component.target.clone(),
                 kind: component.kind,
                 min_battery: strategy.and_then(|strategy| strategy.min_battery),
-                space: files.iter().map(|file| file.size).sum(),
+                space: package.content.files.iter().map(|file| file.size).sum(),
                 min_rsrp: strategy.and_then(|strategy| strategy.min_rsrp),
             });
         }

@@ -1,5 +1,7 @@
 //! What an operator does to single devices of a plan: another try, or leaving them out.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::device_transaction::{DeviceTransaction, with_device};
@@ -137,7 +139,7 @@ impl Ordered {
 
 impl DeviceTransaction<'_> {
     /// Another try of a device, with all attempts again. The next tick offers it, or its next connect.
-    async fn try_again(&mut self, mut plan: Plan) -> Result<std::result::Result<(), NotDone>> {
+    async fn try_again(&mut self, mut plan: Arc<Plan>) -> Result<std::result::Result<(), NotDone>> {
         let Evaluation { components, upgrade, .. } = self.evaluate(&plan, Trigger::Retry).await?;
         let succeeded = |facts: &ComponentFacts| {
             let parts = upgrade.iter().flat_map(|upgrade| &upgrade.components);
@@ -155,7 +157,11 @@ impl DeviceTransaction<'_> {
     }
 
     /// Leaves a device out of the plan, also one that was never offered it.
-    async fn leave_out(&mut self, mut plan: Plan, why: &str) -> Result<std::result::Result<(), NotDone>> {
+    async fn leave_out(
+        &mut self,
+        mut plan: Arc<Plan>,
+        why: &str,
+    ) -> Result<std::result::Result<(), NotDone>> {
         let Evaluation { verdict, components, upgrade, .. } = self.evaluate(&plan, Trigger::Retry).await?;
         if let Err(error) = operator::skip(Phase::of(upgrade.as_ref())) {
             return Ok(Err(error));

@@ -185,7 +185,7 @@ impl Tick<'_> {
         let catalog = self.engine.catalog(&mut store, product, &versions).await?;
         let mut parts: Vec<PushedPart> = Vec::new();
         for running in plans.iter().filter_map(|id| catalog.plan(*id)) {
-            let Plan { settings, state, halted, .. } = &running.plan;
+            let Plan { settings, state, halted, .. } = &*running.plan;
             // A plan that is outside its push period has nothing for anybody now.
             if is_offered(settings, *state, halted.as_deref(), Trigger::Mark, self.now).is_ok() {
                 parts.extend(catalog.parts(running));

@@ -170,8 +170,8 @@ impl DeviceTransaction<'_> {
     /// for each heartbeat.
     async fn take_progress(&mut self, upgrade: &Upgrade, index: usize, received: u32) -> Result<()> {
         let Some(component) = upgrade.components.get(index) else { return Ok(()) };
-        let files = self.store.package(self.device.id, component.package).await?.content.files;
-        let size: u64 = files.iter().map(|file| file.size).sum();
+        let package = self.store.package(self.device.id, component.package).await?;
+        let size: u64 = package.content.files.iter().map(|file| file.size).sum();
         let received = u64::from(received).min(size);
         self.store.raise_fetched(upgrade.id, &component.component, received).await
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::catalog::{Catalog, RunningPlan};
+use super::catalog::{Catalog, Lists, RunningPlan};
 use super::evaluation::Bringing;
 use super::plan_locks::{PlanLock, PlanLocks};
 use super::transaction::Transaction;
@@ -52,7 +52,7 @@ pub(super) struct WorkingSet {
     known: HashMap<DeviceId, Known>,
     failed: HashMap<DeviceId, StoreError>,
     /// Plans that are locked or were changed here.
-    plans: HashMap<PlanId, Plan>,
+    plans: HashMap<PlanId, Arc<Plan>>,
     /// Upgrades as they are now.
     upgrades: HashMap<UpgradeId, Upgrade>,
     /// Those that were changed, as they are in the database; none: they are not there yet.
@@ -342,35 +342,35 @@ impl WorkingSet {
     }
 
     /// The plan, as this transaction sees it.
-    pub(super) async fn plan(&mut self, device: DeviceId, id: PlanId) -> Result<Plan> {
+    pub(super) async fn plan(&mut self, device: DeviceId, id: PlanId) -> Result<Arc<Plan>> {
         if let Some(plan) = self.plans.get(&id) {
-            return Ok(plan.clone());
+            return Ok(Arc::clone(plan));
         }
         if let Some(running) = self.running(device, id) {
-            return Ok(running.plan.clone());
+            return Ok(Arc::clone(&running.plan));
         }
-        Ok(self.transaction.plan(id).await?)
+        Ok(Arc::new(self.transaction.plan(id).await?))
     }
 
     /// The plans of the device's product that are offered now, newest activation first.
-    pub(super) fn offered_plans(&self, device: DeviceId) -> Vec<Plan> {
+    pub(super) fn offered_plans(&self, device: DeviceId) -> Vec<Arc<Plan>> {
         let Some(known) = self.known.get(&device) else { return Vec::new() };
         let plans = known.catalog.plans.iter().map(|running| &running.plan);
         let now = plans.map(|plan| self.plans.get(&plan.id).unwrap_or(plan));
         now.filter(|plan| plan.state.offers()).cloned().collect()
     }
 
-    async fn lock_row(&mut self, id: PlanId, lock: PlanLock) -> Result<Plan> {
-        Ok(match lock {
+    async fn lock_row(&mut self, id: PlanId, lock: PlanLock) -> Result<Arc<Plan>> {
+        Ok(Arc::new(match lock {
             PlanLock::Shared => self.transaction.hold_plan(id).await?,
             PlanLock::Exclusive => self.transaction.lock_plan(id).await?,
-        })
+        }))
     }
 
     /// Locks the plan until the end of the transaction; its upgrades are read anew, for the plan may have ended them.
-    pub(super) async fn lock_plan(&mut self, id: PlanId, lock: PlanLock) -> Result<Plan> {
+    pub(super) async fn lock_plan(&mut self, id: PlanId, lock: PlanLock) -> Result<Arc<Plan>> {
         let plan = self.lock_row(id, lock).await?;
-        self.plans.insert(id, plan.clone());
+        self.plans.insert(id, Arc::clone(&plan));
         // Those that were changed here were locked by that.
         let stale: Vec<_> = self
             .upgrades
@@ -385,15 +385,15 @@ impl WorkingSet {
     }
 
     /// The plan was changed by this transaction.
-    pub(super) fn changed_plan(&mut self, plan: &Plan) {
-        self.plans.insert(plan.id, plan.clone());
+    pub(super) fn changed_plan(&mut self, plan: &Arc<Plan>) {
+        self.plans.insert(plan.id, Arc::clone(plan));
     }
 
-    pub(super) async fn package(&mut self, device: DeviceId, id: PackageId) -> Result<Package> {
+    pub(super) async fn package(&mut self, device: DeviceId, id: PackageId) -> Result<Arc<Package>> {
         if let Some(package) = self.known.get(&device).and_then(|known| known.catalog.package(id)) {
-            return Ok(package.clone());
+            return Ok(Arc::clone(package));
         }
-        Ok(self.transaction.package(id).await?)
+        Ok(Arc::new(self.transaction.package(id).await?))
     }
 
     /// What the catalog has of a plan, and what is known of the device for it: membership, newer plans, upgrade.
@@ -423,10 +423,8 @@ impl WorkingSet {
     }
 
     async fn membership(&mut self, device: DeviceId, key: &DeviceKey, plan: PlanId) -> Result<Membership> {
-        let has = self.known.get(&device).and_then(|known| {
-            Some((known.catalog.has_list(plan, List::Black)?, known.catalog.has_list(plan, List::White)?))
-        });
-        let Some((black, white)) = has else {
+        let has = self.known.get(&device).and_then(|known| known.catalog.lists(plan));
+        let Some(Lists { white, black }) = has else {
             return super::evaluation::membership(&mut self.transaction, plan, key).await;
         };
         if !black && !white {
