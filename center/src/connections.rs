@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 /// The connections that are open, by the address they come from. Clones share the count.
 #[derive(Debug, Clone)]
@@ -20,7 +22,7 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     all: usize,
-    of_address: HashMap<IpAddr, usize>,
+    of_address: HashMap<IpAddr, Arc<Semaphore>>,
 }
 
 /// One open connection; its place is free again when this is dropped.
@@ -28,6 +30,8 @@ struct Open {
 pub struct Place {
     connections: Connections,
     address: IpAddr,
+    /// None: it does not count for its address.
+    of_address: Option<OwnedSemaphorePermit>,
     _files: Option<OwnedSemaphorePermit>,
 }
 
@@ -47,34 +51,58 @@ impl Connections {
     /// A place for one more connection; none: there is none left for this address, or for anybody.
     #[must_use]
     pub fn enter(&self, address: IpAddr) -> Option<Place> {
+        let mut place = self.enter_anyway(address)?;
+        place.of_address = Some(self.of_address(place.address).try_acquire_owned().ok()?);
+        Some(place)
+    }
+
+    /// As [`Connections::enter`], whatever this address has already; it does not count for it.
+    #[must_use]
+    pub fn enter_anyway(&self, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
         let files = match &self.files {
             Some((files, each)) => Some(Arc::clone(files).try_acquire_many_owned(*each).ok()?),
             None => None,
         };
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open();
         if open.all >= self.most {
             return None;
         }
-        let count = open.of_address.entry(address).or_default();
-        if *count >= self.most_of_address {
-            return None;
-        }
-        *count += 1;
         open.all += 1;
-        Some(Place { connections: self.clone(), address, _files: files })
+        Some(Place { connections: self.clone(), address, of_address: None, _files: files })
+    }
+
+    /// As [`Connections::enter`]; while most places are free, one of this address is waited for, in the order of coming and
+    /// up to `limit`.
+    pub async fn wait(&self, address: IpAddr, limit: Duration) -> Option<Place> {
+        if self.open().all >= self.most / 2 {
+            return self.enter(address);
+        }
+        let mut place = self.enter_anyway(address)?;
+        let free = timeout(limit, self.of_address(place.address).acquire_owned()).await;
+        place.of_address = Some(free.ok()?.ok()?);
+        Some(place)
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of_address(&self, address: IpAddr) -> Arc<Semaphore> {
+        let free = || Arc::new(Semaphore::new(self.most_of_address));
+        Arc::clone(self.open().of_address.entry(address).or_insert_with(free))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.connections.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.connections.open();
         open.all = open.all.saturating_sub(1);
-        if let Entry::Occupied(mut count) = open.of_address.entry(self.address) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
+        drop(self.of_address.take());
+        if let Entry::Occupied(of_address) = open.of_address.entry(self.address)
+            && Arc::strong_count(of_address.get()) == 1
+        {
+            of_address.remove();
         }
     }
 }
@@ -94,8 +122,35 @@ mod tests {
         drop(first);
         let third = connections.enter(a).unwrap();
         assert!(connections.enter("10.0.0.3".parse().unwrap()).is_some());
-        drop((second, third, others));
-        assert!(connections.open.lock().unwrap().of_address.is_empty(), "nothing is kept of who left");
+        let fourth = connections.enter_anyway(a).unwrap();
+        assert!(connections.enter_anyway(b).is_none(), "there is no place for anybody");
+        drop((second, third, others, fourth));
+        assert!(connections.open().of_address.is_empty(), "nothing is kept of who left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_most_places_are_free_one_of_the_address_is_waited_for() {
+        const LIMIT: Duration = Duration::from_secs(10);
+        let connections = Connections::limited(8, 1);
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
+        let first = connections.wait(address, LIMIT).await.unwrap();
+        let second = tokio::spawn({
+            let connections = connections.clone();
+            async move { connections.wait(address, LIMIT).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished());
+        drop(first);
+        let second = second.await.unwrap().unwrap();
+        let begun = tokio::time::Instant::now();
+        assert!(connections.wait(address, LIMIT).await.is_none());
+        assert_eq!(begun.elapsed(), LIMIT);
+        let others: Vec<_> =
+            (2..5).map(|n| connections.enter(IpAddr::from([10, 0, 0, n])).unwrap()).collect();
+        assert!(connections.wait(address, LIMIT).await.is_none());
+        assert_eq!(begun.elapsed(), LIMIT, "half of the places are taken");
+        drop((second, others));
+        assert!(connections.open().of_address.is_empty(), "nothing is kept of who left");
     }
 
     #[test]

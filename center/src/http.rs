@@ -35,6 +35,8 @@ use crate::tls::Tls;
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
 const HEAD_MAX: usize = 16 * 1024;
+/// A connection of an address that has as many as it may have waits for one of them to end this long.
+const PLACE_DEADLINE: Duration = Duration::from_secs(10);
 /// A body of which no byte comes for this long breaks off.
 const BODY_SILENCE: Duration = Duration::from_secs(60);
 /// A peer that takes no byte for this long is gone.
@@ -100,11 +102,19 @@ pub async fn serve(listener: TcpListener, port: Port, router: Router, stop: Canc
                 }
             };
             // Behind a proxy there is everybody.
-            let place = if port.proxies.has(address) { None } else { port.connections.enter(address) };
-            if place.is_none() && !port.proxies.has(address) {
-                debug!(%address, "closed: too many connections from there, or in all");
-                return;
-            }
+            let _place = if port.proxies.has(address) {
+                None
+            } else {
+                let place = tokio::select! {
+                    () = stop.cancelled() => return,
+                    place = port.connections.wait(address, PLACE_DEADLINE) => place,
+                };
+                if place.is_none() {
+                    debug!(%address, "closed: too many connections from there, or in all");
+                    return;
+                }
+                place
+            };
             let peer = Peer { address, secure: port.tls.is_some() };
             let service = asked_by(peer, port.proxies, router);
             let ended = match port.tls {

@@ -197,15 +197,17 @@ fn a_named_proxy_alone_says_who_asks_and_strangers_have_bounds() {
     };
     let mut held: Vec<_> = (0..8).map(|_| connect()).collect();
     let is_closed = |stream: &mut TcpStream| {
-        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        stream.set_nonblocking(true).unwrap();
         match stream.read(&mut [0; 1]) {
             Ok(bytes) => bytes == 0,
             Err(error) => error.kind() == ErrorKind::ConnectionReset,
         }
     };
-    let closed = held.iter_mut().filter_map(|stream| is_closed(stream).then_some(())).count();
+    // They wait for the first three for a while.
+    let mut closed = || held.iter_mut().filter_map(|stream| is_closed(stream).then_some(())).count();
+    let closed = eventually("more than three are closed", || Some(closed()).filter(|closed| *closed >= 5));
     // One place may have been that of a connection of before.
-    assert!((5..=6).contains(&closed), "{closed} of 8 are closed, 3 may be open");
+    assert!(closed <= 6, "{closed} of 8 are closed, 3 may be open");
     drop(held);
     eventually("a place that is served", || {
         let mut stream = connect();

@@ -19,7 +19,7 @@ mod send_queue;
 mod session;
 mod timing;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,6 +31,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::coop::unconstrained;
+use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -55,8 +57,14 @@ use session::{Session, Topics};
 pub use new_devices::NEW_DEVICES;
 pub use timing::Timing;
 
-/// Connections of one address that have not sent their CONNECT yet. Devices behind one address are many, and quick.
+/// Connections of one address that have not sent their CONNECT yet, once few places are left. Before, nobody is in need of
+/// them: a fleet behind one address may come back at once.
 const WAITING: usize = 1_000;
+/// The part of all places that counts as few.
+const FEW: usize = 8;
+/// Connections that are accepted before anything else goes on: the system keeps some thousands for us, and makes the devices
+/// behind them wait for seconds.
+const ACCEPTS: usize = 1_000;
 /// Bytes that a device may send before its CONNECT is answered.
 const EARLY: usize = 4096;
 /// Silence after which the system asks whether the peer is still there: a device may set no keep-alive of its own.
@@ -152,8 +160,9 @@ impl MqttEndpoint {
         ports: Vec<(TcpListener, Option<Tls>)>,
         shutdown: CancellationToken,
     ) {
-        let accepting =
-            ports.iter().map(|(listener, tls)| self.accept_all(listener, tls.as_ref(), &shutdown));
+        let accepting = ports
+            .iter()
+            .map(|(listener, tls)| unconstrained(self.accept_all(listener, tls.as_ref(), &shutdown)));
         tokio::join!(join_all(accepting), self.retry_unreported(&shutdown));
         drop(ports);
         self.drain().await;
@@ -162,6 +171,15 @@ impl MqttEndpoint {
         let all = u32::try_from(self.most).unwrap_or(u32::MAX);
         if timeout(SHUTDOWN_LIMIT, self.connections.acquire_many(all)).await.is_err() {
             tracing::warn!(connected = self.connected(), "sessions did not end within {SHUTDOWN_LIMIT:?}");
+        }
+    }
+
+    /// A place for a connection that has sent nothing yet; none: it is to be closed.
+    fn place_before_connect(&self, address: IpAddr) -> Option<Place> {
+        if self.connections.available_permits() > self.most / FEW {
+            self.waiting.enter_anyway(address)
+        } else {
+            self.waiting.enter(address)
         }
     }
 
@@ -186,7 +204,10 @@ impl MqttEndpoint {
         tls: Option<&Tls>,
         shutdown: &CancellationToken,
     ) {
-        loop {
+        for number in 1usize.. {
+            if number.is_multiple_of(ACCEPTS) {
+                yield_now().await;
+            }
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => return,
                 accepted = listener.accept() => accepted,
@@ -231,7 +252,7 @@ impl MqttEndpoint {
                         return;
                     }
                 };
-                let Some(place) = endpoint.waiting.enter(peer.ip()) else {
+                let Some(place) = endpoint.place_before_connect(peer.ip()) else {
                     endpoint.log_limited(|left_out| {
                         tracing::warn!(%peer, left_out, "closed: {WAITING} connections from there have sent no CONNECT yet");
                     });
