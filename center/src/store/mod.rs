@@ -332,7 +332,7 @@ fn sqlite_pool(connections: u32) -> AnyPoolOptions {
                 connection
                     .execute(
                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
-                         PRAGMA foreign_keys = ON;",
+                         PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 4000;",
                     )
                     .await?;
                 if Bug::SynchronousOff.is_planted() {
