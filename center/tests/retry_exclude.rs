@@ -330,7 +330,7 @@ async fn an_activation_looks_at_a_small_sample_for_its_warnings() {
         let device = center.device(&format!("k{number:03}")).await;
         let mut writer = center.engine.store().write().await.unwrap();
         let later = ReportedVersion { component: no("STM32"), version: "3".into() };
-        writer.set_device_versions(device.id, &[later]).await.unwrap();
+        writer.save_versions(&[(device.id, later)], &[]).await.unwrap();
         writer.commit().await.unwrap();
     }
     let warnings = center.engine.activation_warnings(plan).await.unwrap();

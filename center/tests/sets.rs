@@ -87,9 +87,9 @@ async fn what_a_device_measures_and_runs_takes_few_statements() {
         let (_, took) = statements(&center, device.send(Command::STATUS_REPORT, &out[..length])).await;
         assert!(took <= 2, "battery {battery} took {took} statements");
     }
-    for module in ["FW2", "FW3"] {
-        let (_, took) = statements(&center, device.report(module, "STM32:1")).await;
-        assert!(took <= 3, "version {module} took {took} statements");
+    for (module, mcu) in [("FW2", "STM32:1"), ("FW3", "STM32:1"), ("FW3", "STM32:2"), ("FW3", "OTHER:2")] {
+        let (_, took) = statements(&center, device.report(module, mcu)).await;
+        assert!(took <= 4, "versions {module} and {mcu} took {took} statements");
     }
 }
 

@@ -129,7 +129,7 @@ async fn a_long_log_stands_beside_its_upgrade_in_part_and_goes_on_in_the_devices
     let upgrade = center.upgrade(plan).await;
     let mut store = center.engine.store().write().await.unwrap();
     for number in 0..1_100 {
-        let value = json!({ "number": number });
+        let value = json!({ "number": number }).to_string();
         let entry = NewLogEntry {
             device: device.device,
             upgrade: Some(upgrade.id),

@@ -297,7 +297,7 @@ async fn enter(
         upgrade: None,
         component: None,
         kind: "bootstrap_again",
-        value: serde_json::Value::Null,
+        value: "null".to_owned(),
     };
     for client in clients.iter().filter_map(|client| devices.get(*client)) {
         if client.forbidden.is_none() {
@@ -312,13 +312,7 @@ async fn enter(
             for (key, client) in new {
                 let Some(device) = devices.get(*client) else { continue };
                 let entry = NewLogEntry { kind: "bootstrap", ..line(device.id) };
-                lines.push(AddedLine {
-                    value: entry.value.to_string(),
-                    entry,
-                    at: now,
-                    last_at: now,
-                    times: 1,
-                });
+                lines.push(AddedLine { entry, at: now, last_at: now, times: 1 });
                 if has_webhooks {
                     let data = serde_json::json!({ "product": product, "device": key });
                     writer.announce(WebhookEvent::DeviceCreated, product.as_str(), &data, now).await?;

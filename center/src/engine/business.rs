@@ -77,7 +77,7 @@ impl Engine {
                         upgrade: None,
                         component: None,
                         kind: data.kind.line(),
-                        value: json!({ "bytes": data.bytes, "data": data.text }),
+                        value: json!({ "bytes": data.bytes, "data": data.text }).to_string(),
                     };
                     store.log_summary(entry, *times, *first, *last).await?;
                 }

@@ -2,8 +2,8 @@
 //!
 //! The database says which version each plan has now, with every read of a device, so several centers agree.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::evaluation::Bringing;
@@ -49,7 +49,7 @@ pub(super) struct Catalog {
     pub(super) plans: Vec<RunningPlan>,
     versions: Vec<PlanVersion>,
     /// Which lists these plans, and those that supersede them, have. A plan's lists are frozen by its activation.
-    lists: HashMap<PlanId, Lists>,
+    lists: BTreeMap<PlanId, Lists>,
 }
 
 impl Catalog {

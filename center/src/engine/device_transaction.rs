@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::plan_locks::{PlanLock, PlanLocks};
 use super::working_set::WorkingSet;
@@ -271,8 +272,9 @@ impl DeviceTransaction<'_> {
         upgrade: Option<&Upgrade>,
         component: Option<&ComponentNo>,
         kind: &'static str,
-        value: Value,
+        value: impl Serialize,
     ) -> Result<()> {
+        let value = serde_json::to_string(&value).map_err(|error| StoreError::Unusable(error.to_string()))?;
         let entry = NewLogEntry {
             device: self.device.id,
             upgrade: upgrade.map(|upgrade| upgrade.id),
@@ -410,6 +412,12 @@ impl DeviceTransaction<'_> {
     /// Firmware that did not last: a plan that is not over takes back its success. Only the last upgrade of a component
     /// has anything to say about its version.
     async fn check_success(&mut self) -> Result<()> {
+        let facts = self.device.facts(&self.versions);
+        let is_reverted = |upgrade: &Upgrade| upgrade.plan.is_some() && !upgrade.reverted(&facts).is_empty();
+        // Those of plans that are not over are known.
+        if !self.store.known_upgrades(self.device.id).any(is_reverted) {
+            return Ok(());
+        }
         let upgrades = self.store.device_upgrades(self.device.id).await?;
         for (number, upgrade) in upgrades.iter().enumerate() {
             let reverted = upgrade.reverted(&self.device.facts(&self.versions));

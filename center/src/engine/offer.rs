@@ -1,5 +1,6 @@
 //! Offers: which plan a device is told of now, and the messages that tell it.
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::device_transaction::DeviceTransaction;
@@ -18,6 +19,18 @@ use crate::store::{Plan, PlanId, Upgrade};
 
 /// Time that a device has to answer the question for battery and signal. SDK 2.9 never answers.
 const STATUS_ANSWER: Millis = Millis::seconds(5);
+
+/// What holds a plan back, as the log has it.
+#[derive(Serialize)]
+struct Held {
+    plan: PlanId,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct AllHeld<'h> {
+    plans: Vec<&'h Held>,
+}
 
 impl DeviceTransaction<'_> {
     /// Offers the device what it is due, if anything.
@@ -78,7 +91,7 @@ impl DeviceTransaction<'_> {
                     if blocked.is_limit() {
                         self.full.push(id);
                     }
-                    held.push((id, blocked.to_string(), evaluation.upgrade));
+                    held.push((Held { plan: id, reason: blocked.to_string() }, evaluation.upgrade));
                 }
                 Err(_) => {}
             }
@@ -87,23 +100,22 @@ impl DeviceTransaction<'_> {
     }
 
     /// What held plans back: one line, whatever their number.
-    async fn log_held(&mut self, held: Vec<(PlanId, String, Option<Upgrade>)>) -> Result<()> {
+    async fn log_held(&mut self, held: Vec<(Held, Option<Upgrade>)>) -> Result<()> {
         match held.as_slice() {
             [] => Ok(()),
-            [(plan, reason, upgrade)] => {
-                self.log(upgrade.as_ref(), None, "held", json!({ "plan": plan, "reason": reason })).await
-            }
+            [(held, upgrade)] => self.log(upgrade.as_ref(), None, "held", held).await,
             several => {
-                let plans = several.iter().map(|(plan, reason, _)| json!({ "plan": plan, "reason": reason }));
-                self.log(None, None, "held", json!({ "plans": plans.collect::<Vec<_>>() })).await
+                let plans = several.iter().map(|(held, _)| held).collect();
+                self.log(None, None, "held", AllHeld { plans }).await
             }
         }
     }
 
     /// Evaluates the plan for the device.
     pub(super) async fn evaluate(&mut self, plan: &Plan, trigger: Trigger) -> Result<Evaluation> {
-        let (id, key) = (self.device.id, self.device.key.clone());
-        let (brings, membership, superseding, upgrade) = self.store.standing(id, &key, plan).await?;
+        let id = self.device.id;
+        let (brings, membership, superseding, upgrade) =
+            self.store.standing(id, &self.device.key, plan).await?;
         let answer = match plan.settings.mode {
             Mode::Manual => self.store.beside().find_answer(plan.id, id).await?.map(|said| said.answer),
             Mode::Silent => None,

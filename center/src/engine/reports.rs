@@ -89,7 +89,7 @@ impl DeviceTransaction<'_> {
     }
 
     async fn plan_request(&mut self, versions: Versions) -> Result<()> {
-        if self.take_versions(versions).await? {
+        if self.take_versions(versions) {
             self.device.versions_at = self.heard_at(self.device.versions_at);
         }
         self.apply_versions(None).await?;
@@ -138,7 +138,7 @@ impl DeviceTransaction<'_> {
             }
         }
         let proves = event.status == OtaStatus::UpdateSuccess;
-        let has_versions = self.take_versions(event.versions).await?;
+        let has_versions = self.take_versions(event.versions);
         if let Some((mut upgrade, index)) = found {
             if has_versions && proves {
                 self.apply_versions(Some((upgrade.id, index))).await?;
@@ -199,7 +199,7 @@ impl DeviceTransaction<'_> {
         let device = &mut self.device;
         device.model = info.model.or(device.model.take());
         device.sdk_version = info.sdk_version.or(device.sdk_version.take());
-        if !self.take_versions(info.versions).await? {
+        if !self.take_versions(info.versions) {
             return Ok(());
         }
         // Versions that come with a status do not count here: the report after the connect is still to come.
@@ -248,7 +248,7 @@ impl DeviceTransaction<'_> {
     }
 
     /// Stores versions that a packet carries, and says whether it carried any. An absent field changes nothing.
-    async fn take_versions(&mut self, versions: Versions) -> Result<bool> {
+    fn take_versions(&mut self, versions: Versions) -> bool {
         let told = versions.is_told();
         let before = self.device.module.clone();
         if let Some(firmware) = versions.firmware.filter(|firmware| !firmware.is_empty()) {
@@ -259,11 +259,11 @@ impl DeviceTransaction<'_> {
         }
         self.has_new_versions |= self.device.module != before;
         if let Some(reported) = versions.mcu.filter(|reported| *reported != self.versions) {
-            self.store.beside().set_device_versions(self.device.id, &reported).await?;
+            self.store.save_versions(self.device.id, &reported);
             self.has_new_versions = true;
             self.versions = reported;
         }
-        Ok(told)
+        told
     }
 }
 

@@ -197,7 +197,7 @@ impl Engine {
 
     /// A line in the device's log, as far as that can be written.
     pub(super) async fn log_failure(&self, device: DeviceId, error: &EngineError) {
-        let value = json!({ "text": error.to_string() });
+        let value = json!({ "text": error.to_string() }).to_string();
         let entry = NewLogEntry { device, upgrade: None, component: None, kind: "error", value };
         let written = async {
             let mut store = self.begin().await?;

@@ -61,6 +61,9 @@ pub(super) struct WorkingSet {
     numbers: Vec<UpgradeId>,
     announcements: Vec<Announcement>,
     devices: Vec<(Device, DeviceChange)>,
+    /// Versions of components that were not reported before, and components that are not reported any more.
+    versions: Vec<(DeviceId, ReportedVersion)>,
+    gone: Vec<(DeviceId, ComponentNo)>,
     lines: Vec<AddedLine>,
     /// Lines that were repeated.
     repeated: BTreeMap<i64, (DeviceId, Millis, i64)>,
@@ -88,6 +91,8 @@ impl Engine {
             numbers: Vec::new(),
             announcements: Vec::new(),
             devices: Vec::new(),
+            versions: Vec::new(),
+            gone: Vec::new(),
             lines: Vec::new(),
             repeated: BTreeMap::new(),
             lists: None,
@@ -151,6 +156,17 @@ impl WorkingSet {
         self.devices.push((device, change));
     }
 
+    /// The device reports exactly these components now.
+    pub(super) fn save_versions(&mut self, id: DeviceId, reported: &[ReportedVersion]) {
+        let Some(known) = self.known.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut known.versions, reported.to_vec());
+        let is_new = |now: &&ReportedVersion| !before.contains(now);
+        self.versions.extend(reported.iter().filter(is_new).map(|now| (id, now.clone())));
+        let is_gone = |component: &ComponentNo| !reported.iter().any(|now| now.component == *component);
+        let components = before.iter().map(|then| &then.component);
+        self.gone.extend(components.filter(|component| is_gone(component)).map(|gone| (id, gone.clone())));
+    }
+
     pub(super) fn count(&mut self, count: Count) {
         self.transaction.count(count);
     }
@@ -173,6 +189,7 @@ impl WorkingSet {
             store.save_devices(&latest, change).await?;
         }
         self.devices.clear();
+        store.save_versions(&std::mem::take(&mut self.versions), &std::mem::take(&mut self.gone)).await?;
         let changed = std::mem::take(&mut self.changed);
         // Others may be added by themselves now: these numbers may be theirs.
         self.numbers.clear();
@@ -220,7 +237,6 @@ impl WorkingSet {
 
     /// A line of a device's log; a repetition of the last one counts it up instead.
     pub(super) async fn log(&mut self, entry: NewLogEntry, now: Millis) -> Result<()> {
-        let value = entry.value.to_string();
         let Some(known) = self.known.get_mut(&entry.device) else {
             return Ok(self.direct().await?.log(entry, now).await?);
         };
@@ -230,7 +246,7 @@ impl WorkingSet {
                 if last.upgrade == entry.upgrade
                     && last.component.as_deref() == entry.component.as_ref().map(ComponentNo::as_str)
                     && last.kind == entry.kind
-                    && last.value == value =>
+                    && last.value == entry.value =>
             {
                 let repeated = self.repeated.entry(last.id).or_insert((entry.device, now, 0));
                 repeated.1 = now;
@@ -242,7 +258,7 @@ impl WorkingSet {
                     && last.entry.upgrade == entry.upgrade
                     && last.entry.component == entry.component
                     && last.entry.kind == entry.kind
-                    && last.value == value
+                    && last.entry.value == entry.value
                 {
                     last.last_at = now;
                     last.times += 1;
@@ -252,15 +268,19 @@ impl WorkingSet {
             Last::Stored(_) | Last::None => {}
         }
         known.last_line = Last::Added(self.lines.len());
-        self.lines.push(AddedLine { entry, value, at: now, last_at: now, times: 1 });
+        self.lines.push(AddedLine { entry, at: now, last_at: now, times: 1 });
         Ok(())
     }
 
     /// The device's upgrades that are not at their end, oldest first.
     pub(super) fn open_upgrades(&self, device: DeviceId) -> Vec<Upgrade> {
+        self.known_upgrades(device).filter(|upgrade| upgrade.ended.is_none()).cloned().collect()
+    }
+
+    /// The device's upgrades that are open or of a running plan, oldest first.
+    pub(super) fn known_upgrades(&self, device: DeviceId) -> impl Iterator<Item = &Upgrade> {
         let ids = self.known.get(&device).map_or(&[][..], |known| &known.upgrades);
-        let upgrades = ids.iter().filter_map(|id| self.upgrades.get(id));
-        upgrades.filter(|upgrade| upgrade.ended.is_none()).cloned().collect()
+        ids.iter().filter_map(|id| self.upgrades.get(id))
     }
 
     pub(super) async fn upgrade(&mut self, id: UpgradeId) -> Result<Upgrade> {
@@ -410,12 +430,16 @@ impl WorkingSet {
         };
         let membership = self.membership(device, key, plan.id).await?;
         let mut superseding = Vec::new();
-        let newer: Vec<_> = brings
-            .get()
-            .map_or(Vec::new(), |bringing| bringing.superseded.iter().map(|(_, newer)| *newer).collect());
-        for newer in newer {
-            if self.membership(device, key, newer).await? == Membership::Included {
-                superseding.push(newer);
+        // One is enough for a component.
+        let mut components: Vec<&ComponentNo> = Vec::new();
+        for (component, newer) in
+            brings.get().into_iter().flat_map(|bringing| bringing.superseded.iter().rev())
+        {
+            if !components.contains(&component)
+                && self.membership(device, key, *newer).await? == Membership::Included
+            {
+                superseding.push(*newer);
+                components.push(component);
             }
         }
         let upgrade = self.find_upgrade(plan.id, device).await?;

@@ -1,6 +1,6 @@
 //! What is known of many devices, by one read.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 use sqlx::any::AnyRow;
@@ -33,7 +33,7 @@ pub struct DeviceRecord {
     /// The last line of its log.
     pub last_line: Option<LastLine>,
     /// The plans of its product that are activated and not over, by number.
-    pub plans: Vec<PlanVersion>,
+    pub plans: Arc<[PlanVersion]>,
 }
 
 /// The last line of a device's log, against which a repetition is told.
@@ -146,8 +146,37 @@ fn numbers(ids: &[DeviceId]) -> String {
     json!(ids.iter().map(|id| id.0).collect::<Vec<_>>()).to_string()
 }
 
-fn record(row: &AnyRow) -> Result<DeviceRecord> {
-    let unusable = |column: &str, text: &str| StoreError::Unusable(format!("column {column}: {text:?}"));
+/// The running plans of a row; devices of one product, which follow each other, share them.
+#[derive(Default)]
+struct RunningPlans {
+    text: String,
+    plans: Arc<[PlanVersion]>,
+}
+
+impl RunningPlans {
+    fn read(&mut self, text: Option<String>) -> Result<Arc<[PlanVersion]>> {
+        let text = text.unwrap_or_default();
+        if self.text != text {
+            let mut plans = Vec::new();
+            for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+                let numbers = pair
+                    .split_once(':')
+                    .and_then(|(id, version)| Some((id.parse().ok()?, version.parse().ok()?)));
+                let (id, version) = numbers.ok_or_else(|| unusable("plans", pair))?;
+                plans.push((PlanId(id), version));
+            }
+            plans.sort_unstable();
+            *self = RunningPlans { text, plans: plans.into() };
+        }
+        Ok(Arc::clone(&self.plans))
+    }
+}
+
+fn unusable(column: &str, text: &str) -> StoreError {
+    StoreError::Unusable(format!("column {column}: {text:?}"))
+}
+
+fn record(row: &AnyRow, running: &mut RunningPlans) -> Result<DeviceRecord> {
     let mut versions = Vec::new();
     for pair in row.maybe_text("mcu")?.iter().flat_map(|mcu| mcu.split(RECORD)) {
         let (component, version) = pair.split_once(UNIT).ok_or_else(|| unusable("mcu", pair))?;
@@ -155,14 +184,7 @@ fn record(row: &AnyRow) -> Result<DeviceRecord> {
         versions.push(ReportedVersion { component, version: version.to_owned() });
     }
     versions.sort_by(|one, other| one.component.as_str().cmp(other.component.as_str()));
-    let mut plans = Vec::new();
-    for pair in row.maybe_text("plans")?.iter().flat_map(|plans| plans.split(',')) {
-        let numbers =
-            pair.split_once(':').and_then(|(id, version)| Some((id.parse().ok()?, version.parse().ok()?)));
-        let (id, version) = numbers.ok_or_else(|| unusable("plans", pair))?;
-        plans.push((PlanId(id), version));
-    }
-    plans.sort_unstable();
+    let plans = running.read(row.maybe_text("plans")?)?;
     let last_line = match row.maybe_int("line_id")? {
         None => None,
         Some(id) => Some(LastLine {
@@ -184,11 +206,12 @@ impl Reader {
     ) -> Result<Vec<(DeviceId, Result<DeviceRecord>)>> {
         let query = sqlx::query(records(self.backend)).bind(numbers(ids));
         let rows = query.fetch_all(self.connection()).await?;
+        let mut running = RunningPlans::default();
         let mut records: Vec<(DeviceId, Result<DeviceRecord>)> = Vec::with_capacity(ids.len());
         for row in &rows {
             let id = DeviceId(row.int("id")?);
             if records.last().is_none_or(|(last, _)| *last != id) {
-                records.push((id, record(row)));
+                records.push((id, record(row, &mut running)));
             }
             let Some((_, record)) = records.last_mut() else { continue };
             if let Ok(known) = record

@@ -7,6 +7,7 @@ use super::log::NewLogEntry;
 use super::upgrades::signed;
 use super::{Backend, Columns, Device, Result, Topic, Writer};
 use crate::clock::Millis;
+use crate::rules::device::ReportedVersion;
 use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
 use crate::rules::{ComponentNo, DeviceId, PackageId, UpgradeId};
 
@@ -15,8 +16,6 @@ use crate::rules::{ComponentNo, DeviceId, PackageId, UpgradeId};
 pub struct AddedLine {
     /// The line.
     pub entry: NewLogEntry,
-    /// Its values as they are stored.
-    pub value: String,
     /// When it came first and last, and how often.
     pub at: Millis,
     /// See `at`.
@@ -147,6 +146,8 @@ const NEW_COMPONENT_COLUMNS: [(&str, Kind); 16] = [
     ("updated_at", Int),
 ];
 
+const VERSION_COLUMNS: [(&str, Kind); 3] = [("device_id", Int), ("component", Text), ("version", Text)];
+
 const LINE_COLUMNS: [(&str, Kind); 8] = [
     ("device_id", Int),
     ("upgrade_id", Int),
@@ -223,6 +224,30 @@ impl Writer {
             rows.push(Value::Object(row));
         }
         self.put(update(self.backend, "devices", &["id"], columns), rows).await
+    }
+
+    /// Components of devices that report these versions now, and those that they report no more.
+    pub async fn save_versions(
+        &mut self,
+        reported: &[(DeviceId, ReportedVersion)],
+        gone: &[(DeviceId, ComponentNo)],
+    ) -> Result<()> {
+        let rows = gone.iter().map(|(id, component)| json!({ "device_id": id.0, "component": component }));
+        let no_more = table(self.backend, &VERSION_COLUMNS[..2]);
+        let statement = format!(
+            "DELETE FROM device_versions WHERE (device_id, component) IN (SELECT device_id, component FROM {no_more})"
+        );
+        self.put(statement, rows.collect()).await?;
+        let rows = reported.iter().map(|(id, ReportedVersion { component, version })| {
+            json!({ "device_id": id.0, "component": component, "version": version })
+        });
+        // Without WHERE SQLite takes ON for that of a join.
+        let statement = format!(
+            "INSERT INTO device_versions (device_id, component, version) SELECT device_id, component, version FROM {} \
+             WHERE TRUE ON CONFLICT (device_id, component) DO UPDATE SET version = excluded.version",
+            table(self.backend, &VERSION_COLUMNS)
+        );
+        self.put(statement, rows.collect()).await
     }
 
     /// Adds upgrades with their numbers and components.
@@ -306,11 +331,11 @@ impl Writer {
     pub async fn add_lines(&mut self, lines: &[AddedLine]) -> Result<()> {
         let mut rows = Vec::with_capacity(lines.len());
         for (n, line) in lines.iter().enumerate() {
-            let AddedLine { entry, value, at, last_at, times } = line;
+            let AddedLine { entry, at, last_at, times } = line;
             self.touch(Topic::Device(entry.device));
             rows.push(json!({
                 "n": n, "device_id": entry.device.0, "upgrade_id": entry.upgrade.map(|id| id.0),
-                "component": entry.component.as_ref().map(|no| no.as_str()), "kind": entry.kind, "value": value,
+                "component": entry.component.as_ref().map(|no| no.as_str()), "kind": entry.kind, "value": entry.value,
                 "at": at.0, "last_at": last_at.0, "times": times,
             }));
         }

@@ -535,26 +535,6 @@ impl Writer {
         .await?;
         Ok(())
     }
-
-    /// The device's MCU list is now exactly this one.
-    pub async fn set_device_versions(&mut self, id: DeviceId, versions: &[ReportedVersion]) -> Result<()> {
-        sqlx::query("DELETE FROM device_versions WHERE device_id = $1")
-            .bind(id.0)
-            .execute(self.connection())
-            .await?;
-        for reported in versions {
-            sqlx::query(
-                "INSERT INTO device_versions (device_id, component, version) VALUES ($1, $2, $3) \
-                 ON CONFLICT (device_id, component) DO UPDATE SET version = excluded.version",
-            )
-            .bind(id.0)
-            .bind(reported.component.as_str())
-            .bind(reported.version.as_str())
-            .execute(self.connection())
-            .await?;
-        }
-        Ok(())
-    }
 }
 
 /// Places in a spread push.

@@ -41,8 +41,8 @@ pub struct NewLogEntry {
     pub component: Option<ComponentNo>,
     /// What it is.
     pub kind: &'static str,
-    /// Its values.
-    pub value: serde_json::Value,
+    /// Its values, as JSON.
+    pub value: String,
 }
 
 // A test shows that each has its index.
@@ -145,13 +145,12 @@ impl Writer {
     /// Writes a line; a repetition of the device's last line counts it up instead.
     pub async fn log(&mut self, entry: NewLogEntry, now: Millis) -> Result<()> {
         self.touch(Topic::Device(entry.device));
-        let value = entry.value.to_string();
         let repeated = sqlx::query(REPEAT_LOG)
             .bind(entry.device.0)
             .bind(entry.upgrade.map_or(0, |upgrade| upgrade.0))
             .bind(entry.component.as_ref().map_or("", ComponentNo::as_str))
             .bind(entry.kind)
-            .bind(value.as_str())
+            .bind(entry.value.as_str())
             .bind(now.0)
             .execute(self.connection())
             .await?;
@@ -182,7 +181,7 @@ impl Writer {
             self.touch(Topic::Device(entry.device));
             sqlx::query(ADD_TO_SUMMARY)
                 .bind(line)
-                .bind(entry.value.to_string())
+                .bind(entry.value.as_str())
                 .bind(last.0)
                 .bind(times)
                 .execute(self.connection())
@@ -212,7 +211,7 @@ impl Writer {
         .bind(entry.upgrade.map(|upgrade| upgrade.0))
         .bind(entry.component.as_ref().map(ComponentNo::as_str))
         .bind(entry.kind)
-        .bind(entry.value.to_string())
+        .bind(entry.value.as_str())
         .bind(first.0)
         .bind(last.0)
         .bind(times)

@@ -64,8 +64,9 @@ async fn what_a_device_reported_comes_back(bench: &Bench) {
             })
             .collect()
     };
-    writer.set_device_versions(device.id, &versions(&[("B", "1"), ("STM32", "1_0_0")])).await.unwrap();
-    writer.set_device_versions(device.id, &versions(&[("STM32", "2_0_0")])).await.unwrap();
+    let reported = |list| versions(list).into_iter().map(|version| (device.id, version)).collect::<Vec<_>>();
+    writer.save_versions(&reported(&[("B", "1"), ("STM32", "1_0_0")]), &[]).await.unwrap();
+    writer.save_versions(&reported(&[("STM32", "2_0_0")]), &[(device.id, no("B"))]).await.unwrap();
     assert_eq!(writer.device_versions(device.id).await.unwrap(), versions(&[("STM32", "2_0_0")]));
     assert_eq!(writer.device_by_id(device.id).await.unwrap(), device);
     writer.set_online(device.id, "center/1", None, Takeovers::default(), NOW).await.unwrap();
@@ -154,7 +155,7 @@ async fn a_search_finds_what_it_says_page_by_page(bench: &Bench) {
         device.module.shown = Some(format!("M{}", number % 3));
         writer.save_device(&device).await.unwrap();
         let version = ReportedVersion { component: no("STM32"), version: format!("{}_0", number % 4) };
-        writer.set_device_versions(device.id, &[version]).await.unwrap();
+        writer.save_versions(&[(device.id, version)], &[]).await.unwrap();
     }
     writer.commit().await.unwrap();
     let found = async |filter: DeviceFilter| {

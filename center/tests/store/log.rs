@@ -17,7 +17,7 @@ async fn a_repeated_line_is_counted_in_one_row(bench: &Bench) {
         upgrade: Some(made.id),
         component: Some(no("STM32")),
         kind: "status",
-        value: serde_json::json!({ "status": status }),
+        value: serde_json::json!({ "status": status }).to_string(),
     };
     for (second, status) in [(0, 5), (5, 5), (10, 5), (15, 8)] {
         writer.log(line(status), NOW + Millis::seconds(second)).await.unwrap();
@@ -41,7 +41,7 @@ async fn a_summary_has_one_line_a_day_and_the_latest_value(bench: &Bench) {
         upgrade: None,
         component: None,
         kind,
-        value: serde_json::json!(number),
+        value: serde_json::json!(number).to_string(),
     };
     let later = |hours| NOW + Millis::hours(hours);
     let report = |number| entry(device.id, "data report", number);
@@ -86,7 +86,7 @@ async fn old_lines_are_pruned_a_few_at_a_time(bench: &Bench) {
             upgrade: (number == 0).then_some(open.id),
             component: None,
             kind: "status",
-            value: serde_json::json!(number),
+            value: serde_json::json!(number).to_string(),
         };
         writer.log(entry, NOW + Millis(number)).await.unwrap();
     }
@@ -111,7 +111,7 @@ async fn a_line_is_pruned_by_its_age_once_its_upgrade_has_ended() {
         upgrade: Some(open.id),
         component: None,
         kind: "status",
-        value: serde_json::json!(5),
+        value: serde_json::json!(5).to_string(),
     };
     writer.log(entry, NOW).await.unwrap();
     assert_eq!(writer.prune_log(NOW + Millis(1), 10).await.unwrap(), 0, "it is not at its end");

@@ -58,7 +58,7 @@ async fn a_cancelled_upgrade_comes_back(bench: &Bench) {
     writer.save_upgrade(&upgrade).await.unwrap();
     assert_eq!(writer.upgrade(upgrade.id).await.unwrap(), upgrade);
     for line in 0..3 {
-        let value = serde_json::json!({ "line": line });
+        let value = serde_json::json!({ "line": line }).to_string();
         let upgrade = Some(upgrade.id);
         let entry = NewLogEntry { device: device.id, upgrade, component: None, kind: "user", value };
         writer.log(entry, NOW).await.unwrap();
