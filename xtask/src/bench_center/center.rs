@@ -255,7 +255,12 @@ impl Center {
             self.ask(method, path, "")?;
             took.push(begun.elapsed().as_secs_f64() * 1e3);
         }
-        took.sort_by(f64::total_cmp);
-        Ok(took[took.len() / 2])
+        Ok(median(took))
     }
+}
+
+/// The middle one.
+pub fn median(mut took: Vec<f64>) -> f64 {
+    took.sort_by(f64::total_cmp);
+    took.get(took.len() / 2).copied().unwrap_or(f64::NAN)
 }

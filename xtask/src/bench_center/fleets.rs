@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::center::{Center, IMAGE, PRODUCT};
+use super::center::{Center, IMAGE, PRODUCT, median};
 use super::load::{Talk, talk};
 use super::{Bench, Measured, Sized, Target};
 use crate::fleet_rows::{self, Database, Stage};
@@ -127,8 +127,7 @@ impl AtSize<'_> {
                 took.push(center.median(1, "GET", &format!("plans/{mixed}"))?);
                 std::thread::sleep(Duration::from_millis(500));
             }
-            took.sort_by(f64::total_cmp);
-            Ok(took[took.len() / 2])
+            Ok(median(took))
         };
         self.took("plan show, watched", Some(5.0), watched);
         let middle = format!("86{:013}", self.devices / 2);
@@ -177,8 +176,16 @@ impl AtSize<'_> {
             center.ask(method, &path, body)?;
             Ok(begun.elapsed().as_secs_f64() * 1e3)
         };
-        self.took("suspend", Some(5.0), || timed("POST", format!("plans/{mixed}/suspend"), ""));
-        self.took("resume", None, || timed("POST", format!("plans/{mixed}/resume"), ""));
+        let mut resumed = Vec::new();
+        self.took("suspend", Some(5.0), || {
+            let mut suspended = Vec::new();
+            for _ in 0..TIMES {
+                suspended.push(timed("POST", format!("plans/{mixed}/suspend"), "")?);
+                resumed.push(timed("POST", format!("plans/{mixed}/resume"), "")?);
+            }
+            Ok(median(suspended))
+        });
+        self.took("resume", None, || Ok(median(resumed)));
         let mut fresh = None;
         self.took("activation of the whole product", Some(300.0), || {
             let plan = fresh.insert(center.plan("fresh", choice, &[])?);

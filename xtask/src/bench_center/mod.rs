@@ -178,7 +178,7 @@ fn short(why: &str) -> String {
 
 /// Measures what `words` name, prints it, and writes docs/figures.md if it was everything.
 pub fn run(words: &[&str]) -> Outcome {
-    let (mut quick, mut parts) = (false, None);
+    let (mut quick, mut parts, mut profiled) = (false, None, None);
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         match *word {
@@ -186,9 +186,12 @@ pub fn run(words: &[&str]) -> Outcome {
             "--rows" => {
                 parts = Some(chosen(rest.next().ok_or("--rows needs names, as in --rows messages,plan")?)?)
             }
-            "--profile" => return profile::run(rest.next().ok_or("--profile needs the name of one part")?),
+            "--profile" => profiled = Some(rest.next().ok_or("--profile needs the name of one part")?),
             other => return fail(format!("{other}: there are --quick, --rows NAME,... and --profile NAME")),
         }
+    }
+    if let Some(part) = profiled {
+        return profile::run(part, quick);
     }
     let whole = parts.is_none() && !quick;
     let parts = parts.unwrap_or_else(|| PARTS.iter().collect());

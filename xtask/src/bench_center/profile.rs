@@ -19,14 +19,14 @@ const THREADS: [&str; 3] = ["quecota", "tokio", "sqlx"];
 /// Time between two looks of the debugger.
 const PAUSE: Duration = Duration::from_millis(200);
 
-pub fn run(name: &str) -> Outcome {
+pub fn run(name: &str, quick: bool) -> Outcome {
     let parts = chosen(name)?;
     let [(name, what, measure)] = parts[..] else { return fail("--profile takes one part") };
     setup::packages(&[setup::BENCH, setup::BENCH_CENTER])?;
     build("symbols")?;
     with_symbols();
     println!("{name}: {what}");
-    let mut bench = Bench::new(true)?;
+    let mut bench = Bench::new(quick)?;
     bench.part = name;
     let samples = bench.folder.join("perf.data");
     let stop = AtomicBool::new(false);
@@ -75,7 +75,9 @@ fn report(file: &std::path::Path) -> Outcome<Vec<String>> {
         let comm = line.split_whitespace().nth(1).unwrap_or_default();
         THREADS.iter().any(|thread| comm.starts_with(thread))
     };
-    Ok(said.lines().filter(is_center).take(HOTTEST).map(|line| line.trim().to_owned()).collect())
+    let trimmed =
+        |line: &str| line.split_whitespace().filter(|word| *word != "-").collect::<Vec<_>>().join(" ");
+    Ok(said.lines().filter(is_center).take(HOTTEST).map(trimmed).collect())
 }
 
 /// The functions at the top of each thread's stack that does not wait, counted.
