@@ -124,6 +124,7 @@ async fn a_request_under_five_plans_takes_as_few_statements_as_under_one_and_lea
     let plans: Vec<_> =
         held.iter().map(|entry| entry.value["plans"].as_array().map_or(1, Vec::len)).collect();
     assert_eq!((plans, held[0].times, held[1].times), (vec![1, 5], 2, 2), "{held:?}");
+    assert!(held[1].value["reason"].is_string(), "one reason for all of them: {held:?}");
 }
 
 #[tokio::test]

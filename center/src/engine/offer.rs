@@ -20,16 +20,34 @@ use crate::store::{Plan, PlanId, Upgrade};
 /// Time that a device has to answer the question for battery and signal. SDK 2.9 never answers.
 const STATUS_ANSWER: Millis = Millis::seconds(5);
 
-/// What holds a plan back, as the log has it.
+/// What holds plans back, as the log has it.
 #[derive(Serialize)]
-struct Held {
-    plan: PlanId,
-    reason: String,
+#[serde(untagged)]
+enum Held<'h> {
+    One { plan: PlanId, reason: &'h str },
+    Alike { plans: Vec<PlanId>, reason: &'h str },
+    Several { held: Vec<Held<'h>> },
 }
 
-#[derive(Serialize)]
-struct AllHeld<'h> {
-    plans: Vec<&'h Held>,
+impl<'h> Held<'h> {
+    /// Plans that are held back for the same reason go together.
+    fn of(held: &'h [(PlanId, String, Option<Upgrade>)]) -> Self {
+        let mut groups: Vec<(&str, Vec<PlanId>)> = Vec::new();
+        for (plan, reason, _) in held {
+            match groups.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, plans)) => plans.push(*plan),
+                None => groups.push((reason, vec![*plan])),
+            }
+        }
+        let mut groups = groups.into_iter().map(|(reason, plans)| match plans[..] {
+            [plan] => Held::One { plan, reason },
+            _ => Held::Alike { plans, reason },
+        });
+        match (groups.next(), groups.len()) {
+            (Some(only), 0) => only,
+            (first, _) => Held::Several { held: first.into_iter().chain(groups).collect() },
+        }
+    }
 }
 
 impl DeviceTransaction<'_> {
@@ -91,7 +109,7 @@ impl DeviceTransaction<'_> {
                     if blocked.is_limit() {
                         self.full.push(id);
                     }
-                    held.push((Held { plan: id, reason: blocked.to_string() }, evaluation.upgrade));
+                    held.push((id, blocked.to_string(), evaluation.upgrade));
                 }
                 Err(_) => {}
             }
@@ -100,15 +118,13 @@ impl DeviceTransaction<'_> {
     }
 
     /// What held plans back: one line, whatever their number.
-    async fn log_held(&mut self, held: Vec<(Held, Option<Upgrade>)>) -> Result<()> {
-        match held.as_slice() {
-            [] => Ok(()),
-            [(held, upgrade)] => self.log(upgrade.as_ref(), None, "held", held).await,
-            several => {
-                let plans = several.iter().map(|(held, _)| held).collect();
-                self.log(None, None, "held", AllHeld { plans }).await
-            }
-        }
+    async fn log_held(&mut self, held: Vec<(PlanId, String, Option<Upgrade>)>) -> Result<()> {
+        let upgrade = match held.as_slice() {
+            [] => return Ok(()),
+            [(.., upgrade)] => upgrade.as_ref(),
+            _ => None,
+        };
+        self.log(upgrade, None, "held", Held::of(&held)).await
     }
 
     /// Evaluates the plan for the device.
@@ -261,5 +277,22 @@ impl DeviceTransaction<'_> {
         self.device.asked_status = Some(StatusAsk::Waiting(trigger));
         self.messages.push(Downlink::AskStatus);
         Ok(self.store.beside().set_recheck_at(self.device.id, Some(self.now + STATUS_ANSWER)).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_that_are_held_back_for_the_same_reason_are_told_together() {
+        let told = |reasons: &[&str]| {
+            let held = (1..).zip(reasons).map(|(plan, reason)| (PlanId(plan), (*reason).to_owned(), None));
+            serde_json::to_value(Held::of(&held.collect::<Vec<_>>())).unwrap()
+        };
+        assert_eq!(told(&["offline"]), json!({ "plan": 1, "reason": "offline" }));
+        assert_eq!(told(&["offline", "offline"]), json!({ "plans": [1, 2], "reason": "offline" }));
+        let groups = json!([{ "plans": [1, 3], "reason": "offline" }, { "plan": 2, "reason": "busy" }]);
+        assert_eq!(told(&["offline", "busy", "offline"]), json!({ "held": groups }));
     }
 }

@@ -106,6 +106,12 @@ fn named(view: &View, name: &str, value: &Value) -> Markup {
             html! { @for part in value.as_array().into_iter().flatten() { (offered(part)) " " } }
         }
         ("files", _) => html! { @for file in value.as_array().into_iter().flatten() { (sent(file)) " " } },
+        ("plans", _) => html! { @for plan in value.as_array().into_iter().flatten() {
+            @if plan.is_object() { (words(view, plan)) } @else { (named(view, "plan", plan)) } " "
+        } },
+        ("held", _) => {
+            html! { @for group in value.as_array().into_iter().flatten() { (words(view, group)) " " } }
+        }
         ("plan", Some(plan)) => html! { a href={ "/plans/" (plan) } { (view.t("Plan")) " " (plan) } },
         ("package", Some(package)) => {
             html! { a href={ "/packages/" (package) } { (view.f("version package {0}", &[&package])) } }
