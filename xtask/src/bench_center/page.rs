@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Bench, Measured, Row, Sized, rustc, short};
+use super::{Bench, Measured, Row, Sized, Target, rustc, short};
 use crate::machine;
 use crate::process::Outcome;
 
@@ -38,7 +38,9 @@ pub fn page(heading: &str, bench: &Bench) -> String {
              of one processor, the center's and its load's; latency is of half of them, 99 % and all.\n\n\
              | | measured | to reach | | CPU ms | written | switches | CPU center / load | latency |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
-    for row in &bench.rows {
+    // What is measured at each size and has no bound stands in the table below alone.
+    let is_below = |row: &Row| row.part == "sizes" && row.target == Target::None && row.outcome.is_ok();
+    for row in bench.rows.iter().filter(|row| !is_below(row)) {
         page += &line(row);
     }
     if !bench.sized.is_empty() {
