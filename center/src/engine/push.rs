@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::Result;
-use super::sets::{Event, SET};
+use super::sets::Event;
 use super::tick::{BATCH, Item, Tick};
 use crate::clock::Millis;
 use crate::rules::ProductKey;
@@ -23,6 +23,8 @@ const PUSH_RATE: i64 = 50;
 /// A long push takes a step in so much time, so that a commit serves many devices; a shorter one at least so many steps.
 const STEP: Millis = Millis::seconds(5);
 const STEPS: i64 = 20;
+/// Devices of one set, at most: they stand in no order in the database, so fewer sets write the same pages less often.
+const PUSHED: usize = 500;
 
 /// A part of a push: the devices of a product in some slots. A device is evaluated for every plan when it is visited, so
 /// plans that are at the same place take one walk together.
@@ -140,7 +142,7 @@ impl Tick<'_> {
             .filter(|(device, _)| !self.engine.set_aside.holds(Item::Device(*device)))
             .collect();
         // Beyond the first device without a place nobody is looked at for one.
-        for set in devices.chunks(if limited { 1 } else { SET }) {
+        for set in devices.chunks(if limited { 1 } else { PUSHED }) {
             let events: Vec<_> = set.iter().map(|(device, _)| (*device, Event::Mark)).collect();
             let handled = self.happen(&events).await?;
             let is_full = |full: &Option<Vec<PlanId>>| {
