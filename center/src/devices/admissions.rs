@@ -92,6 +92,10 @@ impl Shared {
                 set.1.push(answer);
             }
         }
+        if waiting.connects.is_empty() {
+            // A storm's queue is not kept.
+            waiting.connects = VecDeque::new();
+        }
         waiting.is_served = !set.0.is_empty();
         waiting.is_served.then_some(set)
     }

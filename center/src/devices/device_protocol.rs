@@ -78,7 +78,7 @@ impl<'a> DeviceProtocol<'a> {
 
     /// The device's client id.
     pub fn client(&self) -> &str {
-        &self.admitted.client_id
+        self.connection.client_id()
     }
 
     /// The engine's id of the connection, if the device came online.
@@ -124,7 +124,7 @@ impl<'a> DeviceProtocol<'a> {
             (Err(error), _) => Err(error.to_string()),
             (_, Err(error)) => Err(error.to_string()),
         };
-        let device = &self.admitted.client_id;
+        let device = self.connection.client_id();
         match sent {
             Ok(()) => {
                 tracing::info!(%device, "came with a product secret of before, and is given the one of now")
@@ -138,7 +138,7 @@ impl<'a> DeviceProtocol<'a> {
             self.engine.metrics().message_out();
             if let Err(error) = self.connection.send(message) {
                 // What the engine offered has a lease: unanswered, it is offered again.
-                tracing::warn!(device = %self.admitted.client_id, %error, "message not sent");
+                tracing::warn!(device = %self.connection.client_id(), %error, "message not sent");
             }
         }
     }
@@ -169,7 +169,7 @@ impl<'a> DeviceProtocol<'a> {
     /// A bad message is dropped, as vendor devices do, and logged.
     fn log_dropped(&self, leaf: &str, payload: &[u8], reason: &dyn std::fmt::Display) {
         let Some(left_out) = self.log_limiter.admit(tokio::time::Instant::now()) else { return };
-        let device = self.admitted.client_id.as_str();
+        let device = self.connection.client_id();
         let shown = hex::encode(payload.get(..payload.len().min(SHOWN)).unwrap_or_default());
         tracing::warn!(
             device,
@@ -220,7 +220,7 @@ impl MessageHandler for DeviceProtocol<'_> {
             }
             // A row of the device cannot be used: a closed connection would only bring it back.
             Err(error) => {
-                tracing::error!(device = %self.admitted.client_id, %error, "connected, and not taken as online");
+                tracing::error!(device = %self.connection.client_id(), %error, "connected, and not taken as online");
                 Ok(())
             }
         }

@@ -286,14 +286,17 @@ impl MqttEndpoint {
     ) {
         // Boxed: its state is freed before the session, which lasts.
         let admitted = Box::pin(self.admit(&mut stream, peer, place, shutdown)).await;
-        let Some((Handshake { connect, codec, rest }, admitted)) = admitted else { return };
+        let Some((Handshake { connect, codec, rest }, mut admitted)) = admitted else { return };
         let keep_alive = connect.keep_alive;
         // It holds on to the bytes that it was read from.
         drop(connect);
-        let topics = match Topics::of(&admitted.client_id) {
+        let device = admitted.device;
+        let connection = Arc::new(Connection::new(device, std::mem::take(&mut admitted.client_id)));
+        let client = connection.client_id();
+        let topics = match Topics::of(client) {
             Ok(topics) => topics,
             Err(error) => {
-                tracing::error!(client = admitted.client_id, "no topic for this client id: {error}");
+                tracing::error!(client, "no topic for this client id: {error}");
                 return;
             }
         };
@@ -303,10 +306,8 @@ impl MqttEndpoint {
             credentials::AuthMethod::Login => "login",
         });
         let _connected = metrics.connection();
-        let (client, device) = (&admitted.client_id, admitted.device);
         tracing::info!(client, %peer, entrance = ?admitted.auth_method, session = ?admitted.session, "device connected");
 
-        let connection = Arc::new(Connection::new(device, client));
         let took_over = self.registry.add(&connection);
         if shutdown.is_cancelled() {
             // Added after `close_all`, perhaps.

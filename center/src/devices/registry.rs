@@ -57,7 +57,7 @@ struct FrameSender {
 
 impl Connection {
     /// The connection of `client_id`, not encrypted.
-    pub fn new(device: DeviceId, client_id: &str) -> Self {
+    pub fn new(device: DeviceId, client_id: impl Into<String>) -> Self {
         let sender = FrameSender { packet: PacketId::FIRST, cipher: None };
         Self {
             device,
@@ -66,6 +66,11 @@ impl Connection {
             send_queue: SendQueue::new(QUEUE),
             sender: Mutex::new(sender),
         }
+    }
+
+    /// The device's client id.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
     }
 
     /// Queues a message on `q/1/d/<clientId>/<leaf>`.

@@ -109,6 +109,10 @@ impl Queue {
         while let Some(event) = later.pop_back() {
             waiting.events.push_front(event);
         }
+        if waiting.events.is_empty() {
+            // A storm's queue is not kept.
+            waiting.events = VecDeque::new();
+        }
         if set.is_empty() {
             waiting.sets -= 1;
             return None;

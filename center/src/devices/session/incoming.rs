@@ -34,7 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, S> {
                 self.accept_subscribe(packet_id, &topic_filters, handler).await
             }
             Packet::Unsubscribe { packet_id, topic_filters } => {
-                if topic_filters.iter().any(|filter| **filter == *self.topics.filter) {
+                if topic_filters.iter().any(|filter| self.topics.is_filter(filter)) {
                     self.granted = None;
                 }
                 self.put(Packet::UnsubscribeAck { packet_id })
@@ -59,7 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, S> {
     ) -> Result<(), SessionEnd> {
         // A topic to publish to has no wildcard and no NUL (MQTT 3.1.1, 3.3.2-2 and 1.5.3-2).
         let is_topic = !publish.topic.contains(['+', '#', '\0']);
-        let leaf = publish.topic.strip_prefix(self.topics.uplink.as_str()).filter(|_| is_topic);
+        let leaf = self.topics.leaf(&publish.topic).filter(|_| is_topic);
         let Some(leaf) = leaf else { return Err(SessionEnd::ForeignTopic(publish.topic)) };
         let limit = self.timing.commit;
         let Some(id) = publish.packet_id else {
@@ -88,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, S> {
         let status = filters
             .iter()
             .map(|(filter, wanted)| {
-                if **filter == *self.topics.filter {
+                if self.topics.is_filter(filter) {
                     // Never QoS 2 down: a vendor device loses its byte stream over PUBREL (QUECTHING.md 3.6 #14).
                     let granted = wanted.less_value(QoS::AtLeastOnce);
                     own = Some(granted);

@@ -45,21 +45,31 @@ pub(super) trait MessageHandler: Send {
     -> impl Future<Output = Result<(), SessionEnd>> + Send;
 }
 
-/// The topics of one device (QUECTHING.md 4.1).
-#[derive(Debug, Clone)]
-pub(super) struct Topics {
-    uplink: String,
-    filter: String,
+/// The topics of one device (QUECTHING.md 4.1). They are made when they are asked for: an idle session keeps none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Topics<'a> {
+    client_id: &'a str,
 }
 
-impl Topics {
+impl<'a> Topics<'a> {
     /// The topics of `client_id`.
     ///
     /// # Errors
     /// [`TooLong`] for a client id that no product and device key make.
-    pub fn of(client_id: &str) -> Result<Self, TooLong> {
-        let uplink = topic::up_prefix(client_id)?.as_str().to_owned();
-        Ok(Self { uplink, filter: topic::down_filter(client_id)?.as_str().to_owned() })
+    pub fn of(client_id: &'a str) -> Result<Self, TooLong> {
+        topic::up_prefix(client_id)?;
+        topic::down_filter(client_id)?;
+        Ok(Self { client_id })
+    }
+
+    /// The last level of a topic that the device may publish to.
+    fn leaf<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        topic.strip_prefix(topic::up_prefix(self.client_id).ok()?.as_str())
+    }
+
+    /// Whether this is what the device may subscribe to.
+    fn is_filter(&self, filter: &str) -> bool {
+        topic::down_filter(self.client_id).is_ok_and(|own| own.as_str() == filter)
     }
 }
 
@@ -71,7 +81,7 @@ pub(super) struct Session<'a, S> {
     output: BytesMut,
     send_queue: &'a SendQueue,
     timing: &'a Timing,
-    topics: Topics,
+    topics: Topics<'a>,
     /// None: no limit (keep-alive 0).
     silence: Option<Duration>,
     heard: Instant,
@@ -89,7 +99,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'a, S> {
         input: BytesMut,
         send_queue: &'a SendQueue,
         timing: &'a Timing,
-        topics: Topics,
+        topics: Topics<'a>,
         keep_alive: u16,
     ) -> Self {
         Self {
