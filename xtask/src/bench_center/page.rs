@@ -21,13 +21,15 @@ pub fn heading(quick: bool) -> Outcome<String> {
          Written by `cargo xtask bench center`; nothing here is typed. One center of the release build over SQLite with every\n\
          commit on the disk, and its load (the simulator `fleet`, real MQTT and HTTP) beside it on the same processors.\n\n\
          - machine: {} shared with the load, {:.0} GB, Linux {}, {}\n\
-         - load of the machine before the run (1, 5, 15 minutes): {}\n\
+         - before the run: load (1, 5, 15 minutes) {}; a byte to another thread and back takes {:.1} µs, which grows when the\n\
+         \x20 host of a virtual machine is busy, and what wakes somebody costs as much more\n\
          - {mode}\n\n",
         machine::processors(),
         memory.unwrap_or_default() / 1e6,
         kernel.trim(),
         rustc()?,
         machine::load(),
+        machine::hand_over().map_err(|error| format!("a pair of sockets: {error}"))?,
     ))
 }
 
