@@ -30,7 +30,7 @@ use rmqtt_codec::v3::ConnectAckReason;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -75,6 +75,9 @@ const REPORTS: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for all sessions to end when the center stops.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(4);
+
+/// A connection's place, and its open file.
+type Permit = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// The MQTT endpoint of one center.
 pub struct MqttEndpoint {
@@ -260,9 +263,11 @@ impl MqttEndpoint {
                 };
                 // Boxed, and nothing else of it is kept here: an idle session has no room for how it began.
                 let serving: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match tls {
-                    None => Box::pin(endpoint.handle_connection(stream, peer, place, &shutdown)),
+                    None => Box::pin(endpoint.handle_connection(stream, peer, (place, permit), &shutdown)),
                     Some(tls) => match Box::pin(tls.accept(stream)).await {
-                        Ok(stream) => Box::pin(endpoint.handle_connection(stream, peer, place, &shutdown)),
+                        Ok(stream) => {
+                            Box::pin(endpoint.handle_connection(stream, peer, (place, permit), &shutdown))
+                        }
                         Err(error) => {
                             endpoint
                                 .log_limited(|left_out| tracing::info!(%peer, left_out, "no TLS: {error}"));
@@ -271,21 +276,20 @@ impl MqttEndpoint {
                     },
                 };
                 serving.await;
-                drop(permit);
             });
         }
     }
 
-    /// One connection, from its first byte to its end.
+    /// One connection, from its first byte to its end, with its place before CONNECT and the one that it has to its end.
     async fn handle_connection<S: AsyncRead + AsyncWrite + Unpin + Send>(
         &self,
         mut stream: S,
         peer: SocketAddr,
-        place: Place,
+        (before_connect, permit): (Place, Permit),
         shutdown: &CancellationToken,
     ) {
         // Boxed: its state is freed before the session, which lasts.
-        let admitted = Box::pin(self.admit(&mut stream, peer, place, shutdown)).await;
+        let admitted = Box::pin(self.admit(&mut stream, peer, before_connect, shutdown)).await;
         let Some((Handshake { connect, codec, rest }, mut admitted)) = admitted else { return };
         let keep_alive = connect.keep_alive;
         // It holds on to the bytes that it was read from.
@@ -322,8 +326,9 @@ impl MqttEndpoint {
             Ok(()) => session.run(&mut protocol).await,
             Err(end) => end,
         };
-        // The socket closes first: a device must not wait for the store.
+        // The socket closes first, and its place is free: a device must not wait for the store.
         drop(session);
+        drop(permit);
         self.registry.remove(&connection);
         tracing::info!(client = protocol.client(), %peer, "device disconnected: {end}");
         // A center that stops ends all of them in the store at once.
