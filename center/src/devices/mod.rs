@@ -517,12 +517,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (peer, shutdown) = (stream.local_addr().unwrap(), CancellationToken::new());
-        let bytes = size_of_val(&endpoint.handle_connection(
-            stream,
-            peer,
-            endpoint.waiting.enter(peer.ip()).unwrap(),
-            &shutdown,
-        ));
+        let permit = (Arc::clone(&endpoint.connections).try_acquire_owned().unwrap(), None);
+        let places = (endpoint.waiting.enter(peer.ip()).unwrap(), permit);
+        let bytes = size_of_val(&endpoint.handle_connection(stream, peer, places, &shutdown));
         assert!(bytes < 1856, "{bytes} bytes");
     }
 }
