@@ -53,7 +53,8 @@ cargo xtask bench     instructions per byte of a download, beside its digests al
                       single steps on a Cortex-M3 in QEMU (--board: these alone)
 cargo xtask bench console   how soon the console's pages are there, with a plan of a million devices
 cargo xtask bench center   what a center does on this machine, beside its load and beside nginx, into docs/figures.md: about
-                      eight minutes after the build. --quick: small sizes; --rows NAME,...: some of it; --profile NAME: where the time goes
+                      eight minutes after the build. --quick: small sizes; --rows NAME,...: some of it;
+                      --profile NAME: where the time goes, at whole sizes too
 cargo xtask simulate [--devices N] [--seed N]   a center and a simulated fleet of two thousand devices, with a live picture of it
 cargo xtask fuzz [target] [--minutes N]   fuzz targets guided by coverage, ten minutes each
 cargo xtask deny      licences, sources and known faults of what the programs are built from
