@@ -57,8 +57,7 @@ impl Connections {
     }
 
     /// As [`Connections::enter`], whatever this address has already; it does not count for it.
-    #[must_use]
-    pub fn enter_anyway(&self, address: IpAddr) -> Option<Place> {
+    fn enter_anyway(&self, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
         let files = match &self.files {
             Some((files, each)) => Some(Arc::clone(files).try_acquire_many_owned(*each).ok()?),

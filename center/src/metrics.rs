@@ -165,7 +165,7 @@ impl Metrics {
         Connected(self.0.connections.clone())
     }
 
-    /// A device asked to connect.
+    /// A device asked to connect, or said nothing until its place was needed.
     pub fn connect(&self, outcome: &'static str) {
         self.0.connects.get_or_create(&[("outcome", outcome)]).inc();
     }

@@ -6,17 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock::{ClockWatch, Millis};
 use crate::engine::centers::{Beat, SILENCE};
-use crate::engine::{Downlink, Engine, SessionId};
+use crate::engine::{Downlink, Engine, Quiet, SessionId};
 use crate::store::DeviceId;
 
 /// Time between two ticks.
 const TICK: Duration = Duration::from_secs(1);
+/// Where nothing is due, the next tick comes after as many times that time at the latest: the clock may be set meanwhile.
+const QUIET_TICKS: u32 = 5;
 /// Least time from one tick to the next: many things that become due at once are one tick's work.
 const TICK_PAUSE: Duration = Duration::from_millis(50);
 /// Time between two signs of life.
@@ -239,15 +241,23 @@ impl Scheduler {
     }
 
     async fn tick(&self, shutdown: &CancellationToken) {
-        let mut ticks = interval(self.tick);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut named: Option<Instant> = None;
         let mut watch = ClockWatch::default();
+        let (mut last, mut next) = (Instant::now(), Instant::now());
+        let mut quiet: Option<Quiet> = None;
         loop {
             let due = tokio::select! {
                 () = shutdown.cancelled() => return,
-                due = ticks.tick() => due,
-                () = self.engine.wake().until_due() => Instant::now(),
+                () = sleep_until(next) => next,
+                () = self.engine.wake().until_due() => {
+                    let due = Instant::now();
+                    sleep_until(last + TICK_PAUSE).await;
+                    due
+                }
+                () = self.until_it_is_loud(quiet) => {
+                    (quiet, next) = (None, last + self.tick);
+                    continue;
+                }
             };
             let begun = Instant::now();
             if let Some(jump) = watch.look(self.engine.clock().now(), begun.into_std())
@@ -257,6 +267,8 @@ impl Scheduler {
             }
             let ticked = self.engine.tick().await;
             self.engine.metrics().tick(begun.saturating_duration_since(due), begun.elapsed());
+            quiet = ticked.as_ref().ok().and_then(|ticked| ticked.quiet);
+            next = begun + quiet.map_or(self.tick, |quiet| self.pause(quiet));
             match ticked {
                 Ok(ticked) => {
                     for (device, message) in ticked.messages {
@@ -269,7 +281,21 @@ impl Scheduler {
                 }
                 Err(_) => {}
             }
-            sleep(TICK_PAUSE).await;
+            last = Instant::now();
+        }
+    }
+
+    /// How long the next tick can wait.
+    fn pause(&self, Quiet { until, .. }: Quiet) -> Duration {
+        let left = u64::try_from((until - self.engine.clock().now()).0).unwrap_or_default();
+        Duration::from_millis(left).clamp(self.tick, self.tick * QUIET_TICKS)
+    }
+
+    /// Returns when something was written since the quiet began, from which more may be due.
+    async fn until_it_is_loud(&self, quiet: Option<Quiet>) {
+        match quiet {
+            Some(quiet) => self.engine.store().until_commit(quiet.commits).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -279,7 +305,10 @@ impl Scheduler {
         loop {
             let is_last = tokio::select! {
                 () = shutdown.cancelled() => true,
-                () = sleep(TICK) => false,
+                () = async {
+                    self.engine.until_business().await;
+                    sleep(TICK).await;
+                } => false,
             };
             if let Err(error) = self.engine.write_business().await
                 && named.is_none_or(|named| named.elapsed() >= FAILURE_NAMED)

@@ -56,6 +56,46 @@ fn devices_of(messages: &[(DeviceId, Downlink)]) -> Vec<DeviceId> {
 }
 
 #[tokio::test]
+async fn nothing_is_due_before_the_end_of_a_quiet_unless_something_is_written() {
+    let bench = Bench::new().await;
+    let center = &bench.center;
+    let store = center.engine.store();
+    let quiet = center.engine.tick().await.unwrap().quiet.expect("nothing is there");
+    assert!(quiet.until > center.clock.now());
+    let plan = center.plan(&["STM32"], |_| ()).await;
+    tokio::time::timeout(Duration::from_secs(10), store.until_commit(quiet.commits))
+        .await
+        .expect("a plan was made");
+
+    let mut device = center.test_device("d1").await;
+    assert_offers(&device.report("FW1", "STM32:1").await, &["STM32"]);
+    // The offer has ten minutes.
+    let end = center.clock.now() + Millis::minutes(10);
+    center.clock.advance(Millis::minutes(10) - Millis::seconds(7));
+    center.engine.tick().await.unwrap();
+    let quiet = center.engine.tick().await.unwrap().quiet.expect("nothing is due yet");
+    assert_eq!(quiet.until, end);
+    center.clock.advance(Millis::seconds(7));
+    assert_eq!(center.engine.tick().await.unwrap().quiet, None, "it has ended the lease, and looks again");
+    let upgrade = store.read().await.unwrap().find_upgrade(plan, device.device).await.unwrap().unwrap();
+    assert_eq!(upgrade.components[0].lease_until, None);
+    assert_ne!(store.commits(), quiet.commits);
+}
+
+#[tokio::test]
+async fn a_plan_that_is_pushed_is_not_quiet_beyond_the_next_mark() {
+    let bench = Bench::new().await;
+    let center = &bench.center;
+    center.plan(&["STM32"], |plan| plan.push = Push::Actively).await;
+    center.engine.tick().await.unwrap();
+    let zone: quecota_center::rules::window::Zone = "UTC".to_owned().try_into().unwrap();
+    let mark = zone.next_mark(center.clock.now());
+    center.clock.advance(mark - center.clock.now() - Millis::seconds(5));
+    let quiet = center.engine.tick().await.unwrap().quiet.expect("there is no device");
+    assert_eq!(quiet.until, mark);
+}
+
+#[tokio::test]
 async fn a_lease_ends_behind_a_device_that_cannot_be_used() {
     let bench = Bench::new().await;
     let center = &bench.center;

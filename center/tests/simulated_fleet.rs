@@ -75,6 +75,7 @@ async fn three_hundred_devices_end_as_they_and_the_center_both_know() {
         mix: MIX.parse().unwrap(),
         seed,
         keep_alive: 600,
+        addresses: 0,
         counts: Counts::of(DEVICES),
     });
     let is_at_two = |number| Device::new(&fleet, number).device.mcu_list() == "MCU:2";

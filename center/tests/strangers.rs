@@ -333,6 +333,7 @@ fn a_low_limit_of_open_files_is_raised_and_connections_of_mqtt_are_watched_by_th
 fn a_center_with_few_files_says_so_and_answers_while_silent_connections_take_the_rest() {
     const FILES: usize = 400;
     const FOR_DEVICES: usize = 300;
+    const SILENT: usize = 2 * FILES;
     let folder = tempfile::tempdir().unwrap();
     let (data, log) = (folder.path().join("data"), folder.path().join("log"));
     let mut process = support::Process::start("sh", |command| {
@@ -372,7 +373,7 @@ fn a_center_with_few_files_says_so_and_answers_while_silent_connections_take_the
     };
     let before = open();
     // Who has sent no CONNECT is closed after some seconds, and comes again.
-    let mut held: Vec<Option<TcpStream>> = (0..2 * FILES).map(|_| None).collect();
+    let mut held: Vec<Option<TcpStream>> = (0..SILENT).map(|_| None).collect();
     let mut siege = || {
         for place in &mut held {
             if place.as_mut().is_none_or(is_closed) {
@@ -394,8 +395,7 @@ fn a_center_with_few_files_says_so_and_answers_while_silent_connections_take_the
         assert!(get("/health").contains("ok"));
         assert!(get("/api/v1/products").contains("items"));
     }
-    println!("{before} files of {FILES} open at the start, {most} with {} silent connections", held.len());
-    drop(held);
+    println!("{before} files of {FILES} open at the start, {most} with {SILENT} silent connections");
     let center = |words: &[&str]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_quecota-center"));
         command.args(words).arg("--data").arg(&data).env("QUECOTA_SERVER", format!("http://{http}"));
@@ -403,5 +403,15 @@ fn a_center_with_few_files_says_so_and_answers_while_silent_connections_take_the
     };
     center(&["product", "create", "--key", PK, "--name", "Fleet", "--secret", PS]);
     let mut device = reference_device::FieldDevice::new(mqtt, PK, PS, "860000000000001");
+    eventually("a device while the silent ones stay and come again", || {
+        siege();
+        device.come_online().ok()
+    });
+    eventually("silent ones that made room", || {
+        siege();
+        get("/metrics").contains("quecota_connects_total{outcome=\"made_room\"}").then_some(())
+    });
+    drop(held);
+    let mut device = reference_device::FieldDevice::new(mqtt, PK, PS, "860000000000002");
     eventually("a device", || device.come_online().ok());
 }

@@ -202,7 +202,10 @@ impl Access {
 
     async fn session_used(&self, cookie: &str, by: Use) -> Result<Option<Session>, AccessError> {
         let digest = token::digest(cookie);
-        let Some(found) = self.0.store.read().await?.find_session(&digest).await? else { return Ok(None) };
+        let mut store = self.0.store.read().await?;
+        let found = store.find_session(&digest).await?;
+        store.done();
+        let Some(found) = found else { return Ok(None) };
         let now = self.now();
         if now > found.seen + IDLE || now > found.begun + ABSOLUTE {
             return Ok(None);

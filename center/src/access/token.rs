@@ -87,7 +87,9 @@ impl Access {
             }));
         }
         let now = self.now();
-        let found = self.0.store.read().await?.token_of(&hex::encode(digest)).await?;
+        let mut store = self.0.store.read().await?;
+        let found = store.token_of(&hex::encode(digest)).await?;
+        store.done();
         let token = found.filter(|token| token.expires.is_none_or(|expires| now < expires));
         let Some(token) = token else { return Err(AccessError::WrongToken) };
         if token.used.is_none_or(|used| now > used + NOTED) {

@@ -17,9 +17,11 @@ mod qos2_dedup;
 mod registry;
 mod send_queue;
 mod session;
+mod strangers;
 mod timing;
 
-use std::net::{IpAddr, SocketAddr};
+use std::future::pending;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,13 +32,12 @@ use rmqtt_codec::v3::ConnectAckReason;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::connections::{Connections, Place};
 use crate::engine::{Downlink, Engine, SessionId};
 use crate::open_files;
 use crate::proxy_protocol::Balancers;
@@ -53,15 +54,11 @@ use new_devices::NewDevices;
 use registry::{Connection, Registry};
 use send_queue::CloseReason;
 use session::{Session, Topics};
+use strangers::{Stranger, Strangers};
 
 pub use new_devices::NEW_DEVICES;
 pub use timing::Timing;
 
-/// Connections of one address that have not sent their CONNECT yet, once few places are left. Before, nobody is in need of
-/// them: a fleet behind one address may come back at once.
-const WAITING: usize = 1_000;
-/// The part of all places that counts as few.
-const FEW: usize = 8;
 /// Connections that are accepted before anything else goes on: the system keeps some thousands for us, and makes the devices
 /// behind them wait for seconds.
 const ACCEPTS: usize = 1_000;
@@ -69,8 +66,13 @@ const ACCEPTS: usize = 1_000;
 const EARLY: usize = 4096;
 /// Silence after which the system asks whether the peer is still there: a device may set no keep-alive of its own.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(120);
-/// How often the engine is told again of ended connections.
+/// Pause before the engine is told again of ended connections.
 const REPORTS: Duration = Duration::from_secs(1);
+/// How long a place is waited for when all are taken: devices that come back may be here before the center has seen that
+/// their old connections are closed. From then on who said nothing has to make room, until a place is free by itself.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Who has to make room does so at once.
+const ROOM: Duration = Duration::from_millis(100);
 /// Pause after a failed accept: most likely no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for all sessions to end when the center stops.
@@ -91,14 +93,14 @@ pub struct MqttEndpoint {
     most: usize,
     /// The open files that connections of HTTP take from, too.
     files: Option<Arc<Semaphore>>,
-    /// Connections before their CONNECT.
-    waiting: Connections,
+    strangers: Strangers,
     admissions: Admissions,
     balancers: Balancers,
     /// The sessions end spread over this time when the center stops.
     drain: Duration,
     /// Ended connections that the engine could not be told of, because the store was unreachable.
     unreported: Mutex<Vec<(DeviceId, SessionId)>>,
+    has_unreported: Notify,
 }
 
 impl MqttEndpoint {
@@ -139,10 +141,11 @@ impl MqttEndpoint {
             connections: Arc::new(Semaphore::new(most)),
             most,
             files: None,
-            waiting: Connections::limited(most, WAITING),
+            strangers: Strangers::default(),
             balancers: Balancers::default(),
             drain: Duration::ZERO,
             unreported: Mutex::default(),
+            has_unreported: Notify::new(),
         }
     }
 
@@ -177,12 +180,17 @@ impl MqttEndpoint {
         }
     }
 
-    /// A place for a connection that has sent nothing yet; none: it is to be closed.
-    fn place_before_connect(&self, address: IpAddr) -> Option<Place> {
-        if self.connections.available_permits() > self.most / FEW {
-            self.waiting.enter_anyway(address)
-        } else {
-            self.waiting.enter(address)
+    /// A place for a connection, once there is one.
+    async fn place(&self) -> Permit {
+        let place = async |places: &Arc<Semaphore>| match Arc::clone(places).acquire_owned().await {
+            Ok(place) => place,
+            // They are never closed.
+            Err(_) => pending().await,
+        };
+        let connection = place(&self.connections).await;
+        match &self.files {
+            Some(files) => (connection, Some(place(files).await)),
+            None => (connection, None),
         }
     }
 
@@ -207,6 +215,7 @@ impl MqttEndpoint {
         tls: Option<&Tls>,
         shutdown: &CancellationToken,
     ) {
+        let mut full_since: Option<Instant> = None;
         for number in 1usize.. {
             if number.is_multiple_of(ACCEPTS) {
                 yield_now().await;
@@ -225,9 +234,14 @@ impl MqttEndpoint {
                     continue;
                 }
             };
-            let place = Arc::clone(&self.connections).try_acquire_owned();
-            let file = self.files.clone().map(Semaphore::try_acquire_owned).transpose();
-            let (Ok(permit), Ok(file)) = (place, file) else {
+            let since = *full_since.get_or_insert_with(Instant::now);
+            let mut permit = timeout_at(since + PATIENCE, self.place()).await;
+            if permit.is_err() && self.strangers.make_room() {
+                permit = timeout(ROOM, self.place()).await;
+            } else {
+                full_since = full_since.filter(|_| permit.is_err());
+            }
+            let Ok(permit) = permit else {
                 let (open, most) = (self.most - self.connections.available_permits(), self.most);
                 self.log_limited(|left_out| {
                     tracing::warn!(
@@ -238,7 +252,6 @@ impl MqttEndpoint {
                 });
                 continue;
             };
-            let permit = (permit, file);
             if let Err(error) = prepare(&stream) {
                 tracing::debug!(%peer, %error, "connection without its options");
             }
@@ -255,20 +268,19 @@ impl MqttEndpoint {
                         return;
                     }
                 };
-                let Some(place) = endpoint.place_before_connect(peer.ip()) else {
-                    endpoint.log_limited(|left_out| {
-                        tracing::warn!(%peer, left_out, "closed: {WAITING} connections from there have sent no CONNECT yet");
-                    });
-                    return;
-                };
+                let stranger = endpoint.strangers.add(peer.ip());
                 // Boxed, and nothing else of it is kept here: an idle session has no room for how it began.
                 let serving: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match tls {
-                    None => Box::pin(endpoint.handle_connection(stream, peer, (place, permit), &shutdown)),
-                    Some(tls) => match Box::pin(tls.accept(stream)).await {
-                        Ok(stream) => {
-                            Box::pin(endpoint.handle_connection(stream, peer, (place, permit), &shutdown))
+                    None => Box::pin(endpoint.handle_connection(stream, peer, (stranger, permit), &shutdown)),
+                    Some(tls) => match endpoint
+                        .if_it_stays(&stranger, peer, Box::pin(tls.accept(stream)))
+                        .await
+                    {
+                        None => return,
+                        Some(Ok(stream)) => {
+                            Box::pin(endpoint.handle_connection(stream, peer, (stranger, permit), &shutdown))
                         }
-                        Err(error) => {
+                        Some(Err(error)) => {
                             endpoint
                                 .log_limited(|left_out| tracing::info!(%peer, left_out, "no TLS: {error}"));
                             return;
@@ -280,16 +292,35 @@ impl MqttEndpoint {
         }
     }
 
-    /// One connection, from its first byte to its end, with its place before CONNECT and the one that it has to its end.
+    /// Waits for what a connection does before its CONNECT; none: it is over, for its place is needed.
+    async fn if_it_stays<T>(
+        &self,
+        stranger: &Stranger,
+        peer: SocketAddr,
+        does: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::select! {
+            () = stranger.told_to_leave() => {
+                self.engine.metrics().connect("made_room");
+                self.log_limited(|left_out| {
+                    tracing::warn!(%peer, left_out, "closed: it has sent no CONNECT yet, and all {} places are taken", self.most);
+                });
+                None
+            }
+            done = does => Some(done),
+        }
+    }
+
+    /// One connection, from its first byte to its end; it is a stranger until its CONNECT.
     async fn handle_connection<S: AsyncRead + AsyncWrite + Unpin + Send>(
         &self,
         mut stream: S,
         peer: SocketAddr,
-        (before_connect, permit): (Place, Permit),
+        (stranger, permit): (Stranger, Permit),
         shutdown: &CancellationToken,
     ) {
         // Boxed: its state is freed before the session, which lasts.
-        let admitted = Box::pin(self.admit(&mut stream, peer, before_connect, shutdown)).await;
+        let admitted = Box::pin(self.admit(&mut stream, peer, stranger, shutdown)).await;
         let Some((Handshake { connect, codec, rest }, mut admitted)) = admitted else { return };
         let keep_alive = connect.keep_alive;
         // It holds on to the bytes that it was read from.
@@ -342,14 +373,15 @@ impl MqttEndpoint {
         &self,
         stream: &mut S,
         peer: SocketAddr,
-        place: Place,
+        stranger: Stranger,
         shutdown: &CancellationToken,
     ) -> Option<(Handshake, Admitted)> {
+        let accepted = handshake::accept(stream, self.timing.connect);
         let handshake = tokio::select! {
             () = shutdown.cancelled() => return None,
-            handshake = handshake::accept(stream, self.timing.connect) => handshake,
+            handshake = self.if_it_stays(&stranger, peer, accepted) => handshake?,
         };
-        drop(place);
+        drop(stranger);
         let mut handshake = match handshake {
             Ok(handshake) => handshake,
             Err(reason) => {
@@ -410,18 +442,20 @@ impl MqttEndpoint {
                     self.log_limited(|left_out| tracing::warn!(device = device.0, %error, left_out, "not noted as offline yet"));
                 }
                 self.unreported.lock().unwrap_or_else(PoisonError::into_inner).push((device, session));
+                self.has_unreported.notify_one();
             }
         }
     }
 
     /// Tells the engine of connections that ended while the store was unreachable.
     async fn retry_unreported(&self, shutdown: &CancellationToken) {
-        let mut ticks = interval(REPORTS);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                _ = ticks.tick() => {}
+                () = async {
+                    self.has_unreported.notified().await;
+                    sleep(REPORTS).await;
+                } => {}
             }
             let unreported =
                 std::mem::take(&mut *self.unreported.lock().unwrap_or_else(PoisonError::into_inner));
@@ -456,7 +490,7 @@ async fn hung_up(stream: &mut (impl AsyncRead + Unpin), input: &mut BytesMut) {
             Ok(_) => {}
         }
     }
-    std::future::pending().await
+    pending().await
 }
 
 /// Frames are small and each waits for an answer: they must not wait for each other. A peer that is gone for good is found
@@ -518,7 +552,7 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (peer, shutdown) = (stream.local_addr().unwrap(), CancellationToken::new());
         let permit = (Arc::clone(&endpoint.connections).try_acquire_owned().unwrap(), None);
-        let places = (endpoint.waiting.enter(peer.ip()).unwrap(), permit);
+        let places = (endpoint.strangers.add(peer.ip()), permit);
         let bytes = size_of_val(&endpoint.handle_connection(stream, peer, places, &shutdown));
         assert!(bytes < 1888, "{bytes} bytes");
     }

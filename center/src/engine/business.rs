@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::message::{BusinessData, BusinessKind};
 use super::transaction::transact;
@@ -32,11 +33,15 @@ struct Gathered {
 
 /// What is to be written. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Business(Arc<Mutex<HashMap<(DeviceId, BusinessKind), Gathered>>>);
+pub(super) struct Business {
+    waiting: Arc<Mutex<HashMap<(DeviceId, BusinessKind), Gathered>>>,
+    has_some: Arc<Notify>,
+}
 
 impl Business {
     fn add(&self, device: DeviceId, data: BusinessData, now: Millis) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.has_some.notify_one();
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (device, data.kind);
         if let Some(gathered) = waiting.get_mut(&key) {
             gathered.data = data;
@@ -48,7 +53,7 @@ impl Business {
     }
 
     fn take(&self) -> Vec<(DeviceId, Gathered)> {
-        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let mut taken: Vec<_> =
             waiting.into_iter().map(|((device, _), gathered)| (device, gathered)).collect();
         // Several centers write over the same database: in one order, so that they do not wait for each other in a circle.
@@ -64,7 +69,12 @@ impl Engine {
         self.business.add(device, data, self.clock.now());
     }
 
-    /// Writes what has come since the last call into the devices' logs: call it about once a second.
+    /// Returns when something is to be written.
+    pub async fn until_business(&self) {
+        self.business.has_some.notified().await;
+    }
+
+    /// Writes what has come since the last call into the devices' logs: call it a second after something came.
     ///
     /// # Errors
     /// The database did not take it; what was gathered is not kept.

@@ -274,14 +274,19 @@ impl DeviceTransaction<'_> {
         kind: &'static str,
         value: impl Serialize,
     ) -> Result<()> {
+        self.log_about(upgrade.map(|upgrade| upgrade.id), component, kind, value).await
+    }
+
+    pub(super) async fn log_about(
+        &mut self,
+        upgrade: Option<UpgradeId>,
+        component: Option<&ComponentNo>,
+        kind: &'static str,
+        value: impl Serialize,
+    ) -> Result<()> {
         let value = serde_json::to_string(&value).map_err(|error| StoreError::Unusable(error.to_string()))?;
-        let entry = NewLogEntry {
-            device: self.device.id,
-            upgrade: upgrade.map(|upgrade| upgrade.id),
-            component: component.cloned(),
-            kind,
-            value,
-        };
+        let entry =
+            NewLogEntry { device: self.device.id, upgrade, component: component.cloned(), kind, value };
         self.store.log(entry, self.now).await
     }
 

@@ -66,7 +66,7 @@ pub use message::{
 };
 pub use operator::{Chosen, Left, Order, Ordered};
 pub use packages::twin_warning;
-pub use tick::Ticked;
+pub use tick::{Quiet, Ticked};
 pub use webhook_settings::WebhookChanges;
 pub use why::{BlockedBy, BlockedDevices, Population, Why};
 
@@ -169,6 +169,7 @@ pub struct Engine {
     metrics: Metrics,
     set_aside: SetAside,
     offers_seen: OffersSeen,
+    running: tick::Running,
     tick_error: Arc<Mutex<Option<String>>>,
     ticked: Arc<Mutex<Option<Instant>>>,
     heard_since: Arc<Mutex<Option<Instant>>>,
@@ -193,6 +194,7 @@ impl Engine {
             metrics,
             set_aside: SetAside::default(),
             offers_seen: OffersSeen::default(),
+            running: tick::Running::default(),
             tick_error: Arc::default(),
             ticked: Arc::default(),
             heard_since: Arc::default(),

@@ -15,7 +15,7 @@ use crate::rules::plan::Mode;
 use crate::rules::readings::StatusAsk;
 use crate::rules::trigger::Trigger;
 use crate::rules::upgrade::{Input, Offered, Phase};
-use crate::store::{Plan, PlanId, Upgrade};
+use crate::store::{Plan, PlanId, Upgrade, UpgradeId};
 
 /// Time that a device has to answer the question for battery and signal. SDK 2.9 never answers.
 const STATUS_ANSWER: Millis = Millis::seconds(5);
@@ -23,30 +23,43 @@ const STATUS_ANSWER: Millis = Millis::seconds(5);
 /// What holds plans back, as the log has it.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Held<'h> {
-    One { plan: PlanId, reason: &'h str },
-    Alike { plans: Vec<PlanId>, reason: &'h str },
-    Several { held: Vec<Held<'h>> },
+enum HeldBack {
+    One { plan: PlanId, reason: String },
+    Alike { plans: Vec<PlanId>, reason: String },
+    Several { held: Vec<HeldBack> },
 }
 
-impl<'h> Held<'h> {
-    /// Plans that are held back for the same reason go together.
-    fn of(held: &'h [(PlanId, String, Option<Upgrade>)]) -> Self {
-        let mut groups: Vec<(&str, Vec<PlanId>)> = Vec::new();
-        for (plan, reason, _) in held {
-            match groups.iter_mut().find(|(known, _)| known == reason) {
-                Some((_, plans)) => plans.push(*plan),
-                None => groups.push((reason, vec![*plan])),
-            }
+/// Plans that a device is not offered, by reason.
+#[derive(Default)]
+struct Held {
+    by_reason: Vec<(BlockReason, Vec<PlanId>)>,
+    /// The upgrade of the last one.
+    upgrade: Option<UpgradeId>,
+}
+
+impl Held {
+    fn add(&mut self, plan: PlanId, reason: BlockReason, upgrade: Option<&Upgrade>) {
+        self.upgrade = upgrade.map(|upgrade| upgrade.id);
+        match self.by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, plans)) => plans.push(plan),
+            None => self.by_reason.push((reason, vec![plan])),
         }
-        let mut groups = groups.into_iter().map(|(reason, plans)| match plans[..] {
-            [plan] => Held::One { plan, reason },
-            _ => Held::Alike { plans, reason },
-        });
-        match (groups.next(), groups.len()) {
-            (Some(only), 0) => only,
-            (first, _) => Held::Several { held: first.into_iter().chain(groups).collect() },
-        }
+    }
+
+    /// The upgrade that it is about; none: it is about several.
+    fn upgrade(&self) -> Option<UpgradeId> {
+        let is_one = self.by_reason.iter().map(|(_, plans)| plans.len()).sum::<usize>() == 1;
+        self.upgrade.filter(|_| is_one)
+    }
+
+    /// None: nothing is held back.
+    fn told(self) -> Option<HeldBack> {
+        let told = |(reason, plans): (BlockReason, Vec<PlanId>)| match plans[..] {
+            [plan] => HeldBack::One { plan, reason: reason.to_string() },
+            _ => HeldBack::Alike { plans, reason: reason.to_string() },
+        };
+        let mut all: Vec<_> = self.by_reason.into_iter().map(told).collect();
+        if all.len() > 1 { Some(HeldBack::Several { held: all }) } else { all.pop() }
     }
 }
 
@@ -84,11 +97,11 @@ impl DeviceTransaction<'_> {
                 (_, Trigger::Request | Trigger::Online) => {}
             }
         }
-        let mut held = Vec::new();
+        let mut held = Held::default();
         for plan in self.store.offered_plans(self.device.id) {
             let id = plan.id;
             let evaluation = self.evaluate(&plan, trigger).await?;
-            match &evaluation.verdict {
+            match evaluation.verdict {
                 // A device that asks is not kept waiting: it knows its limits itself.
                 Ok(_)
                     if evaluation.lacks_status
@@ -109,7 +122,7 @@ impl DeviceTransaction<'_> {
                     if blocked.is_limit() {
                         self.full.push(id);
                     }
-                    held.push((id, blocked.to_string(), evaluation.upgrade));
+                    held.add(id, blocked, evaluation.upgrade.as_ref());
                 }
                 Err(_) => {}
             }
@@ -118,13 +131,12 @@ impl DeviceTransaction<'_> {
     }
 
     /// What held plans back: one line, whatever their number.
-    async fn log_held(&mut self, held: Vec<(PlanId, String, Option<Upgrade>)>) -> Result<()> {
-        let upgrade = match held.as_slice() {
-            [] => return Ok(()),
-            [(.., upgrade)] => upgrade.as_ref(),
-            _ => None,
-        };
-        self.log(upgrade, None, "held", Held::of(&held)).await
+    async fn log_held(&mut self, held: Held) -> Result<()> {
+        let upgrade = held.upgrade();
+        match held.told() {
+            Some(told) => self.log_about(upgrade, None, "held", told).await,
+            None => Ok(()),
+        }
     }
 
     /// Evaluates the plan for the device.
@@ -133,11 +145,13 @@ impl DeviceTransaction<'_> {
         let (brings, membership, superseding, upgrade) =
             self.store.standing(id, &self.device.key, plan).await?;
         let answer = match plan.settings.mode {
-            Mode::Manual => self.store.beside().find_answer(plan.id, id).await?.map(|said| said.answer),
+            Mode::Manual => {
+                Box::pin(self.store.beside().find_answer(plan.id, id)).await?.map(|said| said.answer)
+            }
             Mode::Silent => None,
         };
         let load = if plan.settings.strategy.has_limits() {
-            self.store.direct().await?.load(plan, self.now).await?
+            Box::pin(self.load(plan)).await?
         } else {
             Load::default()
         };
@@ -146,6 +160,10 @@ impl DeviceTransaction<'_> {
         // What the catalog has of a plan it has for good.
         let Some(bringing) = brings.get() else { return Err(EngineError::Interrupted) };
         Ok(judge(plan, bringing, load, case, &self.device, &self.versions, trigger, self.now))
+    }
+
+    async fn load(&mut self, plan: &Plan) -> Result<Load> {
+        Ok(self.store.direct().await?.load(plan, self.now).await?)
     }
 
     /// Writes the offer down and sends it, if the plan still offers: then says `true`.
@@ -286,13 +304,19 @@ mod tests {
 
     #[test]
     fn plans_that_are_held_back_for_the_same_reason_are_told_together() {
-        let told = |reasons: &[&str]| {
-            let held = (1..).zip(reasons).map(|(plan, reason)| (PlanId(plan), (*reason).to_owned(), None));
-            serde_json::to_value(Held::of(&held.collect::<Vec<_>>())).unwrap()
+        let (offline, busy) = (BlockReason::Offline, BlockReason::Blacklisted);
+        let [first, second] = [&offline, &busy].map(ToString::to_string);
+        let told = |reasons: &[&BlockReason]| {
+            let mut held = Held::default();
+            for (plan, reason) in (1..).zip(reasons) {
+                held.add(PlanId(plan), (*reason).clone(), None);
+            }
+            serde_json::to_value(held.told()).unwrap()
         };
-        assert_eq!(told(&["offline"]), json!({ "plan": 1, "reason": "offline" }));
-        assert_eq!(told(&["offline", "offline"]), json!({ "plans": [1, 2], "reason": "offline" }));
-        let groups = json!([{ "plans": [1, 3], "reason": "offline" }, { "plan": 2, "reason": "busy" }]);
-        assert_eq!(told(&["offline", "busy", "offline"]), json!({ "held": groups }));
+        assert_eq!(told(&[]), json!(null));
+        assert_eq!(told(&[&offline]), json!({ "plan": 1, "reason": first }));
+        assert_eq!(told(&[&offline, &offline]), json!({ "plans": [1, 2], "reason": first }));
+        let groups = json!([{ "plans": [1, 3], "reason": first }, { "plan": 2, "reason": second }]);
+        assert_eq!(told(&[&offline, &busy, &offline]), json!({ "held": groups }));
     }
 }

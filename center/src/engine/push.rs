@@ -5,6 +5,7 @@
 //! has anything: a plan in which nothing is due costs a look at an index.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Result;
 use super::sets::Event;
@@ -69,20 +70,21 @@ fn begun(plan: &Plan, now: Millis) -> Option<(Millis, FirstPush)> {
 
 impl Tick<'_> {
     /// What is due of the pushes of these plans.
-    pub(super) async fn push_plans(&mut self, running: &[Plan]) -> Result<()> {
-        let is_pushed = |plan: &&Plan| plan.state.offers() && plan.settings.push == Push::Actively;
+    pub(super) async fn push_plans(
+        &mut self,
+        running: &[Arc<Plan>],
+        marks: &HashMap<PlanId, Mark>,
+    ) -> Result<()> {
+        let is_pushed = |plan: &&Arc<Plan>| plan.state.offers() && plan.settings.push == Push::Actively;
         let pushed: Vec<_> = running.iter().filter(is_pushed).collect();
-        let ids: Vec<_> = pushed.iter().map(|plan| plan.id).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let marks = self.engine.store.read().await?.plan_marks(&ids, &self.engine.owner).await?;
         let mut walks: Vec<Walk> = Vec::new();
         let mut online = HashMap::new();
         for plan in pushed {
+            self.becomes_due(Some(plan.settings.time_zone.next_mark(self.now)));
             let saved = marks.get(&plan.id).copied().unwrap_or_default();
             let walk = self.walk_of(plan, saved, &mut online).await;
             let Some(Some(walk)) = self.settle(Item::Plan(plan.id), walk).await? else { continue };
+            self.goes_on = true;
             match walks.iter_mut().find(|other| other.joins(&walk)) {
                 Some(other) => other.plans.extend(walk.plans),
                 None => walks.push(walk),
@@ -99,7 +101,7 @@ impl Tick<'_> {
     /// The part of the plan's push that is due by now, if any is. `saved` is how far it was, `online` keeps how many
     /// devices of a product are online.
     async fn walk_of(
-        &self,
+        &mut self,
         plan: &Plan,
         saved: Mark,
         online: &mut HashMap<ProductKey, i64>,
@@ -122,6 +124,10 @@ impl Tick<'_> {
             mark = Mark { at: Some(at), spread: Millis::seconds(spread), done: 0 };
         }
         let due = slots_due(self.now - at, mark.spread);
+        if mark.done < i64::from(PUSH_SLOTS) {
+            // Its next part is due without anything that would say so.
+            self.goes_on = true;
+        }
         if saved == mark && mark.done >= due {
             return Ok(None);
         }

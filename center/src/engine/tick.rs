@@ -17,7 +17,7 @@ use super::{Downlink, Engine, EngineError, Result};
 use crate::clock::Millis;
 use crate::metrics::Subject;
 use crate::rules::plan::PlanEvent;
-use crate::store::{DeviceId, NewLogEntry, PlanId};
+use crate::store::{DeviceId, NewLogEntry, Plan, PlanId, PlanVersion, Reader};
 
 /// Devices of one kind that one tick looks at, at most; the next tick goes on.
 pub(super) const BATCH: i64 = 500;
@@ -39,6 +39,17 @@ pub struct Ticked {
     pub messages: Vec<(DeviceId, Downlink)>,
     /// Devices and plans that failed, for good or for the moment.
     pub failed: u32,
+    /// Nothing is due before; none: the next tick is to come as usual.
+    pub quiet: Option<Quiet>,
+}
+
+/// A time in which nothing becomes due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    /// Its end,
+    pub until: Millis,
+    /// as long as the store has committed no more often than so.
+    pub commits: u64,
 }
 
 /// What a device is looked at for.
@@ -140,6 +151,44 @@ impl OffersSeen {
     }
 }
 
+/// The running plans as they were read last, until one of them changes. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Running(Arc<Mutex<ReadPlans>>);
+
+#[derive(Debug, Default)]
+struct ReadPlans {
+    versions: Vec<PlanVersion>,
+    plans: Vec<Arc<Plan>>,
+}
+
+impl Running {
+    /// Every running plan; they have these versions as `store` sees them.
+    async fn plans(
+        &self,
+        store: &mut Reader,
+        versions: &[PlanVersion],
+    ) -> Result<Vec<(PlanId, Result<Arc<Plan>>)>> {
+        {
+            let known = self.known();
+            if known.versions == versions {
+                return Ok(known.plans.iter().map(|plan| (plan.id, Ok(Arc::clone(plan)))).collect());
+            }
+        }
+        let read = store.running_plans().await?;
+        let plans: Vec<_> =
+            read.into_iter().map(|(id, plan)| (id, plan.map(Arc::new).map_err(EngineError::from))).collect();
+        let usable: Vec<_> = plans.iter().filter_map(|(_, plan)| plan.as_ref().ok().cloned()).collect();
+        if usable.len() == versions.len() {
+            *self.known() = ReadPlans { versions: versions.to_vec(), plans: usable };
+        }
+        Ok(plans)
+    }
+
+    fn known(&self) -> MutexGuard<'_, ReadPlans> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Engine {
     /// Time has passed: call it about once a second.
     ///
@@ -147,8 +196,20 @@ impl Engine {
     /// The database is away, and nothing is to be sent; what is left is due at the next tick as well.
     pub async fn tick(&self) -> Result<Ticked> {
         let now = self.clock.now();
-        let mut tick = Tick { engine: self, now, done: Ticked::default(), interruptions: 0 };
+        let mut tick = Tick {
+            engine: self,
+            now,
+            done: Ticked::default(),
+            interruptions: 0,
+            since: None,
+            goes_on: false,
+            next: now + WHOLE_LOOK,
+        };
         let ran = tick.run().await;
+        if ran.is_err() {
+            // It did not come to the offers, perhaps.
+            self.wake.overdue();
+        }
         *self.tick_error.lock().unwrap_or_else(PoisonError::into_inner) =
             ran.as_ref().err().map(ToString::to_string);
         if ran.is_ok() {
@@ -227,20 +288,33 @@ pub(super) struct Tick<'e> {
     done: Ticked,
     /// Failures of the moment.
     interruptions: u32,
+    /// Offers that became due from this time on are looked for; none: all of this center's.
+    since: Option<Millis>,
+    /// Something was done, from which more may be due than the outlook knew, or something becomes due that nobody tells of.
+    pub(super) goes_on: bool,
+    /// Nothing becomes due before, as far as is known yet.
+    next: Millis,
 }
 
 impl Tick<'_> {
     async fn run(&mut self) -> Result<()> {
-        let plans = self.engine.store.read().await?.running_plans().await?;
-        self.devices(Due::Deadline).await?;
-        self.devices(Due::Lease).await?;
+        self.since = self.engine.offers_seen.since(self.now, self.engine.wake.take_overdue());
+        let commits = self.engine.store.commits();
+        let mut store = self.engine.store.read().await?;
+        let outlook = store.outlook(&self.engine.owner, self.since, self.now).await?;
+        let plans = self.engine.running.plans(&mut store, &outlook.plans).await?;
+        // Most ticks end here, once a second: its connection needs no look.
+        store.done();
+        self.devices_if(outlook.deadlines, Due::Deadline).await?;
+        self.devices_if(outlook.leases, Due::Lease).await?;
         let mut running = Vec::with_capacity(plans.len());
         for (id, plan) in plans {
             if self.engine.set_aside.holds(Item::Plan(id)) {
                 continue;
             }
-            match self.settle(Item::Plan(id), plan.map_err(EngineError::from)).await? {
+            match self.settle(Item::Plan(id), plan).await? {
                 Some(plan) if plan.settings.end.is_some_and(|end| end <= self.now) => {
+                    self.goes_on = true;
                     let ended = self.engine.end_plan(id).await;
                     self.settle(Item::Plan(id), ended).await?;
                 }
@@ -248,17 +322,41 @@ impl Tick<'_> {
                 None => {}
             }
         }
-        self.endings().await?;
-        self.devices(Due::Offer).await?;
-        self.devices(Due::Recheck).await?;
+        if outlook.endings || self.goes_on {
+            self.endings().await?;
+        }
+        self.devices_if(outlook.offers, Due::Offer).await?;
+        self.devices_if(outlook.rechecks, Due::Recheck).await?;
         self.engine.waiting.keep(&running.iter().map(|plan| plan.id).collect());
         for plan in &running {
+            self.becomes_due(plan.settings.end);
+            self.becomes_due(plan.settings.start);
             if plan.state.offers() {
+                if self.engine.waiting.first(plan.id).is_some() {
+                    self.goes_on = true;
+                }
                 let filled = self.fill_places(plan.id).await;
                 self.settle(Item::Plan(plan.id), filled).await?;
             }
         }
-        self.push_plans(&running).await
+        self.push_plans(&running, &outlook.marks).await?;
+        self.becomes_due(outlook.next);
+        // Another center's commits are not heard of here.
+        let is_quiet =
+            !self.engine.is_shared() && !self.goes_on && !outlook.is_any_due() && self.done.failed == 0;
+        self.done.quiet = (is_quiet && self.next > self.now).then_some(Quiet { until: self.next, commits });
+        Ok(())
+    }
+
+    /// Something is due at this time, if it is still to come.
+    pub(super) fn becomes_due(&mut self, at: Option<Millis>) {
+        if let Some(at) = at.filter(|at| *at > self.now) {
+            self.next = self.next.min(at);
+        }
+    }
+
+    async fn devices_if(&mut self, are_due: bool, due: Due) -> Result<()> {
+        if are_due || self.goes_on { self.devices(due).await } else { Ok(()) }
     }
 
     /// The end of a plan is written on.
@@ -281,17 +379,11 @@ impl Tick<'_> {
         let devices = match due {
             Due::Deadline => store.deadlines_over(center, self.now, limit).await?,
             Due::Lease => store.leases_over(center, self.now, limit).await?,
-            Due::Offer => {
-                let since = self.engine.offers_seen.since(self.now, self.engine.wake.take_overdue());
-                let due = store.offers_due(center, since, self.now, limit).await;
-                if due.is_err() {
-                    self.engine.wake.overdue();
-                }
-                due?
-            }
+            Due::Offer => store.offers_due(center, self.since, self.now, limit).await?,
             Due::Recheck => store.rechecks_due(center, self.now, limit).await?,
         };
-        drop(store);
+        store.done();
+        self.goes_on |= !devices.is_empty();
         if matches!(due, Due::Offer) && i64::try_from(devices.len()).unwrap_or(i64::MAX) >= limit {
             self.engine.wake.overdue();
         }

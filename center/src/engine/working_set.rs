@@ -3,8 +3,10 @@
 //!
 //! Whatever is not kept here goes to the transaction itself ([`WorkingSet::direct`] writes first what is kept).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::catalog::{Catalog, Lists, RunningPlan};
 use super::evaluation::Bringing;
@@ -46,15 +48,18 @@ enum Last {
     Unknown,
 }
 
+/// By numbers that the database gives: nobody chooses them, so the hash needs no defence.
+type Numbered<K, V> = std::collections::HashMap<K, V, RandomState>;
+
 /// See the head of the file.
 pub(super) struct WorkingSet {
     transaction: Transaction,
-    known: HashMap<DeviceId, Known>,
-    failed: HashMap<DeviceId, StoreError>,
+    known: Numbered<DeviceId, Known>,
+    failed: Numbered<DeviceId, StoreError>,
     /// Plans that are locked or were changed here.
-    plans: HashMap<PlanId, Arc<Plan>>,
+    plans: Numbered<PlanId, Arc<Plan>>,
     /// Upgrades as they are now.
-    upgrades: HashMap<UpgradeId, Upgrade>,
+    upgrades: Numbered<UpgradeId, Upgrade>,
     /// Those that were changed, as they are in the database; none: they are not there yet.
     changed: BTreeMap<UpgradeId, Option<Upgrade>>,
     /// Numbers for the next ones that are added.
@@ -83,10 +88,10 @@ impl Engine {
     ) -> Result<WorkingSet> {
         let mut set = WorkingSet {
             transaction: self.begin().await?,
-            known: HashMap::with_capacity(ids.len()),
-            failed: HashMap::new(),
-            plans: HashMap::new(),
-            upgrades: HashMap::new(),
+            known: Numbered::with_capacity_and_hasher(ids.len(), RandomState::default()),
+            failed: Numbered::default(),
+            plans: Numbered::default(),
+            upgrades: Numbered::default(),
             changed: BTreeMap::new(),
             numbers: Vec::new(),
             announcements: Vec::new(),
@@ -179,14 +184,18 @@ impl WorkingSet {
 
     async fn write(&mut self) -> Result<()> {
         let store = &mut self.transaction;
-        for change in [DeviceChange::Heard, DeviceChange::Reported, DeviceChange::Connection] {
-            // A device that changed twice is written as it is now.
-            let mut latest: BTreeMap<DeviceId, &Device> = BTreeMap::new();
-            for (device, _) in self.devices.iter().filter(|(_, of)| *of == change) {
-                latest.insert(device.id, device);
-            }
-            let latest: Vec<_> = latest.into_values().collect();
-            store.save_devices(&latest, change).await?;
+        // A device that changed twice is written as it is now.
+        let mut latest: BTreeMap<DeviceId, (DeviceChange, &Device)> = BTreeMap::new();
+        for (device, change) in &self.devices {
+            let known = latest.entry(device.id).or_insert((*change, device));
+            *known = (known.0.and(*change), device);
+        }
+        let mut alike: BTreeMap<DeviceChange, Vec<&Device>> = BTreeMap::new();
+        for (change, device) in latest.into_values() {
+            alike.entry(change).or_default().push(device);
+        }
+        for (change, devices) in alike {
+            store.save_devices(&devices, change).await?;
         }
         self.devices.clear();
         store.save_versions(&std::mem::take(&mut self.versions), &std::mem::take(&mut self.gone)).await?;
@@ -292,7 +301,7 @@ impl WorkingSet {
 
     async fn find_upgrade(&mut self, plan: PlanId, device: DeviceId) -> Result<Option<Upgrade>> {
         let Some(known) = self.known.get(&device) else {
-            return Ok(self.direct().await?.find_upgrade(plan, device).await?);
+            return Box::pin(self.read_upgrade(plan, device)).await;
         };
         let mut upgrades = known.upgrades.iter().filter_map(|id| self.upgrades.get(id));
         if let Some(upgrade) = upgrades.find(|upgrade| upgrade.plan == Some(plan)) {
@@ -301,6 +310,10 @@ impl WorkingSet {
         if known.catalog.plan(plan).is_some() {
             return Ok(None);
         }
+        Box::pin(self.read_upgrade(plan, device)).await
+    }
+
+    async fn read_upgrade(&mut self, plan: PlanId, device: DeviceId) -> Result<Option<Upgrade>> {
         Ok(self.direct().await?.find_upgrade(plan, device).await?)
     }
 
@@ -417,6 +430,9 @@ impl WorkingSet {
     }
 
     /// What the catalog has of a plan, and what is known of the device for it: membership, newer plans, upgrade.
+    ///
+    /// What is read by the way is boxed here and in what calls this: it is rare, and room for it in each evaluation would be
+    /// moved with it.
     pub(super) async fn standing(
         &mut self,
         device: DeviceId,
@@ -426,7 +442,7 @@ impl WorkingSet {
         let catalog = self.known.get(&device).map(|known| Arc::clone(&known.catalog));
         let brings = match catalog {
             Some(catalog) if catalog.plan(plan.id).is_some() => Brings::Running(catalog, plan.id),
-            _ => Brings::Read(Bringing::of(&mut self.transaction, plan).await?),
+            _ => Brings::Read(Box::pin(Bringing::of(&mut self.transaction, plan)).await?),
         };
         let membership = self.membership(device, key, plan.id).await?;
         let mut superseding = Vec::new();
@@ -449,13 +465,13 @@ impl WorkingSet {
     async fn membership(&mut self, device: DeviceId, key: &DeviceKey, plan: PlanId) -> Result<Membership> {
         let has = self.known.get(&device).and_then(|known| known.catalog.lists(plan));
         let Some(Lists { white, black }) = has else {
-            return super::evaluation::membership(&mut self.transaction, plan, key).await;
+            return Box::pin(super::evaluation::membership(&mut self.transaction, plan, key)).await;
         };
         if !black && !white {
             return Ok(Membership::Included);
         }
         if self.lists.is_none() {
-            self.lists = Some(self.read_lists().await?);
+            self.lists = Some(Box::pin(self.read_lists()).await?);
         }
         let lists = self.lists.as_ref();
         let is_listed = |white| lists.is_some_and(|lists| lists.contains(&(device, plan, white)));
@@ -504,19 +520,15 @@ fn same_head(one: &Upgrade, other: &Upgrade) -> bool {
     head(one) == head(other)
 }
 
-/// How much of a device has changed; none: nothing that must be written now.
+/// What of a device has changed; none: nothing that must be written now.
 fn change(stored: &Device, device: &Device) -> Option<DeviceChange> {
-    let connection = |device: &Device| (device.session.clone(), device.online_since, device.offline_since);
-    if connection(stored) != connection(device) {
-        return Some(DeviceChange::Connection);
-    }
-    let as_heard = |device: &Device| Device { last_seen: None, last_uplink: None, ..device.clone() };
-    if as_heard(stored) != as_heard(device) {
-        return Some(DeviceChange::Reported);
+    let change = DeviceChange::between(stored, device);
+    if change.reported || change.searched || change.connection {
+        return Some(change);
     }
     let is_recent = match (stored.last_seen, device.last_seen) {
         (Some(before), Some(now)) => before <= now && now < before + HEARD_WITHIN,
         (before, now) => before == now,
     };
-    (stored.last_uplink != device.last_uplink || !is_recent).then_some(DeviceChange::Heard)
+    (stored.last_uplink != device.last_uplink || !is_recent).then_some(change)
 }

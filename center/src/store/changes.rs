@@ -4,9 +4,11 @@
 //! looking again now and then ([`super::Store::look_again`]).
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{DeviceId, PlanId};
 
@@ -21,6 +23,8 @@ pub enum Topic {
     Figures(PlanId),
     /// Anything of the two above, of any plan, or which devices are online.
     Fleet,
+    /// Webhooks, and new messages to them.
+    Webhooks,
 }
 
 /// Where changes are told. Clones are the same place.
@@ -54,6 +58,35 @@ impl Changes {
     /// A panic elsewhere cannot leave the map half changed, so its poison is of no concern.
     fn watched(&self) -> MutexGuard<'_, HashMap<Topic, watch::Sender<()>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The commits of this process.
+#[derive(Debug, Default)]
+pub(super) struct Commits {
+    count: AtomicU64,
+    more: Notify,
+}
+
+impl Commits {
+    pub(super) fn one_more(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.more.notify_waiters();
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    pub(super) async fn until_more_than(&self, count: u64) {
+        loop {
+            let mut more = pin!(self.more.notified());
+            more.as_mut().enable();
+            if self.count() > count {
+                return;
+            }
+            more.await;
+        }
     }
 }
 
@@ -109,6 +142,18 @@ mod tests {
         assert_eq!(first.changed().now_or_never(), Some(()));
         assert_eq!(first.changed().now_or_never(), None);
         assert_eq!(second.changed().now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn a_commit_before_the_wait_is_not_missed() {
+        let commits = Commits::default();
+        assert_eq!(commits.until_more_than(0).now_or_never(), None);
+        let mut waits = pin!(commits.until_more_than(0));
+        assert_eq!(futures_util::poll!(waits.as_mut()), std::task::Poll::Pending);
+        commits.one_more();
+        waits.await;
+        commits.until_more_than(0).await;
+        assert_eq!(commits.until_more_than(commits.count()).now_or_never(), None);
     }
 
     #[test]

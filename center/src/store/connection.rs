@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Transaction};
+use sqlx::{AnyConnection, AssertSqlSafe, SqlSafeStr};
 
-use super::{Backend, Changes, Observer, Result, Store, StoreError, Topic};
+use super::pool::{Lent, Pool, Transaction};
+use super::{Backend, Changes, Commits, Observer, Result, Store, StoreError, Topic};
 use crate::seal::Keyring;
 
 /// May read. Has every reading query as a method.
@@ -22,8 +22,8 @@ pub struct Reader {
 
 /// Where the queries of a reader go.
 enum Source {
-    Connection(PoolConnection<Any>),
-    Transaction(Transaction<'static, Any>),
+    Connection(Lent),
+    Transaction(Transaction),
 }
 
 impl Reader {
@@ -35,6 +35,16 @@ impl Reader {
             Source::Transaction(transaction) => transaction,
         }
     }
+
+    /// Everything that was asked for has been answered: gives the connection back for the next one to have at once. Where
+    /// this is dropped instead, the connection is looked at first.
+    pub fn done(self) {
+        match self.connection {
+            Source::Connection(connection) => connection.done(),
+            // Of a writer: it is rolled back.
+            Source::Transaction(_) => {}
+        }
+    }
 }
 
 /// May read and write; dropped without [`Writer::commit`] it leaves nothing behind.
@@ -43,6 +53,7 @@ pub struct Writer {
     /// When it was asked for.
     begun: Instant,
     observer: Option<Arc<dyn Observer>>,
+    commits: Arc<Commits>,
     changes: Changes,
     /// What this transaction changes, for those who wait for it.
     touched: BTreeSet<Topic>,
@@ -74,12 +85,7 @@ impl Store {
     /// A transaction.
     pub async fn write(&self) -> Result<Writer> {
         let begun = Instant::now();
-        let transaction = match self.backend {
-            // A deferred BEGIN would fail at its first write when another process writes.
-            Backend::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await,
-            Backend::Postgres => self.writers.begin().await,
-        };
-        let transaction = transaction.map_err(StoreError::unavailable)?;
+        let transaction = self.begin(&self.writers).await?;
         self.waited(begun);
         Ok(self.writer(transaction, begun))
     }
@@ -103,18 +109,24 @@ impl Store {
 
     /// A transaction that waits for no other one of this process: to say that the center is alive.
     pub async fn write_alive(&self) -> Result<Writer> {
-        let transaction = match self.backend {
-            Backend::Sqlite => self.beats.begin_with("BEGIN IMMEDIATE").await,
-            Backend::Postgres => self.beats.begin().await,
-        };
-        Ok(self.writer(transaction.map_err(StoreError::unavailable)?, Instant::now()))
+        Ok(self.writer(self.begin(&self.beats).await?, Instant::now()))
     }
 
-    fn writer(&self, transaction: Transaction<'static, Any>, begun: Instant) -> Writer {
+    async fn begin(&self, connections: &Pool) -> Result<Transaction> {
+        let statement = match self.backend {
+            // A deferred BEGIN would fail at its first write when another process writes.
+            Backend::Sqlite => "BEGIN IMMEDIATE",
+            Backend::Postgres => "BEGIN",
+        };
+        connections.begin(statement.into_sql_str()).await.map_err(StoreError::unavailable)
+    }
+
+    fn writer(&self, transaction: Transaction, begun: Instant) -> Writer {
         Writer {
             reader: self.reader(Source::Transaction(transaction)),
             begun,
             observer: self.observer.clone(),
+            commits: Arc::clone(&self.commits),
             changes: self.changes.clone(),
             touched: BTreeSet::new(),
         }
@@ -145,6 +157,7 @@ impl Writer {
         if let Some(observer) = &self.observer {
             observer.committed(self.begun.elapsed());
         }
+        self.commits.one_more();
         self.changes.tell(&self.touched);
         Ok(())
     }

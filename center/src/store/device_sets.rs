@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use super::log::NewLogEntry;
 use super::upgrades::signed;
-use super::{Backend, Columns, Device, Result, Topic, Writer};
+use super::{Backend, Columns, Device, Reading, Result, Topic, Writer};
 use crate::clock::Millis;
 use crate::rules::device::ReportedVersion;
 use crate::rules::upgrade::{ComponentUpgrade, Upgrade};
@@ -24,24 +24,106 @@ pub struct AddedLine {
     pub times: i64,
 }
 
-/// How much of a device is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeviceChange {
-    /// That it was heard, and what it said last.
-    Heard,
-    /// What it reported as well.
-    Reported,
-    /// Its connection as well.
-    Connection,
+/// What of a device has changed, and is to be written: what stands in an index is written into that, changed or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct DeviceChange {
+    /// When it was heard last, or what it said.
+    pub heard: bool,
+    /// What it reported, but for what devices are searched by.
+    pub reported: bool,
+    /// What it reported that devices are searched by.
+    pub searched: bool,
+    /// Its connection.
+    pub connection: bool,
 }
 
 impl DeviceChange {
-    fn columns(self) -> &'static [(&'static str, Kind)] {
-        match self {
-            DeviceChange::Heard => &DEVICE_COLUMNS[..HEARD],
-            DeviceChange::Reported => &DEVICE_COLUMNS[..REPORTED],
-            DeviceChange::Connection => &DEVICE_COLUMNS,
+    /// What is different in two states of a device.
+    pub fn between(before: &Device, after: &Device) -> Self {
+        // What is left out is never changed by what a device says. Named one by one, so that a new field has its place.
+        macro_rules! differs {
+            ($($field:ident),+) => { $(before.$field != after.$field)||+ };
         }
+        let Device {
+            id: _,
+            product: _,
+            key: _,
+            client_id: _,
+            secret: _,
+            push_slot: _,
+            created: _,
+            forbidden: _,
+            auto_confirm: _,
+            last_seen: _,
+            last_uplink: _,
+            peer: _,
+            peer_before: _,
+            past_connections: _,
+            takeovers: _,
+            session: _,
+            center: _,
+            online_since: _,
+            offline_since: _,
+            model: _,
+            module: _,
+            versions_at: _,
+            sdk_version: _,
+            battery: _,
+            voltage: _,
+            signal: _,
+            rsrp: _,
+            free_space: _,
+            asked_status: _,
+        } = after;
+        let value = |reading: Option<Reading>| reading.map(|reading| reading.value);
+        let at = |reading: Option<Reading>| reading.and_then(|reading| reading.at);
+        Self {
+            heard: differs!(last_seen, last_uplink),
+            reported: differs!(model, versions_at, sdk_version, voltage, signal, free_space, asked_status)
+                || at(before.battery) != at(after.battery)
+                || at(before.rsrp) != at(after.rsrp)
+                || before.module.firmware != after.module.firmware
+                || before.module.suffix != after.module.suffix,
+            searched: value(before.battery) != value(after.battery)
+                || value(before.rsrp) != value(after.rsrp)
+                || before.module.shown != after.module.shown,
+            connection: differs!(
+                session,
+                center,
+                online_since,
+                offline_since,
+                peer,
+                peer_before,
+                past_connections,
+                takeovers
+            ),
+        }
+    }
+
+    /// What is different after both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            heard: self.heard || other.heard,
+            reported: self.reported || other.reported,
+            searched: self.searched || other.searched,
+            connection: self.connection || other.connection,
+        }
+    }
+
+    fn columns(self) -> Vec<(&'static str, Kind)> {
+        let groups: [(bool, &[_]); 4] = [
+            (true, &HEARD),
+            (self.reported, &REPORTED),
+            (self.searched, &SEARCHED),
+            (self.connection, &CONNECTION),
+        ];
+        groups
+            .iter()
+            .filter(|(is_changed, _)| *is_changed)
+            .flat_map(|(_, columns)| *columns)
+            .copied()
+            .collect()
     }
 }
 
@@ -54,26 +136,23 @@ pub(super) enum Kind {
 
 use Kind::{Int, Text};
 
-/// Columns of a device that change, in the order of [`DeviceChange`].
-const DEVICE_COLUMNS: [(&str, Kind); 26] = [
-    ("last_seen", Int),
-    ("last_uplink", Text),
-    // Up to here: that it was heard.
+/// Columns of a device that change, by [`DeviceChange`]. These go with every change.
+const HEARD: [(&str, Kind); 2] = [("last_seen", Int), ("last_uplink", Text)];
+const REPORTED: [(&str, Kind); 11] = [
     ("model", Text),
-    ("module_version", Text),
     ("versions_at", Int),
     ("sdk_version", Text),
-    ("battery", Int),
     ("battery_at", Int),
     ("voltage", Text),
     ("signal", Int),
-    ("rsrp", Int),
     ("rsrp_at", Int),
     ("free_space", Int),
     ("asked_status", Text),
     ("firmware_version", Text),
     ("module_suffix", Text),
-    // Up to here: what it reported.
+];
+const SEARCHED: [(&str, Kind); 3] = [("module_version", Text), ("battery", Int), ("rsrp", Int)];
+const CONNECTION: [(&str, Kind); 10] = [
     ("online_since", Int),
     ("session", Text),
     ("online", Int),
@@ -85,9 +164,6 @@ const DEVICE_COLUMNS: [(&str, Kind); 26] = [
     ("takeovers_before", Int),
     ("past_connections", Text),
 ];
-
-const HEARD: usize = 2;
-const REPORTED: usize = 16;
 
 const UPGRADE_COLUMNS: [(&str, Kind); 7] = [
     ("state", Text),
@@ -212,18 +288,18 @@ impl Writer {
         let columns = change.columns();
         let mut rows = Vec::with_capacity(devices.len());
         for device in devices {
-            if change == DeviceChange::Connection {
+            if change.connection {
                 self.touch(Topic::Fleet);
                 self.touch(Topic::Device(device.id));
             }
             let mut row = serde_json::Map::with_capacity(columns.len() + 1);
             row.insert("id".to_owned(), device.id.0.into());
-            for (name, _) in columns {
+            for (name, _) in &columns {
                 row.insert((*name).to_owned(), value_of(device, name));
             }
             rows.push(Value::Object(row));
         }
-        self.put(update(self.backend, "devices", &["id"], columns), rows).await
+        self.put(update(self.backend, "devices", &["id"], &columns), rows).await
     }
 
     /// Components of devices that report these versions now, and those that they report no more.

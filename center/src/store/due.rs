@@ -2,9 +2,42 @@
 //!
 //! Each center asks for the devices that it holds; those that nobody holds are everybody's.
 
-use super::{Columns, Reader, Result, Writer};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use sqlx::AssertSqlSafe;
+
+use super::{Columns, Mark, PlanVersion, Reader, Result, Writer};
 use crate::clock::Millis;
-use crate::rules::DeviceId;
+use crate::rules::{DeviceId, PlanId};
+
+/// What there is to do for a center, as one statement says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// The plans that are activated and not over, by number.
+    pub plans: Vec<PlanVersion>,
+    /// How far the center's pushes of these plans are; a plan that it has not pushed yet is left out.
+    pub marks: HashMap<PlanId, Mark>,
+    /// See [`Reader::deadlines_over`].
+    pub deadlines: bool,
+    /// See [`Reader::leases_over`].
+    pub leases: bool,
+    /// See [`Reader::offers_due`].
+    pub offers: bool,
+    /// See [`Reader::rechecks_due`].
+    pub rechecks: bool,
+    /// See [`Reader::plan_endings`].
+    pub endings: bool,
+    /// When something becomes due that is not yet, for a device of any center; none: never, as it is now.
+    pub next: Option<Millis>,
+}
+
+impl Outlook {
+    /// Whether anything is due.
+    pub fn is_any_due(&self) -> bool {
+        self.deadlines || self.leases || self.offers || self.rechecks || self.endings
+    }
+}
 
 // A test shows that each has its index.
 pub(super) const DEADLINES_OVER: &str = "SELECT DISTINCT device_id FROM upgrades \
@@ -28,6 +61,42 @@ pub(super) const OFFERS_OVERDUE: &str = "SELECT DISTINCT upgrades.device_id AS d
              AND NOT EXISTS (SELECT 1 FROM plan_endings WHERE ending = upgrades.plan_id) LIMIT $2";
 pub(super) const RECHECKS_DUE: &str = "SELECT id FROM devices WHERE online = 1 AND recheck_at IS NOT NULL AND recheck_at <= $1 \
              AND center = $3 ORDER BY recheck_at LIMIT $2";
+/// When something of each kind becomes due that is not yet.
+const NEXT: [&str; 4] = [
+    "SELECT MIN(deadline_at) FROM upgrades WHERE deadline_at IS NOT NULL AND ended_at IS NULL AND deadline_at > $1",
+    "SELECT MIN(lease_until) FROM component_upgrades WHERE lease_until IS NOT NULL AND lease_until > $1",
+    "SELECT MIN(next_offer_at) FROM upgrades WHERE next_offer_at IS NOT NULL AND next_offer_at > $1",
+    "SELECT MIN(recheck_at) FROM devices WHERE online = 1 AND recheck_at IS NOT NULL AND recheck_at > $1",
+];
+
+/// What there is to do, a line each; offers among those that became due lately, or among all of the center's devices.
+pub(super) fn outlook(lately: bool) -> &'static str {
+    static LATELY: LazyLock<String> = LazyLock::new(|| build_outlook(OFFERS_DUE));
+    static ALL: LazyLock<String> = LazyLock::new(|| build_outlook(OFFERS_OVERDUE));
+    if lately { &LATELY } else { &ALL }
+}
+
+fn build_outlook(offers: &str) -> String {
+    let mut statement =
+        "SELECT 'plan' AS what, plans.id AS id, version, plan_marks.at AS at, spread, done FROM plans \
+         LEFT JOIN plan_marks ON plan_marks.plan_id = plans.id AND plan_marks.center = $3 \
+         WHERE state IN ('activated', 'upgrading', 'suspended')"
+            .to_owned();
+    for (what, due) in [
+        ("deadlines", DEADLINES_OVER),
+        ("leases", LEASES_OVER),
+        ("offers", offers),
+        ("rechecks", RECHECKS_DUE),
+        ("endings", "SELECT 1 FROM plan_endings"),
+    ] {
+        statement += &format!(" UNION ALL SELECT '{what}', 0, 0, NULL, NULL, NULL WHERE EXISTS ({due})");
+    }
+    for next in NEXT {
+        statement += &format!(" UNION ALL SELECT 'next', 0, 0, ({next}), NULL, NULL");
+    }
+    statement
+}
+
 pub(super) const EXTEND_LEASES: &str =
     "UPDATE component_upgrades SET lease_until = $1 WHERE lease_until IS NOT NULL AND lease_until < $1";
 pub(super) const EXTEND_DEADLINES: &str = "UPDATE upgrades SET deadline_at = $1 \
@@ -53,6 +122,39 @@ const PULL_BACK: [&str; 4] = [
 ];
 
 impl Reader {
+    /// What there is to do for `center` at `now`; see [`Reader::offers_due`] for `since`.
+    pub async fn outlook(&mut self, center: &str, since: Option<Millis>, now: Millis) -> Result<Outlook> {
+        let query = sqlx::query(AssertSqlSafe(outlook(since.is_some()))).bind(now.0).bind(1i64).bind(center);
+        let query = match since {
+            Some(since) => query.bind(since.0),
+            None => query,
+        };
+        let mut outlook = Outlook::default();
+        for row in query.fetch_all(self.connection()).await? {
+            match row.text("what")?.as_str() {
+                "deadlines" => outlook.deadlines = true,
+                "leases" => outlook.leases = true,
+                "offers" => outlook.offers = true,
+                "rechecks" => outlook.rechecks = true,
+                "endings" => outlook.endings = true,
+                "next" => {
+                    let next = row.maybe_int("at")?.map(Millis);
+                    outlook.next = outlook.next.into_iter().chain(next).min();
+                }
+                _ => {
+                    let plan = PlanId(row.int("id")?);
+                    outlook.plans.push((plan, row.int("version")?));
+                    if let Some(at) = row.maybe_int("at")? {
+                        let (spread, done) = (Millis(row.int("spread")?), row.int("done")?);
+                        outlook.marks.insert(plan, Mark { at: Some(Millis(at)), spread, done });
+                    }
+                }
+            }
+        }
+        outlook.plans.sort_unstable();
+        Ok(outlook)
+    }
+
     /// Devices whose firmware verification should have ended by `now`, of those that `center` or nobody holds, at most `limit`.
     pub async fn deadlines_over(&mut self, center: &str, now: Millis, limit: i64) -> Result<Vec<DeviceId>> {
         let rows = sqlx::query(DEADLINES_OVER)

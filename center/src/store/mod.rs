@@ -29,6 +29,7 @@ mod plan_endings;
 mod plan_history;
 mod plan_lists;
 mod plans;
+mod pool;
 mod product_secrets;
 mod products;
 mod push;
@@ -54,7 +55,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnectionMetadata;
-use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+use sqlx::{AnyConnection, Connection, Executor};
 
 use crate::planted::Bug;
 use crate::seal::Keyring;
@@ -74,6 +75,7 @@ pub use device_search::{DeviceFilter, ExportedDevice, Found};
 pub use device_sets::{AddedLine, DeviceChange};
 pub(crate) use devices::PUSH_SLOTS;
 pub use devices::{Device, Reading, WasOwner};
+pub use due::Outlook;
 pub use error::{DatabaseError, Result, StoreError};
 pub use fleet::{FailureCount, VersionCount};
 pub use kept_answers::KeptAnswer;
@@ -81,6 +83,7 @@ pub use log::{LogEntry, NewLogEntry};
 pub use packages::{Digests, NewPackage, Package, PackageFile, PackageKind, PlanWithPackage};
 pub use page::{PAGE_MAX, Page};
 pub use plan_changes::PlanChange;
+pub use plan_counts::PlanTotals;
 pub use plan_devices::{PlanDevice, ReasonCount, ReasonPlace, UpgradeFilter};
 pub use plan_endings::PlanEnding;
 pub use plan_history::PlanHistory;
@@ -96,7 +99,9 @@ pub use snapshot::snapshot;
 pub use wakeups::Wakeups;
 pub use webhooks::{Announcement, Delivery, NewWebhook, Webhook};
 
+use changes::Commits;
 use error::{is_duplicate, is_outdated};
+use pool::Pool;
 use row::Columns;
 use wakeups::NotifyUrl;
 
@@ -112,13 +117,14 @@ enum Backend {
 pub struct Store {
     backend: Backend,
     keys: Keyring,
-    readers: AnyPool,
-    writers: AnyPool,
+    readers: Pool,
+    writers: Pool,
     /// A connection of its own for what must never wait for the others.
-    beats: AnyPool,
+    beats: Pool,
     notify_url: Option<NotifyUrl>,
     /// SQLite's write-ahead log.
     log_file: Option<PathBuf>,
+    commits: Arc<Commits>,
     changes: Changes,
     observer: Option<Arc<dyn Observer>>,
     statements: Arc<AtomicU64>,
@@ -148,7 +154,7 @@ impl Store {
         })?;
         let url = format!("sqlite://{path}?mode=rwc");
         let pool = |connections| sqlite_pool(connections).before_acquire(drop_stuck).connect_lazy(&url);
-        let (readers, writers) = (pool(SQLITE_READERS)?, pool(1)?);
+        let (readers, writers) = (Pool::local(pool(SQLITE_READERS)?), Pool::local(pool(1)?));
         let store = Store {
             backend: Backend::Sqlite,
             keys,
@@ -157,6 +163,7 @@ impl Store {
             writers,
             notify_url: None,
             log_file: Some(PathBuf::from(format!("{path}-wal"))),
+            commits: Arc::default(),
             changes: Changes::default(),
             observer: None,
             statements: Arc::default(),
@@ -170,6 +177,7 @@ impl Store {
     /// at a time.
     pub async fn in_memory() -> Result<Self> {
         let pool = sqlite_pool(1).idle_timeout(None).max_lifetime(None).connect("sqlite::memory:").await?;
+        let pool = Pool::local(pool);
         let (readers, changes, keys) = (pool.clone(), Changes::default(), Keyring::made());
         let store = Store {
             backend: Backend::Sqlite,
@@ -179,6 +187,7 @@ impl Store {
             writers: pool,
             notify_url: None,
             log_file: None,
+            commits: Arc::default(),
             changes,
             observer: None,
             statements: Arc::default(),
@@ -222,16 +231,17 @@ impl Store {
                 let alone = AnyConnection::connect(url).await;
                 return Err(StoreError::unavailable(alone.err().unwrap_or(sqlx::Error::PoolTimedOut)));
             }
-            pool => pool?,
+            pool => Pool::remote(pool?),
         };
         let store = Store {
             backend: Backend::Postgres,
             keys,
             readers: pool.clone(),
             writers: pool,
-            beats: options(1).connect_lazy(url)?,
+            beats: Pool::remote(options(1).connect_lazy(url)?),
             notify_url: Some(NotifyUrl(url.to_owned())),
             log_file: None,
+            commits: Arc::default(),
             changes: Changes::default(),
             observer: None,
             statements: Arc::default(),
@@ -251,7 +261,7 @@ impl Store {
                 migrator
             }
         };
-        migrator.run(&self.writers).await.map_err(|error| match error {
+        migrator.run(self.writers.tested()).await.map_err(|error| match error {
             sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
             error => StoreError::Unusable(error.to_string()),
         })
@@ -276,6 +286,16 @@ impl Store {
     /// Waits for what this process commits about `topic`.
     pub fn watch(&self, topic: Topic) -> Watch {
         self.changes.watch(topic)
+    }
+
+    /// How often this process has committed.
+    pub fn commits(&self) -> u64 {
+        self.commits.count()
+    }
+
+    /// Returns once this process has committed more often than that.
+    pub async fn until_commit(&self, count: u64) {
+        self.commits.until_more_than(count).await;
     }
 
     /// Longest time between two looks of a task that waits for a change: other centers may write to PostgreSQL, nobody else
@@ -365,7 +385,8 @@ mod tests {
         let queries = [
             devices::DEVICES_BY_CLIENT_ID,
             push::pushed_to(Backend::Sqlite),
-            push::PLAN_MARKS,
+            due::outlook(true),
+            due::outlook(false),
             devices::COUNT_ONLINE,
             devices::COUNT_ALL,
             devices::DEVICES_BY_SLOT,
@@ -390,6 +411,7 @@ mod tests {
             plan_counts::LAST_STARTS,
             plan_counts::FINISHED,
             plan_counts::STARTED,
+            plan_counts::TOTALS,
             plans::RUNNING_PLANS,
             plans::OVERLAPS,
             plans::PLAN_COMPONENTS,

@@ -3,8 +3,26 @@
 use super::{Columns, Plan, Reader, Result, Writer};
 use crate::clock::Millis;
 use crate::rules::limits::{Load, START_SPAN};
-use crate::rules::progress::UpgradeState;
-use crate::rules::{DeviceId, PlanId};
+use crate::rules::plan::List;
+use crate::rules::progress::{Figures, UpgradeState};
+use crate::rules::{ComponentNo, DeviceId, PlanId, ProductKey};
+
+/// What there is to say of a plan in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlanTotals {
+    /// See [`Reader::plan_figures`].
+    pub figures: Figures,
+    /// Device keys in its whitelist.
+    pub whitelist: i64,
+    /// Device keys in its blacklist.
+    pub blacklist: i64,
+    /// Devices of its product.
+    pub product: i64,
+    /// For each component: the newer plans that take its place.
+    pub superseded_by: Vec<(ComponentNo, PlanId)>,
+    /// Whether it is over, and what becomes of its devices is still being written.
+    pub is_ending: bool,
+}
 
 // A test shows that each has its index.
 pub(super) const IN_FLIGHT: &str =
@@ -15,7 +33,41 @@ pub(super) const LAST_STARTS: &str =
 pub(super) const FINISHED: &str = "SELECT id FROM upgrades WHERE plan_id = $1 AND state IN ('upgraded', 'upgrade_failed') AND cancelled_at IS NULL LIMIT $2";
 pub(super) const STARTED: &str =
     "SELECT id FROM upgrades WHERE plan_id = $1 AND state = 'upgrading' LIMIT $2";
+pub(super) const TOTALS: &str = "SELECT 'state' AS what, state AS word, CAST(SUM(devices) AS BIGINT) AS number \
+             FROM upgrade_counts WHERE plan_id = $1 GROUP BY state \
+             UNION ALL SELECT 'unreached', '', unreached FROM plans WHERE id = $1 \
+             UNION ALL SELECT 'listed', list, COUNT(*) FROM plan_devices WHERE plan_id = $1 GROUP BY list \
+             UNION ALL SELECT 'product', '', CAST(COALESCE(SUM(devices), 0) AS BIGINT) FROM device_counts WHERE pk = $2 \
+             UNION ALL SELECT 'superseded', component, newer FROM plan_supersedes WHERE older = $1 \
+             UNION ALL SELECT 'ending', '', 1 FROM plan_endings WHERE ending = $1";
+
 impl Reader {
+    /// The numbers of a plan of `product`, by one statement unless its end is being written.
+    pub async fn plan_totals(&mut self, plan: PlanId, product: &ProductKey) -> Result<PlanTotals> {
+        let query = sqlx::query(TOTALS).bind(plan.0).bind(product.as_str());
+        let mut totals = PlanTotals::default();
+        for row in query.fetch_all(self.connection()).await? {
+            match row.text("what")?.as_str() {
+                "state" => totals.figures.add(row.word("word")?, row.number("number")?),
+                "unreached" => totals.figures.add(UpgradeState::Failed, row.number("number")?),
+                "listed" if row.word::<List>("word")? == List::White => {
+                    totals.whitelist = row.int("number")?
+                }
+                "listed" => totals.blacklist = row.int("number")?,
+                "product" => totals.product = row.int("number")?,
+                "superseded" => {
+                    totals.superseded_by.push((row.word("word")?, PlanId(row.int("number")?)));
+                }
+                _ => totals.is_ending = true,
+            }
+        }
+        totals.superseded_by.sort_by_key(|(_, newer)| *newer);
+        if totals.is_ending {
+            self.with_ended(plan, &mut totals.figures).await?;
+        }
+        Ok(totals)
+    }
+
     /// How much of its limits the plan uses: exact, and the work is bounded by the limits themselves.
     pub async fn load(&mut self, plan: &Plan, now: Millis) -> Result<Load> {
         let strategy = &plan.settings.strategy;

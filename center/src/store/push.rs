@@ -1,11 +1,9 @@
 //! A push at a 10-minute mark: how far it is, and the devices that it may have something for.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use sqlx::any::AnyRow;
 
 use super::device_sets::{Kind, table};
 use super::{Backend, Columns, Reader, Result, Writer};
@@ -109,10 +107,6 @@ fn build_pushed_to(backend: Backend) -> String {
     )
 }
 
-// A test shows that it has its index.
-pub(super) const PLAN_MARKS: &str = "SELECT * FROM plan_marks WHERE center = $2 \
-             AND plan_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))";
-
 fn numbers(plans: &[PlanId]) -> String {
     json!(plans.iter().map(|plan| plan.0).collect::<Vec<_>>()).to_string()
 }
@@ -131,18 +125,6 @@ pub(super) fn part_rows(parts: &[PushedPart]) -> Vec<Value> {
 }
 
 impl Reader {
-    /// How far a center's pushes of these plans are; a plan that it has not pushed yet is left out.
-    pub async fn plan_marks(&mut self, plans: &[PlanId], center: &str) -> Result<HashMap<PlanId, Mark>> {
-        let query = sqlx::query(PLAN_MARKS).bind(numbers(plans)).bind(center);
-        let rows = query.fetch_all(self.connection()).await?;
-        let mark = |row: &AnyRow| {
-            let at = Some(Millis(row.int("at")?));
-            let mark = Mark { at, spread: Millis(row.int("spread")?), done: row.int("done")? };
-            Ok((PlanId(row.int("plan_id")?), mark))
-        };
-        rows.iter().map(mark).collect()
-    }
-
     /// The devices that a push of these parts may have something for at `now`, each with its slot, in the order of slots.
     pub async fn pushed_to(
         &mut self,

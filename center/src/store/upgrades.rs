@@ -210,15 +210,20 @@ impl Reader {
         for row in rows {
             figures.add(row.word("state")?, row.number("devices")?);
         }
-        if let Some(ending) = self.plan_ending(plan).await? {
-            for ended in self.ended_by_plan(&ending).await? {
-                let devices = u64::try_from(ended.devices).unwrap_or(0);
-                figures.remove(ended.state, devices);
-                figures.add(ended.becomes, devices);
-            }
-        }
+        self.with_ended(plan, &mut figures).await?;
         figures.add(UpgradeState::Failed, self.plan_unreached(plan).await?);
         Ok(figures)
+    }
+
+    /// Upgrades that the end of the plan has ended count so before their rows say it.
+    pub(super) async fn with_ended(&mut self, plan: PlanId, figures: &mut Figures) -> Result<()> {
+        let Some(ending) = self.plan_ending(plan).await? else { return Ok(()) };
+        for ended in self.ended_by_plan(&ending).await? {
+            let devices = u64::try_from(ended.devices).unwrap_or(0);
+            figures.remove(ended.state, devices);
+            figures.add(ended.becomes, devices);
+        }
+        Ok(())
     }
 
     /// How many upgrades have their device busy.

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::device_sets::{Kind, table};
-use super::{Backend, Columns, Page, Reader, Result, StoreError, Writer, is_duplicate};
+use super::{Backend, Columns, Page, Reader, Result, StoreError, Topic, Writer, is_duplicate};
 use crate::clock::Millis;
 use crate::rules::webhook::{DeliveryState, WebhookEvent, WebhookSecret, body};
 use crate::rules::{DeliveryId, ProductKey, TokenName, WebhookId};
@@ -168,16 +168,17 @@ impl Reader {
         serde_json::from_str(&text).map_err(wrong)
     }
 
-    /// The webhooks with a message that is due.
-    pub async fn webhooks_due(&mut self, now: Millis) -> Result<Vec<Webhook>> {
+    /// The webhooks for which a message waits, each with whether one is due.
+    pub async fn webhooks_waiting(&mut self, now: Millis) -> Result<Vec<(Webhook, bool)>> {
         let rows = sqlx::query(
-            "SELECT * FROM webhooks WHERE enabled = 1 AND EXISTS (SELECT 1 FROM webhook_deliveries \
-             WHERE webhook_id = webhooks.id AND state = 'waiting' AND due_at <= $1) ORDER BY id",
+            "SELECT webhooks.*, CASE WHEN EXISTS (SELECT 1 FROM webhook_deliveries WHERE webhook_id = webhooks.id \
+             AND state = 'waiting' AND due_at <= $1) THEN 1 ELSE 0 END AS is_due FROM webhooks WHERE enabled = 1 \
+             AND EXISTS (SELECT 1 FROM webhook_deliveries WHERE webhook_id = webhooks.id AND state = 'waiting') ORDER BY id",
         )
         .bind(now.0)
         .fetch_all(self.connection())
         .await?;
-        rows.iter().map(webhook).collect()
+        rows.iter().map(|row| Ok((webhook(row)?, row.int("is_due")? != 0))).collect()
     }
 
     /// The message of this webhook, or [`StoreError::NotFound`].
@@ -213,6 +214,7 @@ impl Reader {
 impl Writer {
     /// Adds a webhook, if there are fewer than `most`.
     pub async fn create_webhook(&mut self, new: &NewWebhook<'_>, most: i64, now: Millis) -> Result<Webhook> {
+        self.touch(Topic::Webhooks);
         self.lock_table("webhooks").await?;
         let row = sqlx::query("SELECT COUNT(*) AS count FROM webhooks").fetch_one(self.connection()).await?;
         if row.int("count")? >= most {
@@ -241,6 +243,7 @@ impl Writer {
 
     /// Stores what of a webhook may change.
     pub async fn save_webhook(&mut self, webhook: &Webhook) -> Result<()> {
+        self.touch(Topic::Webhooks);
         sqlx::query(
             "UPDATE webhooks SET name = $2, url = $3, events = $4, product = $5, enabled = $6, stopped = $7 WHERE id = $1",
         )
@@ -320,6 +323,7 @@ impl Writer {
         if announcements.is_empty() {
             return Ok(());
         }
+        self.touch(Topic::Webhooks);
         let rows: Vec<_> = announcements
             .iter()
             .enumerate()
@@ -361,6 +365,7 @@ impl Writer {
         body: &str,
         now: Millis,
     ) -> Result<Delivery> {
+        self.touch(Topic::Webhooks);
         let row = sqlx::query(
             "INSERT INTO webhook_deliveries (webhook_id, message, event, body, state, attempts, due_at, created_at, log) \
              VALUES ($1, $2, $3, $4, 'waiting', 0, $5, $5, '[]') RETURNING *",
@@ -377,6 +382,7 @@ impl Writer {
 
     /// Sends every failed message of a webhook again; gives how many that were.
     pub async fn replay_failed(&mut self, webhook: WebhookId, now: Millis) -> Result<u64> {
+        self.touch(Topic::Webhooks);
         let done = sqlx::query(
             "UPDATE webhook_deliveries SET state = 'waiting', attempts = 0, due_at = $2, ended_at = NULL \
              WHERE webhook_id = $1 AND state = 'failed'",

@@ -5,7 +5,7 @@ use super::memo::{Asked, Counted};
 use crate::api::error::ApiError;
 use crate::clock::Millis;
 use crate::engine::BlockedDevices;
-use crate::rules::plan::{List, PlanState, TERMINATED_UNREACHED};
+use crate::rules::plan::{PlanState, TERMINATED_UNREACHED};
 use crate::rules::progress::{Figures, Presence};
 use crate::rules::{ComponentKind, DeviceKey, ProductKey};
 use crate::store::{FailureCount, Plan, PlanChange, PlanHistory, PlanId, ReasonCount, VersionCount};
@@ -40,14 +40,11 @@ impl PlanFigures {
     /// Counts them.
     pub async fn of(console: Console, plan: Plan) -> Result<Self, ApiError> {
         let mut store = console.read().await?;
-        let figures = store.plan_figures(plan.id).await?;
-        let white = store.count_listed(plan.id, List::White).await?;
-        let black = store.count_listed(plan.id, List::Black).await?;
-        let mut population = white;
-        if population == 0 {
-            population = store.count_all_devices(&plan.settings.product).await?;
-        }
-        Ok(Self { figures, population: count(population), listed: [count(white), count(black)] })
+        let totals = store.plan_totals(plan.id, &plan.settings.product).await?;
+        let (white, black) = (totals.whitelist, totals.blacklist);
+        let population = if white == 0 { totals.product } else { white };
+        let listed = [count(white), count(black)];
+        Ok(Self { figures: totals.figures, population: count(population), listed })
     }
 
     /// Those that it has not been offered to.

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::json;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -19,7 +19,7 @@ use crate::clock::{Clock, Millis};
 use crate::metrics::Metrics;
 use crate::rules::WebhookId;
 use crate::rules::webhook::{DeliveryState, WebhookSecret, pause};
-use crate::store::{Delivery, Store, StoreError, Webhook};
+use crate::store::{Delivery, Store, StoreError, Topic, Webhook};
 
 pub use destination::{DestinationError, Destinations};
 
@@ -77,19 +77,23 @@ impl Sender {
                 return;
             }
         };
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut written = self.0.store.watch(Topic::Webhooks);
+        let mut pause = LOOK;
         let mut pruned = Instant::now();
         let mut tasks = JoinSet::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = looks.tick() => {}
+                () = sleep(pause) => {}
+                // What comes at the same time goes together.
+                () = written.changed(), if pause > LOOK => pause = LOOK,
             }
             while tasks.try_join_next().is_some() {}
-            match self.0.due().await {
+            match self.0.waiting().await {
                 Ok(webhooks) => {
-                    for webhook in webhooks {
+                    // Where no message waits, nothing becomes due before one is written.
+                    pause = if webhooks.is_empty() { self.0.store.look_again() } else { LOOK };
+                    for (webhook, _) in webhooks.into_iter().filter(|(_, is_due)| *is_due) {
                         if let Some(turn) = self.turn(webhook.id) {
                             tasks.spawn(send_due(self.0.clone(), clients.clone(), webhook, turn));
                         }
@@ -140,8 +144,11 @@ async fn send_due(inner: Arc<Inner>, clients: Clients, webhook: Webhook, _turn: 
 }
 
 impl Inner {
-    async fn due(&self) -> Result<Vec<Webhook>, StoreError> {
-        self.store.read().await?.webhooks_due(self.clock.now()).await
+    async fn waiting(&self) -> Result<Vec<(Webhook, bool)>, StoreError> {
+        let mut store = self.store.read().await?;
+        let waiting = store.webhooks_waiting(self.clock.now()).await?;
+        store.done();
+        Ok(waiting)
     }
 
     /// Sends some messages at the same time; gives how many.

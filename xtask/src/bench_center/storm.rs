@@ -8,6 +8,8 @@ use super::{Bench, Measured, Target};
 use crate::process::Outcome;
 
 const WITHIN: Duration = Duration::from_secs(240);
+/// What connects anew needs a port that no connection of the last minute had: 18,000 and as many are more than one has.
+const ADDRESSES: &str = "16";
 /// The center gives memory back, if it does, some time after a storm.
 const CALM: Duration = Duration::from_secs(10);
 
@@ -55,7 +57,7 @@ pub fn measure(bench: &mut Bench) -> Outcome {
         &center,
         format!("{sessions} sessions connect, all new"),
         || {
-            let fleet = fleet.insert(Fleet::stay(&center, sessions, 0, &[])?);
+            let fleet = fleet.insert(Fleet::stay(&center, sessions, 0, &["--addresses", ADDRESSES])?);
             let arrival = fleet.arrived(WITHIN)?;
             Ok((arrival, super::center::used(fleet.id())?.cpu))
         },

@@ -22,9 +22,8 @@ use serde::Serialize;
 use super::Api;
 use super::error::ApiError;
 use crate::engine::Population;
-use crate::rules::plan::List;
 use crate::rules::progress::Figures;
-use crate::store::{Plan, PlanId};
+use crate::store::{Plan, PlanId, Reader};
 
 /// A plan with its figures.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -89,28 +88,27 @@ impl Drafted {
 impl Counted {
     async fn of(api: &Api, plan: Plan) -> Result<Self, ApiError> {
         let mut store = api.engine.store().read().await?;
-        let devices = store.plan_figures(plan.id).await?;
-        let listed = Listed {
-            whitelist: store.count_listed(plan.id, List::White).await?,
-            blacklist: store.count_listed(plan.id, List::Black).await?,
-        };
+        let counted = Self::as_in(&mut store, plan).await?;
+        store.done();
+        Ok(counted)
+    }
+
+    async fn as_in(store: &mut Reader, plan: Plan) -> Result<Self, ApiError> {
+        let totals = store.plan_totals(plan.id, &plan.settings.product).await?;
+        let listed = Listed { whitelist: totals.whitelist, blacklist: totals.blacklist };
         let population = if listed.whitelist > 0 {
             Meant { of: Population::Whitelist, devices: listed.whitelist }
         } else {
-            let devices = store.count_all_devices(&plan.settings.product).await?;
-            Meant { of: Population::Product, devices }
+            Meant { of: Population::Product, devices: totals.product }
         };
-        let superseded_by = store.superseded_by(plan.id).await?;
-        let superseded_by =
-            superseded_by.into_iter().map(|(component, plan)| Superseded { component, plan }).collect();
-        let counting = plan.state.is_over() && store.plan_ending(plan.id).await?.is_some();
+        let superseded_by = totals.superseded_by.into_iter();
         Ok(Self {
-            success_rate: devices.success_rate(),
-            devices,
-            counting,
+            success_rate: totals.figures.success_rate(),
+            devices: totals.figures,
+            counting: totals.is_ending,
             population,
             listed,
-            superseded_by,
+            superseded_by: superseded_by.map(|(component, plan)| Superseded { component, plan }).collect(),
             plan,
         })
     }

@@ -11,6 +11,9 @@ use crate::store::PlanId;
 
 /// A plan with its figures.
 pub async fn show(State(api): State<Api>, Named(id): Named<PlanId>) -> Result<Json<Counted>, ApiError> {
-    let plan = api.engine.store().read().await?.plan(id).await?;
-    Ok(Json(Counted::of(&api, plan).await?))
+    let mut store = api.engine.store().read().await?;
+    let plan = store.plan(id).await?;
+    let counted = Counted::as_in(&mut store, plan).await?;
+    store.done();
+    Ok(Json(counted))
 }

@@ -61,6 +61,10 @@ struct Who {
     /// Seconds between two signs of life
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     keep_alive: u16,
+    /// They connect from so many addresses of the loopback, 127.0.1.1 and on: one has 28,000 ports, each of which rests
+    /// for a minute when its connection was closed
+    #[arg(long, default_value_t = 0)]
+    addresses: u8,
 }
 
 #[derive(Args)]
@@ -189,6 +193,7 @@ fn fleet(who: &Who) -> Result<Arc<Fleet>, String> {
         mix,
         seed: who.seed.unwrap_or_else(drawn),
         keep_alive: who.keep_alive,
+        addresses: who.addresses,
         counts: Counts::of(who.devices),
     }))
 }

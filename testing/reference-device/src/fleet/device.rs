@@ -1,6 +1,7 @@
 //! One device of a fleet: it connects, reports, takes offers as its chances say, and comes back when a connection is lost.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -61,6 +62,8 @@ pub struct Device {
     /// The last trouble, in words.
     pub trouble: Option<String>,
     fleet: Arc<Fleet>,
+    /// The address that it connects from; none: the system chooses.
+    from: Option<IpAddr>,
     ask: Ask,
     random: Random,
     link: Option<Link>,
@@ -94,6 +97,7 @@ impl Device {
             offers: 0,
             trouble: None,
             fleet: Arc::clone(fleet),
+            from: fleet.address(number),
             ask: script.ask,
             random,
             link: None,
@@ -180,7 +184,7 @@ impl Device {
         let awaits = self.device.awaits_provision();
         let password = self.device.password();
         let connect = self.device.connect_packet(&password);
-        let mut link = Link::open(self.device.server, &connect, &self.device.filter()).await?;
+        let mut link = Link::open(self.device.server, self.from, &connect, &self.device.filter()).await?;
         if awaits {
             let end = Instant::now() + PROVISION;
             loop {

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::mqtt::{Input, Message, Packet, Qos, Trouble, connack, message, packet, publish, subscribe};
@@ -27,10 +27,23 @@ pub struct Link {
     next_id: u16,
 }
 
+async fn connected(server: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
+    let Some(from) = from else { return TcpStream::connect(server).await };
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(server).await
+}
+
 impl Link {
-    /// A TCP connection over which CONNECT and SUBSCRIBE went well.
-    pub async fn open(server: SocketAddr, connect: &[u8], filter: &str) -> Result<Link, Trouble> {
-        let opened = timeout(CONNECT, TcpStream::connect(server)).await;
+    /// A TCP connection, from an address of its own or one that the system chooses, over which CONNECT and SUBSCRIBE went
+    /// well.
+    pub async fn open(
+        server: SocketAddr,
+        from: Option<IpAddr>,
+        connect: &[u8],
+        filter: &str,
+    ) -> Result<Link, Trouble> {
+        let opened = timeout(CONNECT, connected(server, from)).await;
         let stream = opened
             .map_err(|_| Trouble::Timeout(format!("no connection within {CONNECT:?}")))?
             .map_err(|error| Trouble::Malformed(format!("cannot reach {server}: {error}")))?;

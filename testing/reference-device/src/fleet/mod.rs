@@ -9,7 +9,7 @@ pub mod load;
 mod mix;
 mod random;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct Fleet {
     pub seed: u64,
     /// Seconds.
     pub keep_alive: u16,
+    /// Addresses of the loopback, from 127.0.1.1 on, that the devices connect from; none: the system chooses.
+    pub addresses: u8,
     /// What happens.
     pub counts: Counts,
 }
@@ -68,6 +70,11 @@ pub struct Record {
 }
 
 impl Fleet {
+    fn address(&self, number: u64) -> Option<IpAddr> {
+        let number = number.checked_rem(self.addresses.into())?;
+        Some(Ipv4Addr::new(127, 0, 1, u8::try_from(number + 1).ok()?).into())
+    }
+
     /// Key of device number `number`.
     pub fn key(&self, number: u64) -> String {
         format!("86{:013}", self.first + number)
