@@ -16,7 +16,7 @@ const KINDS: [(u64, u64, &str, f64); 2] =
     [(10, 64 << 10, "64 KB ranges, 10 clients", 0.8), (100, 1 << 20, "1 MB ranges, 100 clients", 0.8)];
 
 /// nginx as a peer: one process, files by sendfile, connections that stay open.
-fn nginx(folder: &Path, file: &Path) -> Outcome<(Background, String)> {
+pub fn nginx(folder: &Path, file: &Path) -> Outcome<(Background, String)> {
     let port = free_port()?;
     let (folder, root) = (folder.display(), file.parent().unwrap_or(file).display());
     let config = format!(

@@ -1,15 +1,18 @@
 //! Cost against the size of the fleet: databases of ten thousand, a hundred thousand and a million devices, written as rows.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::center::{Center, IMAGE, PRODUCT, median};
+use super::downloads::nginx;
 use super::load::{Talk, talk};
 use super::{Bench, Measured, Sized, Target};
 use crate::fleet_rows::{self, Database, Stage};
+use crate::machine;
 use crate::process::{Outcome, fail};
 
 const SIZES: [u64; 3] = [10_000, 100_000, 1_000_000];
@@ -97,6 +100,7 @@ impl AtSize<'_> {
         println!("  {} devices were written in {:.0} s", self.devices, begun.elapsed().as_secs_f64());
         let center = Center::start(&data)?;
         self.took("start", None, || Ok(center.started.as_secs_f64() * 1e3));
+        self.watched(&center, &folder, mixed)?;
         self.looks(&center, mixed);
         self.exports(&center);
         self.plans(&center, choice, mixed, at_work, open);
@@ -112,24 +116,32 @@ impl AtSize<'_> {
             let before = center.used()?;
             std::thread::sleep(span);
             let share = (center.used()? - before).cpu / span.as_secs_f64() * 100.0;
-            Ok(Measured::new(share, format!("{share:.1} % of a processor")))
+            let hand_over = machine::hand_over().map_err(|error| format!("a pair of sockets: {error}"))?;
+            Ok(Measured::new(
+                share,
+                format!("{share:.1} % of a processor; a hand-over takes {hand_over:.0} µs"),
+            ))
         });
         center.stop();
         // A million devices are a gigabyte.
         std::fs::remove_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))
     }
 
+    /// What is asked for twice a second, beside a small file of nginx that is asked for as often: of a process that has just
+    /// slept, most of the time is what it takes to wake up.
+    fn watched(&mut self, center: &Center, folder: &Path, mixed: u64) -> Outcome {
+        let file = folder.join("small");
+        std::fs::write(&file, "small").map_err(|error| format!("{}: {error}", file.display()))?;
+        let (nginx, url) = nginx(folder, &file)?;
+        self.took("nginx: a small file, watched", None, || twice_a_second(|| fetch(&url)));
+        let path = format!("plans/{mixed}");
+        let show = || center.ask("GET", &path, "").map(|_| ());
+        self.took("plan show, watched", Some(5.0), || twice_a_second(show));
+        nginx.kill()
+    }
+
     /// What only looks.
     fn looks(&mut self, center: &Center, mixed: u64) {
-        let watched = || {
-            let mut took = Vec::new();
-            for _ in 0..6 {
-                took.push(center.median(1, "GET", &format!("plans/{mixed}"))?);
-                std::thread::sleep(Duration::from_millis(500));
-            }
-            Ok(median(took))
-        };
-        self.took("plan show, watched", Some(5.0), watched);
         let middle = format!("86{:013}", self.devices / 2);
         let device = format!("products/{PRODUCT}/devices");
         let half = self.devices / 2;
@@ -263,6 +275,32 @@ impl AtSize<'_> {
             Ok(Measured::milliseconds(last.ok_or(format!("no latency in {:?}", measured.latency))?))
         });
     }
+}
+
+/// The median of some tries with a pause after each, in milliseconds.
+fn twice_a_second(ask: impl Fn() -> Outcome) -> Outcome<f64> {
+    let mut took = Vec::new();
+    for _ in 0..TIMES {
+        std::thread::sleep(Duration::from_millis(500));
+        let begun = Instant::now();
+        ask()?;
+        took.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(median(took))
+}
+
+/// Asks for a file over a connection of its own.
+fn fetch(url: &str) -> Outcome {
+    let bare = url.trim_start_matches("http://");
+    let (address, name) = bare.split_once('/').ok_or(format!("{url} names no file"))?;
+    let failed = |error: std::io::Error| format!("{url}: {error}");
+    let mut stream = TcpStream::connect(address).map_err(failed)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(failed)?;
+    let request = format!("GET /{name} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(failed)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).map_err(failed)?;
+    if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { fail(format!("{url}: no file")) }
 }
 
 fn number(plan: &str) -> Outcome<u64> {
