@@ -1,4 +1,5 @@
-//! Time: what is due is done once a second, and the messages that follow from it go out over a [`DeviceLink`].
+//! Time: what is due is looked for once a second, or later where nothing can be due before, and the messages that follow go
+//! out over a [`DeviceLink`].
 //!
 //! Where several centers share a database, each does what is due for the devices that it holds. Another center's
 //! notification only makes that sooner. Once a second this one says that it is alive.

@@ -12,7 +12,7 @@ use super::Api;
 use super::error::ApiError;
 use crate::store::PackageId;
 
-/// A tick is due each second; without one for so long nothing is done in time.
+/// A tick is due each second, or each fifth where it is quiet; without one for so long nothing is done in time.
 const TICK_LATE: Duration = Duration::from_secs(15);
 
 /// The center works.

@@ -190,7 +190,7 @@ impl Running {
 }
 
 impl Engine {
-    /// Time has passed: call it about once a second.
+    /// Time has passed: call it about once a second, and less often where it says that it is quiet.
     ///
     /// # Errors
     /// The database is away, and nothing is to be sent; what is left is due at the next tick as well.
@@ -303,7 +303,7 @@ impl Tick<'_> {
         let mut store = self.engine.store.read().await?;
         let outlook = store.outlook(&self.engine.owner, self.since, self.now).await?;
         let plans = self.engine.running.plans(&mut store, &outlook.plans).await?;
-        // Most ticks end here, once a second: its connection needs no look.
+        // Most ticks end here: the connection needs no look.
         store.done();
         self.devices_if(outlook.deadlines, Due::Deadline).await?;
         self.devices_if(outlook.leases, Due::Lease).await?;

@@ -1,4 +1,5 @@
-//! What is due because time has passed: deadlines, leases, offers, rechecks. The scheduler asks each second.
+//! What is due because time has passed: deadlines, leases, offers, rechecks. The scheduler asks each second, or when
+//! the next of it is due.
 //!
 //! Each center asks for the devices that it holds; those that nobody holds are everybody's.
 

@@ -208,3 +208,23 @@ fn plain(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rules::window::Zone;
+    use crate::web::view::Lang;
+
+    #[test]
+    fn what_holds_plans_back_names_each_plan_after_its_reason() {
+        let (lang, zone, path) = (Lang::En, Zone::utc(), "/".to_owned());
+        let view = View { lang, zone, now: Millis(0), path, signed: None, has_single_sign_on: false };
+        let groups = json!({ "held": [{ "plans": [1, 3], "reason": "is offline" }, { "plan": 2, "reason": "is busy" }] });
+        let text = words(&view, &groups).into_string();
+        let places =
+            ["is offline", "/plans/1\"", "/plans/3\"", "is busy", "/plans/2\""].map(|part| text.find(part));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");
+    }
+}
