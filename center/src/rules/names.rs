@@ -1,8 +1,9 @@
-//! The names of the field as types: a value that exists obeys its rule.
+//! The names of the field as types: a value that exists obeys its rule. A clone is the same text.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use strsim::damerau_levenshtein;
@@ -24,7 +25,7 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The value, if it obeys the rule.
@@ -32,7 +33,7 @@ macro_rules! name {
                 let value = value.into();
                 let valid: fn(&str) -> bool = $valid;
                 if valid(&value) {
-                    Ok(Self(value))
+                    Ok(Self(value.into()))
                 } else {
                     Err(NameError { what: $what, value, rule: $rule })
                 }
@@ -112,7 +113,7 @@ macro_rules! name {
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                name.as_str().to_owned()
             }
         }
 
