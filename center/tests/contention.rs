@@ -3,6 +3,7 @@
 
 mod conversation;
 mod own_postgres;
+mod support;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

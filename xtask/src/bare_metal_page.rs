@@ -1,8 +1,8 @@
 //! docs/bare-metal.md, followed as a reader would: its commands are run as they stand there.
 
 use crate::demo::{Center, read};
+use crate::free_port::free_port;
 use crate::process::{Folder, Outcome, fail, output, root};
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -32,9 +32,7 @@ pub fn follow() -> Outcome {
     made.map_err(|error| format!("{}: {error}", folder.path().display()))?;
     programs(&bin, folder.path(), center.http())?;
 
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let port = port.map_err(|error| format!("a free port: {error}"))?.port();
-    let commands = commands.replace(MQTT, &center.mqtt).replace(BRIDGE, &port.to_string());
+    let commands = commands.replace(MQTT, &center.mqtt).replace(BRIDGE, &free_port().to_string());
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("timeout");
     shell.args(["1200", "sh", "-e", "-c", &commands]).current_dir(folder.path()).env("PATH", path);

@@ -2,11 +2,12 @@
 //! centers is killed and the other one is restarted.
 
 use crate::demo::{random_image, step};
+use crate::free_port::free_port;
 use crate::postgres::Cluster;
 use crate::process::{Background, Folder, Heard, Outcome, cargo, fail, output, root, run as run_command};
 use crate::setup;
 use std::io::{IsTerminal, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::JoinHandle;
@@ -64,7 +65,7 @@ pub fn run() -> Outcome {
     let folder = Folder::new("demo-scale")?;
     step("start PostgreSQL, two centers and haproxy before them");
     let database = Cluster::start()?;
-    let [http, mqtt, http_a, mqtt_a, http_b, mqtt_b] = free_ports()?;
+    let [http, mqtt, http_a, mqtt_a, http_b, mqtt_b] = std::array::from_fn(|_| free_port());
     let common = Common {
         program: root().join("target/debug/quecota-center"),
         folder: folder.path().to_owned(),
@@ -253,18 +254,6 @@ fn haproxy(mqtt: u16, http: u16, centers: [(u16, u16); 2]) -> String {
         }
     }
     text
-}
-
-fn free_ports<const COUNT: usize>() -> Outcome<[u16; COUNT]> {
-    // All of them are held until each has another number.
-    let mut held = Vec::new();
-    let mut ports = [0; COUNT];
-    for port in &mut ports {
-        let probe = TcpListener::bind("127.0.0.1:0").map_err(|error| format!("no free port: {error}"))?;
-        *port = probe.local_addr().map_err(|error| format!("no free port: {error}"))?.port();
-        held.push(probe);
-    }
-    Ok(ports)
 }
 
 /// The body of an answer of 200, of a center itself (then with the balancer's header) or by way of haproxy.

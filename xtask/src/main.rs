@@ -18,6 +18,8 @@ mod demo_scale;
 mod deny;
 mod firmware;
 mod fleet_rows;
+#[path = "../../testing/free_port.rs"]
+mod free_port;
 mod fuzz;
 mod image;
 mod incidents;

@@ -1,5 +1,6 @@
 //! A private PostgreSQL cluster for the tests.
 
+use crate::free_port::free_port;
 use crate::process::{Background, Folder, Outcome, fail, run};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -33,7 +34,7 @@ impl Cluster {
             .arg(&data);
         run(initdb.stdout(Stdio::null()).current_dir(folder.path()))?;
 
-        let port = free_port()?;
+        let port = free_port();
         let listen = "listen_addresses=127.0.0.1";
         let server = Background::start_as(user, &bin.join("postgres"), "QUIT", |command| {
             command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-k", &sockets, "-c", listen]);
@@ -69,10 +70,4 @@ fn programs() -> Outcome<PathBuf> {
     let newest =
         versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists()).max();
     newest.ok_or("no PostgreSQL server below /usr/lib/postgresql".to_owned())
-}
-
-/// A port of the loopback that was free a moment ago.
-pub fn free_port() -> Outcome<u16> {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    probe.map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
 }

@@ -1,12 +1,13 @@
 //! A PostgreSQL cluster of one test alone, so that the test may stop it.
 #![allow(dead_code)] // each test file uses its own part
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::support::free_port;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -31,7 +32,7 @@ impl Postgres {
         must(command.arg(cluster.data()).stdout(Stdio::null()));
         // Another process may take the port between our look and the server's: then another one.
         for _ in 0..5 {
-            cluster.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            cluster.port = free_port();
             if cluster.resume() {
                 return cluster;
             }

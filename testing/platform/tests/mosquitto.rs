@@ -4,7 +4,7 @@
 //! it. Mosquitto refuses a password without a user name, so QUECOTA_USER_NAME is set.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -18,6 +18,10 @@ use quecota_core::wire::message::{
 use quecota_core::wire::topic;
 use rumqttc::{Client, Connection, Event, MqttOptions, Packet, Publish, QoS};
 use test_platform::http::{Server, ServerBehavior};
+
+#[path = "../../free_port.rs"]
+mod free_port;
+use free_port::free_port;
 
 const PRODUCT_KEY: &str = "p1mosq";
 const PRODUCT_SECRET: &str = "MTIzNDU2Nzg5MGFi";
@@ -45,9 +49,9 @@ fn broker(folder: &Path) -> (Running, SocketAddr) {
         .into_iter()
         .find(|path| Path::new(path).exists())
         .unwrap_or("mosquitto");
-    // The port is free when it is chosen, and may be taken before the broker has it.
+    // Another process may take the port before the broker has it: then another one.
     for _ in 0..5 {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let config = folder.join("mosquitto.conf");
         let text =
             format!("listener {} 127.0.0.1\nallow_anonymous true\npersistence false\n", address.port());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::center::{Center, Used, children, used};
 use super::load::{at, download, offered};
 use super::{Bench, Measured, Target};
-use crate::postgres::free_port;
+use crate::free_port::free_port;
 use crate::process::{Background, Outcome, fail};
 
 /// Bytes of the firmware: larger than a range of a megabyte.
@@ -17,7 +17,7 @@ const KINDS: [(u64, u64, &str, f64); 2] =
 
 /// nginx as a peer: one process, files by sendfile, connections that stay open.
 pub fn nginx(folder: &Path, file: &Path) -> Outcome<(Background, String)> {
-    let port = free_port()?;
+    let port = free_port();
     let (folder, root) = (folder.display(), file.parent().unwrap_or(file).display());
     let config = format!(
         "daemon off; master_process off; user root; pid {folder}/nginx.pid; error_log stderr crit;
