@@ -73,7 +73,9 @@ async fn nothing_is_due_before_the_end_of_a_quiet_unless_something_is_written() 
     let end = center.clock.now() + Millis::minutes(10);
     center.clock.advance(Millis::minutes(10) - Millis::seconds(7));
     center.engine.tick().await.unwrap();
+    let before = store.statements();
     let quiet = center.engine.tick().await.unwrap().quiet.expect("nothing is due yet");
+    assert_eq!(store.statements() - before, 1, "what is due is one question");
     assert_eq!(quiet.until, end);
     center.clock.advance(Millis::seconds(7));
     assert_eq!(center.engine.tick().await.unwrap().quiet, None, "it has ended the lease, and looks again");

@@ -168,6 +168,7 @@ impl DerefMut for Transaction {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use sqlx::any::AnyPoolOptions;
@@ -176,10 +177,14 @@ mod tests {
     use super::*;
 
     async fn pool(folder: &tempfile::TempDir) -> Pool {
+        pool_with(folder, AnyPoolOptions::new()).await
+    }
+
+    async fn pool_with(folder: &tempfile::TempDir, options: AnyPoolOptions) -> Pool {
         sqlx::any::install_default_drivers();
         let file = folder.path().join("pool.db");
         let url = format!("sqlite://{}?mode=rwc", file.display());
-        let pool = Pool::local(AnyPoolOptions::new().max_connections(1).connect_lazy(&url).unwrap());
+        let pool = Pool::local(options.max_connections(1).connect_lazy(&url).unwrap());
         let mut connection = pool.acquire().await.unwrap();
         connection.execute("CREATE TABLE words (word TEXT)").await.unwrap();
         connection.done();
@@ -217,6 +222,29 @@ mod tests {
         assert!(asked.is_err(), "it was to take longer");
         drop(connection);
         assert_eq!(words(&pool).await, 0);
+    }
+
+    #[tokio::test]
+    async fn only_a_connection_whose_work_did_not_end_is_tested() {
+        let folder = tempfile::tempdir().unwrap();
+        let tests = Arc::new(AtomicUsize::new(0));
+        let options = AnyPoolOptions::new().after_release({
+            let tests = Arc::clone(&tests);
+            move |_, _| {
+                tests.fetch_add(1, Ordering::SeqCst);
+                Box::pin(async { Ok(true) })
+            }
+        });
+        let pool = pool_with(&folder, options).await;
+        for _ in 0..3 {
+            assert_eq!(words(&pool).await, 0);
+            pool.begin("BEGIN IMMEDIATE".into_sql_str()).await.unwrap().commit().await.unwrap();
+        }
+        assert_eq!(tests.load(Ordering::SeqCst), 0);
+        drop(pool.acquire().await.unwrap());
+        // The place is free before the test is over; the one connection is not.
+        assert_eq!(words(&pool).await, 0);
+        assert_eq!(tests.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ contract! {
     a_device_entered_twice_keeps_its_secret
     a_newer_connection_is_not_ended_by_the_older_one
     what_a_device_reported_comes_back
+    each_change_of_a_device_alone_is_written
     devices_come_in_pages
     online_devices_are_found_by_their_push_slot
     sessions_of_an_earlier_run_are_found
@@ -77,6 +78,54 @@ async fn what_a_device_reported_comes_back(bench: &Bench) {
         "a value of an earlier connection is old"
     );
     assert_eq!((device.versions_at, device.last_uplink), (None, None));
+}
+
+/// What is changed, and how.
+type Change = (&'static str, fn(&mut Device));
+
+async fn each_change_of_a_device_alone_is_written(bench: &Bench) {
+    let changes: [Change; 26] = [
+        ("last_seen", |device| device.last_seen = Some(NOW + Millis(1))),
+        ("last_uplink", |device| device.last_uplink = Some("7:abc".into())),
+        ("model", |device| device.model = Some("EC200U".into())),
+        ("versions_at", |device| device.versions_at = Some(NOW)),
+        ("sdk_version", |device| device.sdk_version = Some("2.9.0".into())),
+        ("battery", |device| device.battery = Some(Reading { value: 17, at: None })),
+        ("battery's time", |device| device.battery = Some(Reading { value: 17, at: Some(NOW) })),
+        ("voltage", |device| device.voltage = Some("3.7".into())),
+        ("signal", |device| device.signal = Some(-67)),
+        ("rsrp", |device| device.rsrp = Some(Reading { value: -113, at: None })),
+        ("rsrp's time", |device| device.rsrp = Some(Reading { value: -113, at: Some(NOW) })),
+        ("free_space", |device| device.free_space = Some(65_536)),
+        ("asked_status", |device| device.asked_status = Some(StatusAsk::Answered)),
+        ("firmware", |device| device.module.firmware = Some("FW1".into())),
+        ("suffix", |device| device.module.suffix = Some("V01".into())),
+        ("shown", |device| device.module.shown = Some("FW1V01".into())),
+        ("session and center", |device| {
+            (device.session, device.center) = (Some("a/1".into()), Some("a".into()));
+        }),
+        ("online_since", |device| device.online_since = Some(NOW)),
+        ("offline_since", |device| device.offline_since = Some(NOW)),
+        ("peer", |device| device.peer = Some("10.0.0.1:1".into())),
+        ("peer_before", |device| device.peer_before = Some("10.0.0.1:2".into())),
+        ("takeovers", |device| device.takeovers.times = 3),
+        ("their window", |device| device.takeovers.since = Some(NOW)),
+        ("those before", |device| device.takeovers.before = 2),
+        ("past connections", |device| device.past_connections.add(NOW, NOW + Millis(5))),
+        ("no session", |device| (device.session, device.center) = (None, None)),
+    ];
+    let mut writer = bench.store.write().await.unwrap();
+    product(&mut writer, "p1abcd").await.unwrap();
+    let mut stored = device(&mut writer, "d1").await;
+    for (what, change) in changes {
+        let mut device = stored.clone();
+        change(&mut device);
+        assert_ne!(device, stored, "{what}");
+        let difference = DeviceChange::between(&stored, &device);
+        writer.save_devices(&[&device], difference).await.unwrap();
+        stored = writer.device_by_id(device.id).await.unwrap();
+        assert_eq!(stored, device, "{what}, {difference:?}");
+    }
 }
 
 async fn devices_come_in_pages(bench: &Bench) {
