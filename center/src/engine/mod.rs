@@ -74,6 +74,14 @@ pub use why::{BlockedBy, BlockedDevices, Population, Why};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionId(String);
 
+#[cfg(test)]
+impl SessionId {
+    /// One that no engine has made.
+    pub(crate) fn made() -> Self {
+        SessionId("made".to_owned())
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
