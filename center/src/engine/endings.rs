@@ -12,9 +12,9 @@ use crate::rules::plan::{ENDED, List, PlanEvent, TERMINATED};
 use crate::rules::progress::UpgradeState;
 use crate::store::{DeviceId, Plan, PlanEnding, PlanId, PushedPart, UpgradeId};
 
-/// Upgrades that one transaction writes, and devices that it counts: some 50 ms.
-const UPGRADES: i64 = 1_000;
-const DEVICES: i64 = 5_000;
+/// Upgrades that one transaction writes, and devices that it counts: few, as devices that report wait for it.
+const UPGRADES: i64 = 250;
+const DEVICES: i64 = 1_000;
 /// Longest time of one tick for this.
 const TIME: Duration = Duration::from_millis(300);
 
