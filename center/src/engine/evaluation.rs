@@ -80,7 +80,8 @@ pub(super) struct Case {
     pub(super) membership: Membership,
     /// Newer plans that take the plan's place for a component, and that the device belongs to.
     pub(super) superseding: Vec<PlanId>,
-    pub(super) upgrade: Option<Upgrade>,
+    /// Boxed, as most have none and each step of an evaluation moves it.
+    pub(super) upgrade: Option<Box<Upgrade>>,
     pub(super) answer: Option<Answer>,
     /// The device's upgrades that are not at their end.
     pub(super) open: Vec<Upgrade>,
@@ -98,7 +99,7 @@ impl Case {
         Ok(Self {
             membership: membership(store, plan.id, &device.key).await?,
             superseding,
-            upgrade: store.find_upgrade(plan.id, device.id).await?,
+            upgrade: store.find_upgrade(plan.id, device.id).await?.map(Box::new),
             answer: match plan.settings.mode {
                 Mode::Manual => store.find_answer(plan.id, device.id).await?.map(|said| said.answer),
                 Mode::Silent => None,
@@ -113,7 +114,7 @@ pub(super) struct Evaluation {
     pub(super) verdict: std::result::Result<Vec<usize>, BlockReason>,
     pub(super) membership: Membership,
     pub(super) components: Vec<ComponentFacts>,
-    pub(super) upgrade: Option<Upgrade>,
+    pub(super) upgrade: Option<Box<Upgrade>>,
     pub(super) lacks_status: bool,
     /// Another plan whose upgrade has the device busy, also with an offer that was not answered yet.
     pub(super) busy_with: Option<PlanId>,
@@ -169,9 +170,10 @@ impl Candidate {
                 let newer = offer.bringing.superseded.iter().map(|(_, newer)| *newer);
                 let superseding = newer.filter(|newer| is_included(*newer) == Membership::Included).collect();
                 let membership = is_included(plan.id);
-                let mut upgrade = upgrades.iter().find(|upgrade| upgrade.plan == Some(plan.id)).cloned();
+                let of_plan = upgrades.iter().find(|upgrade| upgrade.plan == Some(plan.id));
+                let mut upgrade = of_plan.cloned().map(Box::new);
                 if upgrade.is_none() && plan.state.is_over() {
-                    upgrade = store.find_upgrade(plan.id, id).await?;
+                    upgrade = store.find_upgrade(plan.id, id).await?.map(Box::new);
                 }
                 let answer = match plan.settings.mode {
                     Mode::Manual => store.find_answer(plan.id, id).await?.map(|said| said.answer),
@@ -253,7 +255,7 @@ pub(super) fn judge(
         components: &components,
         device: known,
         membership,
-        upgrade: upgrade.as_ref(),
+        upgrade: upgrade.as_deref(),
         other_upgrade,
         verification,
         consent: consent(answer, device.auto_confirm, now),

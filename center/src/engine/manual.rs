@@ -80,7 +80,7 @@ fn context<'j>(plan: &'j Plan, evaluation: &'j Evaluation, now: Millis) -> UserC
         state: plan.state,
         membership: evaluation.membership,
         components: &evaluation.components,
-        upgrade: evaluation.upgrade.as_ref(),
+        upgrade: evaluation.upgrade.as_deref(),
         now,
     }
 }
@@ -122,7 +122,7 @@ async fn see(
         components.push(Brings { facts: facts.clone(), bytes });
     }
     let said = store.find_answer(plan.id, device.id).await?;
-    let upgrade = evaluation.upgrade.clone();
+    let upgrade = evaluation.upgrade.as_deref().cloned();
     let ahead = evaluation.busy_with;
     let status = status(&plan, evaluation, ahead, now);
     Ok((UserPlan { plan, components, said, upgrade, status, actions }, concerned))
@@ -233,7 +233,7 @@ impl DeviceTransaction<'_> {
             UserCommand::Appoint(window) => context.allows_window(window)?,
             word => context.allows(word.action())?,
         }
-        let is_at_work = Phase::of(evaluation.upgrade.as_ref()) == Phase::AtWork;
+        let is_at_work = Phase::of(evaluation.upgrade.as_deref()) == Phase::AtWork;
         let (answer, value) = match word {
             UserCommand::Confirm if is_at_work => return Ok(()),
             UserCommand::Confirm => (Answer::Confirmed, json!({ "plan": id, "action": UserAction::Confirm })),
@@ -254,7 +254,7 @@ impl DeviceTransaction<'_> {
             }
         };
         self.store.beside().set_answer(id, self.device.id, answer, self.now).await?;
-        self.log(evaluation.upgrade.as_ref(), None, "user", value).await?;
+        self.log(evaluation.upgrade.as_deref(), None, "user", value).await?;
         self.recheck_soon().await
     }
 
@@ -282,7 +282,7 @@ impl DeviceTransaction<'_> {
                 let offered = if needed { Offered::Yes } else { Offered::No };
                 ComponentUpgrade::new(facts, offered, None, self.now)
             });
-            Upgrade::new(Some(plan.id), self.device.id, self.now, components.collect())
+            Box::new(Upgrade::new(Some(plan.id), self.device.id, self.now, components.collect()))
         });
         self.apply(&mut upgrade, Some(&mut plan), Input::Cancel).await
     }

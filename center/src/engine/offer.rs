@@ -122,7 +122,7 @@ impl DeviceTransaction<'_> {
                     if blocked.is_limit() {
                         self.full.push(id);
                     }
-                    held.add(id, blocked, evaluation.upgrade.as_ref());
+                    held.add(id, blocked, evaluation.upgrade.as_deref());
                 }
                 Err(_) => {}
             }
@@ -180,7 +180,7 @@ impl DeviceTransaction<'_> {
             return Ok(false);
         }
         if is_limited {
-            let phase = Phase::of(upgrade.as_ref());
+            let phase = Phase::of(upgrade.as_deref());
             let load = self.store.direct().await?.load(&plan, self.now).await?;
             if has_room(&plan.settings.strategy, &load, phase).is_err() {
                 self.full.push(plan.id);
@@ -194,8 +194,8 @@ impl DeviceTransaction<'_> {
         let offered = |position| if positions.contains(&position) { Offered::Yes } else { Offered::No };
         let components = components.into_iter().enumerate();
         let components = components.map(|(position, facts)| (facts, offered(position))).collect();
-        let mut upgrade =
-            upgrade.unwrap_or_else(|| Upgrade::new(Some(plan.id), self.device.id, self.now, Vec::new()));
+        let mut upgrade = upgrade
+            .unwrap_or_else(|| Box::new(Upgrade::new(Some(plan.id), self.device.id, self.now, Vec::new())));
         self.apply(&mut upgrade, Some(&mut plan), Input::Offer { components, trigger }).await?;
         Ok(true)
     }

@@ -147,7 +147,7 @@ impl DeviceTransaction<'_> {
             parts.any(|part| part.state == ComponentState::Succeeded)
         };
         let open: Vec<_> = components.into_iter().filter(|facts| !succeeded(facts)).collect();
-        if let Err(error) = operator::retry(Phase::of(upgrade.as_ref()), &open) {
+        if let Err(error) = operator::retry(Phase::of(upgrade.as_deref()), &open) {
             return Ok(Err(error));
         }
         let Some(mut upgrade) = upgrade else { return Ok(Err(NotDone::NeverOffered)) };
@@ -163,7 +163,7 @@ impl DeviceTransaction<'_> {
         why: &str,
     ) -> Result<std::result::Result<(), NotDone>> {
         let Evaluation { verdict, components, upgrade, .. } = self.evaluate(&plan, Trigger::Retry).await?;
-        if let Err(error) = operator::skip(Phase::of(upgrade.as_ref())) {
+        if let Err(error) = operator::skip(Phase::of(upgrade.as_deref())) {
             return Ok(Err(error));
         }
         if let (
@@ -181,7 +181,7 @@ impl DeviceTransaction<'_> {
             let components = components.into_iter();
             let components =
                 components.map(|facts| ComponentUpgrade::new(facts, Offered::Yes, None, self.now));
-            Upgrade::new(Some(plan.id), self.device.id, self.now, components.collect())
+            Box::new(Upgrade::new(Some(plan.id), self.device.id, self.now, components.collect()))
         });
         self.apply(&mut upgrade, Some(&mut plan), Input::Skip(why.to_owned())).await?;
         Ok(Ok(()))

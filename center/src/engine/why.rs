@@ -96,7 +96,7 @@ impl Engine {
             let is_free = evaluation.verdict.is_ok() && plan.settings.push == Push::Actively;
             let ahead = evaluation.busy_with.or(first);
             let id = plan.id;
-            let last_attempt = evaluation.upgrade.as_ref().and_then(|upgrade| upgrade.reason.clone());
+            let last_attempt = evaluation.upgrade.as_deref().and_then(|upgrade| upgrade.reason.clone());
             let status = status(&plan, evaluation, ahead, now);
             if is_free {
                 first = first.or(Some(id));

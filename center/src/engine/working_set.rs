@@ -438,7 +438,7 @@ impl WorkingSet {
         device: DeviceId,
         key: &DeviceKey,
         plan: &Plan,
-    ) -> Result<(Brings, Membership, Vec<PlanId>, Option<Upgrade>)> {
+    ) -> Result<(Brings, Membership, Vec<PlanId>, Option<Box<Upgrade>>)> {
         let catalog = self.known.get(&device).map(|known| Arc::clone(&known.catalog));
         let brings = match catalog {
             Some(catalog) if catalog.plan(plan.id).is_some() => Brings::Running(catalog, plan.id),
@@ -458,7 +458,7 @@ impl WorkingSet {
                 components.push(component);
             }
         }
-        let upgrade = self.find_upgrade(plan.id, device).await?;
+        let upgrade = self.find_upgrade(plan.id, device).await?.map(Box::new);
         Ok((brings, membership, superseding, upgrade))
     }
 
