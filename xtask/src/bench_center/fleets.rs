@@ -32,7 +32,10 @@ pub fn fill(database: &Path, statements: &str) -> Outcome {
     let sent = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(text.as_bytes()));
     sent.map_err(|error| format!("sqlite3: {error}"))?;
     match child.wait() {
-        Ok(status) if status.success() => Ok(()),
+        // What it leaves to be written must not be waited for by the first commits of a center.
+        Ok(status) if status.success() => std::fs::File::open(database)
+            .and_then(|file| file.sync_all())
+            .map_err(|error| format!("{}: {error}", database.display())),
         Ok(status) => fail(format!("sqlite3 ended with {status}")),
         Err(error) => fail(format!("sqlite3: {error}")),
     }
