@@ -140,6 +140,7 @@ impl AtSize<'_> {
         let path = format!("plans/{mixed}");
         let show = || center.ask("GET", &path, "").map(|_| ());
         self.took("plan show, watched", Some(5.0), || twice_a_second(show));
+        self.took("plan show, again at once", None, || center.median(TIMES, "GET", &path));
         nginx.kill()
     }
 

@@ -16,6 +16,8 @@ const MARK: u64 = 600;
 const STEP: i64 = 10;
 /// How long it is watched what the center does anyway.
 const WATCH: Duration = Duration::from_secs(8);
+/// What came before is over by then, and its pages are written.
+const SETTLED: Duration = Duration::from_secs(15);
 /// Devices that come online at once are all there by then.
 const ONLINE: Duration = Duration::from_secs(180);
 
@@ -130,6 +132,7 @@ pub fn measure(bench: &mut Bench) -> Outcome {
         Ok(Measured::seconds(last - begun))
     });
     center.active("other 1", &choices[2], &[])?;
+    std::thread::sleep(SETTLED);
     bench.mark("a mark, nothing to offer", &center, &mut clock, 0.05, Some(1.0));
     for plan in 2..=5 {
         center.active(&format!("other {plan}"), &choices[2], &[])?;
