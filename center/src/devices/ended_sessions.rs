@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::engine::SessionId;
 use crate::store::DeviceId;
 
-/// Reports under way at the same time: as many as one set of the engine takes.
+/// Reports under way at the same time: more than one set of the engine takes, so that the next one is there by its end.
 const REPORTS: usize = 500;
 /// Pause before what could not be reported is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
