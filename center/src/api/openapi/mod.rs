@@ -169,8 +169,9 @@ pub(super) fn page<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 fn served(media: &'static str, text: &'static str) -> Response {
-    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'none'; \
-                  base-uri 'none'; frame-ancestors 'none'";
+    // The image is the icon of the console: who comes from there may still be loading it.
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                  form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
     let head = [
         (header::CONTENT_TYPE, media),
         (header::CONTENT_SECURITY_POLICY, policy),
