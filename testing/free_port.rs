@@ -1,3 +1,5 @@
+//! Ports for servers that tests and demonstrations start.
+
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 
