@@ -16,6 +16,7 @@ pub fn heading(quick: bool) -> Outcome<String> {
     } else {
         "whole sizes"
     };
+    let (rested, at_once) = machine::rested_page();
     Ok(format!(
         "# Figures of a center\n\n\
          Written by `cargo xtask bench center`; nothing here is typed. One center of the release build over SQLite with every\n\
@@ -23,7 +24,7 @@ pub fn heading(quick: bool) -> Outcome<String> {
          - machine: {} shared with the load, {:.0} GB, Linux {}, {}\n\
          - before the run: load (1, 5, 15 minutes) {}; a byte to another thread and back takes {:.1} µs, which grows when the\n\
          \x20 host of a virtual machine is busy, and what wakes somebody costs as much more; to touch a page of memory that rested\n\
-         \x20 for five seconds takes {:.1} µs (0.1 where the host leaves it there), which what is seldom done pays for each page\n\
+         \x20 for five seconds takes {:.1} µs, again at once {:.1} µs, which what is seldom done pays for each page\n\
          - {mode}\n\n",
         machine::processors(),
         memory.unwrap_or_default() / 1e6,
@@ -31,7 +32,8 @@ pub fn heading(quick: bool) -> Outcome<String> {
         rustc()?,
         machine::load(),
         machine::hand_over().map_err(|error| format!("a pair of sockets: {error}"))?,
-        machine::rested_page(),
+        rested,
+        at_once,
     ))
 }
 
